@@ -1,0 +1,45 @@
+"""The exceptions that aisp-prof raises on purpose, each with its exit code.
+
+    AispError                 1   something that the user can mend; never a bug
+    ├── UsageError            2   an argument, a name or a file is not what it should be
+    │   └── TraceError        2   a file is no trace, or a trace that cannot be read
+    ├── EnvironmentLacks      3   no GPU, no nsys, no permission, no Pango: says what and how to get it
+    └── CannotTell            4   there is no evidence to judge: no capture, an empty one
+
+A message says what, where (file, table, row) and, in `mend`, what to do, as a command where there is one.
+Bugs raise Python's own exceptions and are shown as tracebacks.
+"""
+
+from __future__ import annotations
+
+
+class AispError(Exception):
+    """Base of all: `str(error)` is the message, `mend` the way out ("" when there is none), `exit_code` for the shell."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, mend: str = "") -> None:
+        super().__init__(message)
+        self.mend = mend
+
+
+class UsageError(AispError):
+    """What was asked for does not exist or does not fit."""
+
+    exit_code = 2
+
+
+class TraceError(UsageError):
+    """A file is not a readable Nsight Systems export."""
+
+
+class EnvironmentLacks(AispError):
+    """The machine lacks something that the command needs."""
+
+    exit_code = 3
+
+
+class CannotTell(AispError):
+    """There is no evidence at all to judge by."""
+
+    exit_code = 4

@@ -1,0 +1,1 @@
+"""The kernels that workloads launch, with their references."""

@@ -1,0 +1,1 @@
+"""Run profilers, store captures, read traces, and prove or refute claims from them."""

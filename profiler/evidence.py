@@ -1,0 +1,185 @@
+"""The records of a proof: every number that a page prints, from which capture it came, and what was concluded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+SCHEMA = 1
+
+
+class Verdict(StrEnum):
+    """The outcome of a claim, worst last; only PROVEN is a success."""
+
+    PROVEN = "proven"
+    UNSUPPORTED = "unsupported"
+    UNPROVEN = "unproven"
+    REFUTED = "refuted"
+    INVALID = "invalid"
+
+    @property
+    def exit_code(self) -> int:
+        return {"proven": 0, "unsupported": 3, "unproven": 4, "refuted": 1, "invalid": 1}[self.value]
+
+    @staticmethod
+    def worst(verdicts: list[Verdict]) -> Verdict:
+        """The worst of several verdicts; of none, UNPROVEN: nothing was shown."""
+        order = list(Verdict)
+        return max(verdicts, key=order.index, default=Verdict.UNPROVEN)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something seen that limits what may be concluded: a code of templates/text/*.toml and its values.
+
+    `blocks` names what it makes impossible: "" (a caveat only), "range" (claims on ranges are unproven),
+    "times" (times must come from the untraced run).
+    """
+
+    code: str
+    values: Mapping[str, str | int | float]
+    blocks: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One GPU operation, findable by hand: `select * from <table> where rowid = <row>`. Times in ns of the trace."""
+
+    table: str
+    row: int
+    name: str
+    kind: str  # compute, comm, h2d, d2h, d2d, p2p, memset, graph
+    device: int
+    stream: int
+    start: int
+    end: int
+    bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """Two operations that were in flight together during [start, end)."""
+
+    a: Op
+    b: Op
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Iteration:
+    """One measured iteration of one variant: its projected interval and the numbers of METRICS in ns.
+
+    `numbers` maps metric text to value, integers in ns or counts, ratios as float: sum, busy, span, idle, overlap,
+    overlap_ratio, same_stream_overlap, max_in_flight, busy(compute), busy(h2d), busy(d2h), …, hidden(h2d, d2h), kernels,
+    copies, memsets, syncs, launch_calls, kernel_launches, rate(h2d) in bytes per second.
+    `host_ns` is the NVTX range itself, on the host's clock.
+    """
+
+    index: int
+    start: int
+    end: int
+    host_ns: int
+    numbers: Mapping[str, int | float]
+
+
+@dataclass(frozen=True, slots=True)
+class VariantEvidence:
+    """All measured iterations of one variant; `median_index` is the position of the one that is drawn."""
+
+    name: str
+    iterations: tuple[Iteration, ...]
+    median_index: int | None
+    timeline: tuple[Op, ...]  # the operations of the drawn iteration, by start
+    witnesses: tuple[Witness, ...]  # the longest overlaps of the drawn iteration
+    untraced_ns: tuple[int, ...]  # CUDA-event times of the untraced run, in its order
+
+
+@dataclass(frozen=True, slots=True)
+class Speedup:
+    """median(baseline) / median(optimized) with its 95 % bootstrap interval; times in ns, from `source`."""
+
+    value: float
+    low: float
+    high: float
+    baseline_ns: int
+    optimized_ns: int
+    n_baseline: int
+    n_optimized: int
+    noise_floor: float  # largest distance from 1 of the 95 % interval of baseline against baseline
+    source: str  # "trace" (projected intervals) or "events" (untraced run, CUDA events)
+
+
+@dataclass(frozen=True, slots=True)
+class GainTerm:
+    """One line of the gain ledger, in ns of iteration time saved (negative: lost). The lines sum to the total."""
+
+    code: str  # idle, overlap, compute, copy, memset, comm, graph, residual, total
+    ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerLine:
+    """One line of the launch ledger of the whole trace: count, and where it is known the operations that it explains."""
+
+    code: str  # kernel_launches, graph_launches, captured_calls, graph_kernels, copies, memsets, syncs, unmatched_…
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Completeness:
+    """`status` is complete, incomplete or unattested; `events_stated` / `events_found` as TRACE says, None if not stated."""
+
+    status: str
+    events_stated: int | None
+    events_found: int
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimResult:
+    """A claim and what the evidence says of it.
+
+    `measured` is the value that decided (the worst iteration, or the point estimate), None where it could not be computed;
+    `low`/`high` its 95 % interval where the claim is about a time or a rate. `values` are those of every iteration.
+    `reasons` say why it is not proven.
+    """
+
+    text: str
+    metric: str
+    variant: str
+    comparison: str
+    threshold: float
+    unit: str  # "", "ns", "B/s", "x" (a factor), "count", "ratio"
+    measured: float | None
+    low: float | None
+    high: float | None
+    n: int
+    values: tuple[float, ...]
+    verdict: Verdict
+    reasons: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything that a page needs; nothing on a page comes from anywhere else."""
+
+    manifest: Mapping[str, Any]  # the capture's manifest.json as it is
+    capture_id: str
+    shipped: bool  # came with the package rather than from this user's captures
+    verdict: Verdict
+    claims: tuple[ClaimResult, ...]
+    speedup: Speedup | None
+    perturbation: Mapping[str, float]  # variant -> traced / untraced median iteration time
+    gain: tuple[GainTerm, ...]
+    ledger: tuple[LedgerLine, ...]
+    completeness: Completeness
+    caveats: tuple[Finding, ...]
+    baseline: VariantEvidence
+    optimized: VariantEvidence
+
+    def to_json(self) -> dict[str, Any]:
+        """The evidence as plain JSON types, with the number of its schema."""
+        return {"schema": SCHEMA, **asdict(self)}

@@ -1,0 +1,1 @@
+"""Read Nsight Systems exports into columns, exactly and without touching the file."""

@@ -1,0 +1,1 @@
+"""Turn evidence into pages: HTML and PDF from one document."""
