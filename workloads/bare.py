@@ -1,0 +1,97 @@
+"""The command line of a pair module run by itself: `python -m aisp_prof.workloads.ch11.streams --validate`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+from ..declaration import VARIANTS
+from ..errors import AispError
+from .harness import run_pair
+from .measure import ITERATIONS
+from .pair import Pair
+from .record import Measurement, Record, Validation, check_writable, write_record
+
+
+def main(pair: Pair, argv: Sequence[str] | None = None) -> int:
+    """Run `pair` as the arguments say and return the exit code: 1 where its outputs are not valid."""
+    asked = _parser(pair).parse_args(argv)
+    try:
+        if asked.record is not None:
+            check_writable(asked.record)
+        record = run_pair(
+            pair,
+            device=asked.device,
+            size=asked.size,
+            seed=asked.seed,
+            iterations=asked.iterations,
+            validate_only=asked.validate,
+            say=_say,
+        )
+        if asked.record is not None:
+            write_record(record, asked.record)
+    except AispError as error:
+        _say(f"error: {error}")
+        if error.mend:
+            _say(f"mend: {error.mend}")
+        return error.exit_code
+    print("\n".join(report(record)))
+    return 0 if record.validation.valid else 1
+
+
+def report(record: Record) -> list[str]:
+    """The record as lines to read: what was checked and, where it was measured, each variant's times."""
+    lines = [f"{record.pair}  {record.gpu.name if record.gpu else 'CPU'}  size {record.size}  seed {record.seed}"]
+    lines += _validation_lines(record.validation)
+    return lines + ([] if record.measured is None else _time_lines(record.measured))
+
+
+def _validation_lines(validation: Validation) -> list[str]:
+    lines = [f"outputs: {'valid' if validation.valid else 'NOT VALID, so nothing was timed'}"]
+    for variant, error in validation.max_relative_error.items():
+        shown = "not finite" if error is None else f"{error:.2e}"
+        lines.append(f"  {variant:<9}  relative error {shown} (tolerance {validation.tolerance:.0e})")
+    if validation.bitwise is not None:
+        lines.append(f"  bit for bit equal to the unchunked run: {'yes' if validation.bitwise else 'NO'}")
+    shown = ", ".join(f"{name} {'rejected' if hit else 'ACCEPTED'}" for name, hit in validation.rejects.items())
+    return [*lines, f"  the check itself: {shown}"]
+
+
+def _time_lines(measured: Measurement) -> list[str]:
+    lines = []
+    for variant in VARIANTS:
+        times = sorted(timed.event_ns for timed in measured.iterations if timed.variant == variant)
+        ms = [time / 1e6 for time in times]
+        spread = f"min {ms[0]:.3f}, max {ms[-1]:.3f}"
+        lines.append(
+            f"{variant:<9}  median {median(ms):.3f} ms  n {len(ms)}  {spread}  warm-up {measured.warmup[variant]}"
+        )
+    return lines
+
+
+def _parser(pair: Pair) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {pair.module}",
+        description=f"{pair.declaration.title['en']}. {pair.declaration.compares['en']}",
+        epilog="Exit codes: 0 done, 1 outputs not valid, 2 usage, 3 the machine lacks something.",
+    )
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--validate", action="store_true", help="only check the outputs; measure nothing")
+    mode.add_argument("--trace", action="store_true", help="check, then measure with NVTX ranges (the default)")
+    parser.add_argument("--record", type=Path, metavar="FILE", help="write the result as JSON to FILE")
+    parser.add_argument(
+        "--iterations", type=int, default=ITERATIONS, metavar="N", help=f"of each variant, even ({ITERATIONS})"
+    )
+    parser.add_argument("--size", metavar="KEY", help=f"one of: {', '.join(pair.declaration.sizes)} (by the hardware)")
+    parser.add_argument(
+        "--device", choices=("cuda", "cpu"), default="cuda", help="cpu runs the same code without a GPU (cuda)"
+    )
+    parser.add_argument("--seed", type=int, help="of the inputs (fresh at random, and recorded)")
+    return parser
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,200 @@
+"""What a pair needs of a device, over CUDA and over a CPU, so that CI runs the code that a GPU runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+
+from ..errors import EnvironmentLacks
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Kind = Literal["cuda", "cpu"]
+
+
+class Event(Protocol):
+    """A point on a stream, as `torch.cuda.Event` is."""
+
+    def record(self, stream: Any) -> None: ...
+    def synchronize(self) -> None: ...
+
+
+class Stream(Protocol):
+    """A queue of work, as `torch.cuda.Stream` is."""
+
+    def wait_event(self, event: Any) -> None: ...
+
+
+class Device(Protocol):
+    """Streams, events and memory of one device; `kind` is also PyTorch's name for it."""
+
+    @property
+    def kind(self) -> Kind: ...
+
+    def stream(self) -> Stream:
+        """A new stream that is not the default one and does not wait for it."""
+        ...
+
+    def on(self, stream: Stream) -> AbstractContextManager[Any]:
+        """Inside it, copies and kernels are enqueued on `stream`."""
+        ...
+
+    def event(self) -> Event:
+        """A new event that can be timed."""
+        ...
+
+    def elapsed_ns(self, start: Event, end: Event) -> int:
+        """Nanoseconds from `start` to `end`, both recorded and reached."""
+        ...
+
+    def synchronize(self) -> None:
+        """Wait for all work of the device."""
+        ...
+
+    def empty(self, n: int) -> Tensor:
+        """n uninitialised fp32 elements on the device."""
+        ...
+
+    def pinned(self, n: int) -> Tensor:
+        """n uninitialised fp32 elements in host memory that the copy engines reach without staging."""
+        ...
+
+    def normal(self, n: int, seed: int) -> Tensor:
+        """n fp32 elements of N(0, 1) on the device, made there from `seed`."""
+        ...
+
+
+class CudaDevice:
+    """The current CUDA device through PyTorch."""
+
+    kind: Kind = "cuda"
+
+    def stream(self) -> Stream:
+        import torch
+
+        return cast(Stream, torch.cuda.Stream())
+
+    def on(self, stream: Stream) -> AbstractContextManager[Any]:
+        import torch
+
+        return cast(AbstractContextManager[Any], torch.cuda.stream(stream))
+
+    def event(self) -> Event:
+        import torch
+
+        return cast(Event, torch.cuda.Event(enable_timing=True))
+
+    def elapsed_ns(self, start: Any, end: Any) -> int:
+        return int(round(start.elapsed_time(end) * 1e6))  # PyTorch answers in ms; the resolution is about 0.5 µs
+
+    def synchronize(self) -> None:
+        import torch
+
+        torch.cuda.synchronize()
+
+    def empty(self, n: int) -> Tensor:
+        return _empty(n, device="cuda")
+
+    def pinned(self, n: int) -> Tensor:
+        return _empty(n, pin_memory=True)
+
+    def normal(self, n: int, seed: int) -> Tensor:
+        return _normal(n, seed, self.kind)
+
+
+class _HostStream:
+    """Work runs at once and in order, so there is nothing to wait for."""
+
+    def wait_event(self, event: Event) -> None:
+        return
+
+
+class _HostEvent:
+    def __init__(self) -> None:
+        self.at_ns = 0
+
+    def record(self, stream: Stream) -> None:
+        self.at_ns = perf_counter_ns()
+
+    def synchronize(self) -> None:
+        return
+
+
+class CpuDevice:
+    """The host itself: every stream is the one thread of execution, and events read the host's clock."""
+
+    kind: Kind = "cpu"
+
+    def stream(self) -> Stream:
+        return _HostStream()
+
+    def on(self, stream: Stream) -> AbstractContextManager[Any]:
+        return nullcontext()
+
+    def event(self) -> Event:
+        return _HostEvent()
+
+    def elapsed_ns(self, start: Any, end: Any) -> int:
+        return int(end.at_ns - start.at_ns)
+
+    def synchronize(self) -> None:
+        return
+
+    def empty(self, n: int) -> Tensor:
+        return _empty(n)
+
+    def pinned(self, n: int) -> Tensor:
+        return _empty(n)
+
+    def normal(self, n: int, seed: int) -> Tensor:
+        return _normal(n, seed, self.kind)
+
+
+def open_device(kind: Kind) -> Device:
+    """The device to run on.
+
+    Raises:
+        EnvironmentLacks: PyTorch is not installed, or `cuda` is asked for and there is none.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise EnvironmentLacks("PyTorch is not installed", "pip install 'aisp-prof[gpu]'") from error
+    if kind == "cpu":
+        return CpuDevice()
+    if not torch.cuda.is_available():
+        built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
+        raise EnvironmentLacks(
+            f"no CUDA device is available to PyTorch {torch.__version__} ({built})",
+            "run on a machine with an NVIDIA GPU, its driver and a CUDA build of PyTorch; "
+            "to check the pair's code without one, add --device cpu",
+        )
+    return CudaDevice()
+
+
+@contextmanager
+def enough_memory() -> Iterator[None]:
+    """Raises EnvironmentLacks for an allocation that fails inside, on the GPU or of pinned memory."""
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        first_line = str(error).splitlines()[0]
+        raise EnvironmentLacks(f"out of memory: {first_line}", "free the GPU, or add --size small") from error
+
+
+def _empty(n: int, **where: Any) -> Tensor:
+    import torch
+
+    return torch.empty(n, dtype=torch.float32, **where)
+
+
+def _normal(n: int, seed: int, kind: Kind) -> Tensor:
+    import torch
+
+    source = torch.Generator(device=kind).manual_seed(seed)
+    return torch.randn(n, dtype=torch.float32, generator=source, device=kind)

@@ -1,0 +1,127 @@
+"""Which hardware this is, under which key its sizes and expectations stand, and whether it has what a pair needs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from importlib import metadata
+from importlib.util import find_spec
+
+from ..declaration import Declaration
+from ..errors import EnvironmentLacks, UsageError
+from .device import Device
+from .pair import Sizes
+
+# Where the name's own words make no good key, or where one product has several names.
+_KEYS = {
+    "h100_80gb_hbm3": "h100_sxm",
+    "gh200_480gb": "gh200",
+    "b300_sxm6_ac": "b300",
+    "a100_sxm4_40gb": "a100_sxm_40gb",
+    "a100_sxm4_80gb": "a100_sxm_80gb",
+    "a100_80gb_pcie": "a100_pcie_80gb",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """The GPU of a run, as its driver names it; `uuid` in the form of nvidia-smi, `GPU-…`."""
+
+    name: str
+    uuid: str
+    compute_capability: str
+    sm_count: int
+    memory_bytes: int
+    l2_bytes: int
+
+
+def hardware_key(gpu_name: str) -> str:
+    """The key of a GPU by its exact driver name: `NVIDIA H200` -> `h200`, `NVIDIA H100 PCIe` -> `h100_pcie`.
+
+    Names without an entry of their own become a slug: `NVIDIA GeForce RTX 4090` -> `rtx_4090`.
+    """
+    words = re.sub(r"[^a-z0-9]+", "_", gpu_name.lower()).strip("_")
+    slug = re.sub(r"^(nvidia_)?(geforce_|tesla_|quadro_)?", "", words)
+    return _KEYS.get(slug, slug) or "unknown"
+
+
+def present_gpu(device: Device) -> Gpu | None:
+    """The GPU behind `device`; None for a CPU."""
+    if device.kind == "cpu":
+        return None
+    import torch
+
+    found = torch.cuda.get_device_properties(torch.cuda.current_device())
+    return Gpu(
+        name=str(found.name),
+        uuid=f"GPU-{found.uuid}",
+        compute_capability=f"{found.major}.{found.minor}",
+        sm_count=int(found.multi_processor_count),
+        memory_bytes=int(found.total_memory),
+        l2_bytes=int(found.L2_cache_size),
+    )
+
+
+def versions() -> dict[str, str | None]:
+    """Versions of what a result depends on; None where a part is absent."""
+    import platform
+
+    import torch
+
+    return {
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "cuda": torch.version.cuda,
+        "triton": _version("triton"),
+        "nvtx": _version("nvtx"),
+    }
+
+
+def check_needs(declaration: Declaration, gpu: Gpu | None) -> None:
+    """Refuse a GPU that lacks what the pair needs. On a CPU nothing is checked: only the code's logic is run there.
+
+    Raises:
+        EnvironmentLacks: a capability is missing; the message names it. No time is given for such a pair.
+        UsageError: the declaration states a need that is not known.
+    """
+    if gpu is None:
+        return
+    for need in declaration.needs:
+        mend = _missing(need, gpu)
+        if mend is not None:
+            raise EnvironmentLacks(f"unsupported: {declaration.key} needs {need}, and this machine lacks it", mend)
+
+
+def choose_size(declaration: Declaration, gpu: Gpu | None, asked: str | None) -> tuple[str, Sizes]:
+    """The key and the sizes to run: as asked, else `small` on a CPU, else the GPU's own, else `default`.
+
+    Raises:
+        UsageError: the pair has no such size.
+    """
+    wanted = asked or ("small" if gpu is None else hardware_key(gpu.name))
+    key = wanted if wanted in declaration.sizes or asked else "default"
+    if key not in declaration.sizes:
+        raise UsageError(f"{declaration.key} has no size {key!r}", f"--size one of: {', '.join(declaration.sizes)}")
+    return key, declaration.sizes[key]
+
+
+def _missing(need: str, gpu: Gpu) -> str | None:
+    """How to get what is missing; None where nothing is."""
+    capability = re.fullmatch(r"cc>=(\d+)\.(\d+)", need)
+    if need == "cuda":
+        return None  # a GPU is there
+    if need == "triton":
+        return None if find_spec("triton") else "pip install 'aisp-prof[gpu]'"
+    if capability is None:
+        raise UsageError(f"unknown need {need!r}", "cuda, triton or cc>=MAJOR.MINOR")
+    major, minor = gpu.compute_capability.split(".")
+    if (int(major), int(minor)) >= (int(capability[1]), int(capability[2])):
+        return None
+    return f"{gpu.name} has compute capability {gpu.compute_capability}; run on a GPU that has it"
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,58 @@
+"""Runs one pair from a bare device to a record: build, validate and, if the outputs are right, measure."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+
+from .annotate import Notes, open_notes
+from .device import Kind, enough_memory, open_device
+from .hardware import check_needs, choose_size, present_gpu, versions
+from .measure import ITERATIONS, measure, order
+from .pair import Pair
+from .record import Record
+from .validate import validate
+
+
+def run_pair(
+    pair: Pair,
+    *,
+    device: Kind = "cuda",
+    size: str | None = None,
+    seed: int | None = None,
+    iterations: int = ITERATIONS,
+    validate_only: bool = False,
+    say: Callable[[str], None] = lambda line: None,
+    notes: Notes | None = None,
+) -> Record:
+    """Run `pair` and return its record; no times where the outputs are not valid, or with `validate_only`.
+
+    Args:
+        size: a key of the declaration's sizes; None chooses by the hardware.
+        seed: of the inputs; None draws a fresh one, which the record keeps.
+        iterations: measured iterations of each variant, even.
+        say: is told what happens, one line a step.
+        notes: where ranges are opened; None opens the NVTX domain `aisp`.
+
+    Raises:
+        EnvironmentLacks: no such device, or it lacks what the pair needs.
+        UsageError: no such size, or `iterations` is odd.
+    """
+    order(iterations)  # refuse an odd count before minutes are spent
+    found = open_device(device)
+    gpu = present_gpu(found)
+    check_needs(pair.declaration, gpu)
+    size_key, sizes = choose_size(pair.declaration, gpu, size)
+    seed = secrets.randbits(31) if seed is None else seed
+    notes = notes or open_notes()
+    say(f"{pair.key}: size {size_key}, seed {seed}, on {gpu.name if gpu else 'the CPU'}")
+    with enough_memory():
+        with notes.range(f"{pair.key}.setup", "setup"):
+            workload = pair.build(found, sizes)
+        say("checking both variants against the fp64 reference")
+        validation = validate(pair.declaration, workload, found, notes, seed)
+        measured = None
+        if validation.valid and not validate_only:
+            say(f"measuring {iterations} iterations of each variant")
+            measured = measure(pair.key, workload, found, notes, iterations)
+    return Record(pair.key, found.kind, size_key, sizes, seed, versions(), gpu, validation, measured)

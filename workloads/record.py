@@ -1,0 +1,122 @@
+"""The record of one run of a pair: what ran where, whether its outputs are right, and every measured iteration."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import UsageError
+from .device import Kind
+from .hardware import Gpu
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """The outcome of comparing whole outputs with an fp64 reference.
+
+    max_relative_error   variant -> largest ‖out − ref‖ / ‖ref‖ over all trials; None where it is not finite
+    bitwise              all outputs equal the unchunked run bit for bit; None where the pair does not declare it
+    rejects              wrong output ("zeros", "stale", "permuted") -> whether the same check refuses it
+    """
+
+    max_relative_error: Mapping[str, float | None]
+    tolerance: float
+    bitwise: bool | None
+    rejects: Mapping[str, bool]
+
+    @property
+    def valid(self) -> bool:
+        """Right outputs, by a check that is shown to refuse wrong ones."""
+        right = all(error is not None and error <= self.tolerance for error in self.max_relative_error.values())
+        return right and self.bitwise is not False and all(self.rejects.values())
+
+    def to_json(self) -> dict[str, Any]:
+        return {"valid": self.valid, **asdict(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """One measured iteration: `index` counts within its variant, `event_ns` is between the harness's two events."""
+
+    variant: str
+    index: int
+    event_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """`warmup` counts the unmeasured iterations of each variant; `iterations` stand in the order they ran."""
+
+    warmup: Mapping[str, int]
+    iterations: tuple[Timed, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One run. `measured` is None where the outputs were only checked, and must be where they are not valid."""
+
+    pair: str
+    device: Kind
+    size: str
+    sizes: Mapping[str, int]
+    seed: int
+    versions: Mapping[str, str | None]
+    gpu: Gpu | None
+    validation: Validation
+    measured: Measurement | None
+
+    def __post_init__(self) -> None:
+        if self.measured is not None and not self.validation.valid:
+            raise ValueError(f"{self.pair}: a run whose outputs are not valid has no times")
+
+    def to_json(self) -> dict[str, Any]:
+        measured = self.measured or Measurement({}, ())
+        return {
+            "schema": SCHEMA,
+            "pair": self.pair,
+            "device": self.device,
+            "size": self.size,
+            "sizes": dict(self.sizes),
+            "seed": self.seed,
+            "versions": dict(self.versions),
+            "gpu": None if self.gpu is None else asdict(self.gpu),
+            "validation": self.validation.to_json(),
+            "warmup": dict(measured.warmup),
+            "order": [timed.variant for timed in measured.iterations],
+            "iterations": [asdict(timed) for timed in measured.iterations],
+        }
+
+
+def write_record(record: Record, path: Path) -> None:
+    """Write `record` as JSON so that `path` is at every moment absent, the old file, or the whole new one.
+
+    Raises:
+        UsageError: the folder does not exist or cannot be written to.
+    """
+    text = json.dumps(record.to_json(), indent=1, allow_nan=False) + "\n"
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with partial.open("x", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise UsageError(f"cannot write {path}: {error.strerror}", "name a file in a writable folder") from error
+
+
+def check_writable(path: Path) -> None:
+    """Refuse, before minutes are spent, a `path` that `write_record` could not write.
+
+    Raises:
+        UsageError: `path` is a folder, or its folder does not exist or is not writable.
+    """
+    if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+        raise UsageError(f"cannot write {path}", "name a file in a writable folder")

@@ -1,0 +1,63 @@
+"""Finds pairs: every module of `workloads/chNN/` that has a `PAIR` is one; adding a module adds a pair."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator
+
+from .. import workloads
+from ..errors import UsageError
+from .pair import Pair
+
+_CHAPTER = re.compile(r"ch\d\d")
+
+
+def pairs() -> tuple[Pair, ...]:
+    """All pairs by chapter and name. Imports their modules, none of which imports torch.
+
+    Raises:
+        UsageError: a module's pair does not bear the module's name.
+    """
+    return tuple(pair for module in _modules() if (pair := _pair_of(module)) is not None)
+
+
+def find(selector: str) -> tuple[Pair, ...]:
+    """The pairs of a chapter (`ch11`), or the one pair `ch11:streams`, also written `ch11.streams`.
+
+    Raises:
+        UsageError: nothing is called that; the message names what comes nearest.
+    """
+    known = pairs()
+    wanted = selector.replace(":", ".")
+    found = tuple(pair for pair in known if wanted in (pair.key, pair.declaration.chapter))
+    if not found:
+        raise UsageError(f"no pair or chapter is called {selector!r}", _nearest(wanted, known))
+    return found
+
+
+def _modules() -> Iterator[str]:
+    for chapter in sorted(pkgutil.iter_modules(workloads.__path__), key=lambda info: info.name):
+        if chapter.ispkg and _CHAPTER.fullmatch(chapter.name):
+            package = importlib.import_module(f"{workloads.__name__}.{chapter.name}")
+            for name in sorted(info.name for info in pkgutil.iter_modules(package.__path__)):
+                yield f"{package.__name__}.{name}"
+
+
+def _pair_of(module: str) -> Pair | None:
+    pair = getattr(importlib.import_module(module), "PAIR", None)
+    if isinstance(pair, Pair) and pair.module != module:
+        raise UsageError(
+            f"{module} declares the pair {pair.key}, which belongs into {pair.module}", "rename one of the two"
+        )
+    return pair if isinstance(pair, Pair) else None
+
+
+def _nearest(wanted: str, known: tuple[Pair, ...]) -> str:
+    names = sorted({name for pair in known for name in (pair.key, pair.declaration.chapter)})
+    by_last_part = {pair.declaration.name: pair.key for pair in known}
+    near = difflib.get_close_matches(wanted, [*names, *by_last_part], n=3, cutoff=0.5)
+    hits = list(dict.fromkeys(by_last_part.get(name, name) for name in near))
+    return f"did you mean {' or '.join(hits)}?" if hits else f"there are: {', '.join(names) or 'none'}"
