@@ -1,0 +1,94 @@
+"""A pair module run by itself: results on stdout, progress and errors on stderr, exit codes, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import aisp_prof
+import pytest
+import torch
+from aisp_prof.workloads.bare import main
+from aisp_prof.workloads.ch11.streams import PAIR, ChunkedChain
+from aisp_prof.workloads.pair import Pair
+
+CPU = ["--device", "cpu"]
+
+
+def test_validate_checks_and_times_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(PAIR, [*CPU, "--validate", "--seed", "3"]) == 0
+    out, err = capsys.readouterr()
+    assert "outputs: valid" in out
+    assert "zeros rejected, stale rejected, permuted rejected" in out
+    assert "median" not in out
+    assert "seed 3" in err
+
+
+def test_trace_prints_medians_with_n_and_spread(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(PAIR, [*CPU, "--trace", "--iterations", "2"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if "median" in line]
+    assert [line.split()[0] for line in lines] == ["baseline", "optimized"]
+    assert all("n 2" in line and "min" in line and "max" in line for line in lines)
+
+
+def test_invalid_outputs_exit_1_with_a_record(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    class Broken(ChunkedChain):
+        def run(self, variant: str) -> None:
+            self.output.zero_()
+
+    path = tmp_path / "record.json"
+    assert main(Pair(PAIR.declaration, Broken), [*CPU, "--record", str(path)]) == 1
+    assert "NOT VALID, so nothing was timed" in capsys.readouterr().out
+    record = json.loads(path.read_text())
+    assert record["validation"]["valid"] is False
+    assert record["iterations"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--iterations", "3"], "A B B A"),
+        (["--size", "huge"], "no size 'huge'"),
+        (["--record", "/nowhere/at/all.json"], "cannot write"),
+    ],
+)
+def test_usage_errors_exit_2_with_the_mend(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(PAIR, [*CPU, *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert message in err
+    assert "mend: " in err
+    assert out == ""
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_missing_gpu_exits_3(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(PAIR, ["--validate"]) == 3
+    assert "no CUDA device" in capsys.readouterr().err
+
+
+def test_the_module_runs_as_a_program(tmp_path: Path) -> None:
+    root = Path(aisp_prof.__file__).parent / ".pythonpath"
+    env = {**os.environ, "PYTHONPATH": str(root), "PYTHONSAFEPATH": "1"}
+    path = tmp_path / "record.json"
+    command = [sys.executable, "-W", "error", "-m", PAIR.module, *CPU, "--iterations", "2", "--record", str(path)]
+    found = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    assert "outputs: valid" in found.stdout
+    assert json.loads(path.read_text())["pair"] == "ch11.streams"
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: the pair cannot run on one here")
+def test_the_pair_on_a_gpu(tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    assert main(PAIR, ["--size", "small", "--iterations", "4", "--record", str(path)]) == 0
+    record = json.loads(path.read_text())
+    assert record["device"] == "cuda"
+    assert record["gpu"]["uuid"].startswith("GPU-")
+    assert record["validation"]["bitwise"] is True
+    assert len(record["iterations"]) == 8

@@ -1,0 +1,93 @@
+"""Hardware keys, sizes and capabilities, and what is said where one is missing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib.util import find_spec
+
+import pytest
+import torch
+from aisp_prof.errors import EnvironmentLacks, UsageError
+from aisp_prof.workloads.ch11.streams import PAIR
+from aisp_prof.workloads.device import enough_memory, open_device
+from aisp_prof.workloads.hardware import Gpu, check_needs, choose_size, hardware_key
+
+H200 = Gpu("NVIDIA H200", "GPU-0", "9.0", 132, 150_000_000_000, 62_914_560)
+A100 = replace(H200, name="NVIDIA A100-SXM4-80GB", compute_capability="8.0")
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("NVIDIA H200", "h200"),
+        ("NVIDIA H200 NVL", "h200_nvl"),
+        ("NVIDIA H100 80GB HBM3", "h100_sxm"),
+        ("NVIDIA H100 PCIe", "h100_pcie"),
+        ("NVIDIA A100-SXM4-40GB", "a100_sxm_40gb"),
+        ("NVIDIA A100-SXM4-80GB", "a100_sxm_80gb"),
+        ("NVIDIA A100 80GB PCIe", "a100_pcie_80gb"),
+        ("NVIDIA B200", "b200"),
+        ("NVIDIA GB200", "gb200"),
+        ("NVIDIA GH200 480GB", "gh200"),
+        ("NVIDIA L4", "l4"),
+        ("NVIDIA L40S", "l40s"),
+        ("Tesla T4", "t4"),
+        ("NVIDIA GeForce RTX 4090", "rtx_4090"),
+        ("NVIDIA RTX 6000 Ada Generation", "rtx_6000_ada_generation"),
+        ("NVIDIA H200 MIG 1g.18gb", "h200_mig_1g_18gb"),
+        ("Some <New> GPU/2", "some_new_gpu_2"),
+        ("", "unknown"),
+    ],
+)
+def test_hardware_key(name: str, key: str) -> None:
+    assert hardware_key(name) == key
+
+
+def test_size_is_the_hardwares_own_then_default_then_small_on_a_cpu() -> None:
+    declaration = PAIR.declaration
+    assert choose_size(declaration, H200, None)[0] == "h200"
+    assert choose_size(declaration, A100, None)[0] == "default"
+    assert choose_size(declaration, None, None)[0] == "small"
+    assert choose_size(declaration, H200, "small") == ("small", declaration.sizes["small"])
+
+
+def test_an_unknown_size_is_refused_by_name() -> None:
+    with pytest.raises(UsageError, match="no size 'huge'") as caught:
+        choose_size(PAIR.declaration, H200, "huge")
+    assert "h200" in caught.value.mend
+
+
+def test_a_missing_capability_is_named() -> None:
+    needy = replace(PAIR.declaration, needs=("cuda", "cc>=9.0"))
+    check_needs(needy, H200)
+    with pytest.raises(EnvironmentLacks, match=r"unsupported: ch11.streams needs cc>=9.0") as caught:
+        check_needs(needy, A100)
+    assert "compute capability 8.0" in caught.value.mend
+    assert caught.value.exit_code == 3
+
+
+def test_capabilities_are_compared_as_numbers() -> None:
+    check_needs(replace(PAIR.declaration, needs=("cc>=9.0",)), replace(H200, compute_capability="10.0"))
+
+
+@pytest.mark.skipif(find_spec("triton") is not None, reason="triton is installed here")
+def test_missing_triton_is_named() -> None:
+    with pytest.raises(EnvironmentLacks, match="needs triton"):
+        check_needs(PAIR.declaration, H200)
+
+
+def test_an_unknown_need_is_an_error_and_no_silent_pass() -> None:
+    with pytest.raises(UsageError, match="unknown need 'warp drive'"):
+        check_needs(replace(PAIR.declaration, needs=("warp drive",)), H200)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_missing_gpu_says_what_to_do() -> None:
+    with pytest.raises(EnvironmentLacks, match="no CUDA device") as caught:
+        open_device("cuda")
+    assert "--device cpu" in caught.value.mend
+
+
+def test_memory_that_does_not_suffice_is_no_traceback() -> None:
+    with pytest.raises(EnvironmentLacks, match="out of memory: CUDA out of memory"), enough_memory():
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1.00 GiB\nmore")
