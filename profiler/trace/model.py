@@ -1,0 +1,188 @@
+"""The trace in columns: operations, API calls, NVTX ranges, devices. All times are int64 ns since the session's start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .columns import Int64
+from .schema import GRAPH_TRACE, KERNEL, MEMCPY, MEMSET, Schema
+
+TABLES = (KERNEL, MEMCPY, MEMSET, GRAPH_TRACE)
+KINDS = ("compute", "comm", "h2d", "d2h", "d2d", "p2p", "memset", "graph", "other")
+"""Classes of operations; `other` is a copy that never touches a device (host to host), or of unknown kind."""
+COMPUTE, COMM, H2D, D2H, D2D, P2P, MEMORY_SET, GRAPH_LAUNCH, OTHER = range(len(KINDS))
+COPIES = (H2D, D2H, D2D, P2P)
+
+_PROCESS_MASK = np.int64(-(1 << 24))  # 0xFFFFFFFFFF000000 as a signed number
+
+
+def process_of(thread: Int64) -> Int64:
+    """globalTid -> globalPid: masked, never divided, because SQLite's integers are signed."""
+    return np.bitwise_and(thread, _PROCESS_MASK)
+
+
+def pid_of(key: int) -> int:
+    """The operating system's process id in a globalPid or globalTid."""
+    return (key >> 24) & 0xFFFFFF
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """Columns of equal length; `take` selects rows from all of them."""
+
+    def take(self, which: ArrayLike) -> Self:
+        """The rows of a boolean mask or of an index array of shape (m,)."""
+        chosen = np.asarray(which)
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return type(self)(**{n: v[chosen] if isinstance(v, np.ndarray) else v for n, v in values.items()})
+
+    def __len__(self) -> int:
+        column = getattr(self, fields(self)[0].name)
+        return len(column)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Operations(Rows):
+    """GPU operations, one a row of KERNEL, MEMCPY, MEMSET and GRAPH_TRACE.
+
+    table, kind    indices into TABLES and KINDS
+    row            the table's rowid, for anyone to look it up
+    process        globalPid; correlation ids, devices and contexts mean something inside a process only
+    gpu            index into `Trace.gpus`: the physical device
+    name           index into `Trace.strings` (-1: none)
+    bytes          copied or set, -1 for kernels
+    graph_node     0 unless it ran as a node of a graph
+    pageable       a copy that was staged through pageable host memory
+    launch         index into `Trace.calls` of the call that submitted it, -1 if there is none
+    """
+
+    table: NDArray[np.int8]
+    row: Int64
+    process: Int64
+    device: Int64
+    context: Int64
+    stream: Int64
+    gpu: Int64
+    start: Int64
+    end: Int64
+    correlation: Int64
+    kind: NDArray[np.int8]
+    name: Int64
+    bytes: Int64
+    graph_node: Int64
+    pageable: NDArray[np.bool_]
+    launch: Int64
+
+    def of_kind(self, *kinds: int) -> Self:
+        """The operations of these classes."""
+        return self.take(np.isin(self.kind, kinds))
+
+    def lanes(self) -> Int64:
+        """A small number for each (process, device, context, stream), equal for operations of one stream."""
+        if not len(self):
+            return np.empty(0, np.int64)
+        keys = np.stack([self.process, self.device, self.context, self.stream], axis=1)
+        return np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calls(Rows):
+    """CUDA API calls, runtime and driver; `effect` is a code of `api`. `name` indexes `Trace.strings`.
+
+    `outermost` marks the call that stands for its correlation id: a runtime call hides the driver call under it.
+    """
+
+    row: Int64
+    start: Int64
+    end: Int64
+    process: Int64
+    thread: Int64
+    correlation: Int64
+    name: Int64
+    result: Int64
+    effect: NDArray[np.int8]
+    outermost: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranges(Rows):
+    """NVTX push/pop and start/end ranges. `text`, `domain`, `category` index `Trace.strings` (-1: none).
+
+    is_open    never closed: `end` is where the trace ends
+    start_end  a start/end range rather than push/pop
+    level      nesting depth on its thread and domain, 0 outside; -1 for start/end ranges
+    parent     row index of the enclosing range, -1 if there is none
+    payload    an integer payload, valid where has_payload (floating payloads stay in `payload_float`, NaN if none)
+    """
+
+    row: Int64
+    start: Int64
+    end: Int64
+    is_open: NDArray[np.bool_]
+    start_end: NDArray[np.bool_]
+    process: Int64
+    thread: Int64
+    end_thread: Int64
+    domain: Int64
+    text: Int64
+    category: Int64
+    level: Int64
+    parent: Int64
+    payload: Int64
+    has_payload: NDArray[np.bool_]
+    payload_float: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """A physical device; `uuid` is "" where the export does not say, and then only (process, device) tells it apart."""
+
+    uuid: str
+    name: str
+    process: int
+    device: int
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """A message of the profiler; severity 1 info, 2 warning, 3 error."""
+
+    severity: int
+    text: str
+    process: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One export, read once. `invalid` counts rows that were left out, by reason and table."""
+
+    path: Path
+    schema: Schema
+    strings: tuple[str, ...]
+    operations: Operations
+    calls: Calls
+    ranges: Ranges
+    gpus: tuple[Gpu, ...]
+    diagnostics: tuple[Diagnostic, ...] | None
+    rows: Mapping[str, int]
+    invalid: Mapping[tuple[str, str], int]
+    start_utc_ns: int | None
+    end: int
+
+    def text(self, index: int) -> str:
+        """The string of an index; "" for -1."""
+        return self.strings[index] if index >= 0 else ""
+
+    def path_of(self, index: int) -> str:
+        """A range's names from the outside in, `outer/inner`."""
+        names: list[str] = []
+        while index >= 0:
+            names.append(self.text(int(self.ranges.text[index])))
+            index = int(self.ranges.parent[index])
+        return "/".join(reversed(names))

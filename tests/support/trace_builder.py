@@ -1,0 +1,259 @@
+"""Write small SQLite exports as Nsight Systems would: the same tables and columns (schema 3.20), from a few readable lines.
+
+    trace = TraceBuilder()
+    gpu = trace.process(pid=100)
+    gpu.range("iter", 0, 100, domain="aisp", payload=3)
+    gpu.kernel("scale", launch=(10, 12), run=(20, 40), stream=7)
+    gpu.copy("h2d", 1024, launch=(13, 14), run=(15, 30), stream=8)
+    trace.write(tmp_path / "t.sqlite")
+
+Times are integers in ns. A launch of None leaves the API call out, a run of None the operation.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+DDL = {
+    "StringIds": "id INTEGER NOT NULL PRIMARY KEY, value TEXT NOT NULL",
+    "META_DATA_EXPORT": "name TEXT NOT NULL, value TEXT",
+    "META_DATA_CAPTURE": "name TEXT NOT NULL, value TEXT",
+    "TARGET_INFO_SESSION_START_TIME": "utcEpochNs INTEGER, utcTime TEXT, localTime TEXT",
+    "TARGET_INFO_GPU": "vmId INTEGER NOT NULL, id INTEGER NOT NULL, name TEXT, uuid TEXT, smCount INTEGER",
+    "TARGET_INFO_CUDA_DEVICE": "gpuId INTEGER, cudaId INTEGER NOT NULL, pid INTEGER NOT NULL",
+    "DIAGNOSTIC_EVENT": "timestamp INTEGER NOT NULL, timestampType INTEGER NOT NULL, source INTEGER NOT NULL, "
+    "severity INTEGER NOT NULL, text TEXT NOT NULL, globalPid INTEGER",
+    "NVTX_EVENTS": "start INTEGER NOT NULL, end INTEGER, eventType INTEGER NOT NULL, rangeId INTEGER, category INTEGER, "
+    "color INTEGER, text TEXT, globalTid INTEGER, endGlobalTid INTEGER, textId INTEGER, domainId INTEGER, "
+    "uint64Value INTEGER, int64Value INTEGER, doubleValue REAL, uint32Value INTEGER, int32Value INTEGER, floatValue REAL, "
+    "jsonTextId INTEGER, jsonText TEXT, binaryData TEXT",
+    "CUPTI_ACTIVITY_KIND_RUNTIME": "start INTEGER NOT NULL, end INTEGER NOT NULL, eventClass INTEGER NOT NULL, "
+    "globalTid INTEGER, correlationId INTEGER, nameId INTEGER NOT NULL, returnValue INTEGER NOT NULL, callchainId INTEGER",
+    "CUPTI_ACTIVITY_KIND_KERNEL": "start INTEGER NOT NULL, end INTEGER NOT NULL, deviceId INTEGER NOT NULL, "
+    "contextId INTEGER NOT NULL, greenContextId INTEGER, streamId INTEGER NOT NULL, correlationId INTEGER, "
+    "globalPid INTEGER, demangledName INTEGER NOT NULL, shortName INTEGER NOT NULL, mangledName INTEGER, "
+    "gridX INTEGER, gridY INTEGER, gridZ INTEGER, blockX INTEGER, blockY INTEGER, blockZ INTEGER, graphNodeId INTEGER",
+    "CUPTI_ACTIVITY_KIND_MEMCPY": "start INTEGER NOT NULL, end INTEGER NOT NULL, deviceId INTEGER NOT NULL, "
+    "contextId INTEGER NOT NULL, greenContextId INTEGER, streamId INTEGER NOT NULL, correlationId INTEGER, "
+    "globalPid INTEGER, bytes INTEGER NOT NULL, copyKind INTEGER NOT NULL, srcKind INTEGER, dstKind INTEGER, "
+    "graphNodeId INTEGER",
+    "CUPTI_ACTIVITY_KIND_MEMSET": "start INTEGER NOT NULL, end INTEGER NOT NULL, deviceId INTEGER NOT NULL, "
+    "contextId INTEGER NOT NULL, greenContextId INTEGER, streamId INTEGER NOT NULL, correlationId INTEGER, "
+    "globalPid INTEGER, value INTEGER, bytes INTEGER NOT NULL, graphNodeId INTEGER, memKind INTEGER",
+    "CUPTI_ACTIVITY_KIND_GRAPH_TRACE": "start INTEGER NOT NULL, end INTEGER NOT NULL, deviceId INTEGER NOT NULL, "
+    "contextId INTEGER NOT NULL, greenContextId INTEGER, streamId INTEGER NOT NULL, correlationId INTEGER, "
+    "globalPid INTEGER, graphId INTEGER NOT NULL, graphExecId INTEGER NOT NULL",
+}
+_ALWAYS = ("StringIds", "META_DATA_EXPORT", "META_DATA_CAPTURE", "TARGET_INFO_SESSION_START_TIME")
+_COPY_KIND = {"h2d": 1, "d2h": 2, "d2d": 8, "h2h": 9, "p2p": 10}
+_MEMORY = {"h2d": (1, 2), "d2h": (2, 1), "d2d": (2, 2), "h2h": (1, 1), "p2p": (2, 2)}
+_COUNTED = ("RUNTIME", "KERNEL", "MEMCPY", "MEMSET", "GRAPH_TRACE")
+
+Times = tuple[int, int]
+
+
+@dataclass
+class TraceBuilder:
+    """Collects rows; `stated` overrides the number of CUDA events that the profiler claims to have collected."""
+
+    version: str = "3.20.3"
+    stated: int | None = None
+    attested: bool = True
+    rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    strings: dict[str, int] = field(default_factory=dict)
+    correlation: int = 100
+
+    def add(self, table: str, **values: Any) -> None:
+        """One row, as it is."""
+        self.rows.setdefault(table, []).append(values)
+
+    def string(self, text: str) -> int:
+        return self.strings.setdefault(text, len(self.strings) + 1)
+
+    def process(self, pid: int, host: int = 1) -> Process:
+        """A process; `host` fills the top 16 bits of its key."""
+        return Process(self, pid, host)
+
+    def gpu(self, uuid: str, name: str = "NVIDIA H200") -> int:
+        """A physical GPU; returns its id."""
+        number = len(self.rows.get("TARGET_INFO_GPU", []))
+        self.add("TARGET_INFO_GPU", vmId=0, id=number, name=name, uuid=uuid, smCount=132)
+        return number
+
+    def write(self, path: Path) -> Path:
+        """Write the export."""
+        self._metadata()
+        connection = sqlite3.connect(path)
+        for table in (*_ALWAYS, *(t for t in self.rows if t not in _ALWAYS)):
+            connection.execute(f"CREATE TABLE {table} ({DDL[table]})")
+        connection.executemany("INSERT INTO StringIds VALUES (?, ?)", [(i, t) for t, i in self.strings.items()])
+        for table, rows in self.rows.items():
+            for row in rows:
+                names, marks = ", ".join(row), ", ".join("?" * len(row))
+                connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(row.values()))
+        connection.commit()
+        connection.close()
+        return path
+
+    def _metadata(self) -> None:
+        self.add("META_DATA_EXPORT", name="EXPORT_PRODUCT_NAME", value="NVIDIA Nsight Systems")
+        self.add("META_DATA_EXPORT", name="EXPORT_SCHEMA_VERSION", value=self.version)
+        self.add("TARGET_INFO_SESSION_START_TIME", utcEpochNs=1_795_209_738_000_000_000, utcTime="", localTime="")
+        if self.attested:
+            tables = [f"CUPTI_ACTIVITY_KIND_{name}" for name in _COUNTED]
+            count = sum(len(self.rows.get(table, [])) for table in tables) if self.stated is None else self.stated
+            self.diagnostic(f"Number of CUDA events collected: \t{count:,}.")
+
+    def diagnostic(self, text: str, severity: int = 1, process: int = 0) -> None:
+        self.add(
+            "DIAGNOSTIC_EVENT", timestamp=0, timestampType=2, source=3, severity=severity, text=text, globalPid=process
+        )
+
+
+@dataclass
+class Process:
+    """One process of the trace: its ranges, calls and operations."""
+
+    trace: TraceBuilder
+    pid: int
+    host: int
+    domains: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def key(self) -> int:
+        """globalPid, signed as SQLite stores it."""
+        value = self.host << 48 | self.pid << 24
+        return value - (1 << 64) if value >= 1 << 63 else value
+
+    def thread(self, tid: int) -> int:
+        return self.key | tid
+
+    def sees(self, gpu: int, ordinal: int = 0) -> None:
+        """This process knows physical GPU `gpu` as CUDA device `ordinal`."""
+        self.trace.add("TARGET_INFO_CUDA_DEVICE", gpuId=gpu, cudaId=ordinal, pid=self.pid)
+
+    def domain(self, name: str) -> int:
+        """The number of a domain, declared at its first use; the default domain is "" and 0."""
+        if name and name not in self.domains:
+            self.domains[name] = len(self.domains) + 1
+            self._event(75, 0, None, text=name, domainId=self.domains[name])
+        return self.domains.get(name, 0)
+
+    def range(
+        self,
+        text: str,
+        start: int,
+        end: int | None,
+        domain: str = "",
+        tid: int = 1,
+        payload: int | None = None,
+        end_tid: int | None = None,
+        start_end: bool = False,
+        registered: bool = False,
+    ) -> None:
+        """A push/pop range, or with `start_end` a start/end range that `end_tid` closes."""
+        words = {"textId": self.trace.string(text)} if registered else {"text": text}
+        self._event(
+            60 if start_end else 59,
+            start,
+            end,
+            tid,
+            domainId=self.domain(domain),
+            endGlobalTid=None if end_tid is None else self.thread(end_tid),
+            int64Value=payload,
+            **words,
+        )
+
+    def _event(self, kind: int, start: int, end: int | None, tid: int = 1, **values: Any) -> None:
+        self.trace.add("NVTX_EVENTS", start=start, end=end, eventType=kind, globalTid=self.thread(tid), **values)
+
+    def call(self, name: str, times: Times, tid: int = 1, correlation: int | None = None, result: int = 0) -> int:
+        """An API call; returns its correlation id."""
+        if correlation is None:
+            self.trace.correlation += 1
+            correlation = self.trace.correlation
+        self.trace.add(
+            "CUPTI_ACTIVITY_KIND_RUNTIME",
+            start=times[0],
+            end=times[1],
+            eventClass=0,
+            globalTid=self.thread(tid),
+            correlationId=correlation,
+            nameId=self.trace.string(name),
+            returnValue=result,
+        )
+        return correlation
+
+    def _submit(self, name: str, launch: Times | None, tid: int, correlation: int | None) -> int:
+        if launch is not None:
+            return self.call(name, launch, tid, correlation)
+        self.trace.correlation += 1
+        return self.trace.correlation if correlation is None else correlation
+
+    def _operation(self, table: str, run: Times, stream: int, device: int, correlation: int, **values: Any) -> None:
+        self.trace.add(
+            f"CUPTI_ACTIVITY_KIND_{table}",
+            start=run[0],
+            end=run[1],
+            deviceId=device,
+            contextId=values.pop("context", 1),
+            streamId=stream,
+            correlationId=correlation,
+            globalPid=self.key,
+            **values,
+        )
+
+    def kernel(
+        self,
+        name: str,
+        launch: Times | None,
+        run: Times | None,
+        stream: int = 7,
+        device: int = 0,
+        tid: int = 1,
+        correlation: int | None = None,
+        api: str = "cudaLaunchKernel_v7000",
+        node: int | None = None,
+        context: int = 1,
+    ) -> int:
+        """A kernel and the call that launched it; returns the correlation id."""
+        correlation = self._submit(api, launch, tid, correlation)
+        if run is not None:
+            names = {"shortName": self.trace.string(name), "demangledName": self.trace.string(f"{name}(float *)")}
+            self._operation("KERNEL", run, stream, device, correlation, graphNodeId=node, context=context, **names)
+        return correlation
+
+    def copy(
+        self,
+        kind: str,
+        size: int,
+        launch: Times | None,
+        run: Times | None,
+        stream: int = 7,
+        device: int = 0,
+        tid: int = 1,
+        pageable: bool = False,
+    ) -> int:
+        """A memcpy of kind h2d, d2h, d2d, h2h or p2p."""
+        correlation = self._submit("cudaMemcpyAsync_v3020", launch, tid, None)
+        source, target = (0 if pageable and memory == 1 else memory for memory in _MEMORY[kind])
+        if run is not None:
+            kinds = {"copyKind": _COPY_KIND[kind], "srcKind": source, "dstKind": target}
+            self._operation("MEMCPY", run, stream, device, correlation, bytes=size, **kinds)
+        return correlation
+
+    def memset(self, size: int, launch: Times | None, run: Times | None, stream: int = 7, device: int = 0) -> int:
+        correlation = self._submit("cudaMemsetAsync_v3020", launch, 1, None)
+        if run is not None:
+            self._operation("MEMSET", run, stream, device, correlation, bytes=size, value=0)
+        return correlation
+
+    def graph(self, launch: Times, run: Times | None = None, stream: int = 7, device: int = 0, tid: int = 1) -> int:
+        """A graph launch; with `run` it was traced as a whole, without its nodes."""
+        correlation = self.call("cudaGraphLaunch_v10000", launch, tid)
+        if run is not None:
+            self._operation("GRAPH_TRACE", run, stream, device, correlation, graphId=1, graphExecId=2)
+        return correlation
