@@ -1,0 +1,112 @@
+"""The claim language: `optimized.hidden(h2d, d2h) >= 0.85`, parsed with pointed errors.
+
+    claim      = side comparison side
+    side       = number [unit] | [variant "."] metric ["(" operations ["," operations] ")"]
+    comparison = ">=" | "<=" | ">" | "<" | "=="
+    unit       = "ns" | "us" | "ms" | "s" | "GB/s" | "MB/s" | "x" | "%"
+
+The left side is a metric; without a variant it means the optimized one, except `speedup`, which compares both.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ..declaration import VARIANTS
+from ..errors import UsageError
+from . import metrics
+
+COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    "==": operator.eq,
+    ">": operator.gt,
+    "<": operator.lt,
+}
+_UNITS: Mapping[str, tuple[str, float]] = {
+    "ns": ("ns", 1.0),
+    "us": ("ns", 1e3),
+    "ms": ("ns", 1e6),
+    "s": ("ns", 1e9),
+    "MB/s": ("B/s", 1e6),
+    "GB/s": ("B/s", 1e9),
+    "x": ("x", 1.0),
+    "%": ("ratio", 0.01),
+}
+_CLAIM = re.compile(r"^\s*(?P<left>.+?)\s*(?P<op>>=|<=|==|>|<)\s*(?P<right>.+?)\s*$")
+_NUMBER = re.compile(r"^(?P<value>[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*(?P<unit>[A-Za-z/%]*)$")
+SPEEDUP = "speedup"
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A metric of a variant: `variant` is "" for `speedup`, which belongs to both."""
+
+    metric: str
+    variant: str
+
+    @property
+    def unit(self) -> str:
+        return "x" if self.metric == SPEEDUP else metrics.METRICS[metrics.split(self.metric)[0]].unit
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A parsed claim: `right` is a number in the left side's base unit (ns, B/s, ratio, count, x), or another metric."""
+
+    text: str
+    left: Term
+    comparison: str
+    right: float | Term
+
+
+def parse(text: str) -> Claim:
+    """Read a claim.
+
+    Raises:
+        UsageError: what does not fit, with the nearest metric where a name is misspelt.
+    """
+    match = _CLAIM.match(text)
+    if not match:
+        raise UsageError(f"claim {text!r}: no comparison", "write it like: hidden(h2d, d2h) >= 0.85")
+    if _NUMBER.match(match["left"]):
+        raise UsageError(f"claim {text!r}: the left side is a number", "put the metric on the left")
+    left = _term(match["left"], text)
+    number = _NUMBER.match(match["right"])
+    right = _scaled(number, left, text) if number else _term(match["right"], text)
+    if isinstance(right, Term) and right.unit != left.unit:
+        raise UsageError(f"claim {text!r}: {left.unit} cannot be compared with {right.unit}")
+    return Claim(text, left, match["op"], right)
+
+
+def _term(text: str, claim: str) -> Term:
+    variant, dot, rest = text.partition(".")
+    if not dot:
+        variant, rest = VARIANTS[1], text
+    if variant not in VARIANTS:
+        raise UsageError(f"claim {claim!r}: no variant is called {variant!r}", f"there are: {', '.join(VARIANTS)}")
+    if rest.strip() == SPEEDUP:
+        return Term(SPEEDUP, "")
+    try:
+        metrics.split(rest)
+    except UsageError as error:
+        raise UsageError(f"claim {claim!r}: {error}", error.mend) from error
+    return Term(" ".join(rest.split()), variant)
+
+
+def _scaled(number: re.Match[str], left: Term, claim: str) -> float:
+    value, unit = float(number["value"]), number["unit"]
+    if not unit:
+        if left.unit in ("ns", "B/s"):
+            mend = "name one: 20us" if left.unit == "ns" else "name one: 45 GB/s"
+            raise UsageError(f"claim {claim!r}: {left.metric} needs a unit", mend)
+        return value
+    if unit not in _UNITS:
+        raise UsageError(f"claim {claim!r}: no unit is called {unit!r}", f"there are: {', '.join(_UNITS)}")
+    kind, factor = _UNITS[unit]
+    if kind != left.unit:
+        raise UsageError(f"claim {claim!r}: {left.metric} is not measured in {unit}")
+    return value * factor

@@ -1,0 +1,124 @@
+"""How the runs were conducted: conditions, order, perturbation. What was seen becomes a caveat on the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from .evidence import Finding, Iteration
+from .measured import Measured
+from .statistics import LEAST_RUNS
+from .trace.model import Trace
+
+CLOCK_BAND = 0.05
+"""The SM clock may move by this share of its highest value during the measured runs before the page says so."""
+
+_ORDINARY = {"none", "gpu_idle", "applications_clocks_setting", "sw_power_cap"}
+# A power cap is how a modern GPU normally runs: it shows in the clocks, which are judged on their own.
+
+
+def caveats(trace: Trace | None, manifest: Mapping[str, Any], measured: Sequence[Measured]) -> list[Finding]:
+    """Everything about how the runs were made that a reader should know."""
+    found = [*_conditions(trace, manifest, measured), *_commit(manifest)]
+    if trace is not None:
+        found += [*_order(measured), *_operations(trace, measured)]
+    return found
+
+
+def _conditions(trace: Trace | None, manifest: Mapping[str, Any], measured: Sequence[Measured]) -> Iterable[Finding]:
+    conditions = manifest.get("conditions")
+    if not conditions or not conditions.get("during"):
+        yield Finding("no_conditions", {})
+        return
+    samples = during_runs(trace, conditions["during"], measured)
+    clocks = [sample["sm_mhz"] for sample in samples if sample.get("sm_mhz") is not None]
+    if clocks and min(clocks) < (1 - CLOCK_BAND) * max(clocks):
+        yield Finding("clocks_moved", {"low_mhz": min(clocks), "high_mhz": max(clocks)})
+    reasons = sorted({r for sample in samples for r in sample.get("throttle_reasons") or ()} - _ORDINARY)
+    if reasons:
+        yield Finding("throttled", {"reasons": ", ".join(reasons)})
+    everyone = [conditions.get("before") or {}, *conditions["during"], conditions.get("after") or {}]
+    others = max((sample.get("other_processes") or 0 for sample in everyone), default=0)
+    if others:
+        yield Finding("other_processes", {"count": others})
+
+
+def during_runs(
+    trace: Trace | None, samples: Sequence[Mapping[str, Any]], measured: Sequence[Measured]
+) -> list[Mapping[str, Any]]:
+    """The samples taken while the measured runs were on the GPU; all of them where the trace has no wall clock."""
+    runs = [run for variant in measured for run in variant.runs]
+    if trace is None or trace.start_utc_ns is None or not runs:
+        return list(samples)
+    low = trace.start_utc_ns + min(run.start for run in runs)
+    high = trace.start_utc_ns + max(run.end for run in runs)
+    return [sample for sample in samples if low <= sample["utc_ns"] <= high]
+
+
+def _commit(manifest: Mapping[str, Any]) -> Iterable[Finding]:
+    if (manifest.get("commit") or {}).get("dirty"):
+        yield Finding("dirty_commit", {})
+
+
+def _order(measured: Sequence[Measured]) -> Iterable[Finding]:
+    """Interleaved means that at no moment one variant is more than two runs ahead of the other."""
+    runs = sorted((run.start, sign) for variant, sign in zip(measured, (1, -1), strict=False) for run in variant.runs)
+    ahead, furthest = 0, 0
+    for _, sign in runs:
+        ahead += sign
+        furthest = max(furthest, abs(ahead))
+    if furthest > 2:
+        yield Finding("not_interleaved", {})
+
+
+def _operations(trace: Trace, measured: Sequence[Measured]) -> Iterable[Finding]:
+    early = pageable = 0
+    for run in (run for variant in measured for run in variant.runs):
+        operations = run.scope.operations
+        early += int((operations.start < trace.calls.start[operations.launch]).sum())
+        pageable += int(operations.pageable.sum())
+    if early:
+        yield Finding("negative_latency", {"count": early})
+    if pageable:
+        yield Finding("pageable_copies", {"count": pageable})
+
+
+def pageable(measured: Measured) -> tuple[Finding, ...]:
+    """Pageable copies are staged through the host: they leave claims about overlap with copies unproven."""
+    count = sum(int(run.scope.operations.pageable.sum()) for run in measured.runs)
+    return (Finding("pageable_copies", {"count": count}),) if count else ()
+
+
+def engine_bound(iterations: Sequence[Iteration]) -> tuple[Finding, ...]:
+    """The busiest single class of the optimized variant: no overlap of these operations goes below it."""
+    if not iterations:
+        return ()
+    classes = ("busy(compute)", "busy(h2d)", "busy(d2h)")
+    busiest = min(max(float(i.numbers[name]) for name in classes) for i in iterations)
+    return (Finding("same_engine_bound", {"ms": round(busiest / 1e6, 2)}),)
+
+
+def perturbation(traced: Mapping[str, Sequence[int]], untraced: Mapping[str, Sequence[int]]) -> dict[str, float]:
+    """variant -> median traced / median untraced iteration time, where both exist."""
+    return {v: _median(traced[v]) / _median(untraced[v]) for v in traced if traced[v] and untraced.get(v)}
+
+
+def perturbed(ratios: Mapping[str, float], band: float) -> tuple[Finding, ...]:
+    """Where tracing changed the times by more than the pair's band: then the trace proves structure only."""
+    outside = {variant: ratio for variant, ratio in ratios.items() if abs(ratio - 1) > band}
+    values: list[dict[str, str | int | float]] = [
+        {"variant": variant, "percent": round(100 * (ratio - 1), 1), "band_percent": round(100 * band, 1)}
+        for variant, ratio in sorted(outside.items())
+    ]
+    return tuple(Finding("perturbed", value, "times") for value in values)
+
+
+def too_few(counts: Mapping[str, int]) -> tuple[Finding, ...]:
+    """Fewer runs than an interval needs."""
+    least = min(counts.values(), default=0)
+    return (Finding("few_iterations", {"n": least, "least": LEAST_RUNS}),) if least < LEAST_RUNS else ()
+
+
+def _median(values: Sequence[int]) -> float:
+    ordered = sorted(values)
+    return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2

@@ -1,0 +1,160 @@
+"""From a claim and the measured iterations to a verdict: proven, refuted, or what is missing to tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from .claims import COMPARISONS, SPEEDUP, Claim, Term
+from .evidence import ClaimResult, Finding, Speedup, VariantEvidence, Verdict
+from .metrics import METRICS, split
+from .statistics import LEAST_RUNS, median_interval
+
+
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """What claims are judged on: the variants' numbers, the speedup if there is one, and what stands in the way.
+
+    `blocked` holds, for each variant, findings that leave claims about it unproven; `invalid` says that outputs disagree.
+    """
+
+    variants: Mapping[str, VariantEvidence]
+    speedup: Speedup | None
+    blocked: Mapping[str, tuple[Finding, ...]]
+    copies_blocked: Mapping[str, tuple[Finding, ...]]
+    invalid: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    verdict: Verdict
+    measured: float | None = None
+    low: float | None = None
+    high: float | None = None
+    reasons: tuple[Finding, ...] = ()
+
+
+def judge(claim: Claim, grounds: Grounds) -> ClaimResult:
+    """Decide one claim.
+
+    Counts and shares must hold in every iteration; times, rates and the speedup by their 95 % interval. An interval on
+    both sides of the threshold is UNPROVEN, not rounded to either side.
+    """
+    values = _values(claim.left, grounds)
+    threshold, others = _threshold(claim, grounds)
+    reasons = _obstacles(claim, grounds)
+    if grounds.invalid:
+        outcome = _Outcome(Verdict.INVALID, reasons=grounds.invalid)
+    elif reasons:
+        outcome = _Outcome(Verdict.UNPROVEN, reasons=reasons)
+    elif claim.left.metric == SPEEDUP:
+        outcome = _by_speedup(claim, threshold, grounds.speedup)
+    elif _missing(values, claim.left, grounds) or (others is not None and not others):
+        outcome = _Outcome(Verdict.UNPROVEN, reasons=(Finding("metric_missing", {"metric": claim.left.metric}),))
+    elif METRICS[split(claim.left.metric)[0]].by_interval and others is None:
+        outcome = _by_interval(claim, threshold, values)
+    else:
+        outcome = _in_every_run(claim, threshold, values, others)
+    return _result(claim, threshold, values, outcome)
+
+
+def _result(claim: Claim, threshold: float, values: Sequence[float], outcome: _Outcome) -> ClaimResult:
+    return ClaimResult(
+        text=claim.text,
+        metric=claim.left.metric,
+        variant=claim.left.variant,
+        comparison=claim.comparison,
+        threshold=threshold,
+        unit=claim.left.unit,
+        measured=outcome.measured,
+        low=outcome.low,
+        high=outcome.high,
+        n=len(values),
+        values=tuple(values),
+        verdict=outcome.verdict,
+        reasons=outcome.reasons,
+    )
+
+
+def _values(term: Term, grounds: Grounds) -> list[float]:
+    if term.metric == SPEEDUP:
+        return []
+    iterations = grounds.variants[term.variant].iterations
+    return [i.numbers[term.metric] for i in iterations if term.metric in i.numbers]
+
+
+def _missing(values: Sequence[float], term: Term, grounds: Grounds) -> bool:
+    """An iteration in which the metric is not defined cannot support a claim about every iteration."""
+    return not values or len(values) < len(grounds.variants[term.variant].iterations)
+
+
+def _threshold(claim: Claim, grounds: Grounds) -> tuple[float, list[float] | None]:
+    """The number to compare with; for a metric on the right its values too, and their median to show."""
+    if not isinstance(claim.right, Term):
+        return claim.right, None
+    others = _values(claim.right, grounds)
+    return (sorted(others)[len(others) // 2] if others else float("nan")), others
+
+
+def _obstacles(claim: Claim, grounds: Grounds) -> tuple[Finding, ...]:
+    terms = [claim.left, *([claim.right] if isinstance(claim.right, Term) else [])]
+    found: dict[str, Finding] = {}
+    for term in terms:
+        for variant in [term.variant] if term.variant else list(grounds.variants):
+            found |= {f.code: f for f in grounds.blocked[variant]}
+            if "(" in term.metric and "busy" not in term.metric and "rate" not in term.metric:
+                found |= {f.code: f for f in grounds.copies_blocked[variant]}
+    return tuple(found.values())
+
+
+def _by_speedup(claim: Claim, threshold: float, speedup: Speedup | None) -> _Outcome:
+    if speedup is None:
+        return _Outcome(Verdict.UNPROVEN, reasons=(Finding("metric_missing", {"metric": SPEEDUP}),))
+    outcome = _against(claim, threshold, speedup.value, speedup.low, speedup.high)
+    least = min(speedup.n_baseline, speedup.n_optimized)
+    win = speedup.low > 1 + speedup.noise_floor or speedup.high < 1 - speedup.noise_floor
+    if least < LEAST_RUNS:
+        return _Outcome(Verdict.UNPROVEN, speedup.value, speedup.low, speedup.high, (_few(least),))
+    if outcome.verdict is Verdict.PROVEN and not win:
+        reason = Finding("within_noise", {"percent": round(100 * speedup.noise_floor, 2)})
+        return _Outcome(Verdict.UNPROVEN, speedup.value, speedup.low, speedup.high, (reason,))
+    return outcome
+
+
+def _by_interval(claim: Claim, threshold: float, values: Sequence[float]) -> _Outcome:
+    ordered = sorted(values)
+    middle = (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
+    low, high = median_interval(values)
+    if len(values) < LEAST_RUNS:
+        return _Outcome(Verdict.UNPROVEN, middle, low, high, (_few(len(values)),))
+    return _against(claim, threshold, middle, low, high)
+
+
+def _against(claim: Claim, threshold: float, value: float, low: float, high: float) -> _Outcome:
+    """Both ends of the interval on the good side: proven; both on the bad side: refuted; else it cannot be told."""
+    holds = COMPARISONS[claim.comparison]
+    at_low, at_high = holds(low, threshold), holds(high, threshold)
+    if at_low and at_high:
+        return _Outcome(Verdict.PROVEN, value, low, high)
+    straddles = at_low or at_high or low <= threshold <= high
+    if straddles:
+        reason = Finding("interval_straddles", {"low": low, "high": high, "threshold": threshold})
+        return _Outcome(Verdict.UNPROVEN, value, low, high, (reason,))
+    reason = Finding("contradicted", {"measured": value, "threshold": threshold})
+    return _Outcome(Verdict.REFUTED, value, low, high, (reason,))
+
+
+def _in_every_run(claim: Claim, threshold: float, values: Sequence[float], others: Sequence[float] | None) -> _Outcome:
+    """Every iteration against the threshold, or against every iteration of the metric on the right."""
+    holds = COMPARISONS[claim.comparison]
+    limits = [threshold] if others is None else sorted(set(others))
+    broken = [(abs(v - limit), i) for i, v in enumerate(values) for limit in limits if not holds(v, limit)]
+    worst = values[max(broken)[1]] if broken else min(values, key=lambda v: min(abs(v - limit) for limit in limits))
+    if not broken:
+        return _Outcome(Verdict.PROVEN, worst)
+    reason = Finding("worst_iteration", {"value": worst, "index": max(broken)[1]})
+    return _Outcome(Verdict.REFUTED, worst, reasons=(reason,))
+
+
+def _few(n: int) -> Finding:
+    return Finding("few_iterations", {"n": n, "least": LEAST_RUNS})

@@ -1,0 +1,100 @@
+"""The launch ledger: every kernel, copy and memset is accounted for by exactly one line, and the lines close."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .evidence import LedgerLine
+from .trace import api
+from .trace.columns import Int64
+from .trace.model import COMM, COMPUTE, COPIES, GRAPH_LAUNCH, MEMORY_SET, OTHER, Trace
+
+SUBMITTING = (api.KERNEL, api.GRAPH, api.COPY, api.MEMSET)
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """Row indices into `trace.calls` and `trace.operations`.
+
+    executed   submitting calls with operations
+    captured   submitting calls without any, made while their process captured a graph
+    failed     submitting calls without any that returned an error
+    dropped    submitting calls without any and without such an excuse: records that were lost
+    orphans    operations whose call is not in the trace
+    """
+
+    executed: Int64
+    captured: Int64
+    failed: Int64
+    dropped: Int64
+    orphans: Int64
+
+
+def match_launches(trace: Trace) -> Matching:
+    """Sort every submitting call into one of the lists above."""
+    calls = trace.calls
+    submitting = calls.outermost & np.isin(calls.effect, SUBMITTING)
+    has_work = np.zeros(len(calls), bool)
+    has_work[trace.operations.launch[trace.operations.launch >= 0]] = True
+    capturing = _under_capture(trace)
+    failed = calls.result != 0
+    return Matching(
+        executed=np.flatnonzero(submitting & has_work),
+        captured=np.flatnonzero(submitting & ~has_work & capturing),
+        failed=np.flatnonzero(submitting & ~has_work & ~capturing & failed),
+        dropped=np.flatnonzero(submitting & ~has_work & ~capturing & ~failed),
+        orphans=np.flatnonzero(trace.operations.launch < 0),
+    )
+
+
+def _under_capture(trace: Trace) -> NDArray[np.bool_]:
+    """Calls between a BeginCapture and the next EndCapture of their process: there, launches execute nothing."""
+    calls = trace.calls
+    inside = np.zeros(len(calls), bool)
+    begins, ends = calls.effect == api.BEGIN, calls.effect == api.END
+    for process in np.unique(calls.process[begins]):
+        mine = calls.process == process
+        opened, closed = np.sort(calls.start[begins & mine]), np.sort(calls.end[ends & mine])
+        depth = np.searchsorted(opened, calls.start, "right") - np.searchsorted(closed, calls.start, "right")
+        inside |= mine & (depth > 0)
+    return inside
+
+
+def ledger(trace: Trace) -> tuple[LedgerLine, ...]:
+    """The whole trace's lines. kernels = kernel_launches + graph_kernels + unmatched_kernels, and likewise for copies
+    and memsets: `closes` checks it."""
+    matching = match_launches(trace)
+    operations, calls = trace.operations, trace.calls
+    graph = operations.launch >= 0
+    graph[graph] = calls.effect[operations.launch[graph]] == api.GRAPH
+    single = (operations.launch >= 0) & ~graph
+    lines: list[LedgerLine] = []
+    for name, kinds in (("kernels", (COMPUTE, COMM)), ("copies", (*COPIES, OTHER)), ("memsets", (MEMORY_SET,))):
+        mine = np.isin(operations.kind, kinds)
+        lines.append(LedgerLine(name, int(mine.sum())))
+        lines.append(LedgerLine(f"{name}_one_by_one", int((mine & single).sum())))
+        lines.append(LedgerLine(f"{name}_in_graphs", int((mine & graph).sum())))
+        lines.append(LedgerLine(f"{name}_unmatched", int((mine & (operations.launch < 0)).sum())))
+    executed = calls.effect[matching.executed]
+    lines += [
+        LedgerLine("kernel_launch_calls", int((executed == api.KERNEL).sum())),
+        LedgerLine("graph_launch_calls", int((executed == api.GRAPH).sum())),
+        LedgerLine("graphs_untraced", int((operations.kind == GRAPH_LAUNCH).sum())),
+        LedgerLine("captured_calls", len(matching.captured)),
+        LedgerLine("failed_calls", len(matching.failed)),
+        LedgerLine("unmatched_calls", len(matching.dropped)),
+        LedgerLine("syncs", int((calls.outermost & (calls.effect == api.WAIT)).sum())),
+    ]
+    return tuple(lines)
+
+
+def closes(lines: tuple[LedgerLine, ...]) -> bool:
+    """Whether kernels, copies and memsets are each the sum of their parts."""
+    count = {line.code: line.count for line in lines}
+    parts = ("one_by_one", "in_graphs", "unmatched")
+    return all(
+        count[name] == sum(count[f"{name}_{part}"] for part in parts) for name in ("kernels", "copies", "memsets")
+    )

@@ -1,0 +1,154 @@
+"""Find a pair's measured iterations in a trace, and compute every number of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import metrics
+from .evidence import Finding, Iteration, Op, VariantEvidence, Witness
+from .metrics import Scope
+from .overlap import witnesses
+from .projection import by_gpu, calls_inside
+from .trace.columns import NONE, Int64
+from .trace.model import COMM, COMPUTE, COPIES, D2H, GRAPH_LAUNCH, H2D, KINDS, TABLES, Operations, Trace
+
+DOMAIN = "aisp"
+ITERATION = "iter"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One measured iteration in the trace: its range's row index, its operations by start, its API calls."""
+
+    range: int
+    index: int
+    scope: Scope
+
+    @property
+    def start(self) -> int:
+        return int(self.scope.operations.start.min())
+
+    @property
+    def end(self) -> int:
+        return int(self.scope.operations.end.max())
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The runs of one variant in the order of time, and what is wrong with them."""
+
+    variant: str
+    runs: tuple[Run, ...]
+    findings: tuple[Finding, ...]
+
+
+def find_runs(trace: Trace, pair: str, variant: str) -> Measured:
+    """The `iter` ranges inside `<pair>.<variant>.measure` ranges of domain `aisp`, with what they launched."""
+    name = f"{pair}.{variant}.measure"
+    chosen = _iterations(trace, name)
+    if not len(chosen):
+        return Measured(variant, (), (Finding("range_not_found", {"name": f"{name}/{ITERATION}"}, "range"),))
+    ranges, calls = calls_inside(trace, chosen)
+    owner = np.full(len(trace.calls), -1, np.int64)
+    owner[calls] = ranges  # iterations do not overlap on a thread, so a call has one owner
+    launch = trace.operations.launch
+    of_operation = np.where(launch >= 0, owner[launch], -1)
+    runs = tuple(_run(trace, int(r), calls[ranges == r], np.flatnonzero(of_operation == r)) for r in chosen)
+    return Measured(variant, tuple(r for r in runs if len(r.scope.operations)), tuple(_faults(trace, name, runs)))
+
+
+def _iterations(trace: Trace, name: str) -> Int64:
+    ranges = trace.ranges
+    strings = {text: index for index, text in enumerate(trace.strings)}
+    wanted = [strings.get(text, -2) for text in (DOMAIN, ITERATION, name)]
+    parent = ranges.parent
+    inside = (parent >= 0) & (ranges.text[parent] == wanted[2])
+    mask = inside & (ranges.domain == wanted[0]) & (ranges.text == wanted[1])
+    found = np.flatnonzero(mask)
+    return found[np.argsort(ranges.start[found], kind="stable")]
+
+
+def _run(trace: Trace, index: int, calls: Int64, operations: Int64) -> Run:
+    mine = trace.operations.take(operations)
+    mine = mine.take(np.lexsort((mine.row, mine.table, mine.end, mine.start)))
+    payload = int(trace.ranges.payload[index]) if trace.ranges.has_payload[index] else NONE
+    return Run(index, payload, Scope(mine, trace.calls.take(calls)))
+
+
+def _faults(trace: Trace, name: str, runs: tuple[Run, ...]) -> Iterable[Finding]:
+    """What makes these iterations unfit to prove anything."""
+    empty = sum(not len(run.scope.operations) for run in runs)
+    if empty:
+        yield Finding("no_cuda_activity", {"count": empty, "name": name}, "range")
+    if any(bool(trace.ranges.is_open[run.range]) for run in runs):
+        yield Finding("open_range", {"name": f"{name}/{ITERATION}"}, "range")
+    graphs = sum(int((run.scope.operations.kind == GRAPH_LAUNCH).sum()) for run in runs)
+    if graphs:
+        yield Finding("graph_level_tracing", {"count": graphs}, "range")
+    devices = max(len(by_gpu(run.scope.operations)) for run in runs)
+    if devices > 1:
+        yield Finding("mixed_devices", {"count": devices}, "range")
+
+
+def variant_evidence(
+    trace: Trace, measured: Measured, texts: Iterable[str], untraced: Iterable[int]
+) -> VariantEvidence:
+    """Every number of every run, the run nearest to the median to draw, and its longest overlaps."""
+    wanted = [*metrics.SHOWN, *(text for text in texts if text not in metrics.SHOWN)]
+    iterations = tuple(_numbers(trace, run, wanted) for run in measured.runs)
+    drawn = median_run(measured)
+    return VariantEvidence(
+        name=measured.variant,
+        iterations=iterations,
+        median_index=drawn,
+        timeline=tuple(_ops(trace, measured.runs[drawn].scope.operations)) if drawn is not None else (),
+        witnesses=tuple(_witnesses(trace, measured.runs[drawn].scope.operations)) if drawn is not None else (),
+        untraced_ns=tuple(untraced),
+    )
+
+
+def median_run(measured: Measured) -> int | None:
+    """The position of the run whose length is the lower median: one that really happened."""
+    if not measured.runs:
+        return None
+    lengths = np.array([run.end - run.start for run in measured.runs])
+    return int(np.argsort(lengths, kind="stable")[(len(lengths) - 1) // 2])
+
+
+def _numbers(trace: Trace, run: Run, wanted: list[str]) -> Iteration:
+    values = {text: metrics.measure(text, run.scope) for text in wanted}
+    return Iteration(
+        index=run.index,
+        start=run.start,
+        end=run.end,
+        host_ns=int(trace.ranges.end[run.range] - trace.ranges.start[run.range]),
+        numbers={text: value for text, value in values.items() if value is not None},
+    )
+
+
+def _ops(trace: Trace, operations: Operations) -> Iterable[Op]:
+    for i in range(len(operations)):
+        size = int(operations.bytes[i])
+        yield Op(
+            table=trace.schema.tables[TABLES[operations.table[i]]],
+            row=int(operations.row[i]),
+            name=trace.text(int(operations.name[i])) or KINDS[operations.kind[i]],
+            kind=KINDS[operations.kind[i]],
+            device=int(operations.device[i]),
+            stream=int(operations.stream[i]),
+            start=int(operations.start[i]),
+            end=int(operations.end[i]),
+            bytes=None if size < 0 else size,
+        )
+
+
+def _witnesses(trace: Trace, operations: Operations) -> Iterable[Witness]:
+    """The longest overlaps of kernels with copies, and of the two directions of copying."""
+    talking = operations.of_kind(*COPIES, COMM)
+    for a, b in ((operations.of_kind(COMPUTE), talking), (operations.of_kind(H2D), operations.of_kind(D2H))):
+        for i, j in witnesses(a, b):
+            (one,), (two,) = (tuple(_ops(trace, ops.take([k]))) for ops, k in ((a, i), (b, j)))
+            yield Witness(one, two, max(one.start, two.start), min(one.end, two.end))

@@ -1,0 +1,189 @@
+"""Metrics by name: the one place that turns `hidden(h2d, d2h)` into a number, as docs/metrics.md defines it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+import numpy as np
+
+from ..errors import UsageError
+from .intervals import Intervals
+from .overlap import SELECTORS, busy_time, concurrency
+from .trace import api
+from .trace.model import COMM, COMPUTE, COPIES, MEMORY_SET, Calls, Operations
+
+Number = int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a metric looks at: the operations of one range on one device, and the API calls inside the range."""
+
+    operations: Operations
+    calls: Calls
+
+    def time_of(self, selector: str) -> Intervals:
+        """When operations of a class are in flight."""
+        return busy_time(self.of(selector))
+
+    def of(self, selector: str) -> Operations:
+        """The operations of a class.
+
+        Raises:
+            UsageError: no such class.
+        """
+        if selector not in SELECTORS:
+            raise UsageError(f"no operations are called {selector!r}", _nearest(selector, SELECTORS))
+        return self.operations.of_kind(*SELECTORS[selector])
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """How a metric is computed; `unit` is ns, ratio, count or B/s. `compute` gives None where nothing is defined:
+    a share of no time, the rate of no copy."""
+
+    unit: str
+    arguments: tuple[int, ...]
+    compute: Callable[..., Number | None]
+    default: tuple[str, ...] = ()
+
+    @property
+    def by_interval(self) -> bool:
+        """Times and rates are judged by an interval over the iterations; counts and shares in each iteration."""
+        return self.unit in ("ns", "B/s")
+
+
+def _hidden(scope: Scope, a: str, b: str) -> float | None:
+    whole = scope.time_of(a)
+    return (whole & scope.time_of(b)).length / whole.length if whole.length else None
+
+
+def _shared(scope: Scope, a: str, b: str) -> int:
+    return (scope.time_of(a) & scope.time_of(b)).length
+
+
+def _bound(scope: Scope, a: str, b: str) -> int:
+    return min(scope.time_of(a).length, scope.time_of(b).length)
+
+
+def _efficiency(scope: Scope, a: str, b: str) -> float | None:
+    bound = _bound(scope, a, b)
+    return _shared(scope, a, b) / bound if bound else None
+
+
+def _rate(scope: Scope, selector: str) -> float | None:
+    chosen = scope.of(selector)
+    time = busy_time(chosen).length
+    known = len(chosen) > 0 and bool((chosen.bytes >= 0).all())
+    return int(chosen.bytes.sum()) * 1e9 / time if time and known else None
+
+
+def _overlap(scope: Scope, *selectors: str) -> int:
+    return _shared(scope, *selectors) if selectors else concurrency(scope.operations).overlap
+
+
+def _ratio(scope: Scope) -> float | None:
+    numbers = concurrency(scope.operations)
+    return numbers.overlap / numbers.busy if numbers.busy else None
+
+
+def _mean_in_flight(scope: Scope) -> float | None:
+    numbers = concurrency(scope.operations)
+    return numbers.sum / numbers.busy if numbers.busy else None
+
+
+def _sum(scope: Scope, selector: str = "") -> int:
+    chosen = scope.of(selector) if selector else scope.operations
+    return int((chosen.end - chosen.start).sum())
+
+
+def _busy(scope: Scope, selector: str = "") -> int:
+    return (scope.time_of(selector) if selector else busy_time(scope.operations)).length
+
+
+def _count(*kinds: int) -> Callable[[Scope], int]:
+    return lambda scope: int(np.isin(scope.operations.kind, kinds).sum())
+
+
+def _calls(*effects: int) -> Callable[[Scope], int]:
+    return lambda scope: int((np.isin(scope.calls.effect, effects) & scope.calls.outermost).sum())
+
+
+def _of(attribute: str) -> Callable[[Scope], int]:
+    return lambda scope: int(getattr(concurrency(scope.operations), attribute))
+
+
+METRICS: Mapping[str, Metric] = {
+    "sum": Metric("ns", (0, 1), _sum),
+    "busy": Metric("ns", (0, 1), _busy),
+    "span": Metric("ns", (0,), _of("span")),
+    "idle": Metric("ns", (0,), _of("idle")),
+    "concurrency": Metric("ratio", (0,), _mean_in_flight),
+    "overlap": Metric("ns", (0, 2), _overlap),
+    "overlap_ratio": Metric("ratio", (0,), _ratio),
+    "same_stream_overlap": Metric("ns", (0,), _of("same_stream_overlap")),
+    "max_in_flight": Metric("count", (0,), _of("max_in_flight")),
+    "hidden": Metric("ratio", (1, 2), _hidden, ("compute",)),
+    "exposed": Metric("ns", (1, 2), lambda s, a, b: s.time_of(a).length - _shared(s, a, b), ("compute",)),
+    "overlap_bound": Metric("ns", (2,), _bound),
+    "overlap_efficiency": Metric("ratio", (2,), _efficiency),
+    "rate": Metric("B/s", (1,), _rate),
+    "kernels_per_iteration": Metric("count", (0,), _count(COMPUTE, COMM)),
+    "copies_per_iteration": Metric("count", (0,), _count(*COPIES)),
+    "memsets_per_iteration": Metric("count", (0,), _count(MEMORY_SET)),
+    "launch_calls_per_iteration": Metric("count", (0,), _calls(api.KERNEL, api.GRAPH)),
+    "syncs_per_iteration": Metric("count", (0,), _calls(api.WAIT)),
+}
+"""Name -> definition. `hidden(copy)` means `hidden(copy, compute)`: `default` completes a short list of arguments."""
+
+SHOWN = (
+    *("sum", "busy", "span", "idle", "concurrency", "overlap", "overlap_ratio", "same_stream_overlap", "max_in_flight"),
+    *("sum(compute)", "sum(comm)", "sum(copy)", "sum(memset)"),
+    *("busy(compute)", "busy(comm)", "busy(h2d)", "busy(d2h)", "busy(copy)", "busy(memset)"),
+    *(
+        "overlap(compute, copy)",
+        "overlap(h2d, d2h)",
+        "hidden(compute, copy)",
+        "hidden(copy, compute)",
+        "hidden(h2d, d2h)",
+    ),
+    *("rate(h2d)", "rate(d2h)", "kernels_per_iteration", "copies_per_iteration", "memsets_per_iteration"),
+    *("launch_calls_per_iteration", "syncs_per_iteration"),
+)
+"""The metrics that every proof computes for every iteration, whatever its claims."""
+
+COPY_SELECTORS = frozenset({"copy", "h2d", "d2h", "d2d", "p2p"})
+
+
+def split(text: str) -> tuple[str, tuple[str, ...]]:
+    """`hidden(h2d, d2h)` -> its name and its arguments, completed by the metric's default.
+
+    Raises:
+        UsageError: no such metric or operations, a wrong number of arguments; the nearest name is suggested.
+    """
+    name, _, rest = text.strip().partition("(")
+    name = name.strip()
+    arguments = tuple(part.strip() for part in rest.rstrip().removesuffix(")").split(",")) if rest else ()
+    if name not in METRICS:
+        raise UsageError(f"no metric is called {name!r}", _nearest(name, METRICS))
+    metric = METRICS[name]
+    if len(arguments) not in metric.arguments:
+        wanted = " or ".join(map(str, metric.arguments))
+        raise UsageError(f"{text}: {name} takes {wanted} arguments, not {len(arguments)}")
+    for argument in arguments:
+        if argument not in SELECTORS:
+            raise UsageError(f"{text}: no operations are called {argument!r}", _nearest(argument, SELECTORS))
+    return name, (*arguments, *metric.default[len(arguments) - 1 :]) if arguments else ()
+
+
+def measure(text: str, scope: Scope) -> Number | None:
+    """The value of a metric over a scope; None where it is not defined there."""
+    name, arguments = split(text)
+    return METRICS[name].compute(scope, *arguments)
+
+
+def _nearest(name: str, known: Mapping[str, object]) -> str:
+    close = get_close_matches(name, list(known), 1, 0.5)
+    return f"did you mean {close[0]}?" if close else f"there are: {', '.join(known)}"

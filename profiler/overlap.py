@@ -1,0 +1,102 @@
+"""Overlap and concurrency of a set of operations of one device, each number as docs/metrics.md defines it."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+
+import numpy as np
+
+from .intervals import Intervals, at_least, max_in_flight, union
+from .trace.columns import Int64
+from .trace.model import COMM, COMPUTE, COPIES, KINDS, Operations
+
+SELECTORS = {name: (code,) for code, name in enumerate(KINDS)} | {
+    "copy": COPIES,
+    "comm": (COMM,),
+    "compute": (COMPUTE,),
+}
+"""Classes that a metric's argument may name."""
+
+
+def busy_time(operations: Operations) -> Intervals:
+    """When at least one of them was in flight."""
+    return union(operations.start, operations.end)
+
+
+@dataclass(frozen=True, slots=True)
+class Concurrency:
+    """Lengths in ns over one set; busy + idle = span, busy <= sum and overlap <= busy always hold."""
+
+    sum: int
+    busy: int
+    span: int
+    idle: int
+    overlap: int
+    same_stream_overlap: int
+    max_in_flight: int
+
+
+def concurrency(operations: Operations) -> Concurrency:
+    """The numbers of a set that lies on one device; all 0 for an empty set."""
+    busy = busy_time(operations)
+    span = int(operations.end.max() - operations.start.min()) if len(operations) else 0
+    across, within = _stream_overlap(operations)
+    return Concurrency(
+        sum=int((operations.end - operations.start).sum()),
+        busy=busy.length,
+        span=span,
+        idle=span - busy.length,
+        overlap=across,
+        same_stream_overlap=within,
+        max_in_flight=max_in_flight(operations.start, operations.end),
+    )
+
+
+def _stream_overlap(operations: Operations) -> tuple[int, int]:
+    """Length with operations of two or more different streams in flight, and of two or more of one stream."""
+    lanes = operations.lanes()
+    streams: list[Intervals] = []
+    doubled: list[Intervals] = []
+    for lane in np.unique(lanes):
+        mine = operations.take(lanes == lane)
+        streams.append(busy_time(mine))
+        doubled.append(at_least(mine.start, mine.end, 2))
+    if not streams:
+        return 0, 0
+    starts, ends = (np.concatenate([getattr(s, bound) for s in streams]) for bound in ("start", "end"))
+    within_start, within_end = (np.concatenate([getattr(s, bound) for s in doubled]) for bound in ("start", "end"))
+    return at_least(starts, ends, 2).length, union(within_start, within_end).length
+
+
+def witnesses(a: Operations, b: Operations, count: int = 3) -> list[tuple[int, int]]:
+    """The longest overlaps between an operation of `a` and one of another stream in `b`.
+
+    Returns:
+        pairs (index into a, index into b), the longest shared time first, at most `count`. Exact: the operations of `a`
+        are tried longest first, and none can share more time than it has.
+    """
+    order = np.argsort(b.start, kind="stable")
+    starts, reach = b.start[order], np.maximum.accumulate(b.end[order])
+    best: list[tuple[int, int, int]] = []
+    for i in np.argsort(a.start - a.end, kind="stable"):
+        if len(best) == count and best[0][0] >= a.end[i] - a.start[i]:
+            break
+        low, high = np.searchsorted(reach, a.start[i], "right"), np.searchsorted(starts, a.end[i], "left")
+        near = order[low:high]
+        shared = _shared(a, int(i), b, near)
+        for k in np.argsort(-shared, kind="stable")[:count]:
+            if shared[k] > 0:
+                heapq.heappush(best, (int(shared[k]), -int(i), -int(near[k])))
+        while len(best) > count:
+            heapq.heappop(best)
+    return [(-i, -j) for _, i, j in sorted(best, reverse=True)]
+
+
+def _shared(a: Operations, i: int, b: Operations, near: Int64) -> Int64:
+    """Time that each of `near` shares with operation i, 0 for operations of its own stream."""
+    length = np.minimum(b.end[near], a.end[i]) - np.maximum(b.start[near], a.start[i])
+    own = np.ones(len(near), bool)
+    for column in ("process", "device", "context", "stream"):
+        own &= getattr(b, column)[near] == getattr(a, column)[i]
+    return np.where(own, 0, length)

@@ -1,0 +1,152 @@
+"""A capture judged: read its trace, find the measured runs, compute every number, decide every claim."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..declaration import VARIANTS, Declaration
+from . import conduct
+from .claims import Claim, Term, parse
+from .completeness import attest
+from .evidence import Completeness, Evidence, Finding, Speedup, VariantEvidence, Verdict
+from .gain import gain_ledger, median
+from .judge import Grounds, judge
+from .ledger import ledger
+from .measured import Measured, find_runs, variant_evidence
+from .statistics import noise_floor, ratio_interval
+from .trace.model import Trace
+from .trace.reader import read_trace
+
+
+def prove(
+    manifest: Mapping[str, Any], trace_path: Path | None, shipped: bool = False, changed: Sequence[str] = ()
+) -> Evidence:
+    """Judge one capture.
+
+    Args:
+        manifest: the capture's manifest.json.
+        trace_path: its exported trace; None when the outputs were invalid and nothing was timed.
+        shipped: the capture came with the package.
+        changed: files whose sha256 is not the manifest's.
+
+    Raises:
+        UsageError: the manifest's declaration or a claim cannot be understood.
+        TraceError: the trace cannot be read.
+    """
+    declaration = Declaration.from_json(manifest["declaration"])
+    claims = [parse(text) for text in declaration.claims]
+    trace = read_trace(trace_path) if trace_path else None
+    measured = {v: find_runs(trace, declaration.key, v) if trace else Measured(v, (), ()) for v in VARIANTS}
+    completeness = attest(trace) if trace else Completeness("incomplete", None, 0, ())
+    untraced = _event_times(manifest, "untraced")
+    variants = {v: _variant(trace, measured[v], claims, untraced[v]) for v in VARIANTS}
+    invalid = _invalid(manifest)
+    blocked = _blocked(completeness, measured, changed)
+    ratios = conduct.perturbation({v: _spans(variants[v]) for v in VARIANTS}, untraced)
+    perturbed = conduct.perturbed(ratios, declaration.perturbation_band)
+    usable = not invalid and not any(blocked.values())
+    speedup = _speedup(variants, perturbed) if usable else None
+    pageable = {v: conduct.pageable(measured[v]) for v in VARIANTS}
+    grounds = Grounds(variants, speedup, blocked, pageable, invalid)
+    results = tuple(judge(claim, grounds) for claim in claims)
+    return Evidence(
+        manifest=manifest,
+        capture_id=str(manifest["id"]),
+        shipped=shipped,
+        verdict=Verdict.worst([result.verdict for result in results]),
+        claims=results,
+        speedup=speedup,
+        perturbation=ratios,
+        gain=gain_ledger(*(variants[v].iterations for v in VARIANTS)) if usable else (),
+        ledger=ledger(trace) if trace else (),
+        completeness=completeness,
+        caveats=_caveats(trace, manifest, measured, variants, (*perturbed, *invalid, *_changed(changed))),
+        baseline=variants["baseline"],
+        optimized=variants["optimized"],
+    )
+
+
+def _variant(trace: Trace | None, measured: Measured, claims: Iterable[Claim], untraced: list[int]) -> VariantEvidence:
+    if trace is None:
+        return VariantEvidence(measured.variant, (), None, (), (), tuple(untraced))
+    terms = [term for claim in claims for term in (claim.left, claim.right) if isinstance(term, Term)]
+    return variant_evidence(trace, measured, [term.metric for term in terms if term.variant], untraced)
+
+
+def _invalid(manifest: Mapping[str, Any]) -> tuple[Finding, ...]:
+    """Outputs that disagree with the reference, in either run, make everything else pointless."""
+    for record in manifest["runs"].values():
+        validation = (record or {}).get("validation") or {}
+        if not validation.get("valid"):
+            errors = [float(e) for e in (validation.get("max_relative_error") or {}).values() if e is not None]
+            values = {"error": max(errors, default=float("nan")), "tolerance": validation.get("tolerance", "?")}
+            return (Finding("outputs_invalid", values),)
+    return ()
+
+
+def _blocked(
+    completeness: Completeness, measured: Mapping[str, Measured], changed: Sequence[str]
+) -> dict[str, tuple[Finding, ...]]:
+    whole = [finding for finding in completeness.findings if finding.blocks]
+    if completeness.status == "unattested":
+        whole.append(Finding("unattested", {}, "range"))
+    whole += _changed(changed)
+    return {v: (*whole, *(f for f in measured[v].findings if f.blocks)) for v in VARIANTS}
+
+
+def _changed(changed: Sequence[str]) -> tuple[Finding, ...]:
+    return tuple(Finding("file_changed", {"file": name}, "range") for name in changed)
+
+
+def _event_times(manifest: Mapping[str, Any], run: str) -> dict[str, list[int]]:
+    record = manifest["runs"].get(run) or {}
+    runs = record.get("iterations") or []
+    return {v: [int(entry["event_ns"]) for entry in runs if entry["variant"] == v] for v in VARIANTS}
+
+
+def _spans(variant: VariantEvidence) -> list[int]:
+    return [iteration.end - iteration.start for iteration in variant.iterations]
+
+
+def _speedup(variants: Mapping[str, VariantEvidence], perturbed: Sequence[Finding]) -> Speedup | None:
+    """From the trace's projected intervals, or, where tracing changed the times too much, from the untraced run."""
+    source = "events" if perturbed else "trace"
+    baseline, optimized = (list(variants[v].untraced_ns) if perturbed else _spans(variants[v]) for v in VARIANTS)
+    if min(len(baseline), len(optimized)) < 2 or not median(optimized):
+        return None
+    low, high = ratio_interval(baseline, optimized)
+    return Speedup(
+        value=_exact_median(baseline) / _exact_median(optimized),
+        low=low,
+        high=high,
+        baseline_ns=median(baseline),
+        optimized_ns=median(optimized),
+        n_baseline=len(baseline),
+        n_optimized=len(optimized),
+        noise_floor=noise_floor(baseline) if len(baseline) >= 4 else float("inf"),
+        source=source,
+    )
+
+
+def _exact_median(values: Sequence[int]) -> float:
+    ordered = sorted(values)
+    return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
+
+
+def _caveats(
+    trace: Trace | None,
+    manifest: Mapping[str, Any],
+    measured: Mapping[str, Measured],
+    variants: Mapping[str, VariantEvidence],
+    more: Sequence[Finding],
+) -> tuple[Finding, ...]:
+    found = [*more, *conduct.caveats(trace, manifest, [measured[v] for v in VARIANTS])]
+    if trace is not None:
+        counts = {v: len(variants[v].iterations) for v in VARIANTS}
+        found += [*conduct.too_few(counts), *(f for v in VARIANTS for f in measured[v].findings)]
+        found += conduct.engine_bound(variants["optimized"].iterations)
+    if not (manifest["runs"].get("untraced") or {}).get("iterations"):
+        found.append(Finding("no_untraced_run", {}))
+    return tuple(found)

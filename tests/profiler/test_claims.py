@@ -1,0 +1,48 @@
+"""The claim language: what it reads, and how it answers a slip."""
+
+import pytest
+from aisp_prof.errors import UsageError
+from aisp_prof.profiler.claims import Term, parse
+
+
+@pytest.mark.parametrize(
+    ("text", "left", "comparison", "right"),
+    [
+        ("speedup >= 2", Term("speedup", ""), ">=", 2.0),
+        ("hidden(h2d, d2h) >= 0.85", Term("hidden(h2d, d2h)", "optimized"), ">=", 0.85),
+        ("hidden(copy)>=85%", Term("hidden(copy)", "optimized"), ">=", 0.85),
+        ("baseline.idle <= 20us", Term("idle", "baseline"), "<=", 20_000.0),
+        ("optimized.rate(h2d) > 48 GB/s", Term("rate(h2d)", "optimized"), ">", 48e9),
+        (
+            "optimized.kernels_per_iteration == baseline.kernels_per_iteration",
+            Term("kernels_per_iteration", "optimized"),
+            "==",
+            Term("kernels_per_iteration", "baseline"),
+        ),
+    ],
+)
+def test_reads(text, left, comparison, right):
+    claim = parse(text)
+    assert (claim.left, claim.comparison, claim.right) == (left, comparison, right)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint", "mend"),
+    [
+        ("hiden(copy) >= 1", "no metric is called 'hiden'", "hidden"),
+        ("hidden(h2b) >= 1", "no operations are called 'h2b'", "h2d"),
+        ("hidden(a, b, c) >= 1", "takes 1 or 2 arguments, not 3", ""),
+        ("optimised.busy >= 1ms", "no variant is called 'optimised'", "optimized"),
+        ("hidden(copy)", "no comparison", "hidden(h2d, d2h)"),
+        ("1 <= speedup", "the left side is a number", "left"),
+        ("busy >= 3", "needs a unit", "20us"),
+        ("busy >= 3 GB/s", "is not measured in GB/s", ""),
+        ("busy >= 3 parsec", "no unit is called 'parsec'", "ns"),
+        ("busy >= baseline.kernels_per_iteration", "cannot be compared", ""),
+    ],
+)
+def test_answers_a_slip(text, complaint, mend):
+    with pytest.raises(UsageError) as caught:
+        parse(text)
+    assert complaint in str(caught.value)
+    assert mend in caught.value.mend
