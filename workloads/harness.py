@@ -27,12 +27,7 @@ def run_pair(
 ) -> Record:
     """Run `pair` and return its record; no times where the outputs are not valid, or with `validate_only`.
 
-    Args:
-        size: a key of the declaration's sizes; None chooses by the hardware.
-        seed: of the inputs; None draws a fresh one, which the record keeps.
-        iterations: measured iterations of each variant, even.
-        say: is told what happens, one line a step.
-        notes: where ranges are opened; None opens the NVTX domain `aisp`.
+    None chooses: `size` by the hardware, `seed` at random, `notes` the domain `aisp`. `iterations` are each variant's.
 
     Raises:
         EnvironmentLacks: no such device, or it lacks what the pair needs.
@@ -51,8 +46,7 @@ def run_pair(
             workload = pair.build(found, sizes)
         say("checking both variants against the fp64 reference")
         validation = validate(pair.declaration, workload, found, notes, seed)
-        measured = None
-        if validation.valid and not validate_only:
-            say(f"measuring {iterations} iterations of each variant")
-            measured = measure(pair.key, workload, found, notes, iterations)
+        timed = validation.valid and not validate_only
+        say(f"measuring {iterations} iterations of each variant" if timed else "measuring nothing")
+        measured = measure(pair.key, workload, found, notes, iterations) if timed else None
     return Record(pair.key, found.kind, size_key, sizes, seed, versions(), gpu, validation, measured)
