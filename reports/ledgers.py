@@ -1,0 +1,88 @@
+"""Two ledgers that must close: where the gained time came from, and which call every operation belongs to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+
+from ..profiler.evidence import Evidence
+from .catalog import Catalog
+from .strips import times_of
+from .units import decimals, fixed, sensible, signed_ms
+
+
+@dataclass(frozen=True, slots=True)
+class GainRow:
+    """One step from the baseline's iteration to the optimized one's: a bar from `start` to `end` (0 … 1)."""
+
+    code: str
+    label: str
+    note: str
+    ms: str
+    start: float
+    end: float
+    saved: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GainLedger:
+    """`first` and `last` are the two iterations; `closes` when the steps between sum to the stated total."""
+
+    first: GainRow
+    steps: tuple[GainRow, ...]
+    last: GainRow
+    total: str
+    closes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CountRow:
+    """One line of the launch ledger."""
+
+    label: str
+    note: str
+    count: str
+
+
+def gain_ledger(evidence: Evidence, say: Catalog) -> GainLedger | None:
+    """The measured difference, term by term; None when there is no difference to explain."""
+    times = times_of(evidence.baseline)
+    if not evidence.gain or not times:
+        return None
+    whole = round(median(times))
+    terms = [term for term in evidence.gain if term.code != "total"]
+    total = next((term.ns for term in evidence.gain if term.code == "total"), sum(term.ns for term in terms))
+    heights = [whole]
+    for term in terms:
+        heights.append(heights[-1] - term.ns)
+    scale = max(1, *heights)
+    places = decimals(whole / 1e6)
+    steps = tuple(
+        _row(term.code, say, signed_ms(-term.ns, places), heights[index] / scale, heights[index + 1] / scale)
+        for index, term in enumerate(terms)
+    )
+    return GainLedger(
+        first=_row("first", say, fixed(whole / 1e6, places), 0.0, whole / scale),
+        steps=steps,
+        last=_row("last", say, fixed((whole - total) / 1e6, places), 0.0, (whole - total) / scale),
+        total=signed_ms(-total, places),
+        closes=sum(term.ns for term in terms) == total,
+    )
+
+
+def _row(code: str, say: Catalog, ms: str, start: float, end: float) -> GainRow:
+    low, high = sorted((max(0.0, min(1.0, start)), max(0.0, min(1.0, end))))
+    label, note = say.get(f"gain.{code}.label", code), say.get(f"gain.{code}.note", "")
+    return GainRow(code, label, note, ms, round(low, 4), round(high, 4), saved=end < start)
+
+
+def launch_ledger(evidence: Evidence, say: Catalog) -> tuple[CountRow, ...]:
+    """Every line of the launch ledger of the whole trace; a line of a newer capture is shown by its code."""
+    return tuple(
+        CountRow(
+            say.get(f"ledger.{line.code}.label", line.code),
+            say.get(f"ledger.{line.code}.note", ""),
+            sensible(line.count),
+        )
+        for line in evidence.ledger
+    )

@@ -1,0 +1,104 @@
+"""Every run as a dot on an axis from zero, one strip for each variant and way of timing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from ..profiler.evidence import Evidence, VariantEvidence
+from .axis import Axis, Measure, Tick
+from .catalog import Catalog
+from .colours import OF_VARIANT
+from .units import duration
+
+ROW = 30.0
+_RADIUS = 2.6
+_DEEPEST = 9.0
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """One row: its dots around `y`, the bar at the median, and what is written beside it."""
+
+    label: str
+    note: str
+    colour: str
+    traced: bool
+    y: float
+    dots: tuple[tuple[float, float], ...]
+    median_x: float
+    label_x: float
+    value: str
+    count: str
+
+
+@dataclass(frozen=True, slots=True)
+class StripPlot:
+    """All rows on one axis. `sentence` says in words what the picture shows."""
+
+    width: float
+    height: float
+    axis: Axis
+    ticks: tuple[Tick, ...]
+    strips: tuple[Strip, ...]
+    sentence: str
+
+
+def strip_plot(evidence: Evidence, say: Catalog, measure: Measure) -> StripPlot | None:
+    """Every measured iteration and every untraced run; None when nothing was measured."""
+    rows = [row for row in _rows(evidence) if row[2]]
+    if not rows:
+        return None
+    axis = measure.axis(max(max(times) for _, _, times in rows))
+    strips = tuple(
+        _strip(variant, traced, times, axis, ROW * index + ROW / 2, say)
+        for index, (variant, traced, times) in enumerate(rows)
+    )
+    sentence = " ".join(
+        say("runs.row", variant=f"{strip.label} {strip.note}".strip(), value=strip.value, n=strip.count)
+        for strip in strips
+    )
+    return StripPlot(measure.width, ROW * len(rows) + 22, axis, axis.ticks(measure.most_ticks), strips, sentence)
+
+
+def times_of(variant: VariantEvidence) -> tuple[int, ...]:
+    """The projected time of every measured iteration, in ns."""
+    return tuple(iteration.end - iteration.start for iteration in variant.iterations)
+
+
+def _rows(evidence: Evidence) -> list[tuple[str, bool, tuple[int, ...]]]:
+    pair = (evidence.baseline, evidence.optimized)
+    return [(variant.name, True, times_of(variant)) for variant in pair] + [
+        (variant.name, False, variant.untraced_ns) for variant in pair
+    ]
+
+
+def _strip(variant: str, traced: bool, times: Sequence[int], axis: Axis, y: float, say: Catalog) -> Strip:
+    middle = median(times)
+    return Strip(
+        label=say.get(f"variant.{variant}", variant),
+        note="" if traced else say("runs.untraced"),
+        colour=OF_VARIANT.get(variant, "soft"),
+        traced=traced,
+        y=y,
+        dots=swarm([axis.x(time) for time in times], y),
+        median_x=axis.x(middle),
+        label_x=round(axis.x(max(times)) + 8, 2),
+        value=duration(middle),
+        count=say("claims.n", n=len(times)),
+    )
+
+
+def swarm(xs: Sequence[float], y: float) -> tuple[tuple[float, float], ...]:
+    """Dots moved apart up and down, in their order, where they would hide one another; at most `_DEEPEST` away."""
+    steps = [0.0] + [sign * step * _RADIUS for step in range(1, int(_DEEPEST / _RADIUS) + 1) for sign in (-1, 1)]
+    placed: list[tuple[float, float]] = []
+    for x in xs:
+        free = (step for step in steps if all(_clear(x, y + step, dot) for dot in placed))
+        placed.append((x, round(y + next(free, 0.0), 2)))
+    return tuple(placed)
+
+
+def _clear(x: float, y: float, dot: tuple[float, float]) -> bool:
+    return (x - dot[0]) ** 2 + (y - dot[1]) ** 2 >= (1.7 * _RADIUS) ** 2

@@ -1,0 +1,91 @@
+"""Write numbers as a reader expects them: sensible digits, the unit once, the sign as a sign."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+
+NOTHING = "–"
+MINUS = "−"
+_NS_PER_MS = 1_000_000
+
+
+def decimals(largest: float) -> int:
+    """How many decimals a column of milliseconds, rates or factors needs, by its largest value."""
+    size = abs(largest)
+    return 0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 1 else 3 if size >= 0.1 else 4
+
+
+def fixed(value: float, places: int) -> str:
+    """A number with so many decimals, thousands separated, a true minus sign, and no negative zero."""
+    text = f"{value:,.{places}f}"
+    return text.replace("-", MINUS) if any(digit in text for digit in "123456789") else text.lstrip("-")
+
+
+def sensible(value: float) -> str:
+    """A single number by itself: integers whole, others with as many decimals as its size needs."""
+    if isinstance(value, int) or (value.is_integer() and abs(value) >= 1000):
+        return fixed(value, 0)
+    return fixed(value, decimals(value) if value else 0)
+
+
+def column_ms(values: Iterable[float | None]) -> list[str]:
+    """Nanoseconds as a column of milliseconds with one number of decimals for all."""
+    return column([None if value is None else value / _NS_PER_MS for value in values])
+
+
+def column(values: Iterable[float | None]) -> list[str]:
+    """A column of numbers with one number of decimals for all; what is not known is a dash."""
+    known = list(values)
+    places = decimals(max((abs(value) for value in known if value is not None), default=0.0) or 1.0)
+    return [NOTHING if value is None else fixed(value, places) for value in known]
+
+
+def duration(ns: float) -> str:
+    """A time by itself, with its unit: ns, µs, ms or s by size."""
+    size = abs(ns)
+    for limit, unit in ((1e9, "s"), (1e6, "ms"), (1e3, "µs")):
+        if size >= limit:
+            return f"{fixed(ns / limit, decimals(ns / limit))}\u00a0{unit}"
+    return f"{fixed(ns, 0)}\u00a0ns"
+
+
+def signed_ms(ns: int, places: int) -> str:
+    """Milliseconds with the sign always shown, except for zero."""
+    text = fixed(ns / _NS_PER_MS, places)
+    return f"+{text}" if ns > 0 and any(digit in text for digit in "123456789") else text
+
+
+def factor(value: float) -> str:
+    """A ratio of times without its ×: 1.71, 12.7, 123."""
+    return fixed(value, 0 if value >= 100 else 1 if value >= 10 else 2)
+
+
+def percent(ratio: float) -> str:
+    """A share as per cent with one decimal, except for a plain 0 % and 100 %: 99.96 % is never shown as 100 %."""
+    if ratio in (0, 1):
+        return f"{ratio * 100:.0f}%"
+    share = Fraction(ratio) * 100
+    tenths = round(share * 10)
+    near_whole = (tenths == 1000 and ratio < 1) or (tenths == 0 and ratio > 0)
+    return f"{fixed(float(share), 2 if near_whole else 1)}%"
+
+
+def gbps(bytes_per_second: float) -> float:
+    """Bytes per second as 10⁹ bytes per second."""
+    return bytes_per_second / 1e9
+
+
+def quantity(value: float | None, unit: str) -> str:
+    """A claim's value in the unit of its `ClaimResult`: "", "ns", "B/s", "x", "count" or "ratio"."""
+    if value is None:
+        return NOTHING
+    if unit == "ratio":
+        return percent(value)
+    if unit == "x":
+        return f"{factor(value)}×"
+    if unit == "ns":
+        return duration(value)
+    if unit == "B/s":
+        return f"{fixed(gbps(value), decimals(gbps(value)))}\u00a0GB/s"
+    return sensible(int(value) if float(value).is_integer() else value)

@@ -1,0 +1,138 @@
+"""One pair's page as the template needs it: all words and numbers written out, all pictures laid out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..profiler.evidence import Evidence, Finding, Verdict
+from .axis import Measure
+from .catalog import Catalog, FindingText
+from .claims import ClaimRow, asked, claim_rows, speedup_claim
+from .figures import FigureGroup, figure_groups
+from .headline import Headline, headline, lead, verdict_line
+from .identity import Fact, StoredFile, created_utc, declaration, facts, stored_files
+from .ledgers import CountRow, GainLedger, gain_ledger, launch_ledger
+from .replay import replay
+from .strips import StripPlot, strip_plot
+from .timeline import Timeline, timeline
+from .units import NOTHING, quantity, sensible
+from .witnesses import Command, WitnessRow, commands, witness_rows
+
+WIDE = Measure(672, 84, 116, 8)
+NARROW = Measure(344, 66, 92, 4)
+SMALL = Measure(250, 62, 84, 2)
+"""The same pictures at three widths, in CSS pixels: a page, a phone, a row of the overview."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Everything that one pair's page says. Pictures come in two widths, wide and narrow."""
+
+    anchor: str
+    chapter: str
+    topic: str
+    title: str
+    compares: str
+    verdict: Verdict
+    verdict_line: str
+    headline: Headline
+    lead: tuple[str, ...]
+    claims: tuple[ClaimRow, ...]
+    strips: tuple[StripPlot, ...]
+    timelines: tuple[Timeline, ...]
+    replay: dict[str, object] | None
+    figures: tuple[FigureGroup, ...]
+    gain: GainLedger | None
+    launches: tuple[CountRow, ...]
+    witnesses: tuple[WitnessRow, ...]
+    control: int
+    completeness: str
+    completeness_line: str
+    caveats: tuple[FindingText, ...]
+    commands: tuple[Command, ...]
+    capture_id: str
+    created_utc: str
+    facts: tuple[Fact, ...]
+    files: tuple[StoredFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OverviewRow:
+    """One pair of a stage."""
+
+    anchor: str
+    title: str
+    verdict: Verdict
+    asked: str
+    measured: str
+    strip: StripPlot | None
+
+
+def proof(evidence: Evidence, say: Catalog) -> Proof:
+    """Lay out one pair's page."""
+    pair = declaration(evidence.manifest)
+    drawn = timeline(evidence, say, WIDE)
+    slim = timeline(evidence, say, NARROW)
+    return Proof(
+        anchor=pair.key,
+        chapter=pair.chapter,
+        topic=say.of(pair.topic),
+        title=say.of(pair.title),
+        compares=say.of(pair.compares),
+        verdict=evidence.verdict,
+        verdict_line=verdict_line(evidence, say),
+        headline=headline(evidence, say),
+        lead=lead(evidence, say),
+        claims=claim_rows(evidence, say),
+        strips=tuple(plot for size in (WIDE, NARROW) if (plot := strip_plot(evidence, say, size))),
+        timelines=(drawn, slim) if drawn and slim else (),
+        replay=replay(drawn, say) if drawn else None,
+        figures=figure_groups(evidence, say),
+        gain=gain_ledger(evidence, say),
+        launches=launch_ledger(evidence, say),
+        witnesses=witness_rows(evidence.optimized, say),
+        control=len(evidence.baseline.witnesses),
+        completeness=evidence.completeness.status,
+        completeness_line=completeness_line(evidence, say),
+        caveats=caveats(evidence, say),
+        commands=commands(evidence, say),
+        capture_id=evidence.capture_id,
+        created_utc=created_utc(evidence.manifest),
+        facts=facts(evidence.manifest, say),
+        files=stored_files(evidence.manifest),
+    )
+
+
+def completeness_line(evidence: Evidence, say: Catalog) -> str:
+    """How many events the trace states, and how many were found."""
+    seen = evidence.completeness
+    stated = NOTHING if seen.events_stated is None else sensible(seen.events_stated)
+    key = "trace.counted" if seen.events_stated is not None else "trace.not_stated"
+    return say(key, stated=stated, found=sensible(seen.events_found))
+
+
+def caveats(evidence: Evidence, say: Catalog) -> tuple[FindingText, ...]:
+    """What was seen that could make the page wrong, each once; what blocks a conclusion first."""
+    found: dict[str, Finding] = {}
+    for finding in (*evidence.completeness.findings, *evidence.caveats):
+        found.setdefault(repr((finding.code, sorted(finding.values.items()))), finding)
+    ordered = sorted(found.values(), key=lambda finding: not finding.blocks)
+    return tuple(say.finding(finding) for finding in ordered)
+
+
+def overview(evidences: tuple[Evidence, ...], say: Catalog) -> tuple[OverviewRow, ...]:
+    """A row a pair, in the order given."""
+    return tuple(_overview_row(evidence, say) for evidence in evidences)
+
+
+def _overview_row(evidence: Evidence, say: Catalog) -> OverviewRow:
+    pair, claim = declaration(evidence.manifest), speedup_claim(evidence)
+    claim = claim or next(iter(evidence.claims), None)
+    return OverviewRow(
+        anchor=pair.key,
+        title=say.of(pair.title),
+        verdict=evidence.verdict,
+        asked=asked(claim, say) if claim else NOTHING,
+        measured=quantity(claim.measured, claim.unit) if claim else NOTHING,
+        strip=strip_plot(evidence, say, SMALL),
+    )

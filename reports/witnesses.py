@@ -1,0 +1,85 @@
+"""The longest overlaps with the rows that show them, and the commands with which a reader looks them up."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ..profiler.evidence import Evidence, Op, VariantEvidence, Witness
+from .catalog import Catalog
+from .hostile import shell_word, shorten, visible
+from .identity import declaration, trace_file
+from .units import duration, fixed
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,80}")
+
+
+@dataclass(frozen=True, slots=True)
+class SeenOp:
+    """One of a witness' two operations, as its row says it."""
+
+    name: str
+    kind: str
+    table: str
+    row: int
+    stream: int
+    start: str
+    end: str
+
+
+@dataclass(frozen=True, slots=True)
+class WitnessRow:
+    """Two operations and how long they were in flight together."""
+
+    shared: str
+    ops: tuple[SeenOp, SeenOp]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command to run and, in words, what it does."""
+
+    text: str
+    does: str
+
+
+def witness_rows(variant: VariantEvidence, say: Catalog) -> tuple[WitnessRow, ...]:
+    """The longest overlaps of the drawn iteration."""
+    return tuple(
+        WitnessRow(duration(witness.end - witness.start), (_seen(witness.a, say), _seen(witness.b, say)))
+        for witness in variant.witnesses
+    )
+
+
+def _seen(op: Op, say: Catalog) -> SeenOp:
+    kind = say.get(f"kind.{op.kind}", op.kind)
+    return SeenOp(
+        shorten(visible(op.name), 72), kind, op.table, op.row, op.stream, fixed(op.start, 0), fixed(op.end, 0)
+    )
+
+
+def commands(evidence: Evidence, say: Catalog) -> tuple[Command, ...]:
+    """How to make this page again from the same capture, how to capture anew, and how to read the first witness by hand."""
+    chapter = shell_word(declaration(evidence.manifest).chapter)
+    of_capture = "" if evidence.shipped else f" --capture {shell_word(evidence.capture_id)}"
+    made = [
+        Command(f"aisp-prof report --stage {chapter}{of_capture}", say("check.report")),
+        Command(f"aisp-prof capture {chapter}", say("check.capture")),
+    ]
+    witness = next(iter(evidence.optimized.witnesses + evidence.baseline.witnesses), None)
+    query = _query(witness) if witness else None
+    if query:
+        made.append(
+            Command(f'sqlite3 -readonly {shell_word(trace_file(evidence.manifest))} "{query}"', say("check.query"))
+        )
+    return tuple(made)
+
+
+def _query(witness: Witness) -> str | None:
+    """SQL for both rows; None when a table's name is not a plain word, which nobody should paste into a shell."""
+    if not all(_PLAIN.fullmatch(op.table) for op in (witness.a, witness.b)):
+        return None
+    selects = [
+        f"select rowid, streamId, start, end from {op.table} where rowid = {op.row}" for op in (witness.a, witness.b)
+    ]
+    return " union all ".join(selects)

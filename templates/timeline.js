@@ -1,0 +1,192 @@
+// Zoom, pan and read the timeline. Without this script the page says the same; it only lets a reader look closer.
+"use strict";
+(() => {
+  const SVG = "http://www.w3.org/2000/svg";
+  const UNITS = [[1e9, "s"], [1e6, "ms"], [1e3, "µs"], [1, "ns"]];
+  const START = 0, END = 1, KIND = 2, NAME = 3, BYTES = 4, TABLE = 5, ROW = 6;
+
+  const written = (ns) => {
+    const [size, unit] = UNITS.find(([limit]) => Math.abs(ns) >= limit) || UNITS[3];
+    return `${(ns / size).toFixed(size === 1 ? 0 : 3)}\u00a0${unit}`;
+  };
+
+  const node = (name, attributes, text) => {
+    const made = document.createElementNS(SVG, name);
+    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+    if (text !== undefined) made.textContent = text;
+    return made;
+  };
+
+  class Chart {
+    constructor(svg, data, tip) {
+      Object.assign(this, { svg, data, tip, from: 0, to: data.limit, step: -1 });
+      this.left = Number(svg.dataset.left);
+      this.width = Number(svg.dataset.width);
+      this.bands = [...svg.querySelectorAll("path[data-kind]")];
+      this.ends = [...svg.querySelectorAll("g.end")];
+      this.ticks = svg.querySelector("g.ticks");
+      this.drawn = { ticks: this.ticks.innerHTML, paths: this.bands.map((band) => band.getAttribute("d")) };
+      const rows = [...this.ticks.querySelectorAll("line")].map((line) => [line.getAttribute("y1"), line.getAttribute("y2")]);
+      this.rules = [...new Map(rows.map((row) => [row.join(), row])).values()];
+      this.under = this.ticks.querySelector("text").getAttribute("y");
+      svg.querySelector("title")?.remove();
+      svg.tabIndex = 0;
+      this.listen();
+    }
+
+    listen() {
+      const { svg } = this;
+      svg.addEventListener("wheel", (event) => {
+        if (!event.ctrlKey && !event.metaKey) return;
+        event.preventDefault();
+        this.zoom(Math.exp(-event.deltaY / 300), this.time(event));
+      }, { passive: false });
+      svg.addEventListener("keydown", (event) => this.key(event));
+      svg.addEventListener("pointerdown", (event) => { this.held = { x: event.clientX, from: this.from }; svg.setPointerCapture(event.pointerId); });
+      svg.addEventListener("pointerup", () => { this.held = null; });
+      svg.addEventListener("pointercancel", () => { this.held = null; });
+      svg.addEventListener("pointermove", (event) => this.move(event));
+      svg.addEventListener("pointerleave", () => { this.tip.hidden = true; });
+      svg.addEventListener("blur", () => { this.tip.hidden = true; });
+    }
+
+    scale() { return this.svg.getBoundingClientRect().width / this.svg.viewBox.baseVal.width; }
+    x(ns) { return this.left + this.width * (ns - this.from) / (this.to - this.from); }
+    time(event) {
+      const at = (event.clientX - this.svg.getBoundingClientRect().left) / this.scale();
+      return this.from + (at - this.left) / this.width * (this.to - this.from);
+    }
+
+    zoom(by, around = (this.from + this.to) / 2) {
+      const length = Math.min(this.data.limit, Math.max(200, (this.to - this.from) / by));
+      const share = (around - this.from) / (this.to - this.from);
+      this.show(around - share * length, length);
+    }
+
+    show(from, length = this.to - this.from) {
+      this.from = Math.max(0, Math.min(from, this.data.limit - length));
+      this.to = this.from + length;
+      this.draw();
+    }
+
+    key(event) {
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      const length = this.to - this.from;
+      const done = {
+        "+": () => this.zoom(1.5), "=": () => this.zoom(1.5), "-": () => this.zoom(1 / 1.5), "−": () => this.zoom(1 / 1.5),
+        ArrowLeft: () => this.show(this.from - length / 8), ArrowRight: () => this.show(this.from + length / 8),
+        0: () => this.show(0, this.data.limit), ",": () => this.visit(-1), ".": () => this.visit(1),
+        Escape: () => { this.tip.hidden = true; },
+      }[event.key];
+      if (!done) return;
+      event.preventDefault();
+      done();
+    }
+
+    draw() {
+      const whole = this.from === 0 && this.to === this.data.limit;
+      this.bands.forEach((band, index) => band.setAttribute("d", whole ? this.drawn.paths[index] : this.path(band)));
+      for (const end of this.ends) {
+        const at = this.x(this.data.tracks[end.dataset.track].end);
+        end.setAttribute("transform", `translate(${at - Number(end.dataset.x)} 0)`);
+        end.setAttribute("visibility", at < this.left || at > this.left + this.width + 1 ? "hidden" : "visible");
+      }
+      if (whole) this.ticks.innerHTML = this.drawn.ticks;
+      else this.rule();
+      this.tip.hidden = true;
+    }
+
+    path(band) {
+      const { track, lane, kind, y, height } = band.dataset;
+      const right = this.left + this.width;
+      let path = "";
+      for (const op of this.data.tracks[track].lanes[lane]) {
+        if (this.data.kinds[op[KIND]] !== kind || op[END] < this.from || op[START] > this.to) continue;
+        const start = Math.max(this.left, this.x(op[START]));
+        const width = Math.max(0.25, Math.min(right, this.x(op[END])) - start - 0.4);
+        path += `M${start.toFixed(2)} ${y}h${width.toFixed(2)}v${height}h${(-width).toFixed(2)}z`;
+      }
+      return path;
+    }
+
+    rule() {
+      const rough = (this.to - this.from) / (this.width > 300 ? 8 : 4);
+      const power = 10 ** Math.floor(Math.log10(rough));
+      const step = power * [1, 2, 5, 10].find((digit) => power * digit >= rough);
+      const [size, unit] = UNITS.find(([limit]) => this.to >= 2 * limit) || UNITS[3];
+      const places = Math.max(0, -Math.floor(Math.log10(step / size) + 1e-9));
+      this.ticks.replaceChildren();
+      for (let at = Math.ceil(this.from / step) * step; at <= this.to; at += step) {
+        const x = this.x(at).toFixed(2);
+        for (const [y1, y2] of this.rules) this.ticks.append(node("line", { class: "s-line", x1: x, x2: x, y1, y2, "stroke-width": 0.75 }));
+        const label = (at / size).toFixed(places) + (at + step > this.to ? `\u00a0${unit}` : "");
+        this.ticks.append(node("text", { class: "f-soft", x, y: this.under, "text-anchor": "middle", "font-size": 10 }, label));
+      }
+    }
+
+    move(event) {
+      if (this.held) {
+        const moved = (event.clientX - this.held.x) / this.scale() / this.width * (this.to - this.from);
+        this.show(this.held.from - moved);
+        return;
+      }
+      const found = this.under_pointer(event);
+      if (!found) { this.tip.hidden = true; return; }
+      const box = this.svg.getBoundingClientRect();
+      this.tell(found, event.clientX - box.left, event.clientY - box.top);
+    }
+
+    under_pointer(event) {
+      const y = (event.clientY - this.svg.getBoundingClientRect().top) / this.scale();
+      const at = this.time(event);
+      const near = (this.to - this.from) / this.width;
+      const hit = (band) => {
+        const top = Number(band.dataset.y);
+        if (y < top || y > top + Number(band.dataset.height)) return null;
+        const lane = this.data.tracks[band.dataset.track].lanes[band.dataset.lane];
+        return lane.find((op) => this.data.kinds[op[KIND]] === band.dataset.kind && op[START] - near <= at && at < op[END] + near);
+      };
+      for (const band of [...this.bands].reverse()) {
+        const op = hit(band);
+        if (op) return op;
+      }
+      return null;
+    }
+
+    visit(by) {
+      this.order ??= this.bands.flatMap((band) => this.data.tracks[band.dataset.track].lanes[band.dataset.lane]
+        .filter((op) => this.data.kinds[op[KIND]] === band.dataset.kind)
+        .map((op) => ({ op, track: Number(band.dataset.track), y: Number(band.dataset.y) + Number(band.dataset.height) })))
+        .sort((a, b) => a.track - b.track || a.op[START] - b.op[START]);
+      this.step = Math.max(0, Math.min(this.order.length - 1, this.step + by));
+      const { op, y } = this.order[this.step];
+      if (op[START] < this.from || op[END] > this.to) this.show((op[START] + op[END] - (this.to - this.from)) / 2);
+      this.tell(op, this.x((op[START] + op[END]) / 2) * this.scale(), y * this.scale());
+    }
+
+    tell(op, x, y) {
+      const { data, tip } = this;
+      const bytes = op[BYTES] === null ? "" : ` · ${(op[BYTES] / 1e6).toFixed(2)}\u00a0MB`;
+      const lines = [
+        `${data.kindWords[op[KIND]]} · ${written(op[END] - op[START])}${bytes}`,
+        data.names[op[NAME]],
+        `${written(op[START])} – ${written(op[END])}`,
+        `${data.tables[op[TABLE]]} ${data.words.row} ${op[ROW]}`,
+      ];
+      tip.replaceChildren(...lines.map((line) => Object.assign(document.createElement("div"), { textContent: line })));
+      tip.hidden = false;
+      const room = this.svg.parentElement.clientWidth - tip.offsetWidth;
+      tip.style.left = `${Math.max(0, Math.min(room, x + 12))}px`;
+      tip.style.top = `${y + 14}px`;
+    }
+  }
+
+  for (const figure of document.querySelectorAll("figure.zoom[data-replay]")) {
+    const data = JSON.parse(document.getElementById(figure.dataset.replay).textContent);
+    const tip = Object.assign(document.createElement("div"), { className: "tip", hidden: true });
+    tip.setAttribute("role", "status");
+    figure.append(tip);
+    for (const svg of figure.querySelectorAll("svg.timeline")) new Chart(svg, data, tip);
+    figure.parentElement.querySelector(".keys").hidden = false;
+  }
+})();
