@@ -84,7 +84,8 @@ class TraceBuilder:
         return number
 
     def write(self, path: Path) -> Path:
-        """Write the export."""
+        """Write the export; what was at `path` before is gone."""
+        path.unlink(missing_ok=True)
         self._metadata()
         connection = sqlite3.connect(path)
         for table in (*_ALWAYS, *(t for t in self.rows if t not in _ALWAYS)):

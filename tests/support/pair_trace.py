@@ -1,0 +1,93 @@
+"""A built trace of a baseline/optimized pair, with a manifest to it: what a capture of a tiny `streams` would hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from trace_builder import Process, TraceBuilder
+
+US = 1_000
+PAIR = "ch11.streams"
+Iteration = Callable[[Process, int, int], int]
+
+
+def serial(p: Process, at: int, wobble: int, chunks: int = 4) -> int:
+    """One stream: copy in, kernel, copy out, in turn; 100, 60 and 100 us each. Returns when the last ends."""
+    busy = at + 20 * US
+    for chunk in range(chunks):
+        call = at + chunk * 3
+        p.copy("h2d", 5_000_000, (call, call + 1), (busy, busy + 100 * US))
+        p.kernel("chain", (call + 1, call + 2), (busy + 100 * US, busy + 160 * US))
+        p.copy("d2h", 5_000_000, (call + 2, call + 3), (busy + 160 * US, busy + 260 * US + wobble))
+        busy += 260 * US + wobble
+    return busy
+
+
+def overlapped(p: Process, at: int, wobble: int, chunks: int = 4) -> int:
+    """As `serial`, but each chunk in a stream of its own: copies in one after the other, the rest beside them."""
+    copied, done = at + 20 * US, at + 20 * US
+    for chunk in range(chunks):
+        call, stream = at + chunk * 3, 13 + chunk
+        p.copy("h2d", 5_000_000, (call, call + 1), (copied, copied + 100 * US), stream)
+        copied += 100 * US
+        p.kernel("chain", (call + 1, call + 2), (copied, copied + 60 * US), stream)
+        begin = max(done, copied + 60 * US)
+        done = begin + 100 * US + wobble
+        p.copy("d2h", 5_000_000, (call + 2, call + 3), (begin, done), stream)
+    return done
+
+
+def run_pair(
+    trace: TraceBuilder,
+    rounds: int = 4,
+    baseline: Iteration = serial,
+    optimized: Iteration = overlapped,
+    order: str = "ABBA",
+) -> Process:
+    """Interleaved measured iterations of both variants in one process."""
+    p = trace.process(551)
+    p.sees(trace.gpu("a0ae1ff2-b9e3"))
+    at, count = 1_000 * US, {"A": 0, "B": 0}
+    for step, letter in enumerate(order * rounds):
+        name, run = (("baseline", baseline), ("optimized", optimized))[letter == "B"]
+        end = run(p, at + 10, 100 * (step % 5)) + 5 * US
+        p.call("cudaDeviceSynchronize_v3020", (at + 100, end - 1))
+        p.range(f"{PAIR}.{name}.measure", at, end + 2, domain="aisp")
+        p.range("iter", at + 1, end + 1, domain="aisp", payload=count[letter])
+        count[letter] += 1
+        at = end + 50 * US
+    return p
+
+
+def text(english: str) -> dict[str, str]:
+    return {"en": english, "ko": english}
+
+
+def manifest(claims: Sequence[str], **changes: Any) -> dict[str, Any]:
+    """A manifest as a capture has it, for claims of one's own."""
+    record = {"validation": {"valid": True, "tolerance": 1e-6}, "iterations": []}
+    return {
+        "schema": 1,
+        "id": "ch11-streams-test",
+        "declaration": {
+            "chapter": "ch11",
+            "name": "streams",
+            "topic": text("Streams"),
+            "title": text("Copies and kernels in streams"),
+            "sentence": text("Four streams finish {speedup} than one."),
+            "compares": text("the same work"),
+            "variants": {"baseline": text("one stream"), "optimized": text("four streams")},
+            "claims": list(claims),
+            "sizes": {"default": {"chunks": 4}},
+            "tolerance": 1e-6,
+            "bitwise": True,
+            "perturbation_band": 0.05,
+            "needs": ["cuda"],
+        },
+        "conditions": None,
+        "commit": {"sha": None, "dirty": False},
+        "runs": {"traced": record, "untraced": record},
+        "files": {},
+        **changes,
+    }
