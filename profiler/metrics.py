@@ -120,7 +120,7 @@ METRICS: Mapping[str, Metric] = {
     "busy": Metric("ns", (0, 1), _busy),
     "span": Metric("ns", (0,), _of("span")),
     "idle": Metric("ns", (0,), _of("idle")),
-    "concurrency": Metric("ratio", (0,), _mean_in_flight),
+    "concurrency": Metric("", (0,), _mean_in_flight),
     "overlap": Metric("ns", (0, 2), _overlap),
     "overlap_ratio": Metric("ratio", (0,), _ratio),
     "same_stream_overlap": Metric("ns", (0,), _of("same_stream_overlap")),

@@ -16,8 +16,18 @@ from .judge import Grounds, judge
 from .ledger import ledger
 from .measured import Measured, find_runs, variant_evidence
 from .statistics import noise_floor, ratio_interval
+from .store import Capture
 from .trace.model import Trace
 from .trace.reader import read_trace
+
+LEAST_TO_COMPARE = 4
+"""Fewer runs have no noise floor, and so no speedup."""
+
+
+def prove_capture(capture: Capture) -> Evidence:
+    """Judge a stored capture, its files checked against the manifest's sha256 first."""
+    changed = capture.verify_files()
+    return prove(capture.manifest.to_json(), capture.trace_path, capture.shipped, changed)
 
 
 def prove(
@@ -81,7 +91,7 @@ def _invalid(manifest: Mapping[str, Any]) -> tuple[Finding, ...]:
         validation = (record or {}).get("validation") or {}
         if not validation.get("valid"):
             errors = [float(e) for e in (validation.get("max_relative_error") or {}).values() if e is not None]
-            values = {"error": max(errors, default=float("nan")), "tolerance": validation.get("tolerance", "?")}
+            values = {"error": max(errors, default="?"), "tolerance": validation.get("tolerance", "?")}
             return (Finding("outputs_invalid", values),)
     return ()
 
@@ -114,7 +124,7 @@ def _speedup(variants: Mapping[str, VariantEvidence], perturbed: Sequence[Findin
     """From the trace's projected intervals, or, where tracing changed the times too much, from the untraced run."""
     source = "events" if perturbed else "trace"
     baseline, optimized = (list(variants[v].untraced_ns) if perturbed else _spans(variants[v]) for v in VARIANTS)
-    if min(len(baseline), len(optimized)) < 2 or not median(optimized):
+    if min(len(baseline), len(optimized)) < LEAST_TO_COMPARE or not median(optimized):
         return None
     low, high = ratio_interval(baseline, optimized)
     return Speedup(
@@ -125,7 +135,7 @@ def _speedup(variants: Mapping[str, VariantEvidence], perturbed: Sequence[Findin
         optimized_ns=median(optimized),
         n_baseline=len(baseline),
         n_optimized=len(optimized),
-        noise_floor=noise_floor(baseline) if len(baseline) >= 4 else float("inf"),
+        noise_floor=noise_floor(baseline),
         source=source,
     )
 

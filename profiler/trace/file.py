@@ -18,7 +18,7 @@ from ...errors import TraceError
 MAGIC = b"SQLite format 3\x00"
 _OPENERS: Mapping[str, Callable[[Path], IO[bytes]]] = {
     ".xz": lambda path: lzma.open(path, "rb"),
-    ".gz": lambda path: gzip.open(path, "rb"),  # type: ignore[return-value]  # a file in all but name
+    ".gz": lambda path: gzip.open(path, "rb"),  # type: ignore[dict-item]  # a file in all but name
 }
 
 

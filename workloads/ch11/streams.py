@@ -113,8 +113,8 @@ PAIR = Pair(
             "optimized.rate(h2d) >= 45 GB/s",
             "optimized.rate(d2h) >= 45 GB/s",
             "baseline.overlap_ratio <= 0.01",
-            "optimized.kernels == baseline.kernels",
-            "optimized.copies == baseline.copies",
+            "optimized.kernels_per_iteration == baseline.kernels_per_iteration",
+            "optimized.copies_per_iteration == baseline.copies_per_iteration",
         ),
         sizes={
             "default": _FULL,

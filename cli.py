@@ -1,0 +1,195 @@
+"""The command line: each command parses, calls and prints; the work is done on the floors below."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from . import __version__
+from .errors import AispError
+
+app = typer.Typer(
+    name="aisp-prof",
+    help="Prove from Nsight traces that a GPU optimization worked.",
+    epilog="Exit codes: 0 proven or done, 1 refuted, 2 usage, 3 the environment lacks something, 4 unproven.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+CapturesFolder = Annotated[
+    Path | None,
+    typer.Option("--captures", help="The folder of captures; else $AISP_CAPTURES, else ./aisp-captures."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md) instead of text.")]
+
+
+def main() -> NoReturn:
+    """Run the command line; an `AispError` becomes its message, its mend and its exit code, never a traceback."""
+    try:
+        app()
+    except AispError as error:
+        typer.echo(f"aisp-prof: {error}", err=True)
+        if error.mend:
+            typer.echo(f"  → {error.mend}", err=True)
+        sys.exit(error.exit_code)
+    sys.exit(0)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"aisp-prof {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """What every command shares."""
+
+
+@app.command("list")
+def list_pairs(
+    selector: Annotated[str, typer.Argument(metavar="[CHAPTER[:PAIR]]", help="All of them by default.")] = "",
+    captures: CapturesFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the pairs, what each needs, and its captures."""
+    from .profiler.store import Store, captures_folder, shipped_store
+    from .workloads.registry import find, pairs
+
+    stores = (Store(captures_folder(captures)), shipped_store())
+    chosen = find(selector) if selector else pairs()
+    rows = [
+        {
+            "pair": pair.key,
+            "title": pair.declaration.title["en"],
+            "needs": list(pair.declaration.needs),
+            "sizes": sorted(pair.declaration.sizes),
+            "claims": list(pair.declaration.claims),
+            "captures": [capture.id for store in stores for capture in store.captures(pair.key)],
+        }
+        for pair in chosen
+    ]
+    _print(rows, as_json, [f"{r['pair']:<24} {len(r['captures'])} captures  {r['title']}" for r in rows])
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Say what this machine has and lacks, what each thing is for, and how to get it."""
+    from .profiler.doctor import diagnose
+
+    checks = diagnose()
+    marks = {"ok": "✓", "limited": "~", "missing": "✗"}
+    lines = []
+    for check in checks:
+        lines.append(f"{marks[check.status]} {check.name:<18} {check.found or 'not found'}  ({check.purpose})")
+        lines += [f"  → {check.mend}"] if check.mend else []
+    _print([check.to_json() for check in checks], as_json, lines)
+
+
+@app.command()
+def capture(
+    selector: Annotated[str, typer.Argument(metavar="CHAPTER[:PAIR]", help="What to run, e.g. ch11 or ch11:streams.")],
+    iterations: Annotated[int, typer.Option(help="Measured iterations of each variant; an even number.")] = 20,
+    size: Annotated[str, typer.Option(help="A size key of the pair; this GPU's own by default.")] = "",
+    timeout: Annotated[float, typer.Option(help="Seconds that one run may take.")] = 600,
+    captures: CapturesFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run pairs bare and under Nsight Systems, and store a capture of each. Needs an NVIDIA GPU."""
+    from .profiler.capture import capture_pair
+    from .profiler.store import captures_folder
+    from .reports.progress import steps
+    from .workloads.registry import find
+
+    made = []
+    with steps() as progress:
+        for pair in find(selector):
+            key, chosen = _hardware(pair.declaration, size)
+            command = ["aisp-prof", *sys.argv[1:]]
+            folder = captures_folder(captures)
+            done = capture_pair(
+                pair.declaration, pair.module, key, chosen, folder, iterations, command, timeout, progress
+            )
+            made.append({"pair": pair.key, "id": done.id, "folder": str(done.folder)})
+    lines = [f"{one['pair']}  captured as {one['id']}" for one in made]
+    chapter = selector.partition(":")[0].partition(".")[0]
+    _print(made, as_json, [*lines, f"next: aisp-prof report --stage {chapter}"])
+
+
+def _hardware(declaration: Any, size: str) -> tuple[str, str]:
+    """The hardware key of the GPU in this machine, and the size to run on it; the child looks at the GPU itself."""
+    from .profiler.conditions import open_gpu
+    from .workloads.hardware import hardware_key
+
+    with open_gpu() as gpu:
+        name = gpu.facts()["name"] if gpu else None
+    key = hardware_key(name) if name else "unknown"
+    return key, size or (key if key in declaration.sizes else "default")
+
+
+@app.command()
+def report(
+    stage: Annotated[str, typer.Option(metavar="CHAPTER[:PAIR]", help="What to report, e.g. ch11 or ch11:streams.")],
+    chosen: Annotated[
+        str, typer.Option("--capture", help="A capture's id or its beginning; the newest by default.")
+    ] = "",
+    out: Annotated[Path, typer.Option(help="The folder to write into.")] = Path(),
+    lang: Annotated[str, typer.Option(help="en or ko.")] = "en",
+    formats: Annotated[str, typer.Option("--format", help="html, pdf, or both with a comma.")] = "html,pdf",
+    captures: CapturesFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Judge the newest capture of each pair and write its page; the exit code is the worst verdict's."""
+    from .profiler.evidence import Verdict
+    from .profiler.proof import prove_capture
+    from .profiler.store import captures_folder, select
+    from .reports.console import summary
+    from .reports.write import write_report
+    from .workloads.registry import find
+
+    keys = [pair.key for pair in find(stage)]
+    evidences = [prove_capture(one) for one in select(keys, captures_folder(captures), chosen)]
+    name = stage.replace(":", "-").replace(".", "-")
+    failure: AispError | None = None
+    try:
+        write_report(name, evidences, out, lang, tuple(formats.split(",")))
+    except AispError as error:  # the verdict is printed all the same: a missing Pango does not undo a proof
+        failure = error
+    files = [str(out / f"{name}.{kind}") for kind in formats.split(",") if (out / f"{name}.{kind}").is_file()]
+    data = {"stage": stage, "files": files, "proofs": [evidence.to_json() for evidence in evidences]}
+    _print(data, as_json, [*(line for e in evidences for line in summary(e, lang)), *(f"wrote {f}" for f in files)])
+    if failure:
+        raise failure
+    raise typer.Exit(Verdict.worst([evidence.verdict for evidence in evidences]).exit_code)
+
+
+@app.command()
+def scrub(
+    chosen: Annotated[str, typer.Argument(metavar="CAPTURE", help="A capture's id or its beginning.")],
+    out: Annotated[Path, typer.Option("--output", "-o", help="The new folder of the publishable capture.")],
+    captures: CapturesFolder = None,
+) -> None:
+    """Copy what may be published of a capture into a new folder: no environment, paths, host, user or output."""
+    from .profiler.scrub import scrub_capture
+    from .profiler.store import Store, captures_folder
+
+    done = scrub_capture(Store(captures_folder(captures)).get(chosen), out)
+    typer.echo(f"{done.folder}: nothing private was found in it")
+
+
+def _print(data: Any, as_json: bool, lines: list[str]) -> None:
+    """The result, on stdout: as JSON with its schema number, or as lines."""
+    if as_json:
+        wrapped = data if isinstance(data, dict) else {"rows": data}
+        typer.echo(json.dumps({"schema": 1, **wrapped}, indent=1, ensure_ascii=False))
+    else:
+        typer.echo("\n".join(lines))

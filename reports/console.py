@@ -1,0 +1,55 @@
+"""A proof in a few lines of text, for a terminal or a log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..profiler.evidence import ClaimResult, Evidence, Finding
+from .catalog import Catalog, catalog
+from .hostile import visible
+from .units import duration, quantity
+
+MARKS = {"proven": "✓", "refuted": "✗", "unproven": "?", "invalid": "!", "unsupported": "–"}
+
+
+def summary(evidence: Evidence, lang: str = "en") -> list[str]:
+    """Verdict and speedup, a line a claim with what was measured, and what the whole rests on."""
+    say = catalog(lang)
+    pair = evidence.manifest["declaration"]
+    lines = [visible(f"{pair['chapter']}.{pair['name']}  {evidence.verdict.upper()}{_speedup(evidence)}")]
+    for claim in evidence.claims:
+        lines.append(visible(f"  {MARKS[claim.verdict]} {claim.text:<58} {_measured(claim)}"))
+        lines += [visible(f"      {_seen(reason, say)}") for reason in claim.reasons]
+    lines += [visible(f"  {_seen(finding, say)}") for finding in evidence.completeness.findings]
+    return [*lines, visible(f"  {_source(evidence)}")]
+
+
+def _speedup(evidence: Evidence) -> str:
+    speedup = evidence.speedup
+    if speedup is None:
+        return ""
+    interval = f"[{quantity(speedup.low, 'x')}, {quantity(speedup.high, 'x')}]"
+    times = f"{duration(speedup.baseline_ns)} → {duration(speedup.optimized_ns)}"
+    runs = f"n = {speedup.n_baseline} + {speedup.n_optimized}"
+    return f"  {quantity(speedup.value, 'x')} {interval}  {times}, {runs}, times from the {speedup.source}"
+
+
+def _measured(claim: ClaimResult) -> str:
+    if claim.measured is None:
+        return "not measured"
+    value = quantity(claim.measured, claim.unit)
+    if claim.low is None or claim.high is None:
+        return f"{value} (worst of {claim.n})"
+    return f"{value} [{quantity(claim.low, claim.unit)}, {quantity(claim.high, claim.unit)}]"
+
+
+def _seen(finding: Finding, say: Catalog) -> str:
+    return say.finding(finding).seen
+
+
+def _source(evidence: Evidence) -> str:
+    manifest = evidence.manifest
+    gpus: Iterable[str] = [str(gpu.get("name") or "?") for gpu in manifest.get("gpus") or []]
+    origin = "came with aisp-prof" if evidence.shipped else "made here"
+    where = ", ".join(gpus) or "unknown GPU"
+    return f"capture {evidence.capture_id} ({origin}), {where}, {manifest.get('created_utc', '?')}"
