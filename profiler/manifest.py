@@ -1,0 +1,159 @@
+"""The manifest of a capture: everything about it that the trace does not say, with the hash of every file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+from ..declaration import Declaration
+from ..errors import UsageError
+
+SCHEMA = 1
+FILE_NAME = "manifest.json"
+RUNS = ("untraced", "traced")
+
+Record = Mapping[str, Any]
+"""What the harness of a pair writes: validation, warmup, order, and per iteration its variant and CUDA-event time in ns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A capture's description.
+
+    created_utc   ISO 8601 with microseconds and Z: captures sort by it
+    hardware_key  "h200", …: which sizes and expectations apply
+    gpus          facts of conditions.Gpu.facts; empty without NVML
+    versions      aisp_prof, python, torch, triton, nvtx, cuda, driver, nsys; None where not known
+    command       as the user typed it
+    commit        {"sha", "dirty"} of the aisp-prof checkout, None when it is not one
+    conditions    {"before": sample, "during": [samples], "after": sample}, None without NVML
+    runs          "untraced" and "traced" -> harness record; "traced" is absent when the outputs were invalid before it
+    files         name -> {"sha256", "bytes"} of every file of the folder but the manifest
+    """
+
+    id: str
+    created_utc: str
+    declaration: Declaration
+    hardware_key: str
+    size: str
+    sizes: Mapping[str, int]
+    gpus: tuple[Mapping[str, Any], ...]
+    versions: Mapping[str, str | None]
+    command: tuple[str, ...]
+    commit: Mapping[str, Any] | None
+    conditions: Mapping[str, Any] | None
+    runs: Mapping[str, Record]
+    files: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def pair(self) -> str:
+        return self.declaration.key
+
+    def to_json(self) -> dict[str, Any]:
+        return {"schema": SCHEMA, **asdict(self), "declaration": self.declaration.to_json()}
+
+    @classmethod
+    def from_json(cls, data: Any, where: str = "manifest") -> Self:
+        """Read what `to_json` wrote; `where` names the source in messages.
+
+        Raises:
+            UsageError: no object, another schema, a field missing, unknown or of a wrong type.
+        """
+        values = _checked(data, {field.name for field in fields(cls)}, where)
+        try:
+            values["declaration"] = Declaration.from_json(values["declaration"])
+        except (AttributeError, TypeError) as error:
+            raise UsageError(f"{where}: the declaration is damaged: {error}") from error
+        values["command"], values["gpus"] = tuple(values["command"]), tuple(values["gpus"])
+        if odd := set(values["runs"]) - set(RUNS):
+            raise UsageError(f"{where}: unknown run: {', '.join(sorted(odd))}")
+        return cls(**values)
+
+
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "id": (str,),
+    "created_utc": (str,),
+    "declaration": (dict,),
+    "hardware_key": (str,),
+    "size": (str,),
+    "sizes": (dict,),
+    "gpus": (list, tuple),
+    "versions": (dict,),
+    "command": (list, tuple),
+    "commit": (dict, type(None)),
+    "conditions": (dict, type(None)),
+    "runs": (dict,),
+    "files": (dict,),
+}
+
+
+def _checked(data: Any, names: set[str], where: str) -> dict[str, Any]:
+    if not isinstance(data, dict):
+        raise UsageError(f"{where}: not a manifest: no JSON object")
+    if data.get("schema") != SCHEMA:
+        raise UsageError(
+            f"{where}: manifest schema {data.get('schema')!r}; this version reads {SCHEMA}", "upgrade aisp-prof"
+        )
+    values = {name: value for name, value in data.items() if name != "schema"}
+    if odd := set(values) ^ names:
+        raise UsageError(f"{where}: missing or unknown fields: {', '.join(sorted(odd))}")
+    for name, value in values.items():
+        if not isinstance(value, _TYPES[name]):
+            raise UsageError(f"{where}: field {name} is {type(value).__name__}, not {_TYPES[name][0].__name__}")
+    return values
+
+
+def decode(text: str | bytes, where: str) -> Manifest:
+    """A manifest from its JSON text.
+
+    Raises:
+        UsageError: the text is no JSON, or no manifest.
+    """
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"{where}: not JSON: {error}") from error
+    return Manifest.from_json(data, where)
+
+
+def encode(manifest: Manifest) -> str:
+    """The manifest as JSON text with sorted keys."""
+    return json.dumps(manifest.to_json(), sort_keys=True, indent=1, ensure_ascii=False) + "\n"
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a capture's folder.
+
+    Raises:
+        UsageError: it cannot be read, is no JSON, or no manifest.
+    """
+    path = folder / FILE_NAME
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
+    return decode(data, str(path))
+
+
+def write_manifest(manifest: Manifest, folder: Path) -> None:
+    """Write the manifest into a capture's folder and to the disk below it."""
+    with (folder / FILE_NAME).open("w", encoding="utf-8") as file:
+        file.write(encode(manifest))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def file_facts(path: Path) -> dict[str, Any]:
+    """{"sha256": hex digest, "bytes": size} of a file."""
+    with path.open("rb") as file:
+        return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "bytes": path.stat().st_size}
+
+
+def folder_facts(folder: Path) -> dict[str, dict[str, Any]]:
+    """`file_facts` of every file of a capture's folder but its manifest."""
+    return {path.name: file_facts(path) for path in sorted(folder.iterdir()) if path.name != FILE_NAME}

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from aisp_prof.errors import CannotTell, UsageError
+from aisp_prof.profiler import store as module
+from aisp_prof.profiler.manifest import Manifest, folder_facts, write_manifest
+from aisp_prof.profiler.store import INDEX, Capture, Store, captures_folder, resolve, shipped_store
+
+
+def publish(store: Path, manifest: Manifest, day: int, chapter: str = "ch99") -> Capture:
+    folder = store / f"{chapter}.fake-{day}"
+    folder.mkdir(parents=True)
+    (folder / "trace.sqlite").write_bytes(b"trace")
+    manifest = replace(
+        manifest,
+        id=folder.name,
+        created_utc=f"2026-01-{day:02}T00:00:00.000000Z",
+        declaration=replace(manifest.declaration, chapter=chapter),
+        files=folder_facts(folder),
+    )
+    write_manifest(manifest, folder)
+    return Capture(folder, manifest)
+
+
+def ids(store: Store, pair: str | None = None) -> list[str]:
+    return [capture.id for capture in store.captures(pair)]
+
+
+def test_newest_first_and_by_pair(tmp_path: Path, manifest: Manifest) -> None:
+    for day, chapter in ((2, "ch99"), (3, "ch98"), (1, "ch99")):
+        publish(tmp_path, manifest, day, chapter)
+    store = Store(tmp_path)
+    assert ids(store) == ["ch98.fake-3", "ch99.fake-2", "ch99.fake-1"]
+    assert ids(store, "ch99.fake") == ["ch99.fake-2", "ch99.fake-1"]
+    newest = store.newest("ch99.fake")
+    assert newest is not None
+    assert newest.id == "ch99.fake-2"
+    assert store.newest("ch97.none") is None
+    assert ids(Store(tmp_path / "none")) == []
+
+
+def test_index_follows_the_folders(tmp_path: Path, manifest: Manifest) -> None:
+    publish(tmp_path, manifest, 1)
+    store = Store(tmp_path)
+    assert ids(store) == ["ch99.fake-1"]
+    first = (tmp_path / INDEX).stat().st_ino
+    assert ids(store) == ["ch99.fake-1"]
+    assert (tmp_path / INDEX).stat().st_ino == first  # nothing changed: nothing is written
+    second = publish(tmp_path, manifest, 2)
+    assert len(ids(store)) == 2
+    for path in second.folder.iterdir():
+        path.unlink()
+    second.folder.rmdir()
+    assert ids(store) == ["ch99.fake-1"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ch99.fake-1", INDEX]
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a database", b"SQLite format 3\0" + b"\xff" * 200])
+def test_a_damaged_index_is_rebuilt(tmp_path: Path, manifest: Manifest, damage: bytes) -> None:
+    publish(tmp_path, manifest, 1)
+    store = Store(tmp_path)
+    store.rebuild()
+    (tmp_path / INDEX).write_bytes(damage)
+    assert ids(store) == ["ch99.fake-1"]
+    assert (tmp_path / INDEX).read_bytes() != damage
+
+
+def test_unfinished_and_unreadable_folders_are_no_captures(tmp_path: Path, manifest: Manifest) -> None:
+    publish(tmp_path, manifest, 1)
+    publish(tmp_path, manifest, 2).folder.rename(tmp_path / ".tmp-2")
+    (publish(tmp_path, manifest, 3).folder / "manifest.json").write_text("{")
+    (tmp_path / "something").mkdir()
+    store = Store(tmp_path)
+    assert ids(store) == ["ch99.fake-1"]
+    (message,) = store.unreadable()
+    assert "ch99.fake-3" in message
+
+
+def test_get_by_id_or_unique_prefix(tmp_path: Path, manifest: Manifest) -> None:
+    for day in (1, 10, 2):
+        publish(tmp_path, manifest, day)
+    store = Store(tmp_path)
+    assert store.get("ch99.fake-2").id == "ch99.fake-2"
+    assert store.get("ch99.fake-1").id == "ch99.fake-1"  # an id that also begins another one
+    with pytest.raises(UsageError, match=r"begins several captures: .*-10, .*-2, .*-1"):
+        store.get("ch99")
+    with pytest.raises(UsageError, match="no capture x"):
+        store.get("x")
+
+
+def test_verify_files(tmp_path: Path, manifest: Manifest) -> None:
+    capture = publish(tmp_path, manifest, 1)
+    assert capture.verify_files() == ()
+    assert capture.trace_path == capture.folder / "trace.sqlite"
+    capture.folder.joinpath("trace.sqlite").write_bytes(b"other")
+    assert "sha256" in capture.verify_files()[0]
+    capture.folder.joinpath("trace.sqlite").unlink()
+    assert "No such file" in capture.verify_files()[0]
+
+
+def test_an_invalid_run_has_no_trace(tmp_path: Path, manifest: Manifest) -> None:
+    assert Capture(tmp_path, manifest).trace_path is None
+
+
+def test_a_shipped_store_is_not_written_to(tmp_path: Path, manifest: Manifest) -> None:
+    publish(tmp_path, manifest, 1)
+    (capture,) = Store(tmp_path, shipped=True).captures()
+    assert capture.shipped
+    assert not (tmp_path / INDEX).exists()
+    assert all(one.shipped for one in shipped_store().captures())
+
+
+def test_an_index_that_cannot_be_written_is_no_hindrance(
+    tmp_path: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Store, rows: object) -> None:
+        raise PermissionError
+
+    publish(tmp_path, manifest, 1)
+    monkeypatch.setattr(Store, "_write_index", refuse)
+    assert ids(Store(tmp_path)) == ["ch99.fake-1"]
+
+
+def test_resolve(tmp_path: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped, local = tmp_path / "shipped", tmp_path / "local"
+    monkeypatch.setattr(module, "shipped_store", lambda: Store(shipped, shipped=True))
+    with pytest.raises(CannotTell, match=r"no capture of ch99\.fake") as caught:
+        resolve("ch99.fake", local)
+    assert "aisp-prof capture ch99" in caught.value.mend
+    publish(shipped, manifest, 9)
+    assert resolve("ch99.fake", local).shipped
+    publish(local, manifest, 1)
+    assert resolve("ch99.fake", local).id == "ch99.fake-1"
+
+
+def test_captures_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AISP_CAPTURES", raising=False)
+    assert captures_folder() == Path("aisp-captures")
+    monkeypatch.setenv("AISP_CAPTURES", "/c")
+    assert captures_folder() == Path("/c")
+    assert captures_folder(Path("/d")) == Path("/d")
