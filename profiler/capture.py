@@ -1,0 +1,238 @@
+"""Capture a pair: run it bare, run it under Nsight Systems, and publish both with their conditions as one folder."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..declaration import Declaration
+from ..errors import AispError, EnvironmentLacks, UsageError
+from .checkout import checkout_commit
+from .child import Watch, new_mark, run_child, tail
+from .conditions import Gpu, Sampler, open_gpu
+from .manifest import Manifest, Record, folder_facts, write_manifest
+from .nsys import Nsys, export_failure, find_nsys, profile_failure
+from .scratch import remove_abandoned, scratch_folder
+from .store import Capture
+
+REPORT, TRACE, LOG = "report.nsys-rep", "trace.sqlite", "run.log"
+
+Progress = Callable[[str], None]
+"""Told, as one English sentence, what begins now."""
+
+_ACTIVITY = ("KERNEL", "MEMCPY", "MEMSET", "GRAPH_TRACE")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is captured: the pair's module and how it is run. `command` is what the user typed."""
+
+    declaration: Declaration
+    module: str
+    hardware_key: str
+    size: str
+    iterations: int
+    command: tuple[str, ...]
+    timeout_s: float
+
+    def child_command(self, record: Path) -> list[str]:
+        options = ["--record", str(record), "--size", self.size, "--iterations", str(self.iterations), "--trace"]
+        return [sys.executable, "-P", "-m", self.module, *options]
+
+
+def capture_pair(
+    declaration: Declaration,
+    module: str,
+    hardware_key: str,
+    size: str,
+    captures: Path,
+    iterations: int,
+    command: Sequence[str],
+    timeout_s: float,
+    progress: Progress,
+) -> Capture:
+    """Run a pair bare, then under nsys, and publish the capture below `captures`; `timeout_s` limits each run.
+
+    When a run ends with exit code 1 and a record, its outputs were invalid: the capture is published all the same, with
+    the record that says so, and without a trace if the bare run was the one. Nothing is published when this raises.
+
+    Raises:
+        EnvironmentLacks: no nsys, no GPU (the pair's own message), no permission.
+        UsageError: the pair refuses the size or the number of iterations.
+        AispError: the pair failed or ran too long; the message ends with the tail of its output.
+    """
+    plan = Plan(declaration, module, hardware_key, size, iterations, tuple(command), timeout_s)
+    nsys = find_nsys()
+    mark = new_mark()
+    try:
+        captures.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(captures)
+        with scratch_folder(captures, mark) as work, open_gpu() as gpu:
+            run = _Run(plan, nsys, work, Sampler(gpu, mark), progress)
+            run.measure()
+            return _publish(run.manifest(), work, captures)
+    except OSError as error:
+        raise AispError(
+            f"the capture cannot be written to {captures}: {error}", "name another folder: --captures"
+        ) from error
+
+
+@dataclass(slots=True)
+class _Run:
+    """A capture in the making; every file of it lies in `work`."""
+
+    plan: Plan
+    nsys: Nsys
+    work: Path
+    sampler: Sampler
+    progress: Progress
+    records: dict[str, Record] = field(default_factory=dict)
+    before: Mapping[str, Any] | None = None
+
+    def measure(self) -> None:
+        self.before = self.sampler.now()
+        self.progress(f"{self.plan.declaration.key}: running without a tracer")
+        if self._untraced():
+            self.progress(f"{self.plan.declaration.key}: running under Nsight Systems {self.nsys.version_text}")
+            self._traced()
+
+    def _untraced(self) -> bool:
+        """Run the pair bare; False when its outputs are invalid, which a trace could not mend."""
+        record = self.work / "untraced.json"
+        code = self._sampled(self.plan.child_command(record))
+        self.records["untraced"] = self._take_record(record, code)
+        return code == 0
+
+    def _traced(self) -> None:
+        record, report = self.work / "traced.json", self.work / REPORT
+        code = self._sampled(self.nsys.profile_command(report, self.plan.child_command(record)))
+        if not report.is_file():  # asked first: a pair may have run well under an nsys that did not
+            raise profile_failure(self.nsys, report, code, tail(self._log))
+        self.records["traced"] = self._take_record(record, code)
+        self._export(report)
+
+    def _export(self, report: Path) -> None:
+        self.progress("exporting the trace to SQLite")
+        trace = self.work / TRACE
+        code = run_child(self.nsys.export_command(report, trace), self._watch)
+        if code or not trace.is_file():
+            raise export_failure(code, tail(self._log))
+        check_trace(trace)
+
+    def _sampled(self, command: Sequence[str]) -> int:
+        with self.sampler:
+            return run_child(command, self._watch)
+
+    @property
+    def _watch(self) -> Watch:
+        return Watch(self._log, self.plan.timeout_s, self.sampler.mark)
+
+    @property
+    def _log(self) -> Path:
+        return self.work / LOG
+
+    def _take_record(self, path: Path, code: int) -> Record:
+        """The record that a child wrote, once it is clear that it ended in a way that a report can tell of."""
+        if code == EnvironmentLacks.exit_code:
+            raise EnvironmentLacks(tail(self._log, 1000), "aisp-prof doctor")
+        key = self.plan.declaration.key
+        if code == UsageError.exit_code:
+            raise UsageError(f"{key} refused its arguments; its last output:\n{tail(self._log)}")
+        if code not in (0, 1) or not path.is_file():
+            raise AispError(f"{key} failed with exit code {code}; its last output:\n{tail(self._log)}")
+        record = _read_record(path, key)
+        path.unlink()
+        return record
+
+    def manifest(self) -> Manifest:
+        now = datetime.now(UTC)
+        plan, gpu = self.plan, self.sampler.gpu
+        last = list(self.records.values())[-1]
+        return Manifest(
+            id=f"{plan.declaration.key}-{now:%Y%m%dT%H%M%SZ}-{self.sampler.mark[:6]}",
+            created_utc=now.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            declaration=plan.declaration,
+            hardware_key=plan.hardware_key,
+            size=plan.size,
+            sizes=last.get("sizes") or plan.declaration.sizes.get(plan.size, {}),
+            gpus=() if gpu is None else (gpu.facts(),),
+            versions=_versions(last, gpu, self.nsys),
+            command=plan.command,
+            commit=checkout_commit(),
+            conditions=self._conditions(),
+            runs=self.records,
+            files=folder_facts(self.work),
+        )
+
+    def _conditions(self) -> dict[str, Any] | None:
+        if self.sampler.gpu is None:
+            return None
+        return {"before": self.before, "during": self.sampler.samples, "after": self.sampler.now()}
+
+
+def _read_record(path: Path, key: str) -> Record:
+    try:
+        record = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise AispError(f"{key} wrote a record that is not JSON: {error}") from error
+    if not isinstance(record, dict) or record.get("pair") != key:
+        raise AispError(f"{key} wrote the record of something else: {str(record)[:200]}")
+    return record
+
+
+def _versions(record: Record, gpu: Gpu | None, nsys: Nsys) -> dict[str, str | None]:
+    told = record.get("versions", {})
+    versions = {name: told.get(name) for name in ("python", "torch", "triton", "nvtx", "cuda")}
+    driver = None if gpu is None else gpu.facts()["driver"]
+    return {**versions, "aisp_prof": __version__, "driver": driver or told.get("driver"), "nsys": nsys.version_text}
+
+
+def check_trace(trace: Path) -> None:
+    """Make sure that an export opens and holds GPU activity.
+
+    Raises:
+        AispError: it is no readable SQLite.
+        EnvironmentLacks: not one operation of a GPU is in it.
+    """
+    try:
+        with contextlib.closing(sqlite3.connect(f"{trace.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            tables = {name for (name,) in database.execute("select name from sqlite_master where type = 'table'")}
+            wanted = [f"CUPTI_ACTIVITY_KIND_{kind}" for kind in _ACTIVITY]
+            found = [table for table in wanted if table in tables]
+            active = any(database.execute(f"select 1 from {table} limit 1").fetchone() for table in found)
+    except sqlite3.DatabaseError as error:
+        raise AispError(f"nsys exported a file that is no readable SQLite ({error}): {trace.name}") from error
+    if not active:
+        raise EnvironmentLacks(
+            "the trace holds not one GPU operation although the pair ran: CUPTI recorded nothing",
+            "end other profilers on this GPU (ncu, DCGM profiling, a second nsys); make sure that this nsys is not older "
+            "than the driver: aisp-prof doctor",
+        )
+
+
+def _publish(manifest: Manifest, work: Path, captures: Path) -> Capture:
+    """Write the manifest, bring everything to the disk, and make the folder visible in one step."""
+    write_manifest(manifest, work)
+    for path in (*work.iterdir(), work):
+        _sync(path)
+    folder = captures / manifest.id
+    work.rename(folder)
+    _sync(captures)
+    return Capture(folder, manifest)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
