@@ -1,0 +1,185 @@
+"""Say what this machine has and lacks for every part of aisp-prof, and how to get what is missing."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from ..errors import EnvironmentLacks
+from .conditions import open_gpu
+from .nsys import INSTALL, find_nsys
+
+
+class Status(StrEnum):
+    OK = "ok"
+    LIMITED = "limited"  # there, but something does not work or is not known
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked for: what was found ("" when nothing), what it is for, and the mend ("" when ok)."""
+
+    name: str
+    status: Status
+    found: str
+    purpose: str
+    mend: str
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def diagnose() -> list[Check]:
+    """Look for everything that some command of aisp-prof needs; changes nothing and uses no network."""
+    return [check() for check in _CHECKS] + [_package(*row) for row in _PACKAGES]
+
+
+def _check(name: str, purpose: str, found: str, mend: str, limited: bool = False) -> Check:
+    if found and not limited:
+        return Check(name, Status.OK, found, purpose, "")
+    return Check(name, Status.LIMITED if found else Status.MISSING, found, purpose, mend)
+
+
+def _nsys() -> Check:
+    purpose = "captures traces"
+    try:
+        nsys = find_nsys()
+    except EnvironmentLacks as error:
+        found = "" if str(error).endswith("none was found") else str(error)
+        return _check("nsys", purpose, found, error.mend or INSTALL, limited=True)
+    return _check("nsys", purpose, f"{nsys.version_text} at {nsys.executable}", "")
+
+
+def _ncu() -> Check:
+    mend = "install the package nsight-compute of NVIDIA's CUDA repository, and put ncu on PATH"
+    return _check("ncu", "counts FLOPs and DRAM bytes", _tool("ncu", r"Version (\S+)", _NCU_PLACES), mend)
+
+
+def _nvcc() -> Check:
+    mend = "install the package cuda-nvcc-13-0 (or another version) of NVIDIA's CUDA repository"
+    return _check("nvcc", "builds the CUDA C++ kernels", _tool("nvcc", r"release \S+ V(\S+)", _CUDA_PLACES), mend)
+
+
+def _sanitizer() -> Check:
+    mend = "install the package cuda-sanitizer-13-0 (or another version) of NVIDIA's CUDA repository"
+    found = _tool("compute-sanitizer", r"Version (\S+)", _CUDA_PLACES)
+    return _check("compute-sanitizer", "checks the CUDA C++ kernels for races and bad accesses", found, mend)
+
+
+_NCU_PLACES = ("/opt/nvidia/nsight-compute/*", "/usr/local/cuda*/bin")
+_CUDA_PLACES = ("/usr/local/cuda*/bin",)
+
+
+def _tool(name: str, version: str, places: tuple[str, ...]) -> str:
+    """ "VERSION at PATH" of a command-line tool, "" when there is none."""
+    installed = (str(path) for place in places for path in sorted(Path("/").glob(f"{place[1:]}/{name}"), reverse=True))
+    path = shutil.which(name) or next(installed, None)
+    if path is None:
+        return ""
+    said = re.search(version, _output([path, "--version"]))
+    return f"{said[1] if said else 'unknown version'} at {path}"
+
+
+def _output(command: list[str]) -> str:
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return answer.stdout if answer.returncode == 0 else ""
+
+
+def _gpu() -> Check:
+    purpose = "runs the pairs that are captured; reading and reporting need none"
+    mend = "install NVIDIA's driver (Ubuntu: ubuntu-drivers install); in a container: docker run --gpus all"
+    with open_gpu() as gpu:
+        if gpu is not None:
+            facts = gpu.facts()
+            return _check("NVIDIA GPU", purpose, f"{facts['name']}, driver {facts['driver']}", "")
+    query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    return _check("NVIDIA GPU", purpose, _output(query).partition("\n")[0].replace(", ", ", driver "), mend)
+
+
+DRIVER_PARAMETERS = Path("/proc/driver/nvidia/params")
+
+
+def _counters() -> Check:
+    purpose = "lets ncu read hardware counters"
+    mend = (
+        "as root: echo 'options nvidia NVreg_RestrictProfilingToAdminUsers=0' > /etc/modprobe.d/nvidia-profiling.conf, "
+        "then reboot"
+    )
+    try:
+        restricted = re.search(r"RmProfilingAdminOnly:\s*(\d)", DRIVER_PARAMETERS.read_text())
+    except OSError:
+        return _check("GPU counters", purpose, "", "install NVIDIA's driver first")
+    if restricted is None or (restricted[1] == "1" and os.geteuid() != 0):
+        found = "not known: the driver does not say" if restricted is None else "only root may profile"
+        return _check("GPU counters", purpose, found, mend, limited=True)
+    return _check(
+        "GPU counters", purpose, "open to every user" if restricted[1] == "0" else "open to root, who runs", ""
+    )
+
+
+def _torch() -> Check:
+    purpose, version = "runs the pairs", _version("torch")
+    cpu_only = version != "" and not _torch_has_cuda(version)
+    reinstall = "pip install --force-reinstall torch --index-url https://download.pytorch.org/whl/cu130"
+    mend = reinstall if cpu_only else "pip install 'aisp-prof[gpu]'"
+    return _check("torch", purpose, f"{version} (CPU only)" if cpu_only else version, mend, limited=cpu_only)
+
+
+def _torch_has_cuda(version: str) -> bool:
+    """Read from its files: importing torch takes seconds. A CUDA build ships libtorch_cuda; +cpu says itself what it is."""
+    found = find_spec("torch")
+    folders = found.submodule_search_locations if found else None
+    return "+cpu" not in version and any(Path(folder, "lib", "libtorch_cuda.so").exists() for folder in folders or ())
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+PANGO = ("libpango-1.0.so.0", "libpangoft2-1.0.so.0", "libharfbuzz.so.0", "libharfbuzz-subset.so.0")
+"""What WeasyPrint loads at run time, by the names that it asks the loader for."""
+
+
+def _pango() -> Check:
+    lacking = [name for name in PANGO if not _loads(name)]
+    found = "" if len(lacking) == len(PANGO) else "without " + ", ".join(lacking) if lacking else ", ".join(PANGO)
+    mend = "apt-get install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 (macOS: brew install pango)"
+    return _check("Pango", "lets WeasyPrint set text in a PDF", found, mend, limited=bool(lacking))
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+def _package(distribution: str, purpose: str, extra: str) -> Check:
+    return _check(distribution, purpose, _version(distribution), f"pip install 'aisp-prof[{extra}]'")
+
+
+_CHECKS = (_nsys, _ncu, _gpu, _counters, _torch, _pango, _nvcc, _sanitizer)
+
+_PACKAGES = (
+    ("triton", "compiles the Triton kernels", "gpu"),
+    ("nvtx", "marks ranges in a trace", "gpu"),
+    ("nvidia-ml-py", "records clocks, heat and power during a capture", "gpu"),
+    ("weasyprint", "writes the PDF", "pdf"),
+)
