@@ -150,7 +150,7 @@ def report(
 ) -> None:
     """Judge the newest capture of each pair and write its page; the exit code is the worst verdict's."""
     from .profiler.evidence import Verdict
-    from .profiler.proof import prove_capture
+    from .profiler.proof.prove import prove_capture
     from .profiler.store import captures_folder, select
     from .reports.console import summary
     from .reports.write import write_report

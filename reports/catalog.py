@@ -47,20 +47,26 @@ class Catalog:
         return text.get(self.lang) or text["en"]
 
     def finding(self, finding: Finding, unit: str = "") -> FindingText:
-        """A finding in words; `unit` is its claim's, for the values that are of the claim's kind."""
-        values = {name: _value(name, value, unit) for name, value in finding.values.items()}
+        """A finding in words; `unit` is its claim's, for the values that are of the claim's kind.
+
+        A code that is used with several sets of values may have an entry for one of them: "code:name,name".
+        """
+        values = {name: self._value(name, value, unit) for name, value in finding.values.items()}
+        special = f"finding.{finding.code}:{','.join(sorted(values))}"
+        entry = special if f"{special}.seen" in self.words else f"finding.{finding.code}"
         try:
-            parts = [self.words[f"finding.{finding.code}.{part}"].format(**values) for part in ("seen", "why", "mend")]
+            parts = [self.words[f"{entry}.{part}"].format(**values) for part in ("seen", "why", "mend")]
         except KeyError:
             listed = ", ".join(f"{name} = {value}" for name, value in values.items())
             return FindingText(finding.code, f"{finding.code}: {listed}" if listed else finding.code, "", "")
         return FindingText(finding.code, *parts)
 
-
-def _value(name: str, value: str | float, unit: str) -> str:
-    if isinstance(value, str):
-        return shorten(visible(value), 240)
-    return quantity(value, unit) if unit and name in _IN_UNIT_OF_CLAIM else sensible(value)
+    def _value(self, name: str, value: str | float, unit: str) -> str:
+        if name == "variant":
+            return self.get(f"variant.{value}", str(value))
+        if isinstance(value, str):
+            return shorten(visible(value), 240)
+        return quantity(value, unit) if unit and name in _IN_UNIT_OF_CLAIM else sensible(value)
 
 
 @cache

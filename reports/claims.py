@@ -19,14 +19,14 @@ class ClaimRow:
     asked: str
     measured: str
     spread: str
-    n: int
+    n: str
     verdict: Verdict
     reasons: tuple[FindingText, ...]
 
 
 def claim_rows(evidence: Evidence, say: Catalog) -> tuple[ClaimRow, ...]:
     """Every claim in the order of the declaration."""
-    return tuple(_row(claim, say) for claim in evidence.claims)
+    return tuple(_row(claim, evidence, say) for claim in evidence.claims)
 
 
 def asked(claim: ClaimResult, say: Catalog) -> str:
@@ -46,10 +46,17 @@ def held(evidence: Evidence) -> int:
     return sum(claim.verdict is Verdict.PROVEN for claim in evidence.claims)
 
 
-def _row(claim: ClaimResult, say: Catalog) -> ClaimRow:
+def _row(claim: ClaimResult, evidence: Evidence, say: Catalog) -> ClaimRow:
     reasons = tuple(say.finding(reason, claim.unit) for reason in claim.reasons)
     measured = quantity(claim.measured, claim.unit)
-    return ClaimRow(claim.text, asked(claim, say), measured, _spread(claim, say), claim.n, claim.verdict, reasons)
+    spread = _spread(claim, say)
+    return ClaimRow(claim.text, asked(claim, say), measured, spread, _n(claim, evidence), claim.verdict, reasons)
+
+
+def _n(claim: ClaimResult, evidence: Evidence) -> str:
+    """A factor between the variants rests on the runs of both."""
+    speedup = evidence.speedup
+    return f"{speedup.n_baseline} + {speedup.n_optimized}" if claim.unit == "x" and speedup else str(claim.n)
 
 
 def _spread(claim: ClaimResult, say: Catalog) -> str:

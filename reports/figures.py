@@ -69,7 +69,12 @@ _GROUPS: dict[str, dict[str, Reader]] = {
         "idle": _named("idle"),
     },
     "gbps": {"rate_h2d": _named("rate(h2d)"), "rate_d2h": _named("rate(d2h)")},
-    "count": {"kernels": _named("kernels"), "copies": _named("copies")},
+    "count": {
+        "kernels": _named("kernels_per_iteration"),
+        "copies": _named("copies_per_iteration"),
+        "launch_calls": _named("launch_calls_per_iteration"),
+        "syncs": _named("syncs_per_iteration"),
+    },
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from ..profiler.evidence import Evidence, Speedup, Verdict
@@ -68,6 +69,7 @@ def lead(evidence: Evidence, say: Catalog) -> tuple[str, ...]:
     times = {"baseline": duration(speedup.baseline_ns), "optimized": duration(speedup.optimized_ns)}
     sentences.append(say("lead.measured", factor=factor(speedup.value), **interval))
     sentences.append(say("lead.medians", **times, **counts))
-    sentences.append(say("lead.noise", percent=percent(speedup.noise_floor)))
+    if math.isfinite(speedup.noise_floor):
+        sentences.append(say("lead.noise", percent=percent(speedup.noise_floor)))
     sentences.append(say(f"lead.from_{speedup.source}"))
     return tuple(sentences)

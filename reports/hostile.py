@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import unicodedata
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_KOREAN_WORD = re.compile(r"[^\s<>]{0,20}[가-힣][^\s<>]{0,20}")
 _SPACES = str.maketrans({"\n": " ", "\t": " ", "\r": " "})
 
 
@@ -43,3 +45,8 @@ def json_for_script(data: Any) -> Markup:
 def shell_word(text: str) -> str:
     """One word of a command that the reader is invited to paste into a shell."""
     return shlex.quote(visible(text))
+
+
+def whole_words(text: str) -> Markup:
+    """Escaped text in which a Korean word is not broken between its syllables: paper knows no `word-break: keep-all`."""
+    return Markup(_KOREAN_WORD.sub(r'<span class="word">\g<0></span>', str(escape(visible(text)))))

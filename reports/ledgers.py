@@ -36,12 +36,15 @@ class GainLedger:
 
 
 @dataclass(frozen=True, slots=True)
-class CountRow:
-    """One line of the launch ledger."""
+class LaunchLedger:
+    """`rows`: a name, then its whole and its parts in the order of `PARTS`. `calls`: the other counts, in words."""
 
-    label: str
-    note: str
-    count: str
+    rows: tuple[tuple[str, ...], ...]
+    calls: str
+
+
+PARTS = ("one_by_one", "in_graphs", "unmatched")
+_SPLIT = ("kernels", "copies", "memsets")
 
 
 def gain_ledger(evidence: Evidence, say: Catalog) -> GainLedger | None:
@@ -76,13 +79,21 @@ def _row(code: str, say: Catalog, ms: str, start: float, end: float) -> GainRow:
     return GainRow(code, label, note, ms, round(low, 4), round(high, 4), saved=end < start)
 
 
-def launch_ledger(evidence: Evidence, say: Catalog) -> tuple[CountRow, ...]:
-    """Every line of the launch ledger of the whole trace; a line of a newer capture is shown by its code."""
-    return tuple(
-        CountRow(
-            say.get(f"ledger.{line.code}.label", line.code),
-            say.get(f"ledger.{line.code}.note", ""),
-            sensible(line.count),
-        )
-        for line in evidence.ledger
-    )
+def launch_ledger(evidence: Evidence, say: Catalog) -> LaunchLedger | None:
+    """The whole trace's launch ledger; a line of a newer capture is shown by its code."""
+    counts = {line.code: sensible(line.count) for line in evidence.ledger}
+    if not counts:
+        return None
+    shown = [name for name in _SPLIT if all(code in counts for code in (name, *_codes(name)))]
+    rows = tuple((say(f"ledger.{name}"), counts[name], *(counts[code] for code in _codes(name))) for name in shown)
+    taken = {code for name in shown for code in (name, *_codes(name))}
+    others = [
+        say("ledger.count", label=say.get(f"ledger.code.{code}", code), count=count)
+        for code, count in counts.items()
+        if code not in taken
+    ]
+    return LaunchLedger(rows, say("ledger.calls", listed=", ".join(others)) if others else "")
+
+
+def _codes(name: str) -> list[str]:
+    return [f"{name}_{part}" for part in PARTS]

@@ -17,7 +17,7 @@ from ..errors import CannotTell
 from ..profiler.evidence import Evidence, Verdict
 from .catalog import Catalog, catalog
 from .colours import DARK, LIGHT, as_css
-from .hostile import json_for_script, visible
+from .hostile import json_for_script, visible, whole_words
 from .timeline import swatch
 from .view import Proof, overview, proof
 
@@ -82,6 +82,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["whole_words"] = whole_words
     environment.globals.update(paper=LIGHT, swatch=swatch, json_for_script=json_for_script, proven=_proven)
     return environment
 

@@ -30,7 +30,6 @@ class Strip:
     median_x: float
     label_x: float
     value: str
-    count: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +54,7 @@ def strip_plot(evidence: Evidence, say: Catalog, measure: Measure) -> StripPlot 
         _strip(variant, traced, times, axis, ROW * index + ROW / 2, say)
         for index, (variant, traced, times) in enumerate(rows)
     )
-    sentence = " ".join(
-        say("runs.row", variant=f"{strip.label} {strip.note}".strip(), value=strip.value, n=strip.count)
-        for strip in strips
-    )
+    sentence = " ".join(say("runs.row", variant=strip.label, note=strip.note, value=strip.value) for strip in strips)
     return StripPlot(measure.width, ROW * len(rows) + 22, axis, axis.ticks(measure.most_ticks), strips, sentence)
 
 
@@ -78,7 +74,7 @@ def _strip(variant: str, traced: bool, times: Sequence[int], axis: Axis, y: floa
     middle = median(times)
     return Strip(
         label=say.get(f"variant.{variant}", variant),
-        note="" if traced else say("runs.untraced"),
+        note=say("claims.n" if traced else "runs.untraced", n=len(times)),
         colour=OF_VARIANT.get(variant, "soft"),
         traced=traced,
         y=y,
@@ -86,7 +82,6 @@ def _strip(variant: str, traced: bool, times: Sequence[int], axis: Axis, y: floa
         median_x=axis.x(middle),
         label_x=round(axis.x(max(times)) + 8, 2),
         value=duration(middle),
-        count=say("claims.n", n=len(times)),
     )
 
 

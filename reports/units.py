@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from fractions import Fraction
 
@@ -18,15 +19,19 @@ def decimals(largest: float) -> int:
 
 def fixed(value: float, places: int) -> str:
     """A number with so many decimals, thousands separated, a true minus sign, and no negative zero."""
+    if not math.isfinite(value):
+        return NOTHING
     text = f"{value:,.{places}f}"
     return text.replace("-", MINUS) if any(digit in text for digit in "123456789") else text.lstrip("-")
 
 
 def sensible(value: float) -> str:
-    """A single number by itself: integers whole, others with as many decimals as its size needs."""
-    if isinstance(value, int) or (value.is_integer() and abs(value) >= 1000):
+    """A single number by itself: whole ones whole, others with as many decimals as their size needs and no idle zeros."""
+    if not math.isfinite(value) or value == int(value):
         return fixed(value, 0)
-    return fixed(value, decimals(value) if value else 0)
+    if abs(value) < 0.001:
+        return f"{value:.1e}".replace("e-0", "e-").replace(".0e", "e").replace("-", MINUS)
+    return fixed(value, decimals(value)).rstrip("0").rstrip(".")
 
 
 def column_ms(values: Iterable[float | None]) -> list[str]:
@@ -63,6 +68,8 @@ def factor(value: float) -> str:
 
 def percent(ratio: float) -> str:
     """A share as per cent with one decimal, except for a plain 0 % and 100 %: 99.96 % is never shown as 100 %."""
+    if not math.isfinite(ratio):
+        return NOTHING
     if ratio in (0, 1):
         return f"{ratio * 100:.0f}%"
     share = Fraction(ratio) * 100
@@ -78,7 +85,7 @@ def gbps(bytes_per_second: float) -> float:
 
 def quantity(value: float | None, unit: str) -> str:
     """A claim's value in the unit of its `ClaimResult`: "", "ns", "B/s", "x", "count" or "ratio"."""
-    if value is None:
+    if value is None or not math.isfinite(value):
         return NOTHING
     if unit == "ratio":
         return percent(value)
@@ -88,4 +95,4 @@ def quantity(value: float | None, unit: str) -> str:
         return duration(value)
     if unit == "B/s":
         return f"{fixed(gbps(value), decimals(gbps(value)))}\u00a0GB/s"
-    return sensible(int(value) if float(value).is_integer() else value)
+    return sensible(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..declaration import VARIANTS
 from ..profiler.evidence import Evidence, Finding, Verdict
 from .axis import Measure
 from .catalog import Catalog, FindingText
@@ -11,16 +12,16 @@ from .claims import ClaimRow, asked, claim_rows, speedup_claim
 from .figures import FigureGroup, figure_groups
 from .headline import Headline, headline, lead, verdict_line
 from .identity import Fact, StoredFile, created_utc, declaration, facts, stored_files
-from .ledgers import CountRow, GainLedger, gain_ledger, launch_ledger
+from .ledgers import GainLedger, LaunchLedger, gain_ledger, launch_ledger
 from .replay import replay
 from .strips import StripPlot, strip_plot
 from .timeline import Timeline, timeline
-from .units import NOTHING, quantity, sensible
+from .units import MINUS, NOTHING, percent, quantity, sensible
 from .witnesses import Command, WitnessRow, commands, witness_rows
 
-WIDE = Measure(672, 84, 116, 8)
-NARROW = Measure(344, 66, 92, 4)
-SMALL = Measure(250, 62, 84, 2)
+WIDE = Measure(672, 108, 62, 8)
+NARROW = Measure(344, 92, 62, 4)
+SMALL = Measure(240, 92, 62, 2)
 """The same pictures at three widths, in CSS pixels: a page, a phone, a row of the overview."""
 
 
@@ -39,11 +40,12 @@ class Proof:
     lead: tuple[str, ...]
     claims: tuple[ClaimRow, ...]
     strips: tuple[StripPlot, ...]
+    perturbation: str
     timelines: tuple[Timeline, ...]
     replay: dict[str, object] | None
     figures: tuple[FigureGroup, ...]
     gain: GainLedger | None
-    launches: tuple[CountRow, ...]
+    launches: LaunchLedger | None
     witnesses: tuple[WitnessRow, ...]
     control: int
     completeness: str
@@ -85,6 +87,7 @@ def proof(evidence: Evidence, say: Catalog) -> Proof:
         lead=lead(evidence, say),
         claims=claim_rows(evidence, say),
         strips=tuple(plot for size in (WIDE, NARROW) if (plot := strip_plot(evidence, say, size))),
+        perturbation=perturbation(evidence, say),
         timelines=(drawn, slim) if drawn and slim else (),
         replay=replay(drawn, say) if drawn else None,
         figures=figure_groups(evidence, say),
@@ -101,6 +104,18 @@ def proof(evidence: Evidence, say: Catalog) -> Proof:
         facts=facts(evidence.manifest, say),
         files=stored_files(evidence.manifest),
     )
+
+
+def perturbation(evidence: Evidence, say: Catalog) -> str:
+    """By how much tracing itself changed each variant; "" where there is no untraced run to tell."""
+    if not all(variant in evidence.perturbation for variant in VARIANTS):
+        return ""
+    return say("runs.perturbation", **{variant: _change(evidence.perturbation[variant]) for variant in VARIANTS})
+
+
+def _change(ratio: float) -> str:
+    sign = "+" if ratio > 1 else MINUS if ratio < 1 else ""
+    return f"{sign}{percent(abs(ratio - 1))}"
 
 
 def completeness_line(evidence: Evidence, say: Catalog) -> str:

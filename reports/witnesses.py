@@ -52,27 +52,28 @@ def witness_rows(variant: VariantEvidence, say: Catalog) -> tuple[WitnessRow, ..
 
 
 def _seen(op: Op, say: Catalog) -> SeenOp:
+    name = "" if op.name == op.kind else shorten(visible(op.name), 84)
     kind = say.get(f"kind.{op.kind}", op.kind)
-    return SeenOp(
-        shorten(visible(op.name), 72), kind, op.table, op.row, op.stream, fixed(op.start, 0), fixed(op.end, 0)
-    )
+    return SeenOp(name, kind, op.table, op.row, op.stream, fixed(op.start, 0), fixed(op.end, 0))
 
 
 def commands(evidence: Evidence, say: Catalog) -> tuple[Command, ...]:
     """How to make this page again from the same capture, how to capture anew, and how to read the first witness by hand."""
     chapter = shell_word(declaration(evidence.manifest).chapter)
-    of_capture = "" if evidence.shipped else f" --capture {shell_word(evidence.capture_id)}"
     made = [
-        Command(f"aisp-prof report --stage {chapter}{of_capture}", say("check.report")),
+        Command(f"aisp-prof report --stage {chapter} --capture {shell_word(evidence.capture_id)}", say("check.report")),
         Command(f"aisp-prof capture {chapter}", say("check.capture")),
     ]
     witness = next(iter(evidence.optimized.witnesses + evidence.baseline.witnesses), None)
     query = _query(witness) if witness else None
-    if query:
-        made.append(
-            Command(f'sqlite3 -readonly {shell_word(trace_file(evidence.manifest))} "{query}"', say("check.query"))
-        )
-    return tuple(made)
+    return (*made, *_by_hand(trace_file(evidence.manifest), query, say)) if query else tuple(made)
+
+
+def _by_hand(trace: str, query: str, say: Catalog) -> list[Command]:
+    plain = trace.removesuffix(".xz").removesuffix(".gz")
+    packer = {".xz": "xz", ".gz": "gzip"}.get(trace.removeprefix(plain))
+    unpack = [Command(f"{packer} -dk {shell_word(trace)}", say("check.unpack"))] if packer else []
+    return [*unpack, Command(f'sqlite3 -readonly {shell_word(plain)} "{query}"', say("check.query"))]
 
 
 def _query(witness: Witness) -> str | None:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .evidence import LedgerLine
-from .trace import api
-from .trace.columns import Int64
-from .trace.model import COMM, COMPUTE, COPIES, GRAPH_LAUNCH, MEMORY_SET, OTHER, Trace
+from ..evidence import LedgerLine
+from ..trace import api
+from ..trace.columns import Int64
+from ..trace.model import COMM, COMPUTE, COPIES, GRAPH_LAUNCH, MEMORY_SET, OTHER, Trace
 
 SUBMITTING = (api.KERNEL, api.GRAPH, api.COPY, api.MEMSET)
 

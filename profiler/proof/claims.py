@@ -15,9 +15,9 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ..declaration import VARIANTS
-from ..errors import UsageError
-from . import metrics
+from ...declaration import VARIANTS
+from ...errors import UsageError
+from ..analysis import metrics
 
 COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,

@@ -2,7 +2,7 @@
 
 import pytest
 from aisp_prof.errors import UsageError
-from aisp_prof.profiler.claims import Term, parse
+from aisp_prof.profiler.proof.claims import Term, parse
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .evidence import Finding, Iteration
+from ..evidence import Finding, Iteration
+from ..trace.model import Trace
 from .measured import Measured
 from .statistics import LEAST_RUNS
-from .trace.model import Trace
 
 CLOCK_BAND = 0.05
 """The SM clock may move by this share of its highest value during the measured runs before the page says so."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..trace.columns import Int64
+from ..trace.model import COMM, COMPUTE, COPIES, KINDS, Operations
 from .intervals import Intervals, at_least, max_in_flight, union
-from .trace.columns import Int64
-from .trace.model import COMM, COMPUTE, COPIES, KINDS, Operations
 
 SELECTORS = {name: (code,) for code, name in enumerate(KINDS)} | {
     "copy": COPIES,

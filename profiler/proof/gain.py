@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .evidence import GainTerm, Iteration
+from ..evidence import GainTerm, Iteration
 
 _BUSY_CLASSES = ("compute", "comm", "copy", "memset")
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from aisp_prof.profiler.intervals import Intervals, at_least, depth, max_in_flight, union
+from aisp_prof.profiler.analysis.intervals import Intervals, at_least, depth, max_in_flight, union
 from hypothesis import given
 from hypothesis import strategies as st
 

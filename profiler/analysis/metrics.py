@@ -8,11 +8,11 @@ from difflib import get_close_matches
 
 import numpy as np
 
-from ..errors import UsageError
+from ...errors import UsageError
+from ..trace import api
+from ..trace.model import COMM, COMPUTE, COPIES, MEMORY_SET, Calls, Operations
 from .intervals import Intervals
 from .overlap import SELECTORS, busy_time, concurrency
-from .trace import api
-from .trace.model import COMM, COMPUTE, COPIES, MEMORY_SET, Calls, Operations
 
 Number = int | float
 

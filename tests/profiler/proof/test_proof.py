@@ -3,9 +3,9 @@
 from copy import deepcopy
 
 import pytest
+from aisp_prof.profiler.analysis.ledger import closes
 from aisp_prof.profiler.evidence import Verdict
-from aisp_prof.profiler.ledger import closes
-from aisp_prof.profiler.proof import prove
+from aisp_prof.profiler.proof.prove import prove
 from pair_trace import PAIR, US, manifest, overlapped, run_pair, serial
 from trace_builder import TraceBuilder
 

@@ -6,8 +6,8 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from aisp_prof.profiler.overlap import concurrency, witnesses
-from aisp_prof.profiler.projection import by_gpu, calls_inside, operations_of
+from aisp_prof.profiler.analysis.overlap import concurrency, witnesses
+from aisp_prof.profiler.analysis.projection import by_gpu, calls_inside, operations_of
 from aisp_prof.profiler.trace.reader import read_trace
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import metrics
-from .evidence import Finding, Iteration, Op, VariantEvidence, Witness
-from .metrics import Scope
-from .overlap import witnesses
-from .projection import by_gpu, calls_inside
-from .trace.columns import NONE, Int64
-from .trace.model import COMM, COMPUTE, COPIES, D2H, GRAPH_LAUNCH, H2D, KINDS, TABLES, Operations, Trace
+from ..analysis import metrics
+from ..analysis.metrics import Scope
+from ..analysis.overlap import witnesses
+from ..analysis.projection import by_gpu, calls_inside
+from ..evidence import Finding, Iteration, Op, VariantEvidence, Witness
+from ..trace.columns import NONE, Int64
+from ..trace.model import COMM, COMPUTE, COPIES, D2H, GRAPH_LAUNCH, H2D, KINDS, TABLES, Operations, Trace
 
 DOMAIN = "aisp"
 ITERATION = "iter"

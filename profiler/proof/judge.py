@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ..analysis.metrics import METRICS, split
+from ..evidence import ClaimResult, Finding, Speedup, VariantEvidence, Verdict
 from .claims import COMPARISONS, SPEEDUP, Claim, Term
-from .evidence import ClaimResult, Finding, Speedup, VariantEvidence, Verdict
-from .metrics import METRICS, split
 from .statistics import LEAST_RUNS, median_interval
 
 

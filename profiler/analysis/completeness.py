@@ -6,10 +6,10 @@ import re
 
 import numpy as np
 
-from .evidence import Completeness, Finding
+from ..evidence import Completeness, Finding
+from ..trace.model import GRAPH_LAUNCH, Trace
+from ..trace.schema import CUDA_EVENT, SYNCHRONIZATION
 from .ledger import Matching, match_launches
-from .trace.model import GRAPH_LAUNCH, Trace
-from .trace.schema import CUDA_EVENT, SYNCHRONIZATION
 
 _STATED = re.compile(r"Number of CUDA events collected:\s*([\d,]+)")
 _HARMLESS = re.compile(

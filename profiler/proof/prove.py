@@ -6,19 +6,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..declaration import VARIANTS, Declaration
+from ...declaration import VARIANTS, Declaration
+from ..analysis.completeness import attest
+from ..analysis.ledger import ledger
+from ..evidence import Completeness, Evidence, Finding, Speedup, VariantEvidence, Verdict
+from ..store import Capture
+from ..trace.model import Trace
+from ..trace.reader import read_trace
 from . import conduct
 from .claims import Claim, Term, parse
-from .completeness import attest
-from .evidence import Completeness, Evidence, Finding, Speedup, VariantEvidence, Verdict
 from .gain import gain_ledger, median
 from .judge import Grounds, judge
-from .ledger import ledger
 from .measured import Measured, find_runs, variant_evidence
 from .statistics import noise_floor, ratio_interval
-from .store import Capture
-from .trace.model import Trace
-from .trace.reader import read_trace
 
 LEAST_TO_COMPARE = 4
 """Fewer runs have no noise floor, and so no speedup."""

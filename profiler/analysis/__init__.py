@@ -1,0 +1,1 @@
+"""Numbers of any trace: interval algebra, projection, overlap, the launch ledger, completeness."""

@@ -1,0 +1,1 @@
+"""From a capture of a pair to its evidence: claims, statistics, verdicts."""
