@@ -44,6 +44,7 @@ class LaunchLedger:
 
 
 PARTS = ("one_by_one", "in_graphs", "unmatched")
+_ALWAYS = frozenset({"unmatched_calls", "failed_calls"})
 _SPLIT = ("kernels", "copies", "memsets")
 
 
@@ -90,7 +91,7 @@ def launch_ledger(evidence: Evidence, say: Catalog) -> LaunchLedger | None:
     others = [
         say("ledger.count", label=say.get(f"ledger.code.{code}", code), count=count)
         for code, count in counts.items()
-        if code not in taken
+        if code not in taken and (count != "0" or code in _ALWAYS)
     ]
     return LaunchLedger(rows, say("ledger.calls", listed=", ".join(others)) if others else "")
 

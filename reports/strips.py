@@ -12,7 +12,7 @@ from .catalog import Catalog
 from .colours import OF_VARIANT
 from .units import duration
 
-ROW = 30.0
+ROW = 27.0
 _RADIUS = 2.6
 _DEEPEST = 9.0
 

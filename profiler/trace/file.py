@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 from urllib.parse import quote
 
 from ...errors import TraceError
@@ -18,7 +18,7 @@ from ...errors import TraceError
 MAGIC = b"SQLite format 3\x00"
 _OPENERS: Mapping[str, Callable[[Path], IO[bytes]]] = {
     ".xz": lambda path: lzma.open(path, "rb"),
-    ".gz": lambda path: gzip.open(path, "rb"),  # type: ignore[dict-item]  # a file in all but name
+    ".gz": lambda path: cast(IO[bytes], gzip.open(path, "rb")),
 }
 
 
