@@ -9,8 +9,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from . import __version__
-from .errors import AispError
+from .. import __version__
+from ..errors import AispError
 
 app = typer.Typer(
     name="aisp-prof",
@@ -62,8 +62,8 @@ def list_pairs(
     as_json: AsJson = False,
 ) -> None:
     """List the pairs, what each needs, and its captures."""
-    from .profiler.store import Store, captures_folder, shipped_store
-    from .workloads.registry import find, pairs
+    from ..profiler.store import Store, captures_folder, shipped_store
+    from ..workloads.registry import find, pairs
 
     stores = (Store(captures_folder(captures)), shipped_store())
     chosen = find(selector) if selector else pairs()
@@ -84,7 +84,7 @@ def list_pairs(
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Say what this machine has and lacks, what each thing is for, and how to get it."""
-    from .profiler.doctor import diagnose
+    from ..profiler.doctor import diagnose
 
     checks = diagnose()
     marks = {"ok": "✓", "limited": "~", "missing": "✗"}
@@ -105,10 +105,10 @@ def capture(
     as_json: AsJson = False,
 ) -> None:
     """Run pairs bare and under Nsight Systems, and store a capture of each. Needs an NVIDIA GPU."""
-    from .profiler.capture import capture_pair
-    from .profiler.store import captures_folder
-    from .reports.progress import steps
-    from .workloads.registry import find
+    from ..profiler.capture import capture_pair
+    from ..profiler.store import captures_folder
+    from ..reports.progress import steps
+    from ..workloads.registry import find
 
     made = []
     with steps() as progress:
@@ -127,8 +127,8 @@ def capture(
 
 def _hardware(declaration: Any, size: str) -> tuple[str, str]:
     """The hardware key of the GPU in this machine, and the size to run on it; the child looks at the GPU itself."""
-    from .profiler.conditions import open_gpu
-    from .workloads.hardware import hardware_key
+    from ..profiler.conditions import open_gpu
+    from ..workloads.hardware import hardware_key
 
     with open_gpu() as gpu:
         name = gpu.facts()["name"] if gpu else None
@@ -149,12 +149,12 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Judge the newest capture of each pair and write its page; the exit code is the worst verdict's."""
-    from .profiler.evidence import Verdict
-    from .profiler.proof.prove import prove_capture
-    from .profiler.store import captures_folder, select
-    from .reports.console import summary
-    from .reports.write import write_report
-    from .workloads.registry import find
+    from ..profiler.evidence import Verdict
+    from ..profiler.proof.prove import prove_capture
+    from ..profiler.store import captures_folder, select
+    from ..reports.console import summary
+    from ..reports.write import write_report
+    from ..workloads.registry import find
 
     keys = [pair.key for pair in find(stage)]
     evidences = [prove_capture(one) for one in select(keys, captures_folder(captures), chosen)]
@@ -179,8 +179,8 @@ def scrub(
     captures: CapturesFolder = None,
 ) -> None:
     """Copy what may be published of a capture into a new folder: no environment, paths, host, user or output."""
-    from .profiler.scrub import scrub_capture
-    from .profiler.store import Store, captures_folder
+    from ..profiler.scrub import scrub_capture
+    from ..profiler.store import Store, captures_folder
 
     done = scrub_capture(Store(captures_folder(captures)).get(chosen), out)
     typer.echo(f"{done.folder}: nothing private was found in it")
