@@ -62,7 +62,7 @@ def _n(claim: ClaimResult, evidence: Evidence) -> str:
 def _spread(claim: ClaimResult, say: Catalog) -> str:
     if claim.low is not None and claim.high is not None:
         return say("claims.between", low=quantity(claim.low, claim.unit), high=quantity(claim.high, claim.unit))
-    if not claim.values:
+    if not claim.values or claim.measured is None:
         return NOTHING
     low, high = quantity(min(claim.values), claim.unit), quantity(max(claim.values), claim.unit)
     return say("claims.all_alike", value=low) if low == high else say("claims.between", low=low, high=high)

@@ -40,9 +40,10 @@ def render_html(stage: str, evidences: Sequence[Evidence], lang: str = "en") -> 
     if not evidences:
         raise CannotTell(f"nothing to report: {stage} has no capture", f"aisp-prof capture {stage}")
     say = catalog(lang)
-    ordered = tuple(sorted(evidences, key=lambda evidence: _FIRST.index(evidence.verdict)))
-    proofs = [proof(evidence, say) for evidence in ordered]
-    rows = overview(ordered, say) if len(ordered) > 1 else ()
+    ordered = sorted(evidences, key=lambda evidence: _FIRST.index(evidence.verdict))
+    anchored = {f"pair-{place}": evidence for place, evidence in enumerate(ordered, 1)}
+    proofs = [proof(evidence, say, anchor) for anchor, evidence in anchored.items()]
+    rows = overview(anchored, say) if len(ordered) > 1 else ()
     style, script = _style(), _asset("timeline.js")
     return (
         _environment()

@@ -9,6 +9,7 @@ from ..profiler.evidence import Evidence, Iteration, Op, VariantEvidence
 from .axis import Axis, Measure, Tick
 from .catalog import Catalog
 from .colours import OF_VARIANT, of_kind
+from .hostile import shorten
 from .identity import declaration
 from .marks import MOST_MARKS, Band, Box, bands, extent
 from .units import duration
@@ -69,10 +70,11 @@ def timeline(evidence: Evidence, say: Catalog, measure: Measure) -> Timeline | N
     axis = measure.axis(max(_length(variant, iteration) for variant, iteration in drawn))
     marks = sum(len(variant.timeline) for variant, _ in drawn)
     devices = {op.device for variant, _ in drawn for op in variant.timeline}
+    captions = declaration(evidence.manifest).variants
     tracks: list[Track] = []
     y = 0.0
     for variant, iteration in drawn:
-        caption = say.of(_captions(evidence).get(variant.name, {"en": ""}))
+        caption = shorten(say.of(captions.get(variant.name, {"en": ""})), round(measure.width / 8))
         tracks.append(_track(variant, iteration, axis, y, say, caption, len(devices) > 1, marks > MOST_MARKS))
         y = tracks[-1].bottom + _GAP
     kinds = {op.kind for variant, _ in drawn for op in variant.timeline}
@@ -90,10 +92,6 @@ def timeline(evidence: Evidence, say: Catalog, measure: Measure) -> Timeline | N
 
 
 _KINDS = ("compute", "graph", "h2d", "d2h", "comm", "d2d", "p2p", "memset")
-
-
-def _captions(evidence: Evidence) -> dict[str, dict[str, str]]:
-    return {name: dict(text) for name, text in declaration(evidence.manifest).variants.items()}
 
 
 def _drawn(variant: VariantEvidence) -> tuple[VariantEvidence, Iteration] | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from ..declaration import VARIANTS
-from ..profiler.evidence import Evidence, Finding, Verdict
+from ..profiler.evidence import Evidence, Finding, VariantEvidence, Verdict
 from .axis import Measure
 from .catalog import Catalog, FindingText
 from .claims import ClaimRow, asked, claim_rows, speedup_claim
@@ -70,13 +71,14 @@ class OverviewRow:
     strip: StripPlot | None
 
 
-def proof(evidence: Evidence, say: Catalog) -> Proof:
-    """Lay out one pair's page."""
+def proof(evidence: Evidence, say: Catalog, anchor: str) -> Proof:
+    """Lay out one pair's page; `anchor` is its id in the document."""
+    evidence = without_times(evidence)
     pair = declaration(evidence.manifest)
     drawn = timeline(evidence, say, WIDE)
     slim = timeline(evidence, say, NARROW)
     return Proof(
-        anchor=pair.key,
+        anchor=anchor,
         chapter=pair.chapter,
         topic=say.of(pair.topic),
         title=say.of(pair.title),
@@ -104,6 +106,14 @@ def proof(evidence: Evidence, say: Catalog) -> Proof:
         facts=facts(evidence.manifest, say),
         files=stored_files(evidence.manifest),
     )
+
+
+def without_times(evidence: Evidence) -> Evidence:
+    """A wrong answer has no time: where the outputs disagree, the runs are not shown."""
+    if not any(finding.code == "outputs_invalid" for finding in evidence.caveats):
+        return evidence
+    nothing = {name: VariantEvidence(name, (), None, (), (), ()) for name in VARIANTS}
+    return replace(evidence, speedup=None, perturbation={}, gain=(), **nothing)
 
 
 def perturbation(evidence: Evidence, say: Catalog) -> str:
@@ -135,16 +145,16 @@ def caveats(evidence: Evidence, say: Catalog) -> tuple[FindingText, ...]:
     return tuple(say.finding(finding) for finding in ordered)
 
 
-def overview(evidences: tuple[Evidence, ...], say: Catalog) -> tuple[OverviewRow, ...]:
-    """A row a pair, in the order given."""
-    return tuple(_overview_row(evidence, say) for evidence in evidences)
+def overview(evidences: Mapping[str, Evidence], say: Catalog) -> tuple[OverviewRow, ...]:
+    """A row a pair, by its anchor, in the order given."""
+    return tuple(_overview_row(anchor, without_times(evidence), say) for anchor, evidence in evidences.items())
 
 
-def _overview_row(evidence: Evidence, say: Catalog) -> OverviewRow:
+def _overview_row(anchor: str, evidence: Evidence, say: Catalog) -> OverviewRow:
     pair, claim = declaration(evidence.manifest), speedup_claim(evidence)
     claim = claim or next(iter(evidence.claims), None)
     return OverviewRow(
-        anchor=pair.key,
+        anchor=anchor,
         title=say.of(pair.title),
         verdict=evidence.verdict,
         asked=asked(claim, say) if claim else NOTHING,

@@ -300,13 +300,28 @@ def _refuted() -> Evidence:
         optimized_ns=15_143_000,
         source="events",
     )
-    return replace(good, verdict=Verdict.REFUTED, claims=_first_claim(good, **change), speedup=speedup)
+    late = variant(
+        "optimized", tuple(_slower(one) for one in good.optimized.timeline), good.optimized.iterations[0].numbers, ()
+    )
+    return replace(
+        good, verdict=Verdict.REFUTED, claims=_first_claim(good, **change), speedup=speedup, gain=(), optimized=late
+    )
+
+
+def _slower(one: Op) -> Op:
+    origin, stretch = 2_000_000_000, 15_112 / 5_800
+    return replace(
+        one, start=origin + round((one.start - origin) * stretch), end=origin + round((one.end - origin) * stretch)
+    )
 
 
 def _unproven() -> Evidence:
     good = sample()
     missing = Finding("events_missing", {"stated": 6_184, "found": 5_120}, "range")
-    claims = tuple(replace(one, verdict=Verdict.UNPROVEN, reasons=(missing,)) for one in good.claims)
+    claims = tuple(
+        replace(one, verdict=Verdict.UNPROVEN, reasons=(missing,), measured=None, low=None, high=None)
+        for one in good.claims
+    )
     return replace(
         good,
         verdict=Verdict.UNPROVEN,
@@ -326,7 +341,7 @@ def _invalid() -> Evidence:
 def _unsupported() -> Evidence:
     good = sample()
     empty = VariantEvidence("baseline", (), None, (), (), ())
-    lacking = Finding("metric_missing", {"metric": "distributed shared memory (cc >= 9.0)"})
+    lacking = Finding("capability_missing", {"capability": "distributed shared memory (cc >= 9.0)"})
     claims = tuple(
         replace(one, measured=None, low=None, high=None, n=0, values=(), verdict=Verdict.UNSUPPORTED)
         for one in good.claims
