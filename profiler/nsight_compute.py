@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
 from ..errors import EnvironmentLacks
+from .scratch import remove_abandoned, scratch_folder
 
 
 def completed(executable: Path) -> Path:
@@ -40,10 +40,11 @@ def _side_by_side(target: Path, desktop: Path) -> Path:
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".tmp-") as work:
-            shutil.copytree(target, Path(work, "new", target.name), symlinks=True)
-            Path(work, "new", target.name.replace("target-", "host-")).symlink_to(desktop)
-            _publish(Path(work, "new"), folder)
+        remove_abandoned(folder.parent)
+        with scratch_folder(folder.parent) as work:
+            shutil.copytree(target, work / target.name, symlinks=True)
+            (work / target.name.replace("target-", "host-")).symlink_to(desktop)
+            _publish(work, folder)
     except OSError as error:
         raise EnvironmentLacks(
             f"the nsys of Nsight Compute cannot be set up in {folder}: {error}",
