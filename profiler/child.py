@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -166,14 +167,14 @@ def marked(mark: str) -> list[int]:
 
 
 def tail(log: Path, limit: int = TAIL_BYTES) -> str:
-    """The last `limit` bytes of a log as text, from a line's start where there is one."""
+    """The last `limit` bytes of a log as text, from a line's start where there is one, without overwritten progress bars."""
     with log.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - limit))
         data = file.read()
     if size > limit and b"\n" in data:
         data = data.split(b"\n", 1)[1]
-    return data.decode("utf-8", "replace").strip()
+    return re.sub(r"[^\n]*\r(?!\n)", "", data.decode("utf-8", "replace")).strip()
 
 
 def _name(command: Sequence[str]) -> str:

@@ -108,3 +108,5 @@ def test_tail_is_bounded_and_starts_with_a_line(tmp_path: Path) -> None:
     assert len(text) <= 110
     assert text.startswith("line 99")
     assert text.endswith("line 999 \ufffd")
+    log.write_bytes(b"first\n[10%]\r[90%]\rdone\r\nlast\n")
+    assert tail(log).split() == ["first", "done", "last"]
