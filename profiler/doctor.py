@@ -40,7 +40,10 @@ class Check:
 
 
 def diagnose() -> list[Check]:
-    """Look for everything that some command of aisp-prof needs; changes nothing and uses no network."""
+    """Look for everything that some command of aisp-prof needs, without a network.
+
+    Like a capture it may put the nsys of Nsight Compute into the user's cache; nothing else is written.
+    """
     return [check() for check in _CHECKS] + [_package(*row) for row in _PACKAGES]
 
 

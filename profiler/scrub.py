@@ -214,7 +214,7 @@ def scrub_capture(capture: Capture, target_folder: Path) -> Capture:
 
 
 def _pack_trace(source: Path, scrubbed: Path, packed: Path) -> None:
-    """Scrub and compress; the same trace gives the same bytes (.xz stores no time and no name)."""
+    """Scrub and compress; .xz stores no time and no name, so the same trace and libraries give the same bytes."""
     if source.suffix == ".xz":
         raise UsageError(f"{source} is scrubbed already")
     scrub_trace(source, scrubbed)
