@@ -7,7 +7,7 @@ import pytest
 from aisp_prof.errors import CannotTell, UsageError
 from aisp_prof.profiler import store as module
 from aisp_prof.profiler.manifest import Manifest, folder_facts, write_manifest
-from aisp_prof.profiler.store import INDEX, Capture, Store, captures_folder, resolve, shipped_store
+from aisp_prof.profiler.store import INDEX, Capture, Store, captures_folder, resolve, select, shipped_store
 
 
 def publish(store: Path, manifest: Manifest, day: int, chapter: str = "ch99") -> Capture:
@@ -134,6 +134,20 @@ def test_resolve(tmp_path: Path, manifest: Manifest, monkeypatch: pytest.MonkeyP
     assert resolve("ch99.fake", local).shipped
     publish(local, manifest, 1)
     assert resolve("ch99.fake", local).id == "ch99.fake-1"
+
+
+def test_select(tmp_path: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped, local = tmp_path / "shipped", tmp_path / "local"
+    monkeypatch.setattr(module, "shipped_store", lambda: Store(shipped, shipped=True))
+    for store, day, chapter in ((local, 1, "ch99"), (local, 2, "ch98"), (shipped, 3, "ch99")):
+        publish(store, manifest, day, chapter)
+    pairs = ["ch99.fake", "ch98.fake"]
+    assert [one.id for one in select(pairs, local)] == ["ch99.fake-1", "ch98.fake-2"]
+    assert [one.id for one in select(pairs, local, "ch99.fake-3")] == ["ch99.fake-3"]
+    with pytest.raises(UsageError, match="no capture begins with 'x'"):
+        select(pairs, local, "x")
+    with pytest.raises(UsageError, match=r"is a capture of ch98\.fake, not of ch99\.fake"):
+        select(["ch99.fake"], local, "ch98")
 
 
 def test_captures_folder(monkeypatch: pytest.MonkeyPatch) -> None:
