@@ -19,6 +19,7 @@ from .catalog import Catalog, catalog
 from .colours import DARK, LIGHT, as_css
 from .hostile import json_for_script, visible, whole_words
 from .timeline import swatch
+from .units import sensible
 from .view import Proof, overview, proof
 
 _FONTS: Final = (
@@ -84,7 +85,9 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["whole_words"] = whole_words
-    environment.globals.update(paper=LIGHT, swatch=swatch, json_for_script=json_for_script, proven=_proven)
+    environment.globals.update(
+        paper=LIGHT, sensible=sensible, swatch=swatch, json_for_script=json_for_script, proven=_proven
+    )
     return environment
 
 

@@ -13,8 +13,8 @@ from .colours import OF_VARIANT
 from .units import duration
 
 ROW = 27.0
-_RADIUS = 2.6
-_DEEPEST = 9.0
+_APART = 3.1
+_DEEPEST = 9.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ def _strip(variant: str, traced: bool, times: Sequence[int], axis: Axis, y: floa
 
 def swarm(xs: Sequence[float], y: float) -> tuple[tuple[float, float], ...]:
     """Dots moved apart up and down, in their order, where they would hide one another; at most `_DEEPEST` away."""
-    steps = [0.0] + [sign * step * _RADIUS for step in range(1, int(_DEEPEST / _RADIUS) + 1) for sign in (-1, 1)]
+    steps = [0.0] + [sign * step * _APART for step in range(1, int(_DEEPEST / _APART) + 1) for sign in (-1, 1)]
     placed: list[tuple[float, float]] = []
     for x in xs:
         free = (step for step in steps if all(_clear(x, y + step, dot) for dot in placed))
@@ -96,4 +96,4 @@ def swarm(xs: Sequence[float], y: float) -> tuple[tuple[float, float], ...]:
 
 
 def _clear(x: float, y: float, dot: tuple[float, float]) -> bool:
-    return (x - dot[0]) ** 2 + (y - dot[1]) ** 2 >= (1.7 * _RADIUS) ** 2
+    return (x - dot[0]) ** 2 + (y - dot[1]) ** 2 >= _APART**2 - 1e-6

@@ -112,8 +112,8 @@ def without_times(evidence: Evidence) -> Evidence:
     """A wrong answer has no time: where the outputs disagree, the runs are not shown."""
     if not any(finding.code == "outputs_invalid" for finding in evidence.caveats):
         return evidence
-    nothing = {name: VariantEvidence(name, (), None, (), (), ()) for name in VARIANTS}
-    return replace(evidence, speedup=None, perturbation={}, gain=(), **nothing)
+    baseline, optimized = (VariantEvidence(name, (), None, (), (), ()) for name in VARIANTS)
+    return replace(evidence, speedup=None, perturbation={}, gain=(), baseline=baseline, optimized=optimized)
 
 
 def perturbation(evidence: Evidence, say: Catalog) -> str:

@@ -1,0 +1,127 @@
+"""Both languages say the same things."""
+
+from __future__ import annotations
+
+import re
+import string
+from pathlib import Path
+
+import pytest
+from aisp_prof.errors import UsageError
+from aisp_prof.profiler.evidence import Finding, Verdict
+from aisp_prof.reports.catalog import LANGUAGES, Catalog, catalog
+
+CODES = {
+    "events_missing": ("stated", "found"),
+    "event_count_differs": ("stated", "found"),
+    "diagnostic": ("severity", "text"),
+    "unattested": (),
+    "launch_without_operation": ("count",),
+    "operation_without_launch": ("count",),
+    "graph_level_tracing": ("count",),
+    "zero_timestamps": ("count",),
+    "open_range": ("name",),
+    "device_without_operations": ("device",),
+    "filtered_export": ("what",),
+    "unknown_schema": ("version",),
+    "no_cuda_activity": (),
+    "no_nvtx": (),
+    "range_not_found": ("name",),
+    "few_iterations": ("n", "least"),
+    "clocks_moved": ("low_mhz", "high_mhz"),
+    "throttled": ("reasons",),
+    "no_conditions": (),
+    "perturbed": ("variant", "percent", "band_percent"),
+    "noise_floor": ("percent",),
+    "within_noise": ("percent",),
+    "interval_straddles": ("low", "high", "threshold"),
+    "other_processes": ("count",),
+    "negative_latency": ("count",),
+    "pageable_copies": ("count",),
+    "not_interleaved": (),
+    "no_untraced_run": (),
+    "dirty_commit": (),
+    "outputs_invalid": ("error", "tolerance"),
+    "implausible": ("metric",),
+    "capability_missing": ("capability",),
+    "metric_missing": ("metric",),
+    "worst_iteration": ("value", "index"),
+    "contradicted": ("measured", "threshold"),
+    "same_engine_bound": ("ms",),
+    "mixed_devices": ("count",),
+    "file_changed": ("file",),
+}
+PACKAGE = Path(__file__).resolve().parents[2]
+
+
+def placeholders(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+def test_languages_have_the_same_keys_and_placeholders() -> None:
+    english, korean = (catalog(lang).words for lang in LANGUAGES)
+    assert english.keys() == korean.keys()
+    assert {key: placeholders(text) for key, text in english.items()} == {
+        key: placeholders(text) for key, text in korean.items()
+    }
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("code", CODES)
+def test_a_finding_says_what_why_and_the_mend(code: str, lang: str) -> None:
+    values: dict[str, str | int | float] = dict.fromkeys(CODES[code], 3)
+    said = catalog(lang).finding(Finding(code, values))
+    assert all((said.seen, said.why, said.mend))
+    assert "{" not in said.seen + said.why + said.mend
+
+
+def test_every_code_that_the_profiler_uses_has_words() -> None:
+    sources = "\n".join(path.read_text("utf-8") for path in (PACKAGE / "profiler").rglob("*.py"))
+    used = set(re.findall(r'Finding\(\s*"([a-z_]+)"', sources))
+    assert used <= CODES.keys()
+
+
+def test_an_unknown_code_is_shown_by_its_code_and_values() -> None:
+    said = catalog("en").finding(Finding("brand_new", {"count": 3, "name": "<b>"}))
+    assert (said.seen, said.why, said.mend) == ("brand_new: count = 3, name = <b>", "", "")
+
+
+def test_a_finding_without_its_values_is_shown_all_the_same() -> None:
+    assert catalog("en").finding(Finding("clocks_moved", {"low_mhz": 1965})).seen == "clocks_moved: low_mhz = 1,965"
+
+
+def test_a_claims_unit_reaches_its_reasons() -> None:
+    finding = Finding("contradicted", {"measured": 0.42, "threshold": 0.85})
+    assert catalog("en").finding(finding, "ratio").seen == "Measured 42.0%, against a threshold of 85.0%."
+
+
+def test_every_verdict_has_words() -> None:
+    for lang in LANGUAGES:
+        assert all(catalog(lang)(f"verdict.{verdict}") for verdict in Verdict)
+
+
+def test_an_unknown_language_is_the_users_mistake() -> None:
+    with pytest.raises(UsageError, match="no page in language 'fr'"):
+        catalog("fr")
+
+
+def test_every_word_is_used() -> None:
+    """A key that no template and no module names is a leftover."""
+    folders = (PACKAGE / "reports", PACKAGE / "templates")
+    files = [path for folder in folders for path in folder.rglob("*") if path.suffix in {".py", ".j2"}]
+    text = "\n".join(path.read_text("utf-8") for path in files)
+    families = (
+        "verdict.",
+        "headline.",
+        "lead.",
+        "variant.",
+        "kind.",
+        "numbers.",
+        "gain.",
+        "ledger.",
+        "trace.",
+        "identity.",
+    )
+    english: Catalog = catalog("en")
+    loose = [key for key in english.words if not key.startswith((*families, "finding.", "claims."))]
+    assert [key for key in loose if f'"{key}"' not in text] == []
