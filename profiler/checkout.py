@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
 
 
 def checkout_commit() -> dict[str, Any] | None:
-    """{"sha", "dirty"} of the aisp-prof checkout that runs, None when it is an installed package or git is missing."""
+    """{"sha", "dirty"} of the aisp-prof checkout that runs, None when it is an installed package or git is missing.
+
+    A copy of a checkout without its .git says its commit by the environment variable AISP_COMMIT.
+    """
+    if stated := os.environ.get("AISP_COMMIT"):
+        return {"sha": stated.removesuffix("+dirty"), "dirty": stated.endswith("+dirty")}
     root = Path(__file__).parents[1]
     if not (root / ".git").exists():
         return None

@@ -54,7 +54,7 @@ def prove(
     variants = {v: _variant(trace, measured[v], claims, untraced[v]) for v in VARIANTS}
     invalid = _invalid(manifest)
     blocked = _blocked(completeness, measured, changed)
-    ratios = conduct.perturbation({v: _spans(variants[v]) for v in VARIANTS}, untraced)
+    ratios = conduct.perturbation(_event_times(manifest, "traced"), untraced)
     perturbed = conduct.perturbed(ratios, declaration.perturbation_band)
     usable = not invalid and not any(blocked.values())
     speedup = _speedup(variants, perturbed) if usable else None

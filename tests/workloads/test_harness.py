@@ -106,6 +106,6 @@ def test_order_is_abba() -> None:
 
 
 def test_sizes_that_make_no_equal_chunks_are_refused() -> None:
-    odd = replace(PAIR.declaration, sizes={"default": {"mib": 1, "chunks": 3, "streams": 1, "rounds": 1}})
+    odd = replace(PAIR.declaration, sizes={"default": {"mib": 1, "chunks": 3, "rounds": 1}})
     with pytest.raises(UsageError, match="equal chunks"):
         run_pair(Pair(odd, ChunkedChain), device="cpu")

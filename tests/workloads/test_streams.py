@@ -40,8 +40,9 @@ def test_sizes_agree_in_their_names_and_include_default_and_small(declaration: D
     assert len({frozenset(sizes) for sizes in declaration.sizes.values()}) == 1
 
 
-def test_the_sentence_is_true_of_every_size() -> None:
-    assert all(sizes["streams"] == 4 for sizes in PAIR.declaration.sizes.values())
+def test_the_sentence_is_true() -> None:
+    work = ChunkedChain(CpuDevice(), PAIR.declaration.sizes["small"])
+    assert len(work.streams) == 3
 
 
 def test_the_declaration_survives_json() -> None:
@@ -49,39 +50,72 @@ def test_the_declaration_survives_json() -> None:
 
 
 class Spy(CpuDevice):
-    """Knows which of its streams is current."""
+    """Writes down what is enqueued on which of its streams, and what waits for what."""
 
     def __init__(self) -> None:
-        self.count = 0
-        self.current: int | None = None
+        self.streams = 0
+        self.current = 0
+        self.log: list[tuple[str, int, int]] = []
 
     def stream(self) -> Any:
-        self.count += 1
-        return self.count
+        self.streams += 1
+        return SpyStream(self, self.streams)
 
     def on(self, stream: Any) -> Any:
-        self.current = stream
+        self.current = stream.number
         return super().on(stream)
 
+    def event(self) -> Any:
+        return SpyEvent(self)
 
-def launches(monkeypatch: pytest.MonkeyPatch, variant: str) -> list[tuple[int | None, int, int, int]]:
+
+class SpyStream:
+    def __init__(self, device: Spy, number: int) -> None:
+        self.device, self.number = device, number
+
+    def wait_event(self, event: Any) -> None:
+        self.device.log.append(("wait", self.number, id(event)))
+
+
+class SpyEvent:
+    def __init__(self, device: Spy) -> None:
+        self.device = device
+
+    def record(self, stream: Any) -> None:
+        self.device.log.append(("record", stream.number, id(self)))
+
+    def synchronize(self) -> None:
+        raise AssertionError("a run must not wait for the device")
+
+
+def kernels(monkeypatch: pytest.MonkeyPatch, variant: str) -> tuple[list[tuple[int, int, int, int]], Spy]:
     """(stream, input address offset, elements, rounds) of every kernel that one iteration enqueues."""
     device = Spy()
     work = ChunkedChain(device, PAIR.declaration.sizes["small"])
     seen = []
     base = work._device_in.data_ptr()
-    monkeypatch.setattr(
-        streams,
-        "sin_exp_chain",
-        lambda x, out, rounds: seen.append((device.current, x.data_ptr() - base, x.numel(), rounds)),
-    )
+
+    def note(x: Any, out: Any, rounds: int) -> None:
+        device.log.append(("kernel", device.current, 0))
+        seen.append((device.current, x.data_ptr() - base, x.numel(), rounds))
+
+    monkeypatch.setattr(streams, "sin_exp_chain", note)
     work.run(variant)
-    return seen
+    return seen, device
 
 
 def test_variants_differ_in_streams_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    baseline, optimized = (launches(monkeypatch, variant) for variant in VARIANTS)
+    (baseline, _), (optimized, _) = (kernels(monkeypatch, variant) for variant in VARIANTS)
     assert [call[0] for call in baseline] == [1] * 8
-    assert [call[0] for call in optimized] == [1, 2, 3, 4] * 2
+    assert [call[0] for call in optimized] == [2] * 8
     assert [call[1:] for call in baseline] == [call[1:] for call in optimized]
     assert sum(call[2] for call in baseline) * 4 == 1 << 20
+
+
+def test_a_chunks_steps_stay_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = kernels(monkeypatch, "optimized")[1].log
+    for arrived, waited, kernel, computed, last in (log[i : i + 5] for i in range(0, len(log), 5)):
+        assert (arrived[:2], waited[:2], kernel[:2]) == (("record", 1), ("wait", 2), ("kernel", 2))
+        assert (computed[:2], last[:2]) == (("record", 2), ("wait", 3))
+        assert (arrived[2], computed[2]) == (waited[2], last[2])
+    assert len(log) == 5 * 8
