@@ -50,7 +50,7 @@ class Axis:
 
     def ticks(self, most: int) -> tuple[Tick, ...]:
         """At most about `most` round ticks; the last one carries the unit."""
-        scale, unit = next((pair for pair in _UNITS if self.limit >= 2 * pair[0]), _UNITS[-1])
+        scale, unit = next((pair for pair in _UNITS if self.limit >= pair[0]), _UNITS[-1])
         step = round_step(self.limit / scale, most)
         places = max(0, -math.floor(math.log10(step) + 1e-9))
         count = math.floor(self.limit / scale / step + 1e-9)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from ..profiler.evidence import ClaimResult, Evidence, Verdict
 from .catalog import Catalog, FindingText
 from .units import NOTHING, quantity
 
+_UNIT = re.compile(r"[^0-9.,−–]+$")
 _ASKED = {">=": "at_least", "<=": "at_most", "==": "exactly", ">": "more_than", "<": "less_than", "!=": "other_than"}
 
 
@@ -61,8 +63,18 @@ def _n(claim: ClaimResult, evidence: Evidence) -> str:
 
 def _spread(claim: ClaimResult, say: Catalog) -> str:
     if claim.low is not None and claim.high is not None:
-        return say("claims.between", low=quantity(claim.low, claim.unit), high=quantity(claim.high, claim.unit))
+        return _between(claim.low, claim.high, claim.unit, say)
     if not claim.values or claim.measured is None:
         return NOTHING
-    low, high = quantity(min(claim.values), claim.unit), quantity(max(claim.values), claim.unit)
-    return say("claims.all_alike", value=low) if low == high else say("claims.between", low=low, high=high)
+    return _between(min(claim.values), max(claim.values), claim.unit, say, "claims.all_alike")
+
+
+def _between(low: float, high: float, unit: str, say: Catalog, alike: str = "claims.alike") -> str:
+    """Both ends with their unit once; one value where they are written alike."""
+    first, last = quantity(low, unit), quantity(high, unit)
+    if first == last:
+        return say(alike, value=last)
+    unit_of_last = _UNIT.search(last)
+    if unit_of_last:
+        first = first.removesuffix(unit_of_last[0])
+    return say("claims.between", low=first, high=last)

@@ -43,6 +43,7 @@ class LaunchLedger:
     calls: str
 
 
+_ONLY_IF_ANY = frozenset({"comm", "memset", "graph"})
 PARTS = ("one_by_one", "in_graphs", "unmatched")
 _ALWAYS = frozenset({"unmatched_calls", "failed_calls"})
 _SPLIT = ("kernels", "copies", "memsets")
@@ -54,7 +55,7 @@ def gain_ledger(evidence: Evidence, say: Catalog) -> GainLedger | None:
     if not evidence.gain or not times:
         return None
     whole = round(median(times))
-    terms = [term for term in evidence.gain if term.code != "total"]
+    terms = [term for term in evidence.gain if term.code != "total" and (term.ns or term.code not in _ONLY_IF_ANY)]
     total = next((term.ns for term in evidence.gain if term.code == "total"), sum(term.ns for term in terms))
     heights = [whole]
     for term in terms:

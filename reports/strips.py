@@ -44,9 +44,9 @@ class StripPlot:
     sentence: str
 
 
-def strip_plot(evidence: Evidence, say: Catalog, measure: Measure) -> StripPlot | None:
-    """Every measured iteration and every untraced run; None when nothing was measured."""
-    rows = [row for row in _rows(evidence) if row[2]]
+def strip_plot(evidence: Evidence, say: Catalog, measure: Measure, untraced: bool = True) -> StripPlot | None:
+    """Every measured iteration and, if asked for, every untraced run; None when nothing was measured."""
+    rows = [row for row in _rows(evidence) if row[2] and (row[1] or untraced)]
     if not rows:
         return None
     axis = measure.axis(max(max(times) for _, _, times in rows))

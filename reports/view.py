@@ -159,5 +159,5 @@ def _overview_row(anchor: str, evidence: Evidence, say: Catalog) -> OverviewRow:
         verdict=evidence.verdict,
         asked=asked(claim, say) if claim else NOTHING,
         measured=quantity(claim.measured, claim.unit) if claim else NOTHING,
-        strip=strip_plot(evidence, say, SMALL),
+        strip=strip_plot(evidence, say, SMALL, untraced=False),
     )

@@ -113,7 +113,7 @@
       const rough = (this.to - this.from) / (this.width > 300 ? 8 : 4);
       const power = 10 ** Math.floor(Math.log10(rough));
       const step = power * [1, 2, 5, 10].find((digit) => power * digit >= rough);
-      const [size, unit] = UNITS.find(([limit]) => this.to >= 2 * limit) || UNITS[3];
+      const [size, unit] = UNITS.find(([limit]) => this.to >= limit) || UNITS[3];
       const places = Math.max(0, -Math.floor(Math.log10(step / size) + 1e-9));
       this.ticks.replaceChildren();
       for (let at = Math.ceil(this.from / step) * step; at <= this.to; at += step) {

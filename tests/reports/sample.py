@@ -334,7 +334,10 @@ def _unproven() -> Evidence:
 def _invalid() -> Evidence:
     good = sample()
     wrong = Finding("outputs_invalid", {"error": 0.0312, "tolerance": 1e-6})
-    claims = _first_claim(good, verdict=Verdict.INVALID, reasons=(wrong,), measured=None, low=None, high=None)
+    claims = tuple(
+        replace(one, verdict=Verdict.INVALID, reasons=(wrong,), measured=None, low=None, high=None)
+        for one in good.claims
+    )
     return replace(good, verdict=Verdict.INVALID, speedup=None, claims=claims, caveats=(wrong, *good.caveats))
 
 
