@@ -26,7 +26,7 @@ def replay(drawn: Timeline, say: Catalog) -> dict[str, object] | None:
         "tables": tables.texts,
         "kinds": kinds.texts,
         "kindWords": [say.get(f"kind.{kind}", kind) for kind in kinds.texts],
-        "words": {"row": say("why.row"), "of": say("why.of")},
+        "words": {"row": say("why.row")},
     }
 
 

@@ -169,11 +169,11 @@
       const bytes = op[BYTES] === null ? "" : ` · ${(op[BYTES] / 1e6).toFixed(2)}\u00a0MB`;
       const lines = [
         `${data.kindWords[op[KIND]]} · ${written(op[END] - op[START])}${bytes}`,
-        data.names[op[NAME]],
+        data.names[op[NAME]] === data.kinds[op[KIND]] ? "" : data.names[op[NAME]],
         `${written(op[START])} – ${written(op[END])}`,
         `${data.tables[op[TABLE]]} ${data.words.row} ${op[ROW]}`,
       ];
-      tip.replaceChildren(...lines.map((line) => Object.assign(document.createElement("div"), { textContent: line })));
+      tip.replaceChildren(...lines.filter(Boolean).map((line) => Object.assign(document.createElement("div"), { textContent: line })));
       tip.hidden = false;
       const room = this.svg.parentElement.clientWidth - tip.offsetWidth;
       tip.style.left = `${Math.max(0, Math.min(room, x + 12))}px`;
