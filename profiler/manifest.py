@@ -122,8 +122,21 @@ def decode(text: str | bytes, where: str) -> Manifest:
 
 
 def encode(manifest: Manifest) -> str:
-    """The manifest as JSON text with sorted keys."""
-    return json.dumps(manifest.to_json(), sort_keys=True, indent=1, ensure_ascii=False) + "\n"
+    """The manifest as JSON text with sorted keys; what holds no further dict or list stands on one line."""
+    return _lines(manifest.to_json(), "") + "\n"
+
+
+def _lines(value: Any, indent: str) -> str:
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    if not any(isinstance(one, Mapping | list | tuple) and one for one in inner):
+        return json.dumps(value, sort_keys=True, ensure_ascii=False)
+    deeper = indent + " "
+    if isinstance(value, Mapping):
+        parts = [f"{json.dumps(key, ensure_ascii=False)}: {_lines(value[key], deeper)}" for key in sorted(value)]
+    else:
+        parts = [_lines(one, deeper) for one in value]
+    opening, closing = "{}" if isinstance(value, Mapping) else "[]"
+    return opening + "\n" + ",\n".join(deeper + part for part in parts) + "\n" + indent + closing
 
 
 def read_manifest(folder: Path) -> Manifest:
