@@ -1,0 +1,60 @@
+"""`trace copies`: a row for every kind of copy and device; memsets are listed too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..analysis.overlap import busy_time
+from ..trace.model import COMPUTE, COPIES, KINDS, MEMORY_SET, OTHER, Operations, Trace
+from .spread import Spread, groups, spreads
+
+
+@dataclass(frozen=True, slots=True)
+class CopyRow:
+    """All copies of one kind on one device; `bytes` in bytes, `time` and `busy` in ns.
+
+    pageable   staged through pageable host memory: what of them overlaps is no evidence of an asynchronous copy
+    rate       bytes per second of busy time, exact (no integer division); None where no time passed
+    hidden     the share of the busy time during which a compute kernel ran on that device; None where no time passed
+    """
+
+    kind: str  # h2d, d2h, d2d, p2p, other or memset
+    pageable: bool
+    gpu_uuid: str
+    device: int
+    count: int
+    bytes: Spread
+    time: Spread
+    busy: int
+    rate: float | None
+    hidden: float | None
+
+
+def copies(trace: Trace) -> tuple[CopyRow, ...]:
+    """The rows, the longest total time first."""
+    operations = trace.operations
+    found = operations.take(np.isin(operations.kind, (*COPIES, OTHER, MEMORY_SET)))
+    group, first = groups(found.gpu, found.kind, found.pageable)
+    sizes, times = spreads(group, found.bytes), spreads(group, found.end - found.start)
+    rows = [_row(trace, found.take(group == number), sizes[number], times[number]) for number in range(len(first))]
+    return tuple(sorted(rows, key=lambda row: (-row.time.sum, row.kind, row.gpu_uuid, row.device, row.pageable)))
+
+
+def _row(trace: Trace, found: Operations, size: Spread, time: Spread) -> CopyRow:
+    gpu = int(found.gpu[0])
+    compute = trace.operations.take((trace.operations.gpu == gpu) & (trace.operations.kind == COMPUTE))
+    busy = busy_time(found)
+    return CopyRow(
+        kind=KINDS[found.kind[0]],
+        pageable=bool(found.pageable[0]),
+        gpu_uuid=trace.gpus[gpu].uuid,
+        device=int(found.device[0]),
+        count=time.n,
+        bytes=size,
+        time=time,
+        busy=busy.length,
+        rate=size.sum * 1e9 / busy.length if busy.length else None,
+        hidden=(busy & busy_time(compute)).length / busy.length if busy.length else None,
+    )

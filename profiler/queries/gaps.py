@@ -1,0 +1,191 @@
+"""`trace gaps`: when a device had nothing to do, and what the host did meanwhile.
+
+A gap ends with the operations that start then; of these the one whose launch was called first explains it. Up to that call
+the host had not asked for anything; from it on the work was queued and the device waited, for another stream or for itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..analysis.intervals import union
+from ..analysis.overlap import busy_time
+from ..trace.columns import Int64
+from ..trace.model import Calls, Rows, Trace
+from .synchronising import blocking_calls
+from .table import Column, Table
+
+CAUSES = ("synchronising_call", "no_launch_queued", "queued", "capture_boundary", "launch_not_traced")
+SYNCHRONISING, NOT_QUEUED, QUEUED, BOUNDARY, NOT_TRACED = range(len(CAUSES))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gaps(Rows):
+    """Gaps of one or more devices, columns of shape (n,); times in ns.
+
+    gpu          index into `trace.gpus`
+    cause        index into CAUSES
+    waiting      of the gap, the launching thread spent this much in synchronising calls before it launched;
+    calling      in other CUDA calls;
+    outside      outside any CUDA call;
+    queued       and this much passed after the launch was called: the four sum to the length, unless at a boundary or
+                 where the launch is unknown, when all are 0
+    before       row index into `trace.operations` of the one that ended last before the gap, -1 at the beginning
+    after        of the one that ends the gap, -1 at the end
+    call         row index into `trace.calls`: the synchronising call, else the launch; -1 for neither
+    """
+
+    gpu: Int64
+    start: Int64
+    end: Int64
+    cause: Int64
+    waiting: Int64
+    calling: Int64
+    outside: Int64
+    queued: Int64
+    before: Int64
+    after: Int64
+    call: Int64
+
+
+def find_gaps(trace: Trace) -> Gaps:
+    """All gaps of all devices, the boundaries of the capture among them, by device and time."""
+    parts = [_of_device(trace, gpu) for gpu in range(len(trace.gpus))]
+    columns = {name: [getattr(part, name) for part in parts] for name in Gaps.__slots__}
+    return Gaps(**{name: np.concatenate(arrays or [np.empty(0, np.int64)]) for name, arrays in columns.items()})
+
+
+def _of_device(trace: Trace, gpu: int) -> Gaps:
+    mine = np.flatnonzero(trace.operations.gpu == gpu)
+    bounds = busy_time(trace.operations.take(mine))
+    if not len(bounds):
+        return Gaps(*(np.empty(0, np.int64) for _ in Gaps.__slots__))
+    low, high = _window(trace)
+    start = np.concatenate([[min(low, bounds.start[0])], bounds.end])
+    end = np.concatenate([bounds.start, [max(high, bounds.end[-1])]])
+    before, after = _neighbours(trace, mine, start, end)
+    cause, parts, call = _explained(trace, start, end, after)
+    for edge in (0, -1):
+        cause[edge], call[edge], parts[:, edge] = BOUNDARY, -1, 0
+    gaps = Gaps(np.full(len(start), gpu, np.int64), start, end, cause, *parts, before, after, call)
+    return gaps.take(end > start)
+
+
+def _window(trace: Trace) -> tuple[int, int]:
+    """First and last instant of which the trace says anything."""
+    rows = [rows for rows in (trace.operations, trace.calls, trace.ranges) if len(rows)]
+    return min(int(part.start.min()) for part in rows), max(int(part.end.max()) for part in rows)
+
+
+def _neighbours(trace: Trace, mine: Int64, start: Int64, end: Int64) -> tuple[Int64, Int64]:
+    """For each gap the operation that ends last before it, and of those that start at its end the first launched."""
+    operations, calls = trace.operations, trace.calls
+    launch = operations.launch[mine]
+    called = np.where(launch >= 0, calls.start[launch] if len(calls) else 0, np.iinfo(np.int64).max)
+    real = operations.end[mine] > operations.start[mine]
+    by_end = mine[real][np.argsort(operations.end[mine][real], kind="stable")]
+    by_start = mine[real][np.lexsort((called[real], operations.start[mine][real]))]
+    last = np.searchsorted(operations.end[by_end], start, "right") - 1
+    first = np.searchsorted(operations.start[by_start], end, "left")
+    before = np.where(last >= 0, by_end[np.maximum(last, 0)], -1)
+    after = np.where(first < len(by_start), by_start[np.minimum(first, len(by_start) - 1)], -1)
+    return before.astype(np.int64), after.astype(np.int64)
+
+
+def _explained(trace: Trace, start: Int64, end: Int64, after: Int64) -> tuple[Int64, Int64, Int64]:
+    """Cause, the four parts of shape (4, n), and the call of each gap."""
+    launch = np.where(after >= 0, trace.operations.launch[after], -1)
+    cause = np.full(len(start), NOT_TRACED, np.int64)
+    parts, call = np.zeros((4, len(start)), np.int64), launch.copy()
+    blocking = blocking_calls(trace)
+    for thread in np.unique(trace.calls.thread[launch[launch >= 0]]):
+        here = np.flatnonzero((launch >= 0) & (trace.calls.thread[launch] == thread))
+        mine = np.flatnonzero(trace.calls.thread == thread)
+        until = np.clip(trace.calls.start[launch[here]], start[here], end[here])
+        waits = mine[blocking[mine]]
+        waiting = _spent(trace.calls.take(waits), start[here], until)
+        calling = _spent(trace.calls.take(mine), start[here], until) - waiting
+        late, queued = until - start[here], end[here] - until
+        parts[:, here] = waiting, calling, late - waiting - calling, queued
+        waited, sync = waiting > 0, _last_before(trace, waits, until)
+        cause[here] = np.where(waited, SYNCHRONISING, np.where(late > queued, NOT_QUEUED, QUEUED))
+        call[here] = np.where(waited, sync, launch[here])
+    return cause, parts, call
+
+
+def _spent(calls: Calls, start: Int64, end: Int64) -> Int64:
+    """How much of each [start, end) the calls fill, nested ones counted once."""
+    filled = union(calls.start, calls.end)
+    if not len(filled):
+        return np.zeros(len(start), np.int64)
+    before = np.concatenate([[0], np.cumsum(filled.end - filled.start)])
+
+    def until(time: Int64) -> Int64:
+        number = np.searchsorted(filled.start, time, "right")
+        inside = filled.end[np.maximum(number - 1, 0)] - time
+        result: Int64 = before[number] - np.where(number > 0, np.maximum(inside, 0), 0)
+        return result
+
+    return until(end) - until(start)
+
+
+def _last_before(trace: Trace, waits: Int64, time: Int64) -> Int64:
+    """Of these calls the last that began before each time, -1 for none."""
+    if not len(waits):
+        return np.full(len(time), -1, np.int64)
+    order = waits[np.argsort(trace.calls.start[waits], kind="stable")]
+    number = np.searchsorted(trace.calls.start[order], time, "left") - 1
+    return np.where(number >= 0, order[np.maximum(number, 0)], -1)
+
+
+def gaps(trace: Trace, least: int = 1, limit: int | None = None) -> Table:
+    """The gaps as rows of docs/json.md, the longest first.
+
+    Args:
+        least: leave out gaps shorter than this, in ns.
+        limit: at most so many rows.
+    """
+    found = find_gaps(trace)
+    length = found.end - found.start
+    order = np.lexsort((found.start, found.gpu, -length))
+    order = order[length[order] >= least][:limit]
+    chosen = found.take(order)
+    neighbours = {
+        **_operation(trace, "before", chosen.before),
+        **_operation(trace, "after", chosen.after),
+    }
+    return Table({**_times(trace, chosen), **neighbours})
+
+
+def _times(trace: Trace, chosen: Gaps) -> dict[str, Column | Table]:
+    none = chosen.call < 0
+    call = np.where(none, 0, chosen.call)
+    calls = trace.calls if len(trace.calls) else None
+    rows, names = (calls.row[call], calls.name[call]) if calls else (call, chosen.call)
+    return {
+        "gpu_uuid": Column(chosen.gpu, [gpu.uuid for gpu in trace.gpus]),
+        "device": Column(np.array([gpu.device for gpu in trace.gpus], np.int64)[chosen.gpu]),
+        **{name: Column(getattr(chosen, name)) for name in ("start", "end")},
+        "length": Column(chosen.end - chosen.start),
+        "cause": Column(chosen.cause, CAUSES),
+        **{name: Column(getattr(chosen, name)) for name in ("waiting", "calling", "outside", "queued")},
+        "call": Column(np.where(none, -1, names), trace.strings, none),
+        "call_row": Column(rows, missing=none),
+    }
+
+
+def _operation(trace: Trace, side: str, index: Int64) -> dict[str, Column | Table]:
+    from ..trace.model import KINDS, TABLES
+
+    none: NDArray[np.bool_] = index < 0
+    operations = trace.operations.take(np.where(none, 0, index))
+    return {
+        f"{side}_table": Column(operations.table.astype(np.int64), TABLES, none),
+        f"{side}_row": Column(operations.row, missing=none),
+        f"{side}_name": Column(operations.name, trace.strings, none),
+        f"{side}_kind": Column(operations.kind.astype(np.int64), KINDS, none),
+        f"{side}_stream": Column(operations.stream, missing=none),
+    }

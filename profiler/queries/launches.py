@@ -1,0 +1,95 @@
+"""`trace launches`: a row for every API call that submits work, what it led to and how long the GPU took to begin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..analysis.ledger import SUBMITTING, match_launches
+from ..trace import api
+from ..trace.columns import Int64
+from ..trace.model import Trace
+from .spread import Spread, groups, spread, spreads
+
+_EFFECTS = {
+    api.KERNEL: "kernel",
+    api.GRAPH: "graph",
+    api.COPY: "copy",
+    api.MEMSET: "memset",
+    api.WAIT: "sync",
+    api.BEGIN: "capture",
+    api.END: "capture",
+    api.OTHER: "other",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchRow:
+    """All calls of one API function, runtime or driver.
+
+    effect           kernel, graph, copy, memset, sync, capture or other
+    calls            rows of RUNTIME; `nested` of them stand under another call with the same correlation id
+    executed         calls that led to operations, of which there are `operations`
+    captured         under stream capture: they executed nothing; `failed` returned an error
+    unmatched        submitted work of which the trace has no record
+    time             of the calls, on the host
+    launch_latency   operation's start minus call's start, signed; `queue_delay` minus the call's end. A graph counts once,
+                     with its first operation
+    """
+
+    name: str
+    effect: str
+    calls: int
+    nested: int
+    executed: int
+    captured: int
+    failed: int
+    unmatched: int
+    operations: int
+    time: Spread
+    launch_latency: Spread | None
+    negative_latencies: int
+    queue_delay: Spread | None
+
+
+def launches(trace: Trace, everything: bool = False) -> tuple[LaunchRow, ...]:
+    """The rows, the longest total time first; `everything` adds the calls that submit nothing."""
+    calls = trace.calls
+    group, first = groups(calls.name)
+    times = spreads(group, calls.end - calls.start)
+    rows = []
+    shown = [everything or int(calls.effect[at]) in SUBMITTING for at in first]
+    outcomes = _outcomes(trace, group, len(first))
+    begin = _begins(trace)
+    order = np.argsort(group, kind="stable")
+    members = np.split(order, np.flatnonzero(np.diff(group[order])) + 1) if len(first) else []
+    for number, at in enumerate(first):
+        if shown[number]:
+            latency = _latency(trace, members[number], begin)
+            name, effect = trace.text(int(calls.name[at])), _EFFECTS[int(calls.effect[at])]
+            rows.append(LaunchRow(name, effect, times[number].n, *outcomes[number], times[number], *latency))
+    return tuple(sorted(rows, key=lambda row: (-row.time.sum, row.name)))
+
+
+def _outcomes(trace: Trace, group: Int64, n: int) -> list[tuple[int, ...]]:
+    """nested, executed, captured, failed, unmatched, operations of each group."""
+    matching = match_launches(trace)
+    launched = trace.operations.launch[trace.operations.launch >= 0]
+    lists = (np.flatnonzero(~trace.calls.outermost), matching.executed, matching.captured, matching.failed)
+    counts = [np.bincount(group[rows], minlength=n) for rows in (*lists, matching.dropped, launched)]
+    return [tuple(int(column[number]) for column in counts) for number in range(n)]
+
+
+def _begins(trace: Trace) -> Int64:
+    """When the first operation of each call began, shape (len(trace.calls),); the largest integer where none did."""
+    first = np.full(len(trace.calls), np.iinfo(np.int64).max, np.int64)
+    launched = trace.operations.launch >= 0
+    np.minimum.at(first, trace.operations.launch[launched], trace.operations.start[launched])
+    return first
+
+
+def _latency(trace: Trace, members: Int64, begin: Int64) -> tuple[Spread | None, int, Spread | None]:
+    mine = members[begin[members] != np.iinfo(np.int64).max]
+    after_start = begin[mine] - trace.calls.start[mine]
+    return spread(after_start), int((after_start < 0).sum()), spread(begin[mine] - trace.calls.end[mine])

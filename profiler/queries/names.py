@@ -1,0 +1,47 @@
+"""Find names by glob, and the nearest ones to a name that matches nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from fnmatch import translate
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..trace.columns import Int64
+
+_COMPARED = 5_000  # difflib is quadratic in a name's length: enough for a hint
+
+
+def matches(column: Int64, texts: Sequence[str], pattern: str) -> NDArray[np.bool_]:
+    """Which rows' texts match a glob (`*`, `?`, `[…]`, case matters) or are that very text, brackets and all.
+
+    Args:
+        column: indices into `texts`, -1 for "", shape (n,).
+    """
+    fits = re.compile(translate(pattern)).match
+    distinct = np.unique(column)
+    found = [i for i in distinct.tolist() if _is(texts[i] if i >= 0 else "", pattern, fits)]
+    return np.isin(column, found)
+
+
+def _is(text: str, pattern: str, fits: object) -> bool:
+    return text == pattern or (callable(fits) and fits(text) is not None)
+
+
+def known(column: Int64, texts: Sequence[str]) -> list[str]:
+    """The distinct texts of a column, without "", in order."""
+    return sorted({texts[i] for i in np.unique(column).tolist() if i >= 0} - {""})
+
+
+def hint(pattern: str, names: Iterable[str]) -> str:
+    """Ends a sentence about a name that is not there: the nearest one, or which there are."""
+    names = list(names)[:_COMPARED]
+    bare = pattern.strip("*?")
+    near = [name for name in names if bare.lower() in name.lower()] if bare else []
+    near = near[:1] or get_close_matches(bare, [name[:200] for name in names], 1, 0.5)
+    if near:
+        return f"did you mean {near[0]}?"
+    return f"there are: {', '.join(names[:8])}{', …' if len(names) > 8 else ''}" if names else "there are none"

@@ -1,0 +1,109 @@
+"""`trace ranges`: a row for every range instance and device with GPU work."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...errors import UsageError
+from ..trace.columns import Int64
+from ..trace.model import KINDS, Trace
+from .names import hint, known, matches
+from .range_numbers import RangeNumbers, process_wide, range_numbers
+from .table import Column, Table
+
+ATTRIBUTIONS = ("thread", "process")
+_NUMBERS = ("sum", "busy", "span", "idle", "overlap", "max_in_flight")
+_NOT_IN_GRAPHS = frozenset({"kernels", "overlap", "max_in_flight", "overlap_copy_compute", "overlap_comm_compute"})
+
+
+def chosen_ranges(trace: Trace, domain: str | None = None, name: str = "*") -> Int64:
+    """Row indices into `trace.ranges` of a domain (None: all, "": the default domain) and a name or glob."""
+    fits = matches(trace.ranges.text, trace.strings, name)
+    if domain is not None:
+        fits &= matches(trace.ranges.domain, trace.strings, domain)
+    return np.flatnonzero(fits)
+
+
+def why_none(trace: Trace, domain: str | None, name: str) -> str:
+    """Why there is no row: no range at all, none of that name (with the nearest), or none with GPU work."""
+    if not len(trace.ranges):
+        return "the trace holds no NVTX range"
+    if domain is not None and not matches(trace.ranges.domain, trace.strings, domain).any():
+        return f"no range is in domain {domain!r}: {hint(domain, known(trace.ranges.domain, trace.strings))}"
+    if not len(chosen_ranges(trace, domain, name)):
+        return f"no range is called {name!r}: {hint(name, known(trace.ranges.text, trace.strings))}"
+    return "none of these ranges launched GPU work: --all lists them all the same"
+
+
+def ranges(
+    trace: Trace,
+    domain: str | None = None,
+    name: str = "*",
+    everything: bool = False,
+    attribution: str = "thread",
+) -> Table:
+    """The rows, with the columns of docs/json.md, sorted by start, end (later first), pid, tid, device.
+
+    Args:
+        domain, name: as `chosen_ranges` takes them.
+        everything: ranges without GPU work too.
+        attribution: "thread", or "process" for the launches of every thread inside the range; the rows then say so.
+
+    Raises:
+        UsageError: no such attribution.
+    """
+    if attribution not in ATTRIBUTIONS:
+        raise UsageError(f"no attribution is called {attribution!r}", "there are: thread, process")
+    chosen = chosen_ranges(trace, domain, name)
+    numbers = range_numbers(process_wide(trace) if attribution == "process" else trace, chosen)
+    silent = np.setdiff1d(chosen, numbers.range) if everything else np.empty(0, np.int64)
+    rows = np.concatenate([numbers.range, silent])
+    columns = {**_identity(trace, rows), **_numbers(trace, numbers, len(silent))}
+    if attribution == "process":
+        columns["attribution"] = Column(np.zeros(len(rows), np.int64), ("process",))
+    return Table(columns).take(_order(trace, rows, columns))
+
+
+def _identity(trace: Trace, rows: Int64) -> dict[str, Column | Table]:
+    found = trace.ranges.take(rows)
+    return {
+        "domain": Column(found.domain, trace.strings),
+        "name": Column(found.text, trace.strings),
+        "kind": Column(found.start_end.astype(np.int64), ("pushpop", "startend")),
+        "start": Column(found.start),
+        "end": Column(found.end),
+        "open": Column(found.is_open),
+        "pid": Column((found.thread >> 24) & 0xFFFFFF),
+        "tid": Column(found.thread & 0xFFFFFF),
+    }
+
+
+def _numbers(trace: Trace, numbers: RangeNumbers, silent: int) -> dict[str, Column | Table]:
+    """The columns from `device` on; the last `silent` rows are of ranges without GPU work."""
+    none = np.concatenate([np.zeros(len(numbers), bool), np.ones(silent, bool)])
+    unknown = np.concatenate([numbers.graphs > 0, np.zeros(silent, bool)])
+
+    def column(name: str, missing: bool = False) -> Column:
+        values = np.concatenate([getattr(numbers, name), np.zeros(silent, np.int64)])
+        return Column(values, missing=unknown if name in _NOT_IN_GRAPHS else none if missing else None)
+
+    uuids = [gpu.uuid for gpu in trace.gpus]
+    by_class = np.concatenate([numbers.busy_by_class, np.zeros((silent, len(KINDS)), np.int64)])
+    return {
+        "device": column("device", missing=True),
+        "gpu_uuid": Column(np.concatenate([numbers.gpu, np.full(silent, -1)]), uuids),
+        **{name: column(name) for name in ("ops", "kernels", "launches")},
+        **{name: column(name, missing=True) for name in ("proj_start", "proj_end")},
+        **{name: column(name) for name in _NUMBERS},
+        "busy_by_class": Table({name: Column(by_class[:, code]) for code, name in enumerate(KINDS)}),
+        **{name: column(name) for name in ("overlap_copy_compute", "overlap_comm_compute")},
+    }
+
+
+def _order(trace: Trace, rows: Int64, columns: dict[str, Column | Table]) -> Int64:
+    keys = [trace.ranges.row[rows]]
+    for name in ("device", "tid", "pid", "end", "start"):
+        column = columns[name]
+        if isinstance(column, Column):
+            keys.append(-column.values if name == "end" else column.values)
+    return np.lexsort(keys).astype(np.int64)

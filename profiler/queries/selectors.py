@@ -1,0 +1,71 @@
+"""Choose operations by one word: a class, `stream:N`, `range:GLOB` or `kernel:GLOB`."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import UsageError
+from ..analysis.overlap import SELECTORS
+from ..trace.model import COMM, COMPUTE, Trace
+from .names import hint, known, matches
+from .range_numbers import operations_inside
+from .ranges import chosen_ranges
+
+PREFIXES = ("stream:", "range:", "kernel:")
+
+
+def select(trace: Trace, selector: str) -> NDArray[np.bool_]:
+    """Which operations a selector means, a mask of shape (len(trace.operations),); none of them is no error.
+
+    Raises:
+        UsageError: no such selector; the nearest one is suggested.
+    """
+    check(selector)
+    prefix, colon, rest = selector.partition(":")
+    operations = trace.operations
+    if not colon:
+        return np.isin(operations.kind, SELECTORS[selector])
+    if prefix == "stream":
+        return np.asarray(operations.stream == int(rest), bool)
+    if prefix == "kernel":
+        return np.isin(operations.kind, (COMPUTE, COMM)) & matches(operations.name, trace.strings, rest)
+    found = np.zeros(len(operations), bool)
+    found[operations_inside(trace, chosen_ranges(trace, name=rest))[1]] = True
+    return found
+
+
+def check(selector: str) -> None:
+    """Refuse what no trace could answer.
+
+    Raises:
+        UsageError: no such class or prefix, or a stream that is no number.
+    """
+    prefix, colon, rest = selector.partition(":")
+    if not colon and selector in SELECTORS:
+        return
+    if colon and f"{prefix}:" in PREFIXES:
+        if prefix == "stream" and not (rest.isascii() and rest.isdigit()):
+            raise UsageError(f"{selector!r}: a stream is chosen by its number", "for example stream:7")
+        if rest:
+            return
+    near = get_close_matches(f"{prefix}:" if colon else prefix, (*SELECTORS, *PREFIXES), 1, 0.5)
+    listed = f"there are: {', '.join(SELECTORS)}, stream:N, range:GLOB, kernel:GLOB"
+    raise UsageError(f"no operations are selected by {selector!r}", f"did you mean {near[0]}?" if near else listed)
+
+
+def why_empty(trace: Trace, selector: str) -> str:
+    """One sentence on a valid selector that means no operation of this trace."""
+    prefix, _, rest = selector.partition(":")
+    operations = trace.operations
+    if prefix == "stream":
+        numbers = [str(number) for number in np.unique(operations.stream).tolist()]
+        return f"no operation ran on stream {rest}: {hint('', numbers)}"
+    if prefix == "kernel":
+        names = known(operations.name[np.isin(operations.kind, (COMPUTE, COMM))], trace.strings)
+        return f"no kernel is called {rest!r}: {hint(rest, names)}"
+    if prefix == "range" and not len(chosen_ranges(trace, name=rest)):
+        return f"no range is called {rest!r}: {hint(rest, known(trace.ranges.text, trace.strings))}"
+    return f"no operation of this trace is in {selector!r}"

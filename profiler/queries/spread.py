@@ -1,0 +1,67 @@
+"""How a group's values spread: the statistics that every list of kernels, copies and calls shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..trace.columns import Int64
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """n values: their sum, mean, median, bounds, and the sample's standard deviation (None for one value)."""
+
+    n: int
+    sum: int
+    mean: float
+    median: float
+    min: int
+    max: int
+    stddev: float | None
+
+
+def groups(*keys: NDArray[Any]) -> tuple[Int64, list[int]]:
+    """Group rows by equal keys, each of shape (n,).
+
+    Returns:
+        the group of each row, numbered from 0 in key order, and the first row of every group.
+    """
+    group = np.zeros(len(keys[0]), np.int64)
+    first: list[int] = []
+    for key in keys:  # one integer for all keys: sorting rows of several is many times slower
+        _, part = np.unique(key, return_inverse=True)
+        joined = group * (int(part.max(initial=0)) + 1) + part.reshape(-1)
+        _, at, number = np.unique(joined, return_index=True, return_inverse=True)
+        group, first = number.reshape(-1).astype(np.int64), at.tolist()
+    return group, first
+
+
+def spreads(group: Int64, values: Int64) -> list[Spread]:
+    """The spread of each group; groups are numbered 0 to m - 1, none of them empty. Both arrays of shape (n,)."""
+    if not len(values):
+        return []
+    order = np.lexsort((values, group))
+    ordered, owner = values[order], group[order]
+    first = np.flatnonzero(np.diff(owner, prepend=-1))
+    n = np.diff(first, append=len(owner))
+    total = np.add.reduceat(ordered, first)
+    mean = total / n
+    median = (ordered[first + (n - 1) // 2] + ordered[first + n // 2]) / 2
+    squares = np.add.reduceat((ordered - np.repeat(mean, n)) ** 2, first)
+    deviation = np.sqrt(squares / np.maximum(n - 1, 1))
+    columns = (n, total, mean, median, ordered[first], ordered[first + n - 1], deviation)
+    return [_spread(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+
+
+def _spread(n: int, total: int, mean: float, median: float, low: int, high: int, deviation: float) -> Spread:
+    return Spread(n, total, mean, median, low, high, deviation if n > 1 else None)
+
+
+def spread(values: Int64) -> Spread | None:
+    """The spread of one group; None when it is empty."""
+    found = spreads(np.zeros(len(values), np.int64), values)
+    return found[0] if found else None
