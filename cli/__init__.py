@@ -62,7 +62,7 @@ def list_pairs(
     as_json: AsJson = False,
 ) -> None:
     """List the pairs, what each needs, and its captures."""
-    from ..profiler.store import Store, captures_folder, shipped_store
+    from ..profiler.store.captures import Store, captures_folder, shipped_store
     from ..workloads.registry import find, pairs
 
     stores = (Store(captures_folder(captures)), shipped_store())
@@ -84,7 +84,7 @@ def list_pairs(
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Say what this machine has and lacks, what each thing is for, and how to get it."""
-    from ..profiler.doctor import diagnose
+    from ..profiler.capture.doctor import diagnose
 
     checks = diagnose()
     marks = {"ok": "✓", "limited": "~", "missing": "✗"}
@@ -105,8 +105,8 @@ def capture(
     as_json: AsJson = False,
 ) -> None:
     """Run pairs bare and under Nsight Systems, and store a capture of each. Needs an NVIDIA GPU."""
-    from ..profiler.capture import capture_pair
-    from ..profiler.store import captures_folder
+    from ..profiler.capture.run import capture_pair
+    from ..profiler.store.captures import captures_folder
     from ..reports.progress import steps
     from ..workloads.registry import find
 
@@ -127,7 +127,7 @@ def capture(
 
 def _hardware(declaration: Any, size: str) -> tuple[str, str]:
     """The hardware key of the GPU in this machine, and the size to run on it; the child looks at the GPU itself."""
-    from ..profiler.conditions import open_gpu
+    from ..profiler.capture.conditions import open_gpu
     from ..workloads.hardware import hardware_key
 
     with open_gpu() as gpu:
@@ -151,7 +151,7 @@ def report(
     """Judge the newest capture of each pair and write its page; the exit code is the worst verdict's."""
     from ..profiler.evidence import Verdict
     from ..profiler.proof.prove import prove_capture
-    from ..profiler.store import captures_folder, select
+    from ..profiler.store.captures import captures_folder, select
     from ..reports.console import summary
     from ..reports.write import write_report
     from ..workloads.registry import find
@@ -179,8 +179,8 @@ def scrub(
     captures: CapturesFolder = None,
 ) -> None:
     """Copy what may be published of a capture into a new folder: no environment, paths, host, user or output."""
-    from ..profiler.scrub import scrub_capture
-    from ..profiler.store import Store, captures_folder
+    from ..profiler.store.captures import Store, captures_folder
+    from ..profiler.store.scrub import scrub_capture
 
     done = scrub_capture(Store(captures_folder(captures)).get(chosen), out)
     typer.echo(f"{done.folder}: nothing private was found in it")

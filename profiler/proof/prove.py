@@ -10,7 +10,7 @@ from ...declaration import VARIANTS, Declaration
 from ..analysis.completeness import attest
 from ..analysis.ledger import ledger
 from ..evidence import Completeness, Evidence, Finding, Speedup, VariantEvidence, Verdict
-from ..store import Capture
+from ..store.captures import Capture
 from ..trace.model import Trace
 from ..trace.reader import read_trace
 from . import conduct

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from aisp_prof.declaration import Declaration
-from aisp_prof.profiler.manifest import Manifest
+from aisp_prof.profiler.store.manifest import Manifest
 
 FAKE_NSYS = """#!{python}
 import pathlib, sqlite3, subprocess, sys

@@ -12,11 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import AispError, TraceError, UsageError
+from ...errors import AispError, TraceError, UsageError
+from .captures import Capture
 from .leaks import leaks
 from .manifest import folder_facts, write_manifest
 from .scratch import scratch_folder
-from .store import Capture
 
 TABLES = re.compile(
     r"(?:NVTX_EVENTS"

@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 from aisp_prof.errors import UsageError
-from aisp_prof.profiler.manifest import FILE_NAME, Manifest, encode, folder_facts, read_manifest, write_manifest
+from aisp_prof.profiler.store.manifest import (
+    FILE_NAME,
+    Manifest,
+    encode,
+    folder_facts,
+    read_manifest,
+    write_manifest,
+)
 
 
 def test_round_trip_with_sorted_keys(manifest: Manifest, tmp_path: Path) -> None:

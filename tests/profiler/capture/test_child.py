@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from aisp_prof.errors import AispError, EnvironmentLacks
-from aisp_prof.profiler import child
-from aisp_prof.profiler.child import Watch, child_environment, marked, new_mark, run_child, tail
+from aisp_prof.profiler.capture import child
+from aisp_prof.profiler.capture.child import Watch, child_environment, marked, new_mark, run_child, tail
 
 GRANDCHILD = """
 import os, signal, subprocess, sys, time
@@ -65,8 +65,8 @@ def test_signals_end_the_child(tmp_path: Path, number: signal.Signals) -> None:
     log, mark = tmp_path / "run.log", new_mark()
     code = GRANDCHILD.format(then="time.sleep(60)")
     driver = (
-        "import sys; from pathlib import Path; from aisp_prof.profiler import child\n"
-        "from aisp_prof.profiler.child import Watch, run_child; child.GRACE_S = 0.3\n"
+        "import sys; from pathlib import Path; from aisp_prof.profiler.capture import child\n"
+        "from aisp_prof.profiler.capture.child import Watch, run_child; child.GRACE_S = 0.3\n"
         f"run_child([sys.executable, '-c', {code!r}], Watch(Path({str(log)!r}), 60, {mark!r}))"
     )
     process = subprocess.Popen(python(driver), env=child_environment("driver"), stderr=subprocess.DEVNULL)

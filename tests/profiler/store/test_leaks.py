@@ -7,9 +7,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from aisp_prof.profiler.leaks import leaks
+from aisp_prof.profiler.store.leaks import leaks
 
-CAPTURES = Path(__file__).parents[1] / "captures"
+CAPTURES = Path(__file__).parents[2] / "captures"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ..errors import EnvironmentLacks
+from ...errors import EnvironmentLacks
 from .conditions import open_gpu
 from .nsys import INSTALL, find_nsys
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from aisp_prof.profiler import doctor
-from aisp_prof.profiler.doctor import Check, Status, diagnose
+from aisp_prof.profiler.capture import doctor
+from aisp_prof.profiler.capture.doctor import Check, Status, diagnose
 
 
 def check(name: str) -> Check:

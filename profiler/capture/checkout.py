@@ -15,7 +15,7 @@ def checkout_commit() -> dict[str, Any] | None:
     """
     if stated := os.environ.get("AISP_COMMIT"):
         return {"sha": stated.removesuffix("+dirty"), "dirty": stated.endswith("+dirty")}
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     if not (root / ".git").exists():
         return None
     sha, status = _git(root, "rev-parse", "HEAD"), _git(root, "status", "--porcelain")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import CannotTell, UsageError
+from ...errors import CannotTell, UsageError
 from .manifest import FILE_NAME, Manifest, decode, file_facts, read_manifest
 from .scratch import scratch_folder
 
@@ -179,7 +179,7 @@ def captures_folder(option: Path | None = None) -> Path:
 
 def shipped_store() -> Store:
     """The captures that came with the package."""
-    return Store(Path(__file__).parents[1] / "tests" / "captures", shipped=True)
+    return Store(Path(__file__).parents[2] / "tests" / "captures", shipped=True)
 
 
 def resolve(pair: str, captures: Path) -> Capture:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from aisp_prof.errors import AispError, TraceError, UsageError
-from aisp_prof.profiler.leaks import leaks
-from aisp_prof.profiler.manifest import Manifest, folder_facts, read_manifest, write_manifest
-from aisp_prof.profiler.scrub import scrub_capture, scrub_trace, without_paths
-from aisp_prof.profiler.store import Capture
+from aisp_prof.profiler.store.captures import Capture
+from aisp_prof.profiler.store.leaks import leaks
+from aisp_prof.profiler.store.manifest import Manifest, folder_facts, read_manifest, write_manifest
+from aisp_prof.profiler.store.scrub import scrub_capture, scrub_trace, without_paths
 
 # Column by column as nsys 2025.3 exports them (schema 3.20.3); only columns that no rule looks at are left out.
 SCHEMA = """

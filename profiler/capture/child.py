@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from ..errors import AispError, EnvironmentLacks
+from ...errors import AispError, EnvironmentLacks
 
 PASSED_ON = (
     "CUDA_CACHE_PATH",
@@ -65,7 +65,7 @@ def child_environment(mark: str, source: Mapping[str, str] | None = None) -> dic
     """
     source = os.environ if source is None else source
     passed = {name: value for name, value in source.items() if name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)}
-    checkout = Path(__file__).parents[1] / ".pythonpath"
+    checkout = Path(__file__).parents[2] / ".pythonpath"
     if checkout.is_dir():  # a checkout that nobody installed: the child must find the package that runs now
         passed["PYTHONPATH"] = os.pathsep.join(filter(None, (str(checkout), passed.get("PYTHONPATH", ""))))
     return {**passed, "PYTHONSAFEPATH": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID", MARK: mark}

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from aisp_prof.declaration import Declaration
 from aisp_prof.errors import AispError, EnvironmentLacks, UsageError
-from aisp_prof.profiler.capture import capture_pair, check_trace
-from aisp_prof.profiler.child import MARK
-from aisp_prof.profiler.scratch import PREFIX, remove_abandoned
-from aisp_prof.profiler.store import Capture, Store
+from aisp_prof.profiler.capture.child import MARK
+from aisp_prof.profiler.capture.run import capture_pair, check_trace
+from aisp_prof.profiler.store.captures import Capture, Store
+from aisp_prof.profiler.store.scratch import PREFIX, remove_abandoned
 
 FakeNsys = Callable[..., Path]
 FakePair = Callable[[str], str]
@@ -157,7 +157,7 @@ DRIVER = """
 import json, sys
 from pathlib import Path
 from aisp_prof.declaration import Declaration
-from aisp_prof.profiler.capture import capture_pair
+from aisp_prof.profiler.capture.run import capture_pair
 declaration = Declaration.from_json(json.loads(sys.argv[1]))
 capture_pair(declaration, sys.argv[2], "h200", "small", Path(sys.argv[3]), 4, [], 60, print)
 """
@@ -173,7 +173,7 @@ def test_an_interrupted_capture_leaves_nothing(
     wait = f"pathlib.Path({str(started)!r}).write_text(str(__import__('os').getpid())); time.sleep(60)"
     module = fake_pair(f"if {run + '.json'!r} == pathlib.Path(option['--record']).name: {wait}\nrecord()")
     told = json.dumps(capture.declaration.to_json())
-    root = str(Path(__file__).parents[2] / ".pythonpath")
+    root = str(Path(__file__).parents[3] / ".pythonpath")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join((root, os.environ["PYTHONPATH"]))}
     process = subprocess.Popen(
         [sys.executable, "-c", DRIVER, told, module, str(capture.folder)],

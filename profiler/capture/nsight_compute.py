@@ -7,8 +7,8 @@ import os
 import shutil
 from pathlib import Path
 
-from ..errors import EnvironmentLacks
-from .scratch import remove_abandoned, scratch_folder
+from ...errors import EnvironmentLacks
+from ..store.scratch import remove_abandoned, scratch_folder
 
 
 def completed(executable: Path) -> Path:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from aisp_prof.errors import AispError, EnvironmentLacks
-from aisp_prof.profiler.nsys import Nsys, export_failure, find_nsys, profile_failure, usable
+from aisp_prof.profiler.capture.nsys import Nsys, export_failure, find_nsys, profile_failure, usable
 
 FakeNsys = Callable[..., Path]
 

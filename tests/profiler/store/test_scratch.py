@@ -5,13 +5,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from aisp_prof.profiler.child import child_environment
-from aisp_prof.profiler.scratch import remove_abandoned, scratch_folder
+from aisp_prof.profiler.capture.child import child_environment
+from aisp_prof.profiler.store.scratch import remove_abandoned, scratch_folder
 
 KILLED = """
 import os, sys
 from pathlib import Path
-from aisp_prof.profiler.scratch import scratch_folder
+from aisp_prof.profiler.store.scratch import scratch_folder
 with scratch_folder(Path(sys.argv[1])) as work:
     (work / "half").write_text("done")
     os.kill(os.getpid(), 9)

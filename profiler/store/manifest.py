@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
-from ..declaration import Declaration
-from ..errors import UsageError
+from ...declaration import Declaration
+from ...errors import UsageError
 
 SCHEMA = 1
 FILE_NAME = "manifest.json"

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from .child import end_marked
+from ..capture.child import end_marked
 
 PREFIX = ".tmp-"
 _LOCK = ".lock"

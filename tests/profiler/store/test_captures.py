@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from aisp_prof.errors import CannotTell, UsageError
-from aisp_prof.profiler import store as module
-from aisp_prof.profiler.manifest import Manifest, folder_facts, write_manifest
-from aisp_prof.profiler.store import INDEX, Capture, Store, captures_folder, resolve, select, shipped_store
+from aisp_prof.profiler.store import captures as module
+from aisp_prof.profiler.store.captures import INDEX, Capture, Store, captures_folder, resolve, select, shipped_store
+from aisp_prof.profiler.store.manifest import Manifest, folder_facts, write_manifest
 
 
 def publish(store: Path, manifest: Manifest, day: int, chapter: str = "ch99") -> Capture:

@@ -6,8 +6,8 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from aisp_prof.profiler import conditions
-from aisp_prof.profiler.conditions import Sampler, count_others, open_gpu, throttle_names
+from aisp_prof.profiler.capture import conditions
+from aisp_prof.profiler.capture.conditions import Sampler, count_others, open_gpu, throttle_names
 
 
 class NVMLError(Exception):

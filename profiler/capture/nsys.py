@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import AispError, EnvironmentLacks
+from ...errors import AispError, EnvironmentLacks
 from .nsight_compute import completed
 
 MINIMUM = (2024, 1)

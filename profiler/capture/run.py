@@ -13,16 +13,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
-from ..declaration import Declaration
-from ..errors import AispError, EnvironmentLacks, UsageError
+from ... import __version__
+from ...declaration import Declaration
+from ...errors import AispError, EnvironmentLacks, UsageError
+from ..store.captures import Capture
+from ..store.manifest import Manifest, Record, folder_facts, write_manifest
+from ..store.scratch import remove_abandoned, scratch_folder
 from .checkout import checkout_commit
 from .child import Watch, new_mark, run_child, tail
 from .conditions import Gpu, Sampler, open_gpu
-from .manifest import Manifest, Record, folder_facts, write_manifest
 from .nsys import Nsys, export_failure, find_nsys, profile_failure
-from .scratch import remove_abandoned, scratch_folder
-from .store import Capture
 
 REPORT, TRACE, LOG = "report.nsys-rep", "trace.sqlite", "run.log"
 

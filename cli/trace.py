@@ -1,0 +1,216 @@
+"""`aisp-prof trace …`: questions to any Nsight Systems export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import UsageError
+
+if TYPE_CHECKING:
+    from ..profiler.trace.model import Trace
+
+app = typer.Typer(help="Ask any Nsight Systems trace.", no_args_is_help=True)
+
+TraceFile = Annotated[Path, typer.Argument(metavar="TRACE", help="An export of Nsight Systems: .sqlite, also .xz or .gz.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md) instead of text.")]
+Limit = Annotated[int, typer.Option(min=0, help="Rows of text; 0 for all. JSON has them all.")]
+Attribution = Annotated[
+    str,
+    typer.Option(
+        metavar="thread|process",
+        help="Whose launches a range counts: those of its own thread, or of every thread of its process.",
+    ),
+]
+Communication = Annotated[
+    list[str] | None,
+    typer.Option(metavar="REGEX", help="Kernels to count as communication besides NCCL's and their like; repeatable."),
+]
+
+
+def _read(path: Path, communication: list[str] | None = None) -> Trace:
+    """Read a trace; on large files stderr says that it takes a while."""
+    import re
+
+    from ..profiler.trace.reader import read_trace
+    from ..reports.progress import steps
+
+    for pattern in communication or ():
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise UsageError(f"--communication {pattern!r} is no regular expression: {error}") from error
+    if path.is_file() and path.stat().st_size > 50_000_000:
+        with steps() as say:
+            say(f"reading {path}")
+            return read_trace(path, communication or ())
+    return read_trace(path, communication or ())
+
+
+@app.command()
+def summary(
+    trace: TraceFile,
+    top: Annotated[int, typer.Option(min=0, help="How many kernels and ranges to list.")] = 10,
+    communication: Communication = None,
+    as_json: AsJson = False,
+) -> None:
+    """Devices, processes, completeness, the launch ledger, busy and idle time, top kernels and ranges."""
+    from ..profiler.queries.summary import summary as ask
+    from ..reports.answers import print_record
+    from ..reports.trace_tables import summary_lines
+
+    found = ask(_read(trace, communication), top)
+    print_record(trace, found, as_json, summary_lines)
+
+
+@app.command()
+def ranges(
+    trace: TraceFile,
+    domain: Annotated[str | None, typer.Option(help='An NVTX domain or glob; "" for the default one.')] = None,
+    name: Annotated[str, typer.Option(metavar="GLOB", help="A range's name or glob.")] = "*",
+    everything: Annotated[bool, typer.Option("--all", help="Ranges without GPU work too.")] = False,
+    attribution: Attribution = "thread",
+    communication: Communication = None,
+    limit: Limit = 50,
+    as_json: AsJson = False,
+) -> None:
+    """A row for every range instance and device with GPU work."""
+    from ..profiler.queries.ranges import ranges as ask
+    from ..profiler.queries.ranges import why_none
+    from ..reports.answers import print_table
+    from ..reports.trace_tables import range_lines
+
+    read = _read(trace, communication)
+    found = ask(read, domain, name, everything, attribution)
+    notes = [] if len(found) else [why_none(read, domain, name)]
+    print_table(trace, found, as_json, lambda: range_lines(found, limit), notes, attribution=attribution)
+
+
+@app.command()
+def kernels(
+    trace: TraceFile,
+    name: Annotated[str, typer.Option(metavar="GLOB", help="A kernel's name or glob.")] = "*",
+    full: Annotated[bool, typer.Option("--full-names", help="Tell template arguments apart.")] = False,
+    communication: Communication = None,
+    limit: Limit = 50,
+    as_json: AsJson = False,
+) -> None:
+    """A row for every kernel and device."""
+    from ..profiler.queries.kernels import kernels as ask
+    from ..profiler.queries.selectors import why_empty
+    from ..reports.answers import print_rows
+    from ..reports.trace_tables import kernel_lines
+
+    read = _read(trace, communication)
+    found = ask(read, name, full)
+    print_rows(trace, found, as_json, kernel_lines(found, limit), [] if found else [why_empty(read, f"kernel:{name}")])
+
+
+@app.command()
+def copies(trace: TraceFile, as_json: AsJson = False) -> None:
+    """A row for every kind of copy (and memset) and device."""
+    from ..profiler.queries.copies import copies as ask
+    from ..reports.answers import print_rows
+    from ..reports.trace_tables import copy_lines
+
+    found = ask(_read(trace))
+    notes = [] if found else ["the trace holds no copy and no memset"]
+    print_rows(trace, found, as_json, copy_lines(found), notes)
+
+
+@app.command()
+def launches(
+    trace: TraceFile,
+    everything: Annotated[bool, typer.Option("--all", help="Calls that submit no work, too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """A row for every CUDA API function that submits work: what became of its calls, and how long the GPU took."""
+    from ..profiler.queries.launches import launches as ask
+    from ..reports.answers import print_rows
+    from ..reports.trace_tables import launch_lines
+
+    found = ask(_read(trace), everything)
+    notes = [] if found else ["the trace holds no such call"]
+    print_rows(trace, found, as_json, launch_lines(found), notes)
+
+
+@app.command()
+def gaps(
+    trace: TraceFile,
+    least: Annotated[int, typer.Option("--min-ns", min=1, help="Leave out shorter gaps.")] = 1,
+    limit: Limit = 30,
+    as_json: AsJson = False,
+) -> None:
+    """When devices were idle, the longest first, and what the host did meanwhile."""
+    from ..profiler.queries.gaps import gaps as ask
+    from ..reports.answers import print_table
+    from ..reports.trace_tables import gap_lines
+
+    found = ask(_read(trace), least)
+    notes = [] if len(found) else ["no device was idle for so long between its operations"]
+    print_table(trace, found, as_json, lambda: gap_lines(found, limit), notes)
+
+
+@app.command()
+def overlap(
+    trace: TraceFile,
+    a: Annotated[str, typer.Option("--a", metavar="SELECTOR", help="A class, stream:N, range:GLOB or kernel:GLOB.")],
+    b: Annotated[str, typer.Option("--b", metavar="SELECTOR", help="Likewise.")],
+    witnesses: Annotated[int, typer.Option(min=0, help="How many pairs of operations to show.")] = 3,
+    communication: Communication = None,
+    as_json: AsJson = False,
+) -> None:
+    """How much of one selection's time another one hides, on each device, with witnesses."""
+    from ..profiler.queries.overlap import overlap as ask
+    from ..profiler.queries.selectors import check, select, why_empty
+    from ..reports.answers import print_rows
+    from ..reports.trace_tables import overlap_lines
+
+    check(a)
+    check(b)
+    read = _read(trace, communication)
+    found = ask(read, a, b, witnesses)
+    notes = [why_empty(read, selector) for selector in dict.fromkeys((a, b)) if not select(read, selector).any()]
+    print_rows(trace, found, as_json, overlap_lines(found), notes)
+
+
+@app.command()
+def diff(
+    a: Annotated[Path, typer.Argument(metavar="A", help="A trace.")],
+    b: Annotated[Path | None, typer.Argument(metavar="[B]", help="Another; without it, two ranges of the first.")] = None,
+    range_a: Annotated[str | None, typer.Option(metavar="GLOB", help="Only these ranges of A.")] = None,
+    range_b: Annotated[str | None, typer.Option(metavar="GLOB", help="And these of B; --range-a's by default.")] = None,
+    attribution: Attribution = "thread",
+    limit: Limit = 30,
+    as_json: AsJson = False,
+) -> None:
+    """What became faster, slower, new or gone, kernel by kernel, and a ledger of the whole difference."""
+    from ..profiler.queries.parts import compare
+    from ..reports.answers import print_record
+    from ..reports.trace_tables import comparison_lines
+
+    if b is None and (range_a is None or range_b is None):
+        raise UsageError("there is nothing to compare with", "name a second trace, or --range-a and --range-b")
+    first = _read(a)
+    second = first if b is None else _read(b)
+    found = compare(first, second, range_a, range_b or range_a, attribution)
+    print_record(a, found, as_json, lambda found: comparison_lines(found, limit))
+
+
+@app.command()
+def export(
+    trace: TraceFile,
+    to: Annotated[str, typer.Option(metavar="perfetto|parquet|csv", help="What to write.")],
+    out: Annotated[Path, typer.Option("--output", "-o", help="A file for perfetto, a folder for parquet and csv.")],
+    attribution: Attribution = "thread",
+    as_json: AsJson = False,
+) -> None:
+    """Write a trace for Perfetto or a notebook: every operation, API call and range."""
+    from ..reports.answers import print_rows
+    from ..reports.columns_export import check_target, export_trace
+
+    check_target(trace, to, out)
+    written = export_trace(_read(trace), to, out, attribution)
+    print_rows(trace, written, as_json, [f"wrote {file.file}  {file.rows:,} rows" for file in written], [])

@@ -1,0 +1,1 @@
+"""Captures as folders: their manifests, their index, and what of them may be published."""
