@@ -177,6 +177,7 @@ class Evidence:
     ledger: tuple[LedgerLine, ...]
     completeness: Completeness
     caveats: tuple[Finding, ...]
+    conditions: Mapping[str, tuple[float, float]]  # lowest and highest during the measured runs: sm_mhz, power_w, …
     baseline: VariantEvidence
     optimized: VariantEvidence
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..declaration import Declaration
 from ..errors import UsageError
+from ..profiler.evidence import Evidence
 from .catalog import Catalog
 from .units import NOTHING, fixed, sensible
 
@@ -48,8 +49,9 @@ def created_utc(manifest: Mapping[str, Any]) -> str:
     return str(manifest.get("created_utc") or "")
 
 
-def facts(manifest: Mapping[str, Any], say: Catalog) -> tuple[Fact, ...]:
+def facts(evidence: Evidence, say: Catalog) -> tuple[Fact, ...]:
     """GPU, size, versions, date, commit and conditions; what the manifest does not say is a dash."""
+    manifest = evidence.manifest
     versions = manifest.get("versions") or {}
     told = [
         ("gpu", ", ".join(str(gpu.get("name") or NOTHING) for gpu in manifest.get("gpus") or ())),
@@ -57,7 +59,7 @@ def facts(manifest: Mapping[str, Any], say: Catalog) -> tuple[Fact, ...]:
         *((name, _text(versions.get(name))) for name in _VERSIONS),
         ("captured", created_utc(manifest).partition(".")[0].removesuffix("Z").replace("T", " ")),
         ("commit", _commit(manifest, say)),
-        *((name, _sampled(manifest, name, unit, say)) for name, unit in _SAMPLED),
+        *((name, _sampled(evidence.conditions, name, unit, say)) for name, unit in _SAMPLED),
     ]
     return tuple(Fact(say(f"identity.{name}"), value or NOTHING) for name, value in told)
 
@@ -90,13 +92,10 @@ def _commit(manifest: Mapping[str, Any], say: Catalog) -> str:
     return say("identity.dirty", value=sha) if sha and commit.get("dirty") else sha
 
 
-def _sampled(manifest: Mapping[str, Any], name: str, unit: str, say: Catalog) -> str:
-    """Lowest and highest of a condition over all samples; "" when none was taken."""
-    conditions = manifest.get("conditions") or {}
-    samples = [conditions.get("before"), *(conditions.get("during") or ()), conditions.get("after")]
-    seen = [sample[name] for sample in samples if sample and sample.get(name) is not None]
-    if not seen:
+def _sampled(conditions: Mapping[str, tuple[float, float]], name: str, unit: str, say: Catalog) -> str:
+    """Lowest and highest of a condition during the measured runs; "" when it was not sampled."""
+    if name not in conditions:
         return ""
-    low, high = fixed(min(seen), 0), fixed(max(seen), 0)
+    low, high = (fixed(value, 0) for value in conditions[name])
     key = "identity.steady" if low == high else "identity.range"
     return say(key, value=low, low=low, high=high, unit=unit)

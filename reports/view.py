@@ -103,7 +103,7 @@ def proof(evidence: Evidence, say: Catalog, anchor: str) -> Proof:
         commands=commands(evidence, say),
         capture_id=evidence.capture_id,
         created_utc=created_utc(evidence.manifest),
-        facts=facts(evidence.manifest, say),
+        facts=facts(evidence, say),
         files=stored_files(evidence.manifest),
     )
 

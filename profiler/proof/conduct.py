@@ -13,6 +13,8 @@ from .statistics import LEAST_RUNS
 CLOCK_BAND = 0.05
 """The SM clock may move by this share of its highest value during the measured runs before the page says so."""
 
+CONDITIONS = ("sm_mhz", "mem_mhz", "temperature_c", "power_w")
+
 _ORDINARY = {"none", "gpu_idle", "applications_clocks_setting", "sw_power_cap"}
 # A power cap is how a modern GPU normally runs: it shows in the clocks, which are judged on their own.
 
@@ -53,6 +55,15 @@ def during_runs(
     low = trace.start_utc_ns + min(run.start for run in runs)
     high = trace.start_utc_ns + max(run.end for run in runs)
     return [sample for sample in samples if low <= sample["utc_ns"] <= high]
+
+
+def seen(
+    trace: Trace | None, manifest: Mapping[str, Any], measured: Sequence[Measured]
+) -> dict[str, tuple[float, float]]:
+    """Lowest and highest clock (MHz), temperature (°C) and power (W) during the measured runs, where sampled."""
+    samples = during_runs(trace, (manifest.get("conditions") or {}).get("during") or [], measured)
+    found = {name: [s[name] for s in samples if s.get(name) is not None] for name in CONDITIONS}
+    return {name: (min(values), max(values)) for name, values in found.items() if values}
 
 
 def _commit(manifest: Mapping[str, Any]) -> Iterable[Finding]:

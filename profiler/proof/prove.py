@@ -73,6 +73,7 @@ def prove(
         ledger=ledger(trace) if trace else (),
         completeness=completeness,
         caveats=_caveats(trace, manifest, measured, variants, (*perturbed, *invalid, *_changed(changed))),
+        conditions=conduct.seen(trace, manifest, [measured[v] for v in VARIANTS]),
         baseline=variants["baseline"],
         optimized=variants["optimized"],
     )

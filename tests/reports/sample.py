@@ -266,6 +266,7 @@ def sample() -> Evidence:
             Finding("clocks_moved", {"low_mhz": 1965, "high_mhz": 1980}),
             Finding("same_engine_bound", {"ms": 5.28}),
         ),
+        conditions={"sm_mhz": (1965, 1980), "temperature_c": (33, 34), "power_w": (151.0, 163.9)},
         baseline=before,
         optimized=after,
     )

@@ -260,6 +260,11 @@ def test_conditions_become_caveats(proof):
     assert "no_conditions" in {f.code for f in proof().caveats}
 
 
+def test_conditions_are_those_of_the_measured_runs(proof):
+    evidence = proof(conditions=conditions(clock=1950))
+    assert evidence.conditions == {"sm_mhz": (1950, 1980)}  # 345 MHz was seen long after
+
+
 def test_hostile_names_pass_through_unchanged(proof):
     trace = TraceBuilder()
     p = run_pair(trace)

@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 from aisp_prof.profiler.store.leaks import leaks
 
-CAPTURES = Path(__file__).parents[2] / "captures"
+TESTS = Path(__file__).parents[2]
+COMMITTED = sorted(path for folder in ("captures", "traces") for path in (TESTS / folder).rglob("*") if path.is_file())
 
 
-@pytest.mark.parametrize(
-    "path", sorted(path for path in CAPTURES.rglob("*") if path.is_file()), ids=lambda path: path.name
-)
+@pytest.mark.parametrize("path", [p for p in COMMITTED if p.suffix != ".py"], ids=lambda path: path.name)
 def test_no_committed_capture_leaks(path: Path) -> None:
     assert leaks(path) == []
     assert path.suffix != ".nsys-rep"
