@@ -1,3 +1,59 @@
-"""Prove from Nsight traces that a GPU optimization worked."""
+"""Prove from Nsight traces that a GPU optimization worked.
+
+import aisp_prof
+
+trace = aisp_prof.open("report.sqlite")
+trace.summary().completeness.status         # complete, incomplete or unattested
+trace.ranges("train_step*").frame()         # a DataFrame with nullable integers
+trace.overlap("copy", "compute")[0].overlap # ns
+aisp_prof.frame(trace.kernels())
+
+Importing this package imports neither numpy nor pandas; `open` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+from .errors import AispError, CannotTell, EnvironmentLacks, TraceError, UsageError
+
+if TYPE_CHECKING:
+    from .profiler.queries.face import TraceFile
 
 __version__ = "0.1.0"
+__all__ = [
+    "AispError",
+    "CannotTell",
+    "EnvironmentLacks",
+    "TraceError",
+    "UsageError",
+    "__version__",
+    "frame",
+    "open",
+]
+
+
+def open(path: str | PathLike[str], communication: Iterable[str] = ()) -> TraceFile:
+    """Read an Nsight Systems export and ask it questions; the file is not touched.
+
+    Args:
+        path: what `aisp-prof trace` takes: `.sqlite`, also compressed.
+        communication: regular expressions of kernel names that count as communication, besides the known ones.
+
+    Raises:
+        TraceError: the file is missing, damaged, or no export of Nsight Systems.
+    """
+    from pathlib import Path
+
+    from .profiler.queries.face import TraceFile
+
+    return TraceFile.read(Path(path), communication)
+
+
+def frame(rows: Sequence[Any]) -> Any:
+    """A pandas DataFrame of rows that a trace gave, nullable integers inside."""
+    from .profiler.queries.frames import frame as make
+
+    return make(rows)

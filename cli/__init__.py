@@ -11,6 +11,7 @@ import typer
 
 from .. import __version__
 from ..errors import AispError
+from . import trace
 
 app = typer.Typer(
     name="aisp-prof",
@@ -20,6 +21,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(trace.app, name="trace")
 
 CapturesFolder = Annotated[
     Path | None,

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Ask any Nsight Systems trace.", no_args_is_help=True)
 
-TraceFile = Annotated[Path, typer.Argument(metavar="TRACE", help="An export of Nsight Systems: .sqlite, also .xz or .gz.")]
+TraceFile = Annotated[
+    Path, typer.Argument(metavar="TRACE", help="An export of Nsight Systems: .sqlite, also .xz or .gz.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md) instead of text.")]
 Limit = Annotated[int, typer.Option(min=0, help="Rows of text; 0 for all. JSON has them all.")]
 Attribution = Annotated[
@@ -144,13 +146,15 @@ def gaps(
     as_json: AsJson = False,
 ) -> None:
     """When devices were idle, the longest first, and what the host did meanwhile."""
+    from ..profiler.queries.gaps import by_cause
     from ..profiler.queries.gaps import gaps as ask
     from ..reports.answers import print_table
     from ..reports.trace_tables import gap_lines
 
     found = ask(_read(trace), least)
+    totals = by_cause(found)
     notes = [] if len(found) else ["no device was idle for so long between its operations"]
-    print_table(trace, found, as_json, lambda: gap_lines(found, limit), notes)
+    print_table(trace, found, as_json, lambda: gap_lines(found, totals, limit), notes, by_cause=totals)
 
 
 @app.command()
@@ -179,7 +183,9 @@ def overlap(
 @app.command()
 def diff(
     a: Annotated[Path, typer.Argument(metavar="A", help="A trace.")],
-    b: Annotated[Path | None, typer.Argument(metavar="[B]", help="Another; without it, two ranges of the first.")] = None,
+    b: Annotated[
+        Path | None, typer.Argument(metavar="[B]", help="Another; without it, two ranges of the first.")
+    ] = None,
     range_a: Annotated[str | None, typer.Option(metavar="GLOB", help="Only these ranges of A.")] = None,
     range_b: Annotated[str | None, typer.Option(metavar="GLOB", help="And these of B; --range-a's by default.")] = None,
     attribution: Attribution = "thread",

@@ -33,6 +33,7 @@ class DiffRow:
 
     name: str  # a kernel's, or "" for copies and memsets, which their kind tells apart
     kind: str
+    status: str  # new, gone, faster, slower or same
     count_a: int
     count_b: int
     sum_a: int
@@ -47,13 +48,6 @@ class DiffRow:
     new_ns: int
     gone: int
     gone_ns: int
-
-    @property
-    def status(self) -> str:
-        """new, gone, faster, slower or same."""
-        if not self.count_a or not self.count_b:
-            return "gone" if self.count_a else "new"
-        return "faster" if self.change < 0 else "slower" if self.change > 0 else "same"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +71,9 @@ class DeviceDiff:
     gpu_b: str
     a: Totals
     b: Totals
+    change: int  # b.span - a.span
     ledger: dict[str, int]
     rows: tuple[DiffRow, ...]
-
-    @property
-    def change(self) -> int:
-        """b.span - a.span: what the ledger sums to."""
-        return self.b.span - self.a.span
 
 
 def diff(a: Part, b: Part) -> tuple[DeviceDiff, ...]:
@@ -122,8 +112,8 @@ def _device(a: Part, b: Part, gpu_a: int, gpu_b: int) -> DeviceDiff:
         "concurrent": (first.sum - first.busy) - (second.sum - second.busy),
         "idle": second.idle - first.idle,
     }
-    uuids = (part.trace.gpus[gpu].uuid if gpu >= 0 else "" for part, gpu in ((a, gpu_a), (b, gpu_b)))
-    return DeviceDiff(*uuids, first, second, ledger, rows)
+    uuid_a, uuid_b = (part.trace.gpus[gpu].uuid if gpu >= 0 else "" for part, gpu in ((a, gpu_a), (b, gpu_b)))
+    return DeviceDiff(uuid_a, uuid_b, first, second, second.span - first.span, ledger, rows)
 
 
 def _totals(part: Part, gpu: int) -> Totals:
@@ -165,14 +155,16 @@ def _row(kind: str, name: str, a: Int64, b: Int64) -> DiffRow:
     change = b[:matched] - a[:matched]
     new, gone = b[matched:], a[matched:]
     faster, slower = change[change < 0], change[change > 0]
+    whole = int(b.sum()) - int(a.sum())
     return DiffRow(
         name=name,
         kind=kind,
+        status=_status(len(a), len(b), whole),
         count_a=len(a),
         count_b=len(b),
         sum_a=int(a.sum()),
         sum_b=int(b.sum()),
-        change=int(b.sum()) - int(a.sum()),
+        change=whole,
         matched=matched,
         faster=len(faster),
         faster_ns=int(faster.sum()),
@@ -183,3 +175,9 @@ def _row(kind: str, name: str, a: Int64, b: Int64) -> DiffRow:
         gone=len(gone),
         gone_ns=-int(gone.sum()),
     )
+
+
+def _status(count_a: int, count_b: int, change: int) -> str:
+    if not count_a or not count_b:
+        return "gone" if count_a else "new"
+    return "faster" if change < 0 else "slower" if change > 0 else "same"

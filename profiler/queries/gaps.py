@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..analysis.intervals import union
 from ..analysis.overlap import busy_time
 from ..trace.columns import Int64
-from ..trace.model import Calls, Rows, Trace
+from ..trace.model import KINDS, TABLES, Calls, Rows, Trace
 from .synchronising import blocking_calls
 from .table import Column, Table
 
@@ -53,16 +53,17 @@ class Gaps(Rows):
 
 def find_gaps(trace: Trace) -> Gaps:
     """All gaps of all devices, the boundaries of the capture among them, by device and time."""
-    parts = [_of_device(trace, gpu) for gpu in range(len(trace.gpus))]
+    parts = [part for gpu in range(len(trace.gpus)) for part in _of_device(trace, gpu)]
     columns = {name: [getattr(part, name) for part in parts] for name in Gaps.__slots__}
     return Gaps(**{name: np.concatenate(arrays or [np.empty(0, np.int64)]) for name, arrays in columns.items()})
 
 
-def _of_device(trace: Trace, gpu: int) -> Gaps:
+def _of_device(trace: Trace, gpu: int) -> list[Gaps]:
+    """None for a device whose operations all have length zero: when it was idle is then not defined."""
     mine = np.flatnonzero(trace.operations.gpu == gpu)
     bounds = busy_time(trace.operations.take(mine))
     if not len(bounds):
-        return Gaps(*(np.empty(0, np.int64) for _ in Gaps.__slots__))
+        return []
     low, high = _window(trace)
     start = np.concatenate([[min(low, bounds.start[0])], bounds.end])
     end = np.concatenate([bounds.start, [max(high, bounds.end[-1])]])
@@ -70,8 +71,10 @@ def _of_device(trace: Trace, gpu: int) -> Gaps:
     cause, parts, call = _explained(trace, start, end, after)
     for edge in (0, -1):
         cause[edge], call[edge], parts[:, edge] = BOUNDARY, -1, 0
-    gaps = Gaps(np.full(len(start), gpu, np.int64), start, end, cause, *parts, before, after, call)
-    return gaps.take(end > start)
+    waiting, calling, outside, queued = parts
+    device = np.full(len(start), gpu, np.int64)
+    found = Gaps(device, start, end, cause, waiting, calling, outside, queued, before, after, call)
+    return [found.take(end > start)]
 
 
 def _window(trace: Trace) -> tuple[int, int]:
@@ -141,6 +144,15 @@ def _last_before(trace: Trace, waits: Int64, time: Int64) -> Int64:
     return np.where(number >= 0, order[np.maximum(number, 0)], -1)
 
 
+def by_cause(table: Table) -> dict[str, dict[str, int]]:
+    """How many gaps each cause has, and how long they are together, in ns."""
+    length, cause = table.flat()["length"].values, table.flat()["cause"].values
+    return {
+        name: {"gaps": int((cause == code).sum()), "length": int(length[cause == code].sum())}
+        for code, name in enumerate(CAUSES)
+    }
+
+
 def gaps(trace: Trace, least: int = 1, limit: int | None = None) -> Table:
     """The gaps as rows of docs/json.md, the longest first.
 
@@ -178,8 +190,6 @@ def _times(trace: Trace, chosen: Gaps) -> dict[str, Column | Table]:
 
 
 def _operation(trace: Trace, side: str, index: Int64) -> dict[str, Column | Table]:
-    from ..trace.model import KINDS, TABLES
-
     none: NDArray[np.bool_] = index < 0
     operations = trace.operations.take(np.where(none, 0, index))
     return {

@@ -39,20 +39,17 @@ def kernels(trace: Trace, name: str = "*", full: bool = False) -> tuple[KernelRo
     operations = trace.operations
     names, texts = full_names(trace) if full else (operations.name, trace.strings)
     mine = np.isin(operations.kind, (COMPUTE, COMM))
-    whole = [int(_lengths(trace, mine & (operations.gpu == gpu)).sum()) for gpu in range(len(trace.gpus))]
+    length = operations.end - operations.start
+    whole = [int(length[mine & (operations.gpu == gpu)].sum()) for gpu in range(len(trace.gpus))]
     chosen = np.flatnonzero(mine & matches(names, texts, name))
     found = operations.take(chosen)
     group, first = groups(found.gpu, found.kind, names[chosen])
     nodes = np.bincount(group[found.graph_node != 0], minlength=len(first))
     rows = []
-    for number, (at, time) in enumerate(zip(first, spreads(group, found.end - found.start), strict=True)):
+    for number, (at, time) in enumerate(zip(first, spreads(group, length[chosen]), strict=True)):
         gpu, text = int(found.gpu[at]), int(names[chosen[at]])
         share = time.sum / whole[gpu] if whole[gpu] else 0.0
         label, kind = texts[text] if text >= 0 else "", KINDS[found.kind[at]]
         where = (trace.gpus[gpu].uuid, int(found.device[at]))
         rows.append(KernelRow(label, kind, *where, time.n, int(nodes[number]), share, time))
     return tuple(sorted(rows, key=lambda row: (-row.time.sum, row.count, row.name, row.gpu_uuid, row.device)))
-
-
-def _lengths(trace: Trace, mask: np.ndarray) -> np.ndarray:
-    return trace.operations.end[mask] - trace.operations.start[mask]

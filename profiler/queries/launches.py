@@ -66,9 +66,10 @@ def launches(trace: Trace, everything: bool = False) -> tuple[LaunchRow, ...]:
     members = np.split(order, np.flatnonzero(np.diff(group[order])) + 1) if len(first) else []
     for number, at in enumerate(first):
         if shown[number]:
-            latency = _latency(trace, members[number], begin)
             name, effect = trace.text(int(calls.name[at])), _EFFECTS[int(calls.effect[at])]
-            rows.append(LaunchRow(name, effect, times[number].n, *outcomes[number], times[number], *latency))
+            nested, executed, captured, failed, unmatched, operations = outcomes[number]
+            counts = (times[number].n, nested, executed, captured, failed, unmatched, operations)
+            rows.append(LaunchRow(name, effect, *counts, times[number], *_latency(trace, members[number], begin)))
     return tuple(sorted(rows, key=lambda row: (-row.time.sum, row.name)))
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from ..trace.model import Trace
-from .diff import Part
+from .diff import DeviceDiff, Part, diff
 from .range_numbers import operations_inside, process_wide
-from .ranges import chosen_ranges
+from .ranges import check_attribution, chosen_ranges, why_none
 
 
 def part(trace: Trace, name: str | None = None, attribution: str = "thread") -> Part:
@@ -22,3 +24,42 @@ def part(trace: Trace, name: str | None = None, attribution: str = "thread") -> 
     cuts = np.flatnonzero(np.diff(ranges)) + 1
     pieces = np.split(operations, cuts) if len(operations) else []
     return Part(trace, tuple(trace.operations.take(piece) for piece in pieces))
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The answer of `trace diff`: what was compared, and device by device what changed. `notes` say what is missing."""
+
+    a: str
+    b: str
+    range_a: str | None
+    range_b: str | None
+    attribution: str
+    devices: tuple[DeviceDiff, ...]
+    notes: tuple[str, ...]
+
+
+def compare(a: Trace, b: Trace, range_a: str | None, range_b: str | None, attribution: str = "thread") -> Comparison:
+    """Compare two traces, or ranges of them (None: the whole trace).
+
+    Raises:
+        UsageError: no such attribution.
+    """
+    check_attribution(attribution)
+    sides = ((a, range_a), (b, range_b))
+    first, second = (part(trace, name, attribution) for trace, name in sides)
+    notes = [note for trace, name in sides for note in _missing(trace, name, attribution)]
+    if first.pieces and second.pieces and len(first.pieces) != len(second.pieces):
+        notes.append(
+            f"{len(first.pieces)} instances are compared with {len(second.pieces)}: the sums differ by that too"
+        )
+    return Comparison(
+        str(a.path), str(b.path), range_a, range_b, attribution, diff(first, second), tuple(dict.fromkeys(notes))
+    )
+
+
+def _missing(trace: Trace, name: str | None, attribution: str) -> list[str]:
+    found = part(trace, name, attribution)
+    if any(len(piece) for piece in found.pieces):
+        return []
+    return ["the trace holds no GPU operation" if name is None else why_none(trace, None, name)]

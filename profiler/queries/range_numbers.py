@@ -42,6 +42,9 @@ class RangeNumbers(Rows):
     busy_by_class: Int64
 
 
+_COLUMNS = RangeNumbers.__slots__[2:-1]
+
+
 def process_wide(trace: Trace) -> Trace:
     """The same trace with every range counting the launches of all threads of its process, as a range does that another
     thread closes."""
@@ -75,9 +78,9 @@ def range_numbers(trace: Trace, chosen: Int64) -> RangeNumbers:
     ranges, gpu, operations = ranges[order], gpu[order], operations[order]
     first = np.flatnonzero((np.diff(ranges, prepend=-1) != 0) | (np.diff(gpu, prepend=-1) != 0))
     rows = [_row(trace.operations.take(part)) for part in np.split(operations, first[1:])] if len(first) else []
-    values = np.array(rows, np.int64).reshape(len(rows), -1)
-    columns = values.T if len(rows) else np.empty((15 + len(KINDS), 0), np.int64)
-    return RangeNumbers(ranges[first], gpu[first], *columns[:15], busy_by_class=columns[15:].T)
+    values = np.array(rows, np.int64).reshape(len(rows), len(_COLUMNS) + len(KINDS))
+    numbers = dict(zip(_COLUMNS, values.T, strict=False))
+    return RangeNumbers(range=ranges[first], gpu=gpu[first], busy_by_class=values[:, len(_COLUMNS) :], **numbers)
 
 
 def _row(found: Operations) -> list[int]:

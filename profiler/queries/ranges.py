@@ -16,6 +16,16 @@ _NUMBERS = ("sum", "busy", "span", "idle", "overlap", "max_in_flight")
 _NOT_IN_GRAPHS = frozenset({"kernels", "overlap", "max_in_flight", "overlap_copy_compute", "overlap_comm_compute"})
 
 
+def check_attribution(attribution: str) -> None:
+    """Refuse a word that is none of ATTRIBUTIONS.
+
+    Raises:
+        UsageError: no such attribution.
+    """
+    if attribution not in ATTRIBUTIONS:
+        raise UsageError(f"no attribution is called {attribution!r}", f"there are: {', '.join(ATTRIBUTIONS)}")
+
+
 def chosen_ranges(trace: Trace, domain: str | None = None, name: str = "*") -> Int64:
     """Row indices into `trace.ranges` of a domain (None: all, "": the default domain) and a name or glob."""
     fits = matches(trace.ranges.text, trace.strings, name)
@@ -32,7 +42,7 @@ def why_none(trace: Trace, domain: str | None, name: str) -> str:
         return f"no range is in domain {domain!r}: {hint(domain, known(trace.ranges.domain, trace.strings))}"
     if not len(chosen_ranges(trace, domain, name)):
         return f"no range is called {name!r}: {hint(name, known(trace.ranges.text, trace.strings))}"
-    return "none of these ranges launched GPU work: --all lists them all the same"
+    return "none of these ranges launched GPU work"
 
 
 def ranges(
@@ -52,8 +62,7 @@ def ranges(
     Raises:
         UsageError: no such attribution.
     """
-    if attribution not in ATTRIBUTIONS:
-        raise UsageError(f"no attribution is called {attribution!r}", "there are: thread, process")
+    check_attribution(attribution)
     chosen = chosen_ranges(trace, domain, name)
     numbers = range_numbers(process_wide(trace) if attribution == "process" else trace, chosen)
     silent = np.setdiff1d(chosen, numbers.range) if everything else np.empty(0, np.int64)

@@ -53,7 +53,10 @@ def check(selector: str) -> None:
             return
     near = get_close_matches(f"{prefix}:" if colon else prefix, (*SELECTORS, *PREFIXES), 1, 0.5)
     listed = f"there are: {', '.join(SELECTORS)}, stream:N, range:GLOB, kernel:GLOB"
-    raise UsageError(f"no operations are selected by {selector!r}", f"did you mean {near[0]}?" if near else listed)
+    raise UsageError(
+        f"no operations are selected by {selector!r}",
+        f"did you mean {near[0]}{rest if colon else ''}?" if near else listed,
+    )
 
 
 def why_empty(trace: Trace, selector: str) -> str:

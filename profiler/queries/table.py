@@ -46,7 +46,7 @@ class Column:
 
     def _spelled(self, chosen: slice, spell: Any, nothing: Any) -> list[Any]:
         values = self.values[chosen]
-        found = values.tolist()
+        found: list[Any] = values.tolist()
         if self.texts is not None:
             distinct, where = np.unique(values, return_inverse=True)
             known = [spell(self.texts[i] if i >= 0 else "") for i in distinct.tolist()]
@@ -68,6 +68,10 @@ class Table:
     def take(self, which: ArrayLike) -> Table:
         """The rows of a boolean mask or of an index array."""
         return Table({name: column.take(which) for name, column in self.columns.items()})
+
+    def head(self, limit: int) -> Table:
+        """The first rows; a limit of 0 is none."""
+        return self.take(np.arange(min(limit or len(self), len(self))))
 
     def flat(self, before: str = "") -> dict[str, Column]:
         """All columns, inner ones named `outer.inner`."""

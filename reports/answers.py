@@ -1,0 +1,71 @@
+"""Print a query's answer on stdout: JSON with its schema number, or lines; an empty one says why it is empty."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..profiler.queries.table import Table
+from .hostile import visible
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+SCHEMA = 1
+_AT_ONCE = 10_000
+
+Record = TypeVar("Record", bound="DataclassInstance")
+
+
+def print_table(
+    trace: Path,
+    rows: Table,
+    as_json: bool,
+    lines: Callable[[], list[str]],
+    notes: Sequence[str],
+    **head: Any,
+) -> None:
+    """Columns: one row a line of JSON, written as they are made."""
+    if as_json:
+        _write_json({"trace": str(trace), **head, "notes": list(notes)}, rows.json_rows())
+    else:
+        _write_lines([*lines(), *notes])
+
+
+def print_rows(
+    trace: Path, rows: Sequence[DataclassInstance], as_json: bool, lines: list[str], notes: Sequence[str]
+) -> None:
+    """Frozen rows."""
+    if as_json:
+        _write_json({"trace": str(trace), "notes": list(notes)}, (json.dumps(asdict(row)) for row in rows))
+    else:
+        _write_lines([*lines, *notes])
+
+
+def print_record(trace: Path, record: Record, as_json: bool, lines: Callable[[Record], list[str]]) -> None:
+    """One record that is the whole answer."""
+    if as_json:
+        sys.stdout.write(json.dumps({"schema": SCHEMA, "trace": str(trace), **asdict(record)}, indent=1) + "\n")
+    else:
+        _write_lines(lines(record))
+
+
+def _write_json(head: dict[str, Any], rows: Iterable[str]) -> None:
+    """`{"schema": 1, …, "rows": [` and a row a line: streamed, and greppable. ASCII only, whatever a name holds."""
+    opening = json.dumps({"schema": SCHEMA, **head})
+    sys.stdout.write(f'{opening[:-1]}, "rows": [')
+    every, separator = iter(rows), "\n"
+    while part := list(islice(every, _AT_ONCE)):
+        sys.stdout.write(separator + ",\n".join(part))
+        separator = ",\n"
+    sys.stdout.write("\n]}\n")
+
+
+def _write_lines(lines: Iterable[str]) -> None:
+    """Notes hold names from the trace, so everything is made visible once more, at the door."""
+    sys.stdout.write("".join(f"{visible(line)}\n" for line in lines))

@@ -1,0 +1,159 @@
+"""Write a trace's rows to files: Perfetto's JSON, Parquet or CSV."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from ..errors import AispError, EnvironmentLacks, UsageError
+from ..profiler.queries.ranges import check_attribution, ranges
+from ..profiler.queries.raw import calls, operations
+from ..profiler.queries.table import Column, Table
+from ..profiler.trace.model import Trace
+from .perfetto import events
+
+TARGETS = ("perfetto", "parquet", "csv")
+_ROWS = 1 << 16
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A file that was written, and how many rows (or events) it holds."""
+
+    file: str
+    rows: int
+
+
+def check_target(trace: Path, to: str, out: Path) -> None:
+    """Refuse, before anything is read, what could not be written.
+
+    Raises:
+        UsageError: no such format, or the output would overwrite the trace or stands in the way.
+        EnvironmentLacks: Parquet without pyarrow.
+    """
+    if to not in TARGETS:
+        near = get_close_matches(to, TARGETS, 1, 0.5)
+        raise UsageError(
+            f"cannot export to {to!r}", f"did you mean {near[0]}?" if near else f"there are: {', '.join(TARGETS)}"
+        )
+    if out.exists() and trace.exists() and out.samefile(trace):
+        raise UsageError(f"{out} is the trace itself", "choose another --output")
+    if to == "perfetto" and out.is_dir():
+        raise UsageError(f"{out} is a folder, Perfetto's export is one file", f"-o {out / 'trace.json'}")
+    if to != "perfetto" and out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file, {to} is exported into a folder", "choose another --output")
+    if to == "parquet":
+        _pyarrow()
+
+
+def export_trace(trace: Trace, to: str, out: Path, attribution: str = "thread") -> tuple[Written, ...]:
+    """Write the trace: one JSON file for perfetto, else a file a table in the folder `out`.
+
+    Raises:
+        UsageError: no such attribution.
+        EnvironmentLacks: Parquet without pyarrow.
+        AispError: the output cannot be written.
+    """
+    check_attribution(attribution)
+    try:
+        if to == "perfetto":
+            out.parent.mkdir(parents=True, exist_ok=True)
+            return (_write_perfetto(trace, out),)
+        out.mkdir(parents=True, exist_ok=True)
+        write = {"parquet": write_parquet, "csv": write_csv}[to]
+        return tuple(_write_each(trace, out, to, attribution, write))
+    except OSError as error:
+        raise AispError(f"{out}: cannot be written: {error.strerror or error}") from error
+
+
+def _write_each(
+    trace: Trace, out: Path, suffix: str, attribution: str, write: Callable[[Table, Path], None]
+) -> Iterator[Written]:
+    tables: Mapping[str, Callable[[], Table]] = {
+        "operations": lambda: operations(trace),
+        "calls": lambda: calls(trace),
+        "ranges": lambda: ranges(trace, everything=True, attribution=attribution),
+    }
+    for name, make in tables.items():
+        table, file = make(), out / f"{name}.{suffix}"
+        write(table, file)
+        yield Written(str(file), len(table))
+
+
+def _write_perfetto(trace: Trace, out: Path) -> Written:
+    count = 0
+    with out.open("w", encoding="ascii") as file:
+        file.write('{"displayTimeUnit": "ns", "otherData": ' + json.dumps({"generator": "aisp-prof"}))
+        file.write(', "traceEvents": [')
+        for count, event in enumerate(events(trace), 1):
+            file.write((",\n" if count > 1 else "\n") + event)
+        file.write("\n]}\n")
+    return Written(str(out), count)
+
+
+def write_csv(table: Table, file: Path) -> None:
+    """Columns as CSV, UTF-8, inner ones as `outer.inner`; nothing where there is no value.
+
+    Text that a spreadsheet would take for a formula gets an apostrophe in front.
+    """
+    columns = table.flat()
+    with file.open("w", encoding="utf-8", errors="backslashreplace", newline="") as out:
+        writer = csv.writer(out)
+        writer.writerow(columns)
+        for low in range(0, len(table), _ROWS):
+            parts = [_cells(column, slice(low, low + _ROWS)) for column in columns.values()]
+            writer.writerows(zip(*parts, strict=True))
+
+
+def _cells(column: Column, chosen: slice) -> list[Any]:
+    if column.texts is None:
+        return column.python(chosen)
+    return [neutral(text) for text in column.python(chosen)]
+
+
+def neutral(text: str | None) -> str | None:
+    """The text, behind an apostrophe where a spreadsheet would run it: =, +, -, @, tab and carriage return begin formulas.
+
+    Source: OWASP, "CSV Injection".
+    """
+    return f"'{text}" if text and text.startswith(_FORMULA) else text
+
+
+def write_parquet(table: Table, file: Path) -> None:
+    """Columns as Parquet: int64, double, bool and dictionary-encoded text, null where there is no value.
+
+    Raises:
+        EnvironmentLacks: there is no pyarrow.
+    """
+    pa = _pyarrow()
+    import pyarrow.parquet
+
+    arrays = {name: _arrow(pa, column) for name, column in table.flat().items()}
+    pyarrow.parquet.write_table(pa.table(arrays), file, compression="zstd")
+
+
+def _arrow(pa: Any, column: Column) -> Any:
+    if column.texts is None:
+        return pa.array(column.values, mask=column.missing)
+    import numpy as np
+
+    used, code = np.unique(column.values, return_inverse=True)
+    texts = [(column.texts[i] if i >= 0 else "").encode("utf-8", "replace").decode() for i in used.tolist()]
+    codes = pa.array(code.reshape(-1).astype(np.int32), mask=column.missing)
+    return pa.DictionaryArray.from_arrays(codes, pa.array(texts, pa.string()))
+
+
+def _pyarrow() -> Any:
+    try:
+        import pyarrow
+    except ImportError as error:
+        raise EnvironmentLacks(
+            "Parquet needs pyarrow, which is not installed", "pip install 'aisp-prof[parquet]'"
+        ) from error
+    return pyarrow
