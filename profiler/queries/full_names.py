@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import numpy as np
 
-from ..trace.columns import NONE, Int64, read_integers
+from ..trace.columns import Int64
 from ..trace.file import connect
 from ..trace.model import TABLES, Trace
-from ..trace.schema import KERNEL
-from ..trace.strings import Strings
+from ..trace.schema import KERNEL, quote
 
 
 def full_names(trace: Trace) -> tuple[Int64, tuple[str, ...]]:
@@ -23,12 +24,25 @@ def full_names(trace: Trace) -> tuple[Int64, tuple[str, ...]]:
     """
     operations = trace.operations
     found = np.full(len(operations), -1, np.int64)
-    with connect(trace.path) as connection:
-        strings = Strings(connection, trace.schema)
-        columns = read_integers(connection, trace.schema, KERNEL, (), {"demangledName": NONE})
-        name = strings.of_ids(columns["demangledName"])
     kernels = np.flatnonzero(operations.table == TABLES.index(KERNEL))
-    order = np.argsort(columns["row"])
-    where = order[np.searchsorted(columns["row"][order], operations.row[kernels])]
-    found[kernels] = name[where]
-    return found, strings.values()
+    if not len(kernels) or not trace.schema.has(KERNEL, "demangledName"):
+        return found, ()
+    with connect(trace.path) as connection:
+        rows, texts = _read(connection, trace)
+    order = np.argsort(rows[:, 0], kind="stable")
+    place = np.searchsorted(rows[order, 0], operations.row[kernels])
+    found[kernels] = rows[order[place], 1]
+    return found, texts
+
+
+def _read(connection: sqlite3.Connection, trace: Trace) -> tuple[Int64, tuple[str, ...]]:
+    """Row ids of KERNEL with the index of their name, shape (n, 2), and the names."""
+    connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+    kernel, strings = (quote(trace.schema.tables[table]) for table in (KERNEL, "StringIds"))
+    used = f"SELECT DISTINCT demangledName FROM {kernel}"
+    query = f"SELECT id, value FROM {strings} WHERE id IN ({used})"
+    names = {key: (number, str(value)) for number, (key, value) in enumerate(connection.execute(query))}
+    nothing = (-1, "")
+    pairs = connection.execute(f"SELECT rowid, demangledName FROM {kernel}")
+    rows = [(row, names.get(key, nothing)[0]) for row, key in pairs]
+    return np.array(rows, np.int64).reshape(-1, 2), tuple(text for _, text in names.values())

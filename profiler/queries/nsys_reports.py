@@ -1,0 +1,127 @@
+"""The summaries of `nsys stats` by its own definitions: all devices together, graphs counted once.
+
+They exist to be compared with (docs/trace-commands.md, "Agreement with nsys stats"); the other queries keep devices apart.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..trace.columns import Int64
+from ..trace.model import COMM, COMPUTE, KINDS, MEMORY_SET, TABLES, Trace
+from ..trace.schema import MEMCPY, MEMSET
+from .full_names import full_names
+from .range_numbers import operations_inside
+from .spread import Spread, groups, spreads
+
+_API_VERSION = re.compile(r"_v(.{4})$", re.DOTALL)  # nsys leaves out `_v` and four characters: `_v10000` stays
+_COPIES = {"h2d": "Host-to-Device", "d2h": "Device-to-Host", "d2d": "Device-to-Device", "p2p": "Peer-to-Peer"}
+
+
+@dataclass(frozen=True, slots=True)
+class SumRow:
+    """Everything of one name: `share` of the whole report's total in [0, 1], and the spread of times (ns) or sizes (bytes)."""
+
+    name: str
+    share: float
+    spread: Spread
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """One range instance on the GPU's time line, all devices together; ns. `row` is its rowid in NVTX_EVENTS."""
+
+    name: str  # domain:text
+    style: str  # PushPop or StartEnd
+    row: int
+    pid: int
+    tid: int
+    start: int
+    end: int
+    proj_start: int
+    proj_end: int
+    operations: int  # distinct launches: a graph counts once
+
+
+def kernel_sum(trace: Trace) -> tuple[SumRow, ...]:
+    """`cuda_gpu_kern_sum`: execution time by full kernel name."""
+    names, texts = full_names(trace)
+    mine = np.isin(trace.operations.kind, (COMPUTE, COMM))
+    labels = [texts[i] if i >= 0 else "" for i in range(-1, len(texts))]
+    return _sums(names[mine] + 1, labels, _length(trace)[mine])
+
+
+def memory_time_sum(trace: Trace) -> tuple[SumRow, ...]:
+    """`cuda_gpu_mem_time_sum`: time by kind of copy, and of memsets."""
+    mine = _memory(trace)
+    return _sums(trace.operations.kind[mine], _memory_labels(), _length(trace)[mine])
+
+
+def memory_size_sum(trace: Trace) -> tuple[SumRow, ...]:
+    """`cuda_gpu_mem_size_sum`: bytes by kind of copy, and of memsets."""
+    mine = _memory(trace)
+    return _sums(trace.operations.kind[mine], _memory_labels(), trace.operations.bytes[mine])
+
+
+def api_sum(trace: Trace) -> tuple[SumRow, ...]:
+    """`cuda_api_sum`: host time by API function."""
+    calls = trace.calls
+    labels = [_API_VERSION.sub("", text) for text in trace.strings]
+    return _sums(calls.name, labels, calls.end - calls.start)
+
+
+def projections(trace: Trace) -> tuple[Projection, ...]:
+    """`nvtx_gpu_proj_trace`: ranges that end on the thread they began on and launched work, by projected start."""
+    ranges = trace.ranges
+    chosen = np.flatnonzero(ranges.end_thread == ranges.thread)
+    owner, operation = operations_inside(trace, chosen)
+    rows = [_projection(trace, int(r), operation[owner == r]) for r in np.unique(owner)]
+    return tuple(sorted(rows, key=lambda row: (row.proj_start, row.proj_start - row.proj_end, row.row)))
+
+
+def _projection(trace: Trace, index: int, operations: Int64) -> Projection:
+    ranges = trace.ranges
+    domain, text = trace.text(int(ranges.domain[index])), trace.text(int(ranges.text[index]))
+    return Projection(
+        name=f"{domain}:{text}" if domain else text,
+        style="StartEnd" if ranges.start_end[index] else "PushPop",
+        row=int(ranges.row[index]),
+        pid=int(ranges.thread[index] >> 24) & 0xFFFFFF,
+        tid=int(ranges.thread[index]) & 0xFFFFFF,
+        start=int(ranges.start[index]),
+        end=int(ranges.end[index]),
+        proj_start=int(trace.operations.start[operations].min()),
+        proj_end=int(trace.operations.end[operations].max()),
+        operations=len(np.unique(trace.operations.launch[operations])),
+    )
+
+
+def _sums(key: NDArray[np.signedinteger], labels: list[str], values: Int64) -> tuple[SumRow, ...]:
+    group, first = groups(key)
+    found = spreads(group, values)
+    whole = sum(one.sum for one in found)
+    rows = [
+        SumRow(labels[int(key[at])], one.sum / whole if whole else 0.0, one)
+        for at, one in zip(first, found, strict=True)
+    ]
+    return tuple(sorted(rows, key=lambda row: (-row.spread.sum, row.spread.n, row.name)))
+
+
+def _length(trace: Trace) -> Int64:
+    return trace.operations.end - trace.operations.start
+
+
+def _memory(trace: Trace) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = np.isin(trace.operations.table, [TABLES.index(table) for table in (MEMCPY, MEMSET)])
+    return found
+
+
+def _memory_labels() -> list[str]:
+    """nsys' name of each class; one class may be several of its kinds (arrays, managed memory)."""
+    named = [f"[CUDA memcpy {_COPIES.get(kind, 'Host-to-Host')}]" for kind in KINDS]
+    named[MEMORY_SET] = "[CUDA memset]"
+    return named
