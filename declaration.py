@@ -26,6 +26,9 @@ class Declaration:
     tolerance      largest accepted ‖out − ref‖ / ‖ref‖ against the fp64 reference
     bitwise        outputs of both variants must equal the unchunked reference bit for bit
     perturbation_band   largest accepted |traced / untraced − 1| of an iteration's time
+    queued         each iteration's work is queued on the host before the GPU may begin it, for both variants alike: the host's
+                   submission is then no part of an iteration, and a host that is busy elsewhere cannot starve the GPU. False
+                   where submission is what the pair is about
     needs          capabilities, checked before anything runs: "cuda", "triton", "cc>=9.0"
     """
 
@@ -41,6 +44,7 @@ class Declaration:
     tolerance: float
     bitwise: bool
     perturbation_band: float
+    queued: bool
     needs: tuple[str, ...]
 
     def __post_init__(self) -> None:

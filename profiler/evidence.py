@@ -75,13 +75,13 @@ class Iteration:
     `numbers` maps metric text to value, integers in ns or counts, ratios as float: sum, busy, span, idle, overlap,
     overlap_ratio, same_stream_overlap, max_in_flight, busy(compute), busy(h2d), busy(d2h), …, hidden(h2d, d2h), kernels,
     copies, memsets, syncs, launch_calls, kernel_launches, rate(h2d) in bytes per second.
-    `host_ns` is the NVTX range itself, on the host's clock.
+    `host_ns` is the NVTX range itself, on the host's clock; None where the pair is queued, as the range then holds the wait.
     """
 
     index: int
     start: int
     end: int
-    host_ns: int
+    host_ns: int | None
     numbers: Mapping[str, int | float]
 
 

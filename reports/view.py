@@ -120,7 +120,10 @@ def perturbation(evidence: Evidence, say: Catalog) -> str:
     """By how much tracing itself changed each variant; "" where there is no untraced run to tell."""
     if not all(variant in evidence.perturbation for variant in VARIANTS):
         return ""
-    return say("runs.perturbation", **{variant: _change(evidence.perturbation[variant]) for variant in VARIANTS})
+    queued = say("runs.queued") + " " if declaration(evidence.manifest).queued else ""
+    return queued + say(
+        "runs.perturbation", **{variant: _change(evidence.perturbation[variant]) for variant in VARIANTS}
+    )
 
 
 def _change(ratio: float) -> str:

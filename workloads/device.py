@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 Kind = Literal["cuda", "cpu"]
 
+_CYCLES_PER_NS = 2
+"""No GPU's SMs run faster than about 2 GHz; on a slower one the hold lasts longer, which harms nothing."""
+
 
 class Event(Protocol):
     """A point on a stream, as `torch.cuda.Event` is."""
@@ -44,6 +47,10 @@ class Device(Protocol):
 
     def event(self) -> Event:
         """A new event that can be timed."""
+        ...
+
+    def hold(self, stream: Stream, ns: int) -> None:
+        """Keep `stream` from going on for about `ns` nanoseconds, without keeping the host."""
         ...
 
     def elapsed_ns(self, start: Event, end: Event) -> int:
@@ -86,6 +93,12 @@ class CudaDevice:
         import torch
 
         return cast(Event, torch.cuda.Event(enable_timing=True))
+
+    def hold(self, stream: Stream, ns: int) -> None:
+        import torch
+
+        with self.on(stream):
+            torch.cuda._sleep(ns * _CYCLES_PER_NS)
 
     def elapsed_ns(self, start: Any, end: Any) -> int:
         milliseconds: float = start.elapsed_time(end)  # resolution about 0.5 µs
@@ -137,6 +150,9 @@ class CpuDevice:
 
     def event(self) -> Event:
         return _HostEvent()
+
+    def hold(self, stream: Stream, ns: int) -> None:
+        return  # work runs at once: there is nothing to queue it behind
 
     def elapsed_ns(self, start: Any, end: Any) -> int:
         return int(end.at_ns - start.at_ns)

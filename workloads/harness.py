@@ -48,5 +48,5 @@ def run_pair(
         validation = validate(pair.declaration, workload, found, notes, seed)
         timed = validation.valid and not validate_only
         say(f"measuring {iterations} iterations of each variant" if timed else "measuring nothing")
-        measured = measure(pair.key, workload, found, notes, iterations) if timed else None
+        measured = measure(pair.declaration, workload, found, notes, iterations) if timed else None
     return Record(pair.key, found.kind, size_key, sizes, seed, versions(), gpu, validation, measured)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from statistics import median
+from time import perf_counter_ns
 
-from ..declaration import VARIANTS
+from ..declaration import VARIANTS, Declaration
 from ..errors import UsageError
 from .annotate import Notes
 from .device import Device
@@ -16,6 +18,9 @@ WARMUP_GROUP = 3
 WARMUP_CAP = 30
 SETTLED = 0.01
 """Warm-up ends when the medians of two successive groups of `WARMUP_GROUP` iterations agree within this."""
+
+HOLD_FACTOR = 3
+HOLD_CAP_NS = 50_000_000
 
 
 def order(iterations: int) -> tuple[str, ...]:
@@ -45,6 +50,10 @@ class IterationTimer:
         self._start, self._end = device.event(), device.event()
         self._joins = [(stream, device.event()) for stream in workload.streams]
 
+    def hold(self, ns: int) -> None:
+        """Let the GPU begin what is submitted next only after about `ns`: by then the host has queued all of it."""
+        self._device.hold(self._main, ns)
+
     def submit(self, variant: str) -> None:
         """Enqueue one iteration between the two events."""
         self._start.record(self._main)
@@ -62,51 +71,75 @@ class IterationTimer:
         return self._device.elapsed_ns(self._start, self._end)
 
 
-def measure(key: str, workload: Workload, device: Device, notes: Notes, iterations: int = ITERATIONS) -> Measurement:
+def measure(
+    declaration: Declaration, workload: Workload, device: Device, notes: Notes, iterations: int = ITERATIONS
+) -> Measurement:
     """Warm up both variants, then measure `iterations` of each.
+
+    Where the pair is `queued`, a spinning kernel holds the GPU back for `HOLD_FACTOR` times the longest submission seen in
+    the warm-up: the way of nvbench's blocking kernel, except that it ends by itself and so cannot deadlock.
 
     Raises:
         UsageError: as `order`.
     """
     sequence = order(iterations)
     timer = IterationTimer(device, workload)
-    warmup = {}
+    warmup, longest_ns = {}, 0
     for variant in VARIANTS:
         device.synchronize()
-        with notes.range(f"{key}.{variant}.warmup", "warmup"):
-            warmup[variant] = _warm_up(timer, variant)
+        with notes.range(f"{declaration.key}.{variant}.warmup", "warmup"):
+            warmup[variant], submit_ns = _warm_up(timer, variant)
+        longest_ns = max(longest_ns, submit_ns)
+    hold_ns = min(HOLD_FACTOR * longest_ns, HOLD_CAP_NS) if declaration.queued else 0
     counts = dict.fromkeys(VARIANTS, 0)
     timed = []
     for variant in sequence:
-        timed.append(
-            Timed(variant, counts[variant], _block(f"{key}.{variant}", counts[variant], variant, timer, device, notes))
-        )
+        block = _Block(f"{declaration.key}.{variant}", variant, counts[variant], hold_ns)
+        timed.append(Timed(variant, block.index, block.run(timer, device, notes)))
         counts[variant] += 1
-    return Measurement(warmup, tuple(timed))
+    return Measurement(warmup, hold_ns, tuple(timed))
 
 
-def _warm_up(timer: IterationTimer, variant: str) -> int:
-    """How many iterations it took; the first compile kernels, map memory and raise the clocks."""
+def _warm_up(timer: IterationTimer, variant: str) -> tuple[int, int]:
+    """How many iterations it took, and the longest time in ns that the host took to submit one, the first group apart.
+
+    The first iterations compile kernels, map memory and raise the clocks.
+    """
     times: list[int] = []
+    submit_ns: list[int] = []
     while len(times) < WARMUP_CAP:
         for _ in range(WARMUP_GROUP):
+            begun = perf_counter_ns()
             timer.submit(variant)
+            submit_ns.append(perf_counter_ns() - begun)
             times.append(timer.wait())
         if len(times) > WARMUP_GROUP:
             before, now = median(times[-2 * WARMUP_GROUP : -WARMUP_GROUP]), median(times[-WARMUP_GROUP:])
             if abs(now - before) <= SETTLED * before:
                 break
-    return len(times)
+    return len(times), max(submit_ns[WARMUP_GROUP:])
 
 
-def _block(name: str, index: int, variant: str, timer: IterationTimer, device: Device, notes: Notes) -> int:
-    """One measured iteration in its ranges; the device is idle when they open and when they close."""
-    device.synchronize()
-    with notes.window(f"{name}.window"), notes.range(f"{name}.measure", "measure"):
-        with notes.range("iter", "iter", index):
-            with notes.range("stage:submit", "stage"):
-                timer.submit(variant)
-            with notes.range("stage:wait", "stage"):
-                event_ns = timer.wait()
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """One measured iteration of a variant; `name` begins its ranges' names."""
+
+    name: str
+    variant: str
+    index: int
+    hold_ns: int
+
+    def run(self, timer: IterationTimer, device: Device, notes: Notes) -> int:
+        """Its time by the events, in ns; the device is idle when its ranges open and when they close."""
         device.synchronize()
-    return event_ns
+        with notes.window(f"{self.name}.window"), notes.range(f"{self.name}.measure", "measure"):
+            if self.hold_ns:
+                with notes.range("stage:hold", "stage"):
+                    timer.hold(self.hold_ns)
+            with notes.range("iter", "iter", self.index):
+                with notes.range("stage:submit", "stage"):
+                    timer.submit(self.variant)
+                with notes.range("stage:wait", "stage"):
+                    event_ns = timer.wait()
+            device.synchronize()
+        return event_ns

@@ -51,9 +51,13 @@ class Timed:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """`warmup` counts the unmeasured iterations of each variant; `iterations` stand in the order they ran."""
+    """`warmup` counts the unmeasured iterations of each variant; `iterations` stand in the order they ran.
+
+    hold_ns   how long the GPU was held back so that the host could queue each iteration; 0 where it was not
+    """
 
     warmup: Mapping[str, int]
+    hold_ns: int
     iterations: tuple[Timed, ...]
 
 
@@ -76,7 +80,7 @@ class Record:
             raise ValueError(f"{self.pair}: a run whose outputs are not valid has no times")
 
     def to_json(self) -> dict[str, Any]:
-        measured = self.measured or Measurement({}, ())
+        measured = self.measured or Measurement({}, 0, ())
         return {
             "schema": SCHEMA,
             "pair": self.pair,
@@ -88,6 +92,7 @@ class Record:
             "gpu": None if self.gpu is None else asdict(self.gpu),
             "validation": self.validation.to_json(),
             "warmup": dict(measured.warmup),
+            "hold_ns": measured.hold_ns,
             "order": [timed.variant for timed in measured.iterations],
             "iterations": [asdict(timed) for timed in measured.iterations],
         }

@@ -94,11 +94,11 @@ def _faults(trace: Trace, name: str, runs: tuple[Run, ...]) -> Iterable[Finding]
 
 
 def variant_evidence(
-    trace: Trace, measured: Measured, texts: Iterable[str], untraced: Iterable[int]
+    trace: Trace, measured: Measured, texts: Iterable[str], untraced: Iterable[int], queued: bool
 ) -> VariantEvidence:
     """Every number of every run, the run nearest to the median to draw, and its longest overlaps."""
     wanted = [*metrics.SHOWN, *(text for text in texts if text not in metrics.SHOWN)]
-    iterations = tuple(_numbers(trace, run, wanted) for run in measured.runs)
+    iterations = tuple(_numbers(trace, run, wanted, queued) for run in measured.runs)
     drawn = median_run(measured)
     return VariantEvidence(
         name=measured.variant,
@@ -118,13 +118,13 @@ def median_run(measured: Measured) -> int | None:
     return int(np.argsort(lengths, kind="stable")[(len(lengths) - 1) // 2])
 
 
-def _numbers(trace: Trace, run: Run, wanted: list[str]) -> Iteration:
+def _numbers(trace: Trace, run: Run, wanted: list[str], queued: bool) -> Iteration:
     values = {text: metrics.measure(text, run.scope) for text in wanted}
     return Iteration(
         index=run.index,
         start=run.start,
         end=run.end,
-        host_ns=int(trace.ranges.end[run.range] - trace.ranges.start[run.range]),
+        host_ns=None if queued else int(trace.ranges.end[run.range] - trace.ranges.start[run.range]),
         numbers={text: value for text, value in values.items() if value is not None},
     )
 

@@ -51,7 +51,7 @@ def prove(
     measured = {v: find_runs(trace, declaration.key, v) if trace else Measured(v, (), ()) for v in VARIANTS}
     completeness = attest(trace) if trace else Completeness("incomplete", None, 0, ())
     untraced = _event_times(manifest, "untraced")
-    variants = {v: _variant(trace, measured[v], claims, untraced[v]) for v in VARIANTS}
+    variants = {v: _variant(trace, measured[v], claims, untraced[v], declaration.queued) for v in VARIANTS}
     invalid = _invalid(manifest)
     blocked = _blocked(completeness, measured, changed)
     ratios = conduct.perturbation(_event_times(manifest, "traced"), untraced)
@@ -79,11 +79,13 @@ def prove(
     )
 
 
-def _variant(trace: Trace | None, measured: Measured, claims: Iterable[Claim], untraced: list[int]) -> VariantEvidence:
+def _variant(
+    trace: Trace | None, measured: Measured, claims: Iterable[Claim], untraced: list[int], queued: bool
+) -> VariantEvidence:
     if trace is None:
         return VariantEvidence(measured.variant, (), None, (), (), tuple(untraced))
     terms = [term for claim in claims for term in (claim.left, claim.right) if isinstance(term, Term)]
-    return variant_evidence(trace, measured, [term.metric for term in terms if term.variant], untraced)
+    return variant_evidence(trace, measured, [term.metric for term in terms if term.variant], untraced, queued)
 
 
 def _invalid(manifest: Mapping[str, Any]) -> tuple[Finding, ...]:

@@ -71,6 +71,7 @@ def declaration() -> Declaration:
         tolerance=1e-6,
         bitwise=False,
         perturbation_band=0.1,
+        queued=False,
         needs=("cuda",),
     )
 

@@ -59,6 +59,7 @@ DECLARATION = Declaration(
     tolerance=1e-6,
     bitwise=True,
     perturbation_band=0.05,
+    queued=True,
     needs=("cuda",),
 )
 

@@ -83,6 +83,7 @@ def manifest(claims: Sequence[str], **changes: Any) -> dict[str, Any]:
             "tolerance": 1e-6,
             "bitwise": True,
             "perturbation_band": 0.05,
+            "queued": False,
             "needs": ["cuda"],
         },
         "conditions": None,

@@ -14,12 +14,14 @@ from aisp_prof.workloads.pair import Workload
 
 
 def test_a_block_nests_as_the_reader_expects(domain: Any, notes: Notes, workload: Workload) -> None:
-    measure(PAIR.key, workload, CpuDevice(), notes, iterations=2)
+    measure(PAIR.declaration, workload, CpuDevice(), notes, iterations=2)
     first = next(at for at, call in enumerate(domain.calls) if call[0] == "start")
     name = "ch11.streams.baseline"
-    assert domain.calls[first : first + 10] == [
+    assert domain.calls[first : first + 12] == [
         ("start", f"{name}.window", "measure", None),
         ("push", f"{name}.measure", "measure", None),
+        ("push", "stage:hold", "stage", None),
+        ("pop", "stage:hold", "stage", None),
         ("push", "iter", "iter", 0),
         ("push", "stage:submit", "stage", None),
         ("pop", "stage:submit", "stage", None),
@@ -32,7 +34,7 @@ def test_a_block_nests_as_the_reader_expects(domain: Any, notes: Notes, workload
 
 
 def test_blocks_run_abba_and_count_within_their_variant(domain: Any, notes: Notes, workload: Workload) -> None:
-    measure(PAIR.key, workload, CpuDevice(), notes, iterations=4)
+    measure(PAIR.declaration, workload, CpuDevice(), notes, iterations=4)
     opened = [call for call in domain.calls if call[0] == "push"]
     blocks = [call[1].split(".")[2][0] for call in opened if call[1].endswith(".measure")]
     assert "".join(blocks) == "boobboob"
@@ -56,7 +58,7 @@ def test_the_device_is_idle_when_a_measure_opens_and_closes(domain: Any, notes: 
         def synchronize(self) -> None:
             domain.calls.append(("synchronize", "", None, None))
 
-    measure(PAIR.key, workload, Watched(), notes, iterations=2)
+    measure(PAIR.declaration, workload, Watched(), notes, iterations=2)
     at = domain.calls.index(("push", "ch11.streams.optimized.measure", "measure", None))
     assert domain.calls[at - 2][0] == "synchronize"
     end = domain.calls.index(("pop", "ch11.streams.optimized.measure", "measure", None))

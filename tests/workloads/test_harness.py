@@ -34,7 +34,7 @@ def test_the_record_has_the_documented_form() -> None:
     data = small_run(seed=5).to_json()
     assert list(data) == [
         "schema", "pair", "device", "size", "sizes", "seed", "versions",
-        "gpu", "validation", "warmup", "order", "iterations",
+        "gpu", "validation", "warmup", "hold_ns", "order", "iterations",
     ]  # fmt: skip
     assert (data["schema"], data["pair"], data["device"], data["size"]) == (1, "ch11.streams", "cpu", "small")
     assert data["sizes"] == PAIR.declaration.sizes["small"]
@@ -65,7 +65,7 @@ def test_invalid_outputs_are_not_timed() -> None:
 def test_an_invalid_record_with_times_cannot_be_built() -> None:
     invalid = run_pair(BROKEN, device="cpu", iterations=2)
     with pytest.raises(ValueError, match="no times"):
-        replace(invalid, measured=Measurement({"baseline": 3}, (Timed("baseline", 0, 1),)))
+        replace(invalid, measured=Measurement({"baseline": 3}, 0, (Timed("baseline", 0, 1),)))
 
 
 def test_outputs_that_are_not_finite_make_valid_json(tmp_path: Path) -> None:

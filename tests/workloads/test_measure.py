@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import pytest
 from aisp_prof.workloads.annotate import Notes
+from aisp_prof.workloads.ch11.streams import PAIR
 from aisp_prof.workloads.device import CpuDevice
-from aisp_prof.workloads.measure import WARMUP_CAP, IterationTimer, measure
+from aisp_prof.workloads.measure import HOLD_CAP_NS, WARMUP_CAP, IterationTimer, measure
 
 
 class Spy(CpuDevice):
@@ -31,6 +34,10 @@ class Spy(CpuDevice):
     def elapsed_ns(self, start: Any, end: Any) -> int:
         self.asked += 1
         return self.times[min(self.asked, len(self.times)) - 1]
+
+    def hold(self, stream: Any, ns: int) -> None:
+        self.log.append(f"hold {stream.name}")
+        self.held = ns
 
 
 class _Named:
@@ -83,7 +90,7 @@ def test_every_stream_is_forked_and_joined_whatever_the_variant_uses() -> None:
 def warmed(times: list[int], notes: Notes) -> int:
     device = Spy(times)
     work: Any = Work(device, 1)
-    return measure("p", work, device, notes, iterations=2).warmup["baseline"]
+    return measure(PAIR.declaration, work, device, notes, iterations=2).warmup["baseline"]
 
 
 def test_warm_up_ends_when_two_medians_agree(notes: Notes) -> None:
@@ -97,3 +104,16 @@ def test_warm_up_goes_on_while_times_fall(notes: Notes) -> None:
 
 def test_warm_up_is_capped_where_times_never_settle(notes: Notes) -> None:
     assert warmed([1000 * (step + 1) for step in range(200)], notes) == WARMUP_CAP
+
+
+@pytest.mark.parametrize("queued", [True, False])
+def test_a_queued_pair_is_submitted_behind_a_hold(notes: Notes, queued: bool) -> None:
+    device = Spy()
+    work: Any = Work(device, 1)
+    found = measure(replace(PAIR.declaration, queued=queued), work, device, notes, iterations=2)
+    measured = device.log[len(device.log) // 2 :]
+    assert ("hold stream2" in measured) is queued
+    assert (0 < found.hold_ns < HOLD_CAP_NS) is queued
+    if queued:
+        assert device.held == found.hold_ns
+        assert measured[measured.index("hold stream2") + 1].endswith("on stream2")  # the start event, then the work

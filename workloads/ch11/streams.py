@@ -152,6 +152,7 @@ PAIR = Pair(
         tolerance=1e-6,
         bitwise=True,
         perturbation_band=0.05,
+        queued=True,  # the subject is what the GPU overlaps; live, a busy host starved it in 1 of 20 iterations (2026-11-20)
         needs=("cuda", "triton"),
     ),
     build=ChunkedChain,
