@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterable, Sequence
+from decimal import ROUND_HALF_UP, Decimal
 from itertools import groupby
 from pathlib import Path
 from statistics import mean, median, stdev
@@ -23,12 +24,18 @@ def recorded(file: Path) -> list[Line]:
 
 def times(rows: Iterable[SumRow]) -> list[Line]:
     """Time (%), Total, Count, Avg, Med, Min, Max, StdDev, Name."""
-    return [(f"{row.share * 100:.1f}", *_numbers(row), row.name) for row in rows]
+    return [(tenths(row.share * 100), *_numbers(row), row.name) for row in rows]
 
 
 def _numbers(row: SumRow) -> Line:
     s = row.spread
-    return f"{s.sum}", f"{s.n}", f"{s.mean:.1f}", f"{s.median:.1f}", f"{s.min}", f"{s.max}", f"{s.stddev or 0:.1f}"
+    mean_, median_, deviation = map(tenths, (s.mean, s.median, s.stddev or 0.0))
+    return str(s.sum), str(s.n), mean_, median_, str(s.min), str(s.max), deviation
+
+
+def tenths(value: float) -> str:
+    """One decimal as SQLite rounds it: a half goes up, where Python's formatting goes to the even digit."""
+    return str(Decimal(value).quantize(Decimal("0.1"), ROUND_HALF_UP))
 
 
 def sizes(rows: Iterable[SumRow]) -> list[Line]:
@@ -56,7 +63,7 @@ def projection_lines(rows: Iterable[Projection]) -> list[Line]:
 
 def projection_sums(rows: Sequence[Projection]) -> list[Line]:
     """Range, Style, totals, instances, Avg to StdDev of the projected times, Total and Avg GPU Ops."""
-    key: Callable[[Projection], Line] = lambda row: (row.name, row.style)  # noqa: E731
+    key: Callable[[Projection], Line] = lambda row: (row.name, row.style)
     return [_summed(name, list(part)) for name, part in groupby(sorted(rows, key=key), key)]
 
 
@@ -67,11 +74,11 @@ def _summed(name: Line, rows: list[Projection]) -> Line:
     return (
         *name,
         *map(str, (sum(projected), sum(row.end - row.start for row in rows), len(rows))),
-        *(f"{value:.1f}" for value in (mean(projected), median(projected))),
+        *map(tenths, (mean(projected), median(projected))),
         *map(str, (min(projected), max(projected))),
-        f"{spread:.1f}",
+        tenths(spread),
         str(sum(operations)),
-        f"{mean(operations):.1f}",
+        tenths(mean(operations)),
     )
 
 
