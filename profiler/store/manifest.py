@@ -121,15 +121,20 @@ def decode(text: str | bytes, where: str) -> Manifest:
     return Manifest.from_json(data, where)
 
 
+LINE = 200
+"""Characters that a line of a manifest may have before it is broken up: a sample of conditions fits."""
+
+
 def encode(manifest: Manifest) -> str:
-    """The manifest as JSON text with sorted keys; what holds no further dict or list stands on one line."""
+    """The manifest as JSON text with sorted keys; what is short, or holds no further dict or list, stands on one line."""
     return _lines(manifest.to_json(), "") + "\n"
 
 
 def _lines(value: Any, indent: str) -> str:
+    line = json.dumps(value, sort_keys=True, ensure_ascii=False)
     inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
-    if not any(isinstance(one, Mapping | list | tuple) and one for one in inner):
-        return json.dumps(value, sort_keys=True, ensure_ascii=False)
+    if len(line) <= LINE or not any(isinstance(one, Mapping | list | tuple) for one in inner):
+        return line
     deeper = indent + " "
     if isinstance(value, Mapping):
         parts = [f"{json.dumps(key, ensure_ascii=False)}: {_lines(value[key], deeper)}" for key in sorted(value)]

@@ -1,0 +1,163 @@
+"""The captures that ship: their proofs recomputed from the traces, against golden files, plain SQL and a real nsys.
+
+The golden files are made anew by: AISP_UPDATE_GOLDEN=1 scripts/test tests/test_shipped.py
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import lzma
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from html.parser import HTMLParser
+from pathlib import Path
+from statistics import median
+
+import pytest
+from aisp_prof.profiler.evidence import Evidence
+from aisp_prof.profiler.proof.prove import prove_capture
+from aisp_prof.profiler.store.captures import Capture, shipped_store
+from aisp_prof.reports.page import render_html
+
+HERE = Path(__file__).parent
+CAPTURES = shipped_store().captures()
+KERNEL, MEMCPY, RUNTIME = (f"CUPTI_ACTIVITY_KIND_{name}" for name in ("KERNEL", "MEMCPY", "RUNTIME"))
+
+
+def golden(name: str, found: str) -> None:
+    path = HERE / "golden" / name
+    if os.environ.get("AISP_UPDATE_GOLDEN"):
+        path.write_text(found)
+    assert found == path.read_text()
+
+
+@pytest.fixture(params=CAPTURES, ids=lambda capture: capture.manifest.pair)
+def capture(request: pytest.FixtureRequest) -> Capture:
+    return request.param
+
+
+@pytest.fixture
+def evidence(capture: Capture) -> Evidence:
+    return prove_capture(capture)
+
+
+@pytest.fixture
+def trace(capture: Capture, tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    plain = tmp_path / "trace.sqlite"
+    plain.write_bytes(lzma.decompress(capture.trace_path.read_bytes()))
+    with closing(sqlite3.connect(plain)) as connection:
+        yield connection
+
+
+def test_something_ships() -> None:
+    assert "ch11.streams" in {capture.manifest.pair for capture in CAPTURES}
+
+
+def test_every_number_is_recomputed(capture: Capture, evidence: Evidence) -> None:
+    data = evidence.to_json()
+    del data["manifest"]
+    golden(f"{capture.manifest.pair}.json", json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+@pytest.mark.parametrize("lang", ["en", "ko"])
+def test_the_page_says_what_it_said(capture: Capture, evidence: Evidence, lang: str) -> None:
+    chapter = capture.manifest.pair.partition(".")[0]
+    golden(f"{capture.manifest.pair}.{lang}.txt", visible_text(render_html(chapter, [evidence], lang)))
+
+
+class _Text(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        self.hidden = 0
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.hidden += tag in ("style", "script")
+
+    def handle_endtag(self, tag: str) -> None:
+        self.hidden -= tag in ("style", "script")
+
+    def handle_data(self, data: str) -> None:
+        if not self.hidden and data.strip():
+            self.lines.append(" ".join(data.split()))
+
+
+def visible_text(html: str) -> str:
+    parser = _Text()
+    parser.feed(html)
+    return "\n".join(parser.lines) + "\n"
+
+
+def iterations(trace: sqlite3.Connection, variant: str) -> list[tuple[int, int, int]]:
+    """Thread and bounds of the measured iterations, by SQL alone."""
+    query = """
+        SELECT i.globalTid, i.start, i.end FROM NVTX_EVENTS i JOIN NVTX_EVENTS m
+            ON m.globalTid = i.globalTid AND m.start <= i.start AND i.end <= m.end
+        LEFT JOIN StringIds a ON a.id = i.textId LEFT JOIN StringIds b ON b.id = m.textId
+        WHERE i.eventType = 59 AND m.eventType = 59
+            AND COALESCE(i.text, a.value) = 'iter' AND COALESCE(m.text, b.value) LIKE '%.' || ? || '.measure'
+        ORDER BY i.start"""
+    return trace.execute(query, (variant,)).fetchall()
+
+
+def operations(trace: sqlite3.Connection, bounds: tuple[int, int, int]) -> list[tuple[int, int, int, int]]:
+    """(start, end, copy kind or 0, bytes) of what was launched inside the range on its thread."""
+    found = []
+    for table, extra in ((KERNEL, "0, 0"), (MEMCPY, "o.copyKind, o.bytes")):
+        query = f"""SELECT DISTINCT o.rowid, o.start, o.end, {extra} FROM {table} o JOIN {RUNTIME} r
+            ON r.correlationId = o.correlationId AND (r.globalTid & -16777216) = o.globalPid
+            WHERE r.globalTid = ? AND r.start >= ? AND r.end <= ?"""
+        found += [row[1:] for row in trace.execute(query, bounds)]
+    return sorted(found)
+
+
+def nanoseconds_of_both(one: list[tuple[int, int]], two: list[tuple[int, int]]) -> int:
+    """Shared time of two lists whose intervals are disjoint within each list."""
+    return sum(max(0, min(a[1], b[1]) - max(a[0], b[0])) for a in one for b in two)
+
+
+@pytest.mark.parametrize("variant", ["baseline", "optimized"])
+def test_numbers_agree_with_plain_sql(evidence: Evidence, trace: sqlite3.Connection, variant: str) -> None:
+    shown = getattr(evidence, variant).iterations
+    ranges = iterations(trace, variant)
+    assert len(shown) == len(ranges) == 20
+    for iteration, bounds in zip(shown, ranges, strict=True):
+        found = operations(trace, bounds)
+        assert (iteration.start, iteration.end) == (found[0][0], max(op[1] for op in found))
+        kernels = [op[:2] for op in found if op[2] == 0]
+        copies_in, copies_out = ([op[:2] for op in found if op[2] == kind] for kind in (1, 2))
+        numbers = iteration.numbers
+        assert (numbers["kernels_per_iteration"], numbers["copies_per_iteration"]) == (len(kernels), len(found) - len(kernels))
+        assert numbers["sum(compute)"] == sum(end - start for start, end in kernels)
+        both = nanoseconds_of_both(copies_in, copies_out)  # one engine a direction: its copies never overlap each other
+        assert numbers["overlap(h2d, d2h)"] == both
+        busy_in = sum(end - start for start, end in copies_in)
+        assert numbers["hidden(h2d, d2h)"] == both / busy_in
+        assert numbers["rate(h2d)"] == sum(op[3] for op in found if op[2] == 1) * 1e9 / busy_in
+
+
+def test_the_speedup_agrees_with_plain_sql(evidence: Evidence, trace: sqlite3.Connection) -> None:
+    spans = {}
+    for variant in ("baseline", "optimized"):
+        every = [operations(trace, bounds) for bounds in iterations(trace, variant)]
+        spans[variant] = median(max(op[1] for op in ops) - ops[0][0] for ops in every)
+    assert evidence.speedup is not None
+    assert evidence.speedup.value == spans["baseline"] / spans["optimized"]
+
+
+def test_projections_agree_with_nsys(evidence: Evidence) -> None:
+    """`nsys stats -r nvtx_gpu_proj_trace` of nsys 2025.3 on the same file."""
+    with (HERE / "traces" / "ch11-streams.stats" / "nvtx_gpu_proj_trace.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["Name"] == "aisp:iter"]
+    recorded = sorted(
+        (int(r["Projected Start (ns)"]), int(r["Projected Duration (ns)"]), int(r["NumGPUOps"])) for r in rows
+    )
+    ours = sorted(
+        (i.start, i.end - i.start, int(i.numbers["kernels_per_iteration"] + i.numbers["copies_per_iteration"]))
+        for variant in (evidence.baseline, evidence.optimized)
+        for i in variant.iterations
+    )
+    assert ours == recorded
