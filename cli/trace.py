@@ -79,6 +79,7 @@ def ranges(
     as_json: AsJson = False,
 ) -> None:
     """A row for every range instance and device with GPU work."""
+    from ..profiler.queries.notes import untraced_graphs
     from ..profiler.queries.ranges import ranges as ask
     from ..profiler.queries.ranges import why_none
     from ..reports.answers import print_table
@@ -86,7 +87,7 @@ def ranges(
 
     read = _read(trace, communication)
     found = ask(read, domain, name, everything, attribution)
-    notes = [] if len(found) else [why_none(read, domain, name)]
+    notes = untraced_graphs(read) + ([] if len(found) else [why_none(read, domain, name)])
     print_table(trace, found, as_json, lambda: range_lines(found, limit), notes, attribution=attribution)
 
 
@@ -101,24 +102,29 @@ def kernels(
 ) -> None:
     """A row for every kernel and device."""
     from ..profiler.queries.kernels import kernels as ask
+    from ..profiler.queries.notes import untraced_graphs
     from ..profiler.queries.selectors import why_empty
     from ..reports.answers import print_rows
+    from ..reports.tables import LONGEST
     from ..reports.trace_tables import kernel_lines
 
     read = _read(trace, communication)
     found = ask(read, name, full)
-    print_rows(trace, found, as_json, kernel_lines(found, limit), [] if found else [why_empty(read, f"kernel:{name}")])
+    notes = untraced_graphs(read) + ([] if found else [why_empty(read, f"kernel:{name}")])
+    print_rows(trace, found, as_json, kernel_lines(found, limit, 200 if full else LONGEST), notes)
 
 
 @app.command()
 def copies(trace: TraceFile, as_json: AsJson = False) -> None:
     """A row for every kind of copy (and memset) and device."""
     from ..profiler.queries.copies import copies as ask
+    from ..profiler.queries.notes import untraced_graphs
     from ..reports.answers import print_rows
     from ..reports.trace_tables import copy_lines
 
-    found = ask(_read(trace))
-    notes = [] if found else ["the trace holds no copy and no memset"]
+    read = _read(trace)
+    found = ask(read)
+    notes = untraced_graphs(read) + ([] if found else ["the trace holds no copy and no memset"])
     print_rows(trace, found, as_json, copy_lines(found), notes)
 
 

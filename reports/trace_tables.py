@@ -14,7 +14,7 @@ from ..profiler.queries.summary import DeviceRow, RangeRow, Summary
 from ..profiler.queries.table import Table
 from .catalog import catalog
 from .hostile import visible
-from .tables import count, gpu, more, name, share, size, table, time
+from .tables import LONGEST, count, gpu, more, name, share, size, table, time
 
 Lines = list[str]
 
@@ -109,14 +109,14 @@ def range_lines(rows: Table, limit: int) -> Lines:
     return lines + more(len(shown), len(rows)) if len(rows) else []
 
 
-def kernel_lines(rows: Sequence[KernelRow], limit: int) -> Lines:
+def kernel_lines(rows: Sequence[KernelRow], limit: int, longest: int = LONGEST) -> Lines:
     """A line a kernel and device."""
     shown = rows[: limit or None]
     lines = table(
         ("kernel", "device", "kind", "share", "total", "count", "median", "min", "max"),
         [
             (
-                name(row.name),
+                name(row.name, longest),
                 gpu(row.gpu_uuid, row.device),
                 row.kind,
                 share(row.share),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..analysis.overlap import busy_time
-from ..trace.model import COMPUTE, COPIES, KINDS, MEMORY_SET, OTHER, Operations, Trace
+from ..trace.model import COMPUTE, COPIES, GRAPH_LAUNCH, KINDS, MEMORY_SET, OTHER, Operations, Trace
 from .spread import Spread, groups, spreads
 
 
@@ -17,7 +17,8 @@ class CopyRow:
 
     pageable   staged through pageable host memory: what of them overlaps is no evidence of an asynchronous copy
     rate       bytes per second of busy time, exact (no integer division); None where no time passed
-    hidden     the share of the busy time during which a compute kernel ran on that device; None where no time passed
+    hidden     the share of the busy time during which a compute kernel ran on that device; None where no time passed, and
+               where graphs were traced as a whole
     """
 
     kind: str  # h2d, d2h, d2d, p2p, other or memset
@@ -44,8 +45,9 @@ def copies(trace: Trace) -> tuple[CopyRow, ...]:
 
 def _row(trace: Trace, found: Operations, size: Spread, time: Spread) -> CopyRow:
     gpu = int(found.gpu[0])
-    compute = trace.operations.take((trace.operations.gpu == gpu) & (trace.operations.kind == COMPUTE))
-    busy = busy_time(found)
+    here = trace.operations.take(trace.operations.gpu == gpu)
+    compute, busy = busy_time(here.of_kind(COMPUTE)), busy_time(found)
+    known = busy.length > 0 and not (here.kind == GRAPH_LAUNCH).any()
     return CopyRow(
         kind=KINDS[found.kind[0]],
         pageable=bool(found.pageable[0]),
@@ -56,5 +58,5 @@ def _row(trace: Trace, found: Operations, size: Spread, time: Spread) -> CopyRow
         time=time,
         busy=busy.length,
         rate=size.sum * 1e9 / busy.length if busy.length else None,
-        hidden=(busy & busy_time(compute)).length / busy.length if busy.length else None,
+        hidden=(busy & compute).length / busy.length if known else None,
     )

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..trace.model import Trace
 from .diff import DeviceDiff, Part, diff
+from .notes import untraced_graphs
 from .range_numbers import operations_inside, process_wide
 from .ranges import check_attribution, chosen_ranges, why_none
 
@@ -49,6 +50,7 @@ def compare(a: Trace, b: Trace, range_a: str | None, range_b: str | None, attrib
     sides = ((a, range_a), (b, range_b))
     first, second = (part(trace, name, attribution) for trace, name in sides)
     notes = [note for trace, name in sides for note in _missing(trace, name, attribution)]
+    notes += [*untraced_graphs(a), *untraced_graphs(b)]
     if first.pieces and second.pieces and len(first.pieces) != len(second.pieces):
         notes.append(
             f"{len(first.pieces)} instances are compared with {len(second.pieces)}: the sums differ by that too"

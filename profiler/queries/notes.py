@@ -1,0 +1,14 @@
+"""What a reader of an answer has to know besides its rows."""
+
+from __future__ import annotations
+
+from ..trace.model import GRAPH_LAUNCH, Trace
+
+
+def untraced_graphs(trace: Trace) -> list[str]:
+    """A sentence where graphs were traced as a whole, so that their kernels are not in the trace; else nothing."""
+    count = int((trace.operations.kind == GRAPH_LAUNCH).sum())
+    if not count:
+        return []
+    what = "1 graph launch was" if count == 1 else f"{count} graph launches were"
+    return [f"{what} traced as a whole: what ran inside is unknown; capture with --cuda-graph-trace=node"]
