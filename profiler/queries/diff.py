@@ -33,7 +33,7 @@ class DiffRow:
 
     name: str  # a kernel's, or "" for copies and memsets, which their kind tells apart
     kind: str
-    status: str  # new, gone, faster, slower or same
+    status: str  # new, gone; more, fewer where the counts differ; else faster, slower or same by the sums
     count_a: int
     count_b: int
     sum_a: int
@@ -180,4 +180,6 @@ def _row(kind: str, name: str, a: Int64, b: Int64) -> DiffRow:
 def _status(count_a: int, count_b: int, change: int) -> str:
     if not count_a or not count_b:
         return "gone" if count_a else "new"
+    if count_a != count_b:
+        return "more" if count_a < count_b else "fewer"
     return "faster" if change < 0 else "slower" if change > 0 else "same"

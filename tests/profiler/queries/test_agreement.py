@@ -1,6 +1,6 @@
 """Our numbers against those that real `nsys stats` reports printed, line by line.
 
-`recorded/built` was written by nsys 2023.4.4 for `busy_trace`; `recorded/<capture>` for tests/captures/<capture>:
+All of `recorded` was written by nsys 2023.4.4, `built` for `busy_trace`, the others for tests/captures of that name:
     nsys stats -q --format csv -r cuda_gpu_kern_sum trace.sqlite > cuda_gpu_kern_sum.csv      (and so on)
 """
 
@@ -30,22 +30,28 @@ def traces(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Trace]:
     folder = tmp_path_factory.mktemp("agreement")
     found = {"built": read_trace(busy_trace().write(folder / "built.sqlite"))}
     for capture in {report.parent.name for report in REPORTS} - {"built"}:
-        found[capture] = read_trace(next((CAPTURES / capture).glob("trace.sqlite*")))
+        if file := next((CAPTURES / capture).glob("trace.sqlite*"), None):
+            found[capture] = read_trace(file)
     return found
 
 
 @pytest.mark.parametrize("report", REPORTS, ids=str)
 def test_every_line_of_nsys_stats_is_ours(traces, report):
+    if report.parent.name not in traces:
+        pytest.skip(f"the capture {report.parent} is gone: record the reports of another one")
     ours, theirs = compared(traces[report.parent.name], report.name, RECORDED / report.with_suffix(".csv"))
     assert ours == theirs
     assert theirs
 
 
 def test_every_report_is_recorded():
-    assert {report.name for report in REPORTS} == {
+    every = {
         *("nvtx_gpu_proj_trace", "nvtx_gpu_proj_sum", "cuda_gpu_kern_sum"),
         *("cuda_gpu_mem_time_sum", "cuda_gpu_mem_size_sum", "cuda_api_sum"),
     }
+    folders = {report.parent for report in REPORTS}
+    assert {(report.parent, report.name) for report in REPORTS} == {(f, name) for f in folders for name in every}
+    assert len(folders) > 1
 
 
 def test_the_commands_show_the_same_numbers_where_there_is_one_device(tmp_path):

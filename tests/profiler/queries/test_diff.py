@@ -31,6 +31,14 @@ def test_faster_slower_new_and_gone(tmp_path):
     assert [row.name for row in device.rows] == ["fused", "old", "gemm", "relu"]
 
 
+def test_a_kernel_that_runs_more_or_less_often(tmp_path):
+    once, twice = (written(tmp_path, str(n), [("gemm", 7, 10 + 50 * i, 20) for i in range(n)]) for n in (1, 2))
+    for a, b, status, code in ((once, twice, "more", "new"), (twice, once, "fewer", "gone")):
+        (device,) = compare(a, b, None, None).devices
+        assert device.rows[0].status == status
+        assert abs(device.ledger[code]) == 20
+
+
 work = st.lists(
     st.tuples(st.sampled_from("abc"), st.integers(7, 9), st.integers(1, 60), st.integers(0, 20)), max_size=9
 )
