@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from ..evidence import LedgerLine
 from ..trace import api
-from ..trace.columns import Int64
 from ..trace.model import COMM, COMPUTE, COPIES, GRAPH_LAUNCH, MEMORY_SET, OTHER, Trace
+from ..trace.source.scan import Int64
 
 SUBMITTING = (api.KERNEL, api.GRAPH, api.COPY, api.MEMSET)
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..trace.columns import Int64
 from ..trace.model import COMM, COMPUTE, COPIES, KINDS, Operations
+from ..trace.source.scan import Int64
 from .intervals import Intervals, at_least, max_in_flight, union
 
 SELECTORS = {name: (code,) for code, name in enumerate(KINDS)} | {

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..trace.columns import Int64
 from ..trace.model import Operations, Trace
+from ..trace.source.scan import Int64
 
 
 def calls_inside(trace: Trace, ranges: ArrayLike, only: NDArray[np.bool_] | None = None) -> tuple[Int64, Int64]:

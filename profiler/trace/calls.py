@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 import numpy as np
 
 from . import api
-from .columns import NONE, read_integers
-from .matching import outermost_calls
+from .columns import NONE, Invalid, Wish, read_table
+from .matching import Submissions, submissions
 from .model import Calls, process_of
 from .schema import RUNTIME, Schema
+from .source.scan import Source
 from .strings import Strings
-from .validity import Invalid, valid_times
+from .validity import valid_times
+
+_WISH = Wish(("start", "end", "nameId"), {"globalTid": 0, "correlationId": NONE, "returnValue": 0})
 
 
-def read_calls(connection: sqlite3.Connection, schema: Schema, strings: Strings, invalid: Invalid) -> Calls:
-    required = ("start", "end", "nameId")
-    c = read_integers(connection, schema, RUNTIME, required, {"globalTid": 0, "correlationId": NONE, "returnValue": 0})
-    c = valid_times(c, RUNTIME, invalid)
-    name = strings.of_ids(c["nameId"])
-    effects = {int(i): api.effect(strings.text(int(i))) for i in np.unique(name)}
-    effect = np.array([effects[int(i)] for i in np.unique(name)], np.int8)[np.unique(name, return_inverse=True)[1]]
+def read_calls(source: Source, schema: Schema, strings: Strings, invalid: Invalid) -> tuple[Calls, Submissions]:
+    """All calls whose times mean something, and a table to find those that submitted an operation."""
+    c = valid_times(read_table(source, schema, RUNTIME, _WISH, invalid).columns, RUNTIME, invalid)
+    name = strings.of_ids(c.pop("nameId"))
+    effects = [api.effect(strings.text(i)) for i in range(len(strings))]
     process = process_of(c["globalTid"])
-    return Calls(
+    submitted, outermost = submissions(process, c["correlationId"], c["start"], c["end"], c["row"])
+    calls = Calls(
         row=c["row"],
         start=c["start"],
         end=c["end"],
@@ -32,6 +32,7 @@ def read_calls(connection: sqlite3.Connection, schema: Schema, strings: Strings,
         correlation=c["correlationId"],
         name=name,
         result=c["returnValue"],
-        effect=effect.reshape(-1),
-        outermost=outermost_calls(process, c["correlationId"], c["start"], c["end"], c["row"]),
+        effect=np.array([*effects, api.OTHER], np.int8)[name],
+        outermost=outermost,
     )
+    return calls, submitted

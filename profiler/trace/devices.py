@@ -2,42 +2,49 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 import numpy as np
 
-from .columns import Int64
+from .groups import distinct_codes, distinct_values, looked_up
 from .model import Gpu, pid_of
-from .schema import Schema, quote
+from .schema import Schema
+from .source.scan import Int64, Source
 
 
-def physical_gpus(
-    connection: sqlite3.Connection, schema: Schema, process: Int64, device: Int64
-) -> tuple[Int64, tuple[Gpu, ...]]:
-    """Physical devices: a CUDA ordinal means something only inside its process (CUDA_VISIBLE_DEVICES)."""
-    known = _uuids(connection, schema)
-    pairs = sorted(set(zip(process.tolist(), device.tolist(), strict=True)))
+def physical_gpus(source: Source, schema: Schema, process: Int64, device: Int64) -> tuple[Int64, tuple[Gpu, ...]]:
+    """Physical devices: a CUDA ordinal means something only inside its process (CUDA_VISIBLE_DEVICES).
+
+    Returns:
+        for each operation, shape (n,), an index into the devices found.
+    """
+    known = _uuids(source, schema)
+    of_process, processes = distinct_codes(process)
+    devices = distinct_values(device)
+    pair = of_process if len(devices) < 2 else of_process * len(devices) + distinct_codes(device)[0]
+    pairs = distinct_values(pair)
     index: dict[tuple[str, int, int], int] = {}
     found: list[Gpu] = []
-    of_pair: dict[tuple[int, int], int] = {}
-    for key, ordinal in pairs:
+    of_pair = []
+    for code in pairs.tolist():
+        key, ordinal = int(processes[code // len(devices)]), int(devices[code % len(devices)])
         uuid, name = known.get((pid_of(key), ordinal), ("", ""))
         identity = (uuid, 0, 0) if uuid else ("", key, ordinal)
         if identity not in index:
             index[identity] = len(found)
             found.append(Gpu(uuid, name, key, ordinal))
-        of_pair[key, ordinal] = index[identity]
-    gpu = [of_pair[p] for p in zip(process.tolist(), device.tolist(), strict=True)]
-    return np.array(gpu, np.int64), tuple(found)
+        of_pair.append(index[identity])
+    gpu = looked_up(pair, pairs, np.array(of_pair, np.int64)) if of_pair else pair
+    return gpu.astype(np.int64, copy=False), tuple(found)
 
 
-def _uuids(connection: sqlite3.Connection, schema: Schema) -> dict[tuple[int, int], tuple[str, str]]:
+def _uuids(source: Source, schema: Schema) -> dict[tuple[int, int], tuple[str, str]]:
     """(pid, CUDA ordinal) -> uuid and name, where the export says."""
     devices, gpus = "TARGET_INFO_CUDA_DEVICE", "TARGET_INFO_GPU"
     if not (schema.has(devices, "gpuId", "cudaId", "pid") and schema.has(gpus, "id", "uuid", "name")):
         return {}
-    join = (
-        f"SELECT d.pid, d.cudaId, g.uuid, g.name FROM {quote(schema.tables[devices])} d "
-        f"JOIN {quote(schema.tables[gpus])} g ON g.id = d.gpuId"
-    )
-    return {(pid, ordinal): (str(uuid or ""), str(name or "")) for pid, ordinal, uuid, name in connection.execute(join)}
+    cards = {card: texts for card, *texts in source.records(schema.tables[gpus], ("id", "uuid", "name"))}
+    seen = source.records(schema.tables[devices], ("pid", "cudaId", "gpuId"))
+    return {
+        (pid, ordinal): (str(cards[card][0] or ""), str(cards[card][1] or ""))
+        for pid, ordinal, card in seen
+        if card in cards
+    }

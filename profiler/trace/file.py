@@ -1,4 +1,4 @@
-"""Open a trace's SQLite file without ever writing to it or beside it."""
+"""Open a trace without ever writing to it or beside it: SQLite, a folder of Parquet files, packed or not."""
 
 from __future__ import annotations
 
@@ -7,59 +7,134 @@ import lzma
 import shutil
 import sqlite3
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 from urllib.parse import quote
 
-from ...errors import TraceError
+from ...errors import EnvironmentLacks, TraceError
+from .source.fast import FastSource
+from .source.scan import Source, decoded
+from .source.sqlite import SqliteSource
 
 MAGIC = b"SQLite format 3\x00"
-_OPENERS: Mapping[str, Callable[[Path], IO[bytes]]] = {
-    ".xz": lambda path: lzma.open(path, "rb"),
-    ".gz": lambda path: cast(IO[bytes], gzip.open(path, "rb")),
-}
+Export = Callable[[Path, Path], Any]
+"""Makes an SQLite export (second path) of a report (first path); raises EnvironmentLacks where there is no nsys."""
+
+
+def _zstd(path: Path) -> IO[bytes]:
+    """Python's own since 3.14, before that the `zstandard` package."""
+    try:
+        from compression import zstd
+    except ImportError:
+        try:
+            import zstandard
+        except ImportError as error:
+            raise EnvironmentLacks(
+                f"{path}: reading .zst needs the zstandard package", "pip install 'aisp-prof[zst]'"
+            ) from error
+        return cast(IO[bytes], zstandard.open(path, "rb"))
+    return cast(IO[bytes], zstd.open(path, "rb"))
+
+
+def _xz(path: Path) -> IO[bytes]:
+    return lzma.LZMAFile(path)
+
+
+def _gz(path: Path) -> IO[bytes]:
+    return cast(IO[bytes], gzip.GzipFile(path))
+
+
+_OPENERS: Mapping[str, Callable[[Path], IO[bytes]]] = {".xz": _xz, ".gz": _gz, ".zst": _zstd}
+
+
+@contextmanager
+def open_source(path: Path, export: Export | None = None) -> Iterator[Source]:
+    """A trace's tables.
+
+    Args:
+        path: an `.sqlite` file or a `.nsys-rep`, plain or packed with xz, gz or zst, or a folder of Parquet files.
+        export: exports a `.nsys-rep`; without it such a file is refused.
+
+    Raises:
+        TraceError: no such file, not SQLite, truncated, or damaged.
+        EnvironmentLacks: what the format needs is not installed.
+    """
+    if path.is_dir():
+        from .source.parquet import ParquetSource
+
+        yield ParquetSource(path)
+        return
+    with plain_sqlite(path, export) as plain, _readonly(plain, path) as connection:
+        yield FastSource(SqliteSource(connection, path), plain)
 
 
 @contextmanager
 def connect(path: Path) -> Iterator[sqlite3.Connection]:
-    """A read-only connection to an exported trace, plain or compressed with xz or gz.
+    """A read-only connection to an exported trace, plain or packed.
 
-    The file is opened `immutable`: SQLite then takes no lock and makes no journal. A compressed one is unpacked into the
+    The file is opened `immutable`: SQLite then takes no lock and makes no journal. A packed one is unpacked into the
     system's temporary folder for the time being.
 
     Raises:
         TraceError: no such file, not SQLite, truncated, or damaged.
     """
+    with plain_sqlite(path) as plain, _readonly(plain, path) as connection:
+        yield connection
+
+
+@contextmanager
+def plain_sqlite(path: Path, export: Export | None = None) -> Iterator[Path]:
+    """The path of an unpacked, exported SQLite file, which lives as long as the context.
+
+    Raises:
+        TraceError, EnvironmentLacks: as `open_source`.
+    """
     if not path.is_file():
         raise TraceError(f"{path}: no such file")
     opener = _OPENERS.get(path.suffix)
-    if opener is None:
-        with _readonly(path, path) as connection:
-            yield connection
+    name = path.stem if opener else path.name
+    report = name.endswith(".nsys-rep") and export is not None
+    if opener is None and not report:
+        yield path
         return
     with tempfile.TemporaryDirectory(prefix="aisp-trace-") as folder:
-        plain = Path(folder) / "trace.sqlite"
-        try:
-            with opener(path) as packed, plain.open("wb") as out:
-                shutil.copyfileobj(packed, out, 1 << 20)
-        except (lzma.LZMAError, EOFError, gzip.BadGzipFile) as error:
-            raise TraceError(f"{path}: cannot be unpacked: {error}") from error
-        with _readonly(plain, path) as connection:
-            yield connection
+        plain = path
+        if opener is not None:
+            plain = Path(folder) / f"unpacked{'.nsys-rep' if report else '.sqlite'}"
+            _unpack(path, opener, plain)
+        if report and export is not None:
+            exported = Path(folder) / "exported.sqlite"
+            export(plain, exported)
+            plain = exported
+        yield plain
+
+
+def _unpack(path: Path, opener: Callable[[Path], IO[bytes]], to: Path) -> None:
+    damage: tuple[type[Exception], ...] = (lzma.LZMAError, EOFError, gzip.BadGzipFile, zlib.error)
+    try:
+        with opener(path) as packed, to.open("wb") as out:
+            shutil.copyfileobj(packed, out, 1 << 20)
+    except damage as error:
+        raise TraceError(f"{path}: cannot be unpacked: {error}") from error
+    except Exception as error:
+        if type(error).__name__ not in ("ZstdError", "ZstdDecompressionError"):
+            raise
+        raise TraceError(f"{path}: cannot be unpacked: {error}") from error
 
 
 @contextmanager
 def _readonly(path: Path, shown: Path) -> Iterator[sqlite3.Connection]:
     _check_header(path, shown)
     connection = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1", uri=True)
-    connection.text_factory = lambda raw: raw.decode("utf-8", "replace")  # NVTX text may be any bytes
+    connection.text_factory = decoded
     try:
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA query_only = ON")
         yield connection
-    except sqlite3.DatabaseError as error:
+    except sqlite3.Error as error:
         raise TraceError(f"{shown}: a damaged SQLite file: {error}", "export the report again: nsys export") from error
     finally:
         connection.close()

@@ -10,8 +10,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .columns import Int64
+from .groups import any_of, combined_codes, distinct_values, looked_up
 from .schema import GRAPH_TRACE, KERNEL, MEMCPY, MEMSET, Schema
+from .source.scan import Int64
 
 TABLES = (KERNEL, MEMCPY, MEMSET, GRAPH_TRACE)
 KINDS = ("compute", "comm", "h2d", "d2h", "d2d", "p2p", "memset", "graph", "other")
@@ -24,7 +25,8 @@ _PROCESS_MASK = np.int64(-(1 << 24))  # 0xFFFFFFFFFF000000 as a signed number
 
 def process_of(thread: Int64) -> Int64:
     """globalTid -> globalPid: masked, never divided, because SQLite's integers are signed."""
-    return np.bitwise_and(thread, _PROCESS_MASK)
+    distinct = distinct_values(thread)
+    return looked_up(thread, distinct, np.bitwise_and(distinct, _PROCESS_MASK)).astype(np.int64, copy=False)
 
 
 def pid_of(key: int) -> int:
@@ -55,7 +57,8 @@ class Operations(Rows):
     row            the table's rowid, for anyone to look it up
     process        globalPid; correlation ids, devices and contexts mean something inside a process only
     gpu            index into `Trace.gpus`: the physical device
-    name           index into `Trace.strings` (-1: none)
+    name           index into `Trace.strings` (-1: none): the short name, else the full one
+    full_name      index into `Trace.strings` (-1: none): a kernel's demangled name, with template arguments
     bytes          copied or set, -1 for kernels
     graph_node     0 unless it ran as a node of a graph
     pageable       a copy that was staged through pageable host memory
@@ -74,6 +77,7 @@ class Operations(Rows):
     correlation: Int64
     kind: NDArray[np.int8]
     name: Int64
+    full_name: Int64
     bytes: Int64
     graph_node: Int64
     pageable: NDArray[np.bool_]
@@ -81,14 +85,11 @@ class Operations(Rows):
 
     def of_kind(self, *kinds: int) -> Self:
         """The operations of these classes."""
-        return self.take(np.isin(self.kind, kinds))
+        return self.take(any_of(self.kind, kinds))
 
     def lanes(self) -> Int64:
         """A small number for each (process, device, context, stream), equal for operations of one stream."""
-        if not len(self):
-            return np.empty(0, np.int64)
-        keys = np.stack([self.process, self.device, self.context, self.stream], axis=1)
-        return np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
+        return combined_codes((self.process, self.device, self.context, self.stream))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,6 +140,19 @@ class Ranges(Rows):
     payload_float: NDArray[np.float64]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Marks(Rows):
+    """NVTX marks: instants with a name. `text`, `domain`, `category` index `Trace.strings` (-1: none)."""
+
+    row: Int64
+    time: Int64
+    process: Int64
+    thread: Int64
+    domain: Int64
+    text: Int64
+    category: Int64
+
+
 @dataclass(frozen=True, slots=True)
 class Gpu:
     """A physical device; `uuid` is "" where the export does not say, and then only (process, device) tells it apart."""
@@ -174,6 +188,7 @@ class Trace:
     invalid: Mapping[tuple[str, str], int]
     start_utc_ns: int | None
     end: int
+    marks: Marks
 
     def text(self, index: int) -> str:
         """The string of an index; "" for -1."""

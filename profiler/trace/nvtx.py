@@ -1,135 +1,172 @@
-"""NVTX ranges: push/pop and start/end, in all the forms in which an export writes their text and payload."""
+"""NVTX ranges and marks: in all the forms in which an export writes their text and payload."""
 
 from __future__ import annotations
 
-import sqlite3
-
 import numpy as np
+from numpy.typing import NDArray
 
-from .columns import NONE, Columns, Int64, read_integers
-from .model import Ranges, process_of
+from .columns import NONE, Invalid, Table, Wish, picked, read_table
+from .groups import any_of, combined_codes
+from .model import Marks, Ranges, process_of
 from .nesting import nesting
-from .schema import NVTX, Schema, quote
+from .schema import NVTX, Schema
+from .source.growing import constant, is_constant
+from .source.scan import Bools, Int64, Source
 from .strings import Strings
-from .validity import Invalid
+from .validity import timely
 
 CATEGORY, MARK, PUSH_POP, START_END, DOMAIN = 33, 34, 59, 60, 75
 IMPORTED_PUSH_POP, IMPORTED_START_END = 70, 71
 _RANGES = (PUSH_POP, START_END, IMPORTED_PUSH_POP, IMPORTED_START_END)
 _INTEGER_PAYLOADS = ("uint64Value", "int64Value", "uint32Value", "int32Value")
 _FLOAT_PAYLOADS = ("doubleValue", "floatValue")
+_WISH = Wish(
+    required=("start", "eventType"),
+    optional={"domainId": 0, "category": NONE, "textId": NONE},
+    nullable=("end", "globalTid", "endGlobalTid", *_INTEGER_PAYLOADS),
+    reals=_FLOAT_PAYLOADS,
+    texts=("text",),
+)
 
 
-def read_ranges(
-    connection: sqlite3.Connection,
-    schema: Schema,
-    strings: Strings,
-    trace_end: int,
-    invalid: Invalid,
-) -> Ranges:
-    """All ranges of NVTX_EVENTS. The event type decides what a row is, before its NULLs are looked at.
+def read_nvtx(
+    source: Source, schema: Schema, strings: Strings, trace_end: int, invalid: Invalid
+) -> tuple[Ranges, Marks]:
+    """All ranges and marks of NVTX_EVENTS. The event type decides what a row is, before its NULLs are looked at.
 
     Ranges that were never closed get `trace_end`, or their own start where that is later.
     """
-    where = f"eventType IN ({', '.join(map(str, _RANGES))})"
-    optional = {"end": NONE, "globalTid": 0, "endGlobalTid": NONE, "domainId": 0, "category": NONE, "textId": NONE}
-    c = read_integers(connection, schema, NVTX, ("start", "eventType"), optional, where)
-    never_closed = c["end"] == NONE
-    c["end"] = np.where(never_closed, np.maximum(trace_end, c["start"]), c["end"])
-    text = _texts(connection, schema, strings, where, c)
-    payload, has_payload = _integer_payload(connection, schema, where, len(text))
-    floats = _float_payload(connection, schema, where, len(text))
-    keep = c["end"] >= c["start"]
-    if not keep.all():
-        invalid["reversed_times", NVTX] = int((~keep).sum())
-    start_end = np.isin(c["eventType"], (START_END, IMPORTED_START_END))
+    events = read_table(source, schema, NVTX, _WISH, invalid)
+    kind = events.columns["eventType"].clip(-1, 127).astype(np.int8)
+    text = _texts(strings, events)
+    names = {event: _declared(events, text, np.flatnonzero(kind == event)) for event in (DOMAIN, CATEGORY)}
+    marks = _marks(events, text, names, np.flatnonzero(kind == MARK))
+    chosen = np.flatnonzero(any_of(kind, _RANGES))
+    ranges, domain = _ranges(events, text, names, chosen, trace_end, invalid)
+    del events, text
+    _nest(ranges, domain)
+    return ranges, marks
+
+
+def _ranges(
+    events: Table, text: Int64, names: dict[int, Names], chosen: Int64, trace_end: int, invalid: Invalid
+) -> tuple[Ranges, Int64]:
+    """The ranges, not yet nested, and the number of each one's domain. Columns leave `events` as they are taken."""
+    events.columns.pop("textId")
+    c = {name: picked(events.columns.pop(name), chosen) for name in list(events.columns)}
+    null = {name: picked(mask, chosen) for name, mask in events.null.items()}
+    end = np.where(null["end"], np.maximum(trace_end, c["start"]), c["end"]) if null["end"].any() else c["end"]
+    keep = timely(c["start"], end, NVTX, invalid, zero=False) & ~null["globalTid"]
+    if null["globalTid"].any():
+        invalid["missing_values", NVTX] = invalid.get(("missing_values", NVTX), 0) + int(null["globalTid"].sum())
+    payload, has_payload = _integer_payload(c, null)
     process = process_of(c["globalTid"])
     whole = Ranges(
         row=c["row"],
         start=c["start"],
-        end=c["end"],
-        is_open=never_closed,
-        start_end=start_end,
+        end=end,
+        is_open=null["end"],
+        start_end=(c["eventType"] == START_END) | (c["eventType"] == IMPORTED_START_END),
         process=process,
         thread=c["globalTid"],
-        end_thread=np.where(c["endGlobalTid"] == NONE, c["globalTid"], c["endGlobalTid"]),
-        domain=_named(connection, schema, strings, DOMAIN, process, c["domainId"], c["domainId"]),
-        text=text,
-        category=_named(connection, schema, strings, CATEGORY, process, c["domainId"], c["category"]),
-        level=np.full(len(text), -1, np.int64),
-        parent=np.full(len(text), -1, np.int64),
+        end_thread=c["globalTid"]
+        if null["endGlobalTid"].all()
+        else np.where(null["endGlobalTid"], c["globalTid"], c["endGlobalTid"]),
+        domain=_named(names[DOMAIN], process, c["domainId"], c["domainId"]),
+        text=text[chosen],
+        category=_named(names[CATEGORY], process, c["domainId"], c["category"]),
+        level=np.full(len(chosen), -1, np.int64),
+        parent=np.full(len(chosen), -1, np.int64),
         payload=payload,
         has_payload=has_payload,
-        payload_float=floats,
-    ).take(keep)
-    _nest(whole, c["domainId"][keep])
-    return whole
+        payload_float=_float_payload(events, chosen),
+    )
+    domain = c["domainId"]
+    if not keep.all():
+        whole, domain = whole.take(keep), domain[keep]
+    return whole, domain
+
+
+def _marks(events: Table, text: Int64, names: dict[int, Names], chosen: Int64) -> Marks:
+    process = process_of(events.columns["globalTid"][chosen])
+    domain = events.columns["domainId"][chosen]
+    return Marks(
+        row=events.columns["row"][chosen],
+        time=events.columns["start"][chosen],
+        process=process,
+        thread=events.columns["globalTid"][chosen],
+        domain=_named(names[DOMAIN], process, domain, domain),
+        text=text[chosen],
+        category=_named(names[CATEGORY], process, domain, events.columns["category"][chosen]),
+    )
 
 
 def _nest(ranges: Ranges, domain_id: Int64) -> None:
     """Fill in `level` and `parent` of the push/pop ranges."""
     inner = np.flatnonzero(~ranges.start_end)
-    keys = np.stack([ranges.thread[inner], domain_id[inner]], axis=1)
-    group = np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1) if len(inner) else np.empty(0, np.int64)
+    group = combined_codes((ranges.thread[inner], domain_id[inner]))
     level, parent = nesting(group, ranges.start[inner], ranges.end[inner], ranges.row[inner])
     ranges.level[inner] = level
     ranges.parent[inner] = np.where(parent >= 0, inner[parent], -1) if len(inner) else parent
 
 
-def _texts(connection: sqlite3.Connection, schema: Schema, strings: Strings, where: str, c: Columns) -> Int64:
+def _texts(strings: Strings, events: Table) -> Int64:
     """`text`, else the registered string of `textId`; either, both or none may be there."""
-    by_id = strings.of_ids(c["textId"])
-    if not schema.has(NVTX, "text"):
+    by_id = strings.of_ids(events.columns["textId"])
+    texts = events.scan.texts.get("text")
+    if texts is None:
         return by_id
-    query = f"SELECT text FROM {quote(schema.tables[NVTX])} WHERE {where}"
-    written = strings.of_texts(None if text is None else str(text) for (text,) in connection.execute(query))
+    written = strings.of_texts(texts)
     return np.where(written >= 0, written, by_id)
 
 
-def _named(
-    connection: sqlite3.Connection,
-    schema: Schema,
-    strings: Strings,
-    event_type: int,
-    process: Int64,
-    domain: Int64,
-    number: Int64,
-) -> Int64:
-    """Names of domains or categories: rows of the same process (and domain) that declare the number.
+Names = dict[tuple[int, int, int], int]
+"""(process, domain, number) -> text: what domains and categories are called."""
+
+
+def _declared(events: Table, text: Int64, rows: Int64) -> Names:
+    """Names given by the rows of one event type; what a process declares twice is called by its last row."""
+    c = events.columns
+    kind = c["eventType"][rows]
+    number = np.where(kind == DOMAIN, c["domainId"][rows], c["category"][rows])
+    process = process_of(c["globalTid"][rows])
+    usable = ~events.null["globalTid"][rows] & (number != NONE)
+    columns = (column[usable].tolist() for column in (process, c["domainId"][rows], number, text[rows]))
+    return {(p, d, n): t for p, d, n, t in zip(*columns, strict=True)}
+
+
+def _named(names: Names, process: Int64, domain: Int64, number: Int64) -> Int64:
+    """The text of each row's domain or category, looked up once for each that occurs.
 
     -1 for the default domain, for no category, and for what was created before the capture began.
     """
-    key = "domainId" if event_type == DOMAIN else "category"
-    found: dict[tuple[int, int, int], int] = {}
-    if schema.has(NVTX, "globalTid", "domainId", key):
-        text = "text" if schema.has(NVTX, "text") else "NULL"
-        text_id = "textId" if schema.has(NVTX, "textId") else "NULL"
-        query = f"SELECT globalTid, domainId, {key}, {text}, {text_id} FROM {quote(schema.tables[NVTX])} WHERE eventType = ?"
-        for thread, domain_id, value, written, string in connection.execute(query, (event_type,)):
-            if thread is None or value is None:
-                continue
-            index = (
-                strings.add(str(written)) if written is not None else int(strings.of_ids(np.array([string or NONE]))[0])
-            )
-            found[int(process_of(np.int64(thread))), int(domain_id or 0), int(value)] = index  # type: ignore[arg-type]
-    return np.array(
-        [found.get(k, -1) for k in zip(process.tolist(), domain.tolist(), number.tolist(), strict=True)], np.int64
-    )
+    if not names:
+        return np.full(len(process), -1, np.int64)
+    group = combined_codes((process, domain) if domain is number else (process, domain, number))
+    first = np.zeros(int(group.max(initial=-1)) + 1, np.int64)
+    first[group] = np.arange(len(group))
+    keys = zip(process[first].tolist(), domain[first].tolist(), number[first].tolist(), strict=True)
+    return np.array([names.get(key, -1) for key in keys], np.int64)[group]
 
 
-def _integer_payload(connection: sqlite3.Connection, schema: Schema, where: str, n: int) -> tuple[Int64, np.ndarray]:
-    columns = [column for column in _INTEGER_PAYLOADS if schema.has(NVTX, column)]
-    if not columns or not n:
-        return np.zeros(n, np.int64), np.zeros(n, bool)
-    term = f"COALESCE({', '.join([*columns, 'NULL'])})"
-    query = f"SELECT COALESCE({term}, 0), {term} IS NOT NULL FROM {quote(schema.tables[NVTX])} WHERE {where}"
-    values = np.array(connection.execute(query).fetchall(), np.int64).reshape(-1, 2)
-    return values[:, 0], values[:, 1].astype(bool)
+def _integer_payload(c: dict[str, Int64], null: dict[str, Bools]) -> tuple[Int64, Bools]:
+    """The first integer payload that is not NULL. SQLite stores 64 bits signed: a uint64 from 2^63 on is negative here."""
+    n = len(c["row"])
+    if all(null[name].all() for name in _INTEGER_PAYLOADS):
+        return constant(0, n, np.int64), constant(False, n, bool)
+    value, found = np.zeros(n, np.int64), np.zeros(n, bool)
+    for name in _INTEGER_PAYLOADS:
+        here = ~null[name] & ~found
+        if here.any():
+            value[here] = c[name][here]
+            found |= here
+    return value, found
 
 
-def _float_payload(connection: sqlite3.Connection, schema: Schema, where: str, n: int) -> np.ndarray:
-    columns = [column for column in _FLOAT_PAYLOADS if schema.has(NVTX, column)]
-    if not columns or not n:
-        return np.full(n, np.nan)
-    query = f"SELECT COALESCE({', '.join([*columns, 'NULL'])}) FROM {quote(schema.tables[NVTX])} WHERE {where}"
-    return np.array([np.nan if v is None else float(v) for (v,) in connection.execute(query)], np.float64)
+def _float_payload(events: Table, chosen: Int64) -> NDArray[np.float64]:
+    value = constant(np.nan, len(chosen), np.float64)
+    for name in _FLOAT_PAYLOADS:
+        column = events.scan.reals.get(name)
+        if column is not None and not is_constant(column):
+            value = np.where(np.isnan(value), column[chosen], value)
+    return value

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .columns import NONE, Columns, Int64, read_integers
+from .columns import NONE, Columns, Invalid, Wish, read_table
 from .devices import physical_gpus
-from .matching import launches_of
+from .matching import Submissions
 from .model import (
     COMM,
     COMPUTE,
@@ -27,83 +26,114 @@ from .model import (
     Operations,
 )
 from .schema import GRAPH_TRACE, KERNEL, MEMCPY, MEMSET, Schema
+from .source.growing import constant, is_constant
+from .source.scan import Int64, Source
 from .strings import Strings
-from .validity import Invalid, valid_times
+from .validity import valid_times
 
 # copyKind -> class. 3-7 are array copies, 11-13 managed memory; 9 (host to host) touches no device.
 _COPY_KIND = {1: H2D, 2: D2H, 3: H2D, 4: D2H, 5: D2D, 6: D2D, 7: D2D, 8: D2D, 10: P2P, 11: H2D, 12: D2H, 13: D2D}
 _PAGEABLE = 0  # srcKind / dstKind
+_COMMON = {"contextId": 0, "correlationId": NONE, "graphNodeId": 0}
+_OWN: dict[str, dict[str, int]] = {
+    KERNEL: {"shortName": NONE, "demangledName": NONE},
+    MEMCPY: {"copyKind": 0, "bytes": 0, "srcKind": NONE, "dstKind": NONE},
+    MEMSET: {"bytes": 0},
+    GRAPH_TRACE: {},
+}
 
 
 def read_operations(
-    connection: sqlite3.Connection,
+    source: Source,
     schema: Schema,
     strings: Strings,
     calls: Calls,
+    submitted: Submissions,
     comm: re.Pattern[str],
     invalid: Invalid,
 ) -> tuple[Operations, tuple[Gpu, ...]]:
     """All operations of all tables, each with its call, and the physical devices that they ran on."""
-    tables = [_read_table(connection, schema, table, invalid) for table in TABLES]
+    only = _only_process(calls)
+    tables = [_read_table(source, schema, strings, table, only, invalid) for table in TABLES]
+    lengths = [len(t["row"]) for t in tables]
 
-    def every(column: str, default: int = 0) -> Int64:
-        parts = [t[column] if column in t else np.full(len(t["row"]), default, np.int64) for t in tables]
-        return np.concatenate(parts)
+    def every(column: str, default: int) -> Int64:
+        parts = [t.pop(column, None) for t in tables]
+        return _joined(
+            [constant(default, n, np.int64) if p is None else p for p, n in zip(parts, lengths, strict=True)]
+        )
 
-    name = strings.of_ids(
-        np.where(every("shortName", NONE) >= 0, every("shortName", NONE), every("demangledName", NONE))
-    )
-    table = np.repeat(np.arange(len(TABLES), dtype=np.int8), [len(t["row"]) for t in tables])
-    process, device, correlation = every("globalPid"), every("deviceId"), every("correlationId", NONE)
-    gpu, gpus = physical_gpus(connection, schema, process, device)
-    kernel = table == TABLES.index(KERNEL)
+    process, device, correlation = every("globalPid", 0), every("deviceId", 0), every("correlationId", NONE)
+    gpu, gpus = physical_gpus(source, schema, process, device)
+    table = np.repeat(np.arange(len(TABLES), dtype=np.int8), lengths)
+    name, full_name = every("shortName", NONE), every("demangledName", NONE)
     operations = Operations(
         table=table,
-        row=every("row"),
+        row=every("row", 0),
         process=process,
         device=device,
-        context=every("contextId"),
-        stream=every("streamId"),
+        context=every("contextId", 0),
+        stream=every("streamId", 0),
         gpu=gpu,
-        start=every("start"),
-        end=every("end"),
+        start=every("start", 0),
+        end=every("end", 0),
         correlation=correlation,
-        kind=_kinds(table, every("copyKind"), name, strings.of_ids(every("demangledName", NONE)), strings, comm),
-        name=name,
-        bytes=np.where(kernel | (table == TABLES.index(GRAPH_TRACE)), NONE, every("bytes")),
-        graph_node=every("graphNodeId"),
-        pageable=(every("srcKind", NONE) == _PAGEABLE) | (every("dstKind", NONE) == _PAGEABLE),
-        launch=launches_of(process, correlation, calls),
+        kind=_kinds(table, every("kind", OTHER), name, full_name, strings, comm),
+        name=np.where(name >= 0, name, full_name),
+        full_name=full_name,
+        bytes=every("bytes", NONE),
+        graph_node=every("graphNodeId", 0),
+        pageable=every("pageable", 0).astype(bool),
+        launch=submitted.of(process, correlation),
     )
     return operations, gpus
 
 
-def _read_table(connection: sqlite3.Connection, schema: Schema, table: str, invalid: Invalid) -> Columns:
-    optional = {"globalPid": 0, "contextId": 0, "correlationId": NONE, "graphNodeId": 0}
-    own = {
-        KERNEL: {"shortName": NONE, "demangledName": NONE},
-        MEMCPY: {"copyKind": 0, "bytes": 0, "srcKind": NONE, "dstKind": NONE},
-        MEMSET: {"bytes": 0},
-        GRAPH_TRACE: {},
-    }[table]
-    columns = read_integers(connection, schema, table, ("start", "end", "deviceId", "streamId"), {**optional, **own})
-    return valid_times(columns, table, invalid)
+def _only_process(calls: Calls) -> int:
+    """The process that made all calls, 0 when there are several: for exports whose operations do not say theirs."""
+    if not len(calls):
+        return 0
+    first = int(calls.process[0])
+    return first if bool((calls.process == first).all()) else 0
+
+
+def _read_table(
+    source: Source, schema: Schema, strings: Strings, table: str, only_process: int, invalid: Invalid
+) -> Columns:
+    """One table's columns, names and kinds already in the trace's terms."""
+    wish = Wish(("start", "end", "deviceId", "streamId"), {"globalPid": only_process, **_COMMON, **_OWN[table]})
+    c = valid_times(read_table(source, schema, table, wish, invalid).columns, table, invalid)
+    for column in ("shortName", "demangledName"):
+        if column in c:
+            c[column] = strings.of_ids(c[column])
+    if table == MEMCPY:
+        source_kind, target_kind = c.pop("srcKind"), c.pop("dstKind")
+        c["pageable"] = ((source_kind == _PAGEABLE) | (target_kind == _PAGEABLE)).astype(np.int64)
+        c["kind"] = _copy_kinds(c.pop("copyKind"))
+    return c
+
+
+def _joined(parts: list[Int64]) -> Int64:
+    """One column from those of all tables; it stays one element where all of it is one value."""
+    parts = [part for part in parts if len(part)]
+    if parts and all(is_constant(part) and part[0] == parts[0][0] for part in parts):
+        return constant(parts[0][0], sum(map(len, parts)), np.int64)
+    return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.int64), *parts])
+
+
+def _copy_kinds(code: Int64) -> Int64:
+    known = np.array([_COPY_KIND.get(k, OTHER) for k in range(14)], np.int64)
+    return np.where((code >= 0) & (code < len(known)), known[np.clip(code, 0, len(known) - 1)], OTHER)
 
 
 def _kinds(
-    table: NDArray[np.int8],
-    copy_kind: Int64,
-    short: Int64,
-    full: Int64,
-    strings: Strings,
-    comm: re.Pattern[str],
+    table: NDArray[np.int8], copies: Int64, short: Int64, full: Int64, strings: Strings, comm: re.Pattern[str]
 ) -> NDArray[np.int8]:
-    known = np.array(
-        [_COPY_KIND.get(code, OTHER) for code in range(max(14, int(copy_kind.max(initial=0)) + 1))], np.int8
-    )
+    """The class of each operation; a kernel talks to other GPUs when its short or its full name says so."""
+    talking = np.array([*(comm.search(text) is not None for text in strings.values()), False])
     by_table = np.array([COMPUTE, OTHER, MEMORY_SET, GRAPH_LAUNCH], np.int8)
-    kind = np.where(table == TABLES.index(MEMCPY), known[np.maximum(copy_kind, 0)], by_table[table])
-    names = np.union1d(short, full)
-    talking = [i for i in names if i >= 0 and comm.search(strings.text(int(i)))]
-    is_comm = (kind == COMPUTE) & (np.isin(short, talking) | np.isin(full, talking))
-    return np.where(is_comm, np.int8(COMM), kind).astype(np.int8)
+    kind = by_table[table]
+    kernels, moved = table == TABLES.index(KERNEL), table == TABLES.index(MEMCPY)
+    kind[kernels & (talking[short] | talking[full])] = COMM
+    kind[moved] = copies[moved]
+    return kind

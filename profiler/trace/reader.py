@@ -3,43 +3,48 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
 from . import communication
 from .calls import read_calls
-from .file import connect
+from .columns import Invalid
+from .file import Export, open_source
 from .model import TABLES, Diagnostic, Trace
-from .nvtx import read_ranges
+from .nvtx import read_nvtx
 from .operations import read_operations
-from .schema import CUDA_EVENT, RUNTIME, SYNCHRONIZATION, Schema, quote, read_schema
+from .schema import CUDA_EVENT, RUNTIME, SYNCHRONIZATION, Schema, read_schema
+from .source.scan import Source
 from .strings import Strings
 
 
-def read_trace(path: Path | str, communication_patterns: Iterable[str] = ()) -> Trace:
-    """Read an Nsight Systems SQLite export; the file is not touched.
+def read_trace(path: Path | str, communication_patterns: Iterable[str] = (), export: Export | None = None) -> Trace:
+    """Read an Nsight Systems export; the file is not touched.
 
     Args:
-        path: `.sqlite`, also compressed as `.xz` or `.gz`.
+        path: `.sqlite`, also packed as `.xz`, `.gz` or `.zst`, or a folder of Parquet files (`nsys export -t parquetdir`).
         communication_patterns: regular expressions of kernel names that count as communication, besides the known ones.
+        export: makes an SQLite file of a `.nsys-rep`; without it such a file is refused.
 
     Raises:
         TraceError: the file is missing, no SQLite, truncated, damaged, no nsys export, or a table is not as it should be.
+        EnvironmentLacks: what a packed or a Parquet trace needs is not installed.
     """
     path = Path(path)
-    with connect(path) as connection:
-        schema = read_schema(connection, path)
-        strings = Strings(connection, schema)
-        return _read(connection, schema, strings, communication.matcher(communication_patterns))
+    with open_source(path, export) as source:
+        return read_source(source, communication.matcher(communication_patterns))
 
 
-def _read(connection: sqlite3.Connection, schema: Schema, strings: Strings, comm: re.Pattern[str]) -> Trace:
-    invalid: dict[tuple[str, str], int] = {}
-    calls = read_calls(connection, schema, strings, invalid)
-    operations, gpus = read_operations(connection, schema, strings, calls, comm, invalid)
+def read_source(source: Source, comm: re.Pattern[str]) -> Trace:
+    """Read all tables of an opened trace."""
+    schema = read_schema(source)
+    strings = Strings(source, schema)
+    invalid: Invalid = {}
+    calls, submitted = read_calls(source, schema, strings, invalid)
+    operations, gpus = read_operations(source, schema, strings, calls, submitted, comm, invalid)
+    del submitted
     end = max((int(a.max()) for a in (operations.end, calls.end) if len(a)), default=0)
-    ranges = read_ranges(connection, schema, strings, end, invalid)
+    ranges, marks = read_nvtx(source, schema, strings, end, invalid)
     end = max(end, int(ranges.end.max()) if len(ranges) else 0)
     return Trace(
         path=schema.path,
@@ -49,32 +54,35 @@ def _read(connection: sqlite3.Connection, schema: Schema, strings: Strings, comm
         calls=calls,
         ranges=ranges,
         gpus=gpus,
-        diagnostics=_diagnostics(connection, schema),
-        rows={table: _count(connection, schema, table) for table in (*TABLES, RUNTIME, SYNCHRONIZATION, CUDA_EVENT)},
+        diagnostics=_diagnostics(source, schema),
+        rows={table: _count(source, schema, table) for table in (*TABLES, RUNTIME, SYNCHRONIZATION, CUDA_EVENT)},
         invalid=invalid,
-        start_utc_ns=_start_utc(connection, schema),
+        start_utc_ns=_start_utc(source, schema),
         end=end,
+        marks=marks,
     )
 
 
-def _diagnostics(connection: sqlite3.Connection, schema: Schema) -> tuple[Diagnostic, ...] | None:
+def _diagnostics(source: Source, schema: Schema) -> tuple[Diagnostic, ...] | None:
     table = "DIAGNOSTIC_EVENT"
     if not schema.has(table, "severity", "text"):
         return None
-    process = "globalPid" if schema.has(table, "globalPid") else "0"
-    query = f"SELECT severity, text, COALESCE({process}, 0) FROM {quote(schema.tables[table])} ORDER BY rowid"
-    return tuple(Diagnostic(int(severity), str(text), int(key)) for severity, text, key in connection.execute(query))
+    process = ("globalPid",) if schema.has(table, "globalPid") else ()
+    rows = source.records(schema.tables[table], ("severity", "text", *process))
+    return tuple(
+        Diagnostic(int(severity), str(text), int(key[0] or 0) if key else 0)
+        for severity, text, *key in rows
+        if isinstance(severity, int)
+    )
 
 
-def _start_utc(connection: sqlite3.Connection, schema: Schema) -> int | None:
+def _start_utc(source: Source, schema: Schema) -> int | None:
     table = "TARGET_INFO_SESSION_START_TIME"
     if not schema.has(table, "utcEpochNs"):
         return None
-    row = connection.execute(f"SELECT utcEpochNs FROM {quote(schema.tables[table])}").fetchone()
-    return int(row[0]) if row and row[0] is not None else None
+    rows = source.records(schema.tables[table], ("utcEpochNs",))
+    return int(rows[0][0]) if rows and isinstance(rows[0][0], int) else None
 
 
-def _count(connection: sqlite3.Connection, schema: Schema, table: str) -> int:
-    if table not in schema.tables:
-        return 0
-    return int(connection.execute(f"SELECT COUNT(*) FROM {quote(schema.tables[table])}").fetchone()[0])
+def _count(source: Source, schema: Schema, table: str) -> int:
+    return source.count(schema.tables[table]) if table in schema.tables else 0

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import TraceError
+from .source.scan import Source
+from .source.sqlite import quote
+
+__all__ = ["Schema", "quote", "read_schema"]
 
 NVTX = "NVTX_EVENTS"
 RUNTIME = "CUPTI_ACTIVITY_KIND_RUNTIME"
@@ -22,7 +25,19 @@ CUDA_EVENT = "CUPTI_ACTIVITY_KIND_CUDA_EVENT"
 KNOWN_MAJOR = (2, 3)
 """Major versions of the export schema that were read and checked; others are read by their columns, with a finding."""
 
-_SUFFIX = re.compile(r"_V\d+$")
+_SUFFIX = re.compile(r"_V(\d+)$")
+_CAPABILITIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "gpu identity": ("TARGET_INFO_CUDA_DEVICE", ("gpuId", "cudaId", "pid")),
+    "gpu uuid": ("TARGET_INFO_GPU", ("id", "uuid")),
+    "graph nodes of kernels": (KERNEL, ("graphNodeId",)),
+    "graphs traced as a whole": (GRAPH_TRACE, ("correlationId",)),
+    "kinds of memory": (MEMCPY, ("srcKind", "dstKind")),
+    "nvtx domains": (NVTX, ("domainId",)),
+    "nvtx payloads": (NVTX, ("int64Value",)),
+    "ranges across threads": (NVTX, ("endGlobalTid",)),
+    "event counts": ("DIAGNOSTIC_EVENT", ("severity", "text")),
+    "wall time": ("TARGET_INFO_SESSION_START_TIME", ("utcEpochNs",)),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,45 +74,56 @@ class Schema:
                 return values[0]
         return ""
 
+    @property
+    def graph_nodes(self) -> str:
+        """The table of graph nodes' creation, "" without one: CUDA_GRAPH_EVENTS held nodes in 2023 and holds graphs since
+        2024, when the nodes moved to CUDA_GRAPH_NODE_EVENTS; its columns tell."""
+        for table in ("CUDA_GRAPH_NODE_EVENTS", "CUDA_GRAPH_EVENTS"):
+            if self.has(table, "graphNodeId"):
+                return self.tables[table]
+        return ""
 
-def read_schema(connection: sqlite3.Connection, path: Path) -> Schema:
+    @property
+    def capabilities(self) -> Mapping[str, bool]:
+        """What this export can tell, found by its tables and columns and not by its version."""
+        return {name: self.has(table, *columns) for name, (table, columns) in _CAPABILITIES.items()}
+
+
+def read_schema(source: Source) -> Schema:
     """Look at what is there.
 
     Raises:
-        TraceError: an SQLite file that no Nsight Systems wrote.
+        TraceError: a file that no Nsight Systems wrote.
     """
     tables: dict[str, str] = {}
     columns: dict[str, frozenset[str]] = {}
-    # Views and virtual tables are not data that nsys wrote; a hostile file could hide code in them.
-    for (name,) in connection.execute(
-        "SELECT name FROM sqlite_master WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%'"
-    ):
+    for name, found in source.tables().items():
         plain = _SUFFIX.sub("", name)
-        if plain not in tables or name > tables[plain]:
+        if plain not in tables or _number(name) > _number(tables[plain]):
             tables[plain] = name
-            columns[plain] = frozenset(
-                row[1].lower() for row in connection.execute(f"PRAGMA table_info({quote(name)})")
-            )
+            columns[plain] = frozenset(column.lower() for column in found)
     if not {"StringIds", "META_DATA_EXPORT"} & set(tables):
         raise TraceError(
-            f"{path}: an SQLite file, but no export of Nsight Systems (neither StringIds nor META_DATA_EXPORT is in it)",
+            f"{source.path}: no export of Nsight Systems (neither StringIds nor META_DATA_EXPORT is in it)",
             "make one with: nsys export --type sqlite REPORT.nsys-rep",
         )
-    schema = Schema(path, tables, columns, {}, {})
-    return Schema(
-        path, tables, columns, _metadata(connection, schema, "CAPTURE"), _metadata(connection, schema, "EXPORT")
-    )
+    schema = Schema(source.path, tables, columns, {}, {})
+    metadata = [_metadata(source, schema, kind) for kind in ("CAPTURE", "EXPORT")]
+    return Schema(source.path, tables, columns, *metadata)
 
 
-def quote(name: str) -> str:
-    """An SQL identifier: table names come from the file."""
-    return '"' + name.replace('"', '""') + '"'
+def _number(table: str) -> int:
+    """The suffix of a table's name: 3 for KERNEL_V3, 0 for none."""
+    suffix = _SUFFIX.search(table)
+    return int(suffix[1]) if suffix else 0
 
 
-def _metadata(connection: sqlite3.Connection, schema: Schema, kind: str) -> dict[str, tuple[str, ...]]:
+def _metadata(source: Source, schema: Schema, kind: str) -> dict[str, tuple[str, ...]]:
     table = f"META_DATA_{kind}"
     found: dict[str, tuple[str, ...]] = {}
     if schema.has(table, "name", "value"):
-        for name, value in connection.execute(f"SELECT name, value FROM {quote(schema.tables[table])}"):
+        for name, value in source.records(schema.tables[table], ("name", "value")):
+            if str(name).endswith("ENVIRONMENT_VARIABLE"):
+                continue  # the profiled process's environment is nobody's business, and nothing here needs it
             found[str(name)] = (*found.get(str(name), ()), "" if value is None else str(value))
     return found

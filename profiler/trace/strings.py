@@ -1,47 +1,74 @@
-"""All names of a trace in one list, so that columns hold small indices instead of text."""
+"""The names of a trace in one list, so that columns hold small indices instead of text."""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterable
-
 import numpy as np
 
-from .columns import Int64
-from .schema import Schema, quote
+from .groups import distinct_values, looked_up
+from .schema import Schema
+from .source.scan import Int64, Source, Texts, Wanted, decoded
 
 
 class Strings:
-    """StringIds, and text that stands in the tables themselves, each kept once."""
+    """StringIds, and text that stands in the tables themselves, each kept once, and only what columns refer to: an
+    export's strings also hold the process's whole environment."""
 
-    def __init__(self, connection: sqlite3.Connection, schema: Schema) -> None:
+    def __init__(self, source: Source, schema: Schema) -> None:
         self._values: list[str] = []
         self._index: dict[str, int] = {}
-        self._ids: dict[int, int] = {}
+        self._ids, self._texts = np.empty(0, np.int64), Texts(np.empty(0, np.int64))
         if schema.has("StringIds", "id", "value"):
-            query = f"SELECT id, value FROM {quote(schema.tables['StringIds'])}"
-            for key, value in connection.execute(query):
-                self._ids[key] = self.add("" if value is None else str(value))
+            scan = source.scan(schema.tables["StringIds"], Wanted(("id",), (), ("value",)))
+            ids = scan.integers["id"]
+            order = np.argsort(ids.values, kind="stable")
+            order = order[~ids.is_null[order]]
+            self._ids, self._texts = (
+                ids.values[order],
+                Texts(scan.texts["value"].codes[order], scan.texts["value"].values),
+            )
+        self._codes = np.full(len(self._ids), -1, np.int64)
 
     def add(self, text: str) -> int:
         """The index of a text, which is kept if it is new."""
-        if text not in self._index:
-            self._index[text] = len(self._values)
-            self._values.append(text)
+        found = self._index.get(text)
+        return self._new(text) if found is None else found
+
+    def _new(self, text: str) -> int:
+        self._index[text] = len(self._values)
+        self._values.append(text)
         return self._index[text]
 
     def of_ids(self, ids: Int64) -> Int64:
-        """Indices for an array of StringIds ids; -1 for ids that are negative or unknown."""
-        distinct, where = np.unique(ids, return_inverse=True)
-        known = np.array([self._ids.get(int(i), -1) for i in distinct], np.int64)
-        return known[where.reshape(-1)] if len(known) else np.empty(0, np.int64)
+        """Indices for an array of StringIds ids of shape (n,); -1 for ids that StringIds does not hold."""
+        distinct = distinct_values(ids)
+        known = np.full(len(distinct), -1, np.int64)
+        place = np.searchsorted(self._ids, distinct)
+        for i, slot in enumerate(place.tolist()):
+            if slot < len(self._ids) and self._ids[slot] == distinct[i]:
+                known[i] = self._of_slot(slot)
+        return looked_up(ids, distinct, known).astype(np.int64, copy=False) if len(ids) else ids
 
-    def of_texts(self, texts: Iterable[str | None]) -> Int64:
-        """Indices of texts; -1 for None."""
-        return np.array([-1 if text is None else self.add(text) for text in texts], np.int64)
+    def _of_slot(self, slot: int) -> int:
+        if self._codes[slot] < 0:
+            text = int(self._texts.codes[slot])
+            self._codes[slot] = self.add("" if text < 0 else decoded(self._texts.values[text]))
+        return int(self._codes[slot])
+
+    def of_texts(self, texts: Texts) -> Int64:
+        """Indices of texts; -1 for NULL."""
+        distinct = distinct_values(texts.codes)
+        known = [-1 if code < 0 else self.add(decoded(texts.values[code])) for code in distinct.tolist()]
+        return (
+            looked_up(texts.codes, distinct, np.array(known, np.int64)).astype(np.int64, copy=False)
+            if known
+            else texts.codes
+        )
 
     def text(self, index: int) -> str:
         return self._values[index] if index >= 0 else ""
+
+    def __len__(self) -> int:
+        return len(self._values)
 
     def values(self) -> tuple[str, ...]:
         return tuple(self._values)

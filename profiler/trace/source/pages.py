@@ -1,0 +1,148 @@
+"""Pages of an SQLite file and the leaves of its table b-trees, read without SQLite.
+
+Source of every offset: "Database File Format" of SQLite's documentation, sections "The Database Header" and "B-tree Pages".
+Whatever is not as a plain table is raises `Unusual`, and the caller asks SQLite's library instead.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .scan import Int64
+
+Bytes = NDArray[np.uint8]
+Words = NDArray[np.uint64]
+
+INTERIOR, LEAF = 0x05, 0x0D  # of table b-trees; those of indices and of tables WITHOUT ROWID are 0x02 and 0x0A
+_UTF8 = 1
+_DEEPEST = 20  # SQLite's own limit on the depth of a cursor
+PAD = 16
+"""Bytes of zero after a batch, so that eight bytes may be loaded at its last one."""
+
+
+class Unusual(Exception):
+    """Not the plain case that the fast reader knows; never shown to a user."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageFile:
+    """An open SQLite file: `size` bytes a page, of which the first `usable` hold content."""
+
+    descriptor: int
+    size: int
+    usable: int
+    count: int
+
+    def read(self, numbers: Int64) -> Bytes:
+        """Pages by number (the first is 1), one after the other, and PAD zeroes: shape (n * size + PAD,).
+
+        Raises:
+            Unusual: a page outside the file.
+        """
+        if len(numbers) and (int(numbers.min()) < 1 or int(numbers.max()) > self.count):
+            raise Unusual("a page outside the file")
+        content = np.empty(len(numbers) * self.size + PAD, np.uint8)
+        content[-PAD:] = 0
+        view = content.data
+        runs = np.flatnonzero(np.diff(numbers) != 1) + 1
+        bounds = [0, *runs.tolist(), len(numbers)]
+        for low, high in pairwise(bounds):
+            if high > low:
+                self._fill(view[low * self.size : high * self.size], (int(numbers[low]) - 1) * self.size)
+        return content
+
+    def _fill(self, part: memoryview, offset: int) -> None:
+        while part:
+            got = os.preadv(self.descriptor, [part], offset)
+            if not got:
+                raise Unusual("the file became shorter")
+            part, offset = part[got:], offset + got
+
+
+def open_pages(path: Path) -> PageFile:
+    """Open for reading; close `descriptor` when done.
+
+    Raises:
+        Unusual: text that is not UTF-8, an odd page size.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    header = os.pread(descriptor, 100, 0)
+    size = int.from_bytes(header[16:18], "big")
+    size = 65536 if size == 1 else size
+    usable = size - header[20] if len(header) == 100 else 0
+    if usable < 480 or size & (size - 1) or int.from_bytes(header[56:60], "big") != _UTF8:
+        os.close(descriptor)
+        raise Unusual("not the usual header")
+    return PageFile(descriptor, size, usable, os.fstat(descriptor).st_size // size)
+
+
+def words(content: Bytes) -> Words:
+    """Eight bytes from every position on, least significant first: shape (n - 7,), without a copy."""
+    return np.ndarray((len(content) - 7,), "<u8", buffer=content, strides=(1,))
+
+
+def big_endian(content: Bytes, at: Int64, width: int) -> Int64:
+    """Unsigned numbers of 1 to 4 bytes at these positions."""
+    value = content[at].astype(np.int64)
+    for k in range(1, width):
+        value = (value << 8) | content[at + k]
+    return value
+
+
+def cells(file: PageFile, content: Bytes, kind: int) -> tuple[Int64, Int64]:
+    """All cells of pages of one kind, in the order of their keys.
+
+    Returns:
+        page  index of the page within the content, shape (cells,)
+        at    position of the cell in the content, shape (cells,)
+
+    Raises:
+        Unusual: a page of another kind, or a pointer that leaves its page.
+    """
+    base = np.arange(len(content) // file.size, dtype=np.int64) * file.size
+    if (content[base] != kind).any():
+        raise Unusual("a page of another kind")
+    header = 12 if kind == INTERIOR else 8
+    counts = big_endian(content, base + 3, 2)
+    if header + 2 * int(counts.max(initial=0)) > file.usable:
+        raise Unusual("more cells than a page holds")
+    page = np.repeat(np.arange(len(base)), counts)
+    number = np.arange(len(page)) - np.repeat(np.cumsum(counts) - counts, counts)
+    pointer = big_endian(content, base[page] + header + 2 * number, 2)
+    if len(pointer) and ((pointer < header + 2 * counts[page]) | (pointer > file.usable - 4)).any():
+        raise Unusual("a cell outside its page")
+    return page, base[page] + pointer
+
+
+def leaves(file: PageFile, root: int) -> Int64:
+    """Numbers of the leaf pages under a table's root, in the order of rowids.
+
+    Raises:
+        Unusual: no table b-tree, one whose leaves lie at different depths, or one that leads to a page twice.
+    """
+    level = np.array([root], np.int64)
+    for _ in range(_DEEPEST):
+        first = int(file.read(level[:1])[0])
+        if first == LEAF:
+            if len(np.unique(level)) != len(level):
+                raise Unusual("a page that is reached twice")
+            return level
+        level = _children(file, level)
+        if len(level) > file.count:
+            raise Unusual("more pages than the file has")
+    raise Unusual("too deep")
+
+
+def _children(file: PageFile, level: Int64) -> Int64:
+    """The pages under interior pages: each cell's left child, and the right-most one from the header."""
+    content = file.read(level)
+    page, at = cells(file, content, INTERIOR)
+    base = np.arange(len(level), dtype=np.int64) * file.size
+    last = np.searchsorted(page, np.arange(len(level)), "right")
+    return np.insert(big_endian(content, at, 4), last, big_endian(content, base + 8, 4))
