@@ -130,7 +130,10 @@ def test_numbers_agree_with_plain_sql(evidence: Evidence, trace: sqlite3.Connect
         kernels = [op[:2] for op in found if op[2] == 0]
         copies_in, copies_out = ([op[:2] for op in found if op[2] == kind] for kind in (1, 2))
         numbers = iteration.numbers
-        assert (numbers["kernels_per_iteration"], numbers["copies_per_iteration"]) == (len(kernels), len(found) - len(kernels))
+        assert (numbers["kernels_per_iteration"], numbers["copies_per_iteration"]) == (
+            len(kernels),
+            len(found) - len(kernels),
+        )
         assert numbers["sum(compute)"] == sum(end - start for start, end in kernels)
         both = nanoseconds_of_both(copies_in, copies_out)  # one engine a direction: its copies never overlap each other
         assert numbers["overlap(h2d, d2h)"] == both

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
+from aisp_prof.profiler.store.manifest import Manifest, folder_facts, write_manifest
 from trace_builder import Process, TraceBuilder
 
 US = 1_000
@@ -92,3 +94,25 @@ def manifest(claims: Sequence[str], **changes: Any) -> dict[str, Any]:
         "files": {},
         **changes,
     }
+
+
+def capture_folder(captures: Path, trace: TraceBuilder | bytes, claims: Sequence[str], **changes: Any) -> Path:
+    """A whole capture below `captures`, of a built trace or of any bytes in its place; returns its folder."""
+    folder = captures / "ch11.streams-test"
+    folder.mkdir(parents=True)
+    if isinstance(trace, bytes):
+        (folder / "trace.sqlite").write_bytes(trace)
+    else:
+        trace.write(folder / "trace.sqlite")
+    rest = {
+        "created_utc": "2026-11-20T12:00:00Z",
+        "hardware_key": "h200",
+        "size": "default",
+        "sizes": {"chunks": 4},
+        "gpus": [{"name": "NVIDIA H200", "driver": "580"}],
+        "versions": {"nsys": "2025.3.1.0"},
+        "command": ["aisp-prof", "capture", "ch11"],
+    }
+    data = {**manifest(claims, **changes), **rest, "files": folder_facts(folder)}
+    write_manifest(Manifest.from_json(data), folder)
+    return folder

@@ -1,0 +1,165 @@
+"""The commands as a user types them: what they print, their exit codes, and that no mistake of his makes a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from pair_trace import capture_folder, run_pair, serial
+from trace_builder import TraceBuilder
+
+ROOT = Path(__file__).parents[2]
+HOLDS = ["speedup >= 1.5", "hidden(h2d, d2h) >= 0.5"]
+
+
+def aisp(*words: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    inherited = {k: v for k, v in os.environ.items() if k not in ("AISP_CAPTURES", "AISP_NSYS")}
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "aisp_prof", *map(str, words)],
+        cwd=cwd,
+        env={**inherited, "PYTHONPATH": str(ROOT / ".pythonpath"), "COLUMNS": "100", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def built(optimized=None, **changes) -> TraceBuilder:
+    trace = TraceBuilder(**changes)
+    run_pair(trace, **({"optimized": optimized} if optimized else {}))
+    return trace
+
+
+def test_help_is_fast(tmp_path):
+    """Under 0.3 s: no numpy, torch or weasyprint is imported for it. The best of five, since CI's machine is shared."""
+    times = []
+    for _ in range(5):
+        begun = time.perf_counter()
+        assert aisp("--help", cwd=tmp_path).returncode == 0
+        times.append(time.perf_counter() - begun)
+    assert min(times) < 0.3
+
+
+def test_help_imports_nothing_heavy(tmp_path):
+    code = (
+        "import sys, aisp_prof.cli; print([m for m in ('numpy', 'pandas', 'torch', 'weasyprint') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT / ".pythonpath")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("trace", "code", "word"),
+    [
+        (built(), 0, "PROVEN"),
+        (built(serial), 1, "REFUTED"),
+        (built(attested=False), 4, "UNPROVEN"),
+        (TraceBuilder(), 4, "UNPROVEN"),
+        (b"", 2, "empty"),
+        (b"no database" * 1000, 2, "not an SQLite file"),
+    ],
+    ids=["proven", "refuted", "unattested", "nothing in it", "empty file", "no database"],
+)
+def test_the_exit_code_is_the_verdicts(tmp_path, trace, code, word):
+    capture_folder(tmp_path / "aisp-captures", trace, HOLDS)
+    done = aisp("report", "--stage", "ch11", "--format", "html", cwd=tmp_path)
+    assert done.returncode == code, done.stderr
+    assert word in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "ch11.html").is_file() is (code != 2)
+
+
+def test_the_html_is_there_when_the_pdf_cannot_be(tmp_path):
+    capture_folder(tmp_path / "aisp-captures", built(), HOLDS)
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "hidden" / "weasyprint.py").write_text("raise ModuleNotFoundError('hidden', name='weasyprint')")
+    path = os.pathsep.join([str(ROOT / ".pythonpath"), str(tmp_path / "hidden")])
+    done = aisp("report", "--stage", "ch11", cwd=tmp_path, PYTHONPATH=path)
+    assert done.returncode == 3
+    assert "PROVEN" in done.stdout
+    assert "aisp-prof[pdf]" in done.stderr
+    assert (tmp_path / "ch11.html").is_file()
+    assert not (tmp_path / "ch11.pdf").exists()
+
+
+def test_json_is_one_document(tmp_path):
+    capture_folder(tmp_path / "aisp-captures", built(), HOLDS)
+    done = aisp("report", "--stage", "ch11:streams", "--format", "html", "--json", cwd=tmp_path)
+    data = json.loads(done.stdout)
+    assert (data["schema"], data["stage"]) == (1, "ch11:streams")
+    assert data["files"] == ["ch11-streams.html"]
+    assert data["proofs"][0]["verdict"] == "proven"
+    assert data["proofs"][0]["optimized"]["iterations"][0]["numbers"]["hidden(compute, copy)"] == 1.0
+
+
+def test_a_changed_trace_proves_nothing(tmp_path):
+    folder = capture_folder(tmp_path / "aisp-captures", built(serial), HOLDS)
+    built().write(folder / "trace.sqlite")
+    done = aisp("report", "--stage", "ch11", "--format", "html", cwd=tmp_path)
+    assert done.returncode == 4
+    assert "UNPROVEN" in done.stdout
+
+
+def test_the_shipped_capture_is_reported_where_there_is_no_other(tmp_path):
+    done = aisp("report", "--stage", "ch11", "--format", "html", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "came with aisp-prof" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["report", "--stage", "ch12"], "ch11"),
+        (["report", "--stage", "ch11:stream"], "ch11.streams"),
+        (["report", "--stage", "ch11", "--capture", "nothing"], "no capture begins with"),
+        (["report", "--stage", "ch11", "--lang", "xx"], "xx"),
+        (["report", "--stage", "ch11", "--format", "doc"], "doc"),
+        (["capture", "ch99"], "ch99"),
+        (["list", "ch99"], "ch99"),
+        (["scrub", "nothing", "-o", "x"], "nothing"),
+        (["frobnicate"], "No such command"),
+    ],
+)
+def test_a_slip_is_answered(tmp_path, words, complaint):
+    done = aisp(*words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_machine_without_nsys_or_gpu_cannot_capture(tmp_path):
+    done = aisp("capture", "ch11", cwd=tmp_path, PATH="/usr/bin:/bin")
+    assert done.returncode == 3
+    assert "→" in done.stderr
+    assert not list(tmp_path.glob("aisp-captures/ch11*"))
+
+
+def test_list_names_pairs_and_captures(tmp_path):
+    rows = json.loads(aisp("list", "--json", cwd=tmp_path).stdout)["rows"]
+    (streams,) = (row for row in rows if row["pair"] == "ch11.streams")
+    assert streams["needs"] == ["cuda", "triton"]
+    assert len(streams["captures"]) == 1
+
+
+def test_doctor_says_what_is_missing_and_how_to_get_it(tmp_path):
+    rows = json.loads(aisp("doctor", "--json", cwd=tmp_path, PATH="/usr/bin:/bin").stdout)["rows"]
+    checks = {row["name"]: row for row in rows}
+    assert {"nsys", "ncu", "NVIDIA GPU", "torch", "triton", "Pango"} <= set(checks)
+    assert all(row["mend"] for row in rows if row["status"] != "ok")
+
+
+def test_terminal_escapes_in_a_claim_are_shown_not_sent(tmp_path):
+    capture_folder(tmp_path / "aisp-captures", built(), HOLDS, id="ch11-\x1b[31mred")
+    done = aisp("report", "--stage", "ch11", "--format", "html", cwd=tmp_path)
+    assert "\x1b" not in done.stdout

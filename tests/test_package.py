@@ -1,0 +1,48 @@
+"""What ships: the list of packages is the tree's, and the wheel reports in an environment that holds nothing else."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tomllib
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+NOT_SHIPPED = {"tests", "benchmarks", "docs", "scripts", "build", "dist"}
+
+
+def test_every_folder_with_code_is_in_the_list():
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    found = {"aisp_prof"}
+    for init in ROOT.rglob("__init__.py"):
+        parts = init.parent.relative_to(ROOT).parts
+        if parts and parts[0] not in NOT_SHIPPED and not parts[0].startswith("."):
+            found.add(".".join(("aisp_prof", *parts)))
+    assert sorted(listed) == sorted(found)
+
+
+def test_nothing_at_the_root_ships_by_mistake():
+    assert {path.name for path in ROOT.glob("*.py")} == {"__init__.py", "__main__.py", "declaration.py", "errors.py"}
+
+
+@pytest.mark.timeout(600)
+def test_the_wheel_reports_in_a_clean_environment(tmp_path):
+    unbuilt = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "aisp-captures")
+    shutil.copytree(ROOT, tmp_path / "source", ignore=unbuilt)
+    # by way of the source distribution, so that a file missing from it is noticed too
+    build = [sys.executable, "-m", "build", "--outdir", str(tmp_path / "dist"), str(tmp_path / "source")]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    venv.create(tmp_path / "clean", with_pip=True)
+    pip = [str(tmp_path / "clean" / "bin" / "python"), "-m", "pip", "install", "--quiet", f"{wheel}[pdf]"]
+    subprocess.run(pip, check=True, capture_output=True)
+    command = [str(tmp_path / "clean" / "bin" / "aisp-prof"), "report", "--stage", "ch11"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "PROVEN" in done.stdout
+    assert (tmp_path / "ch11.html").stat().st_size > 100_000
+    assert (tmp_path / "ch11.pdf").read_bytes().startswith(b"%PDF")
