@@ -18,7 +18,6 @@ class ClaimRow:
     """One claim. `spread` is its 95 % interval, or else the range over all iterations."""
 
     text: str
-    asked: str
     measured: str
     spread: str
     n: str
@@ -52,7 +51,7 @@ def _row(claim: ClaimResult, evidence: Evidence, say: Catalog) -> ClaimRow:
     reasons = tuple(say.finding(reason, claim.unit) for reason in claim.reasons)
     measured = quantity(claim.measured, claim.unit)
     spread = _spread(claim, say)
-    return ClaimRow(claim.text, asked(claim, say), measured, spread, _n(claim, evidence), claim.verdict, reasons)
+    return ClaimRow(claim.text, measured, spread, _n(claim, evidence), claim.verdict, reasons)
 
 
 def _n(claim: ClaimResult, evidence: Evidence) -> str:

@@ -12,7 +12,7 @@ from .catalog import Catalog
 from .colours import OF_VARIANT
 from .units import duration
 
-ROW = 27.0
+ROW = 24.0
 _APART = 3.1
 _DEEPEST = 9.3
 
