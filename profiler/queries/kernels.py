@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..trace.model import COMM, COMPUTE, KINDS, Trace
-from .full_names import full_names
 from .names import matches
 from .spread import Spread, groups, spreads
 
@@ -37,7 +36,7 @@ def kernels(trace: Trace, name: str = "*", full: bool = False) -> tuple[KernelRo
         full: tell kernels apart by their full names, template arguments included.
     """
     operations = trace.operations
-    names, texts = full_names(trace) if full else (operations.name, trace.strings)
+    names, texts = operations.full_name if full else operations.name, trace.strings
     mine = np.isin(operations.kind, (COMPUTE, COMM))
     length = operations.end - operations.start
     whole = [int(length[mine & (operations.gpu == gpu)].sum()) for gpu in range(len(trace.gpus))]

@@ -6,6 +6,7 @@ They exist to be compared with (docs/trace-commands.md, "Agreement with nsys sta
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,6 @@ from numpy.typing import NDArray
 from ..trace.columns import Int64
 from ..trace.model import COMM, COMPUTE, KINDS, MEMORY_SET, TABLES, Trace
 from ..trace.schema import MEMCPY, MEMSET
-from .full_names import full_names
 from .range_numbers import operations_inside
 from .spread import Spread, groups, spreads
 
@@ -49,10 +49,8 @@ class Projection:
 
 def kernel_sum(trace: Trace) -> tuple[SumRow, ...]:
     """`cuda_gpu_kern_sum`: execution time by full kernel name."""
-    names, texts = full_names(trace)
     mine = np.isin(trace.operations.kind, (COMPUTE, COMM))
-    labels = [texts[i] if i >= 0 else "" for i in range(-1, len(texts))]
-    return _sums(names[mine] + 1, labels, _length(trace)[mine])
+    return _sums(trace.operations.full_name[mine], trace.strings, _length(trace)[mine])
 
 
 def memory_time_sum(trace: Trace) -> tuple[SumRow, ...]:
@@ -100,12 +98,12 @@ def _projection(trace: Trace, index: int, operations: Int64) -> Projection:
     )
 
 
-def _sums(key: NDArray[np.signedinteger], labels: list[str], values: Int64) -> tuple[SumRow, ...]:
+def _sums(key: NDArray[np.signedinteger], labels: Sequence[str], values: Int64) -> tuple[SumRow, ...]:
     group, first = groups(key)
     found = spreads(group, values)
     whole = sum(one.sum for one in found)
     rows = [
-        SumRow(labels[int(key[at])], one.sum / whole if whole else 0.0, one)
+        SumRow(labels[int(key[at])] if key[at] >= 0 else "", one.sum / whole if whole else 0.0, one)
         for at, one in zip(first, found, strict=True)
     ]
     return tuple(sorted(rows, key=lambda row: (-row.spread.sum, row.spread.n, row.name)))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..analysis.intervals import Intervals
 from ..analysis.overlap import busy_time, witnesses
 from ..evidence import Op, Witness
 from ..trace.model import GRAPH_LAUNCH, KINDS, TABLES, Operations, Trace
@@ -59,7 +60,8 @@ def _row(
     here = trace.operations.gpu == gpu
     a, b = (trace.operations.take(mask & here) for mask in masks)
     a_time, b_time = busy_time(a), busy_time(b)
-    shared, bound = (a_time & b_time).length, min(a_time.length, b_time.length)
+    both, bound = a_time & b_time, min(a_time.length, b_time.length)
+    shared = both.length
     return OverlapRow(
         gpu_uuid=trace.gpus[gpu].uuid,
         device=int((a if len(a) else b).device[0]),
@@ -78,8 +80,21 @@ def _row(
         b_exposed=b_time.length - shared,
         overlap_bound=bound,
         overlap_efficiency=_ratio(shared, bound),
-        witnesses=tuple(_witness(trace, a, i, b, j) for i, j in witnesses(a, b, count)) if count else (),
+        witnesses=_witnesses(trace, _during(a, both), _during(b, both), count),
     )
+
+
+def _during(operations: Operations, times: Intervals) -> Operations:
+    """Those that run at some of the times: a witness search over all of a long trace's operations would take minutes."""
+    following = np.searchsorted(times.end, operations.start, "right")
+    inside = following < len(times)
+    begins = times.start[np.minimum(following, len(times) - 1)] if len(times) else operations.end
+    return operations.take(inside & (begins < operations.end))
+
+
+def _witnesses(trace: Trace, a: Operations, b: Operations, count: int) -> tuple[Witness, ...]:
+    pairs = witnesses(a, b, count) if count else []
+    return tuple(_witness(trace, a, i, b, j) for i, j in pairs)
 
 
 def _ratio(part: int, whole: int) -> float | None:

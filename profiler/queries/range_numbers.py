@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..analysis.overlap import busy_time, concurrency
 from ..analysis.projection import calls_inside
 from ..trace.columns import Int64
 from ..trace.model import COMM, COMPUTE, COPIES, GRAPH_LAUNCH, KINDS, Operations, Rows, Trace
+from .sweeps import shared, sweep, unions
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,9 +39,6 @@ class RangeNumbers(Rows):
     overlap_copy_compute: Int64
     overlap_comm_compute: Int64
     busy_by_class: Int64
-
-
-_COLUMNS = RangeNumbers.__slots__[2:-1]
 
 
 def process_wide(trace: Trace) -> Trace:
@@ -75,33 +71,64 @@ def range_numbers(trace: Trace, chosen: Int64) -> RangeNumbers:
     ranges, operations = operations_inside(trace, chosen)
     gpu = trace.operations.gpu[operations]
     order = np.lexsort((operations, gpu, ranges))
-    ranges, gpu, operations = ranges[order], gpu[order], operations[order]
-    first = np.flatnonzero((np.diff(ranges, prepend=-1) != 0) | (np.diff(gpu, prepend=-1) != 0))
-    rows = [_row(trace.operations.take(part)) for part in np.split(operations, first[1:])] if len(first) else []
-    values = np.array(rows, np.int64).reshape(len(rows), len(_COLUMNS) + len(KINDS))
-    numbers = dict(zip(_COLUMNS, values.T, strict=False))
-    return RangeNumbers(range=ranges[first], gpu=gpu[first], busy_by_class=values[:, len(_COLUMNS) :], **numbers)
+    ranges, gpu, found = ranges[order], gpu[order], trace.operations.take(operations[order])
+    new = (np.diff(ranges, prepend=-1) != 0) | (np.diff(gpu, prepend=-1) != 0)
+    first, row = np.flatnonzero(new), np.cumsum(new) - 1
+    if not len(first):
+        return _nothing()
+    return RangeNumbers(range=ranges[first], gpu=gpu[first], **_counts(found, first, row), **_times(found, row))
 
 
-def _row(found: Operations) -> list[int]:
-    """The columns of `RangeNumbers` after `gpu`, then busy time by class."""
-    numbers = concurrency(found)
-    copies, compute, comm = (busy_time(found.of_kind(*kinds)) for kinds in (COPIES, (COMPUTE,), (COMM,)))
-    return [
-        int(found.device[0]),
-        len(found),
-        _count(found, COMPUTE, COMM),
-        len(np.unique(found.launch)),
-        _count(found, GRAPH_LAUNCH),
-        int(found.start.min()),
-        int(found.end.max()),
-        *(numbers.sum, numbers.busy, numbers.span, numbers.idle, numbers.overlap, numbers.max_in_flight),
-        (copies & compute).length,
-        (comm & compute).length,
-        *(busy_time(found.of_kind(kind)).length for kind in range(len(KINDS))),
-    ]
+def _nothing() -> RangeNumbers:
+    nothing = dict.fromkeys(RangeNumbers.__slots__, np.empty(0, np.int64))
+    return RangeNumbers(**{**nothing, "busy_by_class": np.empty((0, len(KINDS)), np.int64)})
 
 
-def _count(operations: Operations, *kinds: int) -> int:
-    found: NDArray[np.bool_] = np.isin(operations.kind, kinds)
-    return int(found.sum())
+def _counts(found: Operations, first: Int64, row: Int64) -> dict[str, Int64]:
+    """What is counted; `first` are the first operations of the rows, `row` the row of each operation."""
+
+    def of_kind(*kinds: int) -> Int64:
+        return np.bincount(row[np.isin(found.kind, kinds)], minlength=len(first)).astype(np.int64)
+
+    order = np.lexsort((found.launch, row))
+    owner, launch = row[order], found.launch[order]
+    fresh = (np.diff(owner, prepend=-1) != 0) | (np.diff(launch, prepend=-1) != 0)
+    return {
+        "device": found.device[first],
+        "ops": np.diff(first, append=len(row)),
+        "kernels": of_kind(COMPUTE, COMM),
+        "launches": np.bincount(owner[fresh], minlength=len(first)).astype(np.int64),
+        "graphs": of_kind(GRAPH_LAUNCH),
+        "proj_start": np.minimum.reduceat(found.start, first),
+        "proj_end": np.maximum.reduceat(found.end, first),
+        "sum": np.add.reduceat(found.end - found.start, first),
+    }
+
+
+def _times(found: Operations, row: Int64) -> dict[str, Int64]:
+    """What the sweeps give, for rows numbered from 0."""
+    rows = int(row[-1]) + 1
+    whole = sweep(row, found.start, found.end)
+    busy = whole.length(rows)
+    first = np.flatnonzero(np.diff(row, prepend=-1))
+    span = np.maximum.reduceat(found.end, first) - np.minimum.reduceat(found.start, first)
+    by_class = sweep(row * len(KINDS) + found.kind, found.start, found.end).length(rows * len(KINDS))
+    lanes = found.lanes()
+    count = int(lanes.max()) + 1
+    lane, start, end = unions(row * count + lanes, found.start, found.end)
+    copies, compute, comm = (_union(found, row, kinds) for kinds in (COPIES, (COMPUTE,), (COMM,)))
+    return {
+        "busy": busy,
+        "span": span,
+        "idle": span - busy,
+        "overlap": sweep(lane // count, start, end).length(rows, 2),
+        "max_in_flight": whole.deepest(rows),
+        "overlap_copy_compute": shared(copies, compute, rows),
+        "overlap_comm_compute": shared(comm, compute, rows),
+        "busy_by_class": by_class.reshape(rows, len(KINDS)),
+    }
+
+
+def _union(found: Operations, row: Int64, kinds: tuple[int, ...]) -> tuple[Int64, Int64, Int64]:
+    mine = np.isin(found.kind, kinds)
+    return unions(row[mine], found.start[mine], found.end[mine])

@@ -6,9 +6,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pytest
 from aisp_prof.errors import UsageError
-from aisp_prof.profiler.queries.range_numbers import operations_inside, process_wide
+from aisp_prof.profiler.analysis.overlap import SELECTORS, busy_time, concurrency
+from aisp_prof.profiler.queries.range_numbers import RangeNumbers, operations_inside, process_wide, range_numbers
 from aisp_prof.profiler.queries.ranges import ranges, why_none
-from aisp_prof.profiler.trace.model import KINDS
+from aisp_prof.profiler.trace.model import COMM, COMPUTE, GRAPH_LAUNCH, KINDS
 from aisp_prof.profiler.trace.reader import read_trace
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -151,7 +152,7 @@ def test_why_there_is_no_row(tmp_path, domain, name, said):
 
 
 times = st.tuples(st.integers(1, 40), st.integers(0, 30)).map(lambda t: (t[0], t[0] + t[1]))
-launches = st.tuples(st.integers(1, 2), st.integers(1, 2), times, times, st.integers(7, 8), st.integers(0, 3))
+launches = st.tuples(st.integers(1, 2), st.integers(1, 2), times, times, st.integers(7, 9), st.integers(0, 6))
 spans = st.tuples(st.integers(1, 2), st.integers(1, 2), times, st.booleans(), st.integers(1, 2))
 
 
@@ -165,10 +166,35 @@ def test_numbers_are_those_of_a_slow_reader(all_launches, all_spans, attribution
     assert sorted(identity) == sorted(_slowly(trace, attribution))
     for row in found:
         assert row["busy"] + row["idle"] == row["span"] == row["proj_end"] - row["proj_start"]
-        assert row["overlap"] <= row["busy"] <= row["sum"]
+        assert (row["overlap"] or 0) <= row["busy"] <= row["sum"]
+    chosen = np.arange(len(trace.ranges))
     view = process_wide(trace) if attribution == "process" else trace
-    owner, _ = operations_inside(view, np.arange(len(trace.ranges)))
-    assert len(owner) == sum(row["ops"] for row in found)
+    numbers = range_numbers(view, chosen)
+    owner, operation = operations_inside(view, chosen)
+    for i in range(len(numbers)):
+        mine = trace.operations.take(operation[owner == numbers.range[i]])
+        fast = {name: getattr(numbers, name)[i].tolist() for name in RangeNumbers.__slots__[2:]}
+        assert fast == one_by_one(mine.take(mine.gpu == numbers.gpu[i]))
+    assert sum(numbers.ops) == len(owner)
+
+
+def one_by_one(found):
+    """The numbers of one range on one device, from the algebra that proofs use."""
+    whole = concurrency(found)
+    time = {name: busy_time(found.of_kind(*kinds)) for name, kinds in SELECTORS.items()}
+    return {
+        "device": int(found.device[0]),
+        "ops": len(found),
+        "kernels": int(np.isin(found.kind, (COMPUTE, COMM)).sum()),
+        "launches": len(set(found.launch.tolist())),
+        "graphs": int((found.kind == GRAPH_LAUNCH).sum()),
+        "proj_start": int(found.start.min()),
+        "proj_end": int(found.end.max()),
+        **{name: getattr(whole, name) for name in ("sum", "busy", "span", "idle", "overlap", "max_in_flight")},
+        "overlap_copy_compute": (time["copy"] & time["compute"]).length,
+        "overlap_comm_compute": (time["comm"] & time["compute"]).length,
+        "busy_by_class": [time[kind].length for kind in KINDS],
+    }
 
 
 def _built(all_launches, all_spans):
@@ -178,8 +204,12 @@ def _built(all_launches, all_spans):
         p = processes[pid]
         if kind == 0:
             p.copy("h2d", 9, call, run, stream, tid=tid)
+        elif kind == 1:
+            p.copy("d2h", 9, call, run, stream, tid=tid)
+        elif kind == 2:
+            p.graph(call, run, stream, tid=tid)
         else:
-            p.kernel(f"k{kind}", call, run, stream, tid=tid)
+            p.kernel("k" if kind < 5 else "ncclDevKernel_x", call, run, stream, tid=tid)
     for number, (pid, tid, bounds, start_end, end_tid) in enumerate(all_spans):
         processes[pid].range(
             f"r{number}", *bounds, tid=tid, start_end=start_end, end_tid=end_tid if start_end else None
