@@ -50,7 +50,9 @@ def _differs(path: Path, facts: Any) -> str:
     except OSError as error:
         return f"{path.name}: {error.strerror}"
     return (
-        "" if found == facts else f"{path.name}: sha256 {found['sha256'][:12]}…, the manifest says {facts['sha256'][:12]}…"
+        ""
+        if found == facts
+        else f"{path.name}: sha256 {found['sha256'][:12]}…, the manifest says {facts['sha256'][:12]}…"
     )
 
 
