@@ -39,10 +39,12 @@ def open(path: str | PathLike[str], communication: Iterable[str] = ()) -> TraceF
     """Read an Nsight Systems export and ask it questions; the file is not touched.
 
     Args:
-        path: what `aisp-prof trace` takes: `.sqlite`, also compressed.
+        path: what `aisp-prof trace` takes: an export (`.sqlite`, packed or not; a Parquet folder) or a `.nsys-rep`.
         communication: regular expressions of kernel names that count as communication, besides the known ones.
 
     Raises:
+        UsageError: a pattern is no regular expression.
+        EnvironmentLacks: what this kind of file needs is not installed.
         TraceError: the file is missing, damaged, or no export of Nsight Systems.
     """
     from pathlib import Path

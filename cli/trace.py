@@ -14,8 +14,14 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Ask any Nsight Systems trace.", no_args_is_help=True)
 
+_SLOW_BYTES = 50_000_000
+
 TraceFile = Annotated[
-    Path, typer.Argument(metavar="TRACE", help="An export of Nsight Systems: .sqlite, also .xz or .gz.")
+    Path,
+    typer.Argument(
+        metavar="TRACE",
+        help="An export (.sqlite, also .xz, .gz or .zst; a Parquet folder), or a report (.nsys-rep) where there is nsys.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md) instead of text.")]
 Limit = Annotated[int, typer.Option(min=0, help="Rows of text; 0 for all. JSON has them all.")]
@@ -33,22 +39,15 @@ Communication = Annotated[
 
 
 def _read(path: Path, communication: list[str] | None = None) -> Trace:
-    """Read a trace; on large files stderr says that it takes a while."""
-    import re
-
-    from ..profiler.trace.reader import read_trace
+    """Read a trace; where that takes a while, stderr says so."""
+    from ..profiler.queries.reading import read
     from ..reports.progress import steps
 
-    for pattern in communication or ():
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise UsageError(f"--communication {pattern!r} is no regular expression: {error}") from error
-    if path.is_file() and path.stat().st_size > 50_000_000:
+    if path.is_file() and (path.stat().st_size > _SLOW_BYTES or ".nsys-rep" in path.suffixes):
         with steps() as say:
             say(f"reading {path}")
-            return read_trace(path, communication or ())
-    return read_trace(path, communication or ())
+            return read(path, communication or ())
+    return read(path, communication or ())
 
 
 @app.command()

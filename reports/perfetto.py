@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..profiler.trace.columns import Int64
 from ..profiler.trace.model import KINDS, TABLES, Trace, pid_of
 
-_CATEGORY_NVTX, _CATEGORY_API = "nvtx", "api"
+_CATEGORY_NVTX, _CATEGORY_API, _CATEGORY_MARK = "nvtx", "api", "mark"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +69,18 @@ def events(trace: Trace) -> Iterator[str]:
     for what, track in threads:
         if what == _CATEGORY_API:
             places[track.rows] = track.pid, track.tid
-        yield from _calls(trace, track) if what == _CATEGORY_API else _ranges(trace, track)
+        yield from {_CATEGORY_API: _calls, _CATEGORY_NVTX: _ranges, _CATEGORY_MARK: _marks}[what](trace, track)
     for track in streams:
         yield from _operations(trace, track, places)
 
 
 def _processes(trace: Trace) -> list[int]:
-    parts = (trace.operations.process, trace.calls.process, trace.ranges.process)
+    parts = (trace.operations.process, trace.calls.process, trace.ranges.process, trace.marks.process)
     return [int(key) for key in np.unique(np.concatenate(parts))]
 
 
 def _host_tracks(trace: Trace, hosts: dict[int, int]) -> list[tuple[str, Track]]:
-    """Lanes of NVTX ranges by thread, domain and kind, then of API calls by thread."""
+    """Lanes of NVTX ranges by thread, domain and kind, then marks and API calls by thread."""
     tracks: list[tuple[str, Track]] = []
     ranges, calls = trace.ranges, trace.calls
     for rows in _split(ranges.thread, ranges.domain, ranges.start_end):
@@ -89,6 +89,10 @@ def _host_tracks(trace: Trace, hosts: dict[int, int]) -> list[tuple[str, Track]]
         label = f"NVTX {domain}".rstrip() + (" start/end" if ranges.start_end[at] else "")
         where = hosts[int(ranges.process[at])], int(ranges.thread[at]) & 0xFFFFFF
         tracks += [(_CATEGORY_NVTX, t) for t in _lay(rows, ranges.start, ranges.end, where, label, len(tracks))]
+    for rows in _split(trace.marks.thread):
+        at = int(rows[0])
+        pid, thread = hosts[int(trace.marks.process[at])], int(trace.marks.thread[at]) & 0xFFFFFF
+        tracks.append((_CATEGORY_MARK, Track(pid, len(tracks) + 1, f"thread {thread} NVTX marks", rows)))
     for rows in _split(calls.thread):
         at = int(rows[0])
         where = hosts[int(calls.process[at])], int(calls.thread[at]) & 0xFFFFFF
@@ -169,6 +173,14 @@ def _ranges(trace: Trace, track: Track) -> Iterator[str]:
     for start, end, text, row, is_open in _columns(track, r.start, r.end, r.text, r.row, r.is_open):
         arguments = f'"row": {row}' + (', "open": true' if is_open else "")
         yield _slice(track, names[text], _CATEGORY_NVTX, start, end, arguments)
+
+
+def _marks(trace: Trace, track: Track) -> Iterator[str]:
+    m = trace.marks
+    names = _spelled(trace, m.text[track.rows])
+    where = f'"ph": "i", "s": "t", "pid": {track.pid}, "tid": {track.tid}, "cat": "{_CATEGORY_MARK}"'
+    for time, text, row in _columns(track, m.time, m.text, m.row):
+        yield f'{{{where}, "ts": {_us(time)}, "name": {names[text]}, "args": {{"row": {row}}}}}'
 
 
 def _calls(trace: Trace, track: Track) -> Iterator[str]:

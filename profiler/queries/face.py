@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Self
 
 from ..trace.model import Trace
-from ..trace.reader import read_trace
 from .copies import CopyRow, copies
 from .diff import DeviceDiff, diff
 from .gaps import gaps
@@ -18,6 +17,7 @@ from .overlap import OverlapRow, overlap
 from .parts import part
 from .ranges import ranges
 from .raw import calls, operations
+from .reading import read
 from .summary import Summary, summary
 from .table import Table
 
@@ -41,9 +41,11 @@ class TraceFile:
             communication: regular expressions of kernel names that count as communication, besides the known ones.
 
         Raises:
+            UsageError: a pattern is no regular expression.
             TraceError: the file is missing, damaged, or no export of Nsight Systems.
+            EnvironmentLacks: what this kind of file needs is not installed.
         """
-        return cls(read_trace(path, communication))
+        return cls(read(Path(path), communication))
 
     def summary(self, top: int = 10) -> Summary:
         """Devices, processes, completeness, ledger, top kernels and ranges."""

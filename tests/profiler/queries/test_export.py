@@ -37,7 +37,11 @@ def test_lanes_hold_nothing_that_overlaps_and_are_as_few_as_possible(pairs):
 
 
 def test_perfetto_holds_every_row_once_and_no_track_overlaps(tmp_path):
-    trace = read_trace(busy_trace().write(tmp_path / "t.sqlite"))
+    built = busy_trace()
+    for pid in (300, 301):
+        thread = built.process(pid).thread(9)
+        built.add("NVTX_EVENTS", start=5, end=None, eventType=34, text="now", globalTid=thread, domainId=0)
+    trace = read_trace(built.write(tmp_path / "t.sqlite"))
     (written,) = export_trace(trace, "perfetto", tmp_path / "out" / "trace.json")
     data = json.loads(Path(written.file).read_text(encoding="ascii"))
     assert len(data["traceEvents"]) == written.rows
@@ -51,7 +55,9 @@ def test_perfetto_holds_every_row_once_and_no_track_overlaps(tmp_path):
         track.sort()
         assert all(end <= following for (_, end), (following, _) in pairwise(track))
     names = {(e["pid"], e["tid"]) for e in data["traceEvents"] if e["name"] == "thread_name"}
-    assert names == set(tracks)
+    marks = [(e["pid"], e["tid"]) for e in data["traceEvents"] if e["ph"] == "i"]
+    assert len(marks) == len(trace.marks) == 2
+    assert names == set(tracks) | set(marks)
     arrows = [e for e in data["traceEvents"] if e["ph"] in "sf"]
     assert len(arrows) == 2 * int((trace.operations.launch >= 0).sum())
 

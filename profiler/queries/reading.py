@@ -1,0 +1,53 @@
+"""Read whatever a user names as a trace: an SQLite export, packed or not, a Parquet folder, or a report through nsys."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from ...errors import UsageError
+from ..trace.model import Trace
+from ..trace.reader import read_trace
+
+_EXPORT_S = 3600.0
+
+
+def read(path: Path, communication: Iterable[str] = ()) -> Trace:
+    """Read a trace; the file is not touched.
+
+    Args:
+        path: `.sqlite` or `.nsys-rep`, also packed with xz, gz or zst, or a folder of Parquet files.
+        communication: regular expressions of kernel names that count as communication, besides the known ones.
+
+    Raises:
+        UsageError: a pattern is no regular expression.
+        TraceError: the file is missing, damaged, or no trace.
+        EnvironmentLacks: a report, and no usable nsys; a format whose package is not installed.
+    """
+    patterns = tuple(communication)
+    for pattern in patterns:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise UsageError(f"{pattern!r} is no regular expression: {error}") from error
+    return read_trace(path, patterns, export_report)
+
+
+def export_report(report: Path, sqlite: Path) -> None:
+    """Have nsys export a report.
+
+    Raises:
+        EnvironmentLacks: there is no usable nsys.
+        AispError: nsys made no SQLite of it.
+    """
+    from ..capture.child import Watch, new_mark, run_child, tail
+    from ..capture.nsys import export_failure, find_nsys
+
+    nsys = find_nsys()
+    with tempfile.TemporaryDirectory(prefix="aisp-export-") as folder:
+        log = Path(folder) / "nsys.log"
+        code = run_child(nsys.export_command(report.absolute(), sqlite), Watch(log, _EXPORT_S, new_mark()))
+        if code or not sqlite.is_file():
+            raise export_failure(code, tail(log))
