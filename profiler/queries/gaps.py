@@ -2,6 +2,7 @@
 
 A gap ends with the operations that start then; of these the one whose launch was called first explains it. Up to that call
 the host had not asked for anything; from it on the work was queued and the device waited, for another stream or for itself.
+A synchronising call explains a gap when the launch, had the host not waited, would have come in half the time or less.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class Gaps(Rows):
     outside      outside any CUDA call;
     queued       and this much passed after the launch was called: the four sum to the length, unless at a boundary or
                  where the launch is unknown, when all are 0
+    waited       the whole length of those synchronising calls, with what lies before the gap
     before       row index into `trace.operations` of the one that ended last before the gap, -1 at the beginning
     after        of the one that ends the gap, -1 at the end
     call         row index into `trace.calls`: the synchronising call, else the launch; -1 for neither
@@ -46,6 +48,7 @@ class Gaps(Rows):
     calling: Int64
     outside: Int64
     queued: Int64
+    waited: Int64
     before: Int64
     after: Int64
     call: Int64
@@ -71,9 +74,9 @@ def _of_device(trace: Trace, gpu: int) -> list[Gaps]:
     cause, parts, call = _explained(trace, start, end, after)
     for edge in (0, -1):
         cause[edge], call[edge], parts[:, edge] = BOUNDARY, -1, 0
-    waiting, calling, outside, queued = parts
+    waiting, calling, outside, queued, waited = parts
     device = np.full(len(start), gpu, np.int64)
-    found = Gaps(device, start, end, cause, waiting, calling, outside, queued, before, after, call)
+    found = Gaps(device, start, end, cause, waiting, calling, outside, queued, waited, before, after, call)
     return [found.take(end > start)]
 
 
@@ -99,40 +102,39 @@ def _neighbours(trace: Trace, mine: Int64, start: Int64, end: Int64) -> tuple[In
 
 
 def _explained(trace: Trace, start: Int64, end: Int64, after: Int64) -> tuple[Int64, Int64, Int64]:
-    """Cause, the four parts of shape (4, n), and the call of each gap."""
+    """Cause, the four parts and what was waited in all, shape (5, n), and the call of each gap."""
     launch = np.where(after >= 0, trace.operations.launch[after], -1)
     cause = np.full(len(start), NOT_TRACED, np.int64)
-    parts, call = np.zeros((4, len(start)), np.int64), launch.copy()
+    parts, call = np.zeros((5, len(start)), np.int64), launch.copy()
     blocking = blocking_calls(trace)
     for thread in np.unique(trace.calls.thread[launch[launch >= 0]]):
         here = np.flatnonzero((launch >= 0) & (trace.calls.thread[launch] == thread))
         mine = np.flatnonzero(trace.calls.thread == thread)
         until = np.clip(trace.calls.start[launch[here]], start[here], end[here])
         waits = mine[blocking[mine]]
-        waiting = _spent(trace.calls.take(waits), start[here], until)
-        calling = _spent(trace.calls.take(mine), start[here], until) - waiting
+        waiting, waited = _spent(trace.calls.take(waits), start[here], until)
+        calling = _spent(trace.calls.take(mine), start[here], until)[0] - waiting
         late, queued = until - start[here], end[here] - until
-        parts[:, here] = waiting, calling, late - waiting - calling, queued
-        waited, sync = waiting > 0, _last_before(trace, waits, until)
-        cause[here] = np.where(waited, SYNCHRONISING, np.where(late > queued, NOT_QUEUED, QUEUED))
-        call[here] = np.where(waited, sync, launch[here])
+        parts[:, here] = waiting, calling, late - waiting - calling, queued, waited
+        synchronised = (waiting > 0) & (2 * waited >= late) & (late >= queued)
+        cause[here] = np.where(synchronised, SYNCHRONISING, np.where(late > queued, NOT_QUEUED, QUEUED))
+        call[here] = np.where(synchronised, _last_before(trace, waits, until), launch[here])
     return cause, parts, call
 
 
-def _spent(calls: Calls, start: Int64, end: Int64) -> Int64:
-    """How much of each [start, end) the calls fill, nested ones counted once."""
+def _spent(calls: Calls, start: Int64, end: Int64) -> tuple[Int64, Int64]:
+    """How much of each [start, end) the calls fill, nested ones counted once, and how long the calls that do are in all."""
     filled = union(calls.start, calls.end)
     if not len(filled):
-        return np.zeros(len(start), np.int64)
+        return np.zeros(len(start), np.int64), np.zeros(len(start), np.int64)
     before = np.concatenate([[0], np.cumsum(filled.end - filled.start)])
-
-    def until(time: Int64) -> Int64:
-        number = np.searchsorted(filled.start, time, "right")
-        inside = filled.end[np.maximum(number - 1, 0)] - time
-        result: Int64 = before[number] - np.where(number > 0, np.maximum(inside, 0), 0)
-        return result
-
-    return until(end) - until(start)
+    first = np.searchsorted(filled.end, start, "right")  # the calls that reach into [start, end) are first .. last - 1
+    last = np.maximum(np.searchsorted(filled.start, end, "left"), first)
+    whole = before[last] - before[first]
+    low = filled.start[np.minimum(first, len(filled) - 1)]
+    high = filled.end[np.maximum(last - 1, 0)]
+    cut = np.maximum(start - low, 0) + np.maximum(high - end, 0)
+    return np.where(last > first, whole - cut, 0), whole
 
 
 def _last_before(trace: Trace, waits: Int64, time: Int64) -> Int64:
@@ -183,7 +185,7 @@ def _times(trace: Trace, chosen: Gaps) -> dict[str, Column | Table]:
         **{name: Column(getattr(chosen, name)) for name in ("start", "end")},
         "length": Column(chosen.end - chosen.start),
         "cause": Column(chosen.cause, CAUSES),
-        **{name: Column(getattr(chosen, name)) for name in ("waiting", "calling", "outside", "queued")},
+        **{name: Column(getattr(chosen, name)) for name in ("waiting", "calling", "outside", "queued", "waited")},
         "call": Column(np.where(none, -1, names), trace.strings, none),
         "call_row": Column(rows, missing=none),
     }

@@ -40,6 +40,16 @@ def test_a_synchronising_call_explains_why_nothing_was_launched(tmp_path):
     assert (row["before_name"], row["after_name"], row["after_row"]) == ("first", "second", 2)
 
 
+def test_a_short_wait_does_not_explain_a_long_gap(tmp_path):
+    row = two_kernels(tmp_path, (195, 196), ("cudaDeviceSynchronize_v3020", (90, 105)))
+    assert (row["cause"], row["waiting"], row["waited"], row["outside"]) == ("no_launch_queued", 5, 15, 90)
+
+
+def test_a_wait_that_was_long_before_the_gap_does(tmp_path):
+    row = two_kernels(tmp_path, (195, 196), ("cudaDeviceSynchronize_v3020", (15, 105)))
+    assert (row["cause"], row["waiting"], row["waited"]) == ("synchronising_call", 5, 90)
+
+
 def test_a_late_launch_without_a_wait(tmp_path):
     row = two_kernels(tmp_path, (190, 195))
     assert (row["cause"], row["call"]) == ("no_launch_queued", "cudaLaunchKernel_v7000")
@@ -115,4 +125,5 @@ def test_gaps_are_the_idle_time_and_their_parts_are_the_gaps(all_work, waits):
     known = within & (rows.cause != 4)
     assert (parts[known] == length[known]).all()
     assert (parts[~known] == 0).all()
+    assert (rows.waited >= rows.waiting).all()
     assert min(map(int, (*rows.waiting, *rows.calling, *rows.outside, *rows.queued)), default=0) >= 0
