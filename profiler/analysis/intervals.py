@@ -64,17 +64,23 @@ def _pieces(start: ArrayLike, end: ArrayLike) -> Intervals:
     return Intervals(s[keep], e[keep])
 
 
+def _sorted_bounds(start: ArrayLike, end: ArrayLike) -> tuple[Int64, Int64]:
+    """Starts and ends of the non-empty intervals, each sorted on its own. Traces are nearly in order of time, which the
+    stable sort (timsort) turns into a merge of few runs."""
+    found = _pieces(start, end)
+    return np.sort(found.start, kind="stable"), np.sort(found.end, kind="stable")
+
+
 def union(start: ArrayLike, end: ArrayLike) -> Intervals:
     """The normal form of any bounds of shape (n,), in any order, overlapping or not; empty intervals add nothing."""
-    found = _pieces(start, end)
-    if not len(found):
-        return found
-    order = np.argsort(found.start, kind="stable")
-    s, reach = found.start[order], np.maximum.accumulate(found.end[order])
+    s, e = _sorted_bounds(start, end)
+    if not len(s):
+        return Intervals(s, e)
     first = np.empty(len(s), bool)
-    first[0], first[1:] = True, s[1:] > reach[:-1]  # a piece that only touches the one before joins it
+    # all intervals that started earlier have ended when as many ends lie before; one that only touches joins
+    first[0], first[1:] = True, s[1:] > e[:-1]
     last = np.append(np.flatnonzero(first)[1:] - 1, len(s) - 1)
-    return Intervals(s[first], reach[last])
+    return Intervals(s[first], e[last])
 
 
 def depth(start: ArrayLike, end: ArrayLike) -> tuple[Int64, NDArray[Any]]:
@@ -95,13 +101,34 @@ def depth(start: ArrayLike, end: ArrayLike) -> tuple[Int64, NDArray[Any]]:
 
 
 def at_least(start: ArrayLike, end: ArrayLike, k: int) -> Intervals:
-    """When `k` or more of the given intervals, each counted, are in flight."""
-    times, counts = depth(start, end)
-    busy = counts[:-1] >= k
-    return union(times[:-1][busy], times[1:][busy])
+    """When `k` or more of the given intervals, each counted, are in flight.
+
+    With starts s and ends e sorted on their own, i ends lie behind from e[i - 1] until e[i]; k or more are then in flight
+    from s[i + k - 1] on.
+    """
+    s, e = _sorted_bounds(start, end)
+    if k < 1 or len(s) < k:
+        return Intervals(s[:0], e[:0])
+    begin = s[k - 1 :].copy()
+    np.maximum(begin[1:], e[: len(begin) - 1], out=begin[1:])
+    found = _pieces(begin, e[: len(begin)])
+    first, last = np.ones(len(found), bool), np.ones(len(found), bool)
+    first[1:] = last[:-1] = found.start[1:] > found.end[:-1]
+    return Intervals(found.start[first], found.end[last])
 
 
 def max_in_flight(start: ArrayLike, end: ArrayLike) -> int:
     """The largest number of intervals of non-zero length in flight at once."""
-    counts = depth(start, end)[1]
-    return int(counts.max()) if len(counts) else 0
+    s, e = _sorted_bounds(start, end)
+    low, step = 0, 1  # `low` are in flight at some time; found by doubling, then halving the step
+    while low + step <= len(s) and _reached(s, e, low + step):
+        low, step = low + step, 2 * step
+    while step > 1:
+        step //= 2
+        if low + step <= len(s) and _reached(s, e, low + step):
+            low += step
+    return low
+
+
+def _reached(s: Int64, e: Int64, k: int) -> bool:
+    return bool((s[k - 1 :] < e[: len(s) - k + 1]).any())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..trace.model import COMM, COMPUTE, COPIES, KINDS, Operations
 from ..trace.source.scan import Int64
+from ..trace.windows import Windows, by_group
 from .intervals import Intervals, at_least, max_in_flight, union
 
 SELECTORS = {name: (code,) for code, name in enumerate(KINDS)} | {
@@ -56,17 +58,36 @@ def concurrency(operations: Operations) -> Concurrency:
 def _stream_overlap(operations: Operations) -> tuple[int, int]:
     """Length with operations of two or more different streams in flight, and of two or more of one stream."""
     lanes = operations.lanes()
-    streams: list[Intervals] = []
-    doubled: list[Intervals] = []
-    for lane in np.unique(lanes):
-        mine = operations.take(lanes == lane)
-        streams.append(busy_time(mine))
-        doubled.append(at_least(mine.start, mine.end, 2))
-    if not streams:
-        return 0, 0
-    starts, ends = (np.concatenate([getattr(s, bound) for s in streams]) for bound in ("start", "end"))
-    within_start, within_end = (np.concatenate([getattr(s, bound) for s in doubled]) for bound in ("start", "end"))
-    return at_least(starts, ends, 2).length, union(within_start, within_end).length
+    count = int(lanes.max(initial=-1)) + 1
+    order = by_group(lanes, count)
+    parts = lanes[order], count, operations.start[order], operations.end[order]
+    _, starts, ends = grouped(union, *parts)
+    _, again_start, again_end = grouped(lambda start, end: at_least(start, end, 2), *parts)
+    return at_least(starts, ends, 2).length, union(again_start, again_end).length
+
+
+def grouped(
+    algebra: Callable[[Int64, Int64], Intervals], group: Int64, groups: int, start: Int64, end: Int64
+) -> tuple[Int64, Int64, Int64]:
+    """An operation of the interval algebra on each group by itself.
+
+    Args:
+        group: shape (n,), numbers below `groups`.
+
+    Returns:
+        the resulting pieces of all groups, ordered by group: group, start and end, each of shape (m,).
+    """
+    windows = Windows.of(group, groups, start, end)
+    if windows is not None:
+        found = algebra(start + windows.shift[group], end + windows.shift[group])
+        of_piece, begin = windows.back(found.start)
+        return of_piece, begin, found.end - windows.shift[of_piece]
+    pieces = [(g, algebra(start[group == g], end[group == g])) for g in np.unique(group).tolist()]
+    return (
+        np.concatenate([np.full(len(piece), g) for g, piece in pieces]),
+        np.concatenate([piece.start for _, piece in pieces]),
+        np.concatenate([piece.end for _, piece in pieces]),
+    )
 
 
 def witnesses(a: Operations, b: Operations, count: int = 3) -> list[tuple[int, int]]:

@@ -4,14 +4,16 @@ the column is made in between. numpy computes outside the interpreter's lock, so
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 BLOCK = 1 << 17
 """Elements: 1 MiB of int64."""
 
 _T = TypeVar("_T")
+_Item = TypeVar("_Item")
 
 
 def workers() -> int:
@@ -26,3 +28,24 @@ def each_block(length: int, work: Callable[[slice], _T]) -> list[_T]:
         return [work(block) for block in blocks]
     with ThreadPoolExecutor(workers()) as pool:
         return list(pool.map(work, blocks))
+
+
+def in_order(work: Callable[[_Item], _T], items: Iterable[_Item], threads: int | None = None) -> Iterator[_T]:
+    """`work` for every item on all cores, the results in the order of the items. Items are taken and results kept only
+    as far ahead as keeps the cores busy."""
+    threads = workers() if threads is None else threads
+    if threads < 2:
+        yield from map(work, items)
+        return
+    running: deque[Future[_T]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for item in items:
+                running.append(pool.submit(work, item))
+                if len(running) > 2 * threads:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        finally:
+            for waiting in running:
+                waiting.cancel()

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .groups import any_of, combined_codes, distinct_values, looked_up
 from .schema import GRAPH_TRACE, KERNEL, MEMCPY, MEMSET, Schema
+from .source.growing import is_constant
 from .source.scan import Int64
 
 TABLES = (KERNEL, MEMCPY, MEMSET, GRAPH_TRACE)
@@ -34,6 +35,11 @@ def pid_of(key: int) -> int:
     return (key >> 24) & 0xFFFFFF
 
 
+def _rows_of(column: NDArray[np.generic], chosen: NDArray[np.intp]) -> NDArray[np.generic]:
+    """`column[chosen]`, one value staying one value."""
+    return column[: len(chosen)] if is_constant(column) else column[chosen]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
     """Columns of equal length; `take` selects rows from all of them."""
@@ -41,8 +47,10 @@ class Rows:
     def take(self, which: ArrayLike) -> Self:
         """The rows of a boolean mask or of an index array of shape (m,)."""
         chosen = np.asarray(which)
+        if chosen.dtype == np.bool_:
+            chosen = np.flatnonzero(chosen)
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return type(self)(**{n: v[chosen] if isinstance(v, np.ndarray) else v for n, v in values.items()})
+        return type(self)(**{n: _rows_of(v, chosen) if isinstance(v, np.ndarray) else v for n, v in values.items()})
 
     def __len__(self) -> int:
         column = getattr(self, fields(self)[0].name)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from . import communication
+from .cache import TraceCache
 from .calls import read_calls
 from .columns import Invalid
 from .file import Export, open_source
@@ -18,21 +19,35 @@ from .source.scan import Source
 from .strings import Strings
 
 
-def read_trace(path: Path | str, communication_patterns: Iterable[str] = (), export: Export | None = None) -> Trace:
+def read_trace(
+    path: Path | str,
+    communication_patterns: Iterable[str] = (),
+    export: Export | None = None,
+    cache: TraceCache | None = None,
+) -> Trace:
     """Read an Nsight Systems export; the file is not touched.
 
     Args:
         path: `.sqlite`, also packed as `.xz`, `.gz` or `.zst`, or a folder of Parquet files (`nsys export -t parquetdir`).
         communication_patterns: regular expressions of kernel names that count as communication, besides the known ones.
         export: makes an SQLite file of a `.nsys-rep`; without it such a file is refused.
+        cache: where large traces are kept as columns; by default in the folder that `cache_folder` names.
 
     Raises:
         TraceError: the file is missing, no SQLite, truncated, damaged, no nsys export, or a table is not as it should be.
         EnvironmentLacks: what a packed or a Parquet trace needs is not installed.
     """
-    path = Path(path)
+    path, patterns = Path(path), tuple(communication_patterns)
+    kept = cache or TraceCache()
+    key = kept.key(path, patterns)
+    known = kept.get(key, path) if key else None
+    if known is not None:
+        return known
     with open_source(path, export) as source:
-        return read_source(source, communication.matcher(communication_patterns))
+        trace = read_source(source, communication.matcher(patterns))
+    if key:
+        kept.put(key, trace)
+    return trace
 
 
 def read_source(source: Source, comm: re.Pattern[str]) -> Trace:

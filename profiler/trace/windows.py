@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Self
+
 import numpy as np
 
 from .source.scan import Int64
 
 _ROOM = 1 << 62
+
+
+def by_group(group: Int64, groups: int) -> Int64:
+    """An order that puts equal groups together, ascending, and keeps the order within each. Sorting 16-bit numbers is
+    linear (radix)."""
+    return np.argsort(group.astype(np.uint16) if groups <= 1 << 16 else group, kind="stable")
 
 
 def windowed(group: Int64, groups: int, start: Int64, end: Int64) -> tuple[Int64, Int64] | None:
@@ -21,19 +30,36 @@ def windowed(group: Int64, groups: int, start: Int64, end: Int64) -> tuple[Int64
     """
     if not len(group):
         return start, end
-    if groups == 1:
-        return start - start.min(), end - start.min()
-    low, high = np.full(groups, np.iinfo(np.int64).max), np.full(groups, np.iinfo(np.int64).min)
-    np.minimum.at(low, group, start)
-    np.maximum.at(high, group, end)
-    empty = high < low
-    low[empty], high[empty] = 0, 0
-    widths = (high - low).astype(np.float64) + 2
-    if widths.sum() > _ROOM:
-        return None
-    width = high - low + 2
-    shift = np.cumsum(width) - width - low
-    return start + shift[group], end + shift[group]
+    windows = Windows.of(group, groups, start, end)
+    return None if windows is None else (start + windows.shift[group], end + windows.shift[group])
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """Where each group's window lies, arrays of shape (groups,): times from `low` to `high`, moved by `shift`. Between
+    the windows of two groups there is room for one instant after the first and one before the second."""
+
+    low: Int64
+    high: Int64
+    shift: Int64
+
+    @classmethod
+    def of(cls, group: Int64, groups: int, start: Int64, end: Int64) -> Self | None:
+        """The windows of these intervals; None where they do not fit into 64 bits."""
+        low, high = np.full(groups, np.iinfo(np.int64).max), np.full(groups, np.iinfo(np.int64).min)
+        np.minimum.at(low, group, start)
+        np.maximum.at(high, group, end)
+        empty = high < low
+        low[empty], high[empty] = 0, 0
+        if (high.astype(np.float64) - low + 3).sum() > _ROOM:
+            return None
+        width = high - low + 3
+        return cls(low, high, np.cumsum(width) - width - low)
+
+    def back(self, moved: Int64) -> tuple[Int64, Int64]:
+        """Moved times as the groups that they belong to and the times that they were."""
+        group = np.searchsorted(self.low + self.shift, moved, "right") - 1
+        return group, moved - self.shift[group]
 
 
 def ranked(start: Int64, end: Int64) -> tuple[Int64, Int64]:

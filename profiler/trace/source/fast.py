@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..blocks import workers
+from ..blocks import in_order, workers
 from . import values
 from .growing import Growing, constant, is_constant
 from .pages import PageFile, Unusual, leaves, open_pages
@@ -133,29 +132,9 @@ def _writable(column: NDArray[Any]) -> NDArray[Any]:
 
 
 def _pieces(file: PageFile, numbers: Int64, layout: Layout, wanted: Wanted) -> Iterator[Piece]:
-    """Decoded batches in the order of the table. numpy works outside the interpreter's lock, so threads share the work;
-    no more batches are in flight than are needed to keep them busy."""
+    """Decoded batches in the order of the table."""
     parts = [numbers[i : i + PAGES] for i in range(0, len(numbers), PAGES)]
-    threads = min(workers(), len(parts))
-    if threads < 2:
-        yield from (_decode(file, part, layout, wanted) for part in parts)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        running = [pool.submit(_decode, file, part, layout, wanted) for part in parts[: 2 * threads]]
-        following = iter(parts[2 * threads :])
-        try:
-            while running:
-                yield running.pop(0).result()
-                running += [pool.submit(_decode, file, part, layout, wanted) for part in list(_next(following))]
-        finally:
-            for waiting in running:
-                waiting.cancel()
-
-
-def _next(parts: Iterator[Int64]) -> Iterator[Int64]:
-    for part in parts:
-        yield part
-        return
+    return in_order(lambda part: _decode(file, part, layout, wanted), parts, min(workers(), len(parts)))
 
 
 def _decode(file: PageFile, numbers: Int64, layout: Layout, wanted: Wanted) -> Piece:
