@@ -151,7 +151,7 @@ class ClaimResult:
     metric: str
     variant: str
     comparison: str
-    threshold: float
+    threshold: float | None  # the median where the right side is a metric; None where that could not be measured
     unit: str  # "", "ns", "B/s", "x" (a factor), "count", "ratio"
     measured: float | None
     low: float | None

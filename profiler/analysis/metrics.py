@@ -154,7 +154,10 @@ SHOWN = (
 )
 """The metrics that every proof computes for every iteration, whatever its claims."""
 
-COPY_SELECTORS = frozenset({"copy", "h2d", "d2h", "d2d", "p2p"})
+OF_OVERLAP = frozenset(
+    ("overlap", "overlap_ratio", "concurrency", "max_in_flight", "hidden", "exposed", "overlap_efficiency")
+)
+"""Metrics that say something of work running side by side: what pageable copies, staged by the host, cannot show."""
 
 
 def split(text: str) -> tuple[str, tuple[str, ...]]:

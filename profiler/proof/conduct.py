@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import median
 from typing import Any
 
 from ..evidence import Finding, Iteration
 from ..trace.model import Trace
 from .measured import Measured
-from .statistics import LEAST_RUNS
+from .bootstrap import LEAST_RUNS
 
 CLOCK_BAND = 0.05
 """The SM clock may move by this share of its highest value during the measured runs before the page says so."""
@@ -111,7 +112,7 @@ def engine_bound(iterations: Sequence[Iteration]) -> tuple[Finding, ...]:
 
 def perturbation(traced: Mapping[str, Sequence[int]], untraced: Mapping[str, Sequence[int]]) -> dict[str, float]:
     """variant -> median traced / median untraced iteration time, both by CUDA events, where both exist."""
-    return {v: _median(traced[v]) / _median(untraced[v]) for v in traced if traced[v] and untraced[v]}
+    return {v: median(traced[v]) / median(untraced[v]) for v in traced if traced[v] and untraced[v]}
 
 
 def perturbed(ratios: Mapping[str, float], band: float) -> tuple[Finding, ...]:
@@ -128,8 +129,3 @@ def too_few(counts: Mapping[str, int]) -> tuple[Finding, ...]:
     """Fewer runs than an interval needs."""
     least = min(counts.values(), default=0)
     return (Finding("few_iterations", {"n": least, "least": LEAST_RUNS}),) if least < LEAST_RUNS else ()
-
-
-def _median(values: Sequence[int]) -> float:
-    ordered = sorted(values)
-    return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2

@@ -9,7 +9,7 @@ from ..evidence import GainTerm, Iteration
 _BUSY_CLASSES = ("compute", "comm", "copy", "memset")
 
 
-def median(values: Sequence[int]) -> int:
+def whole_median(values: Sequence[int]) -> int:
     """The median in whole ns; of an even number the mean of the middle two, rounded down."""
     ordered = sorted(values)
     middle = len(ordered) // 2
@@ -40,8 +40,8 @@ def _difference(baseline: Sequence[Iteration], optimized: Sequence[Iteration], m
 
 
 def _median_of(iterations: Sequence[Iteration], metric: str) -> int:
-    return median([int(iteration.numbers[metric]) for iteration in iterations])
+    return whole_median([int(iteration.numbers[metric]) for iteration in iterations])
 
 
 def _hidden(iterations: Sequence[Iteration]) -> int:
-    return median([int(i.numbers["sum"]) - int(i.numbers["busy"]) for i in iterations])
+    return whole_median([int(i.numbers["sum"]) - int(i.numbers["busy"]) for i in iterations])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 
-from ..analysis.metrics import METRICS, split
+from ..analysis.metrics import METRICS, OF_OVERLAP, split
 from ..evidence import ClaimResult, Finding, Speedup, VariantEvidence, Verdict
 from .claims import COMPARISONS, SPEEDUP, Claim, Term
-from .statistics import LEAST_RUNS, median_interval
+from .bootstrap import LEAST_RUNS, median_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +42,24 @@ def judge(claim: Claim, grounds: Grounds) -> ClaimResult:
     both sides of the threshold is UNPROVEN, not rounded to either side.
     """
     values = _values(claim.left, grounds)
-    threshold, others = _threshold(claim, grounds)
+    limits = _limits(claim, grounds)
     reasons = _obstacles(claim, grounds)
     if grounds.invalid:
         outcome = _Outcome(Verdict.INVALID, reasons=grounds.invalid)
     elif reasons:
         outcome = _Outcome(Verdict.UNPROVEN, reasons=reasons)
     elif claim.left.metric == SPEEDUP:
-        outcome = _by_speedup(claim, threshold, grounds.speedup)
-    elif _missing(values, claim.left, grounds) or (others is not None and not others):
+        outcome = _by_speedup(claim, limits, grounds.speedup)
+    elif _missing(values, claim.left, grounds) or not limits:
         outcome = _Outcome(Verdict.UNPROVEN, reasons=(Finding("metric_missing", {"metric": claim.left.metric}),))
-    elif METRICS[split(claim.left.metric)[0]].by_interval and others is None:
-        outcome = _by_interval(claim, threshold, values)
+    elif METRICS[split(claim.left.metric)[0]].by_interval and not isinstance(claim.right, Term):
+        outcome = _by_interval(claim, limits[0], values)
     else:
-        outcome = _in_every_run(claim, threshold, values, others)
-    return _result(claim, threshold, values, outcome)
+        outcome = _in_every_run(claim, values, sorted(set(limits)))
+    return _result(claim, median(limits) if limits else None, values, outcome)
 
 
-def _result(claim: Claim, threshold: float, values: Sequence[float], outcome: _Outcome) -> ClaimResult:
+def _result(claim: Claim, threshold: float | None, values: Sequence[float], outcome: _Outcome) -> ClaimResult:
     return ClaimResult(
         text=claim.text,
         metric=claim.left.metric,
@@ -88,12 +89,9 @@ def _missing(values: Sequence[float], term: Term, grounds: Grounds) -> bool:
     return not values or len(values) < len(grounds.variants[term.variant].iterations)
 
 
-def _threshold(claim: Claim, grounds: Grounds) -> tuple[float, list[float] | None]:
-    """The number to compare with; for a metric on the right its values too, and their median to show."""
-    if not isinstance(claim.right, Term):
-        return claim.right, None
-    others = _values(claim.right, grounds)
-    return (sorted(others)[len(others) // 2] if others else float("nan")), others
+def _limits(claim: Claim, grounds: Grounds) -> list[float]:
+    """What to compare with: the number on the right, or every value of the metric there; empty where it has none."""
+    return _values(claim.right, grounds) if isinstance(claim.right, Term) else [claim.right]
 
 
 def _obstacles(claim: Claim, grounds: Grounds) -> tuple[Finding, ...]:
@@ -102,15 +100,15 @@ def _obstacles(claim: Claim, grounds: Grounds) -> tuple[Finding, ...]:
     for term in terms:
         for variant in [term.variant] if term.variant else list(grounds.variants):
             found |= {f.code: f for f in grounds.blocked[variant]}
-            if "(" in term.metric and "busy" not in term.metric and "rate" not in term.metric:
+            if term.metric != SPEEDUP and split(term.metric)[0] in OF_OVERLAP:
                 found |= {f.code: f for f in grounds.copies_blocked[variant]}
     return tuple(found.values())
 
 
-def _by_speedup(claim: Claim, threshold: float, speedup: Speedup | None) -> _Outcome:
-    if speedup is None:
+def _by_speedup(claim: Claim, limits: Sequence[float], speedup: Speedup | None) -> _Outcome:
+    if speedup is None or not limits:
         return _Outcome(Verdict.UNPROVEN, reasons=(Finding("metric_missing", {"metric": SPEEDUP}),))
-    outcome = _against(claim, threshold, speedup.value, speedup.low, speedup.high)
+    outcome = _against(claim, limits[0], speedup.value, speedup.low, speedup.high)
     least = min(speedup.n_baseline, speedup.n_optimized)
     win = speedup.low > 1 + speedup.noise_floor or speedup.high < 1 - speedup.noise_floor
     if least < LEAST_RUNS:
@@ -122,8 +120,7 @@ def _by_speedup(claim: Claim, threshold: float, speedup: Speedup | None) -> _Out
 
 
 def _by_interval(claim: Claim, threshold: float, values: Sequence[float]) -> _Outcome:
-    ordered = sorted(values)
-    middle = (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
+    middle = median(values)
     low, high = median_interval(values)
     if len(values) < LEAST_RUNS:
         return _Outcome(Verdict.UNPROVEN, middle, low, high, (_few(len(values)),))
@@ -144,10 +141,9 @@ def _against(claim: Claim, threshold: float, value: float, low: float, high: flo
     return _Outcome(Verdict.REFUTED, value, low, high, (reason,))
 
 
-def _in_every_run(claim: Claim, threshold: float, values: Sequence[float], others: Sequence[float] | None) -> _Outcome:
+def _in_every_run(claim: Claim, values: Sequence[float], limits: Sequence[float]) -> _Outcome:
     """Every iteration against the threshold, or against every iteration of the metric on the right."""
     holds = COMPARISONS[claim.comparison]
-    limits = [threshold] if others is None else sorted(set(others))
     broken = [(abs(v - limit), i) for i, v in enumerate(values) for limit in limits if not holds(v, limit)]
     worst = values[max(broken)[1]] if broken else min(values, key=lambda v: min(abs(v - limit) for limit in limits))
     if not broken:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from ...declaration import VARIANTS, Declaration
@@ -15,10 +16,10 @@ from ..trace.model import Trace
 from ..trace.reader import read_trace
 from . import conduct
 from .claims import Claim, Term, parse
-from .gain import gain_ledger, median
+from .gain import gain_ledger, whole_median
 from .judge import Grounds, judge
 from .measured import Measured, find_runs, variant_evidence
-from .statistics import noise_floor, ratio_interval
+from .bootstrap import noise_floor, ratio_interval
 
 LEAST_TO_COMPARE = 4
 """Fewer runs have no noise floor, and so no speedup."""
@@ -131,21 +132,16 @@ def _speedup(variants: Mapping[str, VariantEvidence], perturbed: Sequence[Findin
         return None
     low, high = ratio_interval(baseline, optimized)
     return Speedup(
-        value=_exact_median(baseline) / _exact_median(optimized),
+        value=median(baseline) / median(optimized),
         low=low,
         high=high,
-        baseline_ns=median(baseline),
-        optimized_ns=median(optimized),
+        baseline_ns=whole_median(baseline),
+        optimized_ns=whole_median(optimized),
         n_baseline=len(baseline),
         n_optimized=len(optimized),
         noise_floor=noise_floor(baseline),
         source=source,
     )
-
-
-def _exact_median(values: Sequence[int]) -> float:
-    ordered = sorted(values)
-    return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
 
 
 def _caveats(
