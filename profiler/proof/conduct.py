@@ -8,8 +8,8 @@ from typing import Any
 
 from ..evidence import Finding, Iteration
 from ..trace.model import Trace
-from .measured import Measured
 from .bootstrap import LEAST_RUNS
+from .measured import Measured
 
 CLOCK_BAND = 0.05
 """The SM clock may move by this share of its highest value during the measured runs before the page says so."""

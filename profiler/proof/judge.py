@@ -8,8 +8,8 @@ from statistics import median
 
 from ..analysis.metrics import METRICS, OF_OVERLAP, split
 from ..evidence import ClaimResult, Finding, Speedup, VariantEvidence, Verdict
-from .claims import COMPARISONS, SPEEDUP, Claim, Term
 from .bootstrap import LEAST_RUNS, median_interval
+from .claims import COMPARISONS, SPEEDUP, Claim, Term
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,11 @@ from ..store.captures import Capture
 from ..trace.model import Trace
 from ..trace.reader import read_trace
 from . import conduct
+from .bootstrap import noise_floor, ratio_interval
 from .claims import Claim, Term, parse
 from .gain import gain_ledger, whole_median
 from .judge import Grounds, judge
 from .measured import Measured, find_runs, variant_evidence
-from .bootstrap import noise_floor, ratio_interval
 
 LEAST_TO_COMPARE = 4
 """Fewer runs have no noise floor, and so no speedup."""
