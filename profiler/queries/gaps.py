@@ -193,11 +193,11 @@ def _times(trace: Trace, chosen: Gaps) -> dict[str, Column | Table]:
 
 def _operation(trace: Trace, side: str, index: Int64) -> dict[str, Column | Table]:
     none: NDArray[np.bool_] = index < 0
-    operations = trace.operations.take(np.where(none, 0, index))
+    o, at = trace.operations, np.where(none, 0, index)
     return {
-        f"{side}_table": Column(operations.table.astype(np.int64), TABLES, none),
-        f"{side}_row": Column(operations.row, missing=none),
-        f"{side}_name": Column(operations.name, trace.strings, none),
-        f"{side}_kind": Column(operations.kind.astype(np.int64), KINDS, none),
-        f"{side}_stream": Column(operations.stream, missing=none),
+        f"{side}_table": Column(o.table[at].astype(np.int64), TABLES, none),
+        f"{side}_row": Column(o.row[at], missing=none),
+        f"{side}_name": Column(o.name[at], trace.strings, none),
+        f"{side}_kind": Column(o.kind[at].astype(np.int64), KINDS, none),
+        f"{side}_stream": Column(o.stream[at], missing=none),
     }

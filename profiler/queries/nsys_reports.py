@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..trace.columns import Int64
 from ..trace.model import COMM, COMPUTE, KINDS, MEMORY_SET, TABLES, Trace
 from ..trace.schema import MEMCPY, MEMSET
-from .range_numbers import operations_inside
+from .launched import operations_inside
 from .spread import Spread, groups, spreads
 
 _API_VERSION = re.compile(r"_v(.{4})$", re.DOTALL)  # nsys leaves out `_v` and four characters: `_v10000` stays

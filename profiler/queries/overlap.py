@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..analysis.intervals import Intervals
-from ..analysis.overlap import busy_time, witnesses
-from ..evidence import Op, Witness
-from ..trace.model import GRAPH_LAUNCH, KINDS, TABLES, Operations, Trace
+from ..analysis.overlap import busy_time
+from ..evidence import Witness
+from ..trace.model import GRAPH_LAUNCH, Trace
 from .selectors import select
+from .witnesses import longest
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,7 @@ def _row(
     here = trace.operations.gpu == gpu
     a, b = (trace.operations.take(mask & here) for mask in masks)
     a_time, b_time = busy_time(a), busy_time(b)
-    both, bound = a_time & b_time, min(a_time.length, b_time.length)
-    shared = both.length
+    shared, bound = (a_time & b_time).length, min(a_time.length, b_time.length)
     return OverlapRow(
         gpu_uuid=trace.gpus[gpu].uuid,
         device=int((a if len(a) else b).device[0]),
@@ -80,43 +79,9 @@ def _row(
         b_exposed=b_time.length - shared,
         overlap_bound=bound,
         overlap_efficiency=_ratio(shared, bound),
-        witnesses=_witnesses(trace, _during(a, both), _during(b, both), count),
+        witnesses=longest(trace, np.flatnonzero(masks[0] & here), np.flatnonzero(masks[1] & here), count),
     )
-
-
-def _during(operations: Operations, times: Intervals) -> Operations:
-    """Those that run at some of the times: a witness search over all of a long trace's operations would take minutes."""
-    following = np.searchsorted(times.end, operations.start, "right")
-    inside = following < len(times)
-    begins = times.start[np.minimum(following, len(times) - 1)] if len(times) else operations.end
-    return operations.take(inside & (begins < operations.end))
-
-
-def _witnesses(trace: Trace, a: Operations, b: Operations, count: int) -> tuple[Witness, ...]:
-    pairs = witnesses(a, b, count) if count else []
-    return tuple(_witness(trace, a, i, b, j) for i, j in pairs)
 
 
 def _ratio(part: int, whole: int) -> float | None:
     return part / whole if whole else None
-
-
-def _witness(trace: Trace, a: Operations, i: int, b: Operations, j: int) -> Witness:
-    start, end = max(a.start[i], b.start[j]), min(a.end[i], b.end[j])
-    return Witness(op(trace, a, i), op(trace, b, j), int(start), int(end))
-
-
-def op(trace: Trace, operations: Operations, index: int) -> Op:
-    """One operation, findable by hand in its table."""
-    size = int(operations.bytes[index])
-    return Op(
-        table=TABLES[operations.table[index]],
-        row=int(operations.row[index]),
-        name=trace.text(int(operations.name[index])),
-        kind=KINDS[operations.kind[index]],
-        device=int(operations.device[index]),
-        stream=int(operations.stream[index]),
-        start=int(operations.start[index]),
-        end=int(operations.end[index]),
-        bytes=size if size >= 0 else None,
-    )

@@ -8,8 +8,8 @@ import numpy as np
 
 from ..trace.model import Trace
 from .diff import DeviceDiff, Part, diff
+from .launched import operations_inside, process_wide
 from .notes import untraced_graphs
-from .range_numbers import operations_inside, process_wide
 from .ranges import check_attribution, chosen_ranges, why_none
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from ...errors import UsageError
+from ..analysis.range_table import ATTRIBUTIONS, RangeTable, range_table
 from ..trace.columns import Int64
 from ..trace.model import KINDS, Trace
 from .names import hint, known, matches
-from .range_numbers import RangeNumbers, process_wide, range_numbers
 from .table import Column, Table
 
-ATTRIBUTIONS = ("thread", "process")
 _NUMBERS = ("sum", "busy", "span", "idle", "overlap", "max_in_flight")
 _NOT_IN_GRAPHS = frozenset({"kernels", "overlap", "max_in_flight", "overlap_copy_compute", "overlap_comm_compute"})
 
@@ -64,7 +63,7 @@ def ranges(
     """
     check_attribution(attribution)
     chosen = chosen_ranges(trace, domain, name)
-    numbers = range_numbers(process_wide(trace) if attribution == "process" else trace, chosen)
+    numbers = range_table(trace, chosen, attribution)
     silent = np.setdiff1d(chosen, numbers.range) if everything else np.empty(0, np.int64)
     rows = np.concatenate([numbers.range, silent])
     columns = {**_identity(trace, rows), **_numbers(trace, numbers, len(silent))}
@@ -74,20 +73,20 @@ def ranges(
 
 
 def _identity(trace: Trace, rows: Int64) -> dict[str, Column | Table]:
-    found = trace.ranges.take(rows)
+    r, thread = trace.ranges, trace.ranges.thread[rows]
     return {
-        "domain": Column(found.domain, trace.strings),
-        "name": Column(found.text, trace.strings),
-        "kind": Column(found.start_end.astype(np.int64), ("pushpop", "startend")),
-        "start": Column(found.start),
-        "end": Column(found.end),
-        "open": Column(found.is_open),
-        "pid": Column((found.thread >> 24) & 0xFFFFFF),
-        "tid": Column(found.thread & 0xFFFFFF),
+        "domain": Column(r.domain[rows], trace.strings),
+        "name": Column(r.text[rows], trace.strings),
+        "kind": Column(r.start_end[rows].astype(np.int64), ("pushpop", "startend")),
+        "start": Column(r.start[rows]),
+        "end": Column(r.end[rows]),
+        "open": Column(r.is_open[rows]),
+        "pid": Column((thread >> 24) & 0xFFFFFF),
+        "tid": Column(thread & 0xFFFFFF),
     }
 
 
-def _numbers(trace: Trace, numbers: RangeNumbers, silent: int) -> dict[str, Column | Table]:
+def _numbers(trace: Trace, numbers: RangeTable, silent: int) -> dict[str, Column | Table]:
     """The columns from `device` on; the last `silent` rows are of ranges without GPU work."""
     none = np.concatenate([np.zeros(len(numbers), bool), np.ones(silent, bool)])
     unknown = np.concatenate([numbers.graphs > 0, np.zeros(silent, bool)])

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from ...errors import UsageError
 from ..analysis.overlap import SELECTORS
 from ..trace.model import COMM, COMPUTE, Trace
+from .launched import operations_inside
 from .names import hint, known, matches
-from .range_numbers import operations_inside
 from .ranges import chosen_ranges
 
 PREFIXES = ("stream:", "range:", "kernel:")

@@ -9,11 +9,11 @@ import numpy as np
 from ..analysis.completeness import attest
 from ..analysis.ledger import closes, ledger
 from ..analysis.overlap import busy_time, concurrency
+from ..analysis.range_table import range_table
 from ..evidence import Completeness, LedgerLine
 from ..trace.columns import Int64
 from ..trace.model import COMM, COMPUTE, COPIES, GRAPH_LAUNCH, MEMORY_SET, Operations, Trace, pid_of
 from .kernels import KernelRow, kernels
-from .range_numbers import range_numbers
 from .spread import groups
 
 
@@ -163,7 +163,7 @@ def _process(trace: Trace, key: int) -> ProcessRow:
 
 def top_ranges(trace: Trace) -> tuple[RangeRow, ...]:
     """A row for every range name and device with GPU work, the longest total span first."""
-    numbers = range_numbers(trace, np.arange(len(trace.ranges)))
+    numbers = range_table(trace)
     domain, text = trace.ranges.domain[numbers.range], trace.ranges.text[numbers.range]
     group, first = groups(domain, text, numbers.gpu)
 

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import pytest
 from aisp_prof.errors import UsageError
+from aisp_prof.profiler.queries import witnesses as module
 from aisp_prof.profiler.queries.overlap import overlap
 from aisp_prof.profiler.queries.selectors import select, why_empty
 from aisp_prof.profiler.trace.reader import read_trace
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from trace_builder import TraceBuilder
 
 
@@ -89,3 +95,33 @@ def test_untraced_graphs_are_said(tmp_path):
     p.copy("h2d", 8, (13, 14), (30, 40), stream=8)
     (row,) = overlap(read_trace(built.write(tmp_path / "t.sqlite")), "copy", "compute")
     assert (row.untraced_graphs, row.b_hidden) == (1, None)
+
+
+spans = st.tuples(st.integers(1, 40), st.integers(0, 20))
+work = st.tuples(spans, st.integers(7, 9), st.booleans())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(work, min_size=1, max_size=12), st.integers(1, 4), st.sampled_from([1, 32]))
+def test_witnesses_are_the_longest_whatever_is_looked_at_first(all_work, count, streams):
+    built = TraceBuilder()
+    p = built.process(1)
+    for number, ((start, length), stream, copy) in enumerate(all_work):
+        call, run = (number, number + 1), (start, start + length)
+        if copy:
+            p.copy("h2d", 8, call, run, stream)
+        else:
+            p.kernel("k", call, run, stream)
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_FIRST_LOOK", 1)
+        patch.setattr(module, "_STREAMS", streams)
+        trace = read_trace(built.write(Path(folder) / "t.sqlite"))
+        found = [w.end - w.start for row in overlap(trace, "copy", "compute", count) for w in row.witnesses]
+    copies, kernels = ([w for w in all_work if w[2] is kind] for kind in (True, False))
+    shared = [
+        min(a[0] + a[1], b[0] + b[1]) - max(a[0], b[0])
+        for a, lane, _ in copies
+        for b, other, _ in kernels
+        if lane != other
+    ]
+    assert found == [length for length in sorted(shared, reverse=True)[:count] if length > 0]

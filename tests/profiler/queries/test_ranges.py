@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from aisp_prof.errors import UsageError
 from aisp_prof.profiler.analysis.overlap import SELECTORS, busy_time, concurrency
-from aisp_prof.profiler.queries.range_numbers import RangeNumbers, operations_inside, process_wide, range_numbers
+from aisp_prof.profiler.analysis.range_table import RangeTable, range_table
+from aisp_prof.profiler.queries.gaps import gaps
+from aisp_prof.profiler.queries.launched import operations_inside, process_wide
 from aisp_prof.profiler.queries.ranges import ranges, why_none
 from aisp_prof.profiler.trace.model import COMM, COMPUTE, GRAPH_LAUNCH, KINDS
 from aisp_prof.profiler.trace.reader import read_trace
@@ -169,11 +171,11 @@ def test_numbers_are_those_of_a_slow_reader(all_launches, all_spans, attribution
         assert (row["overlap"] or 0) <= row["busy"] <= row["sum"]
     chosen = np.arange(len(trace.ranges))
     view = process_wide(trace) if attribution == "process" else trace
-    numbers = range_numbers(view, chosen)
+    numbers = range_table(trace, chosen, attribution)
     owner, operation = operations_inside(view, chosen)
     for i in range(len(numbers)):
         mine = trace.operations.take(operation[owner == numbers.range[i]])
-        fast = {name: getattr(numbers, name)[i].tolist() for name in RangeNumbers.__slots__[2:]}
+        fast = {name: getattr(numbers, name)[i].tolist() for name in RangeTable.__slots__[2:]}
         assert fast == one_by_one(mine.take(mine.gpu == numbers.gpu[i]))
     assert sum(numbers.ops) == len(owner)
 
@@ -239,3 +241,20 @@ def _slowly(trace, attribution):
                 len({o.launch[j] for j in mine}),
                 len(busy),
             )
+
+
+def test_many_rows_of_few_ranges(tmp_path):
+    """More rows than ranges, and columns that hold one value throughout, which the reader keeps as one."""
+    trace = TraceBuilder()
+    p = trace.process(1)
+    for ordinal in range(3):
+        p.sees(trace.gpu(f"gpu{ordinal}"), ordinal)
+    for number in range(300):
+        at = 1000 * number
+        p.range("step", at, at + 900)
+        for ordinal in range(3):
+            p.kernel("k", (at + ordinal, at + 10), (at + 20, at + 30), device=ordinal)
+    found = rows_of(trace, tmp_path)
+    assert len(found) == 900
+    assert {(row["name"], row["pid"], row["ops"], row["busy"]) for row in found} == {("step", 1, 1, 10)}
+    assert len(list(gaps(read_trace(tmp_path / "t.sqlite")).rows())) == 3 * 301
