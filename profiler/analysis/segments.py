@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from ..trace.source.scan import Int64
 
 Bools = NDArray[np.bool_]
-_STEPS = 4
+_STEPS = 12
+"""Depths that are tried one after the other before every start is looked up among the ends."""
 
 
 @dataclass(frozen=True, slots=True)

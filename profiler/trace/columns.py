@@ -109,6 +109,6 @@ def _empty(wish: Wish) -> Table:
 def picked(column: NDArray[_Kind], chosen: NDArray[Any]) -> NDArray[_Kind]:
     """`column[chosen]` for a mask or for indices, a constant staying one."""
     if is_constant(column):
-        return column[: int(chosen.sum()) if chosen.dtype == np.bool_ else len(chosen)]
+        return constant(column[0], int(chosen.sum()) if chosen.dtype == np.bool_ else len(chosen), column.dtype)
     taken: NDArray[_Kind] = column[chosen]
     return taken

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .groups import any_of, combined_codes, distinct_values, looked_up
 from .schema import GRAPH_TRACE, KERNEL, MEMCPY, MEMSET, Schema
-from .source.growing import is_constant
+from .source.growing import constant, is_constant
 from .source.scan import Int64
 
 TABLES = (KERNEL, MEMCPY, MEMSET, GRAPH_TRACE)
@@ -37,7 +37,7 @@ def pid_of(key: int) -> int:
 
 def _rows_of(column: NDArray[np.generic], chosen: NDArray[np.intp]) -> NDArray[np.generic]:
     """`column[chosen]`, one value staying one value."""
-    return column[: len(chosen)] if is_constant(column) else column[chosen]
+    return constant(column[0], len(chosen), column.dtype) if is_constant(column) else column[chosen]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
