@@ -43,7 +43,7 @@ def summary_lines(found: Summary) -> Lines:
 
 def _device(row: DeviceRow) -> Lines:
     what = f"{count(row.kernels)} kernels, {count(row.copies)} copies, {count(row.memsets)} memsets"
-    lines = [f"{name(row.name)}  {visible(row.gpu_uuid) or 'uuid unknown'}  {what}"]
+    lines = [f"{name(row.name or 'unnamed device')}  {visible(row.gpu_uuid) or 'uuid unknown'}  {what}"]
     lines.append(f"  busy {time(row.busy)} of {time(row.span)}, idle {time(row.idle)}")
     if row.untraced_graphs:
         lines.append(f"  {count(row.untraced_graphs)} graphs traced as a whole: overlap inside them is unknown")

@@ -68,7 +68,7 @@ def why_empty(trace: Trace, selector: str) -> str:
         return f"no operation ran on stream {rest}: {hint('', numbers)}"
     if prefix == "kernel":
         names = known(operations.name[np.isin(operations.kind, (COMPUTE, COMM))], trace.strings)
-        return f"no kernel is called {rest!r}: {hint(rest, names)}"
+        return f"no kernel is called {rest!r}: {hint(rest, names)}" if names else "the trace holds no kernel"
     if prefix == "range" and not len(chosen_ranges(trace, name=rest)):
         return f"no range is called {rest!r}: {hint(rest, known(trace.ranges.text, trace.strings))}"
     return f"no operation of this trace is in {selector!r}"

@@ -147,6 +147,21 @@ def test_an_empty_answer_says_so_and_is_no_failure(run, trace, arguments, said):
     assert said in json.loads(out)["notes"][0]
 
 
+@pytest.mark.parametrize("command", [*COMMANDS, "export"])
+@pytest.mark.parametrize("ranges", [0, 1])
+def test_a_trace_without_any_gpu_work_is_answered(run, tmp_path, command, ranges):
+    built = TraceBuilder()
+    for _ in range(ranges):
+        built.process(1).range("step", 1, None)
+    path = built.write(tmp_path / "t.sqlite")
+    rest = {**COMMANDS, "diff": (path,), "export": ("--to", "perfetto", "-o", tmp_path / "o.json")}[command]
+    assert run(command, path, *rest)[0] == 0
+    code, out, _ = run(command, path, *rest, "--json")
+    data = json.loads(out)
+    assert code == 0
+    assert data.get("notes") or command in ("summary", "export")
+
+
 def test_text_is_cut_and_says_how_to_see_the_rest(run, trace):
     _, out, _ = run("ranges", trace, "--limit", "3")
     assert out.splitlines()[-1] == "… 49 more: --limit 0, or --json"
