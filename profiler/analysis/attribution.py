@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..trace.blocks import each_block
 from ..trace.groups import distinct_codes
 from ..trace.model import Trace
 from ..trace.source.scan import Int64
-from ..trace.windows import Windows
+from ..trace.windows import Windows, by_group
 
 Bools = NDArray[np.bool_]
 
@@ -36,18 +37,19 @@ class LaunchOrder:
         """Order the operations by a column of the calls: `trace.calls.thread` or `.process`."""
         launch = trace.operations.launch
         operation = np.flatnonzero(launch >= 0)
+        code, keys = distinct_codes(key[launch[operation]])
+        if len(keys) > 1:
+            order = by_group(code, len(keys))
+            operation, code = operation[order], code[order]
         call = launch[operation]
-        code, keys = distinct_codes(key[call])
         begin, finish = trace.calls.start[call], trace.calls.end[call]
-        windows = Windows.of(code, max(len(keys), 1), begin, finish)
+        windows = Windows.of_sorted(code, begin, finish)
         if windows is None:
             raise OverflowError("more threads than 64 bits hold times of")
         begin += windows.shift[code]
         finish += windows.shift[code]
         if not _ascending(begin, call):
-            order = np.argsort(begin, kind="stable")
-            if not _ascending(begin[order], call[order]):
-                order = np.lexsort((call, begin))
+            order = np.lexsort((call, begin))
             operation, begin, finish = operation[order], begin[order], finish[order]
         return cls(keys, windows, operation, begin, finish, bool((finish[1:] >= finish[:-1]).all()))
 
@@ -58,6 +60,15 @@ class LaunchOrder:
         """
         if not len(self.keys):
             return np.zeros(len(key), np.int64), np.zeros(len(key), np.int64)
+        first, stop = np.empty(len(key), np.int64), np.empty(len(key), np.int64)
+
+        def find(block: slice) -> None:
+            first[block], stop[block] = self._slices(key[block], start[block], end[block])
+
+        each_block(len(key), find)
+        return first, stop
+
+    def _slices(self, key: Int64, start: Int64, end: Int64) -> tuple[Int64, Int64]:
         code = np.minimum(np.searchsorted(self.keys, key), len(self.keys) - 1)
         low, high, shift = self.windows.low[code], self.windows.high[code], self.windows.shift[code]
         first = np.searchsorted(self.start, np.clip(start, low, high + 1) + shift, "left")

@@ -8,7 +8,8 @@ from itertools import combinations
 import numpy as np
 
 from ..evidence import Completeness, Finding
-from ..trace.model import GRAPH_LAUNCH, Trace
+from ..trace.groups import distinct_values
+from ..trace.model import GRAPH_LAUNCH, Trace, pid_of
 from ..trace.schema import CUDA_EVENT, GRAPH_TRACE, SYNCHRONIZATION
 from .ledger import Matching, match_launches
 
@@ -24,7 +25,7 @@ def attest(trace: Trace) -> Completeness:
     """Judge a whole trace: `complete`, `incomplete` (a finding blocks), or `unattested` (the file states no count)."""
     stated, found = _stated(trace), _found(trace)
     findings = [*_counts(trace, stated, found), *_messages(trace), *_export(trace)]
-    findings += [*_matching(match_launches(trace)), *_graphs(trace)]
+    findings += [*_matching(trace, match_launches(trace)), *_graphs(trace), *_nesting(trace)]
     blocked = any(finding.blocks for finding in findings)
     if stated is None:
         findings.append(Finding("unattested", {}))
@@ -64,7 +65,7 @@ def _counts(trace: Trace, stated: int | None, found: int) -> list[Finding]:
 
 def _messages(trace: Trace) -> list[Finding]:
     """Errors block; warnings are passed on, except what is said of processes without any GPU work."""
-    working = set(np.unique(trace.operations.process).tolist()) | set(np.unique(trace.calls.process).tolist())
+    working = {*distinct_values(trace.operations.process).tolist(), *distinct_values(trace.calls.process).tolist()}
     found = []
     for message in trace.diagnostics or ():
         idle = message.process not in working and _HARMLESS.search(message.text)
@@ -89,13 +90,57 @@ def _export(trace: Trace) -> list[Finding]:
     return findings
 
 
-def _matching(matching: Matching) -> list[Finding]:
-    findings = []
-    if len(matching.dropped):
-        findings.append(Finding("launch_without_operation", {"count": len(matching.dropped)}, "range"))
-    if len(matching.orphans):
-        findings.append(Finding("operation_without_launch", {"count": len(matching.orphans)}, "range"))
-    return findings
+def _matching(trace: Trace, matching: Matching) -> list[Finding]:
+    """Work without a launch and launches without work; where the capture's window explains it, said so."""
+    late, early = _after_the_last(trace, matching), _before_the_first(trace, matching)
+    counts = {
+        "launch_without_operation": len(matching.dropped) - late,
+        "operation_without_launch": len(matching.orphans) - early,
+        "cut_by_window": late + early,
+    }
+    findings = [Finding(code, {"count": count}, "range") for code, count in counts.items() if count]
+    return findings + [Finding("device_without_operations", {"device": f"of process {pid}"}, "range")
+                       for pid in _silent(trace, matching)]  # fmt: skip
+
+
+def _silent(trace: Trace, matching: Matching) -> list[int]:
+    """Processes that launched work and ran none: another client of CUPTI was attached, or the device was not traced."""
+    launching = distinct_values(trace.calls.process[matching.dropped])
+    working = distinct_values(trace.operations.process)
+    return [pid_of(key) for key in launching.tolist() if key not in set(working.tolist())]
+
+
+def _after_the_last(trace: Trace, matching: Matching) -> int:
+    """Lost launches that were called after the last one of their process whose work is there: the window closed before
+    the work was done. A process without any work is not counted here."""
+    calls, count = trace.calls, 0
+    for process in distinct_values(calls.process[matching.dropped]).tolist():
+        done = matching.executed[calls.process[matching.executed] == process]
+        lost = matching.dropped[calls.process[matching.dropped] == process]
+        if len(done):
+            count += int((calls.start[lost] > calls.start[done].max()).sum())
+    return count
+
+
+def _before_the_first(trace: Trace, matching: Matching) -> int:
+    """Operations without a launch that are older than every call of their process: the window opened after the launch."""
+    operations, calls, count = trace.operations, trace.calls, 0
+    for process in distinct_values(operations.process[matching.orphans]).tolist():
+        known = calls.correlation[(calls.process == process) & (calls.correlation >= 0)]
+        mine = operations.correlation[matching.orphans][operations.process[matching.orphans] == process]
+        if len(known):
+            count += int(((mine >= 0) & (mine < known.min())).sum())
+    return count
+
+
+def _nesting(trace: Trace) -> list[Finding]:
+    """Push/pop ranges that cross: no program pushes and pops so, and what encloses them is anybody's guess."""
+    ranges = trace.ranges
+    inner = np.flatnonzero(ranges.parent >= 0)
+    outer = ranges.parent[inner]
+    crossing = (ranges.end[inner] > ranges.end[outer]) | (ranges.start[inner] > ranges.end[outer])
+    count = int(crossing.sum())
+    return [Finding("crossing_ranges", {"count": count}, "range")] if count else []
 
 
 def _graphs(trace: Trace) -> list[Finding]:

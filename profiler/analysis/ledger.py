@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..evidence import LedgerLine
 from ..trace import api
+from ..trace.groups import any_of, distinct_values
 from ..trace.model import COMM, COMPUTE, COPIES, GRAPH_LAUNCH, MEMORY_SET, OTHER, Trace
 from ..trace.source.scan import Int64
 
@@ -36,7 +37,7 @@ class Matching:
 def match_launches(trace: Trace) -> Matching:
     """Sort every submitting call into one of the lists above."""
     calls = trace.calls
-    submitting = calls.outermost & np.isin(calls.effect, SUBMITTING)
+    submitting = calls.outermost & any_of(calls.effect, SUBMITTING)
     has_work = np.zeros(len(calls), bool)
     has_work[trace.operations.launch[trace.operations.launch >= 0]] = True
     capturing = _under_capture(trace)
@@ -55,7 +56,7 @@ def _under_capture(trace: Trace) -> NDArray[np.bool_]:
     calls = trace.calls
     inside = np.zeros(len(calls), bool)
     begins, ends = calls.effect == api.BEGIN, calls.effect == api.END
-    for process in np.unique(calls.process[begins]):
+    for process in distinct_values(calls.process[begins]).tolist():
         mine = calls.process == process
         opened, closed = np.sort(calls.start[begins & mine]), np.sort(calls.end[ends & mine])
         depth = np.searchsorted(opened, calls.start, "right") - np.searchsorted(closed, calls.start, "right")
@@ -73,7 +74,7 @@ def ledger(trace: Trace) -> tuple[LedgerLine, ...]:
     single = (operations.launch >= 0) & ~graph
     lines: list[LedgerLine] = []
     for name, kinds in (("kernels", (COMPUTE, COMM)), ("copies", (*COPIES, OTHER)), ("memsets", (MEMORY_SET,))):
-        mine = np.isin(operations.kind, kinds)
+        mine = any_of(operations.kind, kinds)
         lines.append(LedgerLine(name, int(mine.sum())))
         lines.append(LedgerLine(f"{name}_one_by_one", int((mine & single).sum())))
         lines.append(LedgerLine(f"{name}_in_graphs", int((mine & graph).sum())))

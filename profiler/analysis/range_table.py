@@ -153,8 +153,8 @@ def _held(trace: Trace, wanted: Int64, attribution: str) -> Iterator[_Held]:
         first, stop = order.slices(of_range[ranges], trace.ranges.start[ranges], trace.ranges.end[ranges])
         gpu = trace.operations.gpu[order.operation]
         for index in range(len(trace.gpus)):
-            before = np.concatenate([[0], np.cumsum(gpu == index)])
-            low, high = before[first], before[stop]
+            before = np.concatenate([[0], np.cumsum(gpu == index)]) if len(trace.gpus) > 1 else None
+            low, high = (first, stop) if before is None else (before[first], before[stop])
             some = np.flatnonzero(high > low)
             yield _Held(order, ranges[some], constant(index, len(some), np.int64), low[some], high[some])
 
