@@ -43,10 +43,45 @@ DDL = {
     "CUPTI_ACTIVITY_KIND_MEMSET": "start INTEGER NOT NULL, end INTEGER NOT NULL, deviceId INTEGER NOT NULL, "
     "contextId INTEGER NOT NULL, greenContextId INTEGER, streamId INTEGER NOT NULL, correlationId INTEGER, "
     "globalPid INTEGER, value INTEGER, bytes INTEGER NOT NULL, graphNodeId INTEGER, memKind INTEGER",
+    "CUDA_GRAPH_NODE_EVENTS": "start INTEGER NOT NULL, end INTEGER NOT NULL, eventClass INTEGER NOT NULL, "
+    "globalTid INTEGER, nameId INTEGER NOT NULL, graphNodeId INTEGER NOT NULL, originalGraphNodeId INTEGER",
+    "CUDA_GRAPH_EVENTS": "start INTEGER NOT NULL, end INTEGER NOT NULL, eventClass INTEGER NOT NULL, "
+    "globalTid INTEGER, nameId INTEGER NOT NULL, graphId INTEGER NOT NULL, originalGraphId INTEGER, graphExecId INTEGER",
     "CUPTI_ACTIVITY_KIND_GRAPH_TRACE": "start INTEGER NOT NULL, end INTEGER NOT NULL, deviceId INTEGER NOT NULL, "
     "contextId INTEGER NOT NULL, greenContextId INTEGER, streamId INTEGER NOT NULL, correlationId INTEGER, "
     "globalPid INTEGER, graphId INTEGER NOT NULL, graphExecId INTEGER NOT NULL",
 }
+_SINCE = {
+    # what a schema generation lacks of the newest one: {table: columns}; no columns means the whole table
+    "2022": {
+        "CUPTI_ACTIVITY_KIND_KERNEL": ("greenContextId", "graphNodeId"),
+        "CUPTI_ACTIVITY_KIND_MEMCPY": ("greenContextId", "graphNodeId"),
+        "CUPTI_ACTIVITY_KIND_MEMSET": ("greenContextId", "graphNodeId"),
+        "CUPTI_ACTIVITY_KIND_GRAPH_TRACE": ("greenContextId",),
+        "NVTX_EVENTS": ("jsonTextId", "jsonText", "binaryData"),
+        "DIAGNOSTIC_EVENT": (),
+        "CUDA_GRAPH_NODE_EVENTS": (),
+        "CUDA_GRAPH_EVENTS": (),
+    },
+    "2023.4": {
+        "CUPTI_ACTIVITY_KIND_KERNEL": ("greenContextId",),
+        "CUPTI_ACTIVITY_KIND_MEMCPY": ("greenContextId",),
+        "CUPTI_ACTIVITY_KIND_MEMSET": ("greenContextId",),
+        "CUPTI_ACTIVITY_KIND_GRAPH_TRACE": ("greenContextId",),
+        "DIAGNOSTIC_EVENT": (),
+        "CUDA_GRAPH_NODE_EVENTS": (),
+    },
+    "2024": {
+        "CUPTI_ACTIVITY_KIND_KERNEL": ("greenContextId",),
+        "CUPTI_ACTIVITY_KIND_MEMCPY": ("greenContextId",),
+        "CUPTI_ACTIVITY_KIND_MEMSET": ("greenContextId",),
+        "CUPTI_ACTIVITY_KIND_GRAPH_TRACE": ("greenContextId",),
+    },
+    "2025.3": {},
+}
+GENERATIONS = {"2022": "2.7.1", "2023.4": "3.11.0", "2024": "3.14.4", "2025.3": "3.20.3"}
+"""Generation -> schema version: 2022 knows no graph nodes; in 2023.4 CUDA_GRAPH_EVENTS holds nodes, and nothing states how
+many events there are; 2024 moved the nodes to CUDA_GRAPH_NODE_EVENTS; 2025.3 is what the real captures have."""
 _ALWAYS = ("StringIds", "META_DATA_EXPORT", "META_DATA_CAPTURE", "TARGET_INFO_SESSION_START_TIME")
 _COPY_KIND = {"h2d": 1, "d2h": 2, "d2d": 8, "h2h": 9, "p2p": 10}
 _MEMORY = {"h2d": (1, 2), "d2h": (2, 1), "d2d": (2, 2), "h2h": (1, 1), "p2p": (2, 2)}
@@ -59,7 +94,8 @@ Times = tuple[int, int]
 class TraceBuilder:
     """Collects rows; `stated` overrides the number of CUDA events that the profiler claims to have collected."""
 
-    version: str = "3.20.3"
+    generation: str = "2025.3"
+    version: str = ""
     stated: int | None = None
     attested: bool = True
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
@@ -88,20 +124,33 @@ class TraceBuilder:
         path.unlink(missing_ok=True)
         self._metadata()
         connection = sqlite3.connect(path)
-        for table in (*_ALWAYS, *(t for t in self.rows if t not in _ALWAYS)):
-            connection.execute(f"CREATE TABLE {table} ({DDL[table]})")
+        tables = [*_ALWAYS, *(t for t in self.rows if t not in _ALWAYS and self._has(t))]
+        for table in tables:
+            connection.execute(f"CREATE TABLE {table} ({self.ddl(table)})")
         connection.executemany("INSERT INTO StringIds VALUES (?, ?)", [(i, t) for t, i in self.strings.items()])
         for table, rows in self.rows.items():
-            for row in rows:
+            lacking = _SINCE[self.generation].get(table, ())
+            for row in rows if self._has(table) else ():
+                row = {name: value for name, value in row.items() if name not in lacking}
                 names, marks = ", ".join(row), ", ".join("?" * len(row))
                 connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(row.values()))
         connection.commit()
         connection.close()
         return path
 
+    def _has(self, table: str) -> bool:
+        return _SINCE[self.generation].get(table) != ()
+
+    def ddl(self, table: str) -> str:
+        """The table's columns in this generation."""
+        if table == "CUDA_GRAPH_EVENTS" and self.generation == "2023.4":
+            return DDL["CUDA_GRAPH_NODE_EVENTS"]
+        lacking = _SINCE[self.generation].get(table, ())
+        return ", ".join(part for part in DDL[table].split(", ") if part.split()[0] not in lacking)
+
     def _metadata(self) -> None:
         self.add("META_DATA_EXPORT", name="EXPORT_PRODUCT_NAME", value="NVIDIA Nsight Systems")
-        self.add("META_DATA_EXPORT", name="EXPORT_SCHEMA_VERSION", value=self.version)
+        self.add("META_DATA_EXPORT", name="EXPORT_SCHEMA_VERSION", value=self.version or GENERATIONS[self.generation])
         self.add("TARGET_INFO_SESSION_START_TIME", utcEpochNs=1_795_209_738_000_000_000, utcTime="", localTime="")
         if self.attested:
             tables = [f"CUPTI_ACTIVITY_KIND_{name}" for name in _COUNTED]
@@ -150,23 +199,34 @@ class Process:
         end: int | None,
         domain: str = "",
         tid: int = 1,
-        payload: int | None = None,
+        payload: float | None = None,
         end_tid: int | None = None,
         start_end: bool = False,
         registered: bool = False,
+        category: int | None = None,
+        payload_as: str = "",
+        imported: bool = False,
     ) -> None:
         """A push/pop range, or with `start_end` a start/end range that `end_tid` closes."""
         words = {"textId": self.trace.string(text)} if registered else {"text": text}
         self._event(
-            60 if start_end else 59,
+            (71 if start_end else 70) if imported else (60 if start_end else 59),
             start,
             end,
             tid,
             domainId=self.domain(domain),
             endGlobalTid=None if end_tid is None else self.thread(end_tid),
-            int64Value=payload,
+            category=category,
+            **{payload_as or ("doubleValue" if isinstance(payload, float) else "int64Value"): payload},
             **words,
         )
+
+    def category(self, number: int, name: str, domain: str = "") -> None:
+        """Names a category of a domain."""
+        self._event(33, 0, None, text=name, category=number, domainId=self.domain(domain))
+
+    def mark(self, text: str, at: int, domain: str = "", tid: int = 1) -> None:
+        self._event(34, at, None, tid, text=text, domainId=self.domain(domain))
 
     def _event(self, kind: int, start: int, end: int | None, tid: int = 1, **values: Any) -> None:
         self.trace.add("NVTX_EVENTS", start=start, end=end, eventType=kind, globalTid=self.thread(tid), **values)

@@ -1,0 +1,143 @@
+"""All ranges at once against one after the other, by the definitions themselves."""
+
+from dataclasses import fields
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+from aisp_prof.profiler.analysis import range_table as module
+from aisp_prof.profiler.analysis.overlap import busy_time, concurrency
+from aisp_prof.profiler.analysis.range_table import range_table
+from aisp_prof.profiler.trace.model import COMM, COMPUTE, COPIES, GRAPH_LAUNCH, KINDS
+from aisp_prof.profiler.trace.reader import read_trace
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from trace_builder import TraceBuilder
+
+times = st.tuples(st.integers(1, 60), st.integers(0, 25)).map(lambda t: (t[0], t[0] + t[1]))
+submissions = st.tuples(
+    st.sampled_from([1, 2]),  # process
+    st.sampled_from([1, 2]),  # thread
+    times,  # the call
+    st.lists(st.tuples(times, st.sampled_from([7, 8]), st.sampled_from([0, 1])), max_size=3),  # run, stream, device
+    st.sampled_from(["gemm", "ncclDevKernel_AllReduce", "h2d", "d2h", "d2d", "memset", "graph"]),
+)
+ranges = st.tuples(st.sampled_from([1, 2]), st.sampled_from([1, 2]), times, st.booleans(), st.sampled_from([1, 2]))
+
+
+def submit(p, tid, call, run, stream, device, what):
+    if what in ("h2d", "d2h", "d2d"):
+        p.copy(what, 64, call, run, stream, device, tid)
+    elif what == "memset":
+        correlation = p.call("cudaMemsetAsync_v3020", call, tid)
+        p._operation("MEMSET", run, stream, device, correlation, bytes=8, value=0)
+    elif what == "graph":
+        p.graph(call, run, stream, device, tid)
+    else:
+        p.kernel(what, call, run, stream, device, tid)
+
+
+def built(calls, all_ranges, folder):
+    trace = TraceBuilder()
+    processes = {pid: trace.process(pid, host=0x8000 + pid) for pid in (1, 2)}
+    for pid, tid, call, runs, what in calls:
+        p = processes[pid]
+        if what == "gemm" and len(runs) > 1:  # one call with many operations
+            correlation = p.call("cudaGraphLaunch_v10000", call, tid)
+            for run, stream, device in runs:
+                p.kernel(what, None, run, stream, device, correlation=correlation)
+            continue
+        for run, stream, device in runs:
+            submit(p, tid, call, run, stream, device, what)
+    for number, (pid, tid, bounds, start_end, end_tid) in enumerate(all_ranges):
+        processes[pid].range(
+            f"r{number}", *bounds, tid=tid, start_end=start_end, end_tid=end_tid if start_end else None
+        )
+    return read_trace(trace.write(Path(folder) / "t.sqlite"))
+
+
+def belongs(trace, r, op, attribution):
+    call = trace.operations.launch[op]
+    if call < 0 or trace.calls.process[call] != trace.ranges.process[r]:
+        return False
+    inside = trace.ranges.start[r] <= trace.calls.start[call] and trace.calls.end[call] <= trace.ranges.end[r]
+    anyone = trace.ranges.start_end[r] and trace.ranges.end_thread[r] != trace.ranges.thread[r]
+    return inside and (anyone or attribution == "process" or trace.calls.thread[call] == trace.ranges.thread[r])
+
+
+def row(trace, r, gpu, ops):
+    """One row by the definitions."""
+    numbers = concurrency(ops)
+    parts = {name: busy_time(ops.of_kind(*kinds)) for name, kinds in (("a", COPIES), ("b", (COMPUTE,)), ("c", (COMM,)))}
+    return {
+        "range": r,
+        "gpu": gpu,
+        "device": int(ops.device[0]),
+        "ops": len(ops),
+        "kernels": int(np.isin(ops.kind, (COMPUTE, COMM)).sum()),
+        "launches": len(set(ops.launch.tolist())),
+        "graphs": int((ops.kind == GRAPH_LAUNCH).sum()),
+        "proj_start": int(ops.start.min()),
+        "proj_end": int(ops.end.max()),
+        **{name: getattr(numbers, name) for name in ("sum", "busy", "span", "idle", "overlap", "max_in_flight")},
+        "overlap_copy_compute": (parts["a"] & parts["b"]).length,
+        "overlap_comm_compute": (parts["c"] & parts["b"]).length,
+        "busy_by_class": [busy_time(ops.of_kind(kind)).length for kind in range(len(KINDS))],
+    }
+
+
+def slowly(trace, chosen, attribution):
+    for r in chosen:
+        mine = [op for op in range(len(trace.operations)) if belongs(trace, r, op, attribution)]
+        for gpu in sorted(set(trace.operations.gpu[mine].tolist())):
+            yield row(trace, r, gpu, trace.operations.take([op for op in mine if trace.operations.gpu[op] == gpu]))
+
+
+def as_rows(table):
+    return [{f.name: getattr(table, f.name)[i].tolist() for f in fields(table)} for i in range(len(table))]
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.lists(submissions, max_size=12), st.lists(ranges, max_size=6), st.sampled_from(["thread", "process"]))
+def test_every_row_is_what_the_definitions_say(calls, all_ranges, attribution):
+    with TemporaryDirectory() as folder:
+        trace = built(calls, all_ranges, folder)
+    chosen = list(reversed(range(len(trace.ranges))))
+    assert as_rows(range_table(trace, chosen, attribution)) == list(slowly(trace, chosen, attribution))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(submissions, min_size=3, max_size=12), st.lists(ranges, min_size=2, max_size=6))
+def test_chunks_make_no_difference(calls, all_ranges):
+    with TemporaryDirectory() as folder:
+        trace = built(calls, all_ranges, folder)
+    whole = as_rows(range_table(trace))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "PAIRS", 2)
+        assert as_rows(range_table(trace)) == whole
+        patch.setattr(module, "_WIDEST", 200.0)  # windows that do not fit: chunks are halved
+        assert as_rows(range_table(trace)) == whole
+
+
+def test_a_hundred_streams_in_flight(tmp_path):
+    trace = TraceBuilder()
+    p = trace.process(1)
+    p.range("deep", 0, 1000)
+    for k in range(100):
+        p.kernel("k", (k, k + 1), (2000 + k, 9000 - k), stream=k)
+    table = range_table(read_trace(trace.write(tmp_path / "t.sqlite")))
+    assert (table.max_in_flight.tolist(), table.busy.tolist()) == ([100], [7000])
+
+
+def test_ranges_without_work_or_of_unknown_threads_have_no_row(tmp_path):
+    trace = TraceBuilder()
+    p = trace.process(1)
+    p.range("idle", 0, 5)
+    p.range("elsewhere", 0, 500, tid=77)
+    p.kernel("k", (10, 12), (20, 40))
+    found = read_trace(trace.write(tmp_path / "t.sqlite"))
+    assert len(range_table(found)) == 0
+    assert len(range_table(found, attribution="process")) == 1
+    with pytest.raises(ValueError, match="thief"):
+        range_table(found, attribution="thief")
