@@ -134,8 +134,11 @@ def _readonly(path: Path, shown: Path) -> Iterator[sqlite3.Connection]:
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA query_only = ON")
         yield connection
-    except sqlite3.Error as error:
-        raise TraceError(f"{shown}: a damaged SQLite file: {error}", "export the report again: nsys export") from error
+    # UnicodeDecodeError: a table or column with a mangled name. MemoryError: SQLite met a record with a mangled length.
+    except (sqlite3.Error, UnicodeDecodeError, MemoryError) as error:
+        raise TraceError(
+            f"{shown}: a damaged SQLite file: {error or type(error).__name__}", "export the report again: nsys export"
+        ) from error
     finally:
         connection.close()
 

@@ -13,7 +13,7 @@ from .schema import NVTX, Schema
 from .source.growing import constant, is_constant
 from .source.scan import Bools, Int64, Source
 from .strings import Strings
-from .validity import timely
+from .validity import LATEST, timely
 
 CATEGORY, MARK, PUSH_POP, START_END, DOMAIN = 33, 34, 59, 60, 75
 IMPORTED_PUSH_POP, IMPORTED_START_END = 70, 71
@@ -34,7 +34,7 @@ def read_nvtx(
 ) -> tuple[Ranges, Marks]:
     """All ranges and marks of NVTX_EVENTS. The event type decides what a row is, before its NULLs are looked at.
 
-    Ranges that were never closed get `trace_end`, or their own start where that is later.
+    Ranges that were never closed end with the last operation, call (`trace_end`) or range.
     """
     events = read_table(source, schema, NVTX, _WISH, invalid)
     kind = events.columns["eventType"].clip(-1, 127).astype(np.int8)
@@ -55,7 +55,7 @@ def _ranges(
     events.columns.pop("textId")
     c = {name: picked(events.columns.pop(name), chosen) for name in list(events.columns)}
     null = {name: picked(mask, chosen) for name, mask in events.null.items()}
-    end = np.where(null["end"], np.maximum(trace_end, c["start"]), c["end"]) if null["end"].any() else c["end"]
+    end = _ends(c["start"], c["end"], null["end"], trace_end)
     keep = timely(c["start"], end, NVTX, invalid, zero=False) & ~null["globalTid"]
     if null["globalTid"].any():
         invalid["missing_values", NVTX] = invalid.get(("missing_values", NVTX), 0) + int(null["globalTid"].sum())
@@ -85,6 +85,15 @@ def _ranges(
     if not keep.all():
         whole, domain = whole.take(keep), domain[keep]
     return whole, domain
+
+
+def _ends(start: Int64, end: Int64, is_open: Bools, trace_end: int) -> Int64:
+    """Where ranges end; those never closed where the trace ends, of which every time that can be is a part."""
+    if not is_open.any():
+        return end
+    seen = np.concatenate([end[~is_open], start])
+    last = int(seen[np.abs(seen) < LATEST].max(initial=trace_end))
+    return np.where(is_open, np.int64(last), end)
 
 
 def _marks(events: Table, text: Int64, names: dict[int, Names], chosen: Int64) -> Marks:

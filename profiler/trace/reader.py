@@ -85,7 +85,7 @@ def _diagnostics(source: Source, schema: Schema) -> tuple[Diagnostic, ...] | Non
     process = ("globalPid",) if schema.has(table, "globalPid") else ()
     rows = source.records(schema.tables[table], ("severity", "text", *process))
     return tuple(
-        Diagnostic(int(severity), str(text), int(key[0] or 0) if key else 0)
+        Diagnostic(int(severity), str(text), key[0] if key and isinstance(key[0], int) else 0)
         for severity, text, *key in rows
         if isinstance(severity, int)
     )
