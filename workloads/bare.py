@@ -55,7 +55,7 @@ def _validation_lines(validation: Validation) -> list[str]:
         shown = "not finite" if error is None else f"{error:.2e}"
         lines.append(f"  {variant:<9}  relative error {shown} (tolerance {validation.tolerance:.0e})")
     if validation.bitwise is not None:
-        lines.append(f"  bit for bit equal to the unchunked run: {'yes' if validation.bitwise else 'NO'}")
+        lines.append(f"  bit for bit equal to the exact run: {'yes' if validation.bitwise else 'NO'}")
     shown = ", ".join(f"{name} {'rejected' if hit else 'ACCEPTED'}" for name, hit in validation.rejects.items())
     return [*lines, f"  the check itself: {shown}"]
 
