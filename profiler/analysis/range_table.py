@@ -242,7 +242,7 @@ def _fill(table: RangeTable, slices: _Slices) -> None:
     start, end, kind = data.start[index], data.end[index], data.kind[index]
     low, high = np.minimum.reduceat(start, first), np.maximum.reduceat(end, first)
     width = high - low + 2
-    if width.astype(np.float64).sum() * len(KINDS) > _WIDEST and len(slices.row) > 1:
+    if width.astype(np.float64).sum() > _WIDEST and len(slices.row) > 1:
         middle = len(slices.row) // 2  # times so far apart that not all windows fit into 64 bits
         _fill(table, slices.part(slice(0, middle)))
         _fill(table, slices.part(slice(middle, None)))
@@ -253,7 +253,7 @@ def _fill(table: RangeTable, slices: _Slices) -> None:
         getattr(table, name)[rows] = column
     table.ops[rows] = sizes
     table.proj_start[rows], table.proj_end[rows], table.span[rows] = low, high, high - low
-    for name, column in _lengths(pairs, data, index, width).items():
+    for name, column in _lengths(pairs, data, index).items():
         getattr(table, name)[rows] = column
     table.idle[rows] = table.span[rows] - table.busy[rows]
 
@@ -268,10 +268,10 @@ def _counts(data: _Launched, index: Int64, first: Int64) -> dict[str, Int64]:
     }
 
 
-def _lengths(pairs: _Pairs, data: _Launched, index: Int64, width: Int64) -> dict[str, Int64]:
+def _lengths(pairs: _Pairs, data: _Launched, index: Int64) -> dict[str, Int64]:
     whole = pairs.segments()
     busy, overlap = whole.lengths(), whole.lengths(2)
-    by_class = _by_class(pairs, busy, width)
+    by_class = _by_class(pairs, busy)
     tangled = np.logical_or.reduceat(data.tangled[index], pairs.first)
     if tangled.any():
         overlap[tangled] = _between_streams(pairs, data.lane[index], tangled)
@@ -301,25 +301,19 @@ def _changes(calls: Int64, first: Int64) -> NDArray[np.bool_]:
     return changes
 
 
-def _by_class(pairs: _Pairs, busy: Int64, width: Int64) -> Int64:
-    """Busy time of each class. In a set of one class it is the whole's; in others every class gets a window."""
+def _by_class(pairs: _Pairs, busy: Int64) -> Int64:
+    """Busy time of each class. In a set of one class it is the whole's; others are looked at class by class."""
     table = np.zeros((len(busy), len(KINDS)), np.int64)
-    present = np.bitwise_or.reduceat(np.left_shift(1, pairs.kind.astype(np.int64)), pairs.first)
+    present = np.bitwise_or.reduceat(np.left_shift(np.int16(1), pairs.kind, dtype=np.int16), pairs.first)
     single = present & (present - 1) == 0
     table[single, pairs.kind[pairs.first[single]]] = busy[single]
-    mixed = pairs.only(~single[pairs.of_set]) if not single.all() else None
-    if mixed is None or not len(mixed.of_set):
+    if single.all():
         return table
-    code = mixed.of_set * len(KINDS) + mixed.kind
-    order = np.argsort(code, kind="stable")
-    code = code[order]
-    first = firsts(code)
-    of_class = np.repeat(np.arange(len(first)), np.diff(np.append(first, len(code))))
-    of_set, kind = np.divmod(code[first], len(KINDS))
-    origin = (np.cumsum(width) - width) * (len(KINDS) - 1)
-    shift = pairs.shift[of_set] + origin[of_set] + kind * width[of_set]
-    parts = Segments.of(of_class, first, shift, mixed.start[order], mixed.end[order])
-    table[of_set, kind] = parts.lengths()
+    mixed = pairs.only(~single[pairs.of_set]) if single.any() else pairs
+    for kind in range(len(KINDS)):
+        part = mixed.only(mixed.kind == kind)
+        if len(part.first):
+            table[part.of_set[part.first], kind] = part.segments().lengths()
     return table
 
 
