@@ -1,0 +1,71 @@
+"""Chapter 9's pairs at their small size on a CPU: valid, and wrong when they are made wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from aisp_prof.declaration import VARIANTS
+from aisp_prof.workloads.annotate import Notes
+from aisp_prof.workloads.device import CpuDevice
+from aisp_prof.workloads.pair import Pair
+from aisp_prof.workloads.registry import find
+from aisp_prof.workloads.validate import validate
+
+PAIRS = find("ch09")
+each_pair = pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.key)
+
+
+def small(pair: Pair) -> Any:
+    return pair.build(CpuDevice(), pair.declaration.sizes["small"])
+
+
+def test_the_chapter_is_complete() -> None:
+    names = ["compute_bound", "fused_l2norm", "memory_bound", "triton"]
+    assert [pair.declaration.name for pair in PAIRS] == names
+
+
+@each_pair
+def test_the_pair_is_valid(pair: Pair, notes: Notes) -> None:
+    found = validate(pair.declaration, small(pair), CpuDevice(), notes, 11)
+    assert found.valid
+    assert found.bitwise is (True if pair.declaration.bitwise else None)
+
+
+@each_pair
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_wrong_row_is_seen(pair: Pair, variant: str, notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
+    work = small(pair)
+    run = work.run
+
+    def wrong(asked: str) -> None:
+        run(asked)
+        if asked == variant:
+            work.output.view(-1)[:64] *= 1.25
+
+    monkeypatch.setattr(work, "run", wrong)
+    found = validate(pair.declaration, work, CpuDevice(), notes, 11)
+    assert not found.valid
+
+
+@each_pair
+def test_poison_reaches_all_that_a_variant_writes(pair: Pair) -> None:
+    work = small(pair)
+    work.inputs(3)
+    work.poison()
+    assert work.output.isnan().all()
+    for variant in VARIANTS:
+        work.run(variant)
+        assert work.output.isfinite().all()
+
+
+@each_pair
+def test_inputs_come_from_the_seed(pair: Pair) -> None:
+    work = small(pair)
+    results = []
+    for seed in (1, 1, 2):
+        work.inputs(seed)
+        results.append(work.reference())
+    assert torch.equal(results[0], results[1])
+    assert float((results[0] - results[2]).norm() / results[0].norm()) > 0.1
