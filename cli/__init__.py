@@ -11,7 +11,7 @@ import typer
 
 from .. import __version__
 from ..errors import AispError
-from . import trace
+from . import counters, trace
 
 app = typer.Typer(
     name="aisp-prof",
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 
 app.add_typer(trace.app, name="trace")
+counters.register(app)
 
 CapturesFolder = Annotated[
     Path | None,

@@ -1,0 +1,105 @@
+"""Read the raw page of an ncu report as CSV: a header, a row of units, then a row for every kernel launch."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ...errors import UsageError
+from .model import Dim, KernelCounters, NvtxRange
+from .quantities import base, decimal_mark, number
+
+PUSH_POP = "thread Domain:Push/Pop_Range:PL_Type:PL_Value:CLR_Type:Color:Msg_Type:Msg"
+START_END = "Id:Domain:Start/Stop_Range:PL_Type:PL_Value:CLR_Type:Color:Msg_Type:Msg"
+_NEEDED = ("ID", "Kernel Name", "Block Size", "Grid Size", "Device", "CC")
+_TEXTS = {*_NEEDED, "Process ID", "Process Name", "Host Name", "Context", "Stream", PUSH_POP, START_END}
+
+EXPORT = "ncu --import FILE.ncu-rep --page raw --csv --print-units base > FILE.csv"
+
+# A name may hold colons; what follows it is told by its shape. The last two fields are none:none, or a type and the message.
+_RANGE = re.compile(
+    r"(?P<domain>[^:]*):(?P<name>.*?):\w+:[^:]*:\w+:(?:none|0x[0-9a-fA-F]+):(?:none:none|(?!none:)\w+:.*)", re.DOTALL
+)
+
+
+def read_raw_csv(path: Path) -> list[KernelCounters]:
+    """Every kernel launch of the file, in its order; counts are exact, other numbers have the digits that ncu printed.
+
+    Raises:
+        UsageError: it cannot be read, or is not ncu's raw page with its row of units.
+    """
+    rows = _rows(path)
+    header, units, launches = rows[0], rows[1], rows[2:]
+    column = {name: i for i, name in enumerate(header)}
+    if missing := [name for name in _NEEDED if name not in column]:
+        raise UsageError(f"{path} is no raw page of ncu: it has no column {missing[0]}", EXPORT)
+    if units[column["ID"]].strip():
+        raise UsageError(f"{path}: row 2 holds no units", EXPORT)
+    metrics = [(i, name, units[i]) for i, name in enumerate(header) if name not in _TEXTS]
+    mark = decimal_mark(row[i] for row in launches for i, _, _ in metrics)
+    return [_launch(path, i + 3, row, column, metrics, mark) for i, row in enumerate(launches)]
+
+
+def _rows(path: Path) -> list[list[str]]:
+    """Header, units and launches; what ncu or a program printed before the header is skipped."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    begin = next((i for i, line in enumerate(lines) if line.lstrip("\ufeff").startswith(('"ID"', "ID,"))), None)
+    if begin is None:
+        raise UsageError(f"{path} is no raw page of ncu: no line of it begins with the column ID", EXPORT)
+    lines[begin] = lines[begin].lstrip("\ufeff")
+    rows = [row for row in csv.reader(lines[begin:]) if row]
+    rows = [row for row in rows if len(row) == len(rows[0])]
+    if len(rows) < 2:
+        raise UsageError(f"{path} ends before the row of units", EXPORT)
+    return rows
+
+
+def _launch(
+    path: Path,
+    line: int,
+    row: Sequence[str],
+    column: dict[str, int],
+    metrics: Sequence[tuple[int, str, str]],
+    mark: str,
+) -> KernelCounters:
+    def text(name: str) -> str:
+        return row[column[name]] if name in column else ""
+
+    found = ((name, number(row[i], mark), unit) for i, name, unit in metrics)
+    return KernelCounters(
+        index=_integer(text("ID"), f"{path}, row {line}: ID"),
+        name=text("Kernel Name"),
+        grid=_dim(text("Grid Size"), f"{path}, row {line}: Grid Size"),
+        block=_dim(text("Block Size"), f"{path}, row {line}: Block Size"),
+        device=_integer(text("Device"), f"{path}, row {line}: Device"),
+        compute_capability=text("CC"),
+        metrics={name: base(value, unit) for name, value, unit in found if value is not None},
+        nvtx=(*_ranges(text(PUSH_POP)), *_ranges(text(START_END), numbered=True)),
+    )
+
+
+def _integer(text: str, where: str) -> int:
+    if not text.isdigit():
+        raise UsageError(f"{where} is no number: {text[:60]!r}", EXPORT)
+    return int(text)
+
+
+def _dim(text: str, where: str) -> Dim:
+    """ "(384, 1, 1)" """
+    found = re.fullmatch(r"\((\d+), *(\d+), *(\d+)\)", text.strip())
+    if not found:
+        raise UsageError(f"{where} is not like (x, y, z): {text[:60]!r}", EXPORT)
+    return int(found[1]), int(found[2]), int(found[3])
+
+
+def _ranges(cell: str, numbered: bool = False) -> Iterator[NvtxRange]:
+    """The ranges of a cell: each in quotes, a start/end range with its number in front."""
+    for item in re.findall(r'"([^"]*)"', cell):
+        found = _RANGE.fullmatch(item.partition(":")[2] if numbered else item)
+        if found:
+            yield NvtxRange(found["domain"], found["name"], "start_end" if numbered else "push_pop")

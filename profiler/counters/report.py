@@ -1,0 +1,97 @@
+"""Read counters from a report: through the ncu_report package where it is installed, else from the CSV beside it."""
+
+from __future__ import annotations
+
+import math
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from ...errors import EnvironmentLacks, UsageError
+from .model import Dim, KernelCounters, NvtxRange
+from .quantities import base
+from .raw_csv import read_raw_csv
+
+_MAGIC = b"NVR"
+
+
+def read_counters(path: Path) -> list[KernelCounters]:
+    """Every kernel launch of a report (.ncu-rep) or of its raw page (.csv); needs neither a GPU nor ncu.
+
+    Raises:
+        UsageError: there is no such file, or it is neither.
+        EnvironmentLacks: a .ncu-rep without the ncu_report package and without a CSV beside it.
+    """
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}")
+    if path.suffix != ".ncu-rep":
+        return read_raw_csv(path)
+    if find_spec("ncu_report") is not None:
+        return read_report(path)
+    beside = path.with_suffix(".csv")
+    if beside.is_file():
+        return read_raw_csv(beside)
+    export = f"ncu --import {path} --page raw --csv --print-units base > {beside}"
+    raise EnvironmentLacks(
+        f"{path} cannot be read: the package ncu_report is not installed, and there is no {beside.name} beside it",
+        f"pip install 'aisp-prof[ncu]' (NVIDIA's own licence), or where there is ncu: {export}",
+    )
+
+
+def read_report(path: Path) -> list[KernelCounters]:
+    """Every kernel launch of a .ncu-rep, through NVIDIA's ncu_report package.
+
+    Raises:
+        UsageError: it is no report, or one that this version of the package cannot read.
+    """
+    import ncu_report
+
+    with path.open("rb") as file:
+        if file.read(len(_MAGIC)) != _MAGIC:  # load_report would answer with an empty report
+            raise UsageError(f"{path} is no Nsight Compute report: it does not begin with NVR")
+    try:
+        context = ncu_report.load_report(str(path))
+    except (RuntimeError, OSError, ValueError) as error:
+        raise UsageError(f"{path} is no report that ncu_report reads: {error}", "pip install -U ncu-report") from error
+    actions = [action for part in context for action in part]
+    return [_launch(index, action) for index, action in enumerate(actions)]
+
+
+def _launch(index: int, action: Any) -> KernelCounters:
+    metrics = {name: action[name] for name in action.metric_names()}
+    values = {name: found for name, metric in metrics.items() if (found := _value(metric)) is not None}
+    capability = (values.get(f"device__attribute_compute_capability_{part}", 0) for part in ("major", "minor"))
+    return KernelCounters(
+        index=index,
+        name=str(action.name(action.NameBase_DEMANGLED)),
+        grid=_dim(values, "grid"),
+        block=_dim(values, "block"),
+        device=int(values.get("launch__device_id", 0)),
+        compute_capability=".".join(str(int(part)) for part in capability),
+        metrics=values,
+        nvtx=_ranges(action.nvtx_state()),
+    )
+
+
+def _value(metric: Any) -> float | None:
+    """A metric's number in base units; None for texts and for what was not counted. Whole floats become exact ints."""
+    if not metric.has_value():
+        return None
+    found = metric.value()
+    if not isinstance(found, int | float) or not math.isfinite(found):
+        return None
+    return base(int(found) if found == int(found) else found, metric.unit())
+
+
+def _dim(values: dict[str, float], what: str) -> Dim:
+    x, y, z = (int(values.get(f"launch__{what}_dim_{axis}", 1)) for axis in "xyz")
+    return x, y, z
+
+
+def _ranges(state: Any) -> tuple[NvtxRange, ...]:
+    if not state:
+        return ()
+    domains = [state.domain_by_id(number) for number in state.domains()]
+    pushed = [NvtxRange(d.name(), name, "push_pop") for d in domains for name in d.push_pop_ranges()]
+    started = [NvtxRange(d.name(), name, "start_end") for d in domains for name in d.start_end_ranges()]
+    return (*pushed, *started)

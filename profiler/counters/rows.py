@@ -1,0 +1,91 @@
+"""Counters into numbers: floating-point operations by type, DRAM bytes, intensity, a row for every kernel launch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from .model import Dim, KernelCounters, NvtxRange
+from .table import table
+
+
+@dataclass(frozen=True, slots=True)
+class CounterRow:
+    """One kernel launch (docs/json.md). What the report does not hold is None, and `lacking` names the metrics.
+
+    duration_ns           under ncu, which serialises kernels and flushes caches: no evidence of a time
+    flops_by_type         only types with a count; a type of which one counter is lacking is not in it
+    flops                 the sum over all types of the chip's table, None when one of them is not known
+    dram_bytes            read and written
+    arithmetic_intensity  flops / dram_bytes
+    tensor_active_pct     of the elapsed cycles, averaged over the SMs, to 0.01
+    """
+
+    index: int
+    name: str
+    grid: Dim
+    block: Dim
+    device: int
+    compute_capability: str
+    duration_ns: int | None
+    flops_by_type: Mapping[str, int]
+    flops: int | None
+    dram_bytes: int | None
+    arithmetic_intensity: float | None
+    tensor_active_pct: float | None
+    nvtx: tuple[NvtxRange, ...]
+    lacking: tuple[str, ...]
+
+
+def counter_rows(launches: Sequence[KernelCounters]) -> list[CounterRow]:
+    return [_row(launch) for launch in launches]
+
+
+def _row(launch: KernelCounters) -> CounterRow:
+    common = table().common
+    by_type, lacking_flops = flops_by_type(launch)
+    flops = None if lacking_flops else sum(by_type.values())
+    dram, lacking_dram = dram_bytes(launch)
+    duration, tensor = (launch.metrics.get(name) for name in (common.duration, common.tensor_active))
+    absent = [name for name in (common.duration, common.tensor_active) if name not in launch.metrics]
+    return CounterRow(
+        index=launch.index,
+        name=launch.name,
+        grid=launch.grid,
+        block=launch.block,
+        device=launch.device,
+        compute_capability=launch.compute_capability,
+        duration_ns=None if duration is None else round(duration),
+        flops_by_type=by_type,
+        flops=flops,
+        dram_bytes=dram,
+        arithmetic_intensity=flops / dram if flops is not None and dram else None,
+        tensor_active_pct=None if tensor is None else round(tensor, 2),
+        nvtx=launch.nvtx,
+        lacking=(*lacking_flops, *lacking_dram, *absent),
+    )
+
+
+def flops_by_type(launch: KernelCounters) -> tuple[dict[str, int], list[str]]:
+    """FLOP of every type with a count (METRICS: an FMA is two), and the metrics that the report lacks for the others."""
+    chip = table().chips.get(launch.compute_capability)
+    if chip is None:
+        return {}, [f"a table of the FLOP counters of compute capability {launch.compute_capability}"]
+    counted, lacking = {}, []
+    for kind, weights in chip.flops.items():
+        absent = [metric for metric in weights if metric not in launch.metrics]
+        lacking += absent
+        if not absent:
+            counted[kind] = sum(round(launch.metrics[metric]) * weight for metric, weight in weights.items())
+    return {kind: count for kind, count in counted.items() if count}, lacking
+
+
+def dram_bytes(launch: KernelCounters) -> tuple[int | None, list[str]]:
+    """Bytes read from and written to DRAM, or None and the metrics that would tell."""
+    common, metrics = table().common, launch.metrics
+    absent = [metric for metric in common.dram if metric not in metrics]
+    if not absent:
+        return sum(round(metrics[metric]) for metric in common.dram), []
+    if common.dram_total in metrics:
+        return round(metrics[common.dram_total]), []
+    return None, absent

@@ -1,0 +1,66 @@
+"""The table of metrics.toml: what each chip's counters count, and the smallest set of them that is worth collecting."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+Weights = Mapping[str, int]
+"""Metric name -> floating-point operations that one count stands for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """What one compute capability's counters count: `flops` by type, `witness` counters that show which instructions ran."""
+
+    name: str
+    compute_capability: str
+    flops: Mapping[str, Weights]
+    witness: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """Metrics of every chip. The units that they are read in: ns, Hz, bytes, per cent."""
+
+    duration: str
+    clock: str
+    dram: tuple[str, ...]
+    dram_total: str
+    l2: str
+    tensor_active: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """`chips` by compute capability, "9.0"."""
+
+    common: Common
+    chips: Mapping[str, Chip]
+
+
+@cache
+def table() -> Table:
+    """The table that ships with the package."""
+    data = tomllib.loads((files(__package__) / "metrics.toml").read_text(encoding="utf-8"))
+    row = data["common"]
+    dram = tuple(row["dram"])
+    common = Common(row["duration"], row["clock"], dram, row["dram_total"], row["l2"], row["tensor_active"])
+    chips = {key: Chip(row["name"], key, row["flops"], tuple(row["witness"])) for key, row in data["chips"].items()}
+    return Table(common, chips)
+
+
+def minimal_metrics(compute_capability: str) -> tuple[str, ...]:
+    """The smallest set that gives FLOPs by type, DRAM and L2 bytes, tensor activity and the clock on this chip.
+
+    On a chip that the table does not have, everything but the FLOPs.
+    """
+    common, chip = table().common, table().chips.get(compute_capability)
+    metrics = [common.duration, common.clock, *common.dram, common.l2, common.tensor_active]
+    if chip is not None:
+        metrics += [metric for weights in chip.flops.values() for metric in weights]
+        metrics += chip.witness
+    return tuple(dict.fromkeys(metrics))

@@ -1,0 +1,77 @@
+"""`aisp-prof counters` and `calibrate` as typed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from aisp_prof import cli
+
+ROOT = Path(__file__).parents[2]
+FIXTURES = ROOT / "tests" / "profiler" / "counters"
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run `aisp-prof …`: exit code, stdout, stderr."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["aisp-prof", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_:
+            cli.main()
+        out, err = capsys.readouterr()
+        return exit_.value.code, out, err
+
+    return call
+
+
+def test_counters_as_text(run):
+    code, out, err = run("counters", FIXTURES / "h200-gemms.csv")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0].split()[:4] == ["kernel", "grid", "block", "under"]
+    assert "17.18 G" in lines[1]
+    assert "tensor_bf16" in lines[1]
+    assert "1,016.49" in lines[1]
+    assert "calibration.bf16.measure" in lines[1]
+
+
+def test_counters_as_json(run):
+    code, out, _ = run("counters", FIXTURES / "h200-gemms.csv", "--json")
+    data = json.loads(out)
+    assert (code, data["schema"], data["notes"], len(data["rows"])) == (0, 1, [], 6)
+    assert data["rows"][0]["flops_by_type"] == {"tensor_bf16": 17179869184}
+    text = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
+    section = text.partition("## `counters`")[2].partition("\n## ")[0]
+    assert [field for field in data["rows"][0] if f"`{field}`" not in section] == []
+
+
+def test_what_is_not_known_is_null_and_said(run):
+    _, out, _ = run("counters", FIXTURES / "h200-roofline-set.csv", "--json")
+    data = json.loads(out)
+    assert (data["rows"][0]["flops"], data["rows"][0]["dram_bytes"]) == (None, None)
+    assert "dram__bytes_read.sum" in data["notes"][0]
+
+
+def test_names_from_a_report_reach_no_terminal(run, tmp_path):
+    path = tmp_path / "evil.csv"
+    path.write_text((FIXTURES / "h200-gemms.csv").read_text().replace("nvjet_sm90_tst", "evil\x1b[31m\u202e"))
+    _, out, _ = run("counters", path)
+    assert "\x1b" not in out
+    assert "\u202e" not in out
+
+
+def test_a_limit(run):
+    _, out, _ = run("counters", FIXTURES / "h200-gemms.csv", "--limit", "2")
+    assert len(out.splitlines()) == 4
+    assert "4 more" in out
+
+
+def test_a_file_that_is_none_of_it(run, tmp_path):
+    other = shutil.copy(ROOT / "README.md", tmp_path / "x.csv")
+    code, out, err = run("counters", other)
+    assert (code, out) == (2, "")
+    assert "→ ncu --import" in err
