@@ -20,6 +20,11 @@ CODES = {
     "operation_without_launch": ("count",),
     "graph_level_tracing": ("count",),
     "zero_timestamps": ("count",),
+    "reversed_times": ("table", "count"),
+    "absurd_times": ("table", "count"),
+    "missing_values": ("table", "count"),
+    "cut_by_window": ("count",),
+    "crossing_ranges": ("count",),
     "open_range": ("name",),
     "device_without_operations": ("device",),
     "filtered_export": ("what",),
@@ -125,3 +130,11 @@ def test_every_word_is_used() -> None:
     english: Catalog = catalog("en")
     loose = [key for key in english.words if not key.startswith((*families, "finding.", "claims."))]
     assert [key for key in loose if f'"{key}"' not in text] == []
+
+
+def test_every_code_that_the_profiler_uses_is_listed():
+    sources = [path.read_text() for path in (PACKAGE / "profiler").rglob("*.py")]
+    used = {code for text in sources for code in re.findall(r'Finding\(\s*"([a-z_]+)"', text)}
+    counted = {code for text in sources for code in re.findall(r'invalid\["([a-z_]+)"', text)}
+    assert len(used) > 20
+    assert used | counted <= set(CODES)
