@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from .. import __version__
 from ..errors import AispError
 from . import counters, trace
+
+if TYPE_CHECKING:
+    from ..profiler.evidence import Evidence
 
 app = typer.Typer(
     name="aisp-prof",
@@ -152,28 +155,44 @@ def report(
     captures: CapturesFolder = None,
     as_json: AsJson = False,
 ) -> None:
-    """Judge the newest capture of each pair and write its page; the exit code is the worst verdict's."""
+    """Judge the newest capture of each pair and write its page; the exit code is the worst verdict's.
+
+    A pair without a capture is named, and makes the whole unproven.
+    """
     from ..profiler.evidence import Verdict
     from ..profiler.proof.prove import prove_capture
     from ..profiler.store.captures import captures_folder, select
     from ..reports.console import summary
-    from ..reports.write import write_report
     from ..workloads.registry import find
 
-    keys = [pair.key for pair in find(stage)]
-    evidences = [prove_capture(one) for one in select(keys, captures_folder(captures), chosen)]
-    name = stage.replace(":", "-").replace(".", "-")
-    failure: AispError | None = None
-    try:
-        write_report(name, evidences, out, lang, tuple(formats.split(",")))
-    except AispError as error:  # the verdict is printed all the same: a missing Pango does not undo a proof
-        failure = error
-    files = [str(out / f"{name}.{kind}") for kind in formats.split(",") if (out / f"{name}.{kind}").is_file()]
-    data = {"stage": stage, "files": files, "proofs": [evidence.to_json() for evidence in evidences]}
-    _print(data, as_json, [*(line for e in evidences for line in summary(e, lang)), *(f"wrote {f}" for f in files)])
+    found, missing = select([pair.key for pair in find(stage)], captures_folder(captures), chosen)
+    evidences = [prove_capture(one) for one in found]
+    files, failure = _write(stage, evidences, out, lang, formats.split(","))
+    data = {"stage": stage, "files": files, "missing": missing, "proofs": [one.to_json() for one in evidences]}
+    lines = [line for one in evidences for line in summary(one, lang)]
+    lines += [f"{pair}  UNPROVEN  no capture of it: aisp-prof capture {pair.replace('.', ':')}" for pair in missing]
+    _print(data, as_json, [*lines, *(f"wrote {file}" for file in files)])
     if failure:
         raise failure
-    raise typer.Exit(Verdict.worst([evidence.verdict for evidence in evidences]).exit_code)
+    verdicts = [one.verdict for one in evidences] + [Verdict.UNPROVEN] * len(missing)
+    raise typer.Exit(Verdict.worst(verdicts).exit_code)
+
+
+def _write(
+    stage: str, evidences: list[Evidence], out: Path, lang: str, formats: list[str]
+) -> tuple[list[str], AispError | None]:
+    """Write each format; what cannot be written comes back as an error, so that the verdict is printed all the same:
+    a missing Pango does not undo a proof."""
+    from ..errors import EnvironmentLacks
+    from ..reports.write import write_report
+
+    name, files, failure = stage.replace(":", "-").replace(".", "-"), [], None
+    for kind in formats:
+        try:
+            files += [str(path) for path in write_report(name, evidences, out, lang, (kind,))]
+        except EnvironmentLacks as error:
+            failure = error
+    return files, failure
 
 
 @app.command()

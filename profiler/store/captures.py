@@ -200,21 +200,36 @@ def resolve(pair: str, captures: Path) -> Capture:
     )
 
 
-def select(pairs: Sequence[str], captures: Path, chosen: str = "") -> list[Capture]:
+def select(pairs: Sequence[str], captures: Path, chosen: str = "") -> tuple[list[Capture], list[str]]:
     """The capture to judge for each pair: the one named by an id or its beginning, else the newest.
 
+    Returns:
+        the captures, and the pairs that have none.
+
     Raises:
-        CannotTell: a pair has none.
+        CannotTell: no pair has one.
         UsageError: no capture, or several, begin with `chosen`, or it is of none of these pairs.
     """
-    if not chosen:
-        return [resolve(pair, captures) for pair in pairs]
+    if chosen:
+        return [_chosen(pairs, captures, chosen)], []
+    found: list[Capture] = []
+    missing: list[str] = []
+    for pair in pairs:
+        try:
+            found.append(resolve(pair, captures))
+        except CannotTell:
+            missing.append(pair)
+    if pairs and not found:
+        resolve(pairs[0], captures)  # says where it looked, and what to do
+    return found, missing
+
+
+def _chosen(pairs: Sequence[str], captures: Path, chosen: str) -> Capture:
     stores = (Store(captures), shipped_store())
-    found = next(
-        (store.get(chosen) for store in stores if any(c.id.startswith(chosen) for c in store.captures())), None
-    )
+    named = (store.get(chosen) for store in stores if any(c.id.startswith(chosen) for c in store.captures()))
+    found = next(named, None)
     if found is None:
         raise UsageError(f"no capture begins with {chosen!r} in {captures}", "aisp-prof list --json names them")
     if found.manifest.pair not in pairs:
         raise UsageError(f"{found.id} is a capture of {found.manifest.pair}, not of {', '.join(pairs)}")
-    return [found]
+    return found

@@ -93,6 +93,14 @@ def test_the_html_is_there_when_the_pdf_cannot_be(tmp_path):
     assert not (tmp_path / "ch11.pdf").exists()
 
 
+def test_a_pdf_of_yesterday_is_not_said_to_be_written(tmp_path):
+    capture_folder(tmp_path / "aisp-captures", built(), HOLDS)
+    (tmp_path / "ch11.pdf").write_text("yesterday's")
+    done = aisp("report", "--stage", "ch11", "--format", "html", cwd=tmp_path)
+    assert "wrote ch11.html" in done.stdout
+    assert "ch11.pdf" not in done.stdout
+
+
 def test_json_is_one_document(tmp_path):
     capture_folder(tmp_path / "aisp-captures", built(), HOLDS)
     done = aisp("report", "--stage", "ch11:streams", "--format", "html", "--json", cwd=tmp_path)

@@ -142,8 +142,11 @@ def test_select(tmp_path: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPa
     for store, day, chapter in ((local, 1, "ch99"), (local, 2, "ch98"), (shipped, 3, "ch99")):
         publish(store, manifest, day, chapter)
     pairs = ["ch99.fake", "ch98.fake"]
-    assert [one.id for one in select(pairs, local)] == ["ch99.fake-1", "ch98.fake-2"]
-    assert [one.id for one in select(pairs, local, "ch99.fake-3")] == ["ch99.fake-3"]
+    found, missing = select([*pairs, "ch97.none"], local)
+    assert ([one.id for one in found], missing) == (["ch99.fake-1", "ch98.fake-2"], ["ch97.none"])
+    assert [one.id for one in select(pairs, local, "ch99.fake-3")[0]] == ["ch99.fake-3"]
+    with pytest.raises(CannotTell):
+        select(["ch97.none"], local)
     with pytest.raises(UsageError, match="no capture begins with 'x'"):
         select(pairs, local, "x")
     with pytest.raises(UsageError, match=r"is a capture of ch98\.fake, not of ch99\.fake"):
