@@ -78,11 +78,19 @@ _GROUPS: dict[str, dict[str, Reader]] = {
 }
 
 
+_MAY_BE_ABSENT = frozenset({"h2d", "d2h", "hidden", "both_ways", "copies"})
+
+
+def _absent(row: str, pair: tuple[Number, Number]) -> bool:
+    """Copies that neither variant makes are no row."""
+    return row in _MAY_BE_ABSENT and not any(pair)
+
+
 def _group(evidence: Evidence, name: str, readers: Mapping[str, Reader], say: Catalog) -> FigureGroup:
     medians = {
         row: (_median(evidence.baseline, read), _median(evidence.optimized, read)) for row, read in readers.items()
     }
-    known = {row: pair for row, pair in medians.items() if pair != (None, None)}
+    known = {row: pair for row, pair in medians.items() if pair != (None, None) and not _absent(row, pair)}
     written = _written(name, [value for pair in known.values() for value in pair])
     whole = _whole(name, known)
     rows = tuple(
