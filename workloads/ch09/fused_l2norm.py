@@ -65,7 +65,7 @@ class NormalisedRows:
         return out
 
 
-_FULL = {"sets": 2, "rows": 131072, "columns": 4096}
+_FULL = {"sets": 4, "rows": 131072, "columns": 4096}
 
 PAIR = Pair(
     Declaration(
@@ -88,17 +88,19 @@ PAIR = Pair(
             "optimized": {"en": "One kernel: the row waits in registers", "ko": "커널 하나: 행을 레지스터에 유지"},
         },
         claims=(
+            # by traffic 1.5; an H200 gave 1.44 (2026-11-20), because reading alone, as the norms do, runs at 4.5 TB/s and
+            # reading and writing together at 4.1 to 4.2
             "speedup >= 1.35",
-            # two sets an iteration
-            "baseline.kernels_per_iteration == 4",
-            "optimized.kernels_per_iteration == 2",
+            # four sets an iteration
+            "baseline.kernels_per_iteration == 8",
+            "optimized.kernels_per_iteration == 4",
         ),
         sizes={"default": _FULL, "h200": _FULL, "small": {"sets": 2, "rows": 64, "columns": 512}},
         # rounding to bf16 leaves 1.7e-3
         tolerance=4e-3,
         bitwise=True,
         perturbation_band=0.05,
-        queued=True,  # the subject is traffic: an iteration takes 1 ms, and the host's launches are not to count
+        queued=True,  # the subject is traffic: an iteration takes 2 ms, and the host's launches are not to count
         needs=("cuda",),
     ),
     build=NormalisedRows,
