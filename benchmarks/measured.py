@@ -14,8 +14,7 @@ from pathlib import Path
 
 from aisp_prof.profiler.analysis.completeness import attest  # noqa: TID251
 from aisp_prof.profiler.analysis.ledger import ledger  # noqa: TID251
-from aisp_prof.profiler.analysis.overlap import concurrency  # noqa: TID251
-from aisp_prof.profiler.analysis.projection import by_gpu  # noqa: TID251
+from aisp_prof.profiler.analysis.overlap import concurrency_by_gpu  # noqa: TID251
 from aisp_prof.profiler.analysis.range_table import range_table  # noqa: TID251
 from aisp_prof.profiler.trace.file import open_source  # noqa: TID251
 from aisp_prof.profiler.trace.reader import read_trace  # noqa: TID251
@@ -63,8 +62,7 @@ def sweeps(path: Path) -> None:
     found = read_trace(path)
     attest(found)
     ledger(found)
-    for part in by_gpu(found.operations):
-        concurrency(part)
+    concurrency_by_gpu(found.operations, len(found.gpus))
 
 
 def ranges(path: Path) -> None:

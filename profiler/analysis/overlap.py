@@ -5,9 +5,11 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
+from ..trace.groups import distinct_codes
 from ..trace.model import COMM, COMPUTE, COPIES, KINDS, Operations
 from ..trace.source.scan import Int64
 from ..trace.windows import Windows, by_group
@@ -41,28 +43,43 @@ class Concurrency:
 
 def concurrency(operations: Operations) -> Concurrency:
     """The numbers of a set that lies on one device; all 0 for an empty set."""
-    busy = busy_time(operations)
-    span = int(operations.end.max() - operations.start.min()) if len(operations) else 0
-    across, within = _stream_overlap(operations)
+    return _concurrency(operations.lanes(), operations.start, operations.end)
+
+
+def concurrency_by_gpu(operations: Operations, gpus: int) -> list[Concurrency]:
+    """The numbers of each of `gpus` devices by itself, without a copy of all columns of its operations."""
+    order = by_group(operations.gpu, gpus)
+    bounds = np.searchsorted(operations.gpu[order], np.arange(gpus + 1))
+    lanes = operations.lanes()
+    found = []
+    for low, high in pairwise(bounds.tolist()):
+        mine = order[low:high]
+        found.append(_concurrency(lanes[mine], operations.start[mine], operations.end[mine]))
+    return found
+
+
+def _concurrency(lanes: Int64, start: Int64, end: Int64) -> Concurrency:
+    busy = union(start, end).length
+    span = int(end.max() - start.min()) if len(start) else 0
+    across, within = _stream_overlap(lanes, start, end)
     return Concurrency(
-        sum=int((operations.end - operations.start).sum()),
-        busy=busy.length,
+        sum=int((end - start).sum()),
+        busy=busy,
         span=span,
-        idle=span - busy.length,
+        idle=span - busy,
         overlap=across,
         same_stream_overlap=within,
-        max_in_flight=max_in_flight(operations.start, operations.end),
+        max_in_flight=max_in_flight(start, end),
     )
 
 
-def _stream_overlap(operations: Operations) -> tuple[int, int]:
+def _stream_overlap(lanes: Int64, start: Int64, end: Int64) -> tuple[int, int]:
     """Length with operations of two or more different streams in flight, and of two or more of one stream."""
-    lanes = operations.lanes()
-    count = int(lanes.max(initial=-1)) + 1
-    order = by_group(lanes, count)
-    parts = lanes[order], count, operations.start[order], operations.end[order]
+    lanes, distinct = distinct_codes(lanes)
+    order = by_group(lanes, len(distinct))
+    parts = lanes[order], len(distinct), start[order], end[order]
     _, starts, ends = grouped(union, *parts)
-    _, again_start, again_end = grouped(lambda start, end: at_least(start, end, 2), *parts)
+    _, again_start, again_end = grouped(lambda s, e: at_least(s, e, 2), *parts)
     return at_least(starts, ends, 2).length, union(again_start, again_end).length
 
 

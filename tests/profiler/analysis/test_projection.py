@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from aisp_prof.profiler.analysis.overlap import concurrency, witnesses
+from aisp_prof.profiler.analysis.overlap import concurrency, concurrency_by_gpu, witnesses
 from aisp_prof.profiler.analysis.projection import by_gpu, calls_inside, operations_of
 from aisp_prof.profiler.trace.reader import read_trace
 from hypothesis import given, settings
@@ -87,6 +87,9 @@ def test_numbers_are_those_of_point_sets(all_launches):
     values = (found.sum, found.busy, found.span, found.idle, found.overlap, found.same_stream_overlap)
     assert (*values, found.max_in_flight) == slowly(operations)
     assert found.overlap <= found.busy <= found.sum
+    assert concurrency_by_gpu(operations, int(operations.gpu.max(initial=0)) + 1) == [
+        concurrency(operations.take(operations.gpu == gpu)) for gpu in range(int(operations.gpu.max(initial=0)) + 1)
+    ]
 
 
 @settings(max_examples=60, deadline=None)
