@@ -9,7 +9,8 @@ from pathlib import Path
 from statistics import median
 
 from ..declaration import VARIANTS
-from ..errors import AispError
+from ..errors import AispError, UsageError
+from .hardware import choose_size
 from .harness import run_pair
 from .measure import ITERATIONS
 from .pair import Pair
@@ -20,6 +21,9 @@ def main(pair: Pair, argv: Sequence[str] | None = None) -> int:
     """Run `pair` as the arguments say and return the exit code: 1 where its outputs are not valid."""
     asked = _parser(pair).parse_args(argv)
     try:
+        if asked.summaries:
+            print("\n".join(summaries(pair, asked.size, asked.ridge)))
+            return 0
         if asked.record is not None:
             check_writable(asked.record)
         record = run_pair(
@@ -47,6 +51,34 @@ def report(record: Record) -> list[str]:
     lines = [f"{record.pair}  {record.gpu.name if record.gpu else 'CPU'}  size {record.size}  seed {record.seed}"]
     lines += _validation_lines(record.validation)
     return lines + ([] if record.measured is None else _time_lines(record.measured))
+
+
+def summaries(pair: Pair, size: str | None, ridge: float | None) -> list[str]:
+    """Each variant's declared work at `size` (`default` where None), against `ridge` in FLOP/B where it is given.
+
+    Nothing is run and nothing is counted: the numbers come from the pair's formulas.
+
+    Raises:
+        UsageError: no such size, the pair declares no work, or the ridge is not positive.
+    """
+    key, sizes = choose_size(pair.declaration, None, size or "default")
+    if pair.declared is None:
+        raise UsageError(f"{pair.key} declares no FLOPs and bytes", "ask a pair of ch09")
+    if ridge is not None and ridge <= 0:
+        raise UsageError(f"a ridge of {ridge:g} FLOP/B", "matrix rate / memory bandwidth, e.g. 184")
+    lines = [f"{pair.key}  size {key}  declared by formula, not counted"]
+    for variant in VARIANTS:
+        work = pair.declared(sizes, variant)
+        numbers = f"{work.flops / 1e9:.6g} GFLOP  {work.bytes / 1e9:.5g} GB  {work.intensity:.4g} FLOP/B"
+        lines.append(f"{variant:<9}  {numbers}{_against(work.intensity, ridge)}")
+    return lines
+
+
+def _against(intensity: float, ridge: float | None) -> str:
+    if ridge is None:
+        return ""
+    limit = "compute" if intensity >= ridge else "memory"
+    return f"  {intensity / ridge:.3g} of the ridge, {ridge:g} FLOP/B: {limit}-bound"
 
 
 def _validation_lines(validation: Validation) -> list[str]:
@@ -81,6 +113,10 @@ def _parser(pair: Pair) -> argparse.ArgumentParser:
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--validate", action="store_true", help="only check the outputs; measure nothing")
     mode.add_argument("--trace", action="store_true", help="check, then measure with NVTX ranges (the default)")
+    mode.add_argument("--summaries", action="store_true", help="print declared FLOPs, bytes and intensity; run nothing")
+    parser.add_argument(
+        "--ridge", type=float, metavar="FLOP/B", help="with --summaries: compare the intensities with it"
+    )
     parser.add_argument("--record", type=Path, metavar="FILE", help="write the result as JSON to FILE")
     parser.add_argument(
         "--iterations", type=int, default=ITERATIONS, metavar="N", help=f"of each variant, even ({ITERATIONS})"

@@ -50,15 +50,32 @@ class Workload(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What one iteration of a variant needs by formula: floating-point operations, and bytes to and from DRAM."""
+
+    flops: int
+    bytes: int
+
+    @property
+    def intensity(self) -> float:
+        """Arithmetic intensity in FLOP/B."""
+        return self.flops / self.bytes
+
+
 Build = Callable[[Device, Sizes], Workload]
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A baseline/optimized pair: `declaration` is plain data, `build` allocates and imports torch only when called."""
+    """A baseline/optimized pair: `declaration` is plain data, `build` allocates and imports torch only when called.
+
+    `declared` gives a variant's work at given sizes by formula, for pairs whose subject is arithmetic intensity.
+    """
 
     declaration: Declaration
     build: Build
+    declared: Callable[[Sizes, str], Declared] | None = None
 
     @property
     def key(self) -> str:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from aisp_prof.declaration import VARIANTS
 from aisp_prof.workloads.annotate import Notes
+from aisp_prof.workloads.bare import main
 from aisp_prof.workloads.device import CpuDevice
 from aisp_prof.workloads.pair import Pair
 from aisp_prof.workloads.registry import find
@@ -69,3 +70,43 @@ def test_inputs_come_from_the_seed(pair: Pair) -> None:
         results.append(work.reference())
     assert torch.equal(results[0], results[1])
     assert float((results[0] - results[2]).norm() / results[0].norm()) > 0.1
+
+
+@each_pair
+def test_summaries_print_what_is_declared(pair: Pair, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(pair, ["--summaries", "--ridge", "184"]) == 0
+    title, *lines = capsys.readouterr().out.splitlines()
+    assert "declared by formula, not counted" in title
+    assert [line.split()[0] for line in lines] == list(VARIANTS)
+    assert all("FLOP/B" in line and "of the ridge, 184" in line for line in lines)
+
+
+def test_chapter_nines_checklist(capsys: pytest.CaptureFixture[str]) -> None:
+    """memory_bound lies left of an H200's ridge, compute_bound right of it, by the formulas."""
+    by_name = {pair.declaration.name: pair for pair in PAIRS}
+    for name, limit in (("memory_bound", "memory-bound"), ("compute_bound", "compute-bound")):
+        assert main(by_name[name], ["--summaries", "--ridge", "184"]) == 0
+        assert capsys.readouterr().out.count(limit) == 2
+    memory, compute = (by_name[name].declared for name in ("memory_bound", "compute_bound"))
+    assert memory is not None
+    assert compute is not None
+    sizes = {name: pair.declaration.sizes["h200"] for name, pair in by_name.items()}
+    assert memory(sizes["memory_bound"], "optimized").intensity == 4.0
+    assert memory(sizes["memory_bound"], "baseline").intensity == 0.25
+    assert compute(sizes["compute_bound"], "optimized").intensity > 1000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(["--size", "huge"], "no size 'huge'"), (["--ridge", "0"], "a ridge of 0")],
+)
+def test_summaries_of_nothing_are_refused(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(PAIRS[0], ["--summaries", *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_pair_that_declares_no_work_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(find("ch11:streams")[0], ["--summaries"]) == 2
+    assert "declares no FLOPs" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ...declaration import Declaration
 from ...kernels import gelu_layers
 from ..device import Device, Stream
-from ..pair import Pair, Sizes
+from ..pair import Declared, Pair, Sizes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -82,6 +82,12 @@ class MlpChain:
         return torch.empty(shape, dtype=torch.bfloat16, device=self._device.kind)
 
 
+def declared(sizes: Sizes, variant: str) -> Declared:
+    shape = sizes["rows"], sizes["width"], sizes["layers"]
+    fused = variant == "optimized"
+    return Declared(gelu_layers.declared_flops(*shape), gelu_layers.declared_bytes(*shape, fused))
+
+
 _FULL = {"rows": 8192, "width": 4096, "layers": 16}
 
 PAIR = Pair(
@@ -126,6 +132,7 @@ PAIR = Pair(
         needs=("cuda",),
     ),
     build=MlpChain,
+    declared=declared,
 )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ...declaration import Declaration
 from ...kernels import l2norm
 from ..device import Device, Stream
-from ..pair import Pair, Sizes
+from ..pair import Declared, Pair, Sizes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,6 +65,12 @@ class NormalisedRows:
         return out
 
 
+def declared(sizes: Sizes, variant: str) -> Declared:
+    sets, shape = sizes["sets"], (sizes["rows"], sizes["columns"])
+    fused = variant == "optimized"
+    return Declared(sets * l2norm.declared_flops(*shape), sets * l2norm.declared_bytes(*shape, fused))
+
+
 _FULL = {"sets": 4, "rows": 131072, "columns": 4096}
 
 PAIR = Pair(
@@ -104,6 +110,7 @@ PAIR = Pair(
         needs=("cuda",),
     ),
     build=NormalisedRows,
+    declared=declared,
 )
 
 

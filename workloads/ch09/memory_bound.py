@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ...declaration import Declaration
 from ...kernels import affine_chain
 from ..device import Device, Stream
-from ..pair import Pair, Sizes
+from ..pair import Declared, Pair, Sizes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,6 +59,12 @@ class AffinePasses:
         return out
 
 
+def declared(sizes: Sizes, variant: str) -> Declared:
+    n, steps = sizes["mi"] * _MI, sizes["steps"]
+    passes = steps if variant == "baseline" else 1
+    return Declared(affine_chain.declared_flops(n, steps), affine_chain.declared_bytes(n, passes))
+
+
 _FULL = {"mi": 512, "steps": 16}
 
 PAIR = Pair(
@@ -98,6 +104,7 @@ PAIR = Pair(
         needs=("cuda",),
     ),
     build=AffinePasses,
+    declared=declared,
 )
 
 

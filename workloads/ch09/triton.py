@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ...declaration import Declaration
 from ...kernels import matmul_gelu
 from ..device import Device, Stream
-from ..pair import Pair, Sizes
+from ..pair import Declared, Pair, Sizes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,6 +57,12 @@ class MatmulGelu:
         return None
 
 
+def declared(sizes: Sizes, variant: str) -> Declared:
+    """Alike for both: the tiles and how they are fetched do not change what must be computed and moved."""
+    shape = sizes["m"], sizes["n"], sizes["k"]
+    return Declared(matmul_gelu.declared_flops(*shape), matmul_gelu.declared_bytes(*shape))
+
+
 _FULL = {"m": 8192, "n": 8192, "k": 8192}
 
 PAIR = Pair(
@@ -99,6 +105,7 @@ PAIR = Pair(
         needs=("cuda", "triton", "cc>=9.0"),
     ),
     build=MatmulGelu,
+    declared=declared,
 )
 
 
