@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from ..errors import UsageError
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md) instead of text.")]
 
 
@@ -34,6 +36,38 @@ def counters(
         typer.echo("\n".join(counter_lines(rows, limit)))
 
 
+def calibrate(
+    out: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Store the result as JSON, with the conditions."),
+    ] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds that one run may take.")] = 300,
+    as_json: AsJson = False,
+) -> None:
+    """Measure this GPU's bandwidths and matrix rates, and check its FLOP counters. Needs an NVIDIA GPU, takes a minute."""
+    from ..profiler.counters.calibrate import Program
+    from ..profiler.counters.calibrate import calibrate as measure
+    from ..reports.counters_table import ceiling_lines
+    from ..reports.progress import steps
+
+    if out is not None and not out.parent.is_dir():
+        raise UsageError(f"cannot write {out}: there is no folder {out.parent}")
+    with steps() as progress:
+        result = measure(Program("aisp_prof.workloads.calibration", (), timeout), progress)
+    data = json.dumps({"schema": 1, **result}, indent=1)
+    if out is not None:
+        _store(out, data)
+    typer.echo(data if as_json else "\n".join(ceiling_lines(result)))
+
+
+def _store(path: Path, text: str) -> None:
+    try:
+        path.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}", "name a file in a writable folder") from error
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to the face."""
     app.command()(counters)
+    app.command()(calibrate)

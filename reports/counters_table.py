@@ -82,15 +82,19 @@ def _clock(one: Mapping[str, Any]) -> str:
 
 def _calibration(calibration: Mapping[str, Any]) -> list[str]:
     if calibration["reason"]:
-        return [f"FLOP counters not calibrated: {calibration['reason']}"]
+        return [
+            "",
+            f"FLOP counters not checked: {visible(calibration['reason'])}",
+            f"  → {visible(calibration['mend'])}",
+        ]
     rows = [
         (
             one["type"],
             count(one["counted"]),
             count(one["declared"]),
-            f"{one['ratio']:.4f}",
+            NOTHING if one["ratio"] is None else f"{one['ratio']:.4f}",
             "yes" if one["ok"] else "NO",
         )
         for one in calibration["rows"]
     ]
-    return ["", *table(("matrix product", "counted", "declared", "ratio", "within 1%"), rows)]
+    return ["", *table(("matrix product", "FLOP counted", "declared", "ratio", "within 1%"), rows)]

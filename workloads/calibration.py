@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 SEED = 9
+WARM_UP = 3
 
 MATRIX_TYPES = ("bf16", "fp16", "tf32", "fp32", "fp8")
 GEMM_TYPES = (*MATRIX_TYPES, "fp64")
@@ -38,7 +40,9 @@ class Size:
         elements: fp32 elements of the array that is copied or read; far larger than any L2.
         matrix: edge of the square matrices whose rate is measured; `gemm`, of those whose operations are counted.
         link_elements: fp32 elements of one copy over the link between host and device.
-        runs: measured runs; `warm_ns`, how long the same work runs before, so that clocks and power have settled.
+        runs: measured runs.
+        rest_s: how long the device rests before a matrix product, so that each starts as cool as the others.
+        settle_ns: how long work runs before it is measured where clocks and power shall have settled.
     """
 
     elements: int
@@ -46,12 +50,13 @@ class Size:
     gemm: int
     link_elements: int
     runs: int
-    warm_ns: int
+    rest_s: float
+    settle_ns: int
 
 
 SIZES = {
-    "full": Size(1 << 30, 8192, 2048, 1 << 26, 20, 300_000_000),
-    "tiny": Size(1 << 12, 32, 32, 1 << 10, 3, 0),
+    "full": Size(1 << 30, 8192, 2048, 1 << 26, 20, 0.5, 500_000_000),
+    "tiny": Size(1 << 12, 32, 32, 1 << 10, 3, 0.0, 0),
 }
 
 
@@ -94,15 +99,15 @@ Run = Callable[[], object]
 
 @dataclass(slots=True)
 class Bench:
-    """Times work on one stream of a device by its events, after the same work has kept it busy for a while."""
+    """Times work on one stream of a device by its events, after `WARM_UP` runs of it or more."""
 
     device: Device
     size: Size
 
-    def ceiling(self, name: str, unit: str, what: str, work: int, run: Run) -> Ceiling:
+    def ceiling(self, name: str, unit: str, what: str, work: int, run: Run, settle_ns: int = 0) -> Ceiling:
         stream = self.device.stream()
         with self.device.on(stream):
-            self._warm(run)
+            self._warm(run, settle_ns)
             began = time.time_ns()
             events = [(self.device.event(), self.device.event()) for _ in range(self.size.runs)]
             for start, end in events:
@@ -113,11 +118,11 @@ class Bench:
         times = tuple(self.device.elapsed_ns(start, end) for start, end in events)
         return Ceiling(name, unit, what, work, times, began, time.time_ns())
 
-    def _warm(self, run: Run) -> None:
-        run()
-        self.device.synchronize()
-        until = time.perf_counter_ns() + self.size.warm_ns
-        while time.perf_counter_ns() < until:
+    def _warm(self, run: Run, settle_ns: int) -> None:
+        until = time.perf_counter_ns() + settle_ns
+        for i in count():
+            if i >= WARM_UP and time.perf_counter_ns() >= until:
+                return
             run()
             self.device.synchronize()
 
@@ -133,13 +138,19 @@ def memory(bench: Bench) -> Iterator[Ceiling]:
 def matrices(bench: Bench) -> Iterator[Ceiling]:
     """Rates of a square matrix product in PyTorch, of every type that the device has, on data of N(0, 1).
 
-    2*n^3 FLOP each. Zeros would be faster: they draw less power, and the clocks stay higher.
+    2*n^3 FLOP each. Zeros would be faster: they draw less power, and the clocks stay higher. The ceiling is the rate of
+    the first runs after a rest; `…_sustained` is the rate once power and heat have brought the clocks down.
     """
-    n = bench.size.matrix
+    n, size = bench.size.matrix, bench.size
     for kind in MATRIX_TYPES:
-        if not lacking(bench.device, kind):
-            with product(bench.device, kind, n) as run:
-                yield bench.ceiling(kind, "flop/s", f"{n}x{n}x{n} matrix product, {kind}", 2 * n**3, run)
+        if lacking(bench.device, kind):
+            continue
+        with product(bench.device, kind, n) as run:
+            time.sleep(size.rest_s)
+            what = f"{n}x{n}x{n} matrix product, {kind}"
+            yield bench.ceiling(kind, "flop/s", what, 2 * n**3, run)
+            settled = f"{what}, after {size.settle_ns / 1e9:g} s of it"
+            yield bench.ceiling(f"{kind}_sustained", "flop/s", settled, 2 * n**3, run, size.settle_ns)
 
 
 def lacking(device: Device, kind: str) -> str:
@@ -239,7 +250,7 @@ def ceilings(device: Device, size: Size, say: Callable[[str], None]) -> list[Cei
     for part in (memory, matrices, link):
         for ceiling in part(bench):
             low, high = ceiling.spread
-            say(f"{ceiling.name:<13} {ceiling.value:.4g} {ceiling.unit}  n {size.runs}  {low:.4g} to {high:.4g}")
+            say(f"{ceiling.name:<15} {ceiling.value:.4g} {ceiling.unit}  n {size.runs}  {low:.4g} to {high:.4g}")
             done.append(ceiling)
     return done
 

@@ -89,3 +89,15 @@ def dram_bytes(launch: KernelCounters) -> tuple[int | None, list[str]]:
     if common.dram_total in metrics:
         return round(metrics[common.dram_total]), []
     return None, absent
+
+
+def total_flops(launches: Sequence[KernelCounters]) -> tuple[dict[str, int], tuple[str, ...]]:
+    """FLOP by type summed over launches, and the metrics that any of them lacks: with one lacking the sum is none."""
+    totals: dict[str, int] = {}
+    lacking: dict[str, None] = {}
+    for launch in launches:
+        by_type, absent = flops_by_type(launch)
+        lacking.update(dict.fromkeys(absent))
+        for kind, flop in by_type.items():
+            totals[kind] = totals.get(kind, 0) + flop
+    return totals, tuple(lacking)
