@@ -95,6 +95,11 @@ def measured_range(pair: str, variant: str) -> str:
     return f"aisp@{pair}.{variant}.measure/"
 
 
+def measured_iterations(pair: str, variant: str) -> str:
+    """The --nvtx-include expression of a variant's iterations alone: without the kernel that holds a queued pair back."""
+    return measured_range(pair, variant) + "iter/"
+
+
 def find_ncu(environment: Mapping[str, str] | None = None, root: Path = Path("/")) -> Ncu:
     """The ncu that AISP_NCU names, else the first usable one of PATH and the install folders below `root`.
 

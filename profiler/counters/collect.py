@@ -1,0 +1,61 @@
+"""Count what a pair's variants do: one more run of its program, under ncu, in the iterations that are measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ...errors import AispError
+from ..capture.child import Watch
+from ..capture.ncu import CSV, REPORT, count, find_ncu, measured_iterations
+from .table import minimal_metrics
+
+ITERATIONS = 2
+"""Of each variant: the fewest that the harness runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What became of the counting. `tier` is `counted`, or `declared` with the reason and the mend: never silence.
+
+    files       report and CSV in the work folder; the report holds a command line and a host name, so it stays private
+    iterations  how often the report holds an iteration of each variant
+    """
+
+    tier: str
+    ncu: str | None
+    files: tuple[str, ...]
+    iterations: int
+    reason: str = ""
+    mend: str = ""
+
+    def __post_init__(self) -> None:
+        whole = self.files and not self.reason if self.tier == "counted" else self.reason and not self.files
+        if not whole:
+            raise ValueError("counted has files and no reason, declared a reason and no files")
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def collect(
+    pair: str, variants: Sequence[str], command: Sequence[str], compute_capability: str, work: Path, watch: Watch
+) -> Counted:
+    """Run a pair's program under ncu with the smallest set of metrics; leaves `REPORT` and `CSV` in the folder `work`.
+
+    Args:
+        pair, variants: "ch09.triton" and its variants, whose measured iterations are counted.
+        command: the program, with `--iterations` of `ITERATIONS`; kernels are replayed, so it should need little memory.
+        compute_capability: "9.0".
+
+    What ncu lacks (it is absent, too old, has no permission, sees no kernel) does not raise: the tier is `declared` then.
+    """
+    include = [measured_iterations(pair, variant) for variant in variants]
+    try:
+        ncu = find_ncu()
+        count(ncu, work, minimal_metrics(compute_capability), include, command, watch)
+    except AispError as error:
+        return Counted("declared", None, (), 0, str(error), error.mend)
+    return Counted("counted", ncu.version_text, (REPORT, CSV), ITERATIONS)
