@@ -79,7 +79,7 @@ def read_operations(
         end=every("end", 0),
         correlation=correlation,
         kind=_kinds(table, every("kind", OTHER), name, full_name, strings, comm),
-        name=np.where(name >= 0, name, full_name),
+        name=name if len(name) and int(name.min()) >= 0 else np.where(name >= 0, name, full_name),
         full_name=full_name,
         bytes=every("bytes", NONE),
         graph_node=every("graphNodeId", 0),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from ..blocks import in_order, workers
 from . import values
-from .growing import Growing, constant, is_constant
+from .growing import is_constant
 from .pages import PageFile, Unusual, leaves, open_pages
+from .pieces import Piece, assembled, merged_codes, together
 from .records import Records, plain_rows, read_batch
-from .scan import Bools, Int64, Integers, Scan, Texts, Wanted
+from .scan import Int64, Integers, Scan, Wanted
 from .sqlite import SqliteSource, quote
 
 PAGES = 768
@@ -37,17 +38,6 @@ class Layout:
     columns: int
     place: dict[str, int]
     alias: str
-
-
-@dataclass(slots=True)
-class Piece:
-    """One batch's columns. `spilled` holds positions of rows that have yet to be read by SQLite's library."""
-
-    row: Int64
-    spilled: Int64
-    integers: dict[str, Integers] = field(default_factory=dict)
-    reals: dict[str, NDArray[np.float64]] = field(default_factory=dict)
-    texts: dict[str, tuple[Int64, list[bytes]]] = field(default_factory=dict)
 
 
 class FastSource(SqliteSource):
@@ -75,7 +65,7 @@ class FastSource(SqliteSource):
         file = open_pages(self._file)
         try:
             numbers = leaves(file, layout.root)
-            scan, spilled = _assemble(_pieces(file, numbers, layout, wanted), wanted, _expected(file, numbers))
+            scan, spilled = assembled(_pieces(file, numbers, layout, wanted), wanted, _expected(file, numbers))
         finally:
             os.close(file.descriptor)
         if len(spilled) > 1000 + _MOST_SPILLED * len(scan):
@@ -123,7 +113,7 @@ class FastSource(SqliteSource):
         for name, texts in found.texts.items():
             index = {value: code for code, value in enumerate(scan.texts[name].values)}
             scan.texts[name].codes = _writable(scan.texts[name].codes)
-            scan.texts[name].codes[spilled] = _merged(texts.codes, texts.values, index)
+            scan.texts[name].codes[spilled] = merged_codes(texts.codes, texts.values, index)
             scan.texts[name].values = list(index)
 
 
@@ -142,13 +132,13 @@ def _decode(file: PageFile, numbers: Int64, layout: Layout, wanted: Wanted) -> P
     plain = plain_rows(batch, layout.columns)
     if plain.all():
         return _columns(Records(batch, slice(None), layout.columns, True), batch.row, layout, wanted)
-    piece = _blank(batch.row, np.flatnonzero(batch.spilled), wanted)
+    parts = []
     for rows, is_plain in ((plain, True), (~plain & ~batch.spilled, False)):
         which = np.flatnonzero(rows)
         if len(which):
             records = Records(batch, which, layout.columns, is_plain)
-            _place(piece, which, _columns(records, batch.row[which], layout, wanted))
-    return piece
+            parts.append((which, _columns(records, batch.row[which], layout, wanted)))
+    return together(batch.row, np.flatnonzero(batch.spilled), parts, wanted)
 
 
 def _columns(records: Records, row: Int64, layout: Layout, wanted: Wanted) -> Piece:
@@ -172,70 +162,6 @@ def _alias(records: Records, column: int, row: Int64) -> Integers:
     if (records.types(column) != 0).any():
         raise Unusual("a stored primary key")
     return Integers(row)
-
-
-def _blank(row: Int64, spilled: Int64, wanted: Wanted) -> Piece:
-    n = len(row)
-    return Piece(
-        row,
-        spilled,
-        {name: Integers(np.zeros(n, np.int64), np.ones(n, bool)) for name in wanted.integers},
-        {name: np.full(n, np.nan) for name in wanted.reals},
-        {name: (np.full(n, -1, np.int64), []) for name in wanted.texts},
-    )
-
-
-def _place(whole: Piece, which: Int64, part: Piece) -> None:
-    """Put the columns of some rows among all rows of a batch."""
-    for name, column in part.integers.items():
-        target = whole.integers[name]
-        target.values[which] = column.values
-        if target.null is not None:
-            target.null[which] = column.is_null
-    for name, reals in part.reals.items():
-        whole.reals[name][which] = reals
-    for name, (codes, found) in part.texts.items():
-        index = {value: code for code, value in enumerate(whole.texts[name][1])}
-        whole.texts[name][0][which] = _merged(codes, found, index)
-        whole.texts[name] = (whole.texts[name][0], list(index))
-
-
-def _merged(codes: Int64, found: list[bytes], index: dict[bytes, int]) -> Int64:
-    """Codes of one list of texts as codes of another, which grows by what is new."""
-    known = np.array([*(index.setdefault(value, len(index)) for value in found), -1], np.int64)
-    return known[codes]
-
-
-def _assemble(pieces: Iterator[Piece], wanted: Wanted, expected: int) -> tuple[Scan, Int64]:
-    row, spilled = Growing(np.int64, expected), [np.empty(0, np.int64)]
-    integers = {name: (Growing(np.int64, expected), Growing(np.bool_, expected)) for name in wanted.integers}
-    reals = {name: Growing(np.float64, expected) for name in wanted.reals}
-    codes = {name: Growing(np.int64, expected) for name in wanted.texts}
-    index: dict[str, dict[bytes, int]] = {name: {} for name in wanted.texts}
-    for piece in pieces:
-        spilled.append(piece.spilled + len(row))
-        row.add(piece.row)
-        for name, (whole, null) in integers.items():
-            whole.add(piece.integers[name].values)
-            mask = piece.integers[name].null
-            null.add(constant(False, len(piece.row), bool) if mask is None else mask)
-        for name, real in reals.items():
-            real.add(piece.reals[name])
-        for name, code in codes.items():
-            codes_here, found = piece.texts[name]
-            code.add(_merged(codes_here, found, index[name]) if found else codes_here)
-    scan = Scan(
-        row.array(),
-        {name: Integers(whole.array(), _mask(null)) for name, (whole, null) in integers.items()},
-        {name: real.array() for name, real in reals.items()},
-        {name: Texts(code.array(), list(index[name])) for name, code in codes.items()},
-    )
-    return scan, np.concatenate(spilled)
-
-
-def _mask(null: Growing) -> Bools | None:
-    mask = null.array()
-    return mask if mask.any() else None
 
 
 def _expected(file: PageFile, numbers: Int64) -> int:

@@ -18,7 +18,7 @@ def constant(value: Any, length: int, dtype: DTypeLike) -> NDArray[Any]:
     return np.broadcast_to(np.array(value, dtype), (length,))
 
 
-def _same(a: Any, b: Any) -> bool:
+def same(a: Any, b: Any) -> bool:
     """Equal, or both NaN."""
     return bool(a == b or (np.isnan(a) and np.isnan(b)))
 
@@ -44,7 +44,7 @@ class Growing:
         """Append the elements of `part`."""
         if not len(part):
             return
-        if self._held is None and is_constant(part) and (self._length == 0 or _same(part[0], self._value)):
+        if self._held is None and is_constant(part) and (self._length == 0 or same(part[0], self._value)):
             self._value = part[0]
             self._length += len(part)
             return

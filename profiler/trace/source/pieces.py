@@ -1,0 +1,96 @@
+"""Columns of a batch of rows, and how those of many batches become the columns of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .growing import Growing, constant, is_constant, same
+from .scan import Bools, Int64, Integers, Scan, Texts, Wanted
+
+
+@dataclass(slots=True)
+class Piece:
+    """One batch's columns. `spilled` holds positions of rows that have yet to be read by SQLite's library."""
+
+    row: Int64
+    spilled: Int64
+    integers: dict[str, Integers] = field(default_factory=dict)
+    reals: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    texts: dict[str, tuple[Int64, list[bytes]]] = field(default_factory=dict)
+
+
+def together(row: Int64, spilled: Int64, parts: list[tuple[Int64, Piece]], wanted: Wanted) -> Piece:
+    """One piece of all rows of a batch from pieces of some of them, each with the places of its rows. Rows in no piece
+    (`spilled`) are NULL for now."""
+    whole, n = Piece(row, spilled), len(row)
+    for name in wanted.integers:
+        columns = [(which, part.integers[name]) for which, part in parts]
+        value = _spread([(which, column.values) for which, column in columns], n, 0, np.int64)
+        nulls = [(which, constant(False, len(which), bool) if c.null is None else c.null) for which, c in columns]
+        whole.integers[name] = Integers(value, _spread(nulls, n, True, bool))
+    for name in wanted.reals:
+        whole.reals[name] = _spread([(which, part.reals[name]) for which, part in parts], n, np.nan, np.float64)
+    for name in wanted.texts:
+        index: dict[bytes, int] = {}
+        codes = [(which, merged_codes(*part.texts[name], index)) for which, part in parts]
+        whole.texts[name] = (_spread(codes, n, -1, np.int64), list(index))
+    return whole
+
+
+def _spread(parts: list[tuple[Int64, NDArray[Any]]], length: int, absent: Any, kind: Any) -> NDArray[Any]:
+    """A column with every part at its places and `absent` elsewhere; one value where all of it is."""
+    values = [part[0] if is_constant(part) else None for _, part in parts]
+    if parts and sum(len(which) for which, _ in parts) < length:
+        values.append(absent)
+    first: Any = values[0] if values else absent
+    if first is not None and all(value is not None and same(value, first) for value in values):
+        return constant(first, length, kind)
+    column = np.full(length, absent, kind)
+    for which, part in parts:
+        column[which] = part
+    return column
+
+
+def merged_codes(codes: Int64, found: list[bytes], index: dict[bytes, int]) -> Int64:
+    """Codes of one list of texts as codes of another, which grows by what is new."""
+    if not found:
+        return codes
+    known = np.array([*(index.setdefault(value, len(index)) for value in found), -1], np.int64)
+    return known[codes]
+
+
+def assembled(pieces: Iterator[Piece], wanted: Wanted, expected: int) -> tuple[Scan, Int64]:
+    row, spilled = Growing(np.int64, expected), [np.empty(0, np.int64)]
+    integers = {name: (Growing(np.int64, expected), Growing(np.bool_, expected)) for name in wanted.integers}
+    reals = {name: Growing(np.float64, expected) for name in wanted.reals}
+    codes = {name: Growing(np.int64, expected) for name in wanted.texts}
+    index: dict[str, dict[bytes, int]] = {name: {} for name in wanted.texts}
+    for piece in pieces:
+        spilled.append(piece.spilled + len(row))
+        row.add(piece.row)
+        for name, (whole, null) in integers.items():
+            whole.add(piece.integers[name].values)
+            mask = piece.integers[name].null
+            null.add(constant(False, len(piece.row), bool) if mask is None else mask)
+        for name, real in reals.items():
+            real.add(piece.reals[name])
+        for name, code in codes.items():
+            codes_here, found = piece.texts[name]
+            code.add(merged_codes(codes_here, found, index[name]) if found else codes_here)
+    scan = Scan(
+        row.array(),
+        {name: Integers(whole.array(), _mask(null)) for name, (whole, null) in integers.items()},
+        {name: real.array() for name, real in reals.items()},
+        {name: Texts(code.array(), list(index[name])) for name, code in codes.items()},
+    )
+    return scan, np.concatenate(spilled)
+
+
+def _mask(null: Growing) -> Bools | None:
+    mask = null.array()
+    return mask if mask.any() else None
