@@ -1,0 +1,47 @@
+"""Achieved rates against measured ceilings."""
+
+from __future__ import annotations
+
+import pytest
+from aisp_prof.profiler.counters.roofline import achieved, compute_ceiling
+from hypothesis import given
+from hypothesis import strategies as st
+
+H200 = {"copy": 4.28e12, "bf16": 8.0e14, "fp32": 5.13e13}
+
+
+def test_a_product_is_bound_by_compute():
+    found = achieved({"tensor_bf16": 2 * 8192**3}, 3 * 2 * 8192**2, 1_400_000, H200)
+    assert (found.bound, found.lacking, found.implausible) == ("compute", (), False)
+    assert found.flop_per_s == pytest.approx(785.4e12, rel=1e-3)
+    assert found.of_roofline == pytest.approx(0.982, abs=1e-3)
+
+
+def test_an_elementwise_kernel_is_bound_by_memory():
+    found = achieved({"fp32": 2 * 2**29}, 8 * 2**29, 1_010_000, H200)
+    assert (found.bound, found.intensity) == ("memory", 0.25)
+    assert found.of_roofline == pytest.approx(found.bytes_per_s / H200["copy"])
+
+
+def test_more_than_the_ceiling_is_implausible_and_not_clamped():
+    found = achieved({"tensor_bf16": 2 * 8192**3}, 3 * 2 * 8192**2, 1_000_000, H200)
+    assert found.implausible
+    assert found.of_roofline == pytest.approx(1.374, abs=1e-3)
+
+
+def test_what_has_no_ceiling_is_named_and_has_no_share():
+    found = achieved({"tensor_bf16": 1000, "half": 4}, 10, 10, H200)
+    assert (found.of_roofline, found.lacking) == (None, ("a ceiling of half",))
+    assert found.flop_per_s == pytest.approx(1.004e11)
+    assert achieved({"fp32": 1}, 1, 1, {"fp32": 1.0}).lacking == ("a ceiling of the bandwidth",)
+
+
+def test_no_work_and_no_traffic():
+    assert achieved({}, 10, 10, H200).of_roofline is None
+    assert achieved({"fp32": 10}, 0, 10, H200).bound == "compute"
+
+
+@given(st.integers(1, 10**15), st.integers(1, 10**15))
+def test_a_mixture_lies_between_the_ceilings_of_its_parts(tensor, simd):
+    mixed = compute_ceiling({"tensor_bf16": tensor, "fp32": simd}, H200)
+    assert H200["fp32"] * (1 - 1e-9) <= mixed <= H200["bf16"] * (1 + 1e-9)
