@@ -32,6 +32,7 @@ PASSED_ON = (
     "TRITON_CACHE_DIR",
     "VIRTUAL_ENV",
     "XDG_CACHE_HOME",
+    "AISP_CACHE",
 )
 """A trace stores the environment of what it traces, so a child gets what it needs and no more."""
 

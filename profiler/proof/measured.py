@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..analysis import metrics
+from ..analysis.ledger import match_launches
 from ..analysis.metrics import Scope
 from ..analysis.overlap import witnesses
 from ..analysis.projection import by_gpu, calls_inside
@@ -17,6 +18,8 @@ from ..trace.model import COMM, COMPUTE, COPIES, D2H, GRAPH_LAUNCH, H2D, KINDS, 
 
 DOMAIN = "aisp"
 ITERATION = "iter"
+LOST = "launch_without_operation"
+"""A launch without work makes only the range incomplete in which it was made: cuBLAS sets zero bytes now and then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,9 @@ def find_runs(trace: Trace, pair: str, variant: str) -> Measured:
     launch = trace.operations.launch
     of_operation = np.where(launch >= 0, owner[launch], -1)
     runs = tuple(_run(trace, int(r), calls[ranges == r], np.flatnonzero(of_operation == r)) for r in chosen)
-    return Measured(variant, tuple(r for r in runs if len(r.scope.operations)), tuple(_faults(trace, name, runs)))
+    lost = int(np.isin(match_launches(trace).dropped, calls).sum())
+    faults = [*_faults(trace, name, runs), *([Finding(LOST, {"count": lost}, "range")] if lost else [])]
+    return Measured(variant, tuple(r for r in runs if len(r.scope.operations)), tuple(faults))
 
 
 def _iterations(trace: Trace, name: str) -> Int64:

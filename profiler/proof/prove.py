@@ -19,7 +19,7 @@ from .bootstrap import noise_floor, ratio_interval
 from .claims import Claim, Term, parse
 from .gain import gain_ledger, whole_median
 from .judge import Grounds, judge
-from .measured import Measured, find_runs, variant_evidence
+from .measured import LOST, Measured, find_runs, variant_evidence
 
 LEAST_TO_COMPARE = 4
 """Fewer runs have no noise floor, and so no speedup."""
@@ -103,7 +103,7 @@ def _invalid(manifest: Mapping[str, Any]) -> tuple[Finding, ...]:
 def _blocked(
     completeness: Completeness, measured: Mapping[str, Measured], changed: Sequence[str]
 ) -> dict[str, tuple[Finding, ...]]:
-    whole = [finding for finding in completeness.findings if finding.blocks]
+    whole = [finding for finding in completeness.findings if finding.blocks and finding.code != LOST]
     if completeness.status == "unattested":
         whole.append(Finding("unattested", {}, "range"))
     whole += _changed(changed)

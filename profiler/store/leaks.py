@@ -11,7 +11,8 @@ from pathlib import Path
 
 _RULES = (
     ("an absolute path", rb"/(?:home|root|work|tmp|Users|workspace|scratch|mnt|var/folders)/[\w.@/-]+"),
-    ("an environment variable", rb"[A-Z][A-Z0-9_]{5,}=[\x21-\x7e]{3}"),
+    # "=" is also page 61 of a database, written between a table's name and its CREATE TABLE
+    ("an environment variable", rb"[A-Z][A-Z0-9_]{5,}=(?!CREATE (?:TABLE|INDEX) )[\x21-\x7e]{3}"),
     ("a search path", rb"PATH="),
     ("LD_PRELOAD", rb"LD_PRELOAD"),
     ("an environment, NUL-separated", rb"[A-Za-z_]\w{2,}=[\t\n\x20-\x7e]{0,4000}\0[A-Za-z_]\w{2,}="),

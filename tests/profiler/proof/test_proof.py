@@ -144,6 +144,23 @@ def test_dropped_kernels_leave_everything_unproven(proof):
     assert evidence.completeness.status == "incomplete"
 
 
+def lost(trace, inside):
+    """A launch whose kernel is not there, in an optimized iteration or before all of them; nsys states as many events."""
+    p = run_pair(trace)
+    first = next(row for row in trace.rows["NVTX_EVENTS"] if "optimized" in (row.get("text") or ""))
+    at = first["start"] + 50 if inside else 10
+    p.kernel("lost", (at, at + 1), None)
+    return trace
+
+
+def test_a_launch_without_work_counts_where_it_was_made(proof):
+    within, elsewhere = proof(trace=lost(TraceBuilder(), True)), proof(trace=lost(TraceBuilder(), False))
+    assert verdicts(within)["hidden(h2d, d2h) >= 0.5"] is Verdict.UNPROVEN
+    assert "launch_without_operation" in reasons(within)
+    assert elsewhere.verdict is Verdict.PROVEN
+    assert "launch_without_operation" in {finding.code for finding in elsewhere.completeness.findings}
+
+
 def test_an_unattested_trace_proves_nothing(proof):
     trace = TraceBuilder(attested=False)
     run_pair(trace)

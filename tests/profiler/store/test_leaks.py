@@ -19,6 +19,14 @@ def test_no_committed_capture_leaks(path: Path) -> None:
     assert path.suffix != ".nsys-rep"
 
 
+def test_a_table_on_page_61_is_no_environment_variable(tmp_path: Path) -> None:
+    """SQLite stores a table's name and its root page side by side, and 61 is "="."""
+    (tmp_path / "a").write_bytes(b"tableTARGET_INFO_GPUTARGET_INFO_GPU=CREATE TABLE TARGET_INFO_GPU (id)")
+    (tmp_path / "b").write_bytes(b"SECRET_NAME=CREATED")
+    assert leaks(tmp_path / "a") == []
+    assert leaks(tmp_path / "b") != []
+
+
 @pytest.mark.parametrize(
     "text",
     [
