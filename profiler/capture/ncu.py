@@ -81,8 +81,9 @@ class Ncu:
         return [str(self.executable), *options, *wanted, *command]
 
     def export_command(self, report: Path, csv: Path) -> list[str]:
-        """Every metric of every kernel as CSV. The C locale and base units: one way to write a number."""
+        """Every metric of every kernel as CSV: one way to write a number, and names not shortened where ncu can be told so."""
         options = ["--page", "raw", "--csv", "--print-units", "base", "--log-file", str(csv)]
+        options += ["--rename-kernels", "no"] if self.version >= (2025,) else []
         return ["env", "LC_ALL=C", str(self.executable), "--import", str(report), *options]
 
 

@@ -23,7 +23,7 @@ from .rows import flops_by_type
 from .table import minimal_metrics
 
 TOLERANCE = 0.01
-"""Counted / declared outside 1 +- this refuses the counted tier on the device."""
+"""Counted / declared outside 1 +- this, and the counters of the device are not to be believed."""
 
 OWN_TYPES = {
     "bf16": ("tensor_bf16",),

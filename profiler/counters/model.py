@@ -25,7 +25,7 @@ class KernelCounters:
     """One kernel launch.
 
     index               in the report, from 0
-    name                demangled by ncu, with parameters; nsys demangles otherwise: compare `function_name` of both
+    name                demangled, with parameters; a CSV may hold it shortened: compare `function_name` of both
     compute_capability  "9.0"
     metrics             by ncu's names, in base units (ns, bytes, Hz, per cent); what was not counted is not in it
     nvtx                outermost first; push/pop before start/end

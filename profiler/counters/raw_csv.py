@@ -16,7 +16,7 @@ START_END = "Id:Domain:Start/Stop_Range:PL_Type:PL_Value:CLR_Type:Color:Msg_Type
 _NEEDED = ("ID", "Kernel Name", "Block Size", "Grid Size", "Device", "CC")
 _TEXTS = {*_NEEDED, "Process ID", "Process Name", "Host Name", "Context", "Stream", PUSH_POP, START_END}
 
-EXPORT = "ncu --import FILE.ncu-rep --page raw --csv --print-units base > FILE.csv"
+EXPORT = "ncu --import FILE.ncu-rep --page raw --csv --print-units base --rename-kernels no > FILE.csv"
 
 # A name may hold colons; what follows it is told by its shape. The last two fields are none:none, or a type and the message.
 _RANGE = re.compile(

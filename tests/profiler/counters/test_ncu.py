@@ -60,6 +60,13 @@ def test_the_command_line():
     )
 
 
+def test_names_are_left_as_they_are_where_ncu_can_be_told_so():
+    report, csv = Path("c.ncu-rep"), Path("c.csv")
+    assert Ncu(Path("/x/ncu"), (2025, 3)).export_command(report, csv)[:4] == ["env", "LC_ALL=C", "/x/ncu", "--import"]
+    assert Ncu(Path("/x/ncu"), (2025, 3)).export_command(report, csv)[-2:] == ["--rename-kernels", "no"]
+    assert "--rename-kernels" not in Ncu(Path("/x/ncu"), (2024, 3)).export_command(report, csv)
+
+
 @pytest.mark.parametrize(
     ("log", "says", "mend"),
     [
