@@ -43,9 +43,12 @@ def read_report(path: Path) -> list[KernelCounters]:
 
     Raises:
         UsageError: it is no report, or one that this version of the package cannot read.
+        EnvironmentLacks: the package does not load.
     """
-    import ncu_report
-
+    try:
+        import ncu_report
+    except ImportError as error:
+        raise EnvironmentLacks(f"ncu_report cannot be loaded: {error}", "pip install 'aisp-prof[ncu]'") from error
     with path.open("rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:  # load_report would answer with an empty report
             raise UsageError(f"{path} is no Nsight Compute report: it does not begin with NVR")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import warnings
 from pathlib import Path
 
@@ -204,6 +205,12 @@ def test_a_report_without_the_package_is_read_from_the_csv_beside_it(tmp_path, m
     assert "aisp-prof[ncu]" in error.value.mend
     (tmp_path / "x.csv").write_text((HERE / "h200-gemms.csv").read_text())
     assert counter_rows(read_counters(path)) == rows("h200-gemms")
+
+
+def test_a_package_that_does_not_load(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ncu_report", None)
+    with pytest.raises(EnvironmentLacks, match="cannot be loaded"):
+        read_report(tmp_path / "x.ncu-rep")
 
 
 def test_no_file():
