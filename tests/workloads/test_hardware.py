@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib.util import find_spec
 
 import pytest
 import torch
 from aisp_prof.errors import EnvironmentLacks, UsageError
+from aisp_prof.workloads import hardware
 from aisp_prof.workloads.ch11.streams import PAIR
 from aisp_prof.workloads.device import enough_memory, open_device
 from aisp_prof.workloads.hardware import Gpu, check_needs, choose_size, hardware_key
@@ -70,8 +70,8 @@ def test_capabilities_are_compared_as_numbers() -> None:
     check_needs(replace(PAIR.declaration, needs=("cc>=9.0",)), replace(H200, compute_capability="10.0"))
 
 
-@pytest.mark.skipif(find_spec("triton") is not None, reason="triton is installed here")
-def test_missing_triton_is_named() -> None:
+def test_missing_triton_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "find_spec", lambda name: None)
     with pytest.raises(EnvironmentLacks, match="needs triton"):
         check_needs(PAIR.declaration, H200)
 
