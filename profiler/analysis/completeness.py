@@ -65,7 +65,7 @@ def _counts(trace: Trace, stated: int | None, found: int) -> list[Finding]:
 
 def _messages(trace: Trace) -> list[Finding]:
     """Errors block; warnings are passed on, except what is said of processes without any GPU work."""
-    working = {*distinct_values(trace.operations.process).tolist(), *distinct_values(trace.calls.process).tolist()}
+    working = set(distinct_values(trace.operations.process).tolist())  # a launcher may ask how many GPUs there are
     found = []
     for message in trace.diagnostics or ():
         idle = message.process not in working and _HARMLESS.search(message.text)
