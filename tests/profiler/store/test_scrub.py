@@ -84,7 +84,7 @@ def build(path: Path, nvtx: str = "range <b>") -> Path:
         insert("PROCESSES", (1, 551, "python3"))
         insert("ThreadNames", (6, 0, 1))
         insert("TARGET_INFO_SESSION_START_TIME", (1795209738738213791, "2026-11-20T21:22:18", "2026-11-20T21:22:18"))
-        insert("TARGET_INFO_GPU", (0, "NVIDIA H200", "a0ae1ff2", "/work/dev", 132))
+        insert("TARGET_INFO_GPU", (0, "NVIDIA H200", "a0ae1ff2", "/srv/dev", 132))
         insert(
             "DIAGNOSTIC_EVENT",
             (0, 1, "Number of CUDA events collected: \t7993."),
