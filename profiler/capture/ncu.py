@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ...errors import AispError, EnvironmentLacks
 from .child import Watch, run_child, tail
+from .tools import first_usable
 
 MINIMUM = (2024, 1)
 """The version of CUDA 12.4. The metric names of this project were checked with 2025.3.1 on an H200, nothing older."""
@@ -108,15 +109,8 @@ def find_ncu(environment: Mapping[str, str] | None = None, root: Path = Path("/"
         EnvironmentLacks: there is none, none that runs, or none of at least version `MINIMUM`.
     """
     environment = os.environ if environment is None else environment
-    if named := environment.get("AISP_NCU"):
-        return usable(Path(named))
-    refused = []
-    for executable in _candidates(environment, root):
-        try:
-            return usable(executable)
-        except EnvironmentLacks as error:
-            refused.append(str(error))
-    raise EnvironmentLacks("no usable Nsight Compute (ncu): " + ("; ".join(refused) or "none was found"), INSTALL)
+    candidates = _candidates(environment, root)
+    return first_usable(environment.get("AISP_NCU"), candidates, usable, "Nsight Compute (ncu)", INSTALL)
 
 
 def _candidates(environment: Mapping[str, str], root: Path) -> Iterator[Path]:

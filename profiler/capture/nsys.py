@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ...errors import AispError, EnvironmentLacks
 from .nsight_compute import completed
+from .tools import first_usable
 
 MINIMUM = (2024, 1)
 """Exports before 2024.1 have no DIAGNOSTIC_EVENT table: nothing in the trace could attest that it is complete."""
@@ -88,15 +89,8 @@ def find_nsys(environment: Mapping[str, str] | None = None, root: Path = Path("/
         EnvironmentLacks: there is none, none that runs, or none of at least version `MINIMUM`.
     """
     environment = os.environ if environment is None else environment
-    if named := environment.get("AISP_NSYS"):
-        return usable(Path(named))
-    refused = []
-    for executable in _candidates(environment, root):
-        try:
-            return usable(executable)
-        except EnvironmentLacks as error:
-            refused.append(str(error))
-    raise EnvironmentLacks("no usable Nsight Systems (nsys): " + ("; ".join(refused) or "none was found"), INSTALL)
+    candidates = _candidates(environment, root)
+    return first_usable(environment.get("AISP_NSYS"), candidates, usable, "Nsight Systems (nsys)", INSTALL)
 
 
 def _candidates(environment: Mapping[str, str], root: Path) -> Iterator[Path]:
