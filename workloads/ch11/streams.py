@@ -21,10 +21,10 @@ _FP32_BYTES = 4
 class ChunkedChain:
     """`mib` MiB of fp32 in pinned memory, through `chunks` equal chunks of the sin/exp chain, back into pinned memory.
 
-    The optimized variant has a stream for each role. Streams that each take whole chunks in turn were slower on an H200
-    (2026-11-20: 6.18 ms against 5.85 ms): the copy engine takes copies in the order in which their streams become free, so
-    chunks overtake each other, and the last copies in wait for copies out. Every chunk has device memory of its own, so no
-    stream waits for another's buffers, and both variants touch the same addresses.
+    The optimized variant has a stream for each role. In a trace of streams that took whole chunks in turn (H200,
+    2026-11-20) chunks overtook each other at the copy engine, and the last copy in waited for a copy out; by how much that
+    is slower was not measured side by side. Every chunk has device memory of its own, so no stream waits for another's
+    buffers, and both variants touch the same addresses.
 
     Raises:
         UsageError: the elements do not divide into equal chunks.
@@ -131,9 +131,9 @@ PAIR = Pair(
         },
         claims=(
             "speedup >= 2.0",
-            # 0.89 at most: the first copy in and the last copy out have no counterpart. 0.75 was seen in two of 60 iterations
-            # on an H200 (2026-11-20) whose host read its memory at 40 GB/s instead of 51.
-            "optimized.hidden(h2d, d2h) >= 0.70",
+            # 0.89 at most: the first copy in and the last copy out have no counterpart. The worst of 20 iterations was 0.88,
+            # 0.83, 0.82, 0.85 and 0.86 in five captures on an H200 (2026-11-20).
+            "optimized.hidden(h2d, d2h) >= 0.80",
             "optimized.hidden(compute, copy) >= 0.95",
             "optimized.overlap_ratio >= 0.80",
             "optimized.rate(h2d) >= 45 GB/s",
