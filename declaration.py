@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, Self
 
 from .errors import UsageError
@@ -12,6 +12,9 @@ Text = Mapping[str, str]
 """One sentence in several languages: language code -> text. "en" is always there."""
 
 VARIANTS = ("baseline", "optimized")
+"""What every pair has; a staged pair has further variants between the two."""
+
+ATTRIBUTIONS = ("thread", "process")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +23,7 @@ class Declaration:
 
     sentence       the page's headline with a `{speedup}` placeholder, filled with e.g. "1.71× faster"
     compares       what both variants do alike, and what alone differs
-    variants       a caption for each of `VARIANTS`
+    variants       variant -> caption, in order: "baseline", the steps of a staged pair, each on top of the one before, "optimized"
     claims         in the claim language of docs/claims.md, e.g. "optimized.hidden(h2d, d2h) >= 0.85"
     sizes          hardware key ("h200", …), "default" or "small" -> size name -> integer
     tolerance      largest accepted ‖out − ref‖ / ‖ref‖ against the fp64 reference
@@ -30,6 +33,8 @@ class Declaration:
                    submission is then no part of an iteration, and a host that is busy elsewhere cannot starve the GPU. False
                    where submission is what the pair is about
     needs          capabilities, checked before anything runs: "cuda", "triton", "cc>=9.0"
+    attribution    whose launches belong to an iteration: those of the thread that opened its range ("thread"), or those of the
+                   whole process ("process"), as autograd launches its backward kernels from a thread of its own
     """
 
     chapter: str
@@ -46,11 +51,16 @@ class Declaration:
     perturbation_band: float
     queued: bool
     needs: tuple[str, ...]
+    attribution: str = "thread"
 
     def __post_init__(self) -> None:
-        missing = [name for name in VARIANTS if name not in self.variants]
-        if missing:
-            raise UsageError(f"pair {self.key}: no caption for {', '.join(missing)}")
+        names = self.names
+        if (names[:1], names[-1:]) != (VARIANTS[:1], VARIANTS[1:]):
+            raise UsageError(
+                f"pair {self.key}: its variants begin with {VARIANTS[0]} and end with {VARIANTS[1]}, not {names}"
+            )
+        if self.attribution not in ATTRIBUTIONS:
+            raise UsageError(f"pair {self.key}: attribution is {' or '.join(ATTRIBUTIONS)}, not {self.attribution!r}")
         for text in (self.topic, self.title, self.sentence, self.compares, *self.variants.values()):
             if "en" not in text:
                 raise UsageError(f"pair {self.key}: a text lacks its English form: {dict(text)!r}")
@@ -60,19 +70,28 @@ class Declaration:
         """`chapter.name`, the pair's name everywhere: on the command line, in NVTX ranges, in captures."""
         return f"{self.chapter}.{self.name}"
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The variants in order: `VARIANTS`, or with a staged pair's steps between the two."""
+        return tuple(self.variants)
+
+    @property
+    def staged(self) -> bool:
+        return len(self.variants) > len(VARIANTS)
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Read what `to_json` wrote.
+        """Read what `to_json` wrote, also before a field with a default was added.
 
         Raises:
             UsageError: a field is missing or unknown.
         """
         names = {field.name for field in fields(cls)}
-        if set(data) != names:
-            odd = sorted(set(data) ^ names)
+        needed = {field.name for field in fields(cls) if field.default is MISSING}
+        if odd := sorted((set(data) - names) | (needed - set(data))):
             raise UsageError(f"a pair's declaration has missing or unknown fields: {', '.join(odd)}")
         values = dict(data)
         values["claims"], values["needs"] = tuple(data["claims"]), tuple(data["needs"])

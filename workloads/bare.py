@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from ..declaration import VARIANTS
 from ..errors import AispError, UsageError
 from .hardware import choose_size
 from .harness import run_pair
@@ -67,7 +66,7 @@ def summaries(pair: Pair, size: str | None, ridge: float | None) -> list[str]:
     if ridge is not None and ridge <= 0:
         raise UsageError(f"a ridge of {ridge:g} FLOP/B", "matrix rate / memory bandwidth, e.g. 184")
     lines = [f"{pair.key}  size {key}  declared by formula, not counted"]
-    for variant in VARIANTS:
+    for variant in pair.declaration.names:
         work = pair.declared(sizes, variant)
         numbers = f"{work.flops / 1e9:.6g} GFLOP  {work.bytes / 1e9:.5g} GB  {work.intensity:.4g} FLOP/B"
         lines.append(f"{variant:<9}  {numbers}{_against(work.intensity, ridge)}")
@@ -94,7 +93,7 @@ def _validation_lines(validation: Validation) -> list[str]:
 
 def _time_lines(measured: Measurement) -> list[str]:
     lines = []
-    for variant in VARIANTS:
+    for variant in measured.warmup:
         times = sorted(timed.event_ns for timed in measured.iterations if timed.variant == variant)
         ms = [time / 1e6 for time in times]
         spread = f"min {ms[0]:.3f}, max {ms[-1]:.3f}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
@@ -37,8 +37,8 @@ class Device(Protocol):
     @property
     def kind(self) -> Kind: ...
 
-    def stream(self) -> Stream:
-        """A new stream that is not the default one and does not wait for it."""
+    def stream(self, priority: int = 0) -> Stream:
+        """A new stream that is not the default one and does not wait for it; a negative `priority` goes before others."""
         ...
 
     def on(self, stream: Stream) -> AbstractContextManager[Any]:
@@ -51,6 +51,14 @@ class Device(Protocol):
 
     def hold(self, stream: Stream, ns: int) -> None:
         """Keep `stream` from going on for about `ns` nanoseconds, without keeping the host."""
+        ...
+
+    def graph(self, stream: Stream, work: Callable[[], None]) -> Callable[[], None]:
+        """What replays `work` on `stream` as one CUDA graph; without graphs, `work` on `stream` itself.
+
+        `work` enqueues on the current stream and on streams forked from it and joined again; it runs once before it is
+        captured, as libraries choose kernels and take memory then, which they may not under capture.
+        """
         ...
 
     def elapsed_ns(self, start: Event, end: Event) -> int:
@@ -79,10 +87,10 @@ class CudaDevice:
 
     kind: Kind = "cuda"
 
-    def stream(self) -> Stream:
+    def stream(self, priority: int = 0) -> Stream:
         import torch
 
-        return cast(Stream, torch.cuda.Stream())
+        return cast(Stream, torch.cuda.Stream(priority=priority))
 
     def on(self, stream: Stream) -> AbstractContextManager[Any]:
         import torch
@@ -99,6 +107,22 @@ class CudaDevice:
 
         with self.on(stream):
             torch.cuda._sleep(ns * _CYCLES_PER_NS)
+
+    def graph(self, stream: Stream, work: Callable[[], None]) -> Callable[[], None]:
+        import torch
+
+        with self.on(stream):
+            work()
+        self.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, stream=cast(torch.cuda.Stream, stream)):
+            work()
+
+        def replay() -> None:
+            with self.on(stream):
+                graph.replay()
+
+        return replay
 
     def elapsed_ns(self, start: Any, end: Any) -> int:
         milliseconds: float = start.elapsed_time(end)  # resolution about 0.5 µs
@@ -142,7 +166,7 @@ class CpuDevice:
 
     kind: Kind = "cpu"
 
-    def stream(self) -> Stream:
+    def stream(self, priority: int = 0) -> Stream:
         return _HostStream()
 
     def on(self, stream: Stream) -> AbstractContextManager[Any]:
@@ -153,6 +177,9 @@ class CpuDevice:
 
     def hold(self, stream: Stream, ns: int) -> None:
         return  # work runs at once: there is nothing to queue it behind
+
+    def graph(self, stream: Stream, work: Callable[[], None]) -> Callable[[], None]:
+        return work
 
     def elapsed_ns(self, start: Any, end: Any) -> int:
         return int(end.at_ns - start.at_ns)

@@ -33,7 +33,7 @@ def run_pair(
         EnvironmentLacks: no such device, or it lacks what the pair needs.
         UsageError: no such size, or `iterations` is odd.
     """
-    order(iterations)  # refuse an odd count before minutes are spent
+    order(iterations, pair.declaration.names)  # refuse an odd count before minutes are spent
     found = open_device(device)
     gpu = present_gpu(found)
     check_needs(pair.declaration, gpu)
@@ -44,7 +44,7 @@ def run_pair(
     with enough_memory():
         with notes.range(f"{pair.key}.setup", "setup"):
             workload = pair.build(found, sizes)
-        say("checking both variants against the fp64 reference")
+        say("checking every variant against the fp64 reference")
         validation = validate(pair.declaration, workload, found, notes, seed)
         timed = validation.valid and not validate_only
         say(f"measuring {iterations} iterations of each variant" if timed else "measuring nothing")

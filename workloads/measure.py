@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter_ns
@@ -23,8 +24,8 @@ HOLD_FACTOR = 3
 HOLD_CAP_NS = 50_000_000
 
 
-def order(iterations: int) -> tuple[str, ...]:
-    """The variants in the order they run: rounds of A B B A, so that a steady drift of the clocks cancels.
+def order(iterations: int, variants: Sequence[str] = VARIANTS) -> tuple[str, ...]:
+    """The variants in the order they run: rounds of A B B A (A B C C B A), so that a steady drift of the clocks cancels.
 
     Raises:
         UsageError: `iterations`, a variant's count, is not a positive even number.
@@ -33,8 +34,7 @@ def order(iterations: int) -> tuple[str, ...]:
         raise UsageError(
             f"{iterations} iterations a variant do not make whole rounds of A B B A", "use an even number, 2 or more"
         )
-    a, b = VARIANTS
-    return (a, b, b, a) * (iterations // 2)
+    return (*variants, *reversed(variants)) * (iterations // 2)
 
 
 class IterationTimer:
@@ -74,7 +74,7 @@ class IterationTimer:
 def measure(
     declaration: Declaration, workload: Workload, device: Device, notes: Notes, iterations: int = ITERATIONS
 ) -> Measurement:
-    """Warm up both variants, then measure `iterations` of each.
+    """Warm up every variant, then measure `iterations` of each.
 
     Where the pair is `queued`, a spinning kernel holds the GPU back for `HOLD_FACTOR` times the longest submission seen in
     the warm-up: the way of nvbench's blocking kernel, except that it ends by itself and so cannot deadlock.
@@ -82,16 +82,16 @@ def measure(
     Raises:
         UsageError: as `order`.
     """
-    sequence = order(iterations)
+    sequence = order(iterations, declaration.names)
     timer = IterationTimer(device, workload)
     warmup, longest_ns = {}, 0
-    for variant in VARIANTS:
+    for variant in declaration.names:
         device.synchronize()
         with notes.range(f"{declaration.key}.{variant}.warmup", "warmup"):
             warmup[variant], submit_ns = _warm_up(timer, variant)
         longest_ns = max(longest_ns, submit_ns)
     hold_ns = min(HOLD_FACTOR * longest_ns, HOLD_CAP_NS) if declaration.queued else 0
-    counts = dict.fromkeys(VARIANTS, 0)
+    counts = dict.fromkeys(declaration.names, 0)
     timed = []
     for variant in sequence:
         block = _Block(f"{declaration.key}.{variant}", variant, counts[variant], hold_ns)

@@ -17,7 +17,7 @@ Sizes = Mapping[str, int]
 
 
 class Workload(Protocol):
-    """The work of one pair at one size on one device. Both variants read the same inputs and write the same `output`."""
+    """The work of one pair at one size on one device. All variants read the same inputs and write the same `output`."""
 
     @property
     def streams(self) -> Sequence[Stream]:
@@ -38,7 +38,8 @@ class Workload(Protocol):
         ...
 
     def run(self, variant: str) -> None:
-        """Enqueue one iteration of `variant` on `streams`; never waits for the device."""
+        """Enqueue one iteration of `variant` on `streams`. Never waits for the device where the pair is `queued`; elsewhere a
+        variant may, when waiting is what it is about."""
         ...
 
     def reference(self) -> Tensor:

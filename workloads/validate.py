@@ -1,11 +1,11 @@
-"""Checks that both variants compute the right thing, and shows that the check would notice if they did not."""
+"""Checks that all variants compute the right thing, and shows that the check would notice if they did not."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
 
-from ..declaration import VARIANTS, Declaration
+from ..declaration import Declaration
 from .annotate import Notes
 from .device import Device
 from .pair import Workload
@@ -26,7 +26,7 @@ def validate(declaration: Declaration, workload: Workload, device: Device, notes
     Raises:
         ValueError: the pair declares `bitwise` and its workload has no exact run, or a shape differs from the reference's.
     """
-    errors: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
+    errors: dict[str, list[float]] = {variant: [] for variant in declaration.names}
     equal: list[bool] = []
     stale: Tensor | None = None
     with notes.range(f"{declaration.key}.verify", "verify"):
@@ -34,7 +34,7 @@ def validate(declaration: Declaration, workload: Workload, device: Device, notes
             workload.inputs(seed + trial)
             reference = workload.reference()
             exact = _exact(declaration, workload)
-            for variant in VARIANTS:
+            for variant in declaration.names:
                 output = _fresh_output(workload, device, variant)
                 errors[variant].append(relative_error(output, reference))
                 if exact is not None:

@@ -12,7 +12,6 @@ from ..pair import Declared, Pair, Sizes
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from torch.cuda import CUDAGraph
 
 _GAIN = 1.5
 """Weights are N(0, _GAIN² / width): a GELU of N(0, 1) keeps 0.43 of the square, so the signal neither dies nor overflows."""
@@ -22,8 +21,6 @@ class MlpChain:
     """x <- gelu(x·Wᵢ + biasᵢ) for `layers` layers of `width`, for `rows` rows in bf16, on one stream."""
 
     def __init__(self, device: Device, sizes: Sizes) -> None:
-        import torch
-
         self._device, self._stream = device, device.stream()
         rows, width, layers = sizes["rows"], sizes["width"], sizes["layers"]
         self._x, self._sums, self._y = (self._empty(rows, width) for _ in range(3))
@@ -31,13 +28,7 @@ class MlpChain:
         self._layers = self._weights.unbind(0), self._biases.unbind(0)
         # the fused layers write to their buffers in turn: the last is to write to y
         self._in_turn = (self._sums, self._y) if layers % 2 == 0 else (self._y, self._sums)
-        self._graph: CUDAGraph | None = None
-        if device.kind == "cuda":
-            self._fused()  # cuBLASLt chooses its kernels and takes its memory now, as it may not under capture
-            device.synchronize()
-            self._graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self._graph, stream=self._stream):
-                self._fused()
+        self._replay = device.graph(self._stream, self._fused)
 
     @property
     def streams(self) -> Sequence[Stream]:
@@ -59,13 +50,10 @@ class MlpChain:
             buffer.fill_(float("nan"))
 
     def run(self, variant: str) -> None:
+        if variant == "optimized":
+            return self._replay()
         with self._device.on(self._stream):
-            if variant == "baseline":
-                gelu_layers.eager(self._x, *self._layers, (self._sums, self._y))
-            elif self._graph is not None:
-                self._graph.replay()
-            else:
-                self._fused()
+            gelu_layers.eager(self._x, *self._layers, (self._sums, self._y))
 
     def reference(self) -> Tensor:
         return gelu_layers.reference(self._x, *self._layers)
