@@ -121,6 +121,21 @@ class GainTerm:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """One variant of a staged pair after the first, against the variant before it.
+
+    `saved_ns` is the difference of the two medians, so that the steps' sum to that of the whole; `gain` says where it comes
+    from. `speedup` is None where the runs are too few.
+    """
+
+    variant: str
+    before: str
+    saved_ns: int
+    speedup: Speedup | None
+    gain: tuple[GainTerm, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerLine:
     """One line of the launch ledger of the whole trace: count, and where it is known the operations that it explains."""
 
@@ -180,6 +195,8 @@ class Evidence:
     conditions: Mapping[str, tuple[float, float]]  # lowest and highest during the measured runs: sm_mhz, power_w, …
     baseline: VariantEvidence
     optimized: VariantEvidence
+    between: tuple[VariantEvidence, ...] = ()  # a staged pair's variants between the two, in order
+    steps: tuple[Step, ...] = ()  # a staged pair's, in order; empty where nothing may be compared
 
     def to_json(self) -> dict[str, Any]:
         """The evidence as plain JSON types, with the number of its schema."""

@@ -39,7 +39,7 @@ def asked(claim: ClaimResult, say: Catalog) -> str:
 
 def speedup_claim(evidence: Evidence) -> ClaimResult | None:
     """The claim on the factor between the variants, if one is made."""
-    return next((claim for claim in evidence.claims if claim.unit == "x"), None)
+    return next((claim for claim in evidence.claims if claim.metric == "speedup"), None)
 
 
 def held(evidence: Evidence) -> int:
@@ -57,7 +57,7 @@ def _row(claim: ClaimResult, evidence: Evidence, say: Catalog) -> ClaimRow:
 def _n(claim: ClaimResult, evidence: Evidence) -> str:
     """A factor between the variants rests on the runs of both."""
     speedup = evidence.speedup
-    return f"{speedup.n_baseline} + {speedup.n_optimized}" if claim.unit == "x" and speedup else str(claim.n)
+    return f"{speedup.n_baseline} + {speedup.n_optimized}" if claim.metric == "speedup" and speedup else str(claim.n)
 
 
 def _spread(claim: ClaimResult, say: Catalog) -> str:

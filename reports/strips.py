@@ -64,9 +64,11 @@ def times_of(variant: VariantEvidence) -> tuple[int, ...]:
 
 
 def _rows(evidence: Evidence) -> list[tuple[str, bool, tuple[int, ...]]]:
-    pair = (evidence.baseline, evidence.optimized)
-    return [(variant.name, True, times_of(variant)) for variant in pair] + [
-        (variant.name, False, variant.untraced_ns) for variant in pair
+    """Of a staged pair the traced runs alone: twice as many rows would fill the page."""
+    variants = (evidence.baseline, *evidence.between, evidence.optimized)
+    untraced = () if evidence.between else variants
+    return [(variant.name, True, times_of(variant)) for variant in variants] + [
+        (variant.name, False, variant.untraced_ns) for variant in untraced
     ]
 
 

@@ -18,6 +18,7 @@ from .replay import replay
 from .strips import StripPlot, strip_plot
 from .timeline import Timeline, timeline
 from .units import MINUS, NOTHING, percent, quantity, sensible
+from .waterfall import Waterfall, waterfall
 from .witnesses import Command, WitnessRow, commands, witness_rows
 
 WIDE = Measure(672, 108, 62, 8)
@@ -44,6 +45,7 @@ class Proof:
     perturbation: str
     timelines: tuple[Timeline, ...]
     replay: dict[str, object] | None
+    waterfall: Waterfall | None
     figures: tuple[FigureGroup, ...]
     gain: GainLedger | None
     launches: LaunchLedger | None
@@ -92,6 +94,7 @@ def proof(evidence: Evidence, say: Catalog, anchor: str) -> Proof:
         perturbation=perturbation(evidence, say),
         timelines=(drawn, slim) if drawn and slim else (),
         replay=replay(drawn, say) if drawn else None,
+        waterfall=waterfall(evidence, say),
         figures=figure_groups(evidence, say),
         gain=gain_ledger(evidence, say),
         launches=launch_ledger(evidence, say),
@@ -113,7 +116,9 @@ def without_times(evidence: Evidence) -> Evidence:
     if not any(finding.code == "outputs_invalid" for finding in evidence.caveats):
         return evidence
     baseline, optimized = (VariantEvidence(name, (), None, (), (), ()) for name in VARIANTS)
-    return replace(evidence, speedup=None, perturbation={}, gain=(), baseline=baseline, optimized=optimized)
+    return replace(
+        evidence, speedup=None, perturbation={}, gain=(), baseline=baseline, optimized=optimized, between=(), steps=()
+    )
 
 
 def perturbation(evidence: Evidence, say: Catalog) -> str:

@@ -14,12 +14,15 @@ from ..trace.model import Operations, Trace
 from ..trace.source.scan import Int64
 
 
-def calls_inside(trace: Trace, ranges: ArrayLike, only: NDArray[np.bool_] | None = None) -> tuple[Int64, Int64]:
+def calls_inside(
+    trace: Trace, ranges: ArrayLike, only: NDArray[np.bool_] | None = None, whole_process: bool = False
+) -> tuple[Int64, Int64]:
     """Pairs (range, call) where the call lies inside the range by the definition above.
 
     Args:
         ranges: row indices into `trace.ranges`, shape (r,).
         only: a mask over `trace.calls` of the calls to consider; all of them by default.
+        whole_process: take the launches of every thread of the process, whatever the kind of range.
 
     Returns:
         two arrays of shape (p,): row indices into `trace.ranges` and into `trace.calls`, ordered by range as given, then
@@ -27,9 +30,9 @@ def calls_inside(trace: Trace, ranges: ArrayLike, only: NDArray[np.bool_] | None
     """
     chosen = np.asarray(ranges, np.int64)
     calls = np.arange(len(trace.calls)) if only is None else np.flatnonzero(only)
-    whole_process = (trace.ranges.start_end & (trace.ranges.end_thread != trace.ranges.thread))[chosen]
-    by_thread = _inside(trace, chosen[~whole_process], calls, trace.ranges.thread, trace.calls.thread)
-    by_process = _inside(trace, chosen[whole_process], calls, trace.ranges.process, trace.calls.process)
+    crossing = (trace.ranges.start_end & (trace.ranges.end_thread != trace.ranges.thread))[chosen] | whole_process
+    by_thread = _inside(trace, chosen[~crossing], calls, trace.ranges.thread, trace.calls.thread)
+    by_process = _inside(trace, chosen[crossing], calls, trace.ranges.process, trace.calls.process)
     found_range = np.concatenate([by_thread[0], by_process[0]])
     found_call = np.concatenate([by_thread[1], by_process[1]])
     position = np.empty(len(trace.ranges), np.int64)

@@ -1,19 +1,21 @@
 """The claim language: `optimized.hidden(h2d, d2h) >= 0.85`, parsed with pointed errors.
 
     claim      = side comparison side
-    side       = number [unit] | [variant "."] metric ["(" operations ["," operations] ")"]
+    side       = number [unit] | [variant "."] metric ["(" operations ["," operations] ")"] | speedup ["(" variant "," variant ")"]
     comparison = ">=" | "<=" | ">" | "<" | "=="
     unit       = "ns" | "us" | "ms" | "s" | "GB/s" | "MB/s" | "x" | "%"
 
-The left side is a metric; without a variant it means the optimized one, except `speedup`, which compares both.
+The left side is a metric; without a variant it means the optimized one. `speedup` compares baseline and optimized,
+`speedup(a, b)` any two variants of a staged pair: median(a) / median(b).
 """
 
 from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from ...declaration import VARIANTS
 from ...errors import UsageError
@@ -39,18 +41,20 @@ _UNITS: Mapping[str, tuple[str, float]] = {
 _CLAIM = re.compile(r"^\s*(?P<left>.+?)\s*(?P<op>>=|<=|==|>|<)\s*(?P<right>.+?)\s*$")
 _NUMBER = re.compile(r"^(?P<value>[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*(?P<unit>[A-Za-z/%]*)$")
 SPEEDUP = "speedup"
+_SPEEDUP = re.compile(r"^(?:optimized\s*\.\s*)?speedup(?:\s*\(\s*(?P<a>\w+)\s*,\s*(?P<b>\w+)\s*\))?$")
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A metric of a variant: `variant` is "" for `speedup`, which belongs to both."""
+    """A metric of a variant; for a speedup `variant` is "" and `compared` names the two that it compares."""
 
     metric: str
     variant: str
+    compared: tuple[str, str] | None = None
 
     @property
     def unit(self) -> str:
-        return "x" if self.metric == SPEEDUP else metrics.METRICS[metrics.split(self.metric)[0]].unit
+        return "x" if self.compared else metrics.METRICS[metrics.split(self.metric)[0]].unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +67,8 @@ class Claim:
     right: float | Term
 
 
-def parse(text: str) -> Claim:
-    """Read a claim.
+def parse(text: str, variants: Sequence[str] = VARIANTS) -> Claim:
+    """Read a claim on these variants.
 
     Raises:
         UsageError: what does not fit, with the nearest metric where a name is misspelt.
@@ -74,27 +78,42 @@ def parse(text: str) -> Claim:
         raise UsageError(f"claim {text!r}: no comparison", "write it like: hidden(h2d, d2h) >= 0.85")
     if _NUMBER.match(match["left"]):
         raise UsageError(f"claim {text!r}: the left side is a number", "put the metric on the left")
-    left = _term(match["left"], text)
+    left = _term(match["left"], text, variants)
     number = _NUMBER.match(match["right"])
-    right = _scaled(number, left, text) if number else _term(match["right"], text)
+    right = _scaled(number, left, text) if number else _term(match["right"], text, variants)
     if isinstance(right, Term) and right.unit != left.unit:
         raise UsageError(f"claim {text!r}: {left.unit} cannot be compared with {right.unit}")
     return Claim(text, left, match["op"], right)
 
 
-def _term(text: str, claim: str) -> Term:
+def _term(text: str, claim: str, variants: Sequence[str]) -> Term:
+    if found := _SPEEDUP.match(text):
+        return _speedup(found, claim, variants)
     variant, dot, rest = text.partition(".")
     if not dot:
         variant, rest = VARIANTS[1], text
-    if variant not in VARIANTS:
-        raise UsageError(f"claim {claim!r}: no variant is called {variant!r}", f"there are: {', '.join(VARIANTS)}")
-    if rest.strip() == SPEEDUP:
-        return Term(SPEEDUP, "")
+    _check_variant(variant, claim, variants)
     try:
         metrics.split(rest)
     except UsageError as error:
         raise UsageError(f"claim {claim!r}: {error}", error.mend) from error
     return Term(" ".join(rest.split()), variant)
+
+
+def _speedup(found: re.Match[str], claim: str, variants: Sequence[str]) -> Term:
+    if found["a"] is None:
+        return Term(SPEEDUP, "", VARIANTS)
+    a, b = found["a"], found["b"]
+    for variant in (a, b):
+        _check_variant(variant, claim, variants)
+    return Term(f"{SPEEDUP}({a}, {b})", "", (a, b))
+
+
+def _check_variant(variant: str, claim: str, variants: Sequence[str]) -> None:
+    if variant not in variants:
+        near = get_close_matches(variant, variants, 1, 0.5)
+        mend = f"did you mean {near[0]}?" if near else f"there are: {', '.join(variants)}"
+        raise UsageError(f"claim {claim!r}: no variant is called {variant!r}", mend)
 
 
 def _scaled(number: re.Match[str], left: Term, claim: str) -> float:

@@ -73,12 +73,12 @@ def _commit(manifest: Mapping[str, Any]) -> Iterable[Finding]:
 
 
 def _order(measured: Sequence[Measured]) -> Iterable[Finding]:
-    """Interleaved means that at no moment one variant is more than two runs ahead of the other."""
-    runs = sorted((run.start, sign) for variant, sign in zip(measured, (1, -1), strict=False) for run in variant.runs)
-    ahead, furthest = 0, 0
-    for _, sign in runs:
-        ahead += sign
-        furthest = max(furthest, abs(ahead))
+    """Interleaved means that at no moment one variant is more than two runs ahead of another."""
+    counts = dict.fromkeys(range(len(measured)), 0)
+    furthest = 0
+    for _, place in sorted((run.start, place) for place, variant in enumerate(measured) for run in variant.runs):
+        counts[place] += 1
+        furthest = max(furthest, max(counts.values()) - min(counts.values()))
     if furthest > 2:
         yield Finding("not_interleaved", {})
 

@@ -9,18 +9,18 @@ from statistics import median
 from ..analysis.metrics import METRICS, OF_OVERLAP, split
 from ..evidence import ClaimResult, Finding, Speedup, VariantEvidence, Verdict
 from .bootstrap import LEAST_RUNS, median_interval
-from .claims import COMPARISONS, SPEEDUP, Claim, Term
+from .claims import COMPARISONS, Claim, Term
 
 
 @dataclass(frozen=True, slots=True)
 class Grounds:
-    """What claims are judged on: the variants' numbers, the speedup if there is one, and what stands in the way.
+    """What claims are judged on: the variants' numbers, the speedups that claims ask for, and what stands in the way.
 
-    `blocked` holds, for each variant, findings that leave claims about it unproven; `invalid` says that outputs disagree.
+    `speedups` maps two variants to how much faster the second is, None where the runs do not tell. `blocked` holds, for each variant, findings that leave claims about it unproven; `invalid` says that outputs disagree.
     """
 
     variants: Mapping[str, VariantEvidence]
-    speedup: Speedup | None
+    speedups: Mapping[tuple[str, str], Speedup | None]
     blocked: Mapping[str, tuple[Finding, ...]]
     copies_blocked: Mapping[str, tuple[Finding, ...]]
     invalid: tuple[Finding, ...]
@@ -48,18 +48,26 @@ def judge(claim: Claim, grounds: Grounds) -> ClaimResult:
         outcome = _Outcome(Verdict.INVALID, reasons=grounds.invalid)
     elif reasons:
         outcome = _Outcome(Verdict.UNPROVEN, reasons=reasons)
-    elif claim.left.metric == SPEEDUP:
-        outcome = _by_speedup(claim, limits, grounds.speedup)
+    elif claim.left.compared:
+        outcome = _by_speedup(claim, limits, grounds.speedups[claim.left.compared])
     elif _missing(values, claim.left, grounds) or not limits:
         outcome = _Outcome(Verdict.UNPROVEN, reasons=(Finding("metric_missing", {"metric": claim.left.metric}),))
     elif METRICS[split(claim.left.metric)[0]].by_interval and not isinstance(claim.right, Term):
         outcome = _by_interval(claim, limits[0], values)
     else:
         outcome = _in_every_run(claim, values, sorted(set(limits)))
-    return _result(claim, median(limits) if limits else None, values, outcome)
+    return _result(claim, median(limits) if limits else None, values, _n(claim.left, values, grounds), outcome)
 
 
-def _result(claim: Claim, threshold: float | None, values: Sequence[float], outcome: _Outcome) -> ClaimResult:
+def _n(term: Term, values: Sequence[float], grounds: Grounds) -> int:
+    """How many values decided; for a speedup how many runs the variant with fewer has."""
+    if term.compared is None:
+        return len(values)
+    speedup = grounds.speedups[term.compared]
+    return min(speedup.n_baseline, speedup.n_optimized) if speedup else 0
+
+
+def _result(claim: Claim, threshold: float | None, values: Sequence[float], n: int, outcome: _Outcome) -> ClaimResult:
     return ClaimResult(
         text=claim.text,
         metric=claim.left.metric,
@@ -70,7 +78,7 @@ def _result(claim: Claim, threshold: float | None, values: Sequence[float], outc
         measured=outcome.measured,
         low=outcome.low,
         high=outcome.high,
-        n=len(values),
+        n=n,
         values=tuple(values),
         verdict=outcome.verdict,
         reasons=outcome.reasons,
@@ -78,7 +86,7 @@ def _result(claim: Claim, threshold: float | None, values: Sequence[float], outc
 
 
 def _values(term: Term, grounds: Grounds) -> list[float]:
-    if term.metric == SPEEDUP:
+    if term.compared:
         return []
     iterations = grounds.variants[term.variant].iterations
     return [i.numbers[term.metric] for i in iterations if term.metric in i.numbers]
@@ -98,25 +106,30 @@ def _obstacles(claim: Claim, grounds: Grounds) -> tuple[Finding, ...]:
     terms = [claim.left, *([claim.right] if isinstance(claim.right, Term) else [])]
     found: dict[str, Finding] = {}
     for term in terms:
-        for variant in [term.variant] if term.variant else list(grounds.variants):
+        for variant in term.compared or (term.variant,):
             found |= {f.code: f for f in grounds.blocked[variant]}
-            if term.metric != SPEEDUP and split(term.metric)[0] in OF_OVERLAP:
+            if not term.compared and split(term.metric)[0] in OF_OVERLAP:
                 found |= {f.code: f for f in grounds.copies_blocked[variant]}
     return tuple(found.values())
 
 
 def _by_speedup(claim: Claim, limits: Sequence[float], speedup: Speedup | None) -> _Outcome:
     if speedup is None or not limits:
-        return _Outcome(Verdict.UNPROVEN, reasons=(Finding("metric_missing", {"metric": SPEEDUP}),))
+        return _Outcome(Verdict.UNPROVEN, reasons=(Finding("metric_missing", {"metric": claim.left.metric}),))
     outcome = _against(claim, limits[0], speedup.value, speedup.low, speedup.high)
     least = min(speedup.n_baseline, speedup.n_optimized)
     win = speedup.low > 1 + speedup.noise_floor or speedup.high < 1 - speedup.noise_floor
     if least < LEAST_RUNS:
         return _Outcome(Verdict.UNPROVEN, speedup.value, speedup.low, speedup.high, (_few(least),))
-    if outcome.verdict is Verdict.PROVEN and not win:
+    if outcome.verdict is Verdict.PROVEN and _says_different(claim, limits[0]) and not win:
         reason = Finding("within_noise", {"percent": round(100 * speedup.noise_floor, 2)})
         return _Outcome(Verdict.UNPROVEN, speedup.value, speedup.low, speedup.high, (reason,))
     return outcome
+
+
+def _says_different(claim: Claim, threshold: float) -> bool:
+    """Whether a claim on a factor says that the two differ; `speedup >= 0.97` only says that nothing was lost."""
+    return threshold >= 1 if claim.comparison in (">=", ">") else threshold <= 1
 
 
 def _by_interval(claim: Claim, threshold: float, values: Sequence[float]) -> _Outcome:

@@ -48,13 +48,16 @@ class Measured:
     findings: tuple[Finding, ...]
 
 
-def find_runs(trace: Trace, pair: str, variant: str) -> Measured:
-    """The `iter` ranges inside `<pair>.<variant>.measure` ranges of domain `aisp`, with what they launched."""
+def find_runs(trace: Trace, pair: str, variant: str, whole_process: bool = False) -> Measured:
+    """The `iter` ranges inside `<pair>.<variant>.measure` ranges of domain `aisp`, with what they launched.
+
+    `whole_process` counts the launches of all threads of the process inside a range, not its own thread's alone.
+    """
     name = f"{pair}.{variant}.measure"
     chosen = _iterations(trace, name)
     if not len(chosen):
         return Measured(variant, (), (Finding("range_not_found", {"name": f"{name}/{ITERATION}"}, "range"),))
-    ranges, calls = calls_inside(trace, chosen)
+    ranges, calls = calls_inside(trace, chosen, whole_process=whole_process)
     owner = np.full(len(trace.calls), -1, np.int64)
     owner[calls] = ranges  # iterations do not overlap on a thread, so a call has one owner
     launch = trace.operations.launch

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-from ...declaration import VARIANTS, Declaration
+from ...declaration import Declaration
 from ..analysis.completeness import attest
 from ..analysis.ledger import ledger
-from ..evidence import Completeness, Evidence, Finding, Speedup, VariantEvidence, Verdict
+from ..evidence import Completeness, Evidence, Finding, VariantEvidence, Verdict
 from ..store.captures import Capture
 from ..trace.model import Trace
 from ..trace.reader import read_trace
 from . import conduct
-from .bootstrap import noise_floor, ratio_interval
 from .claims import Claim, Term, parse
-from .gain import gain_ledger, whole_median
+from .compare import speedup_of, steps_of
+from .gain import gain_ledger
 from .judge import Grounds, judge
 from .measured import LOST, Measured, find_runs, variant_evidence
-
-LEAST_TO_COMPARE = 4
-"""Fewer runs have no noise floor, and so no speedup."""
 
 
 def prove_capture(capture: Capture) -> Evidence:
@@ -47,20 +43,26 @@ def prove(
         TraceError: the trace cannot be read.
     """
     declaration = Declaration.from_json(manifest["declaration"])
-    claims = [parse(text) for text in declaration.claims]
+    names = declaration.names
+    claims = [parse(text, names) for text in declaration.claims]
     trace = read_trace(trace_path) if trace_path else None
-    measured = {v: find_runs(trace, declaration.key, v) if trace else Measured(v, (), ()) for v in VARIANTS}
+    measured = {v: _find_runs(trace, declaration, v) for v in names}
     completeness = attest(trace) if trace else Completeness("incomplete", None, 0, ())
-    untraced = _event_times(manifest, "untraced")
-    variants = {v: _variant(trace, measured[v], claims, untraced[v], declaration.queued) for v in VARIANTS}
+    untraced = _event_times(manifest, "untraced", names)
+    variants = {v: _variant(trace, measured[v], claims, untraced[v], declaration.queued) for v in names}
     invalid = _invalid(manifest)
     blocked = _blocked(completeness, measured, changed)
-    ratios = conduct.perturbation(_event_times(manifest, "traced"), untraced)
+    ratios = conduct.perturbation(_event_times(manifest, "traced", names), untraced)
     perturbed = conduct.perturbed(ratios, declaration.perturbation_band)
     usable = not invalid and not any(blocked.values())
-    speedup = _speedup(variants, perturbed) if usable else None
-    pageable = {v: conduct.pageable(measured[v]) for v in VARIANTS}
-    grounds = Grounds(variants, speedup, blocked, pageable, invalid)
+    source = "events" if perturbed else "trace"
+    first, last = variants[names[0]], variants[names[-1]]
+    pageable = {v: conduct.pageable(measured[v]) for v in names}
+    speedups = {
+        (a, b): speedup_of(variants[a], variants[b], source) if usable else None
+        for a, b in {(names[0], names[-1]), *_compared(claims)}
+    }
+    grounds = Grounds(variants, speedups, blocked, pageable, invalid)
     results = tuple(judge(claim, grounds) for claim in claims)
     return Evidence(
         manifest=manifest,
@@ -68,16 +70,29 @@ def prove(
         shipped=shipped,
         verdict=Verdict.worst([result.verdict for result in results]),
         claims=results,
-        speedup=speedup,
+        speedup=speedups[names[0], names[-1]],
         perturbation=ratios,
-        gain=gain_ledger(*(variants[v].iterations for v in VARIANTS)) if usable else (),
+        gain=gain_ledger(first.iterations, last.iterations) if usable else (),
         ledger=ledger(trace) if trace else (),
         completeness=completeness,
         caveats=_caveats(trace, manifest, measured, variants, (*perturbed, *invalid, *_changed(changed))),
-        conditions=conduct.seen(trace, manifest, [measured[v] for v in VARIANTS]),
-        baseline=variants["baseline"],
-        optimized=variants["optimized"],
+        conditions=conduct.seen(trace, manifest, [measured[v] for v in names]),
+        baseline=first,
+        optimized=last,
+        between=tuple(variants[v] for v in names[1:-1]),
+        steps=steps_of([variants[v] for v in names], source) if usable and declaration.staged else (),
     )
+
+
+def _find_runs(trace: Trace | None, declaration: Declaration, variant: str) -> Measured:
+    if trace is None:
+        return Measured(variant, (), ())
+    return find_runs(trace, declaration.key, variant, whole_process=declaration.attribution == "process")
+
+
+def _compared(claims: Iterable[Claim]) -> set[tuple[str, str]]:
+    terms = [term for claim in claims for term in (claim.left, claim.right) if isinstance(term, Term)]
+    return {term.compared for term in terms if term.compared}
 
 
 def _variant(
@@ -107,41 +122,17 @@ def _blocked(
     if completeness.status == "unattested":
         whole.append(Finding("unattested", {}, "range"))
     whole += _changed(changed)
-    return {v: (*whole, *(f for f in measured[v].findings if f.blocks)) for v in VARIANTS}
+    return {v: (*whole, *(f for f in measured[v].findings if f.blocks)) for v in measured}
 
 
 def _changed(changed: Sequence[str]) -> tuple[Finding, ...]:
     return tuple(Finding("file_changed", {"file": name}, "range") for name in changed)
 
 
-def _event_times(manifest: Mapping[str, Any], run: str) -> dict[str, list[int]]:
+def _event_times(manifest: Mapping[str, Any], run: str, names: Iterable[str]) -> dict[str, list[int]]:
     record = manifest["runs"].get(run) or {}
     runs = record.get("iterations") or []
-    return {v: [int(entry["event_ns"]) for entry in runs if entry["variant"] == v] for v in VARIANTS}
-
-
-def _spans(variant: VariantEvidence) -> list[int]:
-    return [iteration.end - iteration.start for iteration in variant.iterations]
-
-
-def _speedup(variants: Mapping[str, VariantEvidence], perturbed: Sequence[Finding]) -> Speedup | None:
-    """From the trace's projected intervals, or, where tracing changed the times too much, from the untraced run."""
-    source = "events" if perturbed else "trace"
-    baseline, optimized = (list(variants[v].untraced_ns) if perturbed else _spans(variants[v]) for v in VARIANTS)
-    if min(len(baseline), len(optimized)) < LEAST_TO_COMPARE or not median(optimized):
-        return None
-    low, high = ratio_interval(baseline, optimized)
-    return Speedup(
-        value=median(baseline) / median(optimized),
-        low=low,
-        high=high,
-        baseline_ns=whole_median(baseline),
-        optimized_ns=whole_median(optimized),
-        n_baseline=len(baseline),
-        n_optimized=len(optimized),
-        noise_floor=noise_floor(baseline),
-        source=source,
-    )
+    return {v: [int(entry["event_ns"]) for entry in runs if entry["variant"] == v] for v in names}
 
 
 def _caveats(
@@ -151,10 +142,10 @@ def _caveats(
     variants: Mapping[str, VariantEvidence],
     more: Sequence[Finding],
 ) -> tuple[Finding, ...]:
-    found = [*more, *conduct.caveats(trace, manifest, [measured[v] for v in VARIANTS])]
+    found = [*more, *conduct.caveats(trace, manifest, list(measured.values()))]
     if trace is not None:
-        counts = {v: len(variants[v].iterations) for v in VARIANTS}
-        found += [*conduct.too_few(counts), *(f for v in VARIANTS for f in measured[v].findings)]
+        counts = {v: len(variant.iterations) for v, variant in variants.items()}
+        found += [*conduct.too_few(counts), *(f for m in measured.values() for f in m.findings)]
         found += conduct.engine_bound(variants["optimized"].iterations)
     if not (manifest["runs"].get("untraced") or {}).get("iterations"):
         found.append(Finding("no_untraced_run", {}))

@@ -46,13 +46,15 @@ def run_pair(
     baseline: Iteration = serial,
     optimized: Iteration = overlapped,
     order: str = "ABBA",
+    variants: Sequence[tuple[str, Iteration]] = (),
 ) -> Process:
-    """Interleaved measured iterations of both variants in one process."""
+    """Interleaved measured iterations of all variants in one process; the letters of `order` are `variants` in turn."""
+    variants = variants or (("baseline", baseline), ("optimized", optimized))
     p = trace.process(551)
     p.sees(trace.gpu("a0ae1ff2-b9e3"))
-    at, count = 1_000 * US, {"A": 0, "B": 0}
+    at, count = 1_000 * US, dict.fromkeys(order, 0)
     for step, letter in enumerate(order * rounds):
-        name, run = (("baseline", baseline), ("optimized", optimized))[letter == "B"]
+        name, run = variants["ABCDEF".index(letter)]
         end = run(p, at + 10, 100 * (step % 5)) + 5 * US
         p.call("cudaDeviceSynchronize_v3020", (at + 100, end - 1))
         p.range(f"{PAIR}.{name}.measure", at, end + 2, domain="aisp")

@@ -8,7 +8,9 @@ from aisp_prof.profiler.proof.claims import Term, parse
 @pytest.mark.parametrize(
     ("text", "left", "comparison", "right"),
     [
-        ("speedup >= 2", Term("speedup", ""), ">=", 2.0),
+        ("speedup >= 2", Term("speedup", "", ("baseline", "optimized")), ">=", 2.0),
+        ("speedup(tiled, optimized) <= 1.1x", Term("speedup(tiled, optimized)", "", ("tiled", "optimized")), "<=", 1.1),
+        ("tiled.busy <= 2ms", Term("busy", "tiled"), "<=", 2e6),
         ("hidden(h2d, d2h) >= 0.85", Term("hidden(h2d, d2h)", "optimized"), ">=", 0.85),
         ("hidden(copy)>=85%", Term("hidden(copy)", "optimized"), ">=", 0.85),
         ("baseline.idle <= 20us", Term("idle", "baseline"), "<=", 20_000.0),
@@ -22,7 +24,7 @@ from aisp_prof.profiler.proof.claims import Term, parse
     ],
 )
 def test_reads(text, left, comparison, right):
-    claim = parse(text)
+    claim = parse(text, ("baseline", "tiled", "optimized"))
     assert (claim.left, claim.comparison, claim.right) == (left, comparison, right)
 
 
@@ -33,6 +35,7 @@ def test_reads(text, left, comparison, right):
         ("hidden(h2b) >= 1", "no operations are called 'h2b'", "h2d"),
         ("hidden(a, b, c) >= 1", "takes 1 or 2 arguments, not 3", ""),
         ("optimised.busy >= 1ms", "no variant is called 'optimised'", "optimized"),
+        ("speedup(baseline, optimised) >= 2", "no variant is called 'optimised'", "optimized"),
         ("hidden(copy)", "no comparison", "hidden(h2d, d2h)"),
         ("1 <= speedup", "the left side is a number", "left"),
         ("busy >= 3", "needs a unit", "20us"),

@@ -1,0 +1,56 @@
+"""Variants against each other: the speedup of two, and what each step of a staged pair added."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from statistics import median
+
+from ..evidence import Speedup, Step, VariantEvidence
+from .bootstrap import noise_floor, ratio_interval
+from .gain import gain_ledger, whole_median
+
+LEAST_TO_COMPARE = 4
+"""Fewer runs have no noise floor, and so no speedup."""
+
+
+def speedup_of(before: VariantEvidence, after: VariantEvidence, source: str) -> Speedup | None:
+    """By which factor `after` is faster; `source` is "trace" (projected intervals) or "events" (the untraced run)."""
+    ours, theirs = times(before, source), times(after, source)
+    if min(len(ours), len(theirs)) < LEAST_TO_COMPARE or not median(theirs):
+        return None
+    low, high = ratio_interval(ours, theirs)
+    return Speedup(
+        value=median(ours) / median(theirs),
+        low=low,
+        high=high,
+        baseline_ns=whole_median(ours),
+        optimized_ns=whole_median(theirs),
+        n_baseline=len(ours),
+        n_optimized=len(theirs),
+        noise_floor=noise_floor(ours),
+        source=source,
+    )
+
+
+def steps_of(variants: Sequence[VariantEvidence], source: str) -> tuple[Step, ...]:
+    """Every variant after the first against the one before it; none where one of them has no times."""
+    if not all(times(variant, source) for variant in variants):
+        return ()
+    return tuple(
+        Step(
+            variant=after.name,
+            before=before.name,
+            saved_ns=whole_median(times(before, source)) - whole_median(times(after, source)),
+            speedup=speedup_of(before, after, source),
+            gain=gain_ledger(before.iterations, after.iterations),
+        )
+        for before, after in pairwise(variants)
+    )
+
+
+def times(variant: VariantEvidence, source: str) -> list[int]:
+    """A variant's iteration times in ns, in the order in which they were measured."""
+    if source == "events":
+        return list(variant.untraced_ns)
+    return [iteration.end - iteration.start for iteration in variant.iterations]
