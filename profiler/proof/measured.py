@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from ..analysis import metrics
 from ..analysis.ledger import match_launches
 from ..analysis.metrics import Scope
 from ..analysis.overlap import witnesses
-from ..analysis.projection import by_gpu, calls_inside
+from ..analysis.projection import calls_inside
 from ..evidence import Finding, Iteration, Op, VariantEvidence, Witness
 from ..trace.columns import NONE, Int64
 from ..trace.model import COMM, COMPUTE, COPIES, D2H, GRAPH_LAUNCH, H2D, KINDS, TABLES, Operations, Trace
@@ -96,9 +96,18 @@ def _faults(trace: Trace, name: str, runs: tuple[Run, ...]) -> Iterable[Finding]
     graphs = sum(int((run.scope.operations.kind == GRAPH_LAUNCH).sum()) for run in runs)
     if graphs:
         yield Finding("graph_level_tracing", {"count": graphs}, "range")
-    devices = max(len(by_gpu(run.scope.operations)) for run in runs)
-    if devices > 1:
-        yield Finding("mixed_devices", {"count": devices}, "range")
+
+
+def gpus_of(measured: Iterable[Measured]) -> list[int]:
+    """The physical devices that any of these runs used, as indices into `trace.gpus`."""
+    return sorted({int(gpu) for one in measured for run in one.runs for gpu in np.unique(run.scope.operations.gpu)})
+
+
+def on_gpu(measured: Measured, gpu: int) -> Measured:
+    """The runs as one device saw them; API calls are the range's, whichever device they serve."""
+    parts = [(run, run.scope.operations.take(run.scope.operations.gpu == gpu)) for run in measured.runs]
+    runs = tuple(replace(run, scope=replace(run.scope, operations=mine)) for run, mine in parts if len(mine))
+    return replace(measured, runs=runs)
 
 
 def variant_evidence(

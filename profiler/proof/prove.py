@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from .claims import Claim, Term, parse
 from .compare import speedup_of, steps_of
 from .gain import gain_ledger
 from .judge import Grounds, judge
-from .measured import LOST, Measured, find_runs, variant_evidence
+from .measured import LOST, Measured, find_runs, gpus_of, on_gpu, variant_evidence
 
 
 def prove_capture(capture: Capture) -> Evidence:
@@ -43,45 +44,84 @@ def prove(
         TraceError: the trace cannot be read.
     """
     declaration = Declaration.from_json(manifest["declaration"])
-    names = declaration.names
-    claims = [parse(text, names) for text in declaration.claims]
+    claims = [parse(text, declaration.names) for text in declaration.claims]
     trace = read_trace(trace_path) if trace_path else None
-    measured = {v: _find_runs(trace, declaration, v) for v in names}
     completeness = attest(trace) if trace else Completeness("incomplete", None, 0, ())
-    untraced = _event_times(manifest, "untraced", names)
-    variants = {v: _variant(trace, measured[v], claims, untraced[v], declaration.queued) for v in names}
-    invalid = _invalid(manifest)
-    blocked = _blocked(completeness, measured, changed)
-    ratios = conduct.perturbation(_event_times(manifest, "traced", names), untraced)
-    perturbed = conduct.perturbed(ratios, declaration.perturbation_band)
-    usable = not invalid and not any(blocked.values())
-    source = "events" if perturbed else "trace"
-    first, last = variants[names[0]], variants[names[-1]]
-    pageable = {v: conduct.pageable(measured[v]) for v in names}
-    speedups = {
-        (a, b): speedup_of(variants[a], variants[b], source) if usable else None
-        for a, b in {(names[0], names[-1]), *_compared(claims)}
-    }
-    grounds = Grounds(variants, speedups, blocked, pageable, invalid)
-    results = tuple(judge(claim, grounds) for claim in claims)
-    return Evidence(
-        manifest=manifest,
-        capture_id=str(manifest["id"]),
-        shipped=shipped,
-        verdict=Verdict.worst([result.verdict for result in results]),
-        claims=results,
-        speedup=speedups[names[0], names[-1]],
-        perturbation=ratios,
-        gain=gain_ledger(first.iterations, last.iterations) if usable else (),
-        ledger=ledger(trace) if trace else (),
-        completeness=completeness,
-        caveats=_caveats(trace, manifest, measured, variants, (*perturbed, *invalid, *_changed(changed))),
-        conditions=conduct.seen(trace, manifest, [measured[v] for v in names]),
-        baseline=first,
-        optimized=last,
-        between=tuple(variants[v] for v in names[1:-1]),
-        steps=steps_of([variants[v] for v in names], source) if usable and declaration.staged else (),
+    case = _Case(manifest, declaration, claims, trace, completeness, shipped, changed)
+    measured = {v: _find_runs(trace, declaration, v) for v in declaration.names}
+    gpus = gpus_of(measured.values())
+    if trace is None or len(gpus) < 2:
+        return case.judged(measured)
+    each = {gpu: case.judged({v: on_gpu(one, gpu) for v, one in measured.items()}) for gpu in gpus}
+    return _worst_of({trace.gpus[gpu].uuid or str(gpu): evidence for gpu, evidence in each.items()})
+
+
+def _worst_of(each: Mapping[str, Evidence]) -> Evidence:
+    """Operations of different GPUs are never added: each claim is that of the GPU on which it fares worst.
+
+    Everything else is shown of the first GPU with the worst verdict, and a caveat names it.
+    """
+    verdict = Verdict.worst([evidence.verdict for evidence in each.values()])
+    gpu, shown = next((gpu, evidence) for gpu, evidence in each.items() if evidence.verdict is verdict)
+    order = list(Verdict)
+    claims = tuple(
+        max(of_all, key=lambda claim: order.index(claim.verdict))
+        for of_all in zip(*(evidence.claims for evidence in each.values()), strict=True)
     )
+    caveat = Finding("mixed_devices", {"count": len(each), "gpu": gpu})
+    return replace(shown, claims=claims, caveats=(*shown.caveats, caveat))
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """What is judged, before it is known on which device."""
+
+    manifest: Mapping[str, Any]
+    declaration: Declaration
+    claims: Sequence[Claim]
+    trace: Trace | None
+    completeness: Completeness
+    shipped: bool
+    changed: Sequence[str]
+
+    def judged(self, measured: Mapping[str, Measured]) -> Evidence:
+        """The evidence of these runs, all of one device."""
+        manifest, declaration, claims, trace = self.manifest, self.declaration, self.claims, self.trace
+        names, changed = declaration.names, self.changed
+        untraced = _event_times(manifest, "untraced", names)
+        variants = {v: _variant(trace, measured[v], claims, untraced[v], declaration.queued) for v in names}
+        invalid = _invalid(manifest)
+        blocked = _blocked(self.completeness, measured, changed)
+        ratios = conduct.perturbation(_event_times(manifest, "traced", names), untraced)
+        perturbed = conduct.perturbed(ratios, declaration.perturbation_band)
+        usable = not invalid and not any(blocked.values())
+        source = "events" if perturbed else "trace"
+        first, last = variants[names[0]], variants[names[-1]]
+        pageable = {v: conduct.pageable(measured[v]) for v in names}
+        speedups = {
+            (a, b): speedup_of(variants[a], variants[b], source) if usable else None
+            for a, b in {(names[0], names[-1]), *_compared(claims)}
+        }
+        grounds = Grounds(variants, speedups, blocked, pageable, invalid)
+        results = tuple(judge(claim, grounds) for claim in claims)
+        return Evidence(
+            manifest=manifest,
+            capture_id=str(manifest["id"]),
+            shipped=self.shipped,
+            verdict=Verdict.worst([result.verdict for result in results]),
+            claims=results,
+            speedup=speedups[names[0], names[-1]],
+            perturbation=ratios,
+            gain=gain_ledger(first.iterations, last.iterations) if usable else (),
+            ledger=ledger(trace) if trace else (),
+            completeness=self.completeness,
+            caveats=_caveats(trace, manifest, measured, variants, (*perturbed, *invalid, *_changed(changed))),
+            conditions=conduct.seen(trace, manifest, [measured[v] for v in names]),
+            baseline=first,
+            optimized=last,
+            between=tuple(variants[v] for v in names[1:-1]),
+            steps=steps_of([variants[v] for v in names], source) if usable and declaration.staged else (),
+        )
 
 
 def _find_runs(trace: Trace | None, declaration: Declaration, variant: str) -> Measured:

@@ -53,7 +53,7 @@ CODES = {
     "worst_iteration": ("value", "index"),
     "contradicted": ("measured", "threshold"),
     "same_engine_bound": ("ms",),
-    "mixed_devices": ("count",),
+    "mixed_devices": ("count", "gpu"),
     "file_changed": ("file",),
 }
 PACKAGE = Path(__file__).resolve().parents[2]

@@ -47,11 +47,13 @@ def run_pair(
     optimized: Iteration = overlapped,
     order: str = "ABBA",
     variants: Sequence[tuple[str, Iteration]] = (),
+    gpus: Sequence[str] = ("a0ae1ff2-b9e3",),
 ) -> Process:
     """Interleaved measured iterations of all variants in one process; the letters of `order` are `variants` in turn."""
     variants = variants or (("baseline", baseline), ("optimized", optimized))
     p = trace.process(551)
-    p.sees(trace.gpu("a0ae1ff2-b9e3"))
+    for ordinal, uuid in enumerate(gpus):
+        p.sees(trace.gpu(uuid), ordinal)
     at, count = 1_000 * US, dict.fromkeys(order, 0)
     for step, letter in enumerate(order * rounds):
         name, run = variants["ABCDEF".index(letter)]

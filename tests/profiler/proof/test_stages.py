@@ -93,3 +93,24 @@ def test_other_threads_work_counts_where_the_pair_says_so(proof, attribution, ke
 def test_variants_begin_with_baseline_and_end_with_optimized(proof):
     with pytest.raises(UsageError, match=f"{PAIR}: its variants begin with baseline"):
         proof(["speedup >= 1"], (("halved", halved), *STEPS[::2]))
+
+
+def test_each_claim_is_that_of_the_gpu_on_which_it_fares_worst(tmp_path):
+    def on_both(slow):
+        def run(p, at, wobble):
+            end = serial(p, at, wobble, 2)
+            busy = end if slow else at + 40 * US
+            p.kernel("reduce", (at + 50, at + 51), (busy, busy + 10 * US), device=1)
+            return max(end, busy + 10 * US)
+
+        return run
+
+    trace = TraceBuilder()
+    run_pair(trace, gpus=("a0ae1ff2-b9e3", "b1bf2003-c0f4"), baseline=on_both(False), optimized=on_both(True))
+    claims = ["optimized.kernels_per_iteration == 2", "optimized.busy(copy) >= 0.3ms", "optimized.idle <= 1us"]
+    evidence = prove(manifest(claims), trace.write(tmp_path / "t.sqlite"))
+    assert [claim.verdict for claim in evidence.claims] == [Verdict.REFUTED, Verdict.REFUTED, Verdict.PROVEN]
+    assert [claim.measured for claim in evidence.claims[:2]] == [1, 0]
+    (caveat,) = (finding for finding in evidence.caveats if finding.code == "mixed_devices")
+    assert (caveat.values["count"], "b1bf2003" in caveat.values["gpu"], caveat.blocks) == (2, True, "")
+    assert evidence.optimized.iterations[0].numbers["kernels_per_iteration"] == 1
