@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import UsageError
 from ..trace import api
 from ..trace.model import COMM, COMPUTE, COPIES, MEMORY_SET, Calls, Operations
+from ..trace.source.scan import Int64
 from .intervals import Intervals
 from .overlap import SELECTORS, busy_time, concurrency
 
@@ -19,10 +22,16 @@ Number = int | float
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a metric looks at: the operations of one range on one device, and the API calls inside the range."""
+    """What a metric looks at: the operations of one range on one device, and the API calls inside the range.
+
+    strings    what `operations.name` and `calls.name` index
+    launched   when each operation's launch was called, ns, shape (len(operations),)
+    """
 
     operations: Operations
     calls: Calls
+    strings: Sequence[str]
+    launched: Int64
 
     def time_of(self, selector: str) -> Intervals:
         """When operations of a class are in flight."""
@@ -38,16 +47,29 @@ class Scope:
             raise UsageError(f"no operations are called {selector!r}", _nearest(selector, SELECTORS))
         return self.operations.of_kind(*SELECTORS[selector])
 
+    def kernels(self, glob: str) -> Int64:
+        """Which operations are kernels whose short name matches: row indices in the order of their launches."""
+        kernel = np.isin(self.operations.kind, (COMPUTE, COMM))
+        found = np.flatnonzero(kernel & _named(self.operations.name, self.strings, glob))
+        return found[np.argsort(self.launched[found], kind="stable")]
+
+
+def _named(column: Int64, strings: Sequence[str], glob: str, form: Callable[[str], str] = str) -> NDArray[np.bool_]:
+    """Which rows' names, brought into `form`, match a glob (`*`, `?`, `[…]`, case matters); none is the name ""."""
+    distinct = np.unique(column).tolist()
+    return np.isin(column, [i for i in distinct if fnmatchcase(form(strings[i]) if i >= 0 else "", glob)])
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:
     """How a metric is computed; `unit` is ns, ratio, count or B/s. `compute` gives None where nothing is defined:
-    a share of no time, the rate of no copy."""
+    a share of no time, the rate of no copy. The arguments are classes of operations, or with `globs` patterns of names."""
 
     unit: str
     arguments: tuple[int, ...]
     compute: Callable[..., Number | None]
     default: tuple[str, ...] = ()
+    globs: bool = False
 
     @property
     def by_interval(self) -> bool:
@@ -111,6 +133,31 @@ def _calls(*effects: int) -> Callable[[Scope], int]:
     return lambda scope: int((np.isin(scope.calls.effect, effects) & scope.calls.outermost).sum())
 
 
+def _gap(length: Callable[[Int64], np.generic]) -> Callable[[Scope], Number]:
+    def compute(scope: Scope) -> Number:
+        gaps = busy_time(scope.operations).gaps
+        return length(gaps.end - gaps.start).item() if len(gaps) else 0
+
+    return compute
+
+
+def _calls_named(scope: Scope, glob: str) -> int:
+    return int((scope.calls.outermost & _named(scope.calls.name, scope.strings, glob, api.plain)).sum())
+
+
+def _order_violations(scope: Scope, a: str, b: str) -> int | None:
+    first, second = scope.kernels(a), scope.kernels(b)
+    ordered = all(_one_a_launch(scope, kernels) for kernels in (first, second))
+    if not ordered or not len(first) or len(first) != len(second):
+        return None
+    return int((scope.operations.end[first] > scope.operations.start[second]).sum())
+
+
+def _one_a_launch(scope: Scope, kernels: Int64) -> bool:
+    """Whether each was launched by a call of its own: the nodes of one graph launch have no order of launches."""
+    return len(np.unique(scope.operations.launch[kernels])) == len(kernels)
+
+
 def _of(attribute: str) -> Callable[[Scope], int]:
     return lambda scope: int(getattr(concurrency(scope.operations), attribute))
 
@@ -120,6 +167,8 @@ METRICS: Mapping[str, Metric] = {
     "busy": Metric("ns", (0, 1), _busy),
     "span": Metric("ns", (0,), _of("span")),
     "idle": Metric("ns", (0,), _of("idle")),
+    "gap_max": Metric("ns", (0,), _gap(np.max)),
+    "gap_median": Metric("ns", (0,), _gap(np.median)),
     "concurrency": Metric("", (0,), _mean_in_flight),
     "overlap": Metric("ns", (0, 2), _overlap),
     "overlap_ratio": Metric("ratio", (0,), _ratio),
@@ -135,6 +184,8 @@ METRICS: Mapping[str, Metric] = {
     "memsets_per_iteration": Metric("count", (0,), _count(MEMORY_SET)),
     "launch_calls_per_iteration": Metric("count", (0,), _calls(api.KERNEL, api.GRAPH)),
     "syncs_per_iteration": Metric("count", (0,), _calls(api.WAIT)),
+    "calls": Metric("count", (1,), _calls_named, globs=True),
+    "order_violations": Metric("count", (2,), _order_violations, globs=True),
 }
 """Name -> definition. `hidden(copy)` means `hidden(copy, compute)`: `default` completes a short list of arguments."""
 
@@ -164,7 +215,8 @@ def split(text: str) -> tuple[str, tuple[str, ...]]:
     """`hidden(h2d, d2h)` -> its name and its arguments, completed by the metric's default.
 
     Raises:
-        UsageError: no such metric or operations, a wrong number of arguments; the nearest name is suggested.
+        UsageError: no such metric or operations, a wrong number of arguments, an empty pattern; the nearest name is
+            suggested.
     """
     name, _, rest = text.strip().partition("(")
     name = name.strip()
@@ -176,7 +228,9 @@ def split(text: str) -> tuple[str, tuple[str, ...]]:
         wanted = " or ".join(map(str, metric.arguments))
         raise UsageError(f"{text}: {name} takes {wanted} arguments, not {len(arguments)}")
     for argument in arguments:
-        if argument not in SELECTORS:
+        if metric.globs and not argument:
+            raise UsageError(f"{text}: {name} takes a pattern of names", "for example cudaMalloc or cuMemFree*")
+        if not metric.globs and argument not in SELECTORS:
             raise UsageError(f"{text}: no operations are called {argument!r}", _nearest(argument, SELECTORS))
     return name, (*arguments, *metric.default[len(arguments) - 1 :]) if arguments else ()
 

@@ -82,8 +82,9 @@ def _iterations(trace: Trace, name: str) -> Int64:
 def _run(trace: Trace, index: int, calls: Int64, operations: Int64) -> Run:
     mine = trace.operations.take(operations)
     mine = mine.take(np.lexsort((mine.row, mine.table, mine.end, mine.start)))
+    launched = trace.calls.start[mine.launch]
     payload = int(trace.ranges.payload[index]) if trace.ranges.has_payload[index] else NONE
-    return Run(index, payload, Scope(mine, trace.calls.take(calls)))
+    return Run(index, payload, Scope(mine, trace.calls.take(calls), trace.strings, launched))
 
 
 def _faults(trace: Trace, name: str, runs: tuple[Run, ...]) -> Iterable[Finding]:

@@ -15,6 +15,9 @@ from aisp_prof.profiler.proof.claims import Term, parse
         ("hidden(copy)>=85%", Term("hidden(copy)", "optimized"), ">=", 0.85),
         ("baseline.idle <= 20us", Term("idle", "baseline"), "<=", 20_000.0),
         ("optimized.rate(h2d) > 48 GB/s", Term("rate(h2d)", "optimized"), ">", 48e9),
+        ("optimized.gap_median <= 5us", Term("gap_median", "optimized"), "<=", 5_000.0),
+        ("baseline.calls(cuMemAlloc*) >= 1", Term("calls(cuMemAlloc*)", "baseline"), ">=", 1.0),
+        ("order_violations(append*, attend*) == 0", Term("order_violations(append*, attend*)", "optimized"), "==", 0.0),
         (
             "optimized.kernels_per_iteration == baseline.kernels_per_iteration",
             Term("kernels_per_iteration", "optimized"),

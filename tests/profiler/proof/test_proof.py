@@ -289,3 +289,49 @@ def test_hostile_names_pass_through_unchanged(proof):
     p.range("<script>alert(1)</script>", 1, 2, domain="aisp")
     assert proof(trace=trace).verdict is Verdict.PROVEN
     assert PAIR in deepcopy(trace.rows["NVTX_EVENTS"])[1]["text"]
+
+
+def cached(late: int):
+    """Two sequences: each an allocation and an append, then a read that begins as the append ends, or `late` before it."""
+
+    def iteration(p, at, wobble):
+        for sequence in range(2):
+            call, begin = at + 10 * sequence, at + (20 + 100 * sequence) * US
+            p.call("cuMemAllocAsync_v2", (call, call + 1))
+            p.kernel("append_kv", (call + 2, call + 3), (begin, begin + 10 * US), 13 + sequence)
+            read = (begin + 10 * US - late, begin + 90 * US + wobble)
+            p.kernel("attend_kv", (call + 4, call + 5), read, 23 + sequence)
+        return at + 220 * US
+
+    return iteration
+
+
+ORDERED = (
+    "order_violations(append*, attend*) == 0",
+    "calls(cuMemAllocAsync) == 2",
+    "calls(cuMemAlloc) == 0",
+    "gap_max <= 10us",
+)
+
+
+def test_order_calls_and_gaps_are_proven_from_a_trace(proof):
+    trace = TraceBuilder()
+    run_pair(trace, baseline=cached(0), optimized=cached(0))
+    evidence = proof(ORDERED, trace)
+    assert set(verdicts(evidence).values()) == {Verdict.PROVEN}
+    assert {claim.metric: claim.measured for claim in evidence.claims}["gap_max"] <= 10 * US
+
+
+def test_a_read_that_begins_a_nanosecond_early_is_refuted(proof):
+    trace = TraceBuilder()
+    run_pair(trace, baseline=cached(0), optimized=cached(1))
+    (claim,) = proof(ORDERED[:1], trace).claims
+    assert (claim.verdict, claim.measured) == (Verdict.REFUTED, 2)
+
+
+def test_an_order_of_kernels_that_are_not_there_is_unproven(proof):
+    trace = TraceBuilder()
+    run_pair(trace)
+    evidence = proof(ORDERED[:1], trace)
+    assert set(verdicts(evidence).values()) == {Verdict.UNPROVEN}
+    assert "metric_missing" in reasons(evidence)
