@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
@@ -32,6 +32,10 @@ class Scope:
     calls: Calls
     strings: Sequence[str]
     launched: Int64
+
+    def only(self, keep: NDArray[np.bool_]) -> Scope:
+        """The same range with a part of its operations; its calls stay whole."""
+        return replace(self, operations=self.operations.take(keep), launched=self.launched[keep])
 
     def time_of(self, selector: str) -> Intervals:
         """When operations of a class are in flight."""

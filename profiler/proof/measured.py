@@ -55,14 +55,21 @@ def find_runs(trace: Trace, pair: str, variant: str, whole_process: bool = False
     """
     name = f"{pair}.{variant}.measure"
     chosen = _iterations(trace, name)
+    return runs_of(trace, chosen, variant, f"{name}/{ITERATION}", whole_process)
+
+
+def runs_of(trace: Trace, chosen: Int64, variant: str, name: str, whole_process: bool = False) -> Measured:
+    """A run for each of these ranges (row indices, in the order of time), called `name` in findings; they may nest."""
     if not len(chosen):
-        return Measured(variant, (), (Finding("range_not_found", {"name": f"{name}/{ITERATION}"}, "range"),))
+        return Measured(variant, (), (Finding("range_not_found", {"name": name}, "range"),))
     ranges, calls = calls_inside(trace, chosen, whole_process=whole_process)
-    owner = np.full(len(trace.calls), -1, np.int64)
-    owner[calls] = ranges  # iterations do not overlap on a thread, so a call has one owner
     launch = trace.operations.launch
-    of_operation = np.where(launch >= 0, owner[launch], -1)
-    runs = tuple(_run(trace, int(r), calls[ranges == r], np.flatnonzero(of_operation == r)) for r in chosen)
+    order = np.argsort(launch, kind="stable")
+    low, high = (np.searchsorted(launch[order], calls, side) for side in ("left", "right"))
+    counts = high - low
+    pairs = order[np.arange(counts.sum()) + np.repeat(low - np.cumsum(counts) + counts, counts)]
+    of_pair = np.repeat(ranges, counts)
+    runs = tuple(_run(trace, int(r), calls[ranges == r], pairs[of_pair == r]) for r in chosen)
     lost = int(np.isin(match_launches(trace).dropped, calls).sum())
     faults = [*_faults(trace, name, runs), *([Finding(LOST, {"count": lost}, "range")] if lost else [])]
     return Measured(variant, tuple(r for r in runs if len(r.scope.operations)), tuple(faults))
@@ -93,7 +100,7 @@ def _faults(trace: Trace, name: str, runs: tuple[Run, ...]) -> Iterable[Finding]
     if empty:
         yield Finding("no_cuda_activity", {"count": empty, "name": name}, "range")
     if any(bool(trace.ranges.is_open[run.range]) for run in runs):
-        yield Finding("open_range", {"name": f"{name}/{ITERATION}"}, "range")
+        yield Finding("open_range", {"name": name}, "range")
     graphs = sum(int((run.scope.operations.kind == GRAPH_LAUNCH).sum()) for run in runs)
     if graphs:
         yield Finding("graph_level_tracing", {"count": graphs}, "range")
@@ -106,9 +113,8 @@ def gpus_of(measured: Iterable[Measured]) -> list[int]:
 
 def on_gpu(measured: Measured, gpu: int) -> Measured:
     """The runs as one device saw them; API calls are the range's, whichever device they serve."""
-    parts = [(run, run.scope.operations.take(run.scope.operations.gpu == gpu)) for run in measured.runs]
-    runs = tuple(replace(run, scope=replace(run.scope, operations=mine)) for run, mine in parts if len(mine))
-    return replace(measured, runs=runs)
+    parts = [(run, run.scope.only(run.scope.operations.gpu == gpu)) for run in measured.runs]
+    return replace(measured, runs=tuple(replace(run, scope=part) for run, part in parts if len(part.operations)))
 
 
 def variant_evidence(
