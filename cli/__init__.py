@@ -107,29 +107,60 @@ def capture(
     selector: Annotated[str, typer.Argument(metavar="CHAPTER[:PAIR]", help="What to run, e.g. ch11 or ch11:streams.")],
     iterations: Annotated[int, typer.Option(help="Measured iterations of each variant; an even number.")] = 20,
     size: Annotated[str, typer.Option(help="A size key of the pair; this GPU's own by default.")] = "",
+    profile: Annotated[
+        str,
+        typer.Option(
+            help="none: bare, timed by CUDA events. minimal: under Nsight Systems too. roofline: counted by Nsight Compute "
+            "besides, against ceilings measured first. deep: with Nsight Compute's full sections."
+        ),
+    ] = "minimal",
     timeout: Annotated[float, typer.Option(help="Seconds that one run may take.")] = 600,
     captures: CapturesFolder = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run pairs bare and under Nsight Systems, and store a capture of each. Needs an NVIDIA GPU."""
-    from ..profiler.capture.run import capture_pair
+    """Run pairs bare and under NVIDIA's profilers, and store a capture of each. Needs an NVIDIA GPU."""
+    from ..profiler.capture.run import capture_pair, profile_of
     from ..profiler.store.captures import captures_folder
     from ..reports.progress import steps
     from ..workloads.registry import find
 
-    made = []
+    made, wanted, pairs = [], profile_of(profile), find(selector)
     with steps() as progress:
-        for pair in find(selector):
+        ceilings = counters.measure_ceilings(timeout, progress) if wanted.counts else None
+        for pair in pairs:
             key, chosen = _hardware(pair.declaration, size)
             command = ["aisp-prof", *sys.argv[1:]]
             folder = captures_folder(captures)
             done = capture_pair(
-                pair.declaration, pair.module, key, chosen, folder, iterations, command, timeout, progress
+                pair.declaration,
+                pair.module,
+                key,
+                chosen,
+                folder,
+                iterations,
+                command,
+                timeout,
+                progress,
+                wanted,
+                ceilings,
             )
-            made.append({"pair": pair.key, "id": done.id, "folder": str(done.folder)})
-    lines = [f"{one['pair']}  captured as {one['id']}" for one in made]
+            counted = done.manifest.counters
+            made.append({"pair": pair.key, "id": done.id, "folder": str(done.folder), "counters": counted})
+    lines = [line for one in made for line in _captured(one)]
     chapter = selector.partition(":")[0].partition(".")[0]
     _print(made, as_json, [*lines, f"next: aisp-prof report --stage {chapter}"])
+
+
+def _captured(one: dict[str, Any]) -> list[str]:
+    """What became of one pair; a tier of FLOPs lower than what was asked for is said with its mend."""
+    lines = [f"{one['pair']}  captured as {one['id']}"]
+    counted = one["counters"] or {}
+    if counted.get("reason"):
+        lines += [f"  FLOPs are declared only: {counted['reason']}"]
+        lines += [f"  → {counted['mend']}"] if counted["mend"] else []
+    if counted.get("sections_reason"):
+        lines.append(f"  without ncu's full sections: {counted['sections_reason']}")
+    return lines
 
 
 def _hardware(declaration: Any, size: str) -> tuple[str, str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -45,19 +46,24 @@ def calibrate(
     as_json: AsJson = False,
 ) -> None:
     """Measure this GPU's bandwidths and matrix rates, and check its FLOP counters. Needs an NVIDIA GPU, takes a minute."""
-    from ..profiler.counters.calibrate import Program
-    from ..profiler.counters.calibrate import calibrate as measure
     from ..reports.counters_table import ceiling_lines
     from ..reports.progress import steps
 
     if out is not None and not out.parent.is_dir():
         raise UsageError(f"cannot write {out}: there is no folder {out.parent}")
     with steps() as progress:
-        result = measure(Program("aisp_prof.workloads.calibration", (), timeout), progress)
+        result = measure_ceilings(timeout, progress)
     data = json.dumps({"schema": 1, **result}, indent=1)
     if out is not None:
         _store(out, data)
     typer.echo(data if as_json else "\n".join(ceiling_lines(result)))
+
+
+def measure_ceilings(timeout_s: float, progress: Callable[[str], None]) -> dict[str, Any]:
+    """Run the calibration program of this package; the result as JSON data (docs/json.md, "calibrate")."""
+    from ..profiler.counters.calibrate import Program, calibrate
+
+    return calibrate(Program("aisp_prof.workloads.calibration", (), timeout_s), progress)
 
 
 def _store(path: Path, text: str) -> None:

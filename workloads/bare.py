@@ -32,6 +32,7 @@ def main(pair: Pair, argv: Sequence[str] | None = None) -> int:
             seed=asked.seed,
             iterations=asked.iterations,
             validate_only=asked.validate,
+            profiling=asked.profile_mode,
             say=_say,
         )
         if asked.record is not None:
@@ -115,6 +116,11 @@ def _parser(pair: Pair) -> argparse.ArgumentParser:
     mode.add_argument("--summaries", action="store_true", help="print declared FLOPs, bytes and intensity; run nothing")
     parser.add_argument(
         "--ridge", type=float, metavar="FLOP/B", help="with --summaries: compare the intensities with it"
+    )
+    parser.add_argument(
+        "--profile-mode",
+        action="store_true",
+        help="for a profiler that replays kernels: one warm-up, and no memory kept that is not needed",
     )
     parser.add_argument("--record", type=Path, metavar="FILE", help="write the result as JSON to FILE")
     parser.add_argument(

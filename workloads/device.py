@@ -81,6 +81,10 @@ class Device(Protocol):
         """n fp32 elements of N(0, 1) on the device, made there from `seed`."""
         ...
 
+    def release(self) -> None:
+        """Give back memory that is reserved but not in use. The caller synchronises."""
+        ...
+
 
 class CudaDevice:
     """The current CUDA device through PyTorch."""
@@ -142,6 +146,11 @@ class CudaDevice:
     def normal(self, n: int, seed: int) -> Tensor:
         return _normal(n, seed, self.kind)
 
+    def release(self) -> None:
+        import torch
+
+        torch.cuda.empty_cache()
+
 
 class _HostStream:
     """Work runs at once and in order, so there is nothing to wait for."""
@@ -195,6 +204,9 @@ class CpuDevice:
 
     def normal(self, n: int, seed: int) -> Tensor:
         return _normal(n, seed, self.kind)
+
+    def release(self) -> None:
+        return  # nothing is reserved
 
 
 def open_device(kind: Kind) -> Device:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 
+from ..declaration import VARIANTS
 from .annotate import Notes, open_notes
 from .device import Kind, enough_memory, open_device
 from .hardware import check_needs, choose_size, present_gpu, versions
@@ -22,12 +23,15 @@ def run_pair(
     seed: int | None = None,
     iterations: int = ITERATIONS,
     validate_only: bool = False,
+    profiling: bool = False,
     say: Callable[[str], None] = lambda line: None,
     notes: Notes | None = None,
 ) -> Record:
     """Run `pair` and return its record; no times where the outputs are not valid, or with `validate_only`.
 
     None chooses: `size` by the hardware, `seed` at random, `notes` the domain `aisp`. `iterations` are each variant's.
+    `profiling` is for a profiler that runs every kernel several times and restores all memory in between: the times are
+    nobody's, so one iteration warms up, and memory that only the check needed is given back first.
 
     Raises:
         EnvironmentLacks: no such device, or it lacks what the pair needs.
@@ -48,5 +52,9 @@ def run_pair(
         validation = validate(pair.declaration, workload, found, notes, seed)
         timed = validation.valid and not validate_only
         say(f"measuring {iterations} iterations of each variant" if timed else "measuring nothing")
-        measured = measure(pair.declaration, workload, found, notes, iterations) if timed else None
-    return Record(pair.key, found.kind, size_key, sizes, seed, versions(), gpu, validation, measured)
+        if profiling:
+            found.release()
+        settle = not profiling
+        measured = measure(pair.declaration, workload, found, notes, iterations, settle) if timed else None
+    work = {} if pair.declared is None else {variant: pair.declared(sizes, variant) for variant in VARIANTS}
+    return Record(pair.key, found.kind, size_key, sizes, seed, versions(), gpu, validation, measured, work)

@@ -72,9 +72,16 @@ class IterationTimer:
 
 
 def measure(
-    declaration: Declaration, workload: Workload, device: Device, notes: Notes, iterations: int = ITERATIONS
+    declaration: Declaration,
+    workload: Workload,
+    device: Device,
+    notes: Notes,
+    iterations: int = ITERATIONS,
+    settle: bool = True,
 ) -> Measurement:
     """Warm up every variant, then measure `iterations` of each.
+
+    Without `settle` the times are nobody's: one iteration warms up each variant, and the GPU is not held back.
 
     Where the pair is `queued`, a spinning kernel holds the GPU back for `HOLD_FACTOR` times the longest submission seen in
     the warm-up: the way of nvbench's blocking kernel, except that it ends by itself and so cannot deadlock.
@@ -88,7 +95,7 @@ def measure(
     for variant in declaration.names:
         device.synchronize()
         with notes.range(f"{declaration.key}.{variant}.warmup", "warmup"):
-            warmup[variant], submit_ns = _warm_up(timer, variant)
+            warmup[variant], submit_ns = _warm_up(timer, variant) if settle else _once(timer, variant)
         longest_ns = max(longest_ns, submit_ns)
     hold_ns = min(HOLD_FACTOR * longest_ns, HOLD_CAP_NS) if declaration.queued else 0
     counts = dict.fromkeys(declaration.names, 0)
@@ -118,6 +125,12 @@ def _warm_up(timer: IterationTimer, variant: str) -> tuple[int, int]:
             if abs(now - before) <= SETTLED * before:
                 break
     return len(times), max(submit_ns[WARMUP_GROUP:])
+
+
+def _once(timer: IterationTimer, variant: str) -> tuple[int, int]:
+    timer.submit(variant)
+    timer.wait()
+    return 1, 0
 
 
 @dataclass(frozen=True, slots=True)

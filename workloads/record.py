@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
 from .device import Kind
 from .hardware import Gpu
+from .pair import Declared
 
 SCHEMA = 1
 
@@ -63,7 +64,10 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One run. `measured` is None where the outputs were only checked, and must be where they are not valid."""
+    """One run. `measured` is None where the outputs were only checked, and must be where they are not valid.
+
+    declared   variant -> what an iteration needs by the pair's formulas; empty where it has none
+    """
 
     pair: str
     device: Kind
@@ -74,6 +78,7 @@ class Record:
     gpu: Gpu | None
     validation: Validation
     measured: Measurement | None
+    declared: Mapping[str, Declared] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.measured is not None and not self.validation.valid:
@@ -91,6 +96,7 @@ class Record:
             "versions": dict(self.versions),
             "gpu": None if self.gpu is None else asdict(self.gpu),
             "validation": self.validation.to_json(),
+            "declared": {variant: asdict(work) for variant, work in self.declared.items()},
             "warmup": dict(measured.warmup),
             "hold_ns": measured.hold_ns,
             "order": [timed.variant for timed in measured.iterations],

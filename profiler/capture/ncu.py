@@ -55,6 +55,7 @@ _FAILURES = (
 """What a log says, what it means, and the mend."""
 
 REPORT, CSV = "counters.ncu-rep", "counters.csv"
+SECTIONS = "sections.ncu-rep"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +74,15 @@ class Ncu:
     ) -> list[str]:
         """The command line that counts `metrics` of every kernel in the NVTX ranges `include`, and writes `report`.
 
-        Clocks are left alone: ncu would lock them to the base clock, and all other figures are taken without that.
+        Without metrics it is the full set of sections. Clocks are left alone: ncu would lock them to the base clock, and all
+        other figures are taken without that.
         """
         options = ["--clock-control", "none", "--target-processes", "all", "--nvtx"]
         for expression in include:
             options += ["--nvtx-include", expression]
-        wanted = ["--metrics", ",".join(metrics), "--force-overwrite", "--export", str(report.with_suffix(""))]
-        return [str(self.executable), *options, *wanted, *command]
+        wanted = ["--metrics", ",".join(metrics)] if metrics else ["--set", "full"]
+        output = ["--force-overwrite", "--export", str(report.with_suffix(""))]
+        return [str(self.executable), *options, *wanted, *output, *command]
 
     def export_command(self, report: Path, csv: Path) -> list[str]:
         """Every metric of every kernel as CSV: one way to write a number, and names not shortened where ncu can be told so."""
@@ -169,16 +172,33 @@ def count(
         AispError: it failed or ran too long, or not one kernel lies in the ranges.
     """
     report, csv = work / REPORT, work / CSV
-    for left in (report, csv):
-        left.unlink(missing_ok=True)
-    code = run_child(ncu.profile_command(report, metrics, include, command), watch)
-    if code or not report.is_file():
-        raise profile_failure(code, tail(watch.log))
+    csv.unlink(missing_ok=True)
+    _profile(ncu, report, metrics, include, command, watch)
     code = run_child(ncu.export_command(report, csv), watch)
     if code or not csv.is_file():
         said = csv.read_text(errors="replace")[-500:] if csv.is_file() else tail(watch.log)
         raise AispError(f"ncu --import ended with exit code {code} and wrote no CSV; it said:\n{said}")
     return csv
+
+
+def keep_sections(ncu: Ncu, work: Path, include: Sequence[str], command: Sequence[str], watch: Watch) -> Path:
+    """Run `command` under ncu with its full sections, for its own user interface; leaves `SECTIONS` in the folder `work`.
+
+    Raises:
+        EnvironmentLacks, AispError: as `count`.
+    """
+    return _profile(ncu, work / SECTIONS, (), include, command, watch)
+
+
+def _profile(
+    ncu: Ncu, report: Path, metrics: Sequence[str], include: Sequence[str], command: Sequence[str], watch: Watch
+) -> Path:
+    report.unlink(missing_ok=True)
+    code = run_child(ncu.profile_command(report, metrics, include, command), watch)
+    if code or not report.is_file():
+        report.unlink(missing_ok=True)
+        raise profile_failure(code, tail(watch.log))
+    return report
 
 
 def profile_failure(code: int, log: str) -> AispError:

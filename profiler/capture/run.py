@@ -10,12 +10,14 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from ... import __version__
-from ...declaration import Declaration
+from ...declaration import VARIANTS, Declaration
 from ...errors import AispError, EnvironmentLacks, UsageError
+from ..counters.collect import ITERATIONS, Counted, collect
 from ..store.captures import Capture
 from ..store.manifest import Manifest, Record, folder_facts, write_manifest
 from ..store.scratch import remove_abandoned, scratch_folder
@@ -26,6 +28,32 @@ from .nsys import Nsys, export_failure, find_nsys, profile_failure
 
 REPORT, TRACE, LOG = "report.nsys-rep", "trace.sqlite", "run.log"
 
+
+class Profile(StrEnum):
+    """How much of a pair is looked at: its times alone, its trace, its counters too, ncu's full sections besides."""
+
+    NONE = "none"
+    MINIMAL = "minimal"
+    ROOFLINE = "roofline"
+    DEEP = "deep"
+
+    @property
+    def counts(self) -> bool:
+        """Whether an ncu pass belongs to it, and ceilings to compare with."""
+        return self in (Profile.ROOFLINE, Profile.DEEP)
+
+
+def profile_of(name: str) -> Profile:
+    """The profile of this name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in list(Profile):
+        raise UsageError(f"no profile is called {name!r}", f"--profile one of: {', '.join(Profile)}")
+    return Profile(name)
+
+
 Progress = Callable[[str], None]
 """Told, as one English sentence, what begins now."""
 
@@ -34,7 +62,10 @@ _ACTIVITY = ("KERNEL", "MEMCPY", "MEMSET", "GRAPH_TRACE")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is captured: the pair's module and how it is run. `command` is what the user typed."""
+    """What is captured: the pair's module and how it is run. `command` is what the user typed.
+
+    `ceilings` is the result of `counters.calibrate` on this GPU, measured before the pairs of one command.
+    """
 
     declaration: Declaration
     module: str
@@ -43,9 +74,18 @@ class Plan:
     iterations: int
     command: tuple[str, ...]
     timeout_s: float
+    profile: Profile = Profile.MINIMAL
+    ceilings: Mapping[str, Any] | None = None
 
     def child_command(self, record: Path) -> list[str]:
-        options = ["--record", str(record), "--size", self.size, "--iterations", str(self.iterations), "--trace"]
+        return self._command(record, self.iterations, "--trace")
+
+    def counted_command(self, record: Path) -> list[str]:
+        """The same program at the same size, as few iterations as it runs, and nothing in memory that it does not need."""
+        return self._command(record, ITERATIONS, "--trace", "--profile-mode")
+
+    def _command(self, record: Path, iterations: int, *more: str) -> list[str]:
+        options = ["--record", str(record), "--size", self.size, "--iterations", str(iterations), *more]
         return [sys.executable, "-P", "-m", self.module, *options]
 
 
@@ -59,10 +99,13 @@ def capture_pair(
     command: Sequence[str],
     timeout_s: float,
     progress: Progress,
+    profile: Profile = Profile.MINIMAL,
+    ceilings: Mapping[str, Any] | None = None,
 ) -> Capture:
-    """Run a pair bare, then under nsys, and publish the capture below `captures`; `timeout_s` limits each run.
+    """Run a pair bare, then as `profile` says under nsys and ncu, and publish the capture below `captures`.
 
-    When a run ends with exit code 1 and a record, its outputs were invalid: the capture is published all the same, with
+    `timeout_s` limits each run. What ncu lacks fails nothing: the manifest's `counters` say that FLOPs are declared only, and
+    why. When a run ends with exit code 1 and a record, its outputs were invalid: the capture is published all the same, with
     the record that says so, and without a trace if the bare run was the one. Nothing is published when this raises.
 
     Raises:
@@ -70,8 +113,8 @@ def capture_pair(
         UsageError: the pair refuses the size or the number of iterations.
         AispError: the pair failed or ran too long; the message ends with the tail of its output.
     """
-    plan = Plan(declaration, module, hardware_key, size, iterations, tuple(command), timeout_s)
-    nsys = find_nsys()
+    plan = Plan(declaration, module, hardware_key, size, iterations, tuple(command), timeout_s, profile, ceilings)
+    nsys = None if profile is Profile.NONE else find_nsys()
     mark = new_mark()
     try:
         captures.mkdir(parents=True, exist_ok=True)
@@ -91,19 +134,24 @@ class _Run:
     """A capture in the making; every file of it lies in `work`."""
 
     plan: Plan
-    nsys: Nsys
+    nsys: Nsys | None
     work: Path
     sampler: Sampler
     progress: Progress
     records: dict[str, Record] = field(default_factory=dict)
     before: Mapping[str, Any] | None = None
+    counted: Counted | None = None
 
     def measure(self) -> None:
         self.before = self.sampler.now()
-        self.progress(f"{self.plan.declaration.key}: running without a tracer")
-        if self._untraced():
-            self.progress(f"{self.plan.declaration.key}: running under Nsight Systems {self.nsys.version_text}")
-            self._traced()
+        key, nsys = self.plan.declaration.key, self.nsys
+        self.progress(f"{key}: running without a tracer")
+        if not self._untraced() or nsys is None:
+            return
+        self.progress(f"{key}: running under Nsight Systems {nsys.version_text}")
+        if self._traced(nsys) and self.plan.profile.counts:
+            self.progress(f"{key}: counting under Nsight Compute")
+            self._counted()
 
     def _untraced(self) -> bool:
         """Run the pair bare; False when its outputs are invalid, which a trace could not mend."""
@@ -112,18 +160,33 @@ class _Run:
         self.records["untraced"] = self._take_record(record, code)
         return code == 0
 
-    def _traced(self) -> None:
+    def _traced(self, nsys: Nsys) -> bool:
+        """Run the pair under nsys and export its report; False when its outputs are invalid there."""
         record, report = self.work / "traced.json", self.work / REPORT
-        code = self._sampled(self.nsys.profile_command(report, self.plan.child_command(record)))
+        code = self._sampled(nsys.profile_command(report, self.plan.child_command(record)))
         if not report.is_file():  # asked first: a pair may have run well under an nsys that did not
-            raise profile_failure(self.nsys, report, code, tail(self._log))
+            raise profile_failure(nsys, report, code, tail(self._log))
         self.records["traced"] = self._take_record(record, code)
-        self._export(report)
+        self._export(nsys, report)
+        return code == 0
 
-    def _export(self, report: Path) -> None:
+    def _counted(self) -> None:
+        """Run the pair under ncu. No conditions are sampled: its times are nobody's."""
+        plan, record = self.plan, self.work / "counted.json"
+        capability = (self.records["traced"].get("gpu") or {}).get("compute_capability") or ""
+        deep = plan.profile is Profile.DEEP
+        command = plan.counted_command(record)
+        self.counted = collect(plan.declaration.key, VARIANTS, command, capability, self.work, self._watch, deep)
+        if self.counted.reason:
+            self.progress(f"nothing was counted, so FLOPs are declared only: {self.counted.reason}")
+        if record.is_file():
+            self.records["counted"] = _read_record(record, plan.declaration.key)
+            record.unlink()
+
+    def _export(self, nsys: Nsys, report: Path) -> None:
         self.progress("exporting the trace to SQLite")
         trace = self.work / TRACE
-        code = run_child(self.nsys.export_command(report, trace), self._watch)
+        code = run_child(nsys.export_command(report, trace), self._watch)
         if code or not trace.is_file():
             raise export_failure(code, tail(self._log))
         check_trace(trace)
@@ -165,12 +228,15 @@ class _Run:
             size=plan.size,
             sizes=last.get("sizes") or plan.declaration.sizes.get(plan.size, {}),
             gpus=() if gpu is None else (gpu.facts(),),
-            versions=_versions(last, gpu, self.nsys),
+            versions=_versions(last, gpu, self.nsys, self.counted),
             command=plan.command,
             commit=checkout_commit(),
             conditions=self._conditions(),
             runs=self.records,
             files=folder_facts(self.work),
+            profile=plan.profile.value,
+            counters=None if self.counted is None else self.counted.to_json(),
+            ceilings=plan.ceilings,
         )
 
     def _conditions(self) -> dict[str, Any] | None:
@@ -189,11 +255,12 @@ def _read_record(path: Path, key: str) -> Record:
     return record
 
 
-def _versions(record: Record, gpu: Gpu | None, nsys: Nsys) -> dict[str, str | None]:
+def _versions(record: Record, gpu: Gpu | None, nsys: Nsys | None, counted: Counted | None) -> dict[str, str | None]:
     told = record.get("versions", {})
     versions = {name: told.get(name) for name in ("python", "torch", "triton", "nvtx", "cuda")}
     driver = None if gpu is None else gpu.facts()["driver"]
-    return {**versions, "aisp_prof": __version__, "driver": driver or told.get("driver"), "nsys": nsys.version_text}
+    profilers = {"nsys": nsys.version_text if nsys else None} | ({"ncu": counted.ncu} if counted else {})
+    return {**versions, "aisp_prof": __version__, "driver": driver or told.get("driver"), **profilers}
 
 
 def check_trace(trace: Path) -> None:

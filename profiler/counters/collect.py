@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ...errors import AispError
 from ..capture.child import Watch
-from ..capture.ncu import CSV, REPORT, count, find_ncu, measured_iterations
+from ..capture.ncu import CSV, REPORT, SECTIONS, Ncu, count, find_ncu, keep_sections, measured_iterations
 from .table import minimal_metrics
 
 ITERATIONS = 2
@@ -22,6 +22,7 @@ class Counted:
 
     files       report and CSV in the work folder; the report holds a command line and a host name, so it stays private
     iterations  how often the report holds an iteration of each variant
+    sections    the report with ncu's full sections, "" without one; `sections_reason` says why one that was asked for is not there
     """
 
     tier: str
@@ -30,6 +31,8 @@ class Counted:
     iterations: int
     reason: str = ""
     mend: str = ""
+    sections: str = ""
+    sections_reason: str = ""
 
     def __post_init__(self) -> None:
         whole = self.files and not self.reason if self.tier == "counted" else self.reason and not self.files
@@ -41,7 +44,13 @@ class Counted:
 
 
 def collect(
-    pair: str, variants: Sequence[str], command: Sequence[str], compute_capability: str, work: Path, watch: Watch
+    pair: str,
+    variants: Sequence[str],
+    command: Sequence[str],
+    compute_capability: str,
+    work: Path,
+    watch: Watch,
+    sections: bool = False,
 ) -> Counted:
     """Run a pair's program under ncu with the smallest set of metrics; leaves `REPORT` and `CSV` in the folder `work`.
 
@@ -49,6 +58,7 @@ def collect(
         pair, variants: "ch09.triton" and its variants, whose measured iterations are counted.
         command: the program, with `--iterations` of `ITERATIONS`; kernels are replayed, so it should need little memory.
         compute_capability: "9.0".
+        sections: run it once more for a report with the full sections, `SECTIONS`.
 
     What ncu lacks (it is absent, too old, has no permission, sees no kernel) does not raise: the tier is `declared` then.
     """
@@ -58,4 +68,16 @@ def collect(
         count(ncu, work, minimal_metrics(compute_capability), include, command, watch)
     except AispError as error:
         return Counted("declared", None, (), 0, str(error), error.mend)
-    return Counted("counted", ncu.version_text, (REPORT, CSV), ITERATIONS)
+    counted = Counted("counted", ncu.version_text, (REPORT, CSV), ITERATIONS)
+    return _with_sections(counted, ncu, include, command, work, watch) if sections else counted
+
+
+def _with_sections(
+    counted: Counted, ncu: Ncu, include: Sequence[str], command: Sequence[str], work: Path, watch: Watch
+) -> Counted:
+    """What was counted stays so when the larger run fails: it takes some forty passes a kernel, and more time than allowed."""
+    try:
+        keep_sections(ncu, work, include, command, watch)
+    except AispError as error:
+        return replace(counted, sections_reason=str(error))
+    return replace(counted, sections=SECTIONS)

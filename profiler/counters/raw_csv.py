@@ -1,10 +1,10 @@
-"""Read the raw page of an ncu report as CSV: a header, a row of units, then a row for every kernel launch."""
+"""The raw page of an ncu report as CSV, read and written: a header, a row of units, then a row for every kernel launch."""
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from ...errors import UsageError
@@ -40,6 +40,36 @@ def read_raw_csv(path: Path) -> list[KernelCounters]:
     metrics = [(i, name, units[i]) for i, name in enumerate(header) if name not in _TEXTS]
     mark = decimal_mark(row[i] for row in launches for i, _, _ in metrics)
     return [_launch(path, i + 3, row, column, metrics, mark) for i, row in enumerate(launches)]
+
+
+def write_raw_csv(launches: Sequence[KernelCounters], metrics: Collection[str], path: Path) -> None:
+    """Write what `read_raw_csv` reads again: names, grids, ranges and, of the metrics, those in `metrics`; nothing else.
+
+    Numbers are in base units, so the row of units is empty.
+    """
+    shown = sorted({name for launch in launches for name in launch.metrics} & set(metrics))
+    header = ["ID", PUSH_POP, START_END, "Kernel Name", "Block Size", "Grid Size", "Device", "CC", *shown]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n")
+        rows.writerow(header)
+        rows.writerow([""] * len(header))
+        for one in launches:
+            pushed = " ".join(_cell(r) for r in one.nvtx if r.kind == "push_pop")
+            started = " ".join(_cell(r, "1:") for r in one.nvtx if r.kind == "start_end")
+            told = [one.index, pushed, started, one.name, one.block, one.grid, one.device, one.compute_capability]
+            rows.writerow([*told, *(one.metrics.get(name, "n/a") for name in shown)])
+
+
+def _cell(one: NvtxRange, number: str = "") -> str:
+    """A range as ncu writes it, without payload, colour and message."""
+    return f'"{number}{one.domain}:{one.name}{":none" * 6}"'
+
+
+def private_names(path: Path) -> list[str]:
+    """Names of hosts that a raw page of ncu holds."""
+    header, _, *launches = _rows(path)
+    found = {row[header.index("Host Name")] for row in launches} if "Host Name" in header else set()
+    return sorted(found)
 
 
 def _rows(path: Path) -> list[list[str]]:

@@ -53,6 +53,11 @@ def table() -> Table:
     return Table(common, chips)
 
 
+def known_metrics(compute_capability: str) -> frozenset[str]:
+    """Every metric of the table that a report of this chip may hold: what numbers are made of, and may be published."""
+    return frozenset((*minimal_metrics(compute_capability), table().common.dram_total))
+
+
 def minimal_metrics(compute_capability: str) -> tuple[str, ...]:
     """The smallest set that gives FLOPs by type, DRAM and L2 bytes, tensor activity and the clock on this chip.
 

@@ -15,7 +15,7 @@ from ...errors import UsageError
 
 SCHEMA = 1
 FILE_NAME = "manifest.json"
-RUNS = ("untraced", "traced")
+RUNS = ("untraced", "traced", "counted")
 
 Record = Mapping[str, Any]
 """What the harness of a pair writes: validation, warmup, order, and per iteration its variant and CUDA-event time in ns."""
@@ -28,12 +28,16 @@ class Manifest:
     created_utc   ISO 8601 with microseconds and Z: captures sort by it
     hardware_key  "h200", …: which sizes and expectations apply
     gpus          facts of conditions.Gpu.facts; empty without NVML
-    versions      aisp_prof, python, torch, triton, nvtx, cuda, driver, nsys; None where not known
+    versions      aisp_prof, python, torch, triton, nvtx, cuda, driver, nsys, ncu; None where not known
     command       as the user typed it
     commit        {"sha", "dirty"} of the aisp-prof checkout, None when it is not one
     conditions    {"before": sample, "during": [samples], "after": sample}, None without NVML
-    runs          "untraced" and "traced" -> harness record; "traced" is absent when the outputs were invalid before it
+    runs          "untraced", "traced" (under nsys), "counted" (under ncu) -> harness record; absent are those that the profile
+                  does not have, and all after the one whose outputs were invalid
     files         name -> {"sha256", "bytes"} of every file of the folder but the manifest
+    profile       what the capture was asked to hold: "none", "minimal", "roofline", "deep"
+    counters      what became of counting, as `counters.collect.Counted.to_json`; None where it was not asked for
+    ceilings      what `aisp-prof calibrate` measured before the capture (docs/json.md); None where it was not asked for
     """
 
     id: str
@@ -49,6 +53,9 @@ class Manifest:
     conditions: Mapping[str, Any] | None
     runs: Mapping[str, Record]
     files: Mapping[str, Mapping[str, Any]]
+    profile: str = "minimal"
+    counters: Mapping[str, Any] | None = None
+    ceilings: Mapping[str, Any] | None = None
 
     @property
     def pair(self) -> str:
@@ -64,7 +71,7 @@ class Manifest:
         Raises:
             UsageError: no object, another schema, a field missing, unknown or of a wrong type.
         """
-        values = _checked(data, {field.name for field in fields(cls)}, where)
+        values = _checked(data, {field.name for field in fields(cls)}, _LATER, where)
         try:
             values["declaration"] = Declaration.from_json(values["declaration"])
         except (AttributeError, TypeError) as error:
@@ -89,10 +96,16 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "conditions": (dict, type(None)),
     "runs": (dict,),
     "files": (dict,),
+    "profile": (str,),
+    "counters": (dict, type(None)),
+    "ceilings": (dict, type(None)),
 }
 
+_LATER = {"profile", "counters", "ceilings"}
+"""Fields that manifests of the first captures do not have."""
 
-def _checked(data: Any, names: set[str], where: str) -> dict[str, Any]:
+
+def _checked(data: Any, names: set[str], optional: set[str], where: str) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise UsageError(f"{where}: not a manifest: no JSON object")
     if data.get("schema") != SCHEMA:
@@ -100,7 +113,7 @@ def _checked(data: Any, names: set[str], where: str) -> dict[str, Any]:
             f"{where}: manifest schema {data.get('schema')!r}; this version reads {SCHEMA}", "upgrade aisp-prof"
         )
     values = {name: value for name, value in data.items() if name != "schema"}
-    if odd := set(values) ^ names:
+    if odd := (set(values) | optional) ^ names:
         raise UsageError(f"{where}: missing or unknown fields: {', '.join(sorted(odd))}")
     for name, value in values.items():
         if not isinstance(value, _TYPES[name]):

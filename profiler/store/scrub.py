@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import AispError, TraceError, UsageError
+from ..counters.raw_csv import private_names, read_raw_csv, write_raw_csv
+from ..counters.table import known_metrics
 from .captures import Capture
 from .leaks import leaks
 from .manifest import folder_facts, write_manifest
@@ -187,7 +189,8 @@ def _private_names(database: sqlite3.Connection, tables: Iterable[str]) -> Itera
 
 
 def scrub_capture(capture: Capture, target_folder: Path) -> Capture:
-    """Make a publishable copy of a capture: its scrubbed trace as trace.sqlite.xz, its manifest without paths, no more.
+    """Make a publishable copy of a capture: its scrubbed trace as trace.sqlite.xz, the counters that numbers are made of as
+    counters.csv, its manifest without paths, no more.
 
     Raises:
         UsageError: the target exists, or the capture's files are not as they were captured.
@@ -200,8 +203,11 @@ def scrub_capture(capture: Capture, target_folder: Path) -> Capture:
     with scratch_folder(target_folder.parent) as work, scratch_folder(target_folder.parent) as staged:
         if capture.trace_path is not None:
             _pack_trace(capture.trace_path, work / "trace.sqlite", staged / "trace.sqlite.xz")
+        counters = _scrub_counters(capture, staged)
         manifest = replace(
             capture.manifest,
+            counters=counters,
+            ceilings=_texts_without_paths(capture.manifest.ceilings),
             command=tuple(without_paths(word) for word in _bare(capture.manifest.command)),
             runs=_texts_without_paths(capture.manifest.runs),
             files=folder_facts(staged),
@@ -211,6 +217,33 @@ def scrub_capture(capture: Capture, target_folder: Path) -> Capture:
             raise AispError("the scrubbed capture still holds private things:\n" + "\n".join(found))
         staged.rename(target_folder)
     return Capture(target_folder, manifest, capture.shipped)
+
+
+def scrub_counters(source: Path, target: Path) -> None:
+    """Copy from ncu's raw page `source` the allowed columns: kernel, grid, block, ranges and the metrics of metrics.toml.
+
+    Raises:
+        UsageError: it is no raw page of ncu.
+        AispError: something private is left in the result, which is removed.
+    """
+    launches = read_raw_csv(source)
+    write_raw_csv(launches, {name for one in launches for name in known_metrics(one.compute_capability)}, target)
+    if found := leaks(target, private_names(source)):
+        target.unlink()
+        raise AispError(
+            "the scrubbed counters still hold private things:\n" + "\n".join(found), "rename what the pair calls so"
+        )
+
+
+def _scrub_counters(capture: Capture, staged: Path) -> Mapping[str, Any] | None:
+    """The scrubbed CSV into `staged`; what the manifest says of counters, without the reports, which stay private."""
+    counters = capture.manifest.counters
+    if counters is None:
+        return None
+    kept = [name for name in counters["files"] if name.endswith(".csv")]
+    for name in kept:
+        scrub_counters(capture.folder / name, staged / name)
+    return {**_texts_without_paths(counters), "files": kept, "sections": ""}
 
 
 def _pack_trace(source: Path, scrubbed: Path, packed: Path) -> None:

@@ -43,6 +43,24 @@ elif arguments[0] == "export":
         sys.exit(export)
 """
 
+FAKE_NCU = """#!{python}
+import pathlib, shutil, subprocess, sys
+version, says, fixture = {version!r}, {says!r}, {fixture!r}
+arguments = sys.argv[1:]
+def value(name):
+    return arguments[arguments.index(name) + 1]
+if arguments == ["--version"]:
+    print("NVIDIA (R) Nsight Compute Command Line Profiler\\nVersion " + version + " (build 1)")
+elif "--import" in arguments:
+    shutil.copy(fixture, value("--log-file"))
+elif says:
+    sys.exit(says)
+else:
+    code = subprocess.run(arguments[arguments.index("--export") + 2:]).returncode
+    pathlib.Path(value("--export") + ".ncu-rep").write_bytes(b"NVR" + " ".join(arguments).encode())
+    sys.exit(code)
+"""
+
 FAKE_PAIR = """
 import json, pathlib, sys, time
 option = dict(zip(sys.argv[1:-1], sys.argv[2:]))
@@ -105,6 +123,21 @@ def fake_nsys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
         executable.write_text(FAKE_NSYS.format(python=sys.executable, version=version, profile=profile, export=export))
         executable.chmod(0o755)
         monkeypatch.setenv("AISP_NSYS", str(executable))
+        return executable
+
+    return make
+
+
+@pytest.fixture
+def fake_ncu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Make an ncu that AISP_NCU names; it runs the program and gives `fixture` as the raw page, or ends saying `says`."""
+
+    def make(says: str = "", version: str = "2025.3.1.0", fixture: str = "h200-streams.csv") -> Path:
+        executable = tmp_path / "ncu"
+        page = str(Path(__file__).parent / "counters" / fixture)
+        executable.write_text(FAKE_NCU.format(python=sys.executable, version=version, says=says, fixture=page))
+        executable.chmod(0o755)
+        monkeypatch.setenv("AISP_NCU", str(executable))
         return executable
 
     return make

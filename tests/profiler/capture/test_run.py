@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aisp_prof.declaration import Declaration
@@ -29,10 +30,10 @@ class Capturer:
     def __init__(self, folder: Path, declaration: Declaration) -> None:
         self.folder, self.declaration, self.steps = folder, declaration, list[str]()
 
-    def __call__(self, module: str, timeout_s: float = 60) -> Capture:
+    def __call__(self, module: str, timeout_s: float = 60, *profile: Any) -> Capture:
         typed = ["aisp-prof", "capture", "ch99"]
         return capture_pair(
-            self.declaration, module, "h200", "small", self.folder, 4, typed, timeout_s, self.steps.append
+            self.declaration, module, "h200", "small", self.folder, 4, typed, timeout_s, self.steps.append, *profile
         )
 
     @property
