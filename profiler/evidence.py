@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -167,7 +167,7 @@ class ClaimResult:
     variant: str
     comparison: str
     threshold: float | None  # the median where the right side is a metric; None where that could not be measured
-    unit: str  # "", "ns", "B/s", "x" (a factor), "count", "ratio"
+    unit: str  # "", "ns", "B/s", "x" (a factor), "count", "ratio", "FLOP", "FLOP/s", "FLOP/B", "B"
     measured: float | None
     low: float | None
     high: float | None
@@ -175,6 +175,68 @@ class ClaimResult:
     values: tuple[float, ...]
     verdict: Verdict
     reasons: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KernelRates:
+    """The launches of one kernel in an iteration, together. `busy_ns` is the median over the iterations of the trace.
+
+    `of_roofline` and `bound` are as in `Rates`; None and "" where no roof is known, as for a kernel without FLOPs.
+    """
+
+    name: str
+    launches: int
+    flops_by_type: Mapping[str, int]
+    flops: int
+    dram_bytes: int | None
+    l2_bytes: int | None
+    busy_ns: int
+    arithmetic_intensity: float | None
+    achieved_flops: float
+    bytes_per_s: float | None
+    ceiling: float | None
+    bound: str
+    of_roofline: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Work and rates of one iteration of a variant (docs/metrics.md). What is not known is None, never 0.
+
+    tier                  "counted" (hardware counters), "declared" (the pair's formula), or "unknown"
+    reasons               why the tier is no better
+    flops_by_type, flops_counted, dram_bytes, l2_bytes   counted in one iteration under ncu, the one whose kernels were joined
+    counted               (FLOPs, DRAM bytes) of every iteration that ncu counted
+    flops_declared, bytes_declared   by the pair's formulas
+    flops_agreement       counted / declared FLOPs
+    busy_ns               of the compute operations, in every iteration of the nsys trace
+    achieved_flops        FLOP/s of the tier, the median over these iterations; `achieved_declared` by the formula in any case
+    bytes_per_s           counted DRAM bytes a second, the median
+    ceiling, bound        FLOP/s of the measured roofline at this intensity, and which roof it is: "compute", "memory", "" (unclear)
+    without_ceiling       types of FLOP that no ceiling was measured of: the roof is drawn without them
+    of_roofline           achieved / ceiling; above 1.05 it is implausible
+    """
+
+    tier: str
+    reasons: tuple[Finding, ...]
+    flops_by_type: Mapping[str, int]
+    flops_counted: int | None
+    flops_declared: int | None
+    flops_agreement: float | None
+    dram_bytes: int | None
+    l2_bytes: int | None
+    bytes_declared: int | None
+    counted: tuple[tuple[int, int | None], ...]
+    busy_ns: tuple[int, ...]
+    achieved_flops: float | None
+    achieved_declared: float | None
+    arithmetic_intensity: float | None
+    bytes_per_s: float | None
+    ceiling: float | None
+    bound: str
+    without_ceiling: tuple[str, ...]
+    of_roofline: float | None
+    kernels: tuple[KernelRates, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +259,7 @@ class Evidence:
     optimized: VariantEvidence
     between: tuple[VariantEvidence, ...] = ()  # a staged pair's variants between the two, in order
     steps: tuple[Step, ...] = ()  # a staged pair's, in order; empty where nothing may be compared
+    rates: Mapping[str, Rates] = field(default_factory=dict)  # variant -> its rates; empty without counters or formulas
 
     def to_json(self) -> dict[str, Any]:
         """The evidence as plain JSON types, with the number of its schema."""

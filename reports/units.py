@@ -84,7 +84,7 @@ def gbps(bytes_per_second: float) -> float:
 
 
 def quantity(value: float | None, unit: str) -> str:
-    """A claim's value in the unit of its `ClaimResult`: "", "ns", "B/s", "x", "count" or "ratio"."""
+    """A claim's value in the unit of its `ClaimResult`: "", "ns", "B/s", "x", "count", "ratio", "FLOP/s", "FLOP", "B", …"""
     if value is None or not math.isfinite(value):
         return NOTHING
     if unit == "ratio":
@@ -95,4 +95,18 @@ def quantity(value: float | None, unit: str) -> str:
         return duration(value)
     if unit == "B/s":
         return f"{fixed(gbps(value), decimals(gbps(value)))}\u00a0GB/s"
+    if unit in _SCALED:
+        return scaled(value, unit)
     return sensible(value)
+
+
+_SCALES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+_SCALED = frozenset(("FLOP/s", "FLOP", "FLOP/B", "B"))
+
+
+def scaled(value: float, unit: str) -> str:
+    """A number by itself in a decimal unit: 786\u00a0TFLOP/s, 4.29\u00a0GB, 0.25\u00a0FLOP/B."""
+    limit, prefix = next((pair for pair in _SCALES if abs(value) >= pair[0]), (1, ""))
+    if unit == "FLOP/B":
+        limit, prefix = 1, ""
+    return f"{fixed(value / limit, decimals(value / limit))}\u00a0{prefix}{unit}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 
-from ..declaration import VARIANTS
 from .annotate import Notes, open_notes
 from .device import Kind, enough_memory, open_device
 from .hardware import check_needs, choose_size, present_gpu, versions
@@ -56,5 +55,7 @@ def run_pair(
             found.release()
         settle = not profiling
         measured = measure(pair.declaration, workload, found, notes, iterations, settle) if timed else None
-    work = {} if pair.declared is None else {variant: pair.declared(sizes, variant) for variant in VARIANTS}
+    work = (
+        {} if pair.declared is None else {variant: pair.declared(sizes, variant) for variant in pair.declaration.names}
+    )
     return Record(pair.key, found.kind, size_key, sizes, seed, versions(), gpu, validation, measured, work)

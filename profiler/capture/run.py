@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ... import __version__
-from ...declaration import VARIANTS, Declaration
+from ...declaration import Declaration
 from ...errors import AispError, EnvironmentLacks, UsageError
 from ..counters.collect import ITERATIONS, Counted, collect
 from ..store.captures import Capture
@@ -176,7 +176,9 @@ class _Run:
         capability = (self.records["traced"].get("gpu") or {}).get("compute_capability") or ""
         deep = plan.profile is Profile.DEEP
         command = plan.counted_command(record)
-        self.counted = collect(plan.declaration.key, VARIANTS, command, capability, self.work, self._watch, deep)
+        self.counted = collect(
+            plan.declaration.key, plan.declaration.names, command, capability, self.work, self._watch, deep
+        )
         if self.counted.reason:
             self.progress(f"nothing was counted, so FLOPs are declared only: {self.counted.reason}")
         if record.is_file():

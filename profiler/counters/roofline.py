@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 IMPLAUSIBLE = 1.05
 """More of the roofline than this is an error of the count, the time or the ceiling: never a success, never clamped."""
 
-BANDWIDTH = "copy"
+BANDWIDTHS = ("copy", "read")
+"""The roof of memory is the faster of the two: reading alone is faster than reading and writing, and no error."""
+
+MINOR = 0.05
+"""Types without a ceiling that make up no more than this share of the FLOPs leave it clear which roof is the lower one."""
+
 CEILING_OF = {
     "fp32": "fp32",
     "tensor_bf16": "bf16",
@@ -16,7 +22,7 @@ CEILING_OF = {
     "tensor_tf32": "tf32",
     "tensor_fp8": "fp8",
 }
-"""Which ceiling of `aisp-prof calibrate` bounds which type of FLOP; the others have none."""
+"""Which ceiling of `aisp-prof calibrate` bounds which type of FLOP; the others have none: no roof is drawn for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +32,9 @@ class Achieved:
     flop_per_s, bytes_per_s   counted work / busy time
     intensity                 FLOP/B; None without DRAM traffic
     ceiling_flop_per_s        min(compute ceiling, intensity x bandwidth ceiling)
-    bound                     which of the two it is: "compute" or "memory"
+    bound                     which of the two it is: "compute" or "memory"; "" where too much has no ceiling to tell
+    without_ceiling           types of FLOP that no ceiling was measured of. They are taken to need no time at all, so the ceiling
+                              is too high rather than too low, and the share of it too low
     """
 
     flops: int
@@ -35,6 +43,7 @@ class Achieved:
     ceiling_flop_per_s: float | None
     bound: str
     lacking: tuple[str, ...]
+    without_ceiling: tuple[str, ...] = ()
 
     @property
     def flop_per_s(self) -> float:
@@ -64,22 +73,35 @@ def achieved(flops: Mapping[str, int], dram_bytes: int, busy_ns: int, ceilings: 
         flops: by type, as `rows.flops_by_type` names them.
         dram_bytes: read and written.
         busy_ns: busy time of the same work in the nsys trace, above 0; never ncu's serialised time.
-        ceilings: of `aisp-prof calibrate`, name -> rate; "copy" in bytes a second, the others in FLOP a second.
+        ceilings: of `aisp-prof calibrate`, name -> rate; `BANDWIDTHS` in bytes a second, the others in FLOP a second.
     """
     work = {kind: count for kind, count in flops.items() if count}
-    total = sum(work.values())
-    lacking = tuple(f"a ceiling of {kind}" for kind in work if CEILING_OF.get(kind) not in ceilings)
-    if BANDWIDTH not in ceilings:
-        lacking += ("a ceiling of the bandwidth",)
-    if lacking or not total:
-        return Achieved(total, dram_bytes, busy_ns, None, "", lacking)
+    total, without = sum(work.values()), tuple(kind for kind in work if CEILING_OF.get(kind) not in ceilings)
+    peak = bandwidth(ceilings)
+    if peak is None or not total:
+        lacking = ("a ceiling of the bandwidth",) if peak is None else ()
+        return Achieved(total, dram_bytes, busy_ns, None, "", lacking, without)
     compute = compute_ceiling(work, ceilings)
-    memory = total / dram_bytes * ceilings[BANDWIDTH] if dram_bytes else float("inf")
-    bound = "compute" if compute <= memory else "memory"
-    return Achieved(total, dram_bytes, busy_ns, min(compute, memory), bound, ())
+    memory = total / dram_bytes * peak if dram_bytes else math.inf
+    if math.isinf(lower := min(compute, memory)):
+        return Achieved(
+            total, dram_bytes, busy_ns, None, "", tuple(f"a ceiling of {kind}" for kind in without), without
+        )
+    unclear = sum(work[kind] for kind in without) > MINOR * total
+    bound = "" if unclear else "compute" if compute <= memory else "memory"
+    return Achieved(total, dram_bytes, busy_ns, lower, bound, (), without)
+
+
+def bandwidth(ceilings: Mapping[str, float]) -> float | None:
+    """The roof of memory in bytes a second; None where it was not measured."""
+    return max((ceilings[name] for name in BANDWIDTHS if name in ceilings), default=None)
 
 
 def compute_ceiling(flops: Mapping[str, int], ceilings: Mapping[str, float]) -> float:
-    """FLOP a second when each type runs at its own ceiling, one after the other: the harmonic mean weighted by work."""
-    seconds = sum(count / ceilings[CEILING_OF[kind]] for kind, count in flops.items())
-    return sum(flops.values()) / seconds
+    """FLOP a second when each type runs at its own ceiling, one after the other: the harmonic mean weighted by work.
+
+    A type without a ceiling takes no time; infinite where none has one.
+    """
+    known = {kind: ceilings[name] for kind in flops if (name := CEILING_OF.get(kind, "")) in ceilings}
+    seconds = sum(flops[kind] / rate for kind, rate in known.items())
+    return sum(flops.values()) / seconds if seconds else math.inf

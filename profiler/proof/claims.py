@@ -3,7 +3,7 @@
     claim      = side comparison side
     side       = number [unit] | [variant "."] metric ["(" operations ["," operations] ")"] | speedup ["(" variant "," variant ")"]
     comparison = ">=" | "<=" | ">" | "<" | "=="
-    unit       = "ns" | "us" | "ms" | "s" | "GB/s" | "MB/s" | "x" | "%"
+    unit       = "ns" | "us" | "ms" | "s" | "GB/s" | "MB/s" | "x" | "%" | those of rate_metrics.UNITS
 
 The left side is a metric; without a variant it means the optimized one. `speedup` compares baseline and optimized,
 `speedup(a, b)` any two variants of a staged pair: median(a) / median(b).
@@ -20,6 +20,7 @@ from difflib import get_close_matches
 from ...declaration import VARIANTS
 from ...errors import UsageError
 from ..analysis import metrics
+from .rate_metrics import RATE_METRICS, UNITS
 
 COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
@@ -37,7 +38,11 @@ _UNITS: Mapping[str, tuple[str, float]] = {
     "GB/s": ("B/s", 1e9),
     "x": ("x", 1.0),
     "%": ("ratio", 0.01),
+    **UNITS,
 }
+_EXAMPLES = {"ns": "20us", "B/s": "45 GB/s", "B": "4 GB", "FLOP/s": "700 TFLOP/s", "FLOP": "4.4 TFLOP"}
+"""Units that a number must name, with an example."""
+
 _CLAIM = re.compile(r"^\s*(?P<left>.+?)\s*(?P<op>>=|<=|==|>|<)\s*(?P<right>.+?)\s*$")
 _NUMBER = re.compile(r"^(?P<value>[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*(?P<unit>[A-Za-z/%]*)$")
 SPEEDUP = "speedup"
@@ -54,7 +59,16 @@ class Term:
 
     @property
     def unit(self) -> str:
+        if self.metric in RATE_METRICS:
+            return RATE_METRICS[self.metric].unit
         return "x" if self.compared else metrics.METRICS[metrics.split(self.metric)[0]].unit
+
+    @property
+    def by_interval(self) -> bool:
+        """Whether times or rates are judged by an interval over the iterations, rather than in each of them."""
+        if self.metric in RATE_METRICS:
+            return RATE_METRICS[self.metric].by_interval
+        return metrics.METRICS[metrics.split(self.metric)[0]].by_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +107,8 @@ def _term(text: str, claim: str, variants: Sequence[str]) -> Term:
     if not dot:
         variant, rest = VARIANTS[1], text
     _check_variant(variant, claim, variants)
+    if rest.strip() in RATE_METRICS:
+        return Term(rest.strip(), variant)
     try:
         metrics.split(rest)
     except UsageError as error:
@@ -119,9 +135,8 @@ def _check_variant(variant: str, claim: str, variants: Sequence[str]) -> None:
 def _scaled(number: re.Match[str], left: Term, claim: str) -> float:
     value, unit = float(number["value"]), number["unit"]
     if not unit:
-        if left.unit in ("ns", "B/s"):
-            mend = "name one: 20us" if left.unit == "ns" else "name one: 45 GB/s"
-            raise UsageError(f"claim {claim!r}: {left.metric} needs a unit", mend)
+        if example := _EXAMPLES.get(left.unit):
+            raise UsageError(f"claim {claim!r}: {left.metric} needs a unit", f"name one: {example}")
         return value
     if unit not in _UNITS:
         raise UsageError(f"claim {claim!r}: no unit is called {unit!r}", f"there are: {', '.join(_UNITS)}")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 
-from ..analysis.metrics import METRICS, OF_OVERLAP, split
-from ..evidence import ClaimResult, Finding, Speedup, VariantEvidence, Verdict
+from ..analysis.metrics import OF_OVERLAP, split
+from ..evidence import ClaimResult, Finding, Rates, Speedup, VariantEvidence, Verdict
 from .bootstrap import LEAST_RUNS, median_interval
 from .claims import COMPARISONS, Claim, Term
+from .rate_metrics import RATE_METRICS, rate_obstacles, rate_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Grounds:
     blocked: Mapping[str, tuple[Finding, ...]]
     copies_blocked: Mapping[str, tuple[Finding, ...]]
     invalid: tuple[Finding, ...]
+    rates: Mapping[str, Rates] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ def judge(claim: Claim, grounds: Grounds) -> ClaimResult:
         outcome = _by_speedup(claim, limits, grounds.speedups[claim.left.compared])
     elif _missing(values, claim.left, grounds) or not limits:
         outcome = _Outcome(Verdict.UNPROVEN, reasons=(Finding("metric_missing", {"metric": claim.left.metric}),))
-    elif METRICS[split(claim.left.metric)[0]].by_interval and not isinstance(claim.right, Term):
+    elif claim.left.by_interval and not isinstance(claim.right, Term):
         outcome = _by_interval(claim, limits[0], values)
     else:
         outcome = _in_every_run(claim, values, sorted(set(limits)))
@@ -88,12 +90,16 @@ def _result(claim: Claim, threshold: float | None, values: Sequence[float], n: i
 def _values(term: Term, grounds: Grounds) -> list[float]:
     if term.compared:
         return []
+    if term.metric in RATE_METRICS:
+        return rate_values(grounds.rates.get(term.variant), term.metric)
     iterations = grounds.variants[term.variant].iterations
     return [i.numbers[term.metric] for i in iterations if term.metric in i.numbers]
 
 
 def _missing(values: Sequence[float], term: Term, grounds: Grounds) -> bool:
     """An iteration in which the metric is not defined cannot support a claim about every iteration."""
+    if term.metric in RATE_METRICS:
+        return not values
     return not values or len(values) < len(grounds.variants[term.variant].iterations)
 
 
@@ -108,7 +114,9 @@ def _obstacles(claim: Claim, grounds: Grounds) -> tuple[Finding, ...]:
     for term in terms:
         for variant in term.compared or (term.variant,):
             found |= {f.code: f for f in grounds.blocked[variant]}
-            if not term.compared and split(term.metric)[0] in OF_OVERLAP:
+            if term.metric in RATE_METRICS:
+                found |= {f.code: f for f in rate_obstacles(grounds.rates.get(variant), term.metric)}
+            elif not term.compared and split(term.metric)[0] in OF_OVERLAP:
                 found |= {f.code: f for f in grounds.copies_blocked[variant]}
     return tuple(found.values())
 

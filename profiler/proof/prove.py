@@ -10,7 +10,7 @@ from typing import Any
 from ...declaration import Declaration
 from ..analysis.completeness import attest
 from ..analysis.ledger import ledger
-from ..evidence import Completeness, Evidence, Finding, VariantEvidence, Verdict
+from ..evidence import Completeness, Evidence, Finding, Rates, VariantEvidence, Verdict
 from ..store.captures import Capture
 from ..trace.model import Trace
 from ..trace.reader import read_trace
@@ -20,6 +20,9 @@ from .compare import speedup_of, steps_of
 from .gain import gain_ledger
 from .judge import Grounds, judge
 from .measured import LOST, Measured, find_runs, gpus_of, on_gpu, variant_evidence
+from .rate_metrics import RATE_METRICS
+from .rates import caveats as rate_caveats
+from .rates import find_rates, implausible
 
 
 def prove_capture(capture: Capture) -> Evidence:
@@ -46,8 +49,8 @@ def prove(
     declaration = Declaration.from_json(manifest["declaration"])
     claims = [parse(text, declaration.names) for text in declaration.claims]
     trace = read_trace(trace_path) if trace_path else None
-    completeness = attest(trace) if trace else Completeness("incomplete", None, 0, ())
-    case = _Case(manifest, declaration, claims, trace, completeness, shipped, changed)
+    completeness = attest(trace) if trace else _without_trace(manifest)
+    case = _Case(manifest, declaration, claims, trace, trace_path, completeness, shipped, changed)
     measured = {v: _find_runs(trace, declaration, v) for v in declaration.names}
     gpus = gpus_of(measured.values())
     if trace is None or len(gpus) < 2:
@@ -80,6 +83,7 @@ class _Case:
     declaration: Declaration
     claims: Sequence[Claim]
     trace: Trace | None
+    trace_path: Path | None
     completeness: Completeness
     shipped: bool
     changed: Sequence[str]
@@ -90,19 +94,20 @@ class _Case:
         names, changed = declaration.names, self.changed
         untraced = _event_times(manifest, "untraced", names)
         variants = {v: _variant(trace, measured[v], claims, untraced[v], declaration.queued) for v in names}
-        invalid = _invalid(manifest)
+        rates = find_rates(manifest, trace, self.trace_path, measured)
+        invalid = (*_invalid(manifest), *implausible(rates))
         blocked = _blocked(self.completeness, measured, changed)
         ratios = conduct.perturbation(_event_times(manifest, "traced", names), untraced)
         perturbed = conduct.perturbed(ratios, declaration.perturbation_band)
         usable = not invalid and not any(blocked.values())
-        source = "events" if perturbed else "trace"
+        source = "events" if perturbed or trace is None else "trace"
         first, last = variants[names[0]], variants[names[-1]]
         pageable = {v: conduct.pageable(measured[v]) for v in names}
         speedups = {
             (a, b): speedup_of(variants[a], variants[b], source) if usable else None
             for a, b in {(names[0], names[-1]), *_compared(claims)}
         }
-        grounds = Grounds(variants, speedups, blocked, pageable, invalid)
+        grounds = Grounds(variants, speedups, blocked, pageable, invalid, rates)
         results = tuple(judge(claim, grounds) for claim in claims)
         return Evidence(
             manifest=manifest,
@@ -112,16 +117,33 @@ class _Case:
             claims=results,
             speedup=speedups[names[0], names[-1]],
             perturbation=ratios,
-            gain=gain_ledger(first.iterations, last.iterations) if usable else (),
+            gain=gain_ledger(first.iterations, last.iterations) if usable and trace else (),
             ledger=ledger(trace) if trace else (),
             completeness=self.completeness,
-            caveats=_caveats(trace, manifest, measured, variants, (*perturbed, *invalid, *_changed(changed))),
+            caveats=_caveats(
+                trace,
+                manifest,
+                measured,
+                variants,
+                (*perturbed, *invalid, *_changed(changed), *_of_rates(manifest, rates)),
+            ),
             conditions=conduct.seen(trace, manifest, [measured[v] for v in names]),
             baseline=first,
             optimized=last,
             between=tuple(variants[v] for v in names[1:-1]),
-            steps=steps_of([variants[v] for v in names], source) if usable and declaration.staged else (),
+            steps=steps_of([variants[v] for v in names], source) if usable and trace and declaration.staged else (),
+            rates=rates,
         )
+
+
+def _without_trace(manifest: Mapping[str, Any]) -> Completeness:
+    """Where the outputs are right, none was asked for: the untraced run's times stand, and nothing else can be shown."""
+    return Completeness("incomplete", None, 0, () if _invalid(manifest) else (Finding("not_traced", {}),))
+
+
+def _of_rates(manifest: Mapping[str, Any], rates: Mapping[str, Rates]) -> tuple[Finding, ...]:
+    """A capture that was not to count has nothing to be sorry for: only a claim may ask why."""
+    return rate_caveats(rates) if manifest.get("counters") else ()
 
 
 def _find_runs(trace: Trace | None, declaration: Declaration, variant: str) -> Measured:
@@ -141,7 +163,8 @@ def _variant(
     if trace is None:
         return VariantEvidence(measured.variant, (), None, (), (), tuple(untraced))
     terms = [term for claim in claims for term in (claim.left, claim.right) if isinstance(term, Term)]
-    return variant_evidence(trace, measured, [term.metric for term in terms if term.variant], untraced, queued)
+    traced = [term.metric for term in terms if term.variant and term.metric not in RATE_METRICS]
+    return variant_evidence(trace, measured, traced, untraced, queued)
 
 
 def _invalid(manifest: Mapping[str, Any]) -> tuple[Finding, ...]:

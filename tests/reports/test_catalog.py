@@ -55,6 +55,16 @@ CODES = {
     "same_engine_bound": ("ms",),
     "mixed_devices": ("count", "gpu"),
     "file_changed": ("file",),
+    "not_traced": (),
+    "no_counters": (),
+    "no_ceilings": (),
+    "not_counted": ("reason", "mend"),
+    "kernels_differ": ("variant", "difference", "count"),
+    "counter_missing": ("metric", "count"),
+    "calibration_off": ("type", "counted", "declared"),
+    "not_calibrated": ("reason",),
+    "flops_disagree": ("variant", "percent", "band_percent"),
+    "kernel_above_roof": ("variant", "kernel", "percent"),
 }
 PACKAGE = Path(__file__).resolve().parents[2]
 

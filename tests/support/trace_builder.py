@@ -279,12 +279,20 @@ class Process:
         api: str = "cudaLaunchKernel_v7000",
         node: int | None = None,
         context: int = 1,
+        grid: tuple[int, int, int] | None = None,
+        block: tuple[int, int, int] | None = None,
     ) -> int:
         """A kernel and the call that launched it; returns the correlation id."""
         correlation = self._submit(api, launch, tid, correlation)
         if run is not None:
             names = {"shortName": self.trace.string(name), "demangledName": self.trace.string(f"{name}(float *)")}
-            self._operation("KERNEL", run, stream, device, correlation, graphNodeId=node, context=context, **names)
+            shapes = {"grid": grid or (None,) * 3, "block": block or (None,) * 3}
+            dims = {
+                f"{what}{axis}": size for what, dim in shapes.items() for axis, size in zip("XYZ", dim, strict=True)
+            }
+            self._operation(
+                "KERNEL", run, stream, device, correlation, graphNodeId=node, context=context, **names, **dims
+            )
         return correlation
 
     def copy(

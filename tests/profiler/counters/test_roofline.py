@@ -29,11 +29,29 @@ def test_more_than_the_ceiling_is_implausible_and_not_clamped():
     assert found.of_roofline == pytest.approx(1.374, abs=1e-3)
 
 
-def test_what_has_no_ceiling_is_named_and_has_no_share():
-    found = achieved({"tensor_bf16": 1000, "half": 4}, 10, 10, H200)
-    assert (found.of_roofline, found.lacking) == (None, ("a ceiling of half",))
+def test_what_has_no_ceiling_is_named_and_only_raises_the_roof():
+    """A roof that is too high makes the share too low: a claim of "at least" stays sound, and so does `implausible`."""
+    found = achieved({"tensor_bf16": 1000, "half": 4}, 10, 10, {"copy": 1e15, "bf16": 1e12})
+    assert (found.without_ceiling, found.lacking, found.bound) == (("half",), (), "compute")
     assert found.flop_per_s == pytest.approx(1.004e11)
+    assert found.ceiling_flop_per_s == pytest.approx(1.004e12)
+
+
+def test_where_most_has_no_ceiling_it_is_not_said_what_binds():
+    found = achieved({"fp64": 100, "fp32": 10}, 100, 10, H200)
+    assert (found.bound, found.without_ceiling) == ("", ("fp64",))
+    assert found.ceiling_flop_per_s == pytest.approx(1.1 * 4.28e12)
+    assert achieved({"fp64": 100}, 0, 10, H200).lacking == ("a ceiling of fp64",)
+
+
+def test_without_a_bandwidth_there_is_no_roofline():
     assert achieved({"fp32": 1}, 1, 1, {"fp32": 1.0}).lacking == ("a ceiling of the bandwidth",)
+
+
+def test_a_kernel_that_only_reads_may_be_faster_than_a_copy():
+    found = achieved({"fp32": 10}, 10 * 2**30, 2_400_000, {**H200, "read": 4.39e12})
+    assert found.bytes_per_s / H200["copy"] > 1.04
+    assert (found.implausible, found.of_roofline) == (False, pytest.approx(found.bytes_per_s / 4.39e12))
 
 
 def test_no_work_and_no_traffic():

@@ -1,0 +1,286 @@
+"""Work and rates of a pair: what ncu counted, over the time that nsys measured, under the roofs that were measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from ...errors import UsageError
+from ..analysis.intervals import union
+from ..counters.calibrate import OWN_TYPES
+from ..counters.joining import Joined, TracedKernel, join
+from ..counters.model import KernelCounters
+from ..counters.raw_csv import read_raw_csv
+from ..counters.roofline import IMPLAUSIBLE, achieved
+from ..counters.rows import dram_bytes, total_flops
+from ..counters.table import table
+from ..counters.traced import traced_kernels
+from ..evidence import Finding, KernelRates, Rates
+from ..trace.model import TABLES, Trace
+from ..trace.schema import KERNEL
+from .measured import Measured, Run
+
+AGREEMENT_BAND = 0.05
+"""Counted FLOPs may differ from the declared ones by this share: conversions and loaded constants count too (docs/counters.md)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What a capture knows of work: ncu's launches or why there are none, formulas, roofs, and how far counters are right.
+
+    launches     of the whole report; empty where `refused` says why
+    repeats      how often the report holds an iteration of each variant
+    declared     variant -> {"flops", "bytes"} of an iteration
+    ceilings     name -> rate
+    """
+
+    launches: tuple[KernelCounters, ...]
+    refused: tuple[Finding, ...]
+    repeats: int
+    declared: Mapping[str, Mapping[str, int]]
+    ceilings: Mapping[str, float]
+    calibration: Mapping[str, Any] | None
+
+
+def find_rates(
+    manifest: Mapping[str, Any], trace: Trace | None, trace_path: Path | None, measured: Mapping[str, Measured]
+) -> dict[str, Rates]:
+    """The rates of every variant that was measured; none where the capture neither counted nor declares work."""
+    sources = read_sources(manifest, None if trace_path is None else trace_path.parent)
+    if trace is None or trace_path is None or not (sources.declared or manifest.get("counters")):
+        return {}
+    kernels = traced_kernels(trace_path, trace, trace.operations) if sources.launches else []
+    by_row = {kernel.row: kernel for kernel in kernels}
+    pair = f"{manifest['declaration']['chapter']}.{manifest['declaration']['name']}"
+    return {
+        variant: _Variant(f"{pair}.{variant}.measure", variant, one.runs, sources, by_row).rates()
+        for variant, one in measured.items()
+        if one.runs
+    }
+
+
+def read_sources(manifest: Mapping[str, Any], folder: Path | None) -> Sources:
+    """What the manifest, and the counters beside it, say. A capture without counters is no error: it says so."""
+    counters = manifest.get("counters")
+    launches, refused = _launches(counters, folder)
+    measured = manifest.get("ceilings") or {}
+    return Sources(
+        launches=tuple(launches),
+        refused=refused,
+        repeats=int((counters or {}).get("iterations") or 1),
+        declared=_declared(manifest),
+        ceilings={one["name"]: float(one["value"]) for one in measured.get("ceilings") or ()},
+        calibration=measured.get("calibration"),
+    )
+
+
+def _launches(
+    counters: Mapping[str, Any] | None, folder: Path | None
+) -> tuple[list[KernelCounters], tuple[Finding, ...]]:
+    if counters is None:
+        return [], (Finding("no_counters", {}),)
+    files = [name for name in counters["files"] if name.endswith(".csv")]
+    if not files or folder is None:
+        return [], (_not_counted(str(counters["reason"]) or "no CSV is left of it", str(counters["mend"])),)
+    try:
+        return read_raw_csv(folder / files[0]), ()
+    except UsageError as error:
+        return [], (_not_counted(str(error), error.mend),)
+
+
+def _not_counted(reason: str, mend: str) -> Finding:
+    return Finding("not_counted", {"reason": reason, "mend": mend or "aisp-prof doctor"})
+
+
+def _declared(manifest: Mapping[str, Any]) -> Mapping[str, Mapping[str, int]]:
+    """As the pair's own formulas said when it ran; the profiler knows no pair."""
+    records = (manifest.get("runs") or {}).values()
+    return next((record["declared"] for record in records if (record or {}).get("declared")), {})
+
+
+@dataclass(frozen=True, slots=True)
+class _Variant:
+    """One variant's runs against what ncu counted in the range of the same name."""
+
+    range: str
+    name: str
+    runs: Sequence[Run]
+    sources: Sources
+    by_row: Mapping[int, TracedKernel]
+
+    def rates(self) -> Rates:
+        """Joined and calibrated it is counted; else declared, where there is a formula."""
+        joined, differences = self._joined()
+        inside = [one for one in self.sources.launches if any(nvtx.name == self.range for nvtx in one.nvtx)]
+        flops, lacking = total_flops([pair.counted for pair in joined[0]] if joined else [])
+        reasons = self.sources.refused or differences or _missing(lacking) or self._uncalibrated(flops)
+        return self._rates(reasons, {} if reasons else flops, joined, inside)
+
+    def _joined(self) -> tuple[list[tuple[Joined, ...]], tuple[Finding, ...]]:
+        """The kernels of every run with their counters; where one run's differ, none, and what differs."""
+        if not self.sources.launches:
+            return [], ()
+        joinings = [join(self.range, self.sources.launches, self._kernels(r), self.sources.repeats) for r in self.runs]
+        refused = [joining for joining in joinings if joining.refused]
+        if refused:
+            values: dict[str, str | int | float] = {
+                "variant": self.name,
+                "difference": str(refused[0].differences[0]),
+                "count": len(refused),
+            }
+            return [], (Finding("kernels_differ", values),)
+        return [joining.pairs for joining in joinings], ()
+
+    def _kernels(self, run: Run) -> list[TracedKernel]:
+        """Those of a run in the order of their launches."""
+        operations = run.scope.operations
+        rows = set(operations.row[operations.table == TABLES.index(KERNEL)].tolist())
+        return [kernel for row, kernel in self.by_row.items() if row in rows]
+
+    def _uncalibrated(self, flops: Mapping[str, int]) -> tuple[Finding, ...]:
+        """Counters that do not count a product of known size right, or that nobody checked, are not to be believed."""
+        calibration = self.sources.calibration or {}
+        rows = calibration.get("rows") or ()
+        if not rows:
+            return (Finding("not_calibrated", {"reason": str(calibration.get("reason") or "no product was counted")}),)
+        wrong = [row for row in rows if not row["ok"] and any(flops.get(own) for own in OWN_TYPES[row["type"]])]
+        return tuple(
+            Finding(
+                "calibration_off", {"type": row["type"], "counted": row["counted"] or 0, "declared": row["declared"]}
+            )
+            for row in wrong
+        )
+
+    def _rates(
+        self,
+        reasons: tuple[Finding, ...],
+        flops: Mapping[str, int],
+        joined: Sequence[tuple[Joined, ...]],
+        inside: Sequence[KernelCounters],
+    ) -> Rates:
+        declared = self.sources.declared.get(self.name) or {}
+        formula, busy = declared.get("flops"), tuple(run.scope.time_of("compute").length for run in self.runs)
+        first = [pair.counted for pair in joined[0]] if joined else []
+        moved = _total(dram_bytes(one)[0] for one in first)
+        counted = not reasons and bool(first) and all(busy)
+        work = sum(flops.values()) if counted else None
+        roof = achieved(flops, moved, _middle(busy), self.sources.ceilings) if counted and moved is not None else None
+        speed = _per_second(work if counted else formula, busy)
+        return Rates(
+            tier="counted" if counted else "unknown" if formula is None else "declared",
+            reasons=reasons,
+            flops_by_type=flops if counted else {},
+            flops_counted=work,
+            flops_declared=formula,
+            flops_agreement=work / formula if work is not None and formula else None,
+            dram_bytes=moved,
+            l2_bytes=_total(_l2(one) for one in first),
+            bytes_declared=declared.get("bytes"),
+            counted=_repeats(inside, self.sources.repeats) if counted else (),
+            busy_ns=busy,
+            achieved_flops=speed,
+            achieved_declared=_per_second(formula, busy),
+            arithmetic_intensity=work / moved if work is not None and moved else None,
+            bytes_per_s=_per_second(moved, busy),
+            ceiling=None if roof is None else roof.ceiling_flop_per_s,
+            bound="" if roof is None else roof.bound,
+            without_ceiling=() if roof is None else roof.without_ceiling,
+            of_roofline=speed / roof.ceiling_flop_per_s if roof and roof.ceiling_flop_per_s and speed else None,
+            kernels=_by_kernel(joined, self.sources.ceilings) if counted else (),
+        )
+
+
+def _missing(lacking: Sequence[str]) -> tuple[Finding, ...]:
+    """A sum without one of its counters would be a guess."""
+    return (Finding("counter_missing", {"metric": lacking[0], "count": len(lacking)}),) if lacking else ()
+
+
+def _l2(one: KernelCounters) -> int | None:
+    found = one.metrics.get(table().common.l2)
+    return None if found is None else round(found)
+
+
+def _total(values: Iterable[int | None]) -> int | None:
+    """Their sum; None where one is not known, or there is none."""
+    known = list(values)
+    return None if not known or None in known else sum(value for value in known if value is not None)
+
+
+def _middle(busy: Sequence[int]) -> int:
+    return max(1, round(median(busy)))
+
+
+def _per_second(work: int | None, busy: Sequence[int]) -> float | None:
+    """The median over the iterations of work / busy time."""
+    return None if work is None or not busy or not all(busy) else median(work * 1e9 / ns for ns in busy)
+
+
+def _repeats(inside: Sequence[KernelCounters], repeats: int) -> tuple[tuple[int, int | None], ...]:
+    """FLOPs and DRAM bytes of every iteration in the report; joining has shown that each holds the same kernels."""
+    length = len(inside) // repeats
+    parts = [inside[i * length : (i + 1) * length] for i in range(repeats)]
+    return tuple((sum(total_flops(part)[0].values()), _total(dram_bytes(one)[0] for one in part)) for part in parts)
+
+
+def _by_kernel(joined: Sequence[tuple[Joined, ...]], ceilings: Mapping[str, float]) -> tuple[KernelRates, ...]:
+    """A row a name, the longest first."""
+    names = dict.fromkeys(pair.traced.name for pair in joined[0])
+    rows = [_kernel(name, [[p for p in run if p.traced.name == name] for run in joined], ceilings) for name in names]
+    return tuple(sorted(rows, key=lambda row: -row.busy_ns))
+
+
+def _kernel(name: str, runs: Sequence[Sequence[Joined]], ceilings: Mapping[str, float]) -> KernelRates:
+    first = [pair.counted for pair in runs[0]]
+    flops, moved = total_flops(first)[0], _total(dram_bytes(one)[0] for one in first)
+    busy = [_busy(run) for run in runs]
+    found = achieved(flops, moved or 0, _middle(busy), {} if moved is None else ceilings)
+    return KernelRates(
+        name=name,
+        launches=len(first),
+        flops_by_type=flops,
+        flops=found.flops,
+        dram_bytes=moved,
+        l2_bytes=_total(_l2(one) for one in first),
+        busy_ns=found.busy_ns,
+        arithmetic_intensity=found.intensity,
+        achieved_flops=found.flop_per_s,
+        bytes_per_s=None if moved is None else found.bytes_per_s,
+        ceiling=found.ceiling_flop_per_s,
+        bound=found.bound,
+        of_roofline=found.of_roofline,
+    )
+
+
+def _busy(pairs: Sequence[Joined]) -> int:
+    return union([pair.traced.start for pair in pairs], [pair.traced.end for pair in pairs]).length
+
+
+def implausible(rates: Mapping[str, Rates]) -> tuple[Finding, ...]:
+    """More than the measured roofline allows: an error of the count, the time or the ceiling, never a success."""
+    return tuple(
+        Finding("implausible", {"metric": f"{variant}.of_roofline", "percent": round(100 * one.of_roofline, 1)})
+        for variant, one in rates.items()
+        if one.of_roofline is not None and one.of_roofline > IMPLAUSIBLE
+    )
+
+
+def caveats(rates: Mapping[str, Rates]) -> tuple[Finding, ...]:
+    """Why FLOPs are not counted, and where counted and declared ones, or a kernel and its roof, do not agree."""
+    found: list[Finding] = []
+    for variant, one in rates.items():
+        found += one.reasons
+        if one.flops_agreement is not None and abs(one.flops_agreement - 1) > AGREEMENT_BAND:
+            percent = round(100 * (one.flops_agreement - 1), 1)
+            band = round(100 * AGREEMENT_BAND, 1)
+            found.append(Finding("flops_disagree", {"variant": variant, "percent": percent, "band_percent": band}))
+        found += [
+            Finding(
+                "kernel_above_roof", {"variant": variant, "kernel": k.name, "percent": round(100 * k.of_roofline, 1)}
+            )
+            for k in one.kernels
+            if k.of_roofline is not None and k.of_roofline > IMPLAUSIBLE
+        ]
+    return tuple(found)
