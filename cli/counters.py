@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import UsageError
+
+if TYPE_CHECKING:
+    from ..profiler.store.captures import Capture
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md) instead of text.")]
 
@@ -35,6 +38,36 @@ def counters(
         typer.echo(json.dumps(data, indent=1))
     else:
         typer.echo("\n".join(counter_lines(rows, limit)))
+
+
+def roofline(
+    chosen: Annotated[str, typer.Argument(metavar="CAPTURE", help="A capture's id or its beginning, or its folder.")],
+    captures: Annotated[
+        Path | None,
+        typer.Option("--captures", help="The folder of captures; else $AISP_CAPTURES, else ./aisp-captures."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """FLOPs, DRAM bytes, intensity and share of the measured roofline, a row a range and a kernel. Needs no GPU."""
+    from ..profiler.proof.prove import prove_capture
+    from ..reports.roofline_table import roofline_data, roofline_lines
+
+    evidence = prove_capture(_capture(chosen, captures))
+    if as_json:
+        typer.echo(json.dumps({"schema": 1, **roofline_data(evidence)}, indent=1))
+    else:
+        typer.echo("\n".join(roofline_lines(evidence)))
+
+
+def _capture(chosen: str, captures: Path | None) -> Capture:
+    """The capture in this folder, or the one whose id begins so, of this user's or of those that ship."""
+    from ..profiler.store.captures import Capture, captures_folder, select
+    from ..profiler.store.manifest import FILE_NAME, read_manifest
+    from ..workloads.registry import pairs
+
+    if (Path(chosen) / FILE_NAME).is_file():
+        return Capture(Path(chosen), read_manifest(Path(chosen)))
+    return select([pair.key for pair in pairs()], captures_folder(captures), chosen)[0][0]
 
 
 def calibrate(
@@ -76,4 +109,5 @@ def _store(path: Path, text: str) -> None:
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to the face."""
     app.command()(counters)
+    app.command()(roofline)
     app.command()(calibrate)

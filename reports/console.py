@@ -19,8 +19,8 @@ def summary(evidence: Evidence, lang: str = "en") -> list[str]:
     lines = [visible(f"{pair['chapter']}.{pair['name']}  {evidence.verdict.upper()}{_speedup(evidence)}")]
     for claim in evidence.claims:
         lines.append(visible(f"  {MARKS[claim.verdict]} {claim.text:<58} {_measured(claim)}"))
-        lines += [visible(f"      {_seen(reason, say)}") for reason in claim.reasons]
-    lines += [visible(f"  {_seen(finding, say)}") for finding in evidence.completeness.findings]
+        lines += [visible(f"      {seen(reason, say)}") for reason in claim.reasons]
+    lines += [visible(f"  {seen(finding, say)}") for finding in evidence.completeness.findings]
     return [*lines, visible(f"  {_source(evidence)}")]
 
 
@@ -43,7 +43,8 @@ def _measured(claim: ClaimResult) -> str:
     return f"{value} [{quantity(claim.low, claim.unit)}, {quantity(claim.high, claim.unit)}]"
 
 
-def _seen(finding: Finding, say: Catalog) -> str:
+def seen(finding: Finding, say: Catalog) -> str:
+    """What was seen, in one sentence."""
     return say.finding(finding).seen
 
 

@@ -9,6 +9,8 @@ from fractions import Fraction
 NOTHING = "–"
 MINUS = "−"
 _NS_PER_MS = 1_000_000
+_SCALES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+_SCALED = frozenset(("FLOP/s", "FLOP", "FLOP/B", "B", "B/s"))
 
 
 def decimals(largest: float) -> int:
@@ -95,18 +97,11 @@ def quantity(value: float | None, unit: str) -> str:
         return duration(value)
     if unit == "B/s":
         return f"{fixed(gbps(value), decimals(gbps(value)))}\u00a0GB/s"
-    if unit in _SCALED:
-        return scaled(value, unit)
-    return sensible(value)
-
-
-_SCALES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
-_SCALED = frozenset(("FLOP/s", "FLOP", "FLOP/B", "B"))
+    return scaled(value, unit) if unit in _SCALED else sensible(value)
 
 
 def scaled(value: float, unit: str) -> str:
-    """A number by itself in a decimal unit: 786\u00a0TFLOP/s, 4.29\u00a0GB, 0.25\u00a0FLOP/B."""
-    limit, prefix = next((pair for pair in _SCALES if abs(value) >= pair[0]), (1, ""))
-    if unit == "FLOP/B":
-        limit, prefix = 1, ""
+    """A number by itself in a decimal unit: 786.2\u00a0TFLOP/s, 4.29\u00a0GB, 0.25\u00a0FLOP/B."""
+    fitting = (pair for pair in _SCALES if abs(value) >= pair[0] and unit != "FLOP/B")
+    limit, prefix = next(fitting, (1.0, ""))
     return f"{fixed(value / limit, decimals(value / limit))}\u00a0{prefix}{unit}"
