@@ -80,11 +80,13 @@ class Declaration:
         return len(self.variants) > len(VARIANTS)
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """Plain JSON types. Variants are a list: their order means something, which that of an object's names does not."""
+        variants = [{"name": name, "caption": dict(caption)} for name, caption in self.variants.items()]
+        return {**asdict(self), "variants": variants}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Read what `to_json` wrote, also before a field with a default was added.
+        """Read what `to_json` wrote, also before a field with a default was added and when variants were two names of an object.
 
         Raises:
             UsageError: a field is missing or unknown.
@@ -93,6 +95,8 @@ class Declaration:
         needed = {field.name for field in fields(cls) if field.default is MISSING}
         if odd := sorted((set(data) - names) | (needed - set(data))):
             raise UsageError(f"a pair's declaration has missing or unknown fields: {', '.join(odd)}")
-        values = dict(data)
+        values, variants = dict(data), data["variants"]
+        if not isinstance(variants, Mapping):
+            values["variants"] = {variant["name"]: variant["caption"] for variant in variants}
         values["claims"], values["needs"] = tuple(data["claims"]), tuple(data["needs"])
         return cls(**values)

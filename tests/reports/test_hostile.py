@@ -50,7 +50,7 @@ def attacked(evidence: Evidence, text: str) -> Evidence:
     manifest["versions"] = dict.fromkeys(manifest["versions"], text)
     manifest["files"][text] = {"sha256": text, "bytes": 1}
     manifest["declaration"]["title"]["en"] = manifest["declaration"]["topic"]["en"] = text
-    manifest["declaration"]["variants"]["baseline"]["en"] = manifest["declaration"]["compares"]["en"] = text
+    manifest["declaration"]["variants"][0]["caption"]["en"] = manifest["declaration"]["compares"]["en"] = text
     manifest["declaration"]["sentence"]["en"] = text + " {speedup} {0} {x!r}"
     manifest["declaration"]["name"] = text
     ops = tuple(replace(op, name=text, table=text) for op in evidence.optimized.timeline)
