@@ -11,7 +11,7 @@ import typer
 
 from .. import __version__
 from ..errors import AispError
-from . import counters, trace
+from . import assertion, counters, trace
 
 if TYPE_CHECKING:
     from ..profiler.evidence import Evidence
@@ -27,6 +27,7 @@ app = typer.Typer(
 
 app.add_typer(trace.app, name="trace")
 counters.register(app)
+assertion.register(app)
 
 CapturesFolder = Annotated[
     Path | None,

@@ -1,12 +1,14 @@
 """The claim language: `optimized.hidden(h2d, d2h) >= 0.85`, parsed with pointed errors.
 
-    claim      = side comparison side
+    claim      = [quantifier] side comparison side
+    quantifier = "every" | "any" | "median"
     side       = number [unit] | [variant "."] metric ["(" operations ["," operations] ")"] | speedup ["(" variant "," variant ")"]
     comparison = ">=" | "<=" | ">" | "<" | "=="
     unit       = "ns" | "us" | "ms" | "s" | "GB/s" | "MB/s" | "x" | "%" | those of rate_metrics.UNITS
 
 The left side is a metric; without a variant it means the optimized one. `speedup` compares baseline and optimized,
-`speedup(a, b)` any two variants of a staged pair: median(a) / median(b).
+`speedup(a, b)` any two variants of a staged pair: median(a) / median(b). Without a quantifier counts and shares hold in every
+iteration, times and rates by the interval of their median.
 """
 
 from __future__ import annotations
@@ -43,6 +45,9 @@ _UNITS: Mapping[str, tuple[str, float]] = {
 _EXAMPLES = {"ns": "20us", "B/s": "45 GB/s", "B": "4 GB", "FLOP/s": "700 TFLOP/s", "FLOP": "4.4 TFLOP"}
 """Units that a number must name, with an example."""
 
+QUANTIFIERS = ("every", "any", "median")
+_QUANTIFIED = re.compile(rf"^\s*(?P<quantifier>{'|'.join(QUANTIFIERS)})\s+(?P<rest>.*)$", re.DOTALL)
+_NAMED = re.compile(r"^(?P<variant>[\w-]+)\s*\.\s*(?P<rest>.+)$", re.DOTALL)
 _CLAIM = re.compile(r"^\s*(?P<left>.+?)\s*(?P<op>>=|<=|==|>|<)\s*(?P<right>.+?)\s*$")
 _NUMBER = re.compile(r"^(?P<value>[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*(?P<unit>[A-Za-z/%]*)$")
 SPEEDUP = "speedup"
@@ -79,33 +84,45 @@ class Claim:
     left: Term
     comparison: str
     right: float | Term
+    quantifier: str = ""
 
 
-def parse(text: str, variants: Sequence[str] = VARIANTS) -> Claim:
-    """Read a claim on these variants.
+def parse(text: str, variants: Sequence[str] = VARIANTS, default: str = VARIANTS[1]) -> Claim:
+    """Read a claim on these variants; `default` is meant where none is named, and "" where one must be.
 
     Raises:
         UsageError: what does not fit, with the nearest metric where a name is misspelt.
     """
-    match = _CLAIM.match(text)
+    quantified = _QUANTIFIED.match(text)
+    match = _CLAIM.match(quantified["rest"] if quantified else text)
     if not match:
         raise UsageError(f"claim {text!r}: no comparison", "write it like: hidden(h2d, d2h) >= 0.85")
     if _NUMBER.match(match["left"]):
         raise UsageError(f"claim {text!r}: the left side is a number", "put the metric on the left")
-    left = _term(match["left"], text, variants)
+    left = _term(match["left"], text, variants, default)
     number = _NUMBER.match(match["right"])
-    right = _scaled(number, left, text) if number else _term(match["right"], text, variants)
+    right = _scaled(number, left, text) if number else _term(match["right"], text, variants, default)
     if isinstance(right, Term) and right.unit != left.unit:
         raise UsageError(f"claim {text!r}: {left.unit} cannot be compared with {right.unit}")
-    return Claim(text, left, match["op"], right)
+    return Claim(text, left, match["op"], right, _quantifier(quantified, left, right, text))
 
 
-def _term(text: str, claim: str, variants: Sequence[str]) -> Term:
+def _quantifier(found: re.Match[str] | None, left: Term, right: float | Term, claim: str) -> str:
+    quantifier = found["quantifier"] if found else ""
+    if quantifier and left.compared:
+        raise UsageError(f"claim {claim!r}: a speedup is of all iterations", f"leave out {quantifier!r}")
+    if quantifier == "median" and isinstance(right, Term):
+        raise UsageError(f"claim {claim!r}: a median is compared with a number", "for two ranges: speedup(a, b) >= 1.2")
+    return quantifier
+
+
+def _term(text: str, claim: str, variants: Sequence[str], default: str) -> Term:
     if found := _SPEEDUP.match(text):
         return _speedup(found, claim, variants)
-    variant, dot, rest = text.partition(".")
-    if not dot:
-        variant, rest = VARIANTS[1], text
+    named = _NAMED.match(text)
+    variant, rest = (named["variant"], named["rest"]) if named else (default, text)
+    if not variant:
+        raise UsageError(f"claim {claim!r}: of which range?", f"name it: {variants[0]}.{text.strip()}")
     _check_variant(variant, claim, variants)
     if rest.strip() in RATE_METRICS:
         return Term(rest.strip(), variant)
@@ -117,12 +134,13 @@ def _term(text: str, claim: str, variants: Sequence[str]) -> Term:
 
 
 def _speedup(found: re.Match[str], claim: str, variants: Sequence[str]) -> Term:
-    if found["a"] is None:
-        return Term(SPEEDUP, "", VARIANTS)
-    a, b = found["a"], found["b"]
+    bare = found["a"] is None
+    if bare and not set(VARIANTS) <= set(variants):
+        raise UsageError(f"claim {claim!r}: the speedup of what?", "name two: speedup(before, after) >= 1.2")
+    a, b = VARIANTS if bare else (found["a"], found["b"])
     for variant in (a, b):
         _check_variant(variant, claim, variants)
-    return Term(f"{SPEEDUP}({a}, {b})", "", (a, b))
+    return Term(SPEEDUP if bare else f"{SPEEDUP}({a}, {b})", "", (a, b))
 
 
 def _check_variant(variant: str, claim: str, variants: Sequence[str]) -> None:

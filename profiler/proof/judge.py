@@ -54,7 +54,9 @@ def judge(claim: Claim, grounds: Grounds) -> ClaimResult:
         outcome = _by_speedup(claim, limits, grounds.speedups[claim.left.compared])
     elif _missing(values, claim.left, grounds) or not limits:
         outcome = _Outcome(Verdict.UNPROVEN, reasons=(Finding("metric_missing", {"metric": claim.left.metric}),))
-    elif claim.left.by_interval and not isinstance(claim.right, Term):
+    elif claim.quantifier == "any":
+        outcome = _in_any_run(claim, values, sorted(set(limits)))
+    elif _of_the_median(claim):
         outcome = _by_interval(claim, limits[0], values)
     else:
         outcome = _in_every_run(claim, values, sorted(set(limits)))
@@ -171,6 +173,23 @@ def _in_every_run(claim: Claim, values: Sequence[float], limits: Sequence[float]
         return _Outcome(Verdict.PROVEN, worst)
     reason = Finding("worst_iteration", {"value": worst, "index": max(broken)[1]})
     return _Outcome(Verdict.REFUTED, worst, reasons=(reason,))
+
+
+def _of_the_median(claim: Claim) -> bool:
+    if claim.quantifier:
+        return claim.quantifier == "median"
+    return claim.left.by_interval and not isinstance(claim.right, Term)
+
+
+def _in_any_run(claim: Claim, values: Sequence[float], limits: Sequence[float]) -> _Outcome:
+    """One iteration that holds against every limit is enough; the value shown is the one that is furthest on its side."""
+    holds = COMPARISONS[claim.comparison]
+    best = max(values) if claim.comparison in (">=", ">") else min(values)
+    good = [value for value in values if all(holds(value, limit) for limit in limits)]
+    if good:
+        return _Outcome(Verdict.PROVEN, best if best in good else good[0])
+    reason = Finding("contradicted", {"measured": best, "threshold": limits[0]})
+    return _Outcome(Verdict.REFUTED, best, reasons=(reason,))
 
 
 def _few(n: int) -> Finding:

@@ -70,9 +70,21 @@ def runs_of(trace: Trace, chosen: Int64, variant: str, name: str, whole_process:
     pairs = order[np.arange(counts.sum()) + np.repeat(low - np.cumsum(counts) + counts, counts)]
     of_pair = np.repeat(ranges, counts)
     runs = tuple(_run(trace, int(r), calls[ranges == r], pairs[of_pair == r]) for r in chosen)
-    lost = int(np.isin(match_launches(trace).dropped, calls).sum())
-    faults = [*_faults(trace, name, runs), *([Finding(LOST, {"count": lost}, "range")] if lost else [])]
-    return Measured(variant, tuple(r for r in runs if len(r.scope.operations)), tuple(faults))
+    found = _faults(trace, name, runs, int(np.isin(match_launches(trace).dropped, calls).sum()))
+    return Measured(variant, tuple(r for r in runs if len(r.scope.operations)), tuple(found))
+
+
+def whole_trace(trace: Trace, name: str) -> Measured:
+    """All that the trace holds as one run, also what has no launch; its `range` and `index` are -1."""
+    operations = trace.operations
+    order = np.lexsort((operations.row, operations.table, operations.end, operations.start))
+    mine = operations.take(order)
+    known = mine.launch >= 0
+    launched = mine.start.copy()
+    launched[known] = trace.calls.start[mine.launch[known]]
+    run = Run(NONE, NONE, Scope(mine, trace.calls, trace.strings, launched))
+    found = _faults(trace, name, (run,), len(match_launches(trace).dropped))
+    return Measured(name, (run,) if len(mine) else (), tuple(found))
 
 
 def _iterations(trace: Trace, name: str) -> Int64:
@@ -94,16 +106,18 @@ def _run(trace: Trace, index: int, calls: Int64, operations: Int64) -> Run:
     return Run(index, payload, Scope(mine, trace.calls.take(calls), trace.strings, launched))
 
 
-def _faults(trace: Trace, name: str, runs: tuple[Run, ...]) -> Iterable[Finding]:
+def _faults(trace: Trace, name: str, runs: tuple[Run, ...], lost: int) -> Iterable[Finding]:
     """What makes these iterations unfit to prove anything."""
     empty = sum(not len(run.scope.operations) for run in runs)
     if empty:
         yield Finding("no_cuda_activity", {"count": empty, "name": name}, "range")
-    if any(bool(trace.ranges.is_open[run.range]) for run in runs):
+    if any(run.range != NONE and bool(trace.ranges.is_open[run.range]) for run in runs):
         yield Finding("open_range", {"name": name}, "range")
     graphs = sum(int((run.scope.operations.kind == GRAPH_LAUNCH).sum()) for run in runs)
     if graphs:
         yield Finding("graph_level_tracing", {"count": graphs}, "range")
+    if lost:
+        yield Finding(LOST, {"count": lost}, "range")
 
 
 def gpus_of(measured: Iterable[Measured]) -> list[int]:
@@ -122,7 +136,7 @@ def variant_evidence(
 ) -> VariantEvidence:
     """Every number of every run, the run nearest to the median to draw, and its longest overlaps."""
     wanted = [*metrics.SHOWN, *(text for text in texts if text not in metrics.SHOWN)]
-    iterations = tuple(_numbers(trace, run, wanted, queued) for run in measured.runs)
+    iterations = tuple(numbers_of(trace, run, wanted, queued) for run in measured.runs)
     drawn = median_run(measured)
     return VariantEvidence(
         name=measured.variant,
@@ -142,7 +156,8 @@ def median_run(measured: Measured) -> int | None:
     return int(np.argsort(lengths, kind="stable")[(len(lengths) - 1) // 2])
 
 
-def _numbers(trace: Trace, run: Run, wanted: list[str], queued: bool) -> Iteration:
+def numbers_of(trace: Trace, run: Run, wanted: Iterable[str], queued: bool) -> Iteration:
+    """The metrics `wanted` of one run; those that are not defined there are left out."""
     values = {text: metrics.measure(text, run.scope) for text in wanted}
     return Iteration(
         index=run.index,

@@ -96,7 +96,7 @@ class _Case:
         variants = {v: _variant(trace, measured[v], claims, untraced[v], declaration.queued) for v in names}
         rates = find_rates(manifest, trace, self.trace_path, measured)
         invalid = (*_invalid(manifest), *implausible(rates))
-        blocked = _blocked(self.completeness, measured, changed)
+        blocked = blocked_by(self.completeness, measured, changed)
         ratios = conduct.perturbation(_event_times(manifest, "traced", names), untraced)
         perturbed = conduct.perturbed(ratios, declaration.perturbation_band)
         usable = not invalid and not any(blocked.values())
@@ -178,9 +178,10 @@ def _invalid(manifest: Mapping[str, Any]) -> tuple[Finding, ...]:
     return ()
 
 
-def _blocked(
-    completeness: Completeness, measured: Mapping[str, Measured], changed: Sequence[str]
+def blocked_by(
+    completeness: Completeness, measured: Mapping[str, Measured], changed: Sequence[str] = ()
 ) -> dict[str, tuple[Finding, ...]]:
+    """variant -> what leaves every claim on it unproven: a trace that is not whole, changed files, faults of its runs."""
     whole = [finding for finding in completeness.findings if finding.blocks and finding.code != LOST]
     if completeness.status == "unattested":
         whole.append(Finding("unattested", {}, "range"))

@@ -28,7 +28,34 @@ from aisp_prof.profiler.proof.claims import Term, parse
 )
 def test_reads(text, left, comparison, right):
     claim = parse(text, ("baseline", "tiled", "optimized"))
-    assert (claim.left, claim.comparison, claim.right) == (left, comparison, right)
+    assert (claim.left, claim.comparison, claim.right, claim.quantifier) == (left, comparison, right, "")
+
+
+def test_reads_a_quantifier():
+    claim = parse("every a.busy <= 2ms", ("a", "b"), "")
+    assert (claim.left, claim.quantifier) == (Term("busy", "a"), "every")
+    assert parse("median rate(h2d) >= 45 GB/s").quantifier == "median"
+
+
+def test_a_dot_in_a_glob_names_no_variant():
+    assert parse("calls(cu*.x) == 0").left == Term("calls(cu*.x)", "optimized")
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint", "mend"),
+    [
+        ("busy <= 2ms", "of which range?", "a.busy"),
+        ("speedup >= 2", "the speedup of what?", "speedup(before, after)"),
+        ("every speedup(a, b) >= 2", "of all iterations", "leave out 'every'"),
+        ("median a.busy <= b.busy", "compared with a number", "speedup(a, b)"),
+        ("speedup(a, c) >= 1", "no variant is called 'c'", "there are: a, b"),
+    ],
+)
+def test_answers_a_slip_about_named_ranges(text, complaint, mend):
+    with pytest.raises(UsageError) as caught:
+        parse(text, ("a", "b"), "")
+    assert complaint in str(caught.value)
+    assert mend in caught.value.mend
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,61 @@
+"""claims.toml: the assertions of a project, kept beside its code."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ...errors import UsageError
+from .assertions import Question
+
+SCHEMA = 1
+_KEYS = {"schema": int, "claims": list, "ranges": dict, "domain": str, "attribution": str}
+
+
+def read_claims(path: Path) -> Question:
+    """What a claims file asserts.
+
+    Raises:
+        UsageError: it cannot be read, or holds something else; the message names the key.
+    """
+    try:
+        data = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}", "docs/ci.md shows a claims file") from error
+    for key, value in data.items():
+        _check(path, key, value)
+    if data.get("schema") != SCHEMA:
+        raise UsageError(f"{path} states schema {data.get('schema')!r}", f"write: schema = {SCHEMA}")
+    return Question(
+        claims=tuple(data.get("claims", ())),
+        ranges=data.get("ranges", {}),
+        domain=data.get("domain"),
+        attribution=data.get("attribution", "thread"),
+    )
+
+
+def _check(path: Path, key: str, value: Any) -> None:
+    if key not in _KEYS:
+        raise UsageError(f"{path}: {key!r} means nothing", f"there are: {', '.join(_KEYS)}")
+    texts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    if not isinstance(value, _KEYS[key]) or not all(isinstance(text, str) for text in texts):
+        raise UsageError(f"{path}: {key} is {_KEYS[key].__name__}, of texts where it holds several")
+
+
+def with_arguments(
+    question: Question, claims: list[str], ranges: list[str], domain: str | None, attribution: str | None
+) -> Question:
+    """A question with what the command line adds: further claims and ranges, another domain or attribution.
+
+    `ranges` are `NAME=GLOB`, or a GLOB alone, which is then called "range".
+    """
+    named = [text.partition("=") if "=" in text else ("range", "=", text) for text in ranges]
+    return replace(
+        question,
+        claims=(*question.claims, *claims),
+        ranges={**question.ranges, **{name.strip(): glob for name, _, glob in named}},
+        domain=question.domain if domain is None else domain,
+        attribution=attribution or question.attribution,
+    )
