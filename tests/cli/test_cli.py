@@ -73,11 +73,11 @@ def test_help_imports_nothing_heavy(tmp_path):
 )
 def test_the_exit_code_is_the_verdicts(tmp_path, trace, code, word):
     capture_folder(tmp_path / "aisp-captures", trace, HOLDS)
-    done = aisp("report", "--stage", "ch11", "--format", "html", cwd=tmp_path)
+    done = aisp("report", "--stage", "ch11:streams", "--format", "html", cwd=tmp_path)
     assert done.returncode == code, done.stderr
     assert word in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
-    assert (tmp_path / "ch11.html").is_file() is (code != 2)
+    assert (tmp_path / "ch11-streams.html").is_file() is (code != 2)
 
 
 def test_the_html_is_there_when_the_pdf_cannot_be(tmp_path):
@@ -120,7 +120,7 @@ def test_a_changed_trace_proves_nothing(tmp_path):
 
 
 def test_the_shipped_capture_is_reported_where_there_is_no_other(tmp_path):
-    done = aisp("report", "--stage", "ch11", "--format", "html", cwd=tmp_path)
+    done = aisp("report", "--stage", "ch11:streams", "--format", "html", cwd=tmp_path)
     assert done.returncode == 0
     assert "came with aisp-prof" in done.stdout
 

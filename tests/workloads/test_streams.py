@@ -12,8 +12,8 @@ from aisp_prof.workloads.ch11.streams import PAIR, ChunkedChain
 from aisp_prof.workloads.device import CpuDevice
 from aisp_prof.workloads.registry import pairs
 
-NUMBER = r"[0-9.]+( GB/s)?"
-METRIC = r"((baseline|optimized)\.)?[a-z0-9_]+(\([A-Za-z0-9_*?, ]+\))?"
+NUMBER = r"[0-9.]+( GB/s|us)?"
+METRIC = r"([a-z0-9_]+\.)?[a-z0-9_]+(\([A-Za-z0-9_*?, ]+\))?"
 DECLARATIONS = [pair.declaration for pair in pairs()]
 
 
