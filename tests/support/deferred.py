@@ -1,0 +1,146 @@
+"""A device on the host whose streams are real queues: work is written down when it is enqueued, and run later in any order
+that the streams and events allow, so that a missing event shows as a wrong result."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aisp_prof.workloads.device import CpuDevice
+from torch.overrides import TorchFunctionMode
+
+DEFERRED = ("copy_", "mm", "bmm", "sin", "add_", "mul_")
+"""Operators that become work of the current stream; all others (views above all) run at once."""
+
+
+@dataclass
+class Node:
+    """One enqueued operator: runs after `after`, all of them indices into the device's list."""
+
+    stream: int
+    work: Callable[[], object]
+    after: frozenset[int]
+    name: str
+
+
+class DeferredStream:
+    def __init__(self, device: DeferredDevice, number: int, priority: int) -> None:
+        self.device, self.number, self.priority = device, number, priority
+        self.after: set[int] = set()
+
+    def wait_event(self, event: DeferredEvent) -> None:
+        self.device.waits += 1
+        if self.device.waits != self.device.forgets:
+            self.after |= event.after
+
+
+class DeferredEvent:
+    def __init__(self) -> None:
+        self.after: frozenset[int] = frozenset()
+
+    def record(self, stream: DeferredStream) -> None:
+        self.after = frozenset(stream.after)
+
+    def synchronize(self) -> None:
+        raise AssertionError("a run must not wait for the device")
+
+
+@dataclass
+class DeferredDevice(CpuDevice):
+    """`forgets` plants a fault: the wait of that number, counted from 1, is left out."""
+
+    forgets: int = 0
+    waits: int = 0
+    nodes: list[Node] = field(default_factory=list)
+    made: int = 0
+    current: list[DeferredStream] = field(default_factory=list)
+
+    def stream(self, priority: int = 0) -> Any:
+        self.made += 1
+        return DeferredStream(self, self.made, priority)
+
+    def event(self) -> Any:
+        return DeferredEvent()
+
+    @contextmanager
+    def on(self, stream: Any) -> Iterator[None]:
+        self.current.append(stream)
+        try:
+            yield
+        finally:
+            self.current.pop()
+
+    def graph(self, stream: Any, work: Callable[[], None]) -> Callable[[], None]:
+        def replay() -> None:
+            with self.on(stream):
+                work()
+
+        return replay
+
+    def enqueue(self, run: Callable[[], object]) -> None:
+        """Write down what `run` enqueues."""
+        with _Deferring(self):
+            run()
+
+    def play(self, seed: int) -> list[str]:
+        """Run what was written down, in an order drawn from `seed`; the names in that order."""
+        draw = random.Random(seed)
+        eager = {node.stream: draw.random() for node in self.nodes}  # some streams run ahead of others
+        waiting, done, names = list(range(len(self.nodes))), set[int](), list[str]()
+        while waiting:
+            ready = [i for i in waiting if self.nodes[i].after <= done]
+            chosen = max(ready, key=lambda i: (eager[self.nodes[i].stream] + 0.2 * draw.random(), -i))
+            self.nodes[chosen].work()
+            names.append(self.nodes[chosen].name)
+            done.add(chosen)
+            waiting.remove(chosen)
+        self.nodes.clear()
+        return names
+
+
+class _Deferring(TorchFunctionMode):  # type: ignore[misc]
+    def __init__(self, device: DeferredDevice) -> None:
+        super().__init__()
+        self.device = device
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        name = getattr(function, "__name__", "")
+        if name not in DEFERRED:
+            return function(*args, **kwargs)
+        stream = self.device.current[-1]
+        self.device.nodes.append(Node(stream.number, lambda: function(*args, **kwargs), frozenset(stream.after), name))
+        stream.after = {len(self.device.nodes) - 1}
+        return kwargs.get("out", args[0])
+
+
+def orders_that_agree(build: Callable[[DeferredDevice], Any], variant: str, forgets: int = 0, seeds: int = 12) -> bool:
+    """Whether one run of `variant` gives its exact output in every order tried."""
+    device = DeferredDevice(forgets=forgets)
+    work = build(device)
+    work.inputs(7)
+    exact = work.exact()
+    agree = True
+    for seed in range(seeds):
+        work.poison()
+        device.waits = 0
+        device.enqueue(lambda: work.run(variant))
+        for stream in work.streams:
+            stream.after = set()
+        device.play(seed)
+        agree = agree and bool((work.output == exact.to(work.output.dtype)).all())
+    return agree
+
+
+def waits_of(build: Callable[[DeferredDevice], Any], variant: str) -> int:
+    """How many times `variant` makes a stream wait."""
+    device = DeferredDevice()
+    work = build(device)
+    work.inputs(7)
+    device.enqueue(lambda: work.run(variant))
+    return device.waits
