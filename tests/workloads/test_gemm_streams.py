@@ -12,7 +12,7 @@ from aisp_prof.workloads.ch11.gemm_streams import PAIR, SLOTS, TiledProduct
 from aisp_prof.workloads.device import CpuDevice
 from aisp_prof.workloads.harness import run_pair
 from aisp_prof.workloads.validate import validate
-from deferred import DeferredDevice, orders_that_agree, waits_of
+from deferred import enqueued, orders_that_agree
 
 SMALL = PAIR.declaration.sizes["small"]
 
@@ -52,19 +52,13 @@ def test_every_order_of_the_streams_gives_the_same_bits(variant: str) -> None:
 
 
 def test_without_any_one_of_its_waits_it_goes_wrong() -> None:
-    waits = waits_of(build, "optimized")
+    _, waits = enqueued(build, "optimized")
     assert waits == 2 * SMALL["tiles"] + 2 * (SMALL["tiles"] - SLOTS)
     assert all(not orders_that_agree(build, "optimized", forgets=wait) for wait in range(1, waits + 1))
 
 
 def test_variants_differ_in_streams_alone() -> None:
-    made = {}
-    for variant in VARIANTS:
-        device = DeferredDevice()
-        work = build(device)
-        work.inputs(1)
-        device.enqueue(lambda work=work, variant=variant: work.run(variant))
-        made[variant] = [(node.stream, node.name) for node in device.nodes]
+    made = {variant: [(node.stream, node.name) for node in enqueued(build, variant)[0]] for variant in VARIANTS}
     assert [name for _, name in made["baseline"]] == [name for _, name in made["optimized"]]
     assert {stream for stream, _ in made["baseline"]} == {1}
     assert [stream for stream, _ in made["optimized"]] == [1, 2, 3] * SMALL["tiles"]
