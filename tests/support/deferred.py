@@ -58,6 +58,7 @@ class DeferredDevice(CpuDevice):
     nodes: list[Node] = field(default_factory=list)
     streams: list[DeferredStream] = field(default_factory=list)
     current: list[DeferredStream] = field(default_factory=list)
+    deferring: bool = False
 
     def stream(self, priority: int = 0) -> Any:
         self.streams.append(DeferredStream(self, len(self.streams) + 1, priority))
@@ -83,8 +84,12 @@ class DeferredDevice(CpuDevice):
 
     def enqueue(self, run: Callable[[], object]) -> None:
         """Write down what `run` enqueues."""
-        with _Deferring(self):
-            run()
+        self.deferring = True
+        try:
+            with _Deferring(self):
+                run()
+        finally:
+            self.deferring = False
 
     def play(self, seed: int) -> list[str]:
         """Run what was written down, in an order drawn from `seed`; the names in that order."""
