@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from time import perf_counter_ns
 from typing import Any
 
 from aisp_prof.workloads.device import CpuDevice
@@ -39,21 +40,30 @@ class DeferredStream:
 
 
 class DeferredEvent:
-    def __init__(self) -> None:
+    def __init__(self, device: DeferredDevice) -> None:
+        self.device = device
         self.after: frozenset[int] = frozenset()
+        self.at_ns = 0
 
     def record(self, stream: DeferredStream) -> None:
+        self.at_ns = perf_counter_ns()
         self.after = frozenset(stream.after)
 
     def synchronize(self) -> None:
-        raise AssertionError("a run must not wait for the device")
+        if not self.device.may_wait:
+            raise AssertionError("a run must not wait for the device")
+        if self.device.deferring:
+            self.device.play(self.device.seed)
 
 
 @dataclass
 class DeferredDevice(CpuDevice):
-    """`forgets` plants a fault: the wait of that number, counted from 1, is left out."""
+    """`forgets` plants a fault: the wait of that number, counted from 1, is left out. `may_wait` lets the host wait for an event:
+    all work runs then, in the order drawn from `seed`."""
 
     forgets: int = 0
+    may_wait: bool = False
+    seed: int = 0
     waits: int = 0
     nodes: list[Node] = field(default_factory=list)
     streams: list[DeferredStream] = field(default_factory=list)
@@ -65,7 +75,7 @@ class DeferredDevice(CpuDevice):
         return self.streams[-1]
 
     def event(self) -> Any:
-        return DeferredEvent()
+        return DeferredEvent(self)
 
     @contextmanager
     def on(self, stream: Any) -> Iterator[None]:
@@ -93,6 +103,7 @@ class DeferredDevice(CpuDevice):
 
     def play(self, seed: int) -> list[str]:
         """Run what was written down, in an order drawn from `seed`; the names in that order."""
+        was, self.deferring = self.deferring, False
         draw = random.Random(seed)
         eager = {node.stream: draw.random() for node in self.nodes}  # some streams run ahead of others
         waiting, done, names = list(range(len(self.nodes))), set[int](), list[str]()
@@ -106,6 +117,7 @@ class DeferredDevice(CpuDevice):
         self.nodes.clear()
         for stream in self.streams:
             stream.after = set()
+        self.deferring = was
         return names
 
 
@@ -119,7 +131,7 @@ class _Deferring(TorchFunctionMode):  # type: ignore[misc]
     ) -> Any:
         kwargs = kwargs or {}
         name = getattr(function, "__name__", "")
-        if name not in DEFERRED:
+        if name not in DEFERRED or not self.device.deferring:
             return function(*args, **kwargs)
         stream = self.device.current[-1]
         self.device.nodes.append(Node(stream.number, lambda: function(*args, **kwargs), frozenset(stream.after), name))
@@ -136,7 +148,7 @@ def orders_that_agree(build: Callable[[DeferredDevice], Any], variant: str, forg
     agree = True
     for seed in range(seeds):
         work.poison()
-        device.waits = 0
+        device.waits, device.seed = 0, seed
         device.enqueue(lambda: work.run(variant))
         device.play(seed)
         agree = agree and same_bits(work.output, expected)
