@@ -21,7 +21,7 @@ def _gelu(u):  # type: ignore[no-untyped-def]
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _tile_at(index, TILES_M: tl.constexpr, TILES_N: tl.constexpr, GROUP: tl.constexpr):  # type: ignore[no-untyped-def]
+def tile_at(index, TILES_M: tl.constexpr, TILES_N: tl.constexpr, GROUP: tl.constexpr):  # type: ignore[no-untyped-def]
     """Tiles in bands of GROUP rows, column by column: those that run together share rows and columns in the L2 cache."""
     first = index // (GROUP * TILES_N) * GROUP
     height = tl.minimum(TILES_M - first, GROUP)
@@ -44,7 +44,7 @@ def matmul_gelu_pointers(  # type: ignore[no-untyped-def]
     GROUP: tl.constexpr,
 ):
     """One program computes one BM x BN tile; the tile sizes divide M, N and K."""
-    tile_m, tile_n = _tile_at(tl.program_id(0), M // BM, N // BN, GROUP)
+    tile_m, tile_n = tile_at(tl.program_id(0), M // BM, N // BN, GROUP)
     rows, columns = tile_m * BM + tl.arange(0, BM), tile_n * BN + tl.arange(0, BN)
     ks = tl.arange(0, BK)
     x_at = x_ptr + rows[:, None] * K + ks[None, :]
@@ -76,7 +76,7 @@ def matmul_gelu_descriptors(  # type: ignore[no-untyped-def]
 ):
     """PROGRAMS programs take the tiles in turn; the copy engine (TMA) fetches x and w and writes y, in half tiles."""
     for index in tl.range(tl.program_id(0), (M // BM) * (N // BN), PROGRAMS, flatten=FLATTEN):
-        tile_m, tile_n = _tile_at(index, M // BM, N // BN, GROUP)
+        tile_m, tile_n = tile_at(index, M // BM, N // BN, GROUP)
         sums = tl.zeros((BM, BN), dtype=tl.float32)
         for k in range(K // BK):
             sums = tl.dot(x.load([tile_m * BM, k * BK]), w.load([tile_n * BN, k * BK]).T, sums)

@@ -1,0 +1,75 @@
+"""x·Wᵀ in bf16 with fp32 sums, in one Triton kernel: compiled as it is, asked to specialize its warps, and really specialized."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MULTIPLES = {"m": 128, "n": 256, "k": 64}
+"""What the Triton kernel's tile sizes must divide; on a CPU any size will do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How the kernel is compiled: `warps` that Triton is told of, and whether the loop over k asks for specialization."""
+
+    warps: int
+    specialize: bool
+
+
+FORMS: Mapping[str, Form] = {"plain": Form(8, False), "asked": Form(8, True), "specialized": Form(4, True)}
+"""Triton 3.6 specializes a loop for Hopper only in kernels of four warps, to which it adds eight: one group of four then
+loads, two compute half a tile each. With eight warps it leaves the request aside without a word. For Blackwell it specializes
+both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """What Triton made: all warps of a block, those that it added included, and the machine code's sha256."""
+
+    warps: int
+    sha256: str
+
+
+def matmul(x: Tensor, w: Tensor, y: Tensor, form: str) -> Compiled | None:
+    """Write x·Wᵀ to y by the kernel in one of `FORMS`, enqueued on the current stream; what ran, None on a CPU.
+
+    Args:
+        x, w, y: contiguous bf16 [m, k], [n, k] and [m, n] on one device, not overlapping.
+
+    On a CPU PyTorch's operators run in fp32, whatever the form.
+
+    Raises:
+        ValueError: dtype, layout or shape is not as above, or on CUDA not of the multiples; no such form.
+    """
+    _check(x, w, y, form)
+    if x.device.type != "cuda":
+        y.copy_(x.float() @ w.float().T)
+        return None
+    from .warp_specialized_matmul_triton import launch
+
+    return launch(x, w, y, FORMS[form])
+
+
+def reference(x: Tensor, w: Tensor) -> Tensor:
+    """The same in fp64 for the given bf16 values; [m, n]."""
+    return x.double() @ w.double().T
+
+
+def _check(x: Tensor, w: Tensor, y: Tensor, form: str) -> None:
+    import torch
+
+    if form not in FORMS:
+        raise ValueError(f"no form is called {form!r}; there are: {', '.join(FORMS)}")
+    for name, tensor in (("x", x), ("w", w), ("y", y)):
+        if tensor.dtype is not torch.bfloat16 or not tensor.is_contiguous() or tensor.dim() != 2:
+            raise ValueError(f"{name} must be a contiguous bf16 matrix, not {tensor.dtype} {tuple(tensor.shape)}")
+    if x.shape[1] != w.shape[1] or y.shape != (x.shape[0], w.shape[0]):
+        raise ValueError(f"x, w and y do not fit: {tuple(x.shape)}, {tuple(w.shape)}, {tuple(y.shape)}")
+    sizes = {"m": x.shape[0], "n": w.shape[0], "k": x.shape[1]}
+    if x.device.type == "cuda" and any(sizes[name] % MULTIPLES[name] for name in sizes):
+        raise ValueError(f"m, n and k must be multiples of {MULTIPLES}, not {sizes}")
