@@ -1,0 +1,1 @@
+"""Chapter 20: end-to-end case studies."""
