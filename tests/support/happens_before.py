@@ -39,10 +39,10 @@ class Access:
 
 
 class OrderedDevice(CpuDevice):
-    """`log` holds what was enqueued inside `watching`; `deaf` makes streams ignore events, for tests of the tests."""
+    """`log` holds what was enqueued inside `watching`; streams in `deaf` ignore events, for tests of the tests."""
 
     def __init__(self) -> None:
-        self.deaf = False
+        self.deaf: frozenset[int] = frozenset()
         self.log: list[Access] = []
         self._clocks: list[Clock] = []
         self._host: Clock = Counter()
@@ -93,7 +93,7 @@ class OrderedDevice(CpuDevice):
         return [access for access in self.log if not access.knows[root]]
 
     def wait(self, stream: int, clock: Clock) -> None:
-        if not self.deaf:
+        if stream not in self.deaf:
             self._clocks[stream] |= clock
 
     def wait_on_host(self, clock: Clock) -> None:

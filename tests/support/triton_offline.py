@@ -26,7 +26,7 @@ def on_hopper(
     unaligned: tuple[str, ...] = (),
     num_warps: int = 8,
 ) -> Code:
-    """`kernel` as sm_90 machine code; pointers are taken for 16-byte aligned, as PyTorch's are, except those named."""
+    """`kernel` as sm_90 machine code; all arguments but those named are taken for multiples of 16, as Triton finds at a launch."""
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
@@ -35,7 +35,7 @@ def on_hopper(
     aligned = {
         (at,): [["tt.divisibility", 16]]
         for at, (name, kind) in enumerate(signature.items())
-        if kind.startswith("*") and name not in unaligned
+        if kind.startswith(("*", "i")) and name not in unaligned
     }
     source = ASTSource(kernel, signature=signature, constexprs=dict(constants), attrs=aligned)
     compiled = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": num_warps})

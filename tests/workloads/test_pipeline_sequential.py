@@ -19,13 +19,13 @@ SMALL = PAIR.declaration.sizes["small"]
 COPIES_IN, KERNELS, COPIES_OUT = range(3)
 
 
-def watched(variant: str, deaf: bool = False) -> OrderedDevice:
+def watched(variant: str, *deaf: int) -> OrderedDevice:
     device = OrderedDevice()
     work = PAIR.build(device, SMALL)
     with device.on(work.streams[0]):
         work.inputs(3)
         work.poison()
-    device.deaf = deaf
+    device.deaf = frozenset(deaf)
     with device.watching():
         work.run(variant)
     return device
@@ -87,7 +87,7 @@ def test_no_two_streams_race(variant: str) -> None:
 
 
 def test_races_would_be_seen() -> None:
-    device = watched("optimized", deaf=True)
+    device = watched("optimized", COPIES_IN, KERNELS, COPIES_OUT)
     assert {(a.stream, b.stream) for a, b in device.races()} == {(COPIES_IN, KERNELS), (KERNELS, COPIES_OUT)}
     assert {access.stream for access in device.unjoined()} == {KERNELS, COPIES_OUT}
 

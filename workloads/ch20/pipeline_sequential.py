@@ -38,10 +38,8 @@ class FfnPipeline:
             raise UsageError(f"sizes {dict(sizes)} make no pipeline", "name positive sizes and an even width")
         self._device = device
         self._streams = [device.stream() for _ in range(3)]
-        self._shape = batches, rows, width = sizes["batches"], sizes["rows"], sizes["width"]
-        self._arrived, self._computed = ([device.event() for _ in range(batches)] for _ in range(2))
-        self._done = device.event()
-        self._waited = device.event()  # not one that was recorded under capture
+        self._shape = _, rows, width = sizes["batches"], sizes["rows"], sizes["width"]
+        self._waited = device.event()
         self._host_in, self._host_out = self._pinned(), self._pinned()
         self._between = [self._pinned() for _ in range(sizes["stages"] - 1)]
         self._device_in, self._device_out = self._empty(*self._shape), self._empty(*self._shape)
@@ -97,7 +95,8 @@ class FfnPipeline:
     def _resident(self) -> None:
         """A stream for copies in, one for all kernels and one for copies out; events keep each micro-batch's steps in order."""
         copies_in, kernels, copies_out = self._streams
-        for batch, (arrived, computed) in enumerate(zip(self._arrived, self._computed, strict=True)):
+        for batch in range(self._shape[0]):
+            arrived, computed = self._device.event(), self._device.event()
             with self._device.on(copies_in):
                 self._device_in[batch].copy_(self._host_in[batch], non_blocking=True)
             arrived.record(copies_in)
@@ -108,8 +107,9 @@ class FfnPipeline:
             copies_out.wait_event(computed)
             with self._device.on(copies_out):
                 self._host_out[batch].copy_(self._device_out[batch], non_blocking=True)
-        self._done.record(copies_out)
-        copies_in.wait_event(self._done)
+        done = self._device.event()
+        done.record(copies_out)
+        copies_in.wait_event(done)
 
     def _through_all_stages(self, batch: int) -> None:
         """Stages write to two buffers in turn, the last one to the micro-batch's place in the output."""
