@@ -93,11 +93,6 @@ def bias_relu(u: Tensor, bias: Tensor, relu: bool) -> None:
         u.relu_()
 
 
-def declared_flops(rows: int, pixels: int, hidden: int, classes: int) -> int:
-    """Of the matrix products alone."""
-    return 2 * rows * (pixels * hidden + hidden * hidden + hidden * classes)
-
-
 def _check(source: Tensor, out: Tensor, vector: Tensor) -> None:
     import torch
 

@@ -33,8 +33,3 @@ class Stage:
     def reference(self, x: Tensor) -> Tensor:
         """The stage in fp64 for the given bf16 weights; [rows, width]."""
         return gelu_layers.reference(x, (self.up,), (self.bias,)) @ self.down.double()
-
-
-def declared_flops(rows: int, width: int, hidden: int) -> int:
-    """Of both matrix products."""
-    return 2 * 2 * rows * width * hidden

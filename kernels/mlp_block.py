@@ -103,11 +103,6 @@ def reference(x: Tensor, norm: Sequence[Tensor], up: Sequence[Tensor], down: Seq
     return wide + (activated @ down_matrix + down_bias)
 
 
-def declared_flops(rows: int, width: int, hidden: int) -> int:
-    """Of both matrix products."""
-    return 2 * 2 * rows * width * hidden
-
-
 def _write(values: Tensor, out: Tensor, peak: Tensor) -> None:
     import torch
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from aisp_prof.kernels.classifier import Classifier, bias_relu, declared_flops
+from aisp_prof.kernels.classifier import Classifier, bias_relu
 from aisp_prof.kernels.contract import Contract
 from triton_offline import interpreted, needs_tools, needs_triton, on_hopper
 
@@ -69,10 +69,6 @@ def test_bf16_images_are_taken_as_they_are() -> None:
 def test_what_does_not_fit_is_refused(u: torch.Tensor, bias: torch.Tensor) -> None:
     with pytest.raises(ValueError, match=r"fp32 out|contiguous|do not fit"):
         bias_relu(u, bias, True)
-
-
-def test_what_is_declared() -> None:
-    assert declared_flops(8192, 1024, 256, 64) == 5_637_144_576
 
 
 INTERPRETED = """

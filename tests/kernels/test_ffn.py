@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from aisp_prof.kernels.ffn import Stage, declared_flops
+from aisp_prof.kernels.ffn import Stage
 
 
 def stage(width: int, hidden: int) -> Stage:
@@ -28,7 +28,3 @@ def test_against_fp64() -> None:
     expected = weights.reference(x)
     assert float((y.double() - expected).norm() / expected.norm()) < 6e-3
     assert torch.equal(x, kept)
-
-
-def test_what_is_declared() -> None:
-    assert declared_flops(2048, 2048, 8192) == 137_438_953_472
