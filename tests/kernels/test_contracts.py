@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from aisp_prof import kernels
-from aisp_prof.kernels import affine_chain, l2norm
+from aisp_prof.kernels import affine_chain, cubic_passes, l2norm
 from aisp_prof.kernels.build import cubin, find_nvcc
 from aisp_prof.kernels.contract import Code, Contract, disassemble, find_tools
 
-MODULES = (affine_chain, l2norm)
+MODULES = (affine_chain, cubic_passes, l2norm)
 CONTRACTS = [(module.SOURCE, contract) for module in MODULES for contract in module.CONTRACTS]
 
 builds = pytest.mark.skipif(find_nvcc() is None, reason="nvcc is not on PATH, below CUDA_HOME or /usr/local/cuda")
