@@ -15,6 +15,7 @@ from .headline import Headline, headline, lead, verdict_line
 from .identity import Fact, StoredFile, created_utc, declaration, facts, stored_files
 from .ledgers import GainLedger, LaunchLedger, gain_ledger, launch_ledger
 from .replay import replay
+from .roofline import RooflineSection, roofline_section
 from .strips import StripPlot, strip_plot
 from .timeline import Timeline, timeline
 from .units import MINUS, NOTHING, percent, quantity, sensible
@@ -49,6 +50,7 @@ class Proof:
     figures: tuple[FigureGroup, ...]
     gain: GainLedger | None
     launches: LaunchLedger | None
+    roofline: RooflineSection | None
     witnesses: tuple[WitnessRow, ...]
     control: int
     completeness: str
@@ -98,6 +100,7 @@ def proof(evidence: Evidence, say: Catalog, anchor: str) -> Proof:
         figures=figure_groups(evidence, say),
         gain=gain_ledger(evidence, say),
         launches=launch_ledger(evidence, say),
+        roofline=roofline_section(evidence, say, WIDE, NARROW),
         witnesses=witness_rows(evidence.optimized, say),
         control=len(evidence.baseline.witnesses),
         completeness=evidence.completeness.status,
@@ -116,9 +119,8 @@ def without_times(evidence: Evidence) -> Evidence:
     if not any(finding.code == "outputs_invalid" for finding in evidence.caveats):
         return evidence
     baseline, optimized = (VariantEvidence(name, (), None, (), (), ()) for name in VARIANTS)
-    return replace(
-        evidence, speedup=None, perturbation={}, gain=(), baseline=baseline, optimized=optimized, between=(), steps=()
-    )
+    silent = replace(evidence, speedup=None, perturbation={}, gain=(), between=(), steps=(), rates={})
+    return replace(silent, baseline=baseline, optimized=optimized)
 
 
 def perturbation(evidence: Evidence, say: Catalog) -> str:
