@@ -11,7 +11,7 @@ import typer
 
 from .. import __version__
 from ..errors import AispError
-from . import assertion, counters, trace
+from . import assertion, compare, counters, trace
 
 if TYPE_CHECKING:
     from ..profiler.evidence import Evidence
@@ -28,6 +28,7 @@ app = typer.Typer(
 app.add_typer(trace.app, name="trace")
 counters.register(app)
 assertion.register(app)
+compare.register(app)
 
 CapturesFolder = Annotated[
     Path | None,
@@ -120,33 +121,15 @@ def capture(
     as_json: AsJson = False,
 ) -> None:
     """Run pairs bare and under NVIDIA's profilers, and store a capture of each. Needs an NVIDIA GPU."""
-    from ..profiler.capture.run import capture_pair, profile_of
     from ..profiler.store.captures import captures_folder
-    from ..reports.progress import steps
     from ..workloads.registry import find
+    from .capturing import capture_pairs
 
-    made, wanted, pairs = [], profile_of(profile), find(selector)
-    with steps() as progress:
-        ceilings = counters.measure_ceilings(timeout, progress) if wanted.counts else None
-        for pair in pairs:
-            key, chosen = _hardware(pair.declaration, size)
-            command = ["aisp-prof", *sys.argv[1:]]
-            folder = captures_folder(captures)
-            done = capture_pair(
-                pair.declaration,
-                pair.module,
-                key,
-                chosen,
-                folder,
-                iterations,
-                command,
-                timeout,
-                progress,
-                wanted,
-                ceilings,
-            )
-            counted = done.manifest.counters
-            made.append({"pair": pair.key, "id": done.id, "folder": str(done.folder), "counters": counted})
+    done = capture_pairs(find(selector), captures_folder(captures), profile, iterations, size, timeout)
+    made = [
+        {"pair": one.manifest.pair, "id": one.id, "folder": str(one.folder), "counters": one.manifest.counters}
+        for one in done
+    ]
     lines = [line for one in made for line in _captured(one)]
     chapter = selector.partition(":")[0].partition(".")[0]
     _print(made, as_json, [*lines, f"next: aisp-prof report --stage {chapter}"])
@@ -162,17 +145,6 @@ def _captured(one: dict[str, Any]) -> list[str]:
     if counted.get("sections_reason"):
         lines.append(f"  without ncu's full sections: {counted['sections_reason']}")
     return lines
-
-
-def _hardware(declaration: Any, size: str) -> tuple[str, str]:
-    """The hardware key of the GPU in this machine, and the size to run on it; the child looks at the GPU itself."""
-    from ..profiler.capture.conditions import open_gpu
-    from ..workloads.hardware import hardware_key
-
-    with open_gpu() as gpu:
-        name = gpu.facts()["name"] if gpu else None
-    key = hardware_key(name) if name else "unknown"
-    return key, size or (key if key in declaration.sizes else "default")
 
 
 @app.command()

@@ -1,0 +1,62 @@
+"""Capture several pairs in one go, for the commands that do: ceilings once, then pair after pair."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import counters
+
+if TYPE_CHECKING:
+    from ..declaration import Declaration
+    from ..profiler.store.captures import Capture
+    from ..workloads.pair import Pair
+
+
+def capture_pairs(
+    pairs: Sequence[Pair], folder: Path, profile: str, iterations: int, size: str, timeout_s: float
+) -> list[Capture]:
+    """Run pairs as `profile` says and publish a capture of each below `folder`; what begins is said on stderr.
+
+    Raises:
+        UsageError: there is no such profile, size or number of iterations.
+        EnvironmentLacks: no GPU, or a profiler that the profile needs.
+    """
+    from ..profiler.capture.run import capture_pair, profile_of
+    from ..reports.progress import steps
+
+    wanted, made = profile_of(profile), []
+    command = ["aisp-prof", *sys.argv[1:]]
+    with steps() as progress:
+        ceilings = counters.measure_ceilings(timeout_s, progress) if wanted.counts else None
+        for pair in pairs:
+            key, chosen = hardware(pair.declaration, size)
+            made.append(
+                capture_pair(
+                    pair.declaration,
+                    pair.module,
+                    key,
+                    chosen,
+                    folder,
+                    iterations,
+                    command,
+                    timeout_s,
+                    progress,
+                    wanted,
+                    ceilings,
+                )
+            )
+    return made
+
+
+def hardware(declaration: Declaration, size: str) -> tuple[str, str]:
+    """The hardware key of the GPU in this machine, and the size to run on it; the child looks at the GPU itself."""
+    from ..profiler.capture.conditions import open_gpu
+    from ..workloads.hardware import hardware_key
+
+    with open_gpu() as gpu:
+        name = gpu.facts()["name"] if gpu else None
+    key = hardware_key(name) if name else "unknown"
+    return key, size or (key if key in declaration.sizes else "default")

@@ -1,0 +1,109 @@
+"""`aisp-prof compare`: pairs of a chapter side by side, run here or from their newest captures."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import UsageError
+
+if TYPE_CHECKING:
+    from ..profiler.store.captures import Capture
+    from ..workloads.pair import Pair
+
+
+def compare(
+    selector: Annotated[str, typer.Argument(metavar="CHAPTER[:PAIR]", help="What to compare, e.g. ch09.")],
+    examples: Annotated[
+        list[str] | None, typer.Option("--examples", metavar="NAME", help="Only these pairs; repeated, or with commas.")
+    ] = None,
+    profile: Annotated[
+        str,
+        typer.Option(
+            help="Run the pairs here: none (the default with a GPU: bare, nothing is kept), minimal, roofline or deep."
+        ),
+    ] = "",
+    iterations: Annotated[int, typer.Option(help="Measured iterations of each variant; an even number.")] = 20,
+    timeout: Annotated[float, typer.Option(help="Seconds that one run may take.")] = 600,
+    captures: Annotated[
+        Path | None,
+        typer.Option(
+            "--captures", help="Compare from the newest captures of this folder; with --profile, store there."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md) instead of text.")] = False,
+) -> None:
+    """A table a pair: times, speedup, validity, and each claim with what was expected and measured.
+
+    With a GPU the pairs are run; without one, or with --captures, their newest captures are compared, and named. The exit code
+    is the worst verdict's.
+    """
+    from ..profiler.evidence import Verdict
+    from ..profiler.proof.prove import prove_capture
+    from ..profiler.store.captures import captures_folder, select
+    from ..reports.comparison import comparison_data, comparison_lines
+
+    pairs = _named(selector, examples)
+    missing: list[str] = []
+    with ExitStack() as stack:
+        if profile or (captures is None and _has_gpu()):
+            done = _run(pairs, profile or "none", iterations, timeout, captures, stack)
+        else:
+            done, missing = select([pair.key for pair in pairs], captures_folder(captures))
+        evidences = [prove_capture(one) for one in done]
+    if as_json:
+        typer.echo(json.dumps({"schema": 1, **comparison_data(evidences, missing)}, indent=1))
+    else:
+        typer.echo("\n".join(comparison_lines(evidences, missing)))
+    verdicts = [one.verdict for one in evidences] + [Verdict.UNPROVEN] * len(missing)
+    raise typer.Exit(Verdict.worst(verdicts).exit_code)
+
+
+def _named(selector: str, examples: Sequence[str] | None) -> list[Pair]:
+    """The pairs of the chapter that `examples` name; all without any.
+
+    Raises:
+        UsageError: one of them is no pair of the chapter.
+    """
+    from ..workloads.registry import find
+
+    known = {pair.declaration.name: pair for pair in find(selector)}
+    wanted = [name.strip() for group in examples or () for name in group.split(",") if name.strip()] or list(known)
+    for name in wanted:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            mend = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
+            raise UsageError(f"{selector} has no pair {name!r}", mend)
+    return [known[name] for name in dict.fromkeys(wanted)]
+
+
+def _has_gpu() -> bool:
+    from ..profiler.capture.conditions import open_gpu
+
+    with open_gpu() as gpu:
+        return gpu is not None
+
+
+def _run(
+    pairs: Sequence[Pair], profile: str, iterations: int, timeout_s: float, captures: Path | None, stack: ExitStack
+) -> list[Capture]:
+    """Capture the pairs. A bare run without a folder of its own is not kept: as the newest capture it would stand before one
+    with a trace, and prove less."""
+    from ..profiler.store.captures import captures_folder
+    from .capturing import capture_pairs
+
+    passing = profile == "none" and captures is None
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) if passing else captures_folder(captures)
+    return capture_pairs(pairs, folder, profile, iterations, "", timeout_s)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module to the face."""
+    app.command()(compare)

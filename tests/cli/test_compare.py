@@ -1,0 +1,165 @@
+"""`aisp-prof compare` and `roofline` as typed: from captures, from a run here, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from aisp_prof import cli
+from aisp_prof.cli import capturing, compare
+from aisp_prof.profiler.store.captures import Capture
+from aisp_prof.profiler.store.manifest import Manifest, folder_facts, write_manifest
+from counted_pair import counted_capture
+
+CLAIMS = ("speedup >= 1.5", "optimized.achieved_flops >= 280 TFLOP/s", "optimized.of_roofline >= 0.4")
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run `aisp-prof …`: exit code, stdout, stderr."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["aisp-prof", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_:
+            cli.main()
+        out, err = capsys.readouterr()
+        return exit_.value.code, out, err
+
+    return call
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """A capture of ch11:streams with counters, in a folder of captures."""
+    folder = tmp_path / "captures" / "ch11.streams-counted"
+    folder.mkdir(parents=True)
+    data, _ = counted_capture(folder, CLAIMS)
+    more = {
+        "created_utc": "2026-11-20T12:00:00Z", "hardware_key": "h200", "size": "default", "sizes": {"chunks": 4},
+        "gpus": [{"name": "NVIDIA H200"}], "versions": {"nsys": "2025.3.1.0"}, "command": ["aisp-prof", "capture", "ch11"],
+    }  # fmt: skip
+    manifest = Manifest.from_json({**data, **more, "files": folder_facts(folder)})
+    write_manifest(manifest, folder)
+    return Capture(folder, manifest)
+
+
+def test_fusion_leaves_every_bit_as_it_was(run):
+    code, out, _ = run("compare", "ch09", "--examples", "fused_l2norm")
+    assert code == 0
+    assert "came with aisp-prof" in out
+    assert "bitwise equal: yes" in out
+    assert "speedup 1.44×" in out
+    head, *rows = [line.split() for line in out.splitlines()[3:]]
+    assert head == ["pair", "claim", "expectation", "measured", "verdict"]
+    assert [row[-1] for row in rows] == ["proven"] * 3
+    assert "memory_bound" not in out
+
+
+def test_several_examples_and_json(run):
+    code, out, _ = run("compare", "ch09", "--examples", "fused_l2norm,memory_bound", "--examples", "triton", "--json")
+    data = json.loads(out)
+    assert (code, data["schema"], data["missing"]) == (0, 1, [])
+    assert [row["pair"] for row in data["rows"]] == ["ch09.fused_l2norm", "ch09.memory_bound", "ch09.triton"]
+    first = data["rows"][0]
+    assert (first["bitwise"], first["valid"], first["source"], first["shipped"]) == (True, True, "trace", True)
+    assert first["speedup"] == first["baseline_ns"] / first["optimized_ns"]
+    section = (ROOT / "docs" / "json.md").read_text("utf-8").partition("## `compare`")[2].partition("\n## ")[0]
+    assert [field for field in (*first, *first["claims"][0]) if f"`{field}`" not in section] == []
+
+
+def test_an_unknown_example_is_named(run):
+    code, _, err = run("compare", "ch09", "--examples", "fused_l2nrm")
+    assert code == 2
+    assert "did you mean fused_l2norm?" in err
+
+
+def test_a_folder_of_captures_is_compared_without_a_run(run, stored, monkeypatch):
+    monkeypatch.setattr(compare, "_has_gpu", lambda: 1 / 0)
+    code, out, _ = run("compare", "ch11", "--captures", stored.folder.parent)
+    assert code == 0
+    assert "(made here), NVIDIA H200" in out
+    assert "301.5\u00a0TFLOP/s [" in out
+
+
+def test_with_a_gpu_the_pairs_run_bare_and_nothing_is_kept(run, stored, monkeypatch, tmp_path):
+    asked = []
+
+    def captured(pairs, folder, profile, iterations, size, timeout_s):
+        asked.append(([pair.key for pair in pairs], profile, iterations, size))
+        times = [
+            {"variant": v, "index": i, "event_ns": ns + i}
+            for i in range(8)
+            for v, ns in (("baseline", 2000), ("optimized", 1000))
+        ]
+        record = {"validation": {"valid": True, "bitwise": True, "tolerance": 1e-6}, "iterations": times}
+        bare = replace(
+            stored.manifest, runs={"untraced": record}, files={}, profile="none", counters=None, ceilings=None
+        )
+        return [Capture(tmp_path, bare)]
+
+    monkeypatch.setattr(compare, "_has_gpu", lambda: True)
+    monkeypatch.setattr(capturing, "capture_pairs", captured)
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = run("compare", "ch11", "--iterations", "8")
+    assert asked == [(["ch11.streams"], "none", 8, "")]
+    assert code == 4  # rates and structure cannot be shown bare, the speedup can
+    assert "by CUDA events of the untraced run" in out
+    assert "speedup 2.00×" in out
+    assert not (tmp_path / "aisp-captures").exists()
+
+
+def test_the_exit_code_is_the_worst_verdicts(run, tmp_path):
+    folder = tmp_path / "captures" / "ch11.streams-counted"
+    folder.mkdir(parents=True)
+    data, _ = counted_capture(folder, ["speedup >= 3"])
+    more = {
+        "created_utc": "2026",
+        "hardware_key": "h200",
+        "size": "x",
+        "sizes": {},
+        "gpus": [],
+        "versions": {},
+        "command": [],
+    }
+    write_manifest(Manifest.from_json({**data, **more, "files": folder_facts(folder)}), folder)
+    code, out, _ = run("compare", "ch11", "--captures", folder.parent)
+    assert code == 1
+    assert "✗ refuted" in out
+
+
+def test_the_roofline_of_a_capture(run, stored):
+    code, out, _ = run("roofline", stored.folder)
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[1].startswith("range or kernel")
+    assert [line.split()[0] for line in lines[2:7]] == [
+        "ch11.streams.baseline.measure", "affine", "ch11.streams.optimized.measure", "affine", "gemm"
+    ]  # fmt: skip
+    assert "301.5 TFLOP/s" in lines[4]
+    assert "41.4%" in lines[4]
+
+
+def test_the_roofline_as_json(run, stored):
+    code, out, _ = run("roofline", stored.manifest.id, "--captures", stored.folder.parent, "--json")
+    data = json.loads(out)
+    assert (code, data["schema"], data["notes"]) == (0, 1, [])
+    baseline = data["rows"][0]
+    assert (baseline["range"], baseline["tier"], baseline["flops_counted"]) == (
+        "ch11.streams.baseline.measure",
+        "counted",
+        1_600_000_000,
+    )
+    assert [kernel["name"] for kernel in data["rows"][1]["kernels"]] == ["affine", "gemm"]
+    section = (ROOT / "docs" / "json.md").read_text("utf-8").partition("## `roofline`")[2].partition("\n## ")[0]
+    fields = (*data, *baseline, *baseline["kernels"][0])
+    assert [field for field in fields if field != "schema" and f"`{field}`" not in section] == []
+
+
+def test_a_shipped_capture_without_counters_says_so(run):
+    code, out, err = run("roofline", "ch11.streams")
+    assert (code, err) == (0, "")
+    assert "--profile roofline" in out
