@@ -11,7 +11,7 @@ import typer
 
 from .. import __version__
 from ..errors import AispError
-from . import assertion, compare, counters, trace
+from . import assertion, compare, counters, kernels, trace
 
 if TYPE_CHECKING:
     from ..profiler.evidence import Evidence
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 
 app.add_typer(trace.app, name="trace")
+app.add_typer(kernels.app, name="kernels")
 counters.register(app)
 assertion.register(app)
 compare.register(app)

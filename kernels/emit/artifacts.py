@@ -17,7 +17,7 @@ from ...errors import AispError, UsageError
 FOLDER = Path("artifacts")
 """Below the current folder, unless another is named."""
 
-_NAME = re.compile(r"(kernel|log|verdict)-([0-9a-f]{64})\.(cu|json)")
+_NAME = re.compile(r"(kernel|log|verdict)-([0-9a-f]{64})\.(cu|py|json)")
 
 
 def digest(data: bytes) -> str:
@@ -26,7 +26,7 @@ def digest(data: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Artifacts:
-    """`kind-<SHA-256 of the bytes>.suffix`: kernels (.cu), logs of how they were written and verdicts (.json)."""
+    """`kind-<SHA-256 of the bytes>.suffix`: candidates (.cu, .py), logs of how they were written and verdicts (.json)."""
 
     folder: Path
 

@@ -64,7 +64,11 @@ def read_candidate(source: Path, spec: Spec) -> Candidate:
         raise UsageError(f"cannot read the candidate {source}: {error}") from error
     header = Header.read(text, str(source))
     if header.spec != spec.digest:
-        raise UsageError(f"{source} was written for another spec than {spec.name}", "aisp-prof kernels emit SPEC -o FILE.cu")
+        raise UsageError(
+            f"{source} was written for another spec than {spec.name}", "aisp-prof kernels emit SPEC -o FILE.cu"
+        )
     if header.arguments != spec.arguments:
-        raise UsageError(f"{source}: its header's arguments are not the spec's: {', '.join(spec.arguments)}", "emit it anew")
+        raise UsageError(
+            f"{source}: its header's arguments are not the spec's: {', '.join(spec.arguments)}", "emit it anew"
+        )
     return Candidate(source, header, spec)

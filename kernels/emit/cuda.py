@@ -50,7 +50,9 @@ def signature(spec: Spec) -> str:
 def describe(spec: Spec) -> list[str]:
     """The chain, a line a step, as comments and prompts show it."""
     inputs = ", ".join(f"{one.name} ({one.layout})" for one in spec.inputs)
-    lines = [f"inputs: {inputs}, {spec.dtype}; output: {'one value a row' if spec.reduces else 'as ' + spec.inputs[0].name}"]
+    lines = [
+        f"inputs: {inputs}, {spec.dtype}; output: {'one value a row' if spec.reduces else 'as ' + spec.inputs[0].name}"
+    ]
     lines[0] += f", {spec.output}; arithmetic in fp32"
     for step in spec.steps:
         values = " ".join(f"{name}={value:g}" for name, value in step.parameters)

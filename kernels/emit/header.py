@@ -41,7 +41,9 @@ class Header:
         """
         match = _LINE.fullmatch(source.partition("\n")[0].rstrip())
         if match is None:
-            raise UsageError(f"{where} does not begin with a candidate's header", "aisp-prof kernels emit SPEC -o FILE.cu")
+            raise UsageError(
+                f"{where} does not begin with a candidate's header", "aisp-prof kernels emit SPEC -o FILE.cu"
+            )
         if match[1] != str(VERSION):
             raise UsageError(f"{where}: its header is of version {match[1]}, not {VERSION}", "emit it anew")
         try:

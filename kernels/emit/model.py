@@ -7,6 +7,7 @@ import ipaddress
 import json
 import os
 import re
+import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -43,7 +44,9 @@ class Endpoint:
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(f"the endpoint {self.url} is no http or https address", "--endpoint http://127.0.0.1:8000/v1")
+            raise UsageError(
+                f"the endpoint {self.url} is no http or https address", "--endpoint http://127.0.0.1:8000/v1"
+            )
         if parts.username or parts.password or parts.query or parts.fragment:
             raise UsageError("the endpoint's address holds more than a place", f"a key belongs into ${KEY_VARIABLE}")
 
@@ -72,7 +75,11 @@ def prompt(spec: Spec) -> str:
     header = model_header(spec)
     unit = "elements" if spec.flat else "rows"
     chain = "\n".join(f"- {line}" for line in cuda.describe(spec))
-    rows = "" if spec.flat else "A tensor is row-major [rows, columns]; a column input has `columns` entries, a row input `rows`.\n"
+    rows = (
+        ""
+        if spec.flat
+        else "A tensor is row-major [rows, columns]; a column input has `columns` entries, a row input `rows`.\n"
+    )
     return (
         f"Write one CUDA C++17 kernel for this chain:\n{chain}\n{rows}"
         f'Signature: extern "C" __global__ void {header.entry}({cuda.signature(spec)})\n'
@@ -111,8 +118,8 @@ def take_code(said: str) -> tuple[str | None, str]:
         return None, f"its code is longer than {CODE_BYTES} bytes"
     if MARK in code:
         return None, "its code brings a header of its own"
-    joined = re.sub(r"\\[ \t]*\r?\n", "", code)  # a directive may be continued on the next line
-    for what in _INCLUDE.findall(joined):
+    joined = re.sub(r"\\[ \t]*\r?\n", "", code)  # a directive may be continued on the next line, or hold a comment
+    for what in _INCLUDE.findall(joined) + _INCLUDE.findall(re.sub(r"/\*.*?\*/", " ", joined, flags=re.DOTALL)):
         if not re.fullmatch(r"<([\w./]+)>\s*(//.*)?", what) or what[1 : what.index(">")] not in INCLUDES:
             return None, f"it includes {what.strip()!r}"
     if match := _FILES.search(joined):
@@ -129,10 +136,12 @@ def _post(endpoint: Endpoint, body: bytes) -> bytes:
     request = urllib.request.Request(f"{endpoint.url.rstrip('/')}/chat/completions", body, headers)
     try:
         with urllib.request.build_opener(_NoRedirect).open(request, timeout=endpoint.timeout_s) as answer:
-            data: bytes = answer.read(ANSWER_BYTES + 1)
+            data = _read(answer, time.monotonic() + endpoint.timeout_s)
     except urllib.error.HTTPError as error:
         error.close()
-        raise AispError(f"{endpoint.url} answers {error.code}", f"check the address, the model and ${KEY_VARIABLE}") from error
+        raise AispError(
+            f"{endpoint.url} answers {error.code}", f"check the address, the model and ${KEY_VARIABLE}"
+        ) from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise AispError(f"{endpoint.url} does not answer: {error}", "check the address; raise --timeout") from error
     if len(data) > ANSWER_BYTES:
@@ -140,9 +149,24 @@ def _post(endpoint: Endpoint, body: bytes) -> bytes:
     return data
 
 
+def _read(answer: Any, deadline: float) -> bytes:
+    """At most a byte more than is accepted; the socket's own timeout would begin anew with every byte that trickles in.
+
+    Raises:
+        TimeoutError: the deadline has passed.
+    """
+    data = b""
+    while len(data) <= ANSWER_BYTES and (part := answer.read1(ANSWER_BYTES + 1 - len(data))):
+        data += part
+        if time.monotonic() > deadline:
+            raise TimeoutError("timed out while it was answering")
+    return data
+
+
 def _content(data: bytes, endpoint: Endpoint) -> str:
     try:
         said = json.loads(data)["choices"][0]["message"]["content"]
+        str(said).encode()  # JSON may hold half of a surrogate pair, which no file does
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise AispError(f"{endpoint.url} does not answer as an OpenAI-compatible server does") from error
     if not isinstance(said, str):

@@ -145,9 +145,7 @@ OPS: Mapping[str, Op] = {
     "relu": _element("v < 0.0f ? 0.0f : v", lambda v: v.relu()),
     "leaky_relu": _element("v < 0.0f ? v * {slope} : v", lambda v, slope: v.where(~(v < 0), v * slope), slope=0.01),
     "gelu": _element("0.5f * v * erfcf(-0.70710678118654752f * v)", _reference_gelu),
-    "gelu_tanh": _element(
-        _TANH_GELU, lambda v: v / (1 + (-1.5957691216057308 * (v + 0.044715 * v * v * v)).exp())
-    ),
+    "gelu_tanh": _element(_TANH_GELU, lambda v: v / (1 + (-1.5957691216057308 * (v + 0.044715 * v * v * v)).exp())),
     "silu": _element("v / (1.0f + expf(-v))", lambda v: v / (1 + (-v).exp())),
     "sigmoid": _element("1.0f / (1.0f + expf(-v))", lambda v: v.sigmoid()),
     "tanh": _element("tanhf(v)", lambda v: v.tanh()),

@@ -72,7 +72,9 @@ def _streamed(spec: Spec, laid: Plan, chain: list[Stage]) -> list[str]:
 
 def _head(spec: Spec, template: str, name: str) -> list[str]:
     pointers = ", ".join([*(f"const In* __restrict__ in_{one.name}" for one in spec.inputs), "Out* __restrict__ out"])
-    scalars = [f"    const float r_{one.name} = wide(in_{one.name}[row]);" for one in spec.inputs if one.layout == "row"]
+    scalars = [
+        f"    const float r_{one.name} = wide(in_{one.name}[row]);" for one in spec.inputs if one.layout == "row"
+    ]
     return [
         "",
         f"{template}__device__ __forceinline__ void {name}({pointers},",

@@ -33,7 +33,19 @@ RESERVED = frozenset({"out", "rows", "columns", "elements"})
 MAX_STEPS = 32
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
-_FIELDS = {"version", "name", "dtype", "output", "shape", "inputs", "steps", "edges", "tolerance", "aligned"}
+_FIELDS = {
+    "version",
+    "name",
+    "dtype",
+    "output",
+    "shape",
+    "inputs",
+    "steps",
+    "edges",
+    "tolerance",
+    "aligned",
+    "magnitudes",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +71,7 @@ class Spec:
 
     shape      (rows, columns) that the kernel is tuned for and timed at; (1, n) for a chain over n elements
     edges      further shapes that it must be right at
+    magnitudes what N(0, 1) of the first input is multiplied with in further checks
     tolerance  largest accepted error of an element, of the sum of its magnitude and the whole's root mean square
     aligned    callers promise pointers of 16 bytes' alignment; otherwise the kernel must take any
     """
@@ -70,6 +83,7 @@ class Spec:
     inputs: tuple[Input, ...]
     steps: tuple[Step, ...]
     edges: tuple[tuple[int, int], ...]
+    magnitudes: tuple[float, ...]
     tolerance: float
     aligned: bool
 
@@ -123,7 +137,9 @@ def read_spec(path_or_name: str | Path) -> Spec:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         names = ", ".join(sorted(one.stem for one in SHIPPED.glob("*.toml")))
-        raise UsageError(f"there is no readable spec {path_or_name}", f"name a TOML file, or one of: {names}") from error
+        raise UsageError(
+            f"there is no readable spec {path_or_name}", f"name a TOML file, or one of: {names}"
+        ) from error
     return parse_spec(text, str(path_or_name))
 
 
@@ -155,6 +171,9 @@ class _Parser:
             inputs=inputs,
             steps=self._steps(data.get("steps"), inputs),
             edges=tuple(self._shape("edges", one) for one in self._list("edges", data.get("edges", []))),
+            magnitudes=tuple(
+                self._number("magnitudes", one) for one in self._list("magnitudes", data.get("magnitudes", []))
+            ),
             tolerance=self._number("tolerance", data.get("tolerance", TOLERANCES[output])),
             aligned=self._flag("aligned", data.get("aligned", False)),
         )
@@ -224,7 +243,9 @@ class _Parser:
 
     def _name(self, where: str, value: Any) -> str:
         if not isinstance(value, str) or not _NAME.fullmatch(value) or value in RESERVED:
-            raise self._wrong(where, f"is {value!r}", "lower-case letters, digits and _; no out, rows, columns, elements")
+            raise self._wrong(
+                where, f"is {value!r}", "lower-case letters, digits and _; no out, rows, columns, elements"
+            )
         return value
 
     def _number(self, where: str, value: Any) -> float:

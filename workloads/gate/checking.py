@@ -1,0 +1,104 @@
+"""In the child: a candidate's outputs against the reference, its guards, its inputs, and whether it looks at them at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ...kernels.emit.reference import reference, torch_dtype
+from ...kernels.emit.spec import Spec
+from ..device import Device
+from .buffers import INPUT_GUARD, OUTPUT_GUARD, POISON, Guarded
+from .cases import Case, cases, fill
+from .compare import difference
+from .job import Job, Results
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .runners import Run
+
+
+def check(job: Job, device: Device, run: Run, results: Results) -> None:
+    """Examine every case; the first that fails ends it, because a candidate that is wrong once is not to be used."""
+    brief = job.phase == "brief"
+    for number, case in enumerate(cases(job.spec, brief=brief)):
+        results.step(f"running the candidate at {case}")
+        found = _Examination(job.spec, device, run, case, guards=not brief).result(job.seed + 10 * number)
+        results.check(str(case), found or "right", not found)
+        if found:
+            return
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What one run left: the output's bytes, the reference, and what was touched that should not have been."""
+
+    bits: Tensor
+    reference: Tensor
+    outside: bool
+    inputs_changed: bool
+
+
+class _Examination:
+    """One case: two runs on different inputs in the same memory, so that whoever remembers the first is wrong the second time.
+
+    Before a run the output is poisoned: with NaN, or, where NaN may be right, with a number.
+    """
+
+    def __init__(self, spec: Spec, device: Device, run: Run, case: Case, *, guards: bool) -> None:
+        kind: Any = torch_dtype(spec.dtype)
+        shift = 1 if case.misaligned else 0
+        where: dict[str, Any] = {"guards": guards, "shift": shift if guards else 0}
+        self._spec, self._device, self._run, self._case = spec, device, run, case
+        self._inputs = [
+            Guarded(spec.input_shape(one.layout, case.shape), kind, device.kind, INPUT_GUARD, **where)
+            for one in spec.inputs
+        ]
+        shape, out_kind = spec.output_shape(case.shape), torch_dtype(spec.output)
+        self._output = Guarded(shape, out_kind, device.kind, OUTPUT_GUARD, **where)
+
+    def result(self, seed: int) -> str:
+        """Why the candidate is wrong here; "" where it is right."""
+        first, second = self._once(seed), self._once(seed + 1)
+        if first.outside or second.outside:
+            return "it wrote outside its output"
+        if first.inputs_changed or second.inputs_changed:
+            return "it changed its inputs"
+        same = bool((first.bits == second.bits).all())
+        if same and not self._same_reference(first.reference, second.reference):
+            return "it returned the same output for two different inputs: stale, constant or not written"
+        for one in (first, second):
+            if words := self._wrong(one):
+                return words
+        return ""
+
+    def _once(self, seed: int) -> _Run:
+        tensors = [one.tensor for one in self._inputs]
+        fill(self._case, self._spec, tensors, seed)
+        before = [one.bits() for one in self._inputs]
+        expected = reference(self._spec, tensors)
+        self._output.poison(finite=self._case.values == "non-finite")
+        self._device.synchronize()
+        self._run(tensors, self._output.tensor)
+        self._device.synchronize()
+        return _Run(
+            bits=self._output.bits(),
+            reference=expected,
+            outside=not all(one.intact() for one in (self._output, *self._inputs)),
+            inputs_changed=any(not bool((one.bits() == b).all()) for one, b in zip(self._inputs, before, strict=True)),
+        )
+
+    def _wrong(self, one: _Run) -> str:
+        output = one.bits.view(self._output.tensor.dtype).view(self._output.tensor.shape)
+        found = difference(output, one.reference, self._spec.tolerance)
+        if not found.wrong:
+            return ""
+        left = int((output == POISON).sum() if self._case.values == "non-finite" else output.isnan().sum())
+        columns = 1 if self._spec.reduces else self._case.shape[1]
+        note = f"; {left} elements hold what was there before, or NaN" if left else ""
+        return found.words(columns) + note
+
+    def _same_reference(self, first: Tensor, second: Tensor) -> bool:
+        kind = self._output.tensor.dtype
+        return not difference(first.to(kind), second, self._spec.tolerance).wrong

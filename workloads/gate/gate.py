@@ -1,0 +1,268 @@
+"""The gate itself: the flag, then the checks, the sanitizer and the race, each in a child, and a verdict that is kept."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ...declaration import VARIANTS
+from ...errors import CannotTell, EnvironmentLacks, UsageError
+from ...kernels.emit.artifacts import Artifacts
+from ...kernels.emit.candidate import read_candidate
+from ...kernels.emit.spec import Spec
+from ..device import Kind, open_device
+from ..hardware import present_gpu, versions
+from ..measure import order
+from .features import VARIABLE, enabled
+from .isolate import Outcome, run_job
+from .job import Job
+from .runners import Runner
+from .verdict import MIN_ROUNDS, Status, Verdict, judge, timing
+
+SANITIZERS = ("memcheck", "racecheck")
+SANITIZER_EXIT = 86
+SANITIZER_TIME = 5
+"""What is fast without a sanitizer gets so many times the time limit under one."""
+
+Check = tuple[str, str, bool | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of each child: seconds, and bytes that the candidate may take (of host memory on a CPU, of the GPU's and the host's)."""
+
+    timeout_s: float = 300
+    memory_bytes: int = 4 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be judged, and how."""
+
+    spec: Spec
+    candidate: Runner
+    against: Runner
+    device: Kind
+    seed: int
+    feature: str
+    iterations: int = 20
+    min_speedup: float = 1.0
+    limits: Limits = Limits()
+
+    def __post_init__(self) -> None:
+        order(self.iterations)
+        if self.iterations < 2 * MIN_ROUNDS:
+            raise UsageError(f"{self.iterations} iterations are too few for an interval", f"at least {2 * MIN_ROUNDS}")
+        if not self.min_speedup > 0 or not self.limits.timeout_s > 0 or self.limits.memory_bytes < 1:
+            raise UsageError("the speedup, the timeout and the memory must be above 0")
+
+
+def feature_name(spec: Spec) -> str:
+    """The flag of a spec's candidates unless another is named."""
+    return f"candidate.{spec.name}"
+
+
+def gate(
+    request: Request, artifacts: Artifacts, say: Callable[[str], None] = lambda line: None
+) -> tuple[Verdict, Path]:
+    """Judge a candidate; returns the verdict and where it lies among the artifacts.
+
+    Nothing of the candidate is compiled, imported or run unless its feature is on, and then only in children. The bytes that
+    are judged are those in the artifacts.
+
+    Raises:
+        CannotTell: the feature is off.
+        EnvironmentLacks: no such device, or it or the machine lacks what is needed to run anything.
+        UsageError: the candidate is for another spec.
+    """
+    if not enabled(request.feature):
+        raise CannotTell(
+            f"{request.candidate.name} was not run: the feature {request.feature} is off",
+            f"set {VARIABLE}={request.feature}",
+        )
+    device = open_device(request.device)
+    request = _kept(request, artifacts)
+    verdict = _Gate(request, say).verdict()
+    gpu = present_gpu(device)
+    return verdict, artifacts.put_json("verdict", _record(request, verdict, gpu.name if gpu else "cpu"))
+
+
+def _kept(request: Request, artifacts: Artifacts) -> Request:
+    """The request with its candidate's source in the artifacts: what is run is what was hashed."""
+    runner = request.candidate
+    if runner.source is None:
+        return request
+    if runner.kind == "cuda":
+        read_candidate(runner.source, request.spec)
+        if request.device != "cuda":
+            raise UsageError(f"{runner.name} runs on CUDA alone", "--device cuda")
+    path = artifacts.put("kernel", runner.source.suffix[1:], runner.source.read_bytes()).resolve()
+    if runner.sha256 not in path.name:
+        raise UsageError(f"{runner.name} changed while it was read")
+    return replace(request, candidate=replace(runner, source=path))
+
+
+class _Gate:
+    """One judgement: phases until one refuses."""
+
+    def __init__(self, request: Request, say: Callable[[str], None]) -> None:
+        self._request, self._say = request, say
+        self._checks: list[Check] = []
+
+    def verdict(self) -> Verdict:
+        for phase in (self._values, self._sanitized):
+            if reason := phase():
+                return Verdict("refused", reason, tuple(self._checks))
+        return self._raced()
+
+    def _values(self) -> str:
+        self._say("checking the candidate's outputs against the fp64 reference")
+        outcome = self._child("check", self._request.limits.timeout_s)
+        if reason := self._noted(outcome):
+            return reason
+        return "" if outcome.ending == "done" else self._died(outcome)
+
+    def _sanitized(self) -> str:
+        """Under compute-sanitizer, where there is one and a kernel to look at."""
+        tool = find_sanitizer()
+        if self._request.device != "cuda" or tool is None:
+            why = "not on a CPU" if self._request.device != "cuda" else "compute-sanitizer is not there"
+            self._checks.append(("compute-sanitizer", f"not run: {why}", None))
+            return ""
+        for name in SANITIZERS:
+            self._say(f"running it under compute-sanitizer's {name}")
+            # cuda-bindings asks an older driver for newer functions, which is an API error and no fault of the kernel
+            command = [tool, "--tool", name, "--error-exitcode", str(SANITIZER_EXIT), "--report-api-errors", "no"]
+            outcome = self._child("brief", SANITIZER_TIME * self._request.limits.timeout_s, command)
+            if outcome.ending == "exit" and outcome.code == SANITIZER_EXIT:
+                self._checks.append((name, outcome.tail, False))
+                return f"compute-sanitizer's {name} found: {_first_fault(outcome.tail)}"
+            if outcome.ending != "done":
+                reason = self._noted(outcome) or self._died(outcome)
+                return f"under {name}: {reason}"
+            self._checks.append((name, "no fault", True))
+        return ""
+
+    def _raced(self) -> Verdict:
+        self._say("timing it against the current best")
+        outcome = self._child("race", self._request.limits.timeout_s)
+        wrong = next((one for one in outcome.results if "wrong" in one), None)
+        if wrong is not None:
+            return self._wrong_in_race(str(wrong["wrong"]), str(wrong["words"]))
+        if outcome.ending != "done":
+            status: Status = "unknown" if "the current best" in _last_step(outcome) else "refused"
+            return Verdict(status, self._died(outcome), tuple(self._checks))
+        times: dict[str, list[int]] = {variant: [] for variant in VARIANTS}
+        for one in outcome.results:
+            if "timed" in one:
+                times[one["timed"]].append(int(one["ns"]))
+        found = timing(times)
+        status, reason = judge(found, self._request.min_speedup)
+        return Verdict(status, reason, tuple(self._checks), found)
+
+    def _wrong_in_race(self, variant: str, words: str) -> Verdict:
+        if variant == "optimized":
+            return Verdict("refused", f"wrong while it was timed: {words}", tuple(self._checks))
+        return Verdict("unknown", f"the current best itself is wrong: {words}", tuple(self._checks))
+
+    def _child(self, phase: Any, timeout_s: float, tool: list[str] | None = None) -> Outcome:
+        asked = self._request
+        with tempfile.TemporaryDirectory(prefix="aisp-gate-") as folder:
+            job = Job(
+                phase, asked.spec, asked.candidate, asked.against, asked.device, asked.seed, asked.iterations,
+                asked.limits.memory_bytes, Path(folder) / "results",
+            )  # fmt: skip
+            outcome = run_job(job, timeout_s, tool or ())
+        error = next((one for one in outcome.results if "error" in one), None)
+        if error is not None and error.get("lacks"):
+            raise EnvironmentLacks(str(error["error"]), str(error["mend"]))
+        return outcome
+
+    def _noted(self, outcome: Outcome) -> str:
+        """Add what the child checked; the reason of the first check that failed."""
+        for one in outcome.results:
+            if "check" in one:
+                self._checks.append((str(one["check"]), str(one["words"]), bool(one["passed"])))
+                if not one["passed"]:
+                    return f"at {one['check']}: {one['words']}"
+        return ""
+
+    def _died(self, outcome: Outcome) -> str:
+        doing = _last_step(outcome)
+        error = next((str(one["error"]) for one in outcome.results if "error" in one), "")
+        self._checks.append((doing, error or outcome.tail, False))
+        return f"{_ending(outcome, self._request.limits, error)}, {doing}"
+
+
+def _ending(outcome: Outcome, limits: Limits, error: str) -> str:
+    if outcome.ending == "timeout":
+        return f"it hung: no end after {limits.timeout_s:g} s"
+    last = outcome.tail.splitlines()[-1] if outcome.tail else ""
+    starved = ("MemoryError", "out of memory", "OutOfMemory", "can't allocate memory", "bad_alloc")
+    if outcome.ending == "memory" or (outcome.ending == "exit" and any(word in outcome.tail for word in starved)):
+        return f"it took more than {limits.memory_bytes / 2**30:.3g} GiB of memory"
+    if outcome.ending == "signal":
+        return f"it crashed: {signal.Signals(outcome.code).name}"
+    if error:
+        return f"it cannot be run: {error.splitlines()[0]}"
+    if "Traceback (most recent call last)" in outcome.tail:
+        return f"it raised {last[:300]}"
+    return f"it ended its process early, with exit code {outcome.code}"
+
+
+def _last_step(outcome: Outcome) -> str:
+    return next((str(one["step"]) for one in reversed(outcome.results) if "step" in one), "starting")
+
+
+def _first_fault(tail: str) -> str:
+    lines = [line.strip("= \t") for line in tail.splitlines() if line.startswith("=========")]
+    return next((line for line in lines if line and "COMPUTE-SANITIZER" not in line), "a fault")
+
+
+def find_sanitizer() -> str | None:
+    """compute-sanitizer on PATH, below CUDA_HOME, or in CUDA's usual folder."""
+    folders = [Path(home) / "bin" for home in (os.environ.get("CUDA_HOME"), "/usr/local/cuda") if home]
+    found = (shutil.which("compute-sanitizer", path=folder) for folder in folders)
+    return shutil.which("compute-sanitizer") or next((one for one in found if one), None)
+
+
+def _record(request: Request, verdict: Verdict, device: str) -> dict[str, Any]:
+    """What is kept of a judgement."""
+    runners = {
+        "candidate": {"kind": request.candidate.kind, "sha256": request.candidate.sha256},
+        "against": {"kind": request.against.kind, "sha256": request.against.sha256},
+    }
+    return {
+        "schema": 1,
+        **verdict.to_json(),
+        **runners,
+        "spec": {"name": request.spec.name, "sha256": request.spec.digest},
+        "feature": request.feature,
+        "device": device,
+        "seed": request.seed,
+        "limits": asdict(request.limits),
+        "min_speedup": request.min_speedup,
+        "versions": versions(),
+        "made_utc": datetime.now(UTC).isoformat(timespec="microseconds"),
+    }
+
+
+def admitted(artifacts: Artifacts, runner: Runner, spec: Spec, device: str) -> bool:
+    """Whether the newest verdict on exactly this candidate, spec and device admits it.
+
+    Raises:
+        AispError: a verdict was altered.
+    """
+    mine = [
+        one
+        for one in artifacts.verdicts()
+        if (one["candidate"]["sha256"], one["spec"]["sha256"], one["device"]) == (runner.sha256, spec.digest, device)
+    ]
+    return bool(mine) and mine[-1]["status"] == "admitted"

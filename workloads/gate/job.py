@@ -1,0 +1,70 @@
+"""What the gate tells a child process, and what the child writes down: a line of JSON a finding."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ...kernels.emit.spec import Spec
+from ..device import Kind
+from .runners import Runner
+
+LINE_BYTES = 4096
+LINES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One phase in one child: `check` the candidate at many shapes, the same `brief`ly under a tool, or `race` it."""
+
+    phase: Literal["check", "brief", "race"]
+    spec: Spec
+    candidate: Runner
+    against: Runner
+    device: Kind
+    seed: int
+    iterations: int
+    memory_bytes: int
+    results: Path
+
+    def store(self) -> Path:
+        """Write it beside the results, and return where."""
+        path = self.results.with_name("job")
+        path.write_bytes(pickle.dumps(self))
+        return path
+
+
+class Results:
+    """Where the child writes; every line reaches the file before the next step begins, so that a crash loses none."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("a", encoding="utf-8", buffering=1)
+
+    def write(self, **line: Any) -> None:
+        self._file.write(json.dumps(line) + "\n")
+
+    def step(self, words: str) -> None:
+        """What begins now: if nothing follows, it is what the child died of."""
+        self.write(step=words)
+
+    def check(self, name: str, words: str, passed: bool) -> None:
+        self.write(check=name, words=words, passed=passed)
+
+
+def read_results(path: Path) -> list[dict[str, Any]]:
+    """What a child wrote down, as far as it is whole lines of JSON objects; the rest is dropped."""
+    found: list[dict[str, Any]] = []
+    if not path.is_file():
+        return found
+    with path.open("rb") as file:
+        while len(found) < LINES and (line := file.readline(LINE_BYTES)):
+            try:
+                one = json.loads(line)
+            except ValueError:
+                break  # the child was ended while it wrote
+            if isinstance(one, dict):
+                found.append(one)
+    return found
