@@ -32,10 +32,11 @@ def check(job: Job, device: Device, run: Run, results: Results) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """What one run left: the output's bytes, the reference, and what was touched that should not have been."""
+    """What one run left: the output's bytes, the reference, and what was touched or left alone against the rules."""
 
     bits: Tensor
     reference: Tensor
+    untouched: bool
     outside: bool
     inputs_changed: bool
 
@@ -65,9 +66,11 @@ class _Examination:
             return "it wrote outside its output"
         if first.inputs_changed or second.inputs_changed:
             return "it changed its inputs"
-        same = bool((first.bits == second.bits).all())
+        if first.untouched and second.untouched:
+            return "it wrote nothing"
+        same = bool((first.bits == second.bits).all()) and not bool(self._typed(first.bits).isnan().all())
         if same and not self._same_reference(first.reference, second.reference):
-            return "it returned the same output for two different inputs: stale, constant or not written"
+            return "it returned the same output for two different inputs: it is stale or constant"
         for one in (first, second):
             if words := self._wrong(one):
                 return words
@@ -79,18 +82,21 @@ class _Examination:
         before = [one.bits() for one in self._inputs]
         expected = reference(self._spec, tensors)
         self._output.poison(finite=self._case.values == "non-finite")
+        poison = self._output.bits()
         self._device.synchronize()
         self._run(tensors, self._output.tensor)
         self._device.synchronize()
+        bits = self._output.bits()
         return _Run(
-            bits=self._output.bits(),
+            bits=bits,
             reference=expected,
+            untouched=bool((bits == poison).all()),
             outside=not all(one.intact() for one in (self._output, *self._inputs)),
             inputs_changed=any(not bool((one.bits() == b).all()) for one, b in zip(self._inputs, before, strict=True)),
         )
 
     def _wrong(self, one: _Run) -> str:
-        output = one.bits.view(self._output.tensor.dtype).view(self._output.tensor.shape)
+        output = self._typed(one.bits)
         found = difference(output, one.reference, self._spec.tolerance)
         if not found.wrong:
             return ""
@@ -98,6 +104,9 @@ class _Examination:
         columns = 1 if self._spec.reduces else self._case.shape[1]
         note = f"; {left} elements hold what was there before, or NaN" if left else ""
         return found.words(columns) + note
+
+    def _typed(self, bits: Tensor) -> Tensor:
+        return bits.view(self._output.tensor.dtype).view(self._output.tensor.shape)
 
     def _same_reference(self, first: Tensor, second: Tensor) -> bool:
         kind = self._output.tensor.dtype

@@ -1,0 +1,277 @@
+"""The gate on a CPU: one candidate of each kind that must be refused, one that is admitted, and what is left afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from aisp_prof.errors import CannotTell, UsageError
+from aisp_prof.kernels.emit.artifacts import Artifacts
+from aisp_prof.kernels.emit.spec import Spec, parse_spec
+from aisp_prof.workloads.gate.gate import Limits, Request, gate
+from aisp_prof.workloads.gate.runners import find_runner
+from aisp_prof.workloads.gate.verdict import Verdict
+
+SPEC = """
+version = 1
+name = "soft"
+dtype = "fp32"
+shape = [33, 64]
+[[steps]]
+op = "softmax"
+"""
+
+GOOD = """
+import torch
+def run(inputs, output):
+    torch.softmax(inputs[0], -1, out=output)
+"""
+
+SLOW = GOOD.replace("def run", "import time\ndef run").replace("    torch", "    time.sleep(0.004)\n    torch")
+
+REFUSED = {
+    "crash": ("import os\ndef run(inputs, output): os.abort()", "it crashed: SIGABRT, running the candidate at 1 x 64"),
+    "segfault": ("import ctypes\ndef run(inputs, output): ctypes.string_at(0)", "it crashed: SIGSEGV"),
+    "crash-on-import": ("import os\nos.abort()", "it crashed: SIGABRT, loading the candidate"),
+    "hang": ("def run(inputs, output):\n    while True: pass", "it hung: no end after 12 s, running the candidate"),
+    "hog": ("import torch\ndef run(inputs, output): torch.empty(1 << 34)", "it took more than 0.25 GiB of memory"),
+    "early-exit": ("import os\ndef run(inputs, output): os._exit(0)", "it ended its process early, with exit code 0"),
+    "raises": ("def run(inputs, output): raise RuntimeError('no such luck')", "it raised RuntimeError: no such luck"),
+    "no-run": ("def walk(inputs, output): pass", "it cannot be run: .* has no function run"),
+    "out-of-bounds-after": (
+        GOOD + "    import ctypes\n    ctypes.memset(output.data_ptr() + output.numel() * 4, 0, 4)",
+        "at 1 x 64: it wrote outside its output",
+    ),
+    "out-of-bounds-before": (
+        GOOD + "    import ctypes\n    ctypes.memset(output.data_ptr() - 4, 0, 4)",
+        "at 1 x 64: it wrote outside its output",
+    ),
+    "reads-beyond": (
+        "import torch\ndef run(inputs, output):\n    x = inputs[0]\n    rows, columns = x.shape\n"
+        "    wide = x.as_strided((rows, columns + 1), (columns, 1))\n    output.copy_(torch.softmax(wide, -1)[:, :columns])",
+        r"at 1 x 64: 64 elements are wrong, the first at \[0, 0\]: nan",
+    ),
+    "changes-inputs": (GOOD + "    inputs[0].zero_()", "at 1 x 64: it changed its inputs"),
+    "constant": (
+        "def run(inputs, output): output.fill_(1 / output.shape[-1])",
+        "at 1 x 64: it returned the same output for two different inputs",
+    ),
+    "writes-nothing": (
+        "def run(inputs, output): pass",
+        "at 1 x 64: it returned the same output for two different inputs",
+    ),
+    "stale": (
+        GOOD.replace("def run", "kept = {}\ndef run").replace(
+            "    torch.softmax(inputs[0], -1, out=output)",
+            "    if inputs[0].shape not in kept: kept[inputs[0].shape] = torch.softmax(inputs[0], -1)\n"
+            "    output.copy_(kept[inputs[0].shape])",
+        ),
+        "at 1 x 64: it returned the same output for two different inputs",
+    ),
+    "wrong-on-an-edge": (
+        "import torch\ndef run(inputs, output):\n    whole = output.shape[1] // 8 * 8 or 1\n"
+        "    output[:, :whole] = torch.softmax(inputs[0], -1)[:, :whole]",
+        r"at 3 x 2: 3 elements are wrong, the first at \[0, 1\]: nan instead of .*; 3 elements hold what was there before",
+    ),
+    "wrong-on-nan": (
+        GOOD.replace("inputs[0]", "inputs[0].nan_to_num()"),
+        "at 7 x 64, with NaN, infinities and zeros: .* instead of nan",
+    ),
+    "wrong-later": (
+        "import torch\ncalls = 0\ndef run(inputs, output):\n    global calls\n    calls += output.shape == (33, 64)\n"
+        "    if calls < 4: torch.softmax(inputs[0], -1, out=output)",
+        "wrong while it was timed: 2112 elements are wrong",
+    ),
+    "slow": (SLOW.replace("0.004", "0.012"), "right in every case, but .* the current best's speed"),
+}
+
+
+@pytest.fixture
+def spec() -> Spec:
+    return parse_spec(SPEC, "soft")
+
+
+@pytest.fixture
+def artifacts(tmp_path: Path) -> Artifacts:
+    return Artifacts(tmp_path / "artifacts")
+
+
+def request(spec: Spec, folder: Path, candidate: str, **more: object) -> Request:
+    """To judge a module's text against one that takes 4 ms."""
+    files = {"candidate.py": candidate, "current.py": SLOW}
+    for name, text in files.items():
+        (folder / name).write_text(dedent(text))
+    found = {name: find_runner(str(folder / name)) for name in files}
+    limits = Limits(timeout_s=float(more.pop("timeout_s", 120)), memory_bytes=1 << 28)  # type: ignore[arg-type]
+    return Request(spec, *found.values(), "cpu", 5, "test.gate", 12, limits=limits, **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AISP_FEATURES", "something.else,test.gate")
+
+
+@pytest.mark.usefixtures("on")
+@pytest.mark.parametrize("kind", REFUSED)
+def test_refused(kind: str, spec: Spec, artifacts: Artifacts, tmp_path: Path) -> None:
+    text, reason = REFUSED[kind]
+    asked = request(spec, tmp_path, text, **({"timeout_s": 12} if kind == "hang" else {}))
+    verdict, path = gate(asked, artifacts)
+    assert (verdict.status, verdict.exit_code) == ("refused", 1), verdict.reason
+    pytest.importorskip("re")
+    import re
+
+    assert re.search(reason, verdict.reason), verdict.reason
+    kept = json.loads(path.read_text())
+    assert (kept["status"], kept["reason"]) == ("refused", verdict.reason)
+    assert artifacts.get(path)
+
+
+@pytest.mark.usefixtures("on")
+def test_a_good_one_is_admitted_with_all_that_was_found(spec: Spec, artifacts: Artifacts, tmp_path: Path) -> None:
+    verdict, path = gate(request(spec, tmp_path, GOOD), artifacts)
+    assert (verdict.status, verdict.exit_code) == ("admitted", 0), verdict.reason
+    kept = json.loads(path.read_text())
+    names = [one["name"] for one in kept["checks"]]
+    assert {"3 x 1", "3 x 7", "3 x 65", "33 x 64", "7 x 37, with NaN, infinities and zeros"} <= set(names)
+    assert all(one["passed"] for one in kept["checks"] if one["name"] != "compute-sanitizer")
+    assert kept["checks"][-1] == {"name": "compute-sanitizer", "words": "not run: not on a CPU", "passed": None}
+    assert len(kept["timing"]["baseline_ns"]) == len(kept["timing"]["candidate_ns"]) == 12
+    assert 1 <= kept["timing"]["low"] <= kept["timing"]["speedup"] <= kept["timing"]["high"]
+    assert kept["candidate"]["sha256"] in {
+        one.stem.removeprefix("kernel-") for one in artifacts.folder.glob("kernel-*")
+    }
+
+
+@pytest.mark.usefixtures("on")
+def test_equally_fast_cannot_be_told_or_is_refused_by_what_is_asked(
+    spec: Spec, artifacts: Artifacts, tmp_path: Path
+) -> None:
+    verdict, _ = gate(request(spec, tmp_path, GOOD, min_speedup=1e6), artifacts)
+    assert verdict.status == "refused"
+    assert "at least 1e+06× was asked for" in verdict.reason
+
+
+@pytest.mark.usefixtures("on")
+def test_a_current_best_that_is_wrong_is_not_the_candidates_fault(
+    spec: Spec, artifacts: Artifacts, tmp_path: Path
+) -> None:
+    asked = request(spec, tmp_path, GOOD)
+    (tmp_path / "current.py").write_text("def run(inputs, output): output.zero_()")
+    verdict, _ = gate(asked, artifacts)
+    assert (verdict.status, verdict.exit_code) == ("unknown", 4)
+    assert verdict.reason.startswith("the current best itself is wrong")
+
+
+LEAVES = """
+import os, subprocess, sys
+import torch
+def run(inputs, output):
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+    open({path!r}, "a").write(f"{{child.pid}}\\n")
+    torch.softmax(inputs[0], -1, out=output)
+    if len(open({path!r}).readlines()) > 2: os.abort()
+"""
+
+
+@pytest.mark.usefixtures("on")
+def test_what_it_started_is_ended(spec: Spec, artifacts: Artifacts, tmp_path: Path) -> None:
+    verdict, _ = gate(request(spec, tmp_path, LEAVES.format(path=str(tmp_path / "pids"))), artifacts)
+    assert verdict.status == "refused"
+    pids = [int(line) for line in (tmp_path / "pids").read_text().split()]
+    assert len(pids) == 3
+    deadline = time.monotonic() + 5
+    while any(alive(pid) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(alive(pid) for pid in pids)
+
+
+def alive(pid: int) -> bool:
+    """Whether it runs; a zombie that nobody has reaped does not."""
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+HOG = """
+import subprocess, sys, time
+import torch
+def run(inputs, output):
+    code = "import time; held = b'x' * (700 << 20); time.sleep(60)"
+    for child in [subprocess.Popen([sys.executable, "-c", code]) for _ in range(4)]: child.wait()
+"""
+
+
+@pytest.mark.usefixtures("on")
+def test_the_memory_of_its_children_counts(spec: Spec, artifacts: Artifacts, tmp_path: Path) -> None:
+    verdict, _ = gate(request(spec, tmp_path, HOG), artifacts)
+    assert verdict.status == "refused"
+    assert verdict.reason.startswith("it took more than 0.25 GiB of memory")
+
+
+KEY = """
+import os
+def run(inputs, output):
+    raise RuntimeError("key " + repr(os.environ.get("AISP_MODEL_KEY")))
+"""
+
+
+@pytest.mark.usefixtures("on")
+def test_a_candidate_sees_no_key(
+    spec: Spec, artifacts: Artifacts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AISP_MODEL_KEY", "secret")
+    verdict, _ = gate(request(spec, tmp_path, KEY), artifacts)
+    assert "key None" in verdict.reason
+
+
+@pytest.mark.parametrize("features", [None, "", "test.gates", "other"])
+def test_nothing_runs_while_its_feature_is_off(
+    features: str | None, spec: Spec, artifacts: Artifacts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AISP_FEATURES", raising=False)
+    if features is not None:
+        monkeypatch.setenv("AISP_FEATURES", features)
+    asked = request(spec, tmp_path, f"open({str(tmp_path / 'ran')!r}, 'w')\n{GOOD}")
+    with pytest.raises(CannotTell, match=r"candidate\.py was not run: the feature test\.gate is off") as caught:
+        gate(asked, artifacts)
+    assert (caught.value.exit_code, caught.value.mend) == (4, "set AISP_FEATURES=test.gate")
+    assert not (tmp_path / "ran").exists()
+    assert not artifacts.folder.exists()
+
+
+def test_what_cannot_be_asked(spec: Spec, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="too few for an interval"):
+        Request(spec, find_runner("eager"), find_runner("eager"), "cpu", 1, "f", iterations=10)
+    with pytest.raises(UsageError, match="no candidate"):
+        find_runner("kernel.ptx")
+    with pytest.raises(UsageError, match="cannot read"):
+        find_runner(str(tmp_path / "none.py"))
+
+
+@pytest.mark.usefixtures("on")
+def test_cuda_source_on_a_cpu_is_a_usage_error(spec: Spec, artifacts: Artifacts, tmp_path: Path) -> None:
+    from aisp_prof.kernels.emit.cuda import write
+
+    (tmp_path / "one.cu").write_text(write(spec))
+    asked = Request(spec, find_runner(str(tmp_path / "one.cu")), find_runner("eager"), "cpu", 1, "test.gate")
+    with pytest.raises(UsageError, match="runs on CUDA alone"):
+        gate(asked, artifacts)
+
+
+def test_an_admission_in_spite_of_a_check_cannot_be_made() -> None:
+    with pytest.raises(ValueError, match="in spite of a check"):
+        Verdict("admitted", "so it is", (("1 x 1", "wrong", False),))
+
+
+@pytest.mark.usefixtures("on")
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(not any(os.access(f"{p}/g++", os.X_OK) for p in os.environ["PATH"].split(":")), reason="no g++")
+def test_the_inductor_path_is_judged_like_any_other(spec: Spec, artifacts: Artifacts, tmp_path: Path) -> None:
+    asked = request(spec, tmp_path, GOOD, timeout_s=500)
+    found = Request(spec, find_runner("inductor"), asked.against, "cpu", 5, "test.gate", 12, limits=Limits(500))
+    verdict, _ = gate(found, artifacts)
+    assert verdict.status == "admitted", verdict.reason
