@@ -11,7 +11,7 @@ import typer
 
 from .. import __version__
 from ..errors import AispError
-from . import assertion, compare, counters, kernels, trace
+from . import assertion, compare, counters, demos, kernels, trace
 
 if TYPE_CHECKING:
     from ..profiler.evidence import Evidence
@@ -30,6 +30,7 @@ app.add_typer(kernels.app, name="kernels")
 counters.register(app)
 assertion.register(app)
 compare.register(app)
+demos.register(app)
 
 CapturesFolder = Annotated[
     Path | None,

@@ -40,9 +40,9 @@ def test_the_wheel_reports_in_a_clean_environment(tmp_path):
     venv.create(tmp_path / "clean", with_pip=True)
     pip = [str(tmp_path / "clean" / "bin" / "python"), "-m", "pip", "install", "--quiet", f"{wheel}[pdf]"]
     subprocess.run(pip, check=True, capture_output=True)
-    command = [str(tmp_path / "clean" / "bin" / "aisp-prof"), "report", "--stage", "ch11"]
+    command = [str(tmp_path / "clean" / "bin" / "aisp-prof"), "report", "--stage", "ch11:streams"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "PROVEN" in done.stdout
-    assert (tmp_path / "ch11.html").stat().st_size > 100_000
-    assert (tmp_path / "ch11.pdf").read_bytes().startswith(b"%PDF")
+    assert (tmp_path / "ch11-streams.html").stat().st_size > 100_000
+    assert (tmp_path / "ch11-streams.pdf").read_bytes().startswith(b"%PDF")

@@ -1,0 +1,64 @@
+"""`aisp-prof demos` as typed."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from aisp_prof import cli
+from aisp_prof.workloads.demos.demo import Demo
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run `aisp-prof demos …`: exit code, stdout, stderr."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["aisp-prof", "demos", *arguments])
+        with pytest.raises(SystemExit) as exit_:
+            cli.main()
+        out, err = capsys.readouterr()
+        return exit_.value.code, out, err
+
+    return call
+
+
+@pytest.mark.parametrize("arguments", [(), ("list",)])
+def test_demos_are_listed(run, arguments):
+    code, out, _ = run(*arguments)
+    assert code == 0
+    names = ["ch11-event-timing", "ch11-memory-async", "ch11-stream-overlap", "ch11-stream-priority"]
+    assert [line.split()[0] for line in out.splitlines()] == names
+
+
+def test_arguments_after_the_dashes_are_the_demos(run, monkeypatch):
+    seen = []
+
+    def measured(self, arguments):
+        seen.append((self.name, list(arguments)))
+        return ["1.5 ms  n 3"]
+
+    monkeypatch.setattr(Demo, "run", measured)
+    code, out, _ = run("ch11-stream-overlap", "--", "--size", "small")
+    assert (code, out) == (0, "1.5 ms  n 3\n")
+    assert seen == [("ch11-stream-overlap", ["--size", "small"])]
+
+
+def test_a_demos_own_help(run):
+    code, out, _ = run("ch11-memory-async", "--", "--help")
+    assert code == 0
+    assert "--rounds" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("ch11-stream-overlapp",), "did you mean ch11-stream-overlap?"),
+        (("ch11-stream-overlap", "--", "--size", "huge"), "invalid choice"),
+        (("ch11-stream-overlap", "--size", "small"), "No such option"),
+    ],
+)
+def test_slips_are_answered(run, arguments, complaint):
+    code, _, err = run(*arguments)
+    assert code == 2
+    assert complaint in err
