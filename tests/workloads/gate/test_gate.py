@@ -51,8 +51,10 @@ REFUSED = {
         "at 1 x 64: it wrote outside its output",
     ),
     "reads-beyond": (
-        "import torch\ndef run(inputs, output):\n    x = inputs[0]\n    rows, columns = x.shape\n"
-        "    wide = x.as_strided((rows, columns + 1), (columns, 1))\n    output.copy_(torch.softmax(wide, -1)[:, :columns])",
+        (
+            "import torch\ndef run(inputs, output):\n    x = inputs[0]\n    rows, columns = x.shape\n"
+            "    wide = x.as_strided((rows, columns + 1), (columns, 1))\n    output.copy_(torch.softmax(wide, -1)[:, :columns])"
+        ),
         r"at 1 x 64: 64 elements are wrong, the first at \[0, 0\]: nan",
     ),
     "changes-inputs": (GOOD + "    inputs[0].zero_()", "at 1 x 64: it changed its inputs"),
@@ -73,8 +75,10 @@ REFUSED = {
         "at 1 x 64: it returned the same output for two different inputs",
     ),
     "wrong-on-an-edge": (
-        "import torch\ndef run(inputs, output):\n    whole = output.shape[1] // 8 * 8 or 1\n"
-        "    output[:, :whole] = torch.softmax(inputs[0], -1)[:, :whole]",
+        (
+            "import torch\ndef run(inputs, output):\n    whole = output.shape[1] // 8 * 8 or 1\n"
+            "    output[:, :whole] = torch.softmax(inputs[0], -1)[:, :whole]"
+        ),
         r"at 3 x 2: 3 elements are wrong, the first at \[0, 1\]: nan instead of .*; 3 elements hold what was there before",
     ),
     "wrong-on-nan": (
@@ -82,8 +86,10 @@ REFUSED = {
         "at 7 x 64, with NaN, infinities and zeros: .* instead of nan",
     ),
     "wrong-later": (
-        "import torch\ncalls = 0\ndef run(inputs, output):\n    global calls\n    calls += output.shape == (33, 64)\n"
-        "    if calls < 4: torch.softmax(inputs[0], -1, out=output)",
+        (
+            "import torch\ncalls = 0\ndef run(inputs, output):\n    global calls\n    calls += output.shape == (33, 64)\n"
+            "    if calls < 4: torch.softmax(inputs[0], -1, out=output)"
+        ),
         "wrong while it was timed: 2112 elements are wrong",
     ),
     "slow": (SLOW.replace("0.004", "0.012"), "right in every case, but .* the current best's speed"),
