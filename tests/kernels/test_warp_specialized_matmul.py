@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from aisp_prof.kernels.contract import Code, Contract, disassemble, find_tools
-from aisp_prof.kernels.warp_specialized_matmul import FORMS, Form, matmul, reference
+from aisp_prof.kernels.warp_specialized_matmul import FORMS, SPECIALIZED, Form, matmul, reference
 
 HOPPER, BLACKWELL = 90, 100
 each_form = pytest.mark.parametrize("form", FORMS)
@@ -100,7 +100,7 @@ def test_with_eight_warps_hoppers_code_is_the_same_bytes(compiled: Compile) -> N
 def test_what_is_told_of_a_compiled_form(compiled: Compile) -> None:
     from aisp_prof.kernels.warp_specialized_matmul_triton import described
 
-    plain, asked, specialized = (described(compiled(form, HOPPER)) for form in FORMS.values())
+    plain, asked, specialized = (described(compiled(form, HOPPER)) for form in (*FORMS.values(), SPECIALIZED))
     assert plain == asked
     assert plain.warps == 8
     assert specialized.warps == 12
@@ -125,20 +125,20 @@ SPECIALIZED_ON_HOPPER = Contract(
 
 @pytest.mark.parametrize(
     ("form", "contract"),
-    [("plain", PLAIN_ON_HOPPER), ("specialized", SPECIALIZED_ON_HOPPER)],
-    ids=lambda value: value if isinstance(value, str) else "",
+    [(FORMS["plain"], PLAIN_ON_HOPPER), (SPECIALIZED, SPECIALIZED_ON_HOPPER)],
+    ids=("plain", "specialized"),
 )
-def test_what_triton_makes_for_hopper(form: str, contract: Contract, compiled: Compile, tmp_path: Path) -> None:
-    assert contract.broken(code_of(compiled(FORMS[form], HOPPER), tmp_path)) == []
+def test_what_triton_makes_for_hopper(form: Form, contract: Contract, compiled: Compile, tmp_path: Path) -> None:
+    assert contract.broken(code_of(compiled(form, HOPPER), tmp_path)) == []
 
 
 def test_shared_memory_fits_a_hopper_block(compiled: Compile) -> None:
-    assert all(compiled(form, HOPPER).metadata.shared <= 227 * 1024 for form in FORMS.values())
+    assert all(compiled(form, HOPPER).metadata.shared <= 227 * 1024 for form in (*FORMS.values(), SPECIALIZED))
 
 
 def test_on_hopper_computing_warps_free_a_slot_only_when_its_product_is_done(compiled: Compile) -> None:
     """Were a product still in flight, the loading warps could overwrite what it reads."""
-    ptx = compiled(FORMS["specialized"], HOPPER).asm["ptx"]
+    ptx = compiled(SPECIALIZED, HOPPER).asm["ptx"]
     waits = re.findall(r"wgmma\.wait_group\.sync\.aligned\s+(\d+)", ptx)
     assert waits
     assert set(waits) == {"0"}
