@@ -13,6 +13,8 @@ INPUT_GUARD = 0xFF
 """As a number of any dtype a NaN: what is read beyond an input spoils the result."""
 
 POISON = -1234.5
+POISON_BITS = {2: 0x7FA5, 4: 0x7FA5A5A5}
+"""By an element's bytes: a NaN that no arithmetic makes, so that an output of NaN is told from one that nobody wrote."""
 
 
 class Guarded:
@@ -43,7 +45,10 @@ class Guarded:
 
     def poison(self, *, finite: bool) -> None:
         """Fill it with NaN, or with a number where NaN may be right."""
+        import torch
+
         if finite:
             self.tensor.fill_(POISON)
         else:
-            self._bytes[self._start : self._end].fill_(INPUT_GUARD)
+            size = self.tensor.element_size()
+            self.tensor.view({2: torch.int16, 4: torch.int32}[size]).fill_(POISON_BITS[size])

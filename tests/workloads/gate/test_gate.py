@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
+import re
+import shutil
 import time
 from pathlib import Path
 from textwrap import dedent
@@ -31,68 +32,75 @@ def run(inputs, output):
     torch.softmax(inputs[0], -1, out=output)
 """
 
-SLOW = GOOD.replace("def run", "import time\ndef run").replace("    torch", "    time.sleep(0.004)\n    torch")
+SLOW = GOOD.replace("def run", "import time\ndef run").replace("    torch", "    time.sleep(0.02)\n    torch")
+
+READS_BEYOND = """
+import torch
+def run(inputs, output):
+    rows, columns = inputs[0].shape
+    wide = inputs[0].as_strided((rows, columns + 1), (columns, 1))
+    output.copy_(torch.softmax(wide, -1)[:, :columns])
+"""
+
+STALE = """
+import torch
+kept = {}
+def run(inputs, output):
+    shape = inputs[0].shape
+    if shape not in kept: kept[shape] = torch.softmax(inputs[0], -1)
+    output.copy_(kept[shape])
+"""
+
+NO_TAIL = """
+import torch
+def run(inputs, output):
+    whole = output.shape[1] // 8 * 8 or 1
+    output[:, :whole] = torch.softmax(inputs[0], -1)[:, :whole]
+"""
+
+WRONG_LATER = """
+import torch
+calls = 0
+def run(inputs, output):
+    global calls
+    calls += output.shape == (33, 64)
+    if calls < 4: torch.softmax(inputs[0], -1, out=output)
+"""
+
+SAME = "it returned the same output for two different inputs"
 
 REFUSED = {
     "crash": ("import os\ndef run(inputs, output): os.abort()", "it crashed: SIGABRT, running the candidate at 1 x 64"),
     "segfault": ("import ctypes\ndef run(inputs, output): ctypes.string_at(0)", "it crashed: SIGSEGV"),
     "crash-on-import": ("import os\nos.abort()", "it crashed: SIGABRT, loading the candidate"),
-    "hang": ("def run(inputs, output):\n    while True: pass", "it hung: no end after 12 s, running the candidate"),
+    "hang": ("def run(inputs, output):\n    while True: pass", "it hung: no end after 15 s, running the candidate"),
     "hog": ("import torch\ndef run(inputs, output): torch.empty(1 << 34)", "it took more than 0.25 GiB of memory"),
     "early-exit": ("import os\ndef run(inputs, output): os._exit(0)", "it ended its process early, with exit code 0"),
     "raises": ("def run(inputs, output): raise RuntimeError('no such luck')", "it raised RuntimeError: no such luck"),
     "no-run": ("def walk(inputs, output): pass", "it cannot be run: .* has no function run"),
-    "out-of-bounds-after": (
+    "writes-after-its-output": (
         GOOD + "    import ctypes\n    ctypes.memset(output.data_ptr() + output.numel() * 4, 0, 4)",
         "at 1 x 64: it wrote outside its output",
     ),
-    "out-of-bounds-before": (
+    "writes-before-its-output": (
         GOOD + "    import ctypes\n    ctypes.memset(output.data_ptr() - 4, 0, 4)",
         "at 1 x 64: it wrote outside its output",
     ),
-    "reads-beyond": (
-        (
-            "import torch\ndef run(inputs, output):\n    x = inputs[0]\n    rows, columns = x.shape\n"
-            "    wide = x.as_strided((rows, columns + 1), (columns, 1))\n    output.copy_(torch.softmax(wide, -1)[:, :columns])"
-        ),
-        r"at 1 x 64: 64 elements are wrong, the first at \[0, 0\]: nan",
-    ),
+    "reads-beyond-its-input": (READS_BEYOND, r"at 1 x 64: 64 elements are wrong, the first at \[0, 0\]: nan"),
     "changes-inputs": (GOOD + "    inputs[0].zero_()", "at 1 x 64: it changed its inputs"),
-    "constant": (
-        "def run(inputs, output): output.fill_(1 / output.shape[-1])",
-        "at 1 x 64: it returned the same output for two different inputs",
-    ),
-    "writes-nothing": (
-        "def run(inputs, output): pass",
-        "at 1 x 64: it returned the same output for two different inputs",
-    ),
-    "stale": (
-        GOOD.replace("def run", "kept = {}\ndef run").replace(
-            "    torch.softmax(inputs[0], -1, out=output)",
-            "    if inputs[0].shape not in kept: kept[inputs[0].shape] = torch.softmax(inputs[0], -1)\n"
-            "    output.copy_(kept[inputs[0].shape])",
-        ),
-        "at 1 x 64: it returned the same output for two different inputs",
-    ),
+    "constant": ("def run(inputs, output): output.fill_(1 / output.shape[-1])", f"at 1 x 64: {SAME}"),
+    "stale": (STALE, f"at 1 x 64: {SAME}"),
+    "writes-nothing": ("def run(inputs, output): pass", "at 1 x 64: it wrote nothing"),
     "wrong-on-an-edge": (
-        (
-            "import torch\ndef run(inputs, output):\n    whole = output.shape[1] // 8 * 8 or 1\n"
-            "    output[:, :whole] = torch.softmax(inputs[0], -1)[:, :whole]"
-        ),
+        NO_TAIL,
         r"at 3 x 2: 3 elements are wrong, the first at \[0, 1\]: nan instead of .*; 3 elements hold what was there before",
     ),
     "wrong-on-nan": (
         GOOD.replace("inputs[0]", "inputs[0].nan_to_num()"),
         "at 7 x 64, with NaN, infinities and zeros: .* instead of nan",
     ),
-    "wrong-later": (
-        (
-            "import torch\ncalls = 0\ndef run(inputs, output):\n    global calls\n    calls += output.shape == (33, 64)\n"
-            "    if calls < 4: torch.softmax(inputs[0], -1, out=output)"
-        ),
-        "wrong while it was timed: 2112 elements are wrong",
-    ),
-    "slow": (SLOW.replace("0.004", "0.012"), "right in every case, but .* the current best's speed"),
+    "wrong-later": (WRONG_LATER, "wrong while it was timed: 2112 elements are wrong"),
+    "slow": (SLOW.replace("0.02", "0.06"), "right in every case, but .* the current best's speed"),
 }
 
 
@@ -107,13 +115,13 @@ def artifacts(tmp_path: Path) -> Artifacts:
 
 
 def request(spec: Spec, folder: Path, candidate: str, **more: object) -> Request:
-    """To judge a module's text against one that takes 4 ms."""
+    """To judge a module's text against one that takes 20 ms."""
     files = {"candidate.py": candidate, "current.py": SLOW}
     for name, text in files.items():
         (folder / name).write_text(dedent(text))
     found = {name: find_runner(str(folder / name)) for name in files}
     limits = Limits(timeout_s=float(more.pop("timeout_s", 120)), memory_bytes=1 << 28)  # type: ignore[arg-type]
-    return Request(spec, *found.values(), "cpu", 5, "test.gate", 12, limits=limits, **more)  # type: ignore[arg-type]
+    return Request(spec, *found.values(), "cpu", 5, "test.gate", 24, limits=limits, **more)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -125,12 +133,9 @@ def on(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("kind", REFUSED)
 def test_refused(kind: str, spec: Spec, artifacts: Artifacts, tmp_path: Path) -> None:
     text, reason = REFUSED[kind]
-    asked = request(spec, tmp_path, text, **({"timeout_s": 12} if kind == "hang" else {}))
+    asked = request(spec, tmp_path, text, **({"timeout_s": 15} if kind == "hang" else {}))
     verdict, path = gate(asked, artifacts)
     assert (verdict.status, verdict.exit_code) == ("refused", 1), verdict.reason
-    pytest.importorskip("re")
-    import re
-
     assert re.search(reason, verdict.reason), verdict.reason
     kept = json.loads(path.read_text())
     assert (kept["status"], kept["reason"]) == ("refused", verdict.reason)
@@ -146,7 +151,7 @@ def test_a_good_one_is_admitted_with_all_that_was_found(spec: Spec, artifacts: A
     assert {"3 x 1", "3 x 7", "3 x 65", "33 x 64", "7 x 37, with NaN, infinities and zeros"} <= set(names)
     assert all(one["passed"] for one in kept["checks"] if one["name"] != "compute-sanitizer")
     assert kept["checks"][-1] == {"name": "compute-sanitizer", "words": "not run: not on a CPU", "passed": None}
-    assert len(kept["timing"]["baseline_ns"]) == len(kept["timing"]["candidate_ns"]) == 12
+    assert len(kept["timing"]["baseline_ns"]) == len(kept["timing"]["candidate_ns"]) == 24
     assert 1 <= kept["timing"]["low"] <= kept["timing"]["speedup"] <= kept["timing"]["high"]
     assert kept["candidate"]["sha256"] in {
         one.stem.removeprefix("kernel-") for one in artifacts.folder.glob("kernel-*")
@@ -154,9 +159,7 @@ def test_a_good_one_is_admitted_with_all_that_was_found(spec: Spec, artifacts: A
 
 
 @pytest.mark.usefixtures("on")
-def test_equally_fast_cannot_be_told_or_is_refused_by_what_is_asked(
-    spec: Spec, artifacts: Artifacts, tmp_path: Path
-) -> None:
+def test_the_speed_that_is_asked_for_decides(spec: Spec, artifacts: Artifacts, tmp_path: Path) -> None:
     verdict, _ = gate(request(spec, tmp_path, GOOD, min_speedup=1e6), artifacts)
     assert verdict.status == "refused"
     assert "at least 1e+06× was asked for" in verdict.reason
@@ -275,9 +278,10 @@ def test_an_admission_in_spite_of_a_check_cannot_be_made() -> None:
 
 @pytest.mark.usefixtures("on")
 @pytest.mark.timeout(600)
-@pytest.mark.skipif(not any(os.access(f"{p}/g++", os.X_OK) for p in os.environ["PATH"].split(":")), reason="no g++")
+@pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not on PATH: torch.compile needs it on a CPU")
 def test_the_inductor_path_is_judged_like_any_other(spec: Spec, artifacts: Artifacts, tmp_path: Path) -> None:
-    asked = request(spec, tmp_path, GOOD, timeout_s=500)
-    found = Request(spec, find_runner("inductor"), asked.against, "cpu", 5, "test.gate", 12, limits=Limits(500))
+    asked = request(spec, tmp_path, GOOD)
+    fewer = parse_spec(SPEC.replace("[[steps]]", "edges = [[3, 7]]\n[[steps]]"), "soft")  # each shape may compile anew
+    found = Request(fewer, find_runner("inductor"), asked.against, "cpu", 5, "test.gate", 24, limits=Limits(500))
     verdict, _ = gate(found, artifacts)
     assert verdict.status == "admitted", verdict.reason
