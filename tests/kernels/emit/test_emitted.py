@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import os
 from pathlib import Path
 
 import pytest
+import torch
 from aisp_prof.kernels.build import cubin, find_nvcc
 from aisp_prof.kernels.contract import Code, Contract, disassemble, find_tools
+from aisp_prof.kernels.emit.candidate import read_candidate
 from aisp_prof.kernels.emit.cuda import header, write
 from aisp_prof.kernels.emit.header import Header
 from aisp_prof.kernels.emit.ops import OPS
 from aisp_prof.kernels.emit.plan import plan
 from aisp_prof.kernels.emit.spec import DTYPES, SHIPPED, Spec, parse_spec, read_spec
-from aisp_prof.workloads.device import CpuDevice
+from aisp_prof.workloads.device import CpuDevice, CudaDevice
 from aisp_prof.workloads.gate.cases import cases
 from aisp_prof.workloads.gate.checking import _Examination
 from host_kernels import find_compiler, host_run
@@ -73,8 +76,8 @@ def wrong_cases(spec: Spec, folder: Path) -> dict[str, str]:
 
 
 def built(spec: Spec, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Code:
-    """The kernel as nvcc makes it of the emitted bytes, for Hopper."""
-    monkeypatch.setenv("AISP_CACHE", str(folder / "cache"))
+    """The kernel as nvcc makes it of the emitted bytes, for Hopper; kept where $AISP_CACHE says, to be carried to a GPU."""
+    monkeypatch.setenv("AISP_CACHE", os.environ.get("AISP_CACHE", str(folder / "cache")))
     source = folder / "test.cu"
     source.write_text(write(spec))
     return disassemble(cubin(source, "90a"))[spec.entry]
@@ -133,6 +136,7 @@ def test_the_plan(shape: str, threads: int, per_block: int, width: int, vectors:
     assert (found.threads, found.per_block, found.width, found.vectors) == (threads, per_block, width, vectors)
 
 
+SHIPPED_NAMES = sorted(path.stem for path in SHIPPED.glob("*.toml"))
 ELEMENTWISE = [f"{name} b" if op.operand else name for name, op in OPS.items() if op.shape == "element"]
 EVERY = {
     **FUSIONS,
@@ -150,6 +154,18 @@ def test_nvcc_takes_it_unedited_and_it_needs_no_stack(
     # sine and cosine of large numbers keep a table of their reduction on the stack, in a path of its own
     if not {"sin", "cos"} & {step.op for step in EVERY[name].steps}:
         assert Contract("", {}, (), (r"\bLDL\b", r"\bSTL\b"), 128).broken(code) == []
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: the kernels cannot run here")
+@pytest.mark.parametrize("name", [*EVERY, *SHIPPED_NAMES])
+def test_it_is_right_on_a_gpu_at_every_edge(name: str, tmp_path: Path) -> None:
+    spec = EVERY[name] if name in EVERY else read_spec(name)
+    source = tmp_path / "test.cu"
+    source.write_text(write(spec))
+    run = read_candidate(source, spec).run
+    found = {str(case): _Examination(spec, CudaDevice(), run, case, guards=True).result(11) for case in cases(spec)}
+    assert {case: words for case, words in found.items() if words} == {}
 
 
 CONTRACTS = {
@@ -170,7 +186,7 @@ CONTRACTS = {
 
 
 def test_every_shipped_spec_has_a_contract() -> None:
-    assert set(CONTRACTS) == {path.stem for path in SHIPPED.glob("*.toml")}
+    assert sorted(CONTRACTS) == SHIPPED_NAMES
 
 
 @builds
