@@ -61,7 +61,7 @@ def find_runner(name: str) -> Runner:
         data = path.read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read {name}: {error.strerror}") from error
-    return Runner(name, kinds[path.suffix], digest(data), path)
+    return Runner(name, kinds[path.suffix], digest(data), path.resolve())  # a child has another current folder
 
 
 def eager(spec: Spec) -> Run:
