@@ -33,7 +33,7 @@ def host_run(spec: Spec, folder: Path) -> Callable[[Sequence[Any], Any], None]:
         f"    host::launch(grid, {launched.block}, [=] {{ {launched.entry}({', '.join(casts)}); }});\n}}\n"
     )
     library = folder / f"{spec.name}.so"
-    command = [find_compiler() or "g++", "-std=c++17", "-O1", "-fPIC", "-shared", "-Wno-unknown-pragmas", f"-I{SHIM}"]
+    command = [find_compiler() or "g++", "-std=c++17", "-O0", "-fPIC", "-shared", "-Wno-unknown-pragmas", f"-I{SHIM}"]
     subprocess.run([*command, "-o", str(library), str(source)], check=True, capture_output=True, text=True)
     function = ctypes.CDLL(str(library)).run_on_host
 

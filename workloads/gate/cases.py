@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from ...kernels.emit.reference import torch_dtype
 from ...kernels.emit.spec import Spec
 
 if TYPE_CHECKING:
@@ -93,7 +92,3 @@ def _flat_shapes(elements: int) -> list[tuple[int, int]]:
 def _cut(shape: tuple[int, int], elements: int) -> tuple[int, int]:
     rows, columns = shape
     return max(1, min(rows, elements // columns)), (min(columns, elements) if rows == 1 else columns)
-
-
-def output_dtype(spec: Spec) -> object:
-    return torch_dtype(spec.output)
