@@ -9,10 +9,11 @@ from pathlib import Path
 from statistics import median
 
 from ..errors import AispError, UsageError
+from .ceilings import read_ridge
 from .hardware import choose_size
 from .harness import run_pair
 from .measure import ITERATIONS
-from .pair import Pair
+from .pair import Declared, Pair
 from .record import Measurement, Record, Validation, check_writable, write_record
 
 
@@ -21,7 +22,7 @@ def main(pair: Pair, argv: Sequence[str] | None = None) -> int:
     asked = _parser(pair).parse_args(argv)
     try:
         if asked.summaries:
-            print("\n".join(summaries(pair, asked.size, asked.ridge)))
+            print("\n".join(summaries(pair, asked.size, asked.ridge, asked.ceilings)))
             return 0
         if asked.record is not None:
             check_writable(asked.record)
@@ -53,13 +54,14 @@ def report(record: Record) -> list[str]:
     return lines + ([] if record.measured is None else _time_lines(record.measured))
 
 
-def summaries(pair: Pair, size: str | None, ridge: float | None) -> list[str]:
-    """Each variant's declared work at `size` (`default` where None), against `ridge` in FLOP/B where it is given.
+def summaries(pair: Pair, size: str | None, ridge: float | None, ceilings: Path | None = None) -> list[str]:
+    """Each variant's declared work at `size` (`default` where None), against `ridge` in FLOP/B where it is given, or against
+    that of the measured `ceilings`.
 
     Nothing is run and nothing is counted: the numbers come from the pair's formulas.
 
     Raises:
-        UsageError: no such size, the pair declares no work, or the ridge is not positive.
+        UsageError: no such size, the pair declares no work, the ridge is not positive, or there are no such ceilings.
     """
     key, sizes = choose_size(pair.declaration, None, size or "default")
     if pair.declared is None:
@@ -70,7 +72,7 @@ def summaries(pair: Pair, size: str | None, ridge: float | None) -> list[str]:
     for variant in pair.declaration.names:
         work = pair.declared(sizes, variant)
         numbers = f"{work.flops / 1e9:.6g} GFLOP  {work.bytes / 1e9:.5g} GB  {work.intensity:.4g} FLOP/B"
-        lines.append(f"{variant:<9}  {numbers}{_against(work.intensity, ridge)}")
+        lines.append(f"{variant:<9}  {numbers}{_against(work.intensity, ridge)}{_measured(work, ceilings)}")
     return lines
 
 
@@ -79,6 +81,15 @@ def _against(intensity: float, ridge: float | None) -> str:
         return ""
     limit = "compute" if intensity >= ridge else "memory"
     return f"  {intensity / ridge:.3g} of the ridge, {ridge:g} FLOP/B: {limit}-bound"
+
+
+def _measured(work: Declared, ceilings: Path | None) -> str:
+    if ceilings is None:
+        return ""
+    if not work.ceiling:
+        return ""
+    ridge = read_ridge(ceilings, work.ceiling)
+    return f"{_against(work.intensity, float(f'{ridge.intensity:.4g}'))} ({ridge})"
 
 
 def _validation_lines(validation: Validation) -> list[str]:
@@ -114,8 +125,15 @@ def _parser(pair: Pair) -> argparse.ArgumentParser:
     mode.add_argument("--validate", action="store_true", help="only check the outputs; measure nothing")
     mode.add_argument("--trace", action="store_true", help="check, then measure with NVTX ranges (the default)")
     mode.add_argument("--summaries", action="store_true", help="print declared FLOPs, bytes and intensity; run nothing")
-    parser.add_argument(
+    against = parser.add_mutually_exclusive_group()
+    against.add_argument(
         "--ridge", type=float, metavar="FLOP/B", help="with --summaries: compare the intensities with it"
+    )
+    against.add_argument(
+        "--ceilings",
+        type=Path,
+        metavar="FILE",
+        help="with --summaries: with the ridge that aisp-prof calibrate measured",
     )
     parser.add_argument(
         "--profile-mode",

@@ -53,10 +53,14 @@ class Workload(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What one iteration of a variant needs by formula: floating-point operations, and bytes to and from DRAM."""
+    """What one iteration of a variant needs by formula: floating-point operations, and bytes to and from DRAM.
+
+    `ceiling` names the matrix rate of `aisp-prof calibrate` that bounds these operations: "bf16", "fp32"; "" where none does.
+    """
 
     flops: int
     bytes: int
+    ceiling: str = ""
 
     @property
     def intensity(self) -> float:

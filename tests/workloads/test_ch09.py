@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -105,6 +107,48 @@ def test_summaries_of_nothing_are_refused(
 ) -> None:
     assert main(PAIRS[0], ["--summaries", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.fixture
+def ceilings(tmp_path: Path) -> Path:
+    """Ceilings as `aisp-prof calibrate -o` stores them, with the figures of one H200."""
+    rates = {"copy": 4.284e12, "read": 4.388e12, "bf16": 803e12, "fp32": 51.3e12}
+    path = tmp_path / "ceilings.json"
+    path.write_text(json.dumps({"schema": 1, "ceilings": [{"name": n, "value": v} for n, v in rates.items()]}))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "ridge", "rate"), [("memory_bound", "11.69", "fp32 51.3"), ("compute_bound", "183", "bf16 803")]
+)
+def test_the_checklist_against_measured_ceilings(
+    name: str, ridge: str, rate: str, ceilings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pair = find(f"ch09:{name}")[0]
+    assert main(pair, ["--summaries", "--ceilings", str(ceilings)]) == 0
+    _, *lines = capsys.readouterr().out.splitlines()
+    limit = name.replace("_", "-")
+    for line in lines:
+        assert f"of the ridge, {ridge} FLOP/B: {limit} ({rate} TFLOP/s over 4.388 TB/s, measured)" in line
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "holds no ceilings"),
+        ('{"ceilings": []}', "no bandwidth"),
+        ('{"ceilings": [{"name": "copy", "value": 1}]}', "'fp32'"),
+    ],
+)
+def test_what_is_no_file_of_ceilings_is_refused(
+    text: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "c.json"
+    path.write_text(text)
+    assert main(find("ch09:memory_bound")[0], ["--summaries", "--ceilings", str(path)]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert "aisp-prof calibrate" in err
 
 
 def test_a_pair_that_declares_no_work_says_so(capsys: pytest.CaptureFixture[str]) -> None:

@@ -41,7 +41,7 @@ def test_the_command_line_asks_for_it_and_writes_the_declared_work(tmp_path, cap
     record = json.loads(path.read_text())
     assert record["warmup"] == {"baseline": 1, "optimized": 1}
     work = {v: DECLARED.declared(DECLARED.declaration.sizes["small"], v) for v in ("baseline", "optimized")}
-    assert record["declared"] == {v: {"flops": w.flops, "bytes": w.bytes} for v, w in work.items()}
+    assert record["declared"] == {v: {"flops": w.flops, "bytes": w.bytes, "ceiling": "fp32"} for v, w in work.items()}
 
 
 def test_a_pair_that_declares_no_work_says_so():

@@ -73,7 +73,7 @@ class MlpChain:
 def declared(sizes: Sizes, variant: str) -> Declared:
     shape = sizes["rows"], sizes["width"], sizes["layers"]
     fused = variant == "optimized"
-    return Declared(gelu_layers.declared_flops(*shape), gelu_layers.declared_bytes(*shape, fused))
+    return Declared(gelu_layers.declared_flops(*shape), gelu_layers.declared_bytes(*shape, fused), "bf16")
 
 
 _FULL = {"rows": 8192, "width": 4096, "layers": 16}

@@ -68,7 +68,7 @@ class NormalisedRows:
 def declared(sizes: Sizes, variant: str) -> Declared:
     sets, shape = sizes["sets"], (sizes["rows"], sizes["columns"])
     fused = variant == "optimized"
-    return Declared(sets * l2norm.declared_flops(*shape), sets * l2norm.declared_bytes(*shape, fused))
+    return Declared(sets * l2norm.declared_flops(*shape), sets * l2norm.declared_bytes(*shape, fused), "fp32")
 
 
 _FULL = {"sets": 4, "rows": 131072, "columns": 4096}

@@ -62,7 +62,7 @@ class AffinePasses:
 def declared(sizes: Sizes, variant: str) -> Declared:
     n, steps = sizes["mi"] * _MI, sizes["steps"]
     passes = steps if variant == "baseline" else 1
-    return Declared(affine_chain.declared_flops(n, steps), affine_chain.declared_bytes(n, passes))
+    return Declared(affine_chain.declared_flops(n, steps), affine_chain.declared_bytes(n, passes), "fp32")
 
 
 _FULL = {"mi": 512, "steps": 16}

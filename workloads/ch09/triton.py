@@ -60,7 +60,7 @@ class MatmulGelu:
 def declared(sizes: Sizes, variant: str) -> Declared:
     """Alike for both: the tiles and how they are fetched do not change what must be computed and moved."""
     shape = sizes["m"], sizes["n"], sizes["k"]
-    return Declared(matmul_gelu.declared_flops(*shape), matmul_gelu.declared_bytes(*shape))
+    return Declared(matmul_gelu.declared_flops(*shape), matmul_gelu.declared_bytes(*shape), "bf16")
 
 
 _FULL = {"m": 8192, "n": 8192, "k": 8192}
