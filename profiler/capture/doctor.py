@@ -16,6 +16,7 @@ from typing import Any
 
 from ...errors import EnvironmentLacks
 from .conditions import open_gpu
+from .ncu import find_ncu
 from .nsys import INSTALL, find_nsys
 
 
@@ -64,8 +65,13 @@ def _nsys() -> Check:
 
 
 def _ncu() -> Check:
-    mend = "install the package nsight-compute of NVIDIA's CUDA repository, and put ncu on PATH"
-    return _check("ncu", "counts FLOPs and DRAM bytes", _tool("ncu", r"Version (\S+)", _NCU_PLACES), mend)
+    purpose = "counts FLOPs and DRAM bytes"
+    try:
+        found = find_ncu()
+    except EnvironmentLacks as error:
+        said = "" if str(error).endswith("none was found") else str(error)
+        return _check("ncu", purpose, said, error.mend, limited=True)
+    return _check("ncu", purpose, f"{found.version_text} at {found.executable}", "")
 
 
 def _nvcc() -> Check:
@@ -79,7 +85,6 @@ def _sanitizer() -> Check:
     return _check("compute-sanitizer", "checks the CUDA C++ kernels for races and bad accesses", found, mend)
 
 
-_NCU_PLACES = ("/opt/nvidia/nsight-compute/*", "/usr/local/cuda*/bin")
 _CUDA_PLACES = ("/usr/local/cuda*/bin",)
 
 

@@ -18,11 +18,14 @@ builds = pytest.mark.skipif(find_nvcc() is None, reason="nvcc is not on PATH, be
 disassembles = pytest.mark.skipif(find_tools() is None, reason="cuobjdump and nvdisasm are not installed")
 
 
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> Mapping[Path, Mapping[str, Code]]:
+@pytest.fixture(scope="module", params=["90a", "100a"])
+def compiled(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Mapping[Path, Mapping[str, Code]]:
+    """Every source as compiled for Hopper, and for Blackwell, of which nothing was run yet."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AISP_CACHE", str(tmp_path_factory.mktemp("cache")))
-        return {module.SOURCE: disassemble(cubin(module.SOURCE, "90a")) for module in MODULES}
+        return {module.SOURCE: disassemble(cubin(module.SOURCE, request.param)) for module in MODULES}
 
 
 def test_every_source_has_contracts() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from aisp_prof.profiler.capture import doctor
+from aisp_prof.profiler.capture import doctor, ncu
 from aisp_prof.profiler.capture.doctor import Check, Status, diagnose
 
 
@@ -19,7 +19,8 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with nothing: no tools, no driver."""
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.delenv("AISP_NSYS", raising=False)
-    monkeypatch.setattr(doctor, "_NCU_PLACES", ())
+    monkeypatch.delenv("AISP_NCU", raising=False)
+    monkeypatch.setattr(ncu, "PLACES", ())
     monkeypatch.setattr(doctor, "_CUDA_PLACES", ())
     monkeypatch.setattr(doctor, "DRIVER_PARAMETERS", Path("/nowhere"))
     monkeypatch.setitem(sys.modules, "pynvml", None)
@@ -45,14 +46,22 @@ def test_nsys(fake_nsys: Callable[..., Path]) -> None:
     assert "2023.4.4.54" in check("nsys").found
 
 
+def test_ncu_is_the_one_that_a_capture_would_use(fake_ncu: Callable[..., Path]) -> None:
+    executable = fake_ncu()
+    assert check("ncu").found == f"2025.3.1.0 at {executable}"
+    fake_ncu(version="2022.4.0.0")
+    assert check("ncu").status is Status.LIMITED
+    assert "at least 2024.1" in check("ncu").found
+
+
 def test_a_tool_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tool = tmp_path / "ncu"
-    tool.write_text("#!/bin/sh\necho 'Version 2025.3.1.0 (build 1)'\n")
+    tool = tmp_path / "nvcc"
+    tool.write_text("#!/bin/sh\necho 'Cuda compilation tools, release 13.0, V13.0.88'\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert check("ncu").found == f"2025.3.1.0 at {tool}"
+    assert check("nvcc").found == f"13.0.88 at {tool}"
     tool.write_text("#!/bin/sh\nexit 1\n")
-    assert check("ncu").found == f"unknown version at {tool}"
+    assert check("nvcc").found == f"unknown version at {tool}"
 
 
 @pytest.mark.parametrize(
