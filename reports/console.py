@@ -21,7 +21,17 @@ def summary(evidence: Evidence, lang: str = "en") -> list[str]:
         lines.append(visible(f"  {MARKS[claim.verdict]} {claim.text:<58} {_measured(claim)}"))
         lines += [visible(f"      {seen(reason, say)}") for reason in claim.reasons]
     lines += [visible(f"  {seen(finding, say)}") for finding in evidence.completeness.findings]
+    lines += [visible(line) for line in _tier(evidence, say)]
     return [*lines, visible(f"  {_source(evidence)}")]
+
+
+def _tier(evidence: Evidence, say: Catalog) -> list[str]:
+    """Of which tier FLOPs are, where counting was asked for, and why it is no better."""
+    if not evidence.manifest.get("counters"):
+        return []
+    tiers = ", ".join(f"{variant} {one.tier}" for variant, one in evidence.rates.items()) or "unknown"
+    reasons = [say.finding(reason) for one in evidence.rates.values() for reason in one.reasons]
+    return [f"  FLOPs: {tiers}", *dict.fromkeys(f"      {one.seen} → {one.mend}" for one in reasons)]
 
 
 def _speedup(evidence: Evidence) -> str:

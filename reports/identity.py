@@ -57,6 +57,7 @@ def facts(evidence: Evidence, say: Catalog) -> tuple[Fact, ...]:
         ("gpu", ", ".join(str(gpu.get("name") or NOTHING) for gpu in manifest.get("gpus") or ())),
         ("size", _size(manifest)),
         *((name, _text(versions.get(name))) for name in _VERSIONS),
+        *([("ncu", _text(versions["ncu"]))] if versions.get("ncu") else []),
         ("captured", created_utc(manifest).partition(".")[0].removesuffix("Z").replace("T", " ")),
         ("commit", _commit(manifest, say)),
         *((name, _sampled(evidence.conditions, name, unit, say)) for name, unit in _SAMPLED),

@@ -60,9 +60,13 @@ def _seen(op: Op, say: Catalog) -> SeenOp:
 def commands(evidence: Evidence, say: Catalog) -> tuple[Command, ...]:
     """How to make this page again from the same capture, how to capture anew, and how to read the first witness by hand."""
     chapter = shell_word(declaration(evidence.manifest).chapter)
+    counted = (
+        shell_word(str(evidence.manifest.get("profile") or "roofline")) if evidence.manifest.get("counters") else ""
+    )
     made = [
         Command(f"aisp-prof report --stage {chapter} --capture {shell_word(evidence.capture_id)}", say("check.report")),
-        Command(f"aisp-prof capture {chapter}", say("check.capture")),
+        *([Command(f"aisp-prof roofline {shell_word(evidence.capture_id)}", say("check.roofline"))] if counted else []),
+        Command(f"aisp-prof capture {chapter}{f' --profile {counted}' if counted else ''}", say("check.capture")),
     ]
     witness = next(iter(evidence.optimized.witnesses + evidence.baseline.witnesses), None)
     query = _query(witness) if witness else None

@@ -9,6 +9,7 @@ import pytest
 from aisp_prof.profiler.counters.roofline import achieved
 from aisp_prof.profiler.evidence import Finding, KernelRates, Rates, Verdict
 from aisp_prof.reports.catalog import catalog
+from aisp_prof.reports.console import summary
 from aisp_prof.reports.labels import Rect, beside, width
 from aisp_prof.reports.page import render_html
 from aisp_prof.reports.roofline import measured_roofs, roofline_section
@@ -209,6 +210,21 @@ def test_a_hostile_kernel_name_is_harmless(evidence):
     html = render_html("ch11", [with_rates(evidence, rates)])
     assert "<script>alert" not in html
     assert "\u202e" not in html
+
+
+def test_the_page_and_the_console_say_how_to_look_and_what_was_not_counted(evidence):
+    reason = Finding("not_counted", {"reason": "only root may", "mend": "become root"})
+    rates = {v: declared(10**9, 10**9, 10**6, reason) for v in ("baseline", "optimized")}
+    refused = replace(with_rates(evidence, rates, tier="declared"), caveats=(reason,))
+    text = text_of(render_html("ch11", [refused]))
+    assert f"aisp-prof roofline {evidence.capture_id}" in text
+    assert "aisp-prof capture ch11 --profile roofline" in text
+    assert "Nothing was counted: only root may" in text
+    assert "become root" in text
+    lines = [line.strip() for line in summary(refused)]
+    assert "FLOPs: baseline declared, optimized declared" in lines
+    assert lines.count("Nothing was counted: only root may → become root") == 1
+    assert not any("FLOPs" in line for line in summary(evidence))
 
 
 def test_a_logarithmic_axis():

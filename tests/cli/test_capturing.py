@@ -1,0 +1,70 @@
+"""Capturing several pairs in one command: ceilings once and for all of them, and only where something is counted."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+from aisp_prof import cli
+from aisp_prof.cli import counters
+from aisp_prof.profiler.capture import run as room
+from aisp_prof.profiler.store.captures import Capture
+from aisp_prof.profiler.store.manifest import Manifest
+from aisp_prof.workloads.registry import find
+
+CEILINGS = {"ceilings": [], "calibration": None}
+REFUSED = {"tier": "declared", "files": [], "iterations": 0, "reason": "only root", "mend": "become root"}
+
+
+@pytest.fixture
+def capture(monkeypatch, capsys, tmp_path):
+    """Run `aisp-prof capture …` with a capture that only writes down what it was asked: exit code, stdout, what was asked."""
+    asked, measured = [], []
+
+    def fake(declaration, module, key, size, folder, iterations, command, timeout_s, progress, profile, ceilings):
+        asked.append((declaration.key, profile.value, iterations, ceilings))
+        told = REFUSED if profile.counts else None
+        made = Manifest(
+            declaration.key, "2026", declaration, key, size, {}, (), {}, (), None, None, {}, {}, profile.value, told
+        )
+        return Capture(tmp_path / declaration.name, made)
+
+    def call(*arguments):
+        monkeypatch.setattr(room, "capture_pair", fake)
+        monkeypatch.setattr(counters, "measure_ceilings", lambda *_: measured.append(1) or CEILINGS)
+        monkeypatch.setattr(sys, "argv", ["aisp-prof", "capture", *arguments])
+        with pytest.raises(SystemExit) as exit_:
+            cli.main()
+        out, err = capsys.readouterr()
+        return exit_.value.code, out, err, asked, len(measured)
+
+    return call
+
+
+def test_ceilings_are_measured_once_for_all_pairs(capture):
+    code, out, _, asked, measured = capture("ch09", "--profile", "roofline", "--iterations", "8")
+    assert (code, measured) == (0, 1)
+    assert asked == [(pair.key, "roofline", 8, CEILINGS) for pair in find("ch09")]
+    assert len(asked) > 3
+    assert out.count("captured as") == len(asked)
+
+
+def test_what_was_not_counted_is_said_with_its_mend(capture):
+    _, out, *_ = capture("ch09:triton", "--profile", "deep")
+    assert "FLOPs are declared only: only root" in out
+    assert "→ become root" in out
+
+
+@pytest.mark.parametrize(("options", "profile"), [((), "minimal"), (("--profile", "none"), "none")])
+def test_without_counting_no_ceilings_are_measured(capture, options, profile):
+    code, out, _, asked, measured = capture("ch11", *options, "--json")
+    assert (code, measured) == (0, 0)
+    assert [one[1] for one in asked] == [profile] * len(asked)
+    assert json.loads(out)["rows"][0]["counters"] is None
+
+
+def test_an_unknown_profile_is_refused_before_anything_runs(capture):
+    code, _, err, asked, measured = capture("ch11", "--profile", "everything")
+    assert (code, asked, measured) == (2, [], 0)
+    assert "roofline" in err
