@@ -13,11 +13,10 @@ from .axis import Measure
 from .catalog import Catalog
 from .hostile import shorten, visible
 from .roofline_chart import RooflineChart, Roofs, places, roofline_chart
-from .units import NOTHING, decimals, duration, fixed, percent, scaled
+from .units import NOTHING, SCALES, decimals, duration, fixed, percent, scaled
 
 MOST_KERNELS = 6
 _OWN = 0.01
-_SCALES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +146,7 @@ def _written(values: list[float | None], unit: str) -> tuple[str, tuple[str, ...
     if unit == "ns":
         return "", tuple(NOTHING if value is None else duration(value) for value in values)
     largest = max(value for value in values if value is not None)
-    limit, prefix = next((p for p in _SCALES if largest >= p[0] and unit != "FLOP/B"), (1.0, ""))
+    limit, prefix = next((p for p in SCALES if largest >= p[0] and unit != "FLOP/B"), (1.0, ""))
     cells = [NOTHING if value is None else fixed(value / limit, decimals(value / limit)) for value in values]
     return f"{prefix}{unit}", tuple(cells)
 

@@ -12,7 +12,7 @@ from .axis import Measure, Tick
 from .catalog import Catalog
 from .colours import OF_VARIANT
 from .labels import Label, Rect, Segment, beside, width
-from .units import NOTHING, fixed, percent, scaled
+from .units import NOTHING, SCALES, fixed, percent, scaled
 
 MOST_SMALL = 500
 """Kernels drawn of one variant; a page holds about 2,000 marks."""
@@ -22,7 +22,6 @@ _ROOMY = 500.0  # a narrower picture has no room for shares beside the rates
 _RADIUS = 4.6
 _ALONG = (0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8)
 _ENOUGH = 70.0
-_SCALES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 
 
 Mark = tuple[float, float]
@@ -193,7 +192,7 @@ def _x_axis(found: Sequence[Place], roofs: Roofs, start: float, end: float) -> L
     """Room for every variant and every ridge."""
     ridges = [rate / roofs.bandwidth for rate in roofs.compute.values()]
     seen = [place.intensity for place in found] + [one.arithmetic_intensity or 0 for one in _kernels(found)]
-    low, high = min(*seen, *ridges, seen[0]) / 3, max(*seen, *ridges, seen[0]) * 3
+    low, high = min(*seen, *ridges, seen[0]) / 3, max(*seen, *ridges, seen[0]) * 8
     return LogAxis(math.floor(math.log10(low) * 2) / 2, math.ceil(math.log10(high) * 2) / 2, start, end)
 
 
@@ -236,7 +235,7 @@ def _together(group: Sequence[tuple[str, float]]) -> str:
     """ "bf16 803, fp16 765 TFLOP/s": three digits each, and the unit once."""
     if not group:
         return ""
-    limit, prefix = next(pair for pair in _SCALES if group[-1][1] >= pair[0] or pair[0] == 1.0)
+    limit, prefix = next(pair for pair in SCALES if group[-1][1] >= pair[0] or pair[0] == 1.0)
     return ", ".join(f"{name} {_digits(value / limit)}" for name, value in group) + f"\u00a0{prefix}FLOP/s"
 
 
@@ -343,5 +342,5 @@ def _power(power: int) -> str:
 def _prefixed(power: int) -> str:
     """10 GFLOP/s as "10 G": the unit stands above the axis."""
     value = 10.0**power
-    limit, prefix = next(pair for pair in _SCALES if value >= pair[0] * 0.999 or pair[0] == 1.0)
+    limit, prefix = next(pair for pair in SCALES if value >= pair[0] * 0.999 or pair[0] == 1.0)
     return f"{fixed(value / limit, 0)}\u00a0{prefix}".rstrip()

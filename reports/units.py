@@ -9,7 +9,9 @@ from fractions import Fraction
 NOTHING = "–"
 MINUS = "−"
 _NS_PER_MS = 1_000_000
-_SCALES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+SCALES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
+"""Decimal prefixes, the largest first."""
+
 _SCALED = frozenset(("FLOP/s", "FLOP", "FLOP/B", "B", "B/s"))
 
 
@@ -102,6 +104,6 @@ def quantity(value: float | None, unit: str) -> str:
 
 def scaled(value: float, unit: str) -> str:
     """A number by itself in a decimal unit: 786.2\u00a0TFLOP/s, 4.29\u00a0GB, 0.25\u00a0FLOP/B."""
-    fitting = (pair for pair in _SCALES if abs(value) >= pair[0] and unit != "FLOP/B")
+    fitting = (pair for pair in SCALES if abs(value) >= pair[0] and unit != "FLOP/B")
     limit, prefix = next(fitting, (1.0, ""))
     return f"{fixed(value / limit, decimals(value / limit))}\u00a0{prefix}{unit}"
