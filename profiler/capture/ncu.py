@@ -196,7 +196,6 @@ def _profile(
     report.unlink(missing_ok=True)
     code = run_child(ncu.profile_command(report, metrics, include, command), watch)
     if code or not report.is_file():
-        report.unlink(missing_ok=True)
         raise profile_failure(code, tail(watch.log))
     return report
 

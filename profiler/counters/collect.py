@@ -67,6 +67,7 @@ def collect(
         ncu = find_ncu()
         count(ncu, work, minimal_metrics(compute_capability), include, command, watch)
     except AispError as error:
+        _remove(work, REPORT, CSV)
         return Counted("declared", None, (), 0, str(error), error.mend)
     counted = Counted("counted", ncu.version_text, (REPORT, CSV), ITERATIONS)
     return _with_sections(counted, ncu, include, command, work, watch) if sections else counted
@@ -79,5 +80,12 @@ def _with_sections(
     try:
         keep_sections(ncu, work, include, command, watch)
     except AispError as error:
+        _remove(work, SECTIONS)
         return replace(counted, sections_reason=str(error))
     return replace(counted, sections=SECTIONS)
+
+
+def _remove(work: Path, *names: str) -> None:
+    """Nothing half-written stays: an ncu that is ended leaves a report without an end."""
+    for name in names:
+        (work / name).unlink(missing_ok=True)

@@ -28,6 +28,17 @@ def test_without_ncu_the_tier_is_declared_and_says_why(tmp_path, monkeypatch):
     assert "nsight-compute" in found.mend
 
 
+def test_an_ncu_that_takes_too_long_leaves_no_half_of_a_report(tmp_path, fake_ncu):
+    script = fake_ncu()
+    half = "pathlib.Path(value('--export') + '.ncu-rep').write_bytes(b'NVR'); __import__('time').sleep(30)"
+    script.write_text(script.read_text().replace("elif says:", f"elif '--export' in arguments: {half}\nelif says:"))
+    watch = Watch(tmp_path / "log", 1, "mark")
+    found = collect("ch11.streams", ("baseline",), ["true"], "9.0", tmp_path, watch)
+    assert (found.tier, found.files) == ("declared", ())
+    assert "longer than 1 s" in found.reason
+    assert not list(tmp_path.glob("counters.*"))
+
+
 def test_what_is_counted(tmp_path, monkeypatch):
     calls = []
     monkeypatch.setattr(room, "find_ncu", lambda: room_ncu())
