@@ -118,6 +118,12 @@ def capture(
             "besides, against ceilings measured first. deep: with Nsight Compute's full sections."
         ),
     ] = "minimal",
+    ceilings: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Ceilings that aisp-prof calibrate -o stored of this GPU, not measured anew."
+        ),
+    ] = None,
     timeout: Annotated[float, typer.Option(help="Seconds that one run may take.")] = 600,
     captures: CapturesFolder = None,
     as_json: AsJson = False,
@@ -127,7 +133,7 @@ def capture(
     from ..workloads.registry import find
     from .capturing import capture_pairs
 
-    done = capture_pairs(find(selector), captures_folder(captures), profile, iterations, size, timeout)
+    done = capture_pairs(find(selector), captures_folder(captures), profile, iterations, size, timeout, ceilings)
     made = [
         {"pair": one.manifest.pair, "id": one.id, "folder": str(one.folder), "counters": one.manifest.counters}
         for one in done

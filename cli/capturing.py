@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import counters
 
@@ -16,12 +16,20 @@ if TYPE_CHECKING:
 
 
 def capture_pairs(
-    pairs: Sequence[Pair], folder: Path, profile: str, iterations: int, size: str, timeout_s: float
+    pairs: Sequence[Pair],
+    folder: Path,
+    profile: str,
+    iterations: int,
+    size: str,
+    timeout_s: float,
+    ceilings: Path | None = None,
 ) -> list[Capture]:
     """Run pairs as `profile` says and publish a capture of each below `folder`; what begins is said on stderr.
 
+    `ceilings` is a file of `aisp-prof calibrate -o` on this GPU; without it they are measured where the profile counts.
+
     Raises:
-        UsageError: there is no such profile, size or number of iterations.
+        UsageError: there is no such profile, size or number of iterations, or the ceilings are another GPU's.
         EnvironmentLacks: no GPU, or a profiler that the profile needs.
     """
     from ..profiler.capture.run import capture_pair, profile_of
@@ -30,7 +38,7 @@ def capture_pairs(
     wanted, made = profile_of(profile), []
     command = ["aisp-prof", *sys.argv[1:]]
     with steps() as progress:
-        ceilings = counters.measure_ceilings(timeout_s, progress) if wanted.counts else None
+        roofs = _ceilings(ceilings, timeout_s, progress) if wanted.counts else None
         for pair in pairs:
             key, chosen = hardware(pair.declaration, size)
             made.append(
@@ -45,10 +53,21 @@ def capture_pairs(
                     timeout_s,
                     progress,
                     wanted,
-                    ceilings,
+                    roofs,
                 )
             )
     return made
+
+
+def _ceilings(stored: Path | None, timeout_s: float, progress: Callable[[str], None]) -> dict[str, Any]:
+    """What this GPU can do: measured now, or as it was stored."""
+    from ..profiler.capture.conditions import open_gpu
+    from ..profiler.counters.calibrate import read_calibration
+
+    if stored is None:
+        return counters.measure_ceilings(timeout_s, progress)
+    with open_gpu() as gpu:
+        return read_calibration(stored, gpu.facts()["uuid"] if gpu else None)
 
 
 def hardware(declaration: Declaration, size: str) -> tuple[str, str]:

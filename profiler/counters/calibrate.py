@@ -13,7 +13,7 @@ from statistics import median
 from typing import Any
 
 from ... import __version__
-from ...errors import AispError, EnvironmentLacks
+from ...errors import AispError, EnvironmentLacks, UsageError
 from ..capture.child import Watch, new_mark, run_child, tail
 from ..capture.conditions import Gpu, Sample, Sampler, open_gpu
 from ..capture.ncu import count, find_ncu
@@ -97,6 +97,28 @@ def calibrate(program: Program, progress: Callable[[str], None]) -> dict[str, An
         "calibration": calibration,
         "conditions": None if before is None else {"before": before, "during": sampler.samples, "after": after},
     }
+
+
+def read_calibration(path: Path, gpu_uuid: str | None) -> dict[str, Any]:
+    """What `calibrate` stored before, for a capture on the same GPU; `gpu_uuid` is that GPU's, None when nobody can tell.
+
+    Raises:
+        UsageError: it is no such file, or of another GPU: no two of a kind have the same ceilings.
+    """
+    mend = "measure anew: leave --ceilings out, or aisp-prof calibrate -o FILE"
+    try:
+        found: dict[str, Any] = json.loads(path.read_bytes())
+        own = (found["gpu"] or {}).get("uuid")
+        names = [one["name"] for one in found["ceilings"]]
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}", mend) from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UsageError(f"{path} holds no result of a calibration: {error!r}", mend) from error
+    if not names or "calibration" not in found:
+        raise UsageError(f"{path} holds no result of a calibration: it has no ceilings", mend)
+    if None not in (own, gpu_uuid) and own != gpu_uuid:
+        raise UsageError(f"the ceilings in {path} are those of another GPU, {own}", mend)
+    return {key: value for key, value in found.items() if key != "schema"}
 
 
 def _run(program: Program, work: Path, watch: Watch) -> dict[str, Any]:

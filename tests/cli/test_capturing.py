@@ -8,7 +8,9 @@ import sys
 import pytest
 from aisp_prof import cli
 from aisp_prof.cli import counters
+from aisp_prof.errors import UsageError
 from aisp_prof.profiler.capture import run as room
+from aisp_prof.profiler.counters.calibrate import read_calibration
 from aisp_prof.profiler.store.captures import Capture
 from aisp_prof.profiler.store.manifest import Manifest
 from aisp_prof.workloads.registry import find
@@ -68,3 +70,37 @@ def test_an_unknown_profile_is_refused_before_anything_runs(capture):
     code, _, err, asked, measured = capture("ch11", "--profile", "everything")
     assert (code, asked, measured) == (2, [], 0)
     assert "roofline" in err
+
+
+def stored(tmp_path, **changes):
+    path = tmp_path / "ceilings.json"
+    told = {
+        "schema": 1,
+        "gpu": {"uuid": "GPU-1"},
+        "ceilings": [{"name": "copy"}],
+        "calibration": {"rows": []},
+        **changes,
+    }
+    path.write_text(json.dumps(told))
+    return path
+
+
+def test_stored_ceilings_are_not_measured_anew(capture, tmp_path):
+    code, _, _, asked, measured = capture("ch09", "--profile", "roofline", "--ceilings", str(stored(tmp_path)))
+    assert (code, measured) == (0, 0)
+    assert {json.dumps(one[3]["ceilings"]) for one in asked} == {'[{"name": "copy"}]'}
+
+
+@pytest.mark.parametrize(
+    ("changes", "uuid", "said"),
+    [({}, "GPU-2", "another GPU, GPU-1"), ({"ceilings": []}, None, "no ceilings"), ({"gpu": 5}, None, "no result")],
+)
+def test_ceilings_of_something_else_are_refused(tmp_path, changes, uuid, said):
+    with pytest.raises(UsageError, match=said):
+        read_calibration(stored(tmp_path, **changes), uuid)
+
+
+def test_ceilings_of_this_gpu_are_taken(tmp_path):
+    assert read_calibration(stored(tmp_path), "GPU-1")["gpu"] == {"uuid": "GPU-1"}
+    with pytest.raises(UsageError, match="cannot read"):
+        read_calibration(tmp_path / "nothing", None)
