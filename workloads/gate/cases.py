@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from ...kernels.emit.spec import Spec
+from ..device import Kind
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,6 +46,11 @@ def cases(spec: Spec, *, brief: bool = False) -> list[Case]:
     found += [Case(few, magnitude=one) for one in spec.magnitudes]
     found += [] if spec.aligned else [Case(few, misaligned=True)]
     return [case for case in found if not brief or case.shape[0] * case.shape[1] <= 1 << 17]
+
+
+def race_shape(spec: Spec, kind: Kind) -> tuple[int, int]:
+    """Where contenders are timed: the spec's shape, on a CPU with its rows cut, because what fills a GPU would fill the host."""
+    return spec.shape if kind == "cuda" else _cut(spec.shape, CASE_ELEMENTS)
 
 
 def fill(case: Case, spec: Spec, inputs: list[Tensor], seed: int) -> None:

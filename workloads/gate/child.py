@@ -10,6 +10,7 @@ from typing import cast
 
 from ...errors import AispError, EnvironmentLacks
 from ..device import open_device
+from .cases import CASE_ELEMENTS, race_shape
 from .checking import check
 from .job import Job, Results
 from .racing import contenders, race
@@ -48,9 +49,8 @@ def _work(job: Job, results: Results) -> None:
 
 def allowance_bytes(job: Job) -> int:
     """What the child may take beyond what it has when it is ready: the candidate's share and the gate's own."""
-    rows, columns = job.spec.shape
-    elements = rows * columns if job.phase == "race" else min(rows * columns, 1 << 22)
-    return job.memory_bytes + SLACK_BYTES + BYTES_PER_ELEMENT * elements
+    rows, columns = race_shape(job.spec, job.device if job.phase == "race" else "cpu")
+    return job.memory_bytes + SLACK_BYTES + BYTES_PER_ELEMENT * max(rows * columns, CASE_ELEMENTS)
 
 
 def _limit(job: Job) -> None:

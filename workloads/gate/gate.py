@@ -220,7 +220,7 @@ def _ending(outcome: Outcome, limits: Limits, error: str) -> str:
     if outcome.ending == "signal":
         return f"it crashed: {signal.Signals(outcome.code).name}"
     if error:
-        return f"it cannot be run: {error.splitlines()[0]}"
+        return f"it cannot be run: {error.splitlines()[0].rstrip(':')}"
     if "Traceback (most recent call last)" in outcome.tail:
         return f"it raised {last[:300]}"
     return f"it ended its process early, with exit code {outcome.code}"

@@ -10,7 +10,7 @@ from ...declaration import VARIANTS
 from ...kernels.emit.reference import reference, torch_dtype
 from ..device import Device, Stream
 from ..measure import HOLD_CAP_NS, HOLD_FACTOR, IterationTimer, order
-from .cases import Case, fill
+from .cases import Case, fill, race_shape
 from .compare import difference
 from .job import Job, Results
 
@@ -26,12 +26,12 @@ _NAMES = {"baseline": "the current best", "optimized": "the candidate"}
 
 
 class _Race:
-    """Both contenders on the same memory at the spec's full shape; before each run other inputs and a poisoned output."""
+    """Both contenders on the same memory at one shape; before each run other inputs and a poisoned output."""
 
     def __init__(self, job: Job, device: Device, contenders: dict[str, Run]) -> None:
         import torch
 
-        spec, case = job.spec, Case(job.spec.shape)
+        spec, case = job.spec, Case(race_shape(job.spec, job.device))
         kind, out_kind = torch_dtype(spec.dtype), torch_dtype(spec.output)
         shapes = [spec.input_shape(one.layout, case.shape) for one in spec.inputs]
         self._sets = [[torch.empty(s, dtype=kind, device=device.kind) for s in shapes] for _ in range(SETS)]

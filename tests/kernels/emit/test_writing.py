@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from aisp_prof.errors import AispError, UsageError
+from aisp_prof.kernels import launch
 from aisp_prof.kernels.emit.artifacts import Artifacts, digest
 from aisp_prof.kernels.emit.candidate import read_candidate
-from aisp_prof.kernels.emit.cuda import write
+from aisp_prof.kernels.emit.cuda import header, write
 from aisp_prof.kernels.emit.header import Header
 from aisp_prof.kernels.emit.model import CODE_BYTES, Endpoint, take_code
 from aisp_prof.kernels.emit.spec import read_spec
@@ -51,6 +53,30 @@ def test_a_copy_is_the_same_bytes_and_can_be_loaded(artifacts: Artifacts, tmp_pa
         read_candidate(tmp_path / "test.cu", read_spec("row_energy"))
     with pytest.raises(UsageError, match="cannot write"):
         copy_to(done, tmp_path / "none" / "test.cu")
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "grid", "sizes"),
+    [("l2norm", (5, 4096), 5, [5, 4096]), ("residual_silu", (1, 5000), 3, [5000])],
+)
+def test_how_a_candidate_is_launched(
+    name: str, shape: tuple[int, int], grid: int, sizes: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, launched = read_spec(name), []
+
+    class Kernel:
+        def launch(self, *arguments: Any) -> None:
+            launched.append(arguments)
+
+    monkeypatch.setattr(launch, "kernel", lambda source, entry: launched.append((source, entry)) or Kernel())
+    source = tmp_path / "test.cu"
+    source.write_text(write(spec))
+    inputs = [torch.zeros(spec.input_shape(one.layout, shape)) for one in spec.inputs]
+    output = torch.zeros(shape)
+    read_candidate(source, spec).run(inputs, output)
+    ((found, entry), (blocks, threads, arguments)) = launched
+    assert (found, entry, blocks, threads) == (source, spec.entry, grid, header(spec).block)
+    assert [value for value, _ in arguments] == [*(one.data_ptr() for one in inputs), output.data_ptr(), *sizes]
 
 
 def test_an_altered_file_is_noticed(artifacts: Artifacts) -> None:
