@@ -11,7 +11,7 @@ import typer
 
 from .. import __version__
 from ..errors import AispError
-from . import assertion, compare, counters, demos, kernels, trace
+from . import assertion, bench, compare, counters, demos, kernels, trace
 
 if TYPE_CHECKING:
     from ..profiler.evidence import Evidence
@@ -27,6 +27,7 @@ app = typer.Typer(
 
 app.add_typer(trace.app, name="trace")
 app.add_typer(kernels.app, name="kernels")
+app.add_typer(bench.app, name="bench")
 counters.register(app)
 assertion.register(app)
 compare.register(app)

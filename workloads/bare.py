@@ -20,6 +20,8 @@ from .record import Measurement, Record, Validation, check_writable, write_recor
 def main(pair: Pair, argv: Sequence[str] | None = None) -> int:
     """Run `pair` as the arguments say and return the exit code: 1 where its outputs are not valid."""
     asked = _parser(pair).parse_args(argv)
+    if asked.sizes:
+        asked.size = "x".join(map(str, asked.sizes))
     try:
         if asked.summaries:
             print("\n".join(summaries(pair, asked.size, asked.ridge, asked.ceilings)))
@@ -145,6 +147,10 @@ def _parser(pair: Pair) -> argparse.ArgumentParser:
         "--iterations", type=int, default=ITERATIONS, metavar="N", help=f"of each variant, even ({ITERATIONS})"
     )
     parser.add_argument("--size", metavar="KEY", help=f"one of: {', '.join(pair.declaration.sizes)} (by the hardware)")
+    names = [name.upper() for name in pair.declaration.sizes["default"]]
+    parser.add_argument(
+        "--sizes", type=int, nargs=len(names), metavar=tuple(names), help="instead of a key: these numbers"
+    )
     parser.add_argument(
         "--device", choices=("cuda", "cpu"), default="cuda", help="cpu runs the same code without a GPU (cuda)"
     )

@@ -95,14 +95,27 @@ def check_needs(declaration: Declaration, gpu: Gpu | None) -> None:
 def choose_size(declaration: Declaration, gpu: Gpu | None, asked: str | None) -> tuple[str, Sizes]:
     """The key and the sizes to run: as asked, else `small` on a CPU, else the GPU's own, else `default`.
 
+    `asked` is a key, or numbers such as "4096x4096x8192", one for each name of the pair's sizes in their order.
+
     Raises:
-        UsageError: the pair has no such size.
+        UsageError: the pair has no such size, or takes another number of them.
     """
+    if asked and re.fullmatch(r"\d+(x\d+)*", asked):
+        return asked, _by_position(declaration, [int(number) for number in asked.split("x")])
     wanted = asked or ("small" if gpu is None else hardware_key(gpu.name))
     key = wanted if wanted in declaration.sizes or asked else "default"
     if key not in declaration.sizes:
         raise UsageError(f"{declaration.key} has no size {key!r}", f"--size one of: {', '.join(declaration.sizes)}")
     return key, declaration.sizes[key]
+
+
+def _by_position(declaration: Declaration, numbers: list[int]) -> Sizes:
+    names = list(declaration.sizes["default"])
+    if len(numbers) != len(names) or not all(numbers):
+        raise UsageError(
+            f"{declaration.key} takes {len(names)} sizes above 0, not {numbers}", f"--sizes {' '.join(names).upper()}"
+        )
+    return dict(zip(names, numbers, strict=True))
 
 
 def _missing(need: str, gpu: Gpu) -> str | None:

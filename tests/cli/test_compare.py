@@ -79,7 +79,7 @@ def test_an_unknown_example_is_named(run):
 
 def test_a_folder_of_captures_is_compared_without_a_run(run, stored, monkeypatch):
     monkeypatch.setattr(compare, "_has_gpu", lambda: 1 / 0)
-    code, out, _ = run("compare", "ch11", "--captures", stored.folder.parent)
+    code, out, _ = run("compare", "ch11:streams", "--captures", stored.folder.parent)
     assert code == 0
     assert "(made here), NVIDIA H200" in out
     assert "301.5\u00a0TFLOP/s [" in out
@@ -104,7 +104,7 @@ def test_with_a_gpu_the_pairs_run_bare_and_nothing_is_kept(run, stored, monkeypa
     monkeypatch.setattr(compare, "_has_gpu", lambda: True)
     monkeypatch.setattr(capturing, "capture_pairs", captured)
     monkeypatch.chdir(tmp_path)
-    code, out, _ = run("compare", "ch11", "--iterations", "8")
+    code, out, _ = run("compare", "ch11:streams", "--iterations", "8")
     assert asked == [(["ch11.streams"], "none", 8, "")]
     assert code == 4  # rates and structure cannot be shown bare, the speedup can
     assert "by CUDA events of the untraced run" in out
@@ -126,7 +126,7 @@ def test_the_exit_code_is_the_worst_verdicts(run, tmp_path):
         "command": [],
     }
     write_manifest(Manifest.from_json({**data, **more, "files": folder_facts(folder)}), folder)
-    code, out, _ = run("compare", "ch11", "--captures", folder.parent)
+    code, out, _ = run("compare", "ch11:streams", "--captures", folder.parent)
     assert code == 1
     assert "✗ refuted" in out
 

@@ -92,3 +92,9 @@ def test_the_pair_on_a_gpu(tmp_path: Path) -> None:
     assert record["gpu"]["uuid"].startswith("GPU-")
     assert record["validation"]["bitwise"] is True
     assert len(record["iterations"]) == 8
+
+
+def test_sizes_as_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(PAIR, ["--device", "cpu", "--validate", "--sizes", "1", "4", "2"]) == 0
+    assert "size 1x4x2" in capsys.readouterr().out
+    assert main(PAIR, ["--device", "cpu", "--validate", "--sizes", "1", "3", "2"]) == 2

@@ -91,3 +91,13 @@ def test_a_missing_gpu_says_what_to_do() -> None:
 def test_memory_that_does_not_suffice_is_no_traceback() -> None:
     with pytest.raises(EnvironmentLacks, match="out of memory: CUDA out of memory"), enough_memory():
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1.00 GiB\nmore")
+
+
+def test_sizes_by_position() -> None:
+    declaration = PAIR.declaration
+    key, sizes = choose_size(declaration, None, "2x8x3")
+    assert (key, sizes) == ("2x8x3", {"mib": 2, "chunks": 8, "rounds": 3})
+    for asked in ("2x8", "2x8x3x4", "2x0x3"):
+        with pytest.raises(UsageError, match="takes 3 sizes above 0") as caught:
+            choose_size(declaration, None, asked)
+        assert caught.value.mend == "--sizes MIB CHUNKS ROUNDS"

@@ -1,0 +1,59 @@
+"""`aisp-prof bench`: the chapters' own words for what `list`, `capture` and `report` do: targets, and running them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="List and run benchmark targets.", no_args_is_help=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md) instead of text.")]
+
+
+@app.command("list-targets")
+def list_targets(
+    chapter: Annotated[str, typer.Option(metavar="CHAPTER", help="E.g. ch11; all by default.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """One target a line, as `bench run --targets` takes it."""
+    from ..workloads.registry import find, pairs
+
+    found = find(chapter) if chapter else pairs()
+    targets = [{"target": pair.key.replace(".", ":"), "title": pair.declaration.title["en"]} for pair in found]
+    if as_json:
+        typer.echo(json.dumps({"schema": 1, "rows": targets}, indent=1))
+    else:
+        typer.echo("\n".join(target["target"] for target in targets))
+
+
+@app.command("run")
+def run(
+    targets: Annotated[list[str], typer.Option(metavar="CHAPTER[:PAIR]", help="Repeated, or with commas.")],
+    profile: Annotated[
+        str, typer.Option(help="none, minimal, roofline or deep, as `aisp-prof capture` takes it.")
+    ] = "minimal",
+    iterations: Annotated[int, typer.Option(help="Measured iterations of each variant; an even number.")] = 20,
+    size: Annotated[str, typer.Option(help="A size key of the pair; this GPU's own by default.")] = "",
+    timeout: Annotated[float, typer.Option(help="Seconds that one run may take.")] = 600,
+    captures: Annotated[Path | None, typer.Option(help="The folder of captures; else $AISP_CAPTURES.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Capture targets and judge each capture; the exit code is the worst verdict's. Needs an NVIDIA GPU."""
+    from ..profiler.evidence import Verdict
+    from ..profiler.proof.prove import prove_capture
+    from ..profiler.store.captures import captures_folder
+    from ..reports.console import summary
+    from ..workloads.registry import find
+    from .capturing import capture_pairs
+
+    chosen = {pair.key: pair for group in targets for name in group.split(",") for pair in find(name.strip())}
+    done = capture_pairs(list(chosen.values()), captures_folder(captures), profile, iterations, size, timeout)
+    evidences = [prove_capture(one) for one in done]
+    if as_json:
+        typer.echo(json.dumps({"schema": 1, "proofs": [one.to_json() for one in evidences]}, indent=1))
+    else:
+        typer.echo("\n".join(line for one in evidences for line in summary(one)))
+    raise typer.Exit(Verdict.worst([one.verdict for one in evidences]).exit_code)
