@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..trace.blocks import in_order
 from ..trace.groups import any_of, combined_codes
-from ..trace.model import COMM, COMPUTE, COPIES, GRAPH_LAUNCH, KINDS, Rows, Trace
+from ..trace.model import COMM, COMPUTE, COPIES, GRAPH_LAUNCH, KINDS, Trace
+from ..trace.rows import Rows
 from ..trace.source.growing import constant
 from ..trace.source.scan import Int64
 from ..trace.windows import Windows, by_group

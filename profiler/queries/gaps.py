@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from ..analysis.intervals import union
 from ..analysis.overlap import busy_time
 from ..trace.columns import Int64
-from ..trace.model import KINDS, TABLES, Calls, Rows, Trace
+from ..trace.model import KINDS, TABLES, Calls, Trace
+from ..trace.rows import Rows
 from .synchronising import blocking_calls
 from .table import Column, Table
 

@@ -7,21 +7,35 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol, TypeVar
 
-from .blocks import workers
 from .fingerprint import fingerprint, reader_fingerprint
 from .model import Trace
-from .packed import pack, unpack
+from .packed import described, unpacked
+from .rows import Rows
+from .stored import ColumnFile, StoredRows, store
 
 LEAST = 32 << 20
 """Smaller files are read as fast as they are looked up."""
 LIMIT = 8 << 30
 """Bytes that the cache may hold; the traces that were used longest ago go first."""
 _INFO = "trace.json"
+_COLUMNS = "columns"
+R = TypeVar("R", bound=Rows)
+
+
+class Put(Protocol):
+    """Takes one part of a trace (`operations`, `calls`, …) and gives the same rows back."""
+
+    def __call__(self, name: str, rows: R) -> R: ...
+
+
+def as_it_is(name: str, rows: R) -> R:
+    """For a trace that is not kept."""
+    return rows
 
 
 def cache_folder() -> Path:
@@ -52,25 +66,36 @@ class TraceCache:
         folder = self._folder / key
         try:
             info = json.loads((folder / _INFO).read_text("utf-8"))
-            found = unpack(info, folder, path)
+            file = ColumnFile(folder / _COLUMNS)
+            if file.size != info["bytes"]:
+                return None
+            found = unpacked(info, file, path)
             os.utime(folder)
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return found
 
-    def put(self, key: str, trace: Trace) -> None:
-        """Keep a trace. It appears whole or not at all; a full or read-only disk is no error."""
-        with suppress(OSError):
+    def keep(self, key: str, read: Callable[[Put], Trace]) -> Trace:
+        """The trace that `read` gives, kept as it is read: `read` hands every part over as soon as it is done and gets it
+        back as rows that are read from the cache, so that a part's columns leave memory before the next part is read.
+
+        The trace appears in the cache whole or not at all; a full or read-only disk is no error.
+        """
+        try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             new = Path(tempfile.mkdtemp(prefix=".new-", dir=self._folder))
-            try:
-                with ThreadPoolExecutor(workers()) as pool:
-                    info = pack(trace, new, pool)
-                (new / _INFO).write_text(json.dumps(info), "utf-8")
-                new.rename(self._folder / key)
-            finally:
-                shutil.rmtree(new, ignore_errors=True)
-            self._shrink()
+            entry = _Entry(new)
+        except OSError:
+            return read(as_it_is)
+        try:
+            trace = read(entry.put)
+            with suppress(OSError):
+                if entry.finish(trace):
+                    new.rename(self._folder / key)
+                    self._shrink()
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+        return trace
 
     def _shrink(self) -> None:
         """Remove what was used longest ago until the rest fits."""
@@ -82,3 +107,30 @@ class TraceCache:
             total += sum(file.stat().st_size for file in entry.iterdir())
             if total > self._limit:
                 shutil.rmtree(entry, ignore_errors=True)
+
+
+class _Entry:
+    """A trace on its way into the cache. What was stored can be read for as long as somebody holds it, even where the
+    rest does not fit on the disk and the files are removed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file = ColumnFile(folder / _COLUMNS, new=True)
+        self._parts: dict[str, StoredRows] = {}
+        self._failed = False
+
+    def put(self, name: str, rows: R) -> R:
+        """The same rows, from the file; as they are where that cannot be written."""
+        try:
+            self._parts[name] = store(rows, self._file)
+        except OSError:
+            self._failed = True
+            return rows
+        return type(rows).supplied(self._parts[name])
+
+    def finish(self, trace: Trace) -> bool:
+        """Write the rest; whether the entry is whole."""
+        if not self._failed:
+            info = {**described(trace, self._parts), "bytes": self._file.size}
+            (self._folder / _INFO).write_text(json.dumps(info), "utf-8")
+        return not self._failed

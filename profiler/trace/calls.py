@@ -36,3 +36,11 @@ def read_calls(source: Source, schema: Schema, strings: Strings, invalid: Invali
         outermost=outermost,
     )
     return calls, submitted
+
+
+def only_process(calls: Calls) -> int:
+    """The process that made all calls, 0 when there are several: for exports whose operations do not say theirs."""
+    if not len(calls):
+        return 0
+    first = int(calls.process[0])
+    return first if bool((calls.process == first).all()) else 0

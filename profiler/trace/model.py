@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from .groups import any_of, combined_codes, distinct_values, looked_up
+from .rows import Rows
 from .schema import GRAPH_TRACE, KERNEL, MEMCPY, MEMSET, Schema
-from .source.growing import constant, is_constant
 from .source.scan import Int64
 
 TABLES = (KERNEL, MEMCPY, MEMSET, GRAPH_TRACE)
@@ -33,28 +33,6 @@ def process_of(thread: Int64) -> Int64:
 def pid_of(key: int) -> int:
     """The operating system's process id in a globalPid or globalTid."""
     return (key >> 24) & 0xFFFFFF
-
-
-def _rows_of(column: NDArray[np.generic], chosen: NDArray[np.intp]) -> NDArray[np.generic]:
-    """`column[chosen]`, one value staying one value."""
-    return constant(column[0], len(chosen), column.dtype) if is_constant(column) else column[chosen]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Rows:
-    """Columns of equal length; `take` selects rows from all of them."""
-
-    def take(self, which: ArrayLike) -> Self:
-        """The rows of a boolean mask or of an index array of shape (m,)."""
-        chosen = np.asarray(which)
-        if chosen.dtype == np.bool_:
-            chosen = np.flatnonzero(chosen)
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return type(self)(**{n: _rows_of(v, chosen) if isinstance(v, np.ndarray) else v for n, v in values.items()})
-
-    def __len__(self) -> int:
-        column = getattr(self, fields(self)[0].name)
-        return len(column)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -21,7 +21,6 @@ from .model import (
     OTHER,
     P2P,
     TABLES,
-    Calls,
     Gpu,
     Operations,
 )
@@ -47,14 +46,17 @@ def read_operations(
     source: Source,
     schema: Schema,
     strings: Strings,
-    calls: Calls,
+    only_process: int,
     submitted: Submissions,
     comm: re.Pattern[str],
     invalid: Invalid,
 ) -> tuple[Operations, tuple[Gpu, ...]]:
-    """All operations of all tables, each with its call, and the physical devices that they ran on."""
-    only = _only_process(calls)
-    tables = [_read_table(source, schema, strings, table, only, invalid) for table in TABLES]
+    """All operations of all tables, each with its call, and the physical devices that they ran on.
+
+    Args:
+        only_process: the process of operations that do not say theirs.
+    """
+    tables = [_read_table(source, schema, strings, table, only_process, invalid) for table in TABLES]
     lengths = [len(t["row"]) for t in tables]
 
     def every(column: str, default: int) -> Int64:
@@ -87,14 +89,6 @@ def read_operations(
         launch=submitted.of(process, correlation),
     )
     return operations, gpus
-
-
-def _only_process(calls: Calls) -> int:
-    """The process that made all calls, 0 when there are several: for exports whose operations do not say theirs."""
-    if not len(calls):
-        return 0
-    first = int(calls.process[0])
-    return first if bool((calls.process == first).all()) else 0
 
 
 def _read_table(

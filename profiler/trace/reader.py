@@ -7,15 +7,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from . import communication
-from .cache import TraceCache
-from .calls import read_calls
+from .cache import Put, TraceCache, as_it_is
+from .calls import only_process, read_calls
 from .columns import Invalid
 from .file import Export, open_source
 from .model import TABLES, Diagnostic, Trace
 from .nvtx import read_nvtx
 from .operations import read_operations
 from .schema import CUDA_EVENT, RUNTIME, SYNCHRONIZATION, Schema, read_schema
-from .source.scan import Source
+from .source.scan import Int64, Source
 from .strings import Strings
 
 
@@ -44,23 +44,25 @@ def read_trace(
     if known is not None:
         return known
     with open_source(path, export) as source:
-        trace = read_source(source, communication.matcher(patterns))
-    if key:
-        kept.put(key, trace)
-    return trace
+        talking = communication.matcher(patterns)
+        return kept.keep(key, lambda put: read_source(source, talking, put)) if key else read_source(source, talking)
 
 
-def read_source(source: Source, comm: re.Pattern[str]) -> Trace:
-    """Read all tables of an opened trace."""
+def read_source(source: Source, comm: re.Pattern[str], put: Put = as_it_is) -> Trace:
+    """Read all tables of an opened trace. Every part of it goes through `put` as soon as it is read."""
     schema = read_schema(source)
     strings = Strings(source, schema)
     invalid: Invalid = {}
     calls, submitted = read_calls(source, schema, strings, invalid)
-    operations, gpus = read_operations(source, schema, strings, calls, submitted, comm, invalid)
+    ends, alone = _latest(calls.end), only_process(calls)
+    calls = put("calls", calls)
+    operations, gpus = read_operations(source, schema, strings, alone, submitted, comm, invalid)
     del submitted
-    end = max((int(a.max()) for a in (operations.end, calls.end) if len(a)), default=0)
+    end = max((*ends, *_latest(operations.end)), default=0)
+    operations = put("operations", operations)
     ranges, marks = read_nvtx(source, schema, strings, end, invalid)
-    end = max(end, int(ranges.end.max()) if len(ranges) else 0)
+    end = max((end, *_latest(ranges.end)))
+    ranges, marks = put("ranges", ranges), put("marks", marks)
     return Trace(
         path=schema.path,
         schema=schema,
@@ -76,6 +78,10 @@ def read_source(source: Source, comm: re.Pattern[str]) -> Trace:
         end=end,
         marks=marks,
     )
+
+
+def _latest(ends: Int64) -> tuple[int, ...]:
+    return (int(ends.max()),) if len(ends) else ()
 
 
 def _diagnostics(source: Source, schema: Schema) -> tuple[Diagnostic, ...] | None:

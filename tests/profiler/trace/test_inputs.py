@@ -161,7 +161,8 @@ def test_the_key_is_the_content(tmp_path, kept):
 
 def test_a_damaged_cache_is_no_cache(tmp_path, kept):
     path = written(tmp_path / "t.sqlite")
-    whole = read_trace(path, cache=kept)
+    whole = read_trace(path)
+    read_trace(path, cache=kept)
     folder = tmp_path / "cache" / "traces" / kept.key(path, ())
     for file in sorted(folder.iterdir()):
         content = file.read_bytes()

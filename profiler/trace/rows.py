@@ -1,0 +1,84 @@
+"""Rows in columns of equal length. A column that comes from elsewhere is made when it is first asked for: what a question
+does not touch costs neither time nor memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .source.growing import constant, is_constant
+
+
+class Supply(Protocol):
+    """Where the columns of some rows come from."""
+
+    def __len__(self) -> int:
+        """The number of rows."""
+
+    def column(self, name: str, rows: Rows) -> NDArray[Any]:
+        """One column; `rows` are those that it is made for, whose other columns it may use."""
+
+
+class _Supplied:
+    __slots__ = ("_supply",)
+    _supply: Supply
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows(_Supplied):
+    """Columns of equal length, the fields of a subclass."""
+
+    @classmethod
+    def supplied(cls, supply: Supply) -> Self:
+        """Rows whose columns come from `supply`, each once."""
+        rows = object.__new__(cls)
+        object.__setattr__(rows, "_supply", supply)
+        return rows
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NDArray[Any]:
+            """A field without a value yet: Python asks here when a slot is empty."""
+            supply = _supply_of(self)
+            if supply is None or name not in {field.name for field in fields(self)}:
+                raise AttributeError(f"{type(self).__name__} has no {name}")
+            column = supply.column(name, self)
+            object.__setattr__(self, name, column)
+            return column
+
+    def take(self, which: ArrayLike) -> Self:
+        """The rows of a boolean mask or of an index array of shape (m,)."""
+        chosen = np.asarray(which)
+        return self.supplied(_Taken(self, np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen))
+
+    def __len__(self) -> int:
+        supply = _supply_of(self)
+        return len(getattr(self, fields(self)[0].name)) if supply is None else len(supply)
+
+
+def _supply_of(rows: Rows) -> Supply | None:
+    try:
+        supply: Supply = object.__getattribute__(rows, "_supply")
+    except AttributeError:
+        return None
+    return supply
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """Some of the rows of others, one value staying one value."""
+
+    rows: Rows
+    chosen: NDArray[np.intp]
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def column(self, name: str, rows: Rows) -> NDArray[Any]:
+        column: NDArray[Any] = getattr(self.rows, name)
+        if is_constant(column):
+            return constant(column[0], len(self.chosen), column.dtype)
+        return column[self.chosen]
