@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..trace.blocks import each_block
+from ..trace.blocks import each_block, gathered
 from ..trace.groups import distinct_codes
 from ..trace.model import Trace
 from ..trace.source.scan import Int64
@@ -18,14 +19,17 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class LaunchOrder:
-    """The operations that have a launch, ordered by their launch's thread (or process), then by when it was called.
+    """The operations that have a launch, in groups by their launch's thread (or process) and their device, and in each
+    group by when the launch was called.
 
-    operation   row indices into `trace.operations`, shape (n,); those of one call lie together
-    start, end  when the call began and returned, moved into its thread's window
+    key, gpu    of each group, shape (g,), ascending: a thread that launches on two devices has two groups
+    operation   row indices into `trace.operations`, shape (n,); those of one call and device lie together
+    start, end  when the call began and returned, moved into its group's window
     tidy        whether calls that begin later also return later: then what a range holds is one slice
     """
 
-    keys: Int64
+    key: Int64
+    gpu: Int64
     windows: Windows
     operation: Int64
     start: Int64
@@ -35,52 +39,62 @@ class LaunchOrder:
     @classmethod
     def of(cls, trace: Trace, key: Int64) -> LaunchOrder:
         """Order the operations by a column of the calls: `trace.calls.thread` or `.process`."""
-        launch = trace.operations.launch
-        operation = np.flatnonzero(launch >= 0)
-        code, keys = distinct_codes(key[launch[operation]])
+        launch, gpus = trace.operations.launch, max(len(trace.gpus), 1)
+        operation = np.argsort(launch, kind="stable")[int((launch < 0).sum()) :]
+        call = gathered(launch, operation)
+        keys, group = _grouped(key, call, gathered(trace.operations.gpu, operation), gpus)
         if len(keys) > 1:
-            order = by_group(code, len(keys))
-            operation, code = operation[order], code[order]
-        call = launch[operation]
-        begin, finish = trace.calls.start[call], trace.calls.end[call]
-        windows = Windows.of_sorted(code, begin, finish)
+            order = by_group(group, len(keys))
+            operation, call, group = (gathered(column, order) for column in (operation, call, group))
+        begin, finish = gathered(trace.calls.start, call), gathered(trace.calls.end, call)
+        windows = Windows.of_sorted(group, begin, finish)
         if windows is None:
             raise OverflowError("more threads than 64 bits hold times of")
-        begin += windows.shift[code]
-        finish += windows.shift[code]
-        if not _ascending(begin, call):
+        shift = gathered(windows.shift, group)
+        begin += shift
+        finish += shift
+        if (begin[1:] < begin[:-1]).any():
             order = np.lexsort((call, begin))
             operation, begin, finish = operation[order], begin[order], finish[order]
-        return cls(keys, windows, operation, begin, finish, bool((finish[1:] >= finish[:-1]).all()))
+        tidy = bool((finish[1:] >= finish[:-1]).all())
+        return cls(keys[:, 0], keys[:, 1], windows, operation, begin, finish, tidy)
 
-    def slices(self, key: Int64, start: Int64, end: Int64) -> tuple[Int64, Int64]:
-        """For ranges of these keys and times the slice of `operation` that holds all that they launched.
+    def slices(self, key: Int64, start: Int64, end: Int64) -> Iterator[tuple[Int64, Int64, Int64, Int64]]:
+        """The slices of `operation` that hold all that ranges of these keys and times launched.
 
         Where the order is not `tidy`, a slice may also hold calls that return after their range's end.
+
+        Returns:
+            for each first, second, … device of the keys: the ranges, their device, and where the slices begin and stop.
+            Ranges without operations are left out.
         """
-        if not len(self.keys):
-            return np.zeros(len(key), np.int64), np.zeros(len(key), np.int64)
-        first, stop = np.empty(len(key), np.int64), np.empty(len(key), np.int64)
+        first, last = (np.searchsorted(self.key, key, side) for side in ("left", "right"))
+        for number in range(int((last - first).max(initial=0))):
+            some = np.flatnonzero(last - first > number)
+            group = first[some] + number
+            begin, stop = self._slices(group, start[some], end[some])
+            held = np.flatnonzero(stop > begin)
+            yield some[held], self.gpu[group[held]], begin[held], stop[held]
+
+    def _slices(self, group: Int64, start: Int64, end: Int64) -> tuple[Int64, Int64]:
+        begin, stop = np.empty(len(group), np.int64), np.empty(len(group), np.int64)
+        bound = self.end if self.tidy else self.start
 
         def find(block: slice) -> None:
-            first[block], stop[block] = self._slices(key[block], start[block], end[block])
+            mine = group[block]
+            low, high, shift = self.windows.low[mine], self.windows.high[mine], self.windows.shift[mine]
+            begin[block] = np.searchsorted(self.start, np.clip(start[block], low, high + 1) + shift, "left")
+            stop[block] = np.searchsorted(bound, np.clip(end[block], low - 1, high) + shift, "right")
 
-        each_block(len(key), find)
-        return first, stop
-
-    def _slices(self, key: Int64, start: Int64, end: Int64) -> tuple[Int64, Int64]:
-        code = np.minimum(np.searchsorted(self.keys, key), len(self.keys) - 1)
-        low, high, shift = self.windows.low[code], self.windows.high[code], self.windows.shift[code]
-        first = np.searchsorted(self.start, np.clip(start, low, high + 1) + shift, "left")
-        bound = self.end if self.tidy else self.start
-        stop = np.searchsorted(bound, np.clip(end, low - 1, high) + shift, "right")
-        return first, np.where(self.keys[code] == key, np.maximum(stop, first), first)
+        each_block(len(group), find)
+        return begin, stop
 
 
-def _ascending(begin: Int64, call: Int64) -> bool:
-    """Whether the order stands already, calls that begin together one after the other."""
-    later, same = begin[1:] > begin[:-1], begin[1:] == begin[:-1]
-    return bool((later | (same & (call[1:] >= call[:-1]))).all())
+def _grouped(key: Int64, call: Int64, gpu: Int64, gpus: int) -> tuple[Int64, Int64]:
+    """The distinct (key, device) of the calls' operations, shape (g, 2) and ascending, and the number of each one's."""
+    code, keys = distinct_codes(key)
+    pair, pairs = distinct_codes(gathered(code, call) * gpus + gpu)
+    return np.stack([keys[pairs // gpus], pairs % gpus], axis=1).astype(np.int64), pair
 
 
 def crosses_threads(trace: Trace, chosen: Int64) -> Bools:

@@ -1,7 +1,7 @@
 """Numbers of many sets of intervals at once: the sets lie one after the other in flat arrays, and no loop runs over them.
 
 A set's times are moved into a window of its own, so that one sort of all starts and one of all ends serve every set
-(`intervals.at_least` says why starts and ends may be sorted apart).
+(`intervals.at_least` says why starts and ends may be sorted apart). Traces are nearly in order, which the stable sort uses.
 """
 
 from __future__ import annotations
@@ -28,10 +28,9 @@ class Segments:
     end: Int64
 
     @classmethod
-    def of(cls, of_set: Int64, first: Int64, shift: Int64, start: Int64, end: Int64) -> Segments:
-        """Sort intervals that are already grouped; `shift[set]` moves a set into its window."""
-        moved = shift[of_set]
-        return cls(first, _ordered(start + moved), _ordered(end + moved))
+    def of(cls, first: Int64, start: Int64, end: Int64) -> Segments:
+        """Sort intervals that lie in their sets' windows, those of one set together."""
+        return cls(first, np.sort(start, kind="stable"), np.sort(end, kind="stable"))
 
     def lengths(self, least: int = 1) -> Int64:
         """For each set how long `least` or more of its intervals are in flight."""
@@ -58,12 +57,6 @@ class Segments:
             most[there] = k
         depth = np.arange(1, len(self.start) + 1) - np.searchsorted(self.end, self.start, "right")
         return np.maximum(np.maximum.reduceat(depth, self.first), 0)
-
-
-def _ordered(times: Int64) -> Int64:
-    """Sorted in place; traces are nearly in order, which the stable sort uses."""
-    times.sort(kind="stable")
-    return times
 
 
 def firsts(of_set: Int64) -> Int64:

@@ -7,13 +7,17 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 BLOCK = 1 << 17
 """Elements: 1 MiB of int64."""
 
 _T = TypeVar("_T")
 _Item = TypeVar("_Item")
+_Value = TypeVar("_Value", bound=np.generic)
 
 
 def workers() -> int:
@@ -28,6 +32,20 @@ def each_block(length: int, work: Callable[[slice], _T]) -> list[_T]:
         return [work(block) for block in blocks]
     with ThreadPoolExecutor(workers()) as pool:
         return list(pool.map(work, blocks))
+
+
+def gathered(column: NDArray[_Value], chosen: NDArray[Any]) -> NDArray[_Value]:
+    """`column[chosen]` for an array of indices."""
+    if len(chosen) < 2 * BLOCK or workers() < 2:
+        some: NDArray[_Value] = column[chosen]
+        return some
+    found = np.empty((len(chosen), *column.shape[1:]), column.dtype)
+
+    def gather(block: slice) -> None:
+        found[block] = column[chosen[block]]
+
+    each_block(len(chosen), gather)
+    return found
 
 
 def in_order(work: Callable[[_Item], _T], items: Iterable[_Item], threads: int | None = None) -> Iterator[_T]:

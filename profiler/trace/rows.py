@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .blocks import gathered
 from .source.growing import constant, is_constant
 
 
@@ -81,4 +82,4 @@ class _Taken:
         column: NDArray[Any] = getattr(self.rows, name)
         if is_constant(column):
             return constant(column[0], len(self.chosen), column.dtype)
-        return column[self.chosen]
+        return gathered(column, self.chosen)

@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from aisp_prof.profiler.analysis import pairs
 from aisp_prof.profiler.analysis import range_table as module
 from aisp_prof.profiler.analysis.overlap import busy_time, concurrency
 from aisp_prof.profiler.analysis.range_table import range_table
@@ -116,7 +117,7 @@ def test_chunks_make_no_difference(calls, all_ranges):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "PAIRS", 2)
         assert as_rows(range_table(trace)) == whole
-        patch.setattr(module, "_WIDEST", 200.0)  # windows that do not fit: chunks are halved
+        patch.setattr(pairs, "_WIDEST", 200.0)  # windows that do not fit: chunks are halved
         assert as_rows(range_table(trace)) == whole
 
 
