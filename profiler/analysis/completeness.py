@@ -21,11 +21,12 @@ _HARMLESS = re.compile(
 _FILTERS = ("EXPORT_PARAM_TABLES_TO_EXPORT", "EXPORT_PARAM_TIMES_TO_EXPORT")
 
 
-def attest(trace: Trace) -> Completeness:
-    """Judge a whole trace: `complete`, `incomplete` (a finding blocks), or `unattested` (the file states no count)."""
+def attest(trace: Trace, matching: Matching | None = None) -> Completeness:
+    """Judge a whole trace: `complete`, `incomplete` (a finding blocks), or `unattested` (the file states no count).
+    `matching` is what `match_launches` found, where it is known already."""
     stated, found = _stated(trace), _found(trace)
     findings = [*_counts(trace, stated, found), *_messages(trace), *_export(trace)]
-    findings += [*_matching(trace, match_launches(trace)), *_graphs(trace), *_nesting(trace)]
+    findings += [*_matching(trace, matching or match_launches(trace)), *_graphs(trace), *_nesting(trace)]
     blocked = any(finding.blocks for finding in findings)
     if stated is None:
         findings.append(Finding("unattested", {}))

@@ -64,16 +64,61 @@ def _pieces(start: ArrayLike, end: ArrayLike) -> Intervals:
     return Intervals(s[keep], e[keep])
 
 
-def _sorted_bounds(start: ArrayLike, end: ArrayLike) -> tuple[Int64, Int64]:
-    """Starts and ends of the non-empty intervals, each sorted on its own. Traces are nearly in order of time, which the
-    stable sort (timsort) turns into a merge of few runs."""
-    found = _pieces(start, end)
-    return np.sort(found.start, kind="stable"), np.sort(found.end, kind="stable")
+@dataclass(frozen=True, slots=True, eq=False)
+class Bounds:
+    """Starts and ends of intervals of non-zero length, shape (n,), each sorted on its own: which end belongs to which start
+    does not matter to how many intervals are in flight.
+
+    i ends lie behind from `end[i - 1]` until `end[i]`; k or more intervals are then in flight from `start[i + k - 1]` on.
+    """
+
+    start: Int64
+    end: Int64
+
+    @classmethod
+    def of(cls, start: ArrayLike, end: ArrayLike) -> Bounds:
+        """Of any intervals; empty ones add nothing. Traces are nearly in order of time, which the stable sort (timsort)
+        turns into a merge of few runs."""
+        s, e = np.asarray(start, np.int64), np.asarray(end, np.int64)
+        keep = e > s
+        if not keep.all():
+            s, e = s[keep], e[keep]
+        return cls(np.sort(s, kind="stable"), np.sort(e, kind="stable"))
+
+    def pieces(self, k: int) -> tuple[Int64, Int64]:
+        """Bounds of the pieces of time with `k` or more in flight, in order; empty pieces and pieces that touch among
+        them."""
+        n = len(self.start) - k + 1
+        if k < 1 or n < 1:
+            return self.start[:0], self.end[:0]
+        begin = self.start[k - 1 :].copy()
+        np.maximum(begin[1:], self.end[: n - 1], out=begin[1:])
+        return begin, self.end[:n]
+
+    def length(self, k: int = 1) -> int:
+        """For how long `k` or more are in flight."""
+        begin, end = self.pieces(k)
+        return int(np.maximum(end - begin, 0).sum())
+
+    def most(self) -> int:
+        """The largest number in flight at once."""
+        low, step = 0, 1  # `low` are in flight at some time; found by doubling, then halving the step
+        while low + step <= len(self.start) and self._reached(low + step):
+            low, step = low + step, 2 * step
+        while step > 1:
+            step //= 2
+            if low + step <= len(self.start) and self._reached(low + step):
+                low += step
+        return low
+
+    def _reached(self, k: int) -> bool:
+        return bool((self.start[k - 1 :] < self.end[: len(self.start) - k + 1]).any())
 
 
 def union(start: ArrayLike, end: ArrayLike) -> Intervals:
     """The normal form of any bounds of shape (n,), in any order, overlapping or not; empty intervals add nothing."""
-    s, e = _sorted_bounds(start, end)
+    bounds = Bounds.of(start, end)
+    s, e = bounds.start, bounds.end
     if not len(s):
         return Intervals(s, e)
     first = np.empty(len(s), bool)
@@ -101,17 +146,8 @@ def depth(start: ArrayLike, end: ArrayLike) -> tuple[Int64, NDArray[Any]]:
 
 
 def at_least(start: ArrayLike, end: ArrayLike, k: int) -> Intervals:
-    """When `k` or more of the given intervals, each counted, are in flight.
-
-    With starts s and ends e sorted on their own, i ends lie behind from e[i - 1] until e[i]; k or more are then in flight
-    from s[i + k - 1] on.
-    """
-    s, e = _sorted_bounds(start, end)
-    if k < 1 or len(s) < k:
-        return Intervals(s[:0], e[:0])
-    begin = s[k - 1 :].copy()
-    np.maximum(begin[1:], e[: len(begin) - 1], out=begin[1:])
-    found = _pieces(begin, e[: len(begin)])
+    """When `k` or more of the given intervals, each counted, are in flight."""
+    found = _pieces(*Bounds.of(start, end).pieces(k))
     first, last = np.ones(len(found), bool), np.ones(len(found), bool)
     first[1:] = last[:-1] = found.start[1:] > found.end[:-1]
     return Intervals(found.start[first], found.end[last])
@@ -119,16 +155,4 @@ def at_least(start: ArrayLike, end: ArrayLike, k: int) -> Intervals:
 
 def max_in_flight(start: ArrayLike, end: ArrayLike) -> int:
     """The largest number of intervals of non-zero length in flight at once."""
-    s, e = _sorted_bounds(start, end)
-    low, step = 0, 1  # `low` are in flight at some time; found by doubling, then halving the step
-    while low + step <= len(s) and _reached(s, e, low + step):
-        low, step = low + step, 2 * step
-    while step > 1:
-        step //= 2
-        if low + step <= len(s) and _reached(s, e, low + step):
-            low += step
-    return low
-
-
-def _reached(s: Int64, e: Int64, k: int) -> bool:
-    return bool((s[k - 1 :] < e[: len(s) - k + 1]).any())
+    return Bounds.of(start, end).most()

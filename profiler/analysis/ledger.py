@@ -38,8 +38,10 @@ def match_launches(trace: Trace) -> Matching:
     """Sort every submitting call into one of the lists above."""
     calls = trace.calls
     submitting = calls.outermost & any_of(calls.effect, SUBMITTING)
-    has_work = np.zeros(len(calls), bool)
-    has_work[trace.operations.launch[trace.operations.launch >= 0]] = True
+    launch = trace.operations.launch
+    has_work = np.zeros(len(calls) + 1, bool)
+    has_work[launch] = True  # -1, no launch, is the one at the end
+    has_work = has_work[:-1]
     capturing = _under_capture(trace)
     failed = calls.result != 0
     return Matching(
@@ -47,7 +49,7 @@ def match_launches(trace: Trace) -> Matching:
         captured=np.flatnonzero(submitting & ~has_work & capturing),
         failed=np.flatnonzero(submitting & ~has_work & ~capturing & failed),
         dropped=np.flatnonzero(submitting & ~has_work & ~capturing & ~failed),
-        orphans=np.flatnonzero(trace.operations.launch < 0),
+        orphans=np.flatnonzero(launch < 0),
     )
 
 
@@ -64,21 +66,23 @@ def _under_capture(trace: Trace) -> NDArray[np.bool_]:
     return inside
 
 
-def ledger(trace: Trace) -> tuple[LedgerLine, ...]:
+def ledger(trace: Trace, matching: Matching | None = None) -> tuple[LedgerLine, ...]:
     """The whole trace's lines. kernels = kernel_launches + graph_kernels + unmatched_kernels, and likewise for copies
-    and memsets: `closes` checks it."""
-    matching = match_launches(trace)
+    and memsets: `closes` checks it. `matching` is what `match_launches` found, where it is known already."""
+    matching = matching or match_launches(trace)
     operations, calls = trace.operations, trace.calls
-    graph = operations.launch >= 0
-    graph[graph] = calls.effect[operations.launch[graph]] == api.GRAPH
-    single = (operations.launch >= 0) & ~graph
+    launched = operations.launch >= 0
+    graph = np.zeros(len(operations), bool)
+    if (calls.effect == api.GRAPH).any():
+        graph[launched] = calls.effect[operations.launch[launched]] == api.GRAPH
+    single = launched & ~graph
     lines: list[LedgerLine] = []
     for name, kinds in (("kernels", (COMPUTE, COMM)), ("copies", (*COPIES, OTHER)), ("memsets", (MEMORY_SET,))):
         mine = any_of(operations.kind, kinds)
         lines.append(LedgerLine(name, int(mine.sum())))
         lines.append(LedgerLine(f"{name}_one_by_one", int((mine & single).sum())))
         lines.append(LedgerLine(f"{name}_in_graphs", int((mine & graph).sum())))
-        lines.append(LedgerLine(f"{name}_unmatched", int((mine & (operations.launch < 0)).sum())))
+        lines.append(LedgerLine(f"{name}_unmatched", int((mine & ~launched).sum())))
     executed = calls.effect[matching.executed]
     lines += [
         LedgerLine("kernel_launch_calls", int((executed == api.KERNEL).sum())),

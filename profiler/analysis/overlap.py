@@ -5,15 +5,16 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
+from ..trace.blocks import in_order
 from ..trace.groups import distinct_codes
 from ..trace.model import COMM, COMPUTE, COPIES, KINDS, Operations
 from ..trace.source.scan import Int64
 from ..trace.windows import Windows, by_group
-from .intervals import Intervals, at_least, max_in_flight, union
+from .intervals import Bounds, Intervals, at_least, union
+from .streams import share_their_stream
 
 SELECTORS = {name: (code,) for code, name in enumerate(KINDS)} | {
     "copy": COPIES,
@@ -43,25 +44,13 @@ class Concurrency:
 
 def concurrency(operations: Operations) -> Concurrency:
     """The numbers of a set that lies on one device; all 0 for an empty set."""
-    return _concurrency(operations.lanes(), operations.start, operations.end)
-
-
-def concurrency_by_gpu(operations: Operations, gpus: int) -> list[Concurrency]:
-    """The numbers of each of `gpus` devices by itself, without a copy of all columns of its operations."""
-    order = by_group(operations.gpu, gpus)
-    bounds = np.searchsorted(operations.gpu[order], np.arange(gpus + 1))
-    lanes = operations.lanes()
-    found = []
-    for low, high in pairwise(bounds.tolist()):
-        mine = order[low:high]
-        found.append(_concurrency(lanes[mine], operations.start[mine], operations.end[mine]))
-    return found
-
-
-def _concurrency(lanes: Int64, start: Int64, end: Int64) -> Concurrency:
-    busy = union(start, end).length
+    lanes, start, end = operations.lanes(), operations.start, operations.end
+    bounds = Bounds.of(start, end)
+    busy = bounds.length()
     span = int(end.max() - start.min()) if len(start) else 0
-    across, within = _stream_overlap(lanes, start, end)
+    across, within = bounds.length(2), 0
+    if share_their_stream(lanes, start, end).any():
+        across, within = _stream_overlap(lanes, start, end)
     return Concurrency(
         sum=int((end - start).sum()),
         busy=busy,
@@ -69,8 +58,13 @@ def _concurrency(lanes: Int64, start: Int64, end: Int64) -> Concurrency:
         idle=span - busy,
         overlap=across,
         same_stream_overlap=within,
-        max_in_flight=max_in_flight(start, end),
+        max_in_flight=bounds.most(),
     )
+
+
+def concurrency_by_gpu(operations: Operations, gpus: int) -> list[Concurrency]:
+    """The numbers of each of `gpus` devices by itself."""
+    return list(in_order(lambda gpu: concurrency(operations.take(operations.gpu == gpu)), range(gpus)))
 
 
 def _stream_overlap(lanes: Int64, start: Int64, end: Int64) -> tuple[int, int]:

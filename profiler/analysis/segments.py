@@ -1,7 +1,7 @@
 """Numbers of many sets of intervals at once: the sets lie one after the other in flat arrays, and no loop runs over them.
 
 A set's times are moved into a window of its own, so that one sort of all starts and one of all ends serve every set
-(`intervals.at_least` says why starts and ends may be sorted apart). Traces are nearly in order, which the stable sort uses.
+(`intervals.Bounds` says why starts and ends may be sorted apart). Traces are nearly in order, which the stable sort uses.
 """
 
 from __future__ import annotations

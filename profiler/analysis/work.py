@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from ..trace.blocks import gathered
 from ..trace.model import Operations, Trace
 from ..trace.source.scan import Int64
-from ..trace.windows import Windows, by_group
 from .attribution import LaunchOrder
+from .streams import share_their_stream
 
 Bools = NDArray[np.bool_]
 
@@ -38,29 +38,7 @@ class Work:
         lane, tangled = np.empty(0, np.int64), np.empty(0, bool)
         if streams:
             lane = trace.operations.lanes()
-            tangled = gathered(shares_its_stream(lane, trace.operations), order.operation)
+            tangled = gathered(share_their_stream(lane, trace.operations.start, trace.operations.end), order.operation)
             lane = gathered(lane, order.operation)
         returned = lane[:0] if order.tidy else trace.calls.end[operations.launch]
         return cls(operations, lane, tangled, order.tidy, returned)
-
-
-def shares_its_stream(lane: Int64, operations: Operations) -> Bools:
-    """Which operations share time with another one of their own stream (dependent launches do); `lane` numbers streams."""
-    lanes = int(lane.max(initial=-1)) + 1
-    order = by_group(lane, lanes)
-    own, start, end = (gathered(column, order) for column in (lane, operations.start, operations.end))
-    if ((start[1:] >= end[:-1]) | (own[1:] != own[:-1])).all():
-        return np.zeros(len(lane), bool)
-    windows = Windows.of(own, lanes, start, end)
-    if windows is None:
-        return np.ones(len(lane), bool)
-    start, end = start + windows.shift[own], end + windows.shift[own]
-    if (start[1:] < start[:-1]).any():
-        again = np.argsort(start, kind="stable")
-        order, start, end = order[again], start[again], end[again]
-    reach = np.maximum.accumulate(end)
-    late = start[1:] < reach[:-1]
-    found = np.zeros(len(lane), bool)
-    found[order[1:]] |= late
-    found[order[:-1]] |= end[:-1] > start[1:]
-    return found

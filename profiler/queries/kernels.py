@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..trace.blocks import gathered
+from ..trace.columns import Int64
+from ..trace.groups import any_of
 from ..trace.model import COMM, COMPUTE, KINDS, Trace
 from .names import matches
 from .spread import Spread, groups, spreads
@@ -28,27 +31,56 @@ class KernelRow:
     time: Spread
 
 
-def kernels(trace: Trace, name: str = "*", full: bool = False) -> tuple[KernelRow, ...]:
+def kernels(trace: Trace, name: str = "*", full: bool = False, top: int | None = None) -> tuple[KernelRow, ...]:
     """The rows, the longest total time first.
 
     Args:
         name: a name or glob.
         full: tell kernels apart by their full names, template arguments included.
+        top: at most so many rows; by default all.
     """
     operations = trace.operations
-    names, texts = operations.full_name if full else operations.name, trace.strings
-    mine = np.isin(operations.kind, (COMPUTE, COMM))
+    names = operations.full_name if full else operations.name
+    mine = any_of(operations.kind, (COMPUTE, COMM))
     length = operations.end - operations.start
     whole = [int(length[mine & (operations.gpu == gpu)].sum()) for gpu in range(len(trace.gpus))]
-    chosen = np.flatnonzero(mine & matches(names, texts, name))
-    found = operations.take(chosen)
-    group, first = groups(found.gpu, found.kind, names[chosen])
-    nodes = np.bincount(group[found.graph_node != 0], minlength=len(first))
-    rows = []
-    for number, (at, time) in enumerate(zip(first, spreads(group, length[chosen]), strict=True)):
-        gpu, text = int(found.gpu[at]), int(names[chosen[at]])
-        share = time.sum / whole[gpu] if whole[gpu] else 0.0
-        label, kind = texts[text] if text >= 0 else "", KINDS[found.kind[at]]
-        where = (trace.gpus[gpu].uuid, int(found.device[at]))
-        rows.append(KernelRow(label, kind, *where, time.n, int(nodes[number]), share, time))
-    return tuple(sorted(rows, key=lambda row: (-row.time.sum, row.count, row.name, row.gpu_uuid, row.device)))
+    chosen = np.flatnonzero(mine & matches(names, trace.strings, name))
+    group, first = groups(*(gathered(column, chosen) for column in (operations.gpu, operations.kind, names)))
+    length = gathered(length, chosen)
+    if top is not None and top < len(first):
+        chosen, group, length, first = _longest(chosen, group, length, len(first), top)
+    nodes = np.bincount(group[operations.graph_node[chosen] != 0], minlength=len(first))
+    rows = [
+        _row(trace, names, whole, int(chosen[at]), int(nodes[number]), time)
+        for number, (at, time) in enumerate(zip(first, spreads(group, length), strict=True))
+    ]
+    rows.sort(key=lambda row: (-row.time.sum, row.count, row.name, row.gpu_uuid, row.device))
+    return tuple(rows[:top])
+
+
+def _longest(
+    chosen: Int64, group: Int64, length: Int64, groups_found: int, top: int
+) -> tuple[Int64, Int64, Int64, list[int]]:
+    """The executions of the groups whose total may be among the `top` largest: those of equal totals too."""
+    total = np.zeros(groups_found, np.int64)
+    np.add.at(total, group, length)
+    wanted = total >= (np.sort(total)[-top] if top else np.iinfo(np.int64).max)
+    some = np.flatnonzero(wanted[group])
+    number, first = groups(group[some])
+    return chosen[some], number, length[some], first
+
+
+def _row(trace: Trace, names: Int64, whole: list[int], at: int, nodes: int, time: Spread) -> KernelRow:
+    """A row by one of its operations."""
+    operations = trace.operations
+    gpu, text = int(operations.gpu[at]), int(names[at])
+    return KernelRow(
+        name=trace.text(text),
+        kind=KINDS[operations.kind[at]],
+        gpu_uuid=trace.gpus[gpu].uuid,
+        device=int(operations.device[at]),
+        count=time.n,
+        graph_nodes=nodes,
+        share=time.sum / whole[gpu] if whole[gpu] else 0.0,
+        time=time,
+    )

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..trace.columns import Int64
+from ..trace.groups import distinct_values, looked_up
+from ..trace.source.growing import constant
 
 _COMPARED = 5_000  # difflib is quadratic in a name's length: enough for a hint
 
@@ -21,10 +23,12 @@ def matches(column: Int64, texts: Sequence[str], pattern: str) -> NDArray[np.boo
     Args:
         column: indices into `texts`, -1 for "", shape (n,).
     """
+    if pattern == "*":
+        return constant(True, len(column), bool)
     fits = re.compile(translate(pattern)).match
-    distinct = np.unique(column)
-    found = [i for i in distinct.tolist() if _is(texts[i] if i >= 0 else "", pattern, fits)]
-    return np.isin(column, found)
+    distinct = distinct_values(column)
+    found = [_is(texts[i] if i >= 0 else "", pattern, fits) for i in distinct.tolist()]
+    return looked_up(column, distinct, np.array(found, bool)).astype(bool, copy=False)
 
 
 def _is(text: str, pattern: str, fits: object) -> bool:
@@ -33,7 +37,7 @@ def _is(text: str, pattern: str, fits: object) -> bool:
 
 def known(column: Int64, texts: Sequence[str]) -> list[str]:
     """The distinct texts of a column, without "", in order."""
-    return sorted({texts[i] for i in np.unique(column).tolist() if i >= 0} - {""})
+    return sorted({texts[i] for i in distinct_values(column).tolist() if i >= 0} - {""})
 
 
 def hint(pattern: str, names: Iterable[str]) -> str:

@@ -29,7 +29,7 @@ def chosen_ranges(trace: Trace, domain: str | None = None, name: str = "*") -> I
     """Row indices into `trace.ranges` of a domain (None: all, "": the default domain) and a name or glob."""
     fits = matches(trace.ranges.text, trace.strings, name)
     if domain is not None:
-        fits &= matches(trace.ranges.domain, trace.strings, domain)
+        fits = fits & matches(trace.ranges.domain, trace.strings, domain)
     return np.flatnonzero(fits)
 
 

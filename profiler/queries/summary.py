@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from ..analysis.completeness import attest
-from ..analysis.ledger import closes, ledger
+from ..analysis.ledger import closes, ledger, match_launches
 from ..analysis.overlap import busy_time, concurrency
 from ..analysis.range_table import range_table
 from ..evidence import Completeness, LedgerLine
+from ..trace.blocks import in_order
 from ..trace.columns import Int64
+from ..trace.groups import any_of, distinct_codes, distinct_values
 from ..trace.model import COMM, COMPUTE, COPIES, GRAPH_LAUNCH, MEMORY_SET, Operations, Trace, pid_of
 from .kernels import KernelRow, kernels
 from .spread import groups
@@ -95,21 +98,28 @@ class Summary:
 
 def summary(trace: Trace, top: int = 10) -> Summary:
     """Everything at once; `top` kernels and ranges."""
-    lines = ledger(trace)
+    matching = match_launches(trace)
+    lines = ledger(trace, matching)
     parts = [part for part in (trace.operations, trace.calls, trace.ranges) if len(part)]
     return Summary(
         schema_version=trace.schema.version,
         start_utc_ns=trace.start_utc_ns,
         start=min((int(part.start.min()) for part in parts), default=0),
         end=trace.end,
-        completeness=attest(trace),
+        completeness=attest(trace, matching),
         ledger=lines,
         ledger_closes=closes(lines),
-        devices=tuple(_device(trace, gpu) for gpu in range(len(trace.gpus))),
+        devices=_devices(trace),
         processes=_processes(trace),
-        kernels=kernels(trace)[:top],
-        ranges=top_ranges(trace)[:top],
+        kernels=kernels(trace, top=top),
+        ranges=top_ranges(trace, top),
     )
+
+
+def _devices(trace: Trace) -> tuple[DeviceRow, ...]:
+    operations = trace.operations
+    operations.start, operations.end, operations.kind, operations.gpu  # noqa: B018  # read once, before threads do
+    return tuple(in_order(partial(_device, trace), range(len(trace.gpus))))
 
 
 def _device(trace: Trace, gpu: int) -> DeviceRow:
@@ -121,7 +131,7 @@ def _device(trace: Trace, gpu: int) -> DeviceRow:
     return DeviceRow(
         gpu_uuid=trace.gpus[gpu].uuid,
         name=trace.gpus[gpu].name,
-        pids=tuple(sorted({pid_of(int(key)) for key in np.unique(found.process)})),
+        pids=tuple(sorted({pid_of(int(key)) for key in distinct_values(found.process)})),
         ops=len(found),
         kernels=_count(found, COMPUTE, COMM),
         copies=_count(found, *COPIES),
@@ -145,49 +155,53 @@ def _device(trace: Trace, gpu: int) -> DeviceRow:
 
 
 def _count(operations: Operations, *kinds: int) -> int:
-    return int(np.isin(operations.kind, kinds).sum())
+    return int(any_of(operations.kind, kinds).sum())
 
 
 def _processes(trace: Trace) -> tuple[ProcessRow, ...]:
-    keys = np.unique(np.concatenate([trace.operations.process, trace.calls.process, trace.ranges.process]))
-    return tuple(_process(trace, int(key)) for key in keys)
+    """A row for every process, found by what occurs together with it."""
+    operations, calls, ranges = trace.operations, trace.calls, trace.ranges
+    ran, called, ranged = (_counts(rows.process) for rows in (operations, calls, ranges))
+    threads = {*_together(calls.process, calls.thread), *_together(ranges.process, ranges.thread)}
+    devices = _together(operations.process, operations.gpu)
+    rows = []
+    for key in sorted({*ran, *called, *ranged}):
+        uuids = tuple(trace.gpus[gpu].uuid for process, gpu in devices if process == key)
+        own = sum(process == key for process, _ in threads)
+        rows.append(ProcessRow(pid_of(key), key, own, called.get(key, 0), ran.get(key, 0), ranged.get(key, 0), uuids))
+    return tuple(rows)
 
 
-def _process(trace: Trace, key: int) -> ProcessRow:
-    mine = trace.operations.process == key
-    called, ranged = trace.calls.process == key, trace.ranges.process == key
-    threads = np.union1d(trace.calls.thread[called], trace.ranges.thread[ranged])
-    uuids = tuple(trace.gpus[gpu].uuid for gpu in np.unique(trace.operations.gpu[mine]))
-    return ProcessRow(pid_of(key), key, len(threads), int(called.sum()), int(mine.sum()), int(ranged.sum()), uuids)
+def _counts(column: Int64) -> dict[int, int]:
+    """How often each value occurs."""
+    code, values = distinct_codes(column)
+    return dict(zip(values.tolist(), np.bincount(code, minlength=len(values)).tolist(), strict=True))
 
 
-def top_ranges(trace: Trace) -> tuple[RangeRow, ...]:
-    """A row for every range name and device with GPU work, the longest total span first."""
-    numbers = range_table(trace)
-    domain, text = trace.ranges.domain[numbers.range], trace.ranges.text[numbers.range]
-    group, first = groups(domain, text, numbers.gpu)
+def _together(a: Int64, b: Int64) -> list[tuple[int, int]]:
+    """The pairs of values that occur in one row, ascending."""
+    _, first = groups(a, b)
+    return [(int(a[at]), int(b[at])) for at in first]
 
-    def total(values: Int64) -> Int64:
-        found = np.zeros(len(first), np.int64)
-        np.add.at(found, group, values)
-        return found
 
-    longest = np.zeros(len(first), np.int64)
-    np.maximum.at(longest, group, numbers.span)
-    counts = (
-        total(np.ones(len(group), np.int64)),
-        total(numbers.ops),
-        total(numbers.span),
-        longest,
-        total(numbers.busy),
-    )
+def top_ranges(trace: Trace, top: int) -> tuple[RangeRow, ...]:
+    """A row for each of the `top` range names and devices with GPU work, the longest total span first."""
+    found = range_table(trace, numbers=("ops", "span", "busy"))
+    domain, text = trace.ranges.domain[found.range], trace.ranges.text[found.range]
+    group, first = groups(domain, text, found.gpu)
+    instances = np.bincount(group, minlength=len(first))
+    ops, span, busy, longest = (np.zeros(len(first), np.int64) for _ in range(4))
+    for total, values in ((ops, found.ops), (span, found.span), (busy, found.busy)):
+        np.add.at(total, group, values)
+    np.maximum.at(longest, group, found.span)
+    least = np.sort(span)[-top] if 0 < top < len(span) else 0
     rows = [
         RangeRow(
-            trace.text(int(domain[at])),
-            trace.text(int(text[at])),
-            trace.gpus[int(numbers.gpu[at])].uuid,
-            *(int(column[number]) for column in counts),
+            trace.text(int(domain[first[number]])),
+            trace.text(int(text[first[number]])),
+            trace.gpus[int(found.gpu[first[number]])].uuid,
+            *(int(column[number]) for column in (instances, ops, span, longest, busy)),
         )
-        for number, at in enumerate(first)
+        for number in np.flatnonzero(span >= least)
     ]
-    return tuple(sorted(rows, key=lambda row: (-row.span, row.domain, row.name, row.gpu_uuid)))
+    return tuple(sorted(rows, key=lambda row: (-row.span, row.domain, row.name, row.gpu_uuid)))[:top]

@@ -1,0 +1,38 @@
+"""Streams run one operation after the other, or nearly so: where they do not, lengths are counted stream by stream."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..trace.blocks import gathered
+from ..trace.source.scan import Int64
+from ..trace.windows import Windows, by_group
+
+Bools = NDArray[np.bool_]
+
+
+def share_their_stream(lane: Int64, start: Int64, end: Int64) -> Bools:
+    """Which operations share time with another one of their own stream, as dependent launches do.
+
+    Args:
+        lane: a small number for each stream; all arrays of shape (n,).
+    """
+    lanes = int(lane.max(initial=-1)) + 1
+    order = by_group(lane, lanes)
+    own, start, end = (gathered(column, order) for column in (lane, start, end))
+    if ((start[1:] >= end[:-1]) | (own[1:] != own[:-1])).all():
+        return np.zeros(len(lane), bool)
+    windows = Windows.of(own, lanes, start, end)
+    if windows is None:
+        return np.ones(len(lane), bool)
+    start, end = start + windows.shift[own], end + windows.shift[own]
+    if (start[1:] < start[:-1]).any():
+        again = np.argsort(start, kind="stable")
+        order, start, end = order[again], start[again], end[again]
+    reach = np.maximum.accumulate(end)
+    late = start[1:] < reach[:-1]
+    found = np.zeros(len(lane), bool)
+    found[order[1:]] |= late
+    found[order[:-1]] |= end[:-1] > start[1:]
+    return found
