@@ -75,16 +75,28 @@ def ranges(
     attribution: Attribution = "thread",
     communication: Communication = None,
     limit: Limit = 50,
+    out: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write all rows to this .parquet or .csv instead.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """A row for every range instance and device with GPU work."""
     from ..profiler.queries.notes import untraced_graphs
+    from ..profiler.queries.ranges import check_attribution, ranges_in_parts, why_none
     from ..profiler.queries.ranges import ranges as ask
-    from ..profiler.queries.ranges import why_none
-    from ..reports.answers import print_table
+    from ..reports.answers import print_rows, print_table
+    from ..reports.columns_export import check_file, write_rows
     from ..reports.trace_tables import range_lines
 
+    check_attribution(attribution)
+    if out is not None:
+        check_file(trace, out)
     read = _read(trace, communication)
+    if out is not None:
+        written = write_rows(ranges_in_parts(read, domain, name, everything, attribution), out)
+        notes = untraced_graphs(read) + ([] if written.rows else [why_none(read, domain, name)])
+        print_rows(trace, (written,), as_json, [f"wrote {written.file}  {written.rows:,} rows"], notes)
+        return
     found = ask(read, domain, name, everything, attribution)
     notes = untraced_graphs(read) + ([] if len(found) else [why_none(read, domain, name)])
     print_table(trace, found, as_json, lambda: range_lines(found, limit), notes, attribution=attribution)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from ..errors import AispError, EnvironmentLacks, UsageError
-from ..profiler.queries.ranges import check_attribution, ranges
+from ..profiler.queries.ranges import check_attribution, ranges_in_parts
 from ..profiler.queries.raw import calls, operations
 from ..profiler.queries.table import Column, Table
 from ..profiler.trace.model import Trace
@@ -61,29 +62,58 @@ def export_trace(trace: Trace, to: str, out: Path, attribution: str = "thread") 
         AispError: the output cannot be written.
     """
     check_attribution(attribution)
-    try:
+    with _writing(out):
         if to == "perfetto":
             out.parent.mkdir(parents=True, exist_ok=True)
             return (_write_perfetto(trace, out),)
         out.mkdir(parents=True, exist_ok=True)
-        write = {"parquet": write_parquet, "csv": write_csv}[to]
-        return tuple(_write_each(trace, out, to, attribution, write))
+        return tuple(_write_each(trace, out, to, attribution))
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise AispError(f"{out}: cannot be written: {error.strerror or error}") from error
 
 
-def _write_each(
-    trace: Trace, out: Path, suffix: str, attribution: str, write: Callable[[Table, Path], None]
-) -> Iterator[Written]:
-    tables: Mapping[str, Callable[[], Table]] = {
-        "operations": lambda: operations(trace),
-        "calls": lambda: calls(trace),
-        "ranges": lambda: ranges(trace, everything=True, attribution=attribution),
+def _write_each(trace: Trace, out: Path, suffix: str, attribution: str) -> Iterator[Written]:
+    tables: Mapping[str, Callable[[], Iterable[Table]]] = {
+        "operations": lambda: [operations(trace)],
+        "calls": lambda: [calls(trace)],
+        "ranges": lambda: ranges_in_parts(trace, everything=True, attribution=attribution),
     }
     for name, make in tables.items():
-        table, file = make(), out / f"{name}.{suffix}"
-        write(table, file)
-        yield Written(str(file), len(table))
+        file = out / f"{name}.{suffix}"
+        yield Written(str(file), _WRITERS[suffix](make(), file))
+
+
+def check_file(trace: Path, out: Path) -> None:
+    """Refuse, before anything is read, a file that rows could not be written to.
+
+    Raises:
+        UsageError: a suffix other than .parquet and .csv, the trace itself, or a folder.
+        EnvironmentLacks: Parquet without pyarrow.
+    """
+    if out.suffix.removeprefix(".") not in _WRITERS:
+        raise UsageError(f"{out}: no such format", f"name it {out.with_suffix('.parquet')} or .csv")
+    if out.is_dir():
+        raise UsageError(f"{out} is a folder", f"-o {out / 'ranges.parquet'}")
+    check_target(trace, out.suffix.removeprefix("."), out.parent)
+    if out.exists() and trace.exists() and out.samefile(trace):
+        raise UsageError(f"{out} is the trace itself", "choose another --output")
+
+
+def write_rows(parts: Iterable[Table], out: Path) -> Written:
+    """Write rows to one file, as its suffix says; the parts follow each other.
+
+    Raises:
+        AispError: the output cannot be written.
+    """
+    with _writing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        return Written(str(out), _WRITERS[out.suffix.removeprefix(".")](parts, out))
 
 
 def _write_perfetto(trace: Trace, out: Path) -> Written:
@@ -97,18 +127,23 @@ def _write_perfetto(trace: Trace, out: Path) -> Written:
     return Written(str(out), count)
 
 
-def write_csv(table: Table, file: Path) -> None:
-    """Columns as CSV, UTF-8, inner ones as `outer.inner`; nothing where there is no value.
+def write_csv(parts: Iterable[Table], file: Path) -> int:
+    """Columns as CSV, UTF-8, inner ones as `outer.inner`; nothing where there is no value. Returns the number of rows.
 
     Text that a spreadsheet would take for a formula gets an apostrophe in front.
     """
-    columns = table.flat()
+    count = 0
     with file.open("w", encoding="utf-8", errors="backslashreplace", newline="") as out:
         writer = csv.writer(out)
-        writer.writerow(columns)
-        for low in range(0, len(table), _ROWS):
-            parts = [_cells(column, slice(low, low + _ROWS)) for column in columns.values()]
-            writer.writerows(zip(*parts, strict=True))
+        for number, table in enumerate(parts):
+            columns = table.flat()
+            if not number:
+                writer.writerow(columns)
+            for low in range(0, len(table), _ROWS):
+                cells = [_cells(column, slice(low, low + _ROWS)) for column in columns.values()]
+                writer.writerows(zip(*cells, strict=True))
+            count += len(table)
+    return count
 
 
 def _cells(column: Column, chosen: slice) -> list[Any]:
@@ -125,8 +160,9 @@ def neutral(text: str | None) -> str | None:
     return f"'{text}" if text and text.startswith(_FORMULA) else text
 
 
-def write_parquet(table: Table, file: Path) -> None:
-    """Columns as Parquet: int64, double, bool and dictionary-encoded text, null where there is no value.
+def write_parquet(parts: Iterable[Table], file: Path) -> int:
+    """Columns as Parquet: int64, double, bool and dictionary-encoded text, null where there is no value. Returns the
+    number of rows.
 
     Raises:
         EnvironmentLacks: there is no pyarrow.
@@ -134,8 +170,22 @@ def write_parquet(table: Table, file: Path) -> None:
     pa = _pyarrow()
     import pyarrow.parquet
 
-    arrays = {name: _arrow(pa, column) for name, column in table.flat().items()}
-    pyarrow.parquet.write_table(pa.table(arrays), file, compression="zstd")
+    count = 0
+    with ExitStack() as stack:
+        writer: Any = None
+        for table in parts:
+            columns = table.flat()
+            rows = pa.table({name: _arrow(pa, column) for name, column in columns.items()})
+            if writer is None:
+                texts = [name for name, column in columns.items() if column.texts is not None]
+                options = {"compression": "zstd", "use_dictionary": texts}
+                writer = stack.enter_context(pyarrow.parquet.ParquetWriter(file, rows.schema, **options))
+            writer.write_table(rows)
+            count += len(table)
+    return count
+
+
+_WRITERS: Mapping[str, Callable[[Iterable[Table], Path], int]] = {"parquet": write_parquet, "csv": write_csv}
 
 
 def _arrow(pa: Any, column: Column) -> Any:

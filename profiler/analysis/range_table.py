@@ -81,9 +81,9 @@ class _Columns:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """Which ranges hold operations of which device: from `low` to `high` in `order`."""
+    """Which ranges hold work of which device: from `low` to `high` in it."""
 
-    order: LaunchOrder
+    work: Work
     range: Int64
     gpu: Int64
     low: Int64
@@ -104,32 +104,70 @@ def range_table(
     Raises:
         ValueError: another attribution.
     """
-    if attribution not in ATTRIBUTIONS:
-        raise ValueError(attribution)
-    wanted = np.arange(len(trace.ranges)) if chosen is None else np.asarray(chosen, np.int64)
-    held = list(_held(trace, wanted, attribution))
-    rows = _rows(trace, wanted, held)
-    columns = _blank(len(rows), numbers)
-    for one, mine in zip(held, _split(rows, [len(h.range) for h in held]), strict=True):
-        columns["range"][mine], columns["gpu"][mine] = one.range, one.gpu
-    _fill(columns, trace, held, rows)
-    table = RangeTable.supplied(_Columns(columns))
-    some = columns["ops"] > 0
-    return table if some.all() else table.take(some)
+    return RangeTables(trace, attribution, numbers).table(np.arange(len(trace.ranges)) if chosen is None else chosen)
 
 
-def _held(trace: Trace, wanted: Int64, attribution: str) -> Iterator[_Held]:
-    whole = crosses_threads(trace, wanted) | (attribution == "process")
-    for ranges, process in ((wanted[~whole], False), (wanted[whole], True)):
-        if not len(ranges):
-            continue
-        of_range, of_call = (
-            (trace.ranges.process, trace.calls.process) if process else (trace.ranges.thread, trace.calls.thread)
-        )
-        order = LaunchOrder.of(trace, of_call)
-        bounds = trace.ranges.start[ranges], trace.ranges.end[ranges]
-        for some, gpu, low, high in order.slices(of_range[ranges], *bounds):
-            yield _Held(order, ranges[some], gpu, low, high)
+class RangeTables:
+    """Tables of ranges of one trace: what all of them need is made once, so that many ranges can be had in parts."""
+
+    def __init__(self, trace: Trace, attribution: str = "thread", numbers: Collection[str] = NUMBERS) -> None:
+        """As `range_table`."""
+        if attribution not in ATTRIBUTIONS:
+            raise ValueError(attribution)
+        self._trace = trace
+        self._attribution = attribution
+        self._numbers = [name for name in NUMBERS if name in (*numbers, "ops")]
+        self._known: dict[bool, tuple[LaunchOrder, Work]] = {}
+
+    def table(self, chosen: ArrayLike) -> RangeTable:
+        """The rows of some ranges, row indices into `trace.ranges`, in their order."""
+        wanted = np.asarray(chosen, np.int64)
+        held = list(self._held(wanted))
+        rows = _rows(self._trace, wanted, held)
+        columns = {name: np.zeros(len(rows), np.int64) for name in ("range", "gpu", *self._numbers)}
+        if "busy_by_class" in columns:  # column by column: classes that do not occur take no memory
+            columns["busy_by_class"] = np.zeros((len(rows), len(KINDS)), np.int64, order="F")
+        for one, mine in zip(held, _split(rows, [len(h.range) for h in held]), strict=True):
+            columns["range"][mine], columns["gpu"][mine] = one.range, one.gpu
+            slices = Slices(mine, one.low, one.high, self._trace.ranges.end[one.range])
+            for _ in in_order(partial(_compute, columns, self._numbers, one.work), _chunks(slices)):
+                pass
+        table = RangeTable.supplied(_Columns(columns))
+        some = columns["ops"] > 0
+        return table if some.all() else table.take(some)
+
+    def _held(self, wanted: Int64) -> Iterator[_Held]:
+        ranges = self._trace.ranges
+        whole = crosses_threads(self._trace, wanted) | (self._attribution == "process")
+        for mine, process in ((wanted[~whole], False), (wanted[whole], True)):
+            if len(mine):
+                order, work = self._order(process)
+                key = (ranges.process if process else ranges.thread)[mine]
+                for some, gpu, low, high in order.slices(key, ranges.start[mine], ranges.end[mine]):
+                    yield _Held(work, mine[some], gpu, low, high)
+
+    def _order(self, process: bool) -> tuple[LaunchOrder, Work]:
+        """The launches by process or by thread, with the columns that the numbers look at made, before several threads
+        ask for them at the same time."""
+        if process not in self._known:
+            calls = self._trace.calls
+            order = LaunchOrder.of(self._trace, calls.process if process else calls.thread)
+            work = Work.of(self._trace, order, "overlap" in self._numbers)
+            for column, numbers in _LOOKED_AT.items():
+                if not numbers or numbers & set(self._numbers):
+                    getattr(work.operations, column)
+            self._known[process] = order, work
+        return self._known[process]
+
+
+_LOOKED_AT: Mapping[str, set[str]] = {
+    "start": set(),
+    "end": set(),
+    "device": {"device"},
+    "launch": {"launches"},
+    "kind": {"kernels", "graphs", "busy_by_class", "overlap_copy_compute", "overlap_comm_compute"},
+}
+"""Columns of the operations and the numbers that need them; none: all."""
 
 
 def _rows(trace: Trace, wanted: Int64, held: list[_Held]) -> Int64:
@@ -149,44 +187,6 @@ def _split(rows: Int64, sizes: list[int]) -> list[Int64]:
     return np.split(rows, np.cumsum(sizes)[:-1]) if sizes else []
 
 
-def _blank(n: int, numbers: Collection[str]) -> dict[str, NDArray[Any]]:
-    columns = {name: np.zeros(n, np.int64) for name in ("range", "gpu", "ops", *numbers) if name != "busy_by_class"}
-    if "busy_by_class" in numbers:
-        columns["busy_by_class"] = np.zeros((n, len(KINDS)), np.int64)
-    return columns
-
-
-def _fill(columns: dict[str, NDArray[Any]], trace: Trace, held: list[_Held], rows: Int64) -> None:
-    """Compute all columns but `range` and `gpu`. Rows whose slices hold nothing in the end stay zero."""
-    names = [name for name in columns if name not in ("range", "gpu")]
-    work: Work | None = None
-    for number, (one, mine) in enumerate(zip(held, _split(rows, [len(h.range) for h in held]), strict=True)):
-        if work is None or one.order is not held[number - 1].order:
-            work = _work(trace, one.order, names)
-        slices = Slices(mine, one.low, one.high, trace.ranges.end[one.range])
-        for _ in in_order(partial(_compute, columns, names, work), _chunks(slices)):
-            pass
-
-
-def _work(trace: Trace, order: LaunchOrder, names: list[str]) -> Work:
-    """The work with the columns that these numbers look at made, before several threads ask for them at the same time."""
-    work = Work.of(trace, order, "overlap" in names)
-    for column, numbers in _LOOKED_AT.items():
-        if not numbers or numbers & set(names):
-            getattr(work.operations, column)
-    return work
-
-
-_LOOKED_AT: Mapping[str, set[str]] = {
-    "start": set(),
-    "end": set(),
-    "device": {"device"},
-    "launch": {"launches"},
-    "kind": {"kernels", "graphs", "busy_by_class", "overlap_copy_compute", "overlap_comm_compute"},
-}
-"""Columns of the operations and the numbers that need them; none: all."""
-
-
 def _chunks(slices: Slices) -> Iterator[Slices]:
     """All slices, about `PAIRS` pairs at a time."""
     if not len(slices):
@@ -197,7 +197,8 @@ def _chunks(slices: Slices) -> Iterator[Slices]:
 
 
 def _compute(columns: dict[str, NDArray[Any]], names: list[str], work: Work, slices: Slices) -> None:
-    """All numbers of a chunk of ranges, written to their rows."""
+    """The numbers of a chunk of ranges, written to their rows, which are zero before. Rows whose slices hold nothing in
+    the end stay zero."""
     found = placed(work, slices)
     if found is None:
         middle = len(slices) // 2  # times so far apart that not all windows fit into 64 bits
@@ -206,4 +207,9 @@ def _compute(columns: dict[str, NDArray[Any]], names: list[str], work: Work, sli
     elif len(found.row):
         numbers = RangeNumbers(work, found)
         for name in names:
-            columns[name][found.row] = getattr(numbers, name)
+            values = getattr(numbers, name)
+            if values.ndim == 1:
+                columns[name][found.row] = values
+                continue
+            for kind in np.flatnonzero(values.any(axis=0)).tolist():
+                columns[name][found.row, kind] = values[:, kind]

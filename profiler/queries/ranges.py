@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from ...errors import UsageError
-from ..analysis.range_table import ATTRIBUTIONS, RangeTable, range_table
+from ..analysis.range_table import ATTRIBUTIONS, RangeTable, RangeTables
 from ..trace.columns import Int64
 from ..trace.model import KINDS, Trace
 from .names import hint, known, matches
 from .table import Column, Table
 
+PART = 1 << 19
+"""Ranges: their rows take some 200 MB."""
 _NUMBERS = ("sum", "busy", "span", "idle", "overlap", "max_in_flight")
 _NOT_IN_GRAPHS = frozenset({"kernels", "overlap", "max_in_flight", "overlap_copy_compute", "overlap_comm_compute"})
 
@@ -62,14 +66,41 @@ def ranges(
         UsageError: no such attribution.
     """
     check_attribution(attribution)
-    chosen = chosen_ranges(trace, domain, name)
-    numbers = range_table(trace, chosen, attribution)
+    tables = RangeTables(trace, attribution)
+    return _table(trace, tables, chosen_ranges(trace, domain, name), everything, attribution)
+
+
+def ranges_in_parts(
+    trace: Trace,
+    domain: str | None = None,
+    name: str = "*",
+    everything: bool = False,
+    attribution: str = "thread",
+) -> Iterator[Table]:
+    """The same rows in the same order, about `PART` ranges at a time, so that they never are in memory all at once. There
+    is at least one part.
+
+    Raises:
+        UsageError: no such attribution.
+    """
+    check_attribution(attribution)
+    tables, chosen = RangeTables(trace, attribution), chosen_ranges(trace, domain, name)
+    chosen = chosen[np.argsort(trace.ranges.start[chosen], kind="stable")]
+    later = np.flatnonzero(np.diff(trace.ranges.start[chosen])) + 1  # ranges that start together stay together
+    cuts = np.unique(np.searchsorted(later, np.arange(PART, len(chosen), PART), "left"))
+    for part in np.split(chosen, later[cuts[cuts < len(later)]]):
+        yield _table(trace, tables, part, everything, attribution)
+
+
+def _table(trace: Trace, tables: RangeTables, chosen: Int64, everything: bool, attribution: str) -> Table:
+    numbers = tables.table(chosen)
     silent = np.setdiff1d(chosen, numbers.range) if everything else np.empty(0, np.int64)
-    rows = np.concatenate([numbers.range, silent])
+    rows = np.concatenate([numbers.range, silent]) if len(silent) else numbers.range
     columns = {**_identity(trace, rows), **_numbers(trace, numbers, len(silent))}
     if attribution == "process":
         columns["attribution"] = Column(np.zeros(len(rows), np.int64), ("process",))
-    return Table(columns).take(_order(trace, rows, columns))
+    order = _order(trace, rows, columns)
+    return Table(columns) if order is None else Table(columns).take(order)
 
 
 def _identity(trace: Trace, rows: Int64) -> dict[str, Column | Table]:
@@ -92,26 +123,40 @@ def _numbers(trace: Trace, numbers: RangeTable, silent: int) -> dict[str, Column
     unknown = np.concatenate([numbers.graphs > 0, np.zeros(silent, bool)])
 
     def column(name: str, missing: bool = False) -> Column:
-        values = np.concatenate([getattr(numbers, name), np.zeros(silent, np.int64)])
+        values = _followed(getattr(numbers, name), silent)
         return Column(values, missing=unknown if name in _NOT_IN_GRAPHS else none if missing else None)
 
     uuids = [gpu.uuid for gpu in trace.gpus]
-    by_class = np.concatenate([numbers.busy_by_class, np.zeros((silent, len(KINDS)), np.int64)])
     return {
         "device": column("device", missing=True),
-        "gpu_uuid": Column(np.concatenate([numbers.gpu, np.full(silent, -1)]), uuids),
+        "gpu_uuid": Column(_followed(numbers.gpu, silent, -1), uuids),
         **{name: column(name) for name in ("ops", "kernels", "launches")},
         **{name: column(name, missing=True) for name in ("proj_start", "proj_end")},
         **{name: column(name) for name in _NUMBERS},
-        "busy_by_class": Table({name: Column(by_class[:, code]) for code, name in enumerate(KINDS)}),
+        "busy_by_class": Table(
+            {name: Column(_followed(numbers.busy_by_class[:, code], silent)) for code, name in enumerate(KINDS)}
+        ),
         **{name: column(name) for name in ("overlap_copy_compute", "overlap_comm_compute")},
     }
 
 
-def _order(trace: Trace, rows: Int64, columns: dict[str, Column | Table]) -> Int64:
-    keys = [trace.ranges.row[rows]]
+def _followed(values: Int64, silent: int, by: int = 0) -> Int64:
+    return np.concatenate([values, np.full(silent, by)]) if silent else values
+
+
+def _order(trace: Trace, rows: Int64, columns: dict[str, Column | Table]) -> Int64 | None:
+    """The order of the rows, None where they are in order; only what starts together is sorted by more than its start."""
+    start = trace.ranges.start[rows]
+    if (start[1:] > start[:-1]).all():
+        return None
+    order = np.argsort(start, kind="stable")
+    tied = start[order][1:] == start[order][:-1]
+    places = np.flatnonzero(np.concatenate([[False], tied]) | np.concatenate([tied, [False]]))
+    mine = order[places]
+    keys = [trace.ranges.row[rows[mine]]]
     for name in ("device", "tid", "pid", "end", "start"):
         column = columns[name]
         if isinstance(column, Column):
-            keys.append(-column.values if name == "end" else column.values)
-    return np.lexsort(keys).astype(np.int64)
+            keys.append(-column.values[mine] if name == "end" else column.values[mine])
+    order[places] = mine[np.lexsort(keys)]
+    return order
