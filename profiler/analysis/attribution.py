@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..trace.blocks import each_block, gathered
-from ..trace.groups import distinct_codes
+from ..trace.codes import joined
 from ..trace.model import Trace
 from ..trace.source.scan import Int64
 from ..trace.windows import Windows, by_group
@@ -37,15 +37,17 @@ class LaunchOrder:
     tidy: bool
 
     @classmethod
-    def of(cls, trace: Trace, key: Int64) -> LaunchOrder:
-        """Order the operations by a column of the calls: `trace.calls.thread` or `.process`."""
-        launch, gpus = trace.operations.launch, max(len(trace.gpus), 1)
+    def of(cls, trace: Trace, key: str) -> LaunchOrder:
+        """Order the operations by a column of the calls: `thread` or `process`."""
+        launch = trace.operations.launch
         operation = np.argsort(launch, kind="stable")[int((launch < 0).sum()) :]
         call = gathered(launch, operation)
-        keys, group = _grouped(key, call, gathered(trace.operations.gpu, operation), gpus)
-        if len(keys) > 1:
-            order = by_group(group, len(keys))
+        keys, gpus = trace.calls.codes(key).take(call), trace.operations.codes("gpu").take(operation)
+        group, groups = joined([keys, gpus])
+        if groups > 1:
+            order = by_group(group, groups)
             operation, call, group = (gathered(column, order) for column in (operation, call, group))
+            keys, gpus = keys.take(order), gpus.take(order)
         begin, finish = gathered(trace.calls.start, call), gathered(trace.calls.end, call)
         windows = Windows.of_sorted(group, begin, finish)
         if windows is None:
@@ -57,7 +59,9 @@ class LaunchOrder:
             order = np.lexsort((call, begin))
             operation, begin, finish = operation[order], begin[order], finish[order]
         tidy = bool((finish[1:] >= finish[:-1]).all())
-        return cls(keys[:, 0], keys[:, 1], windows, operation, begin, finish, tidy)
+        first = np.flatnonzero(np.diff(group, prepend=groups))
+        key_of, gpu_of = (codes.values[codes.code[first]] for codes in (keys, gpus))
+        return cls(key_of, gpu_of, windows, operation, begin, finish, tidy)
 
     def slices(self, key: Int64, start: Int64, end: Int64) -> Iterator[tuple[Int64, Int64, Int64, Int64]]:
         """The slices of `operation` that hold all that ranges of these keys and times launched.
@@ -80,21 +84,17 @@ class LaunchOrder:
         begin, stop = np.empty(len(group), np.int64), np.empty(len(group), np.int64)
         bound = self.end if self.tidy else self.start
 
+        order = by_group(group, len(self.key))  # neighbours in time lie together, and so what is looked up
+
         def find(block: slice) -> None:
-            mine = group[block]
+            some = order[block]
+            mine = group[some]
             low, high, shift = self.windows.low[mine], self.windows.high[mine], self.windows.shift[mine]
-            begin[block] = np.searchsorted(self.start, np.clip(start[block], low, high + 1) + shift, "left")
-            stop[block] = np.searchsorted(bound, np.clip(end[block], low - 1, high) + shift, "right")
+            begin[some] = np.searchsorted(self.start, np.clip(start[some], low, high + 1) + shift, "left")
+            stop[some] = np.searchsorted(bound, np.clip(end[some], low - 1, high) + shift, "right")
 
         each_block(len(group), find)
         return begin, stop
-
-
-def _grouped(key: Int64, call: Int64, gpu: Int64, gpus: int) -> tuple[Int64, Int64]:
-    """The distinct (key, device) of the calls' operations, shape (g, 2) and ascending, and the number of each one's."""
-    code, keys = distinct_codes(key)
-    pair, pairs = distinct_codes(gathered(code, call) * gpus + gpu)
-    return np.stack([keys[pairs // gpus], pairs % gpus], axis=1).astype(np.int64), pair
 
 
 def crosses_threads(trace: Trace, chosen: Int64) -> Bools:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..trace.blocks import in_order
-from ..trace.groups import distinct_codes
 from ..trace.model import COMM, COMPUTE, COPIES, KINDS, Operations
 from ..trace.source.scan import Int64
 from ..trace.windows import Windows, by_group
@@ -67,18 +68,18 @@ def concurrency_by_gpu(operations: Operations, gpus: int) -> list[Concurrency]:
     return list(in_order(lambda gpu: concurrency(operations.take(operations.gpu == gpu)), range(gpus)))
 
 
-def _stream_overlap(lanes: Int64, start: Int64, end: Int64) -> tuple[int, int]:
+def _stream_overlap(lanes: NDArray[Any], start: Int64, end: Int64) -> tuple[int, int]:
     """Length with operations of two or more different streams in flight, and of two or more of one stream."""
-    lanes, distinct = distinct_codes(lanes)
-    order = by_group(lanes, len(distinct))
-    parts = lanes[order], len(distinct), start[order], end[order]
+    count = int(lanes.max()) + 1
+    order = by_group(lanes, count)
+    parts = lanes[order], count, start[order], end[order]
     _, starts, ends = grouped(union, *parts)
     _, again_start, again_end = grouped(lambda s, e: at_least(s, e, 2), *parts)
     return at_least(starts, ends, 2).length, union(again_start, again_end).length
 
 
 def grouped(
-    algebra: Callable[[Int64, Int64], Intervals], group: Int64, groups: int, start: Int64, end: Int64
+    algebra: Callable[[Int64, Int64], Intervals], group: NDArray[Any], groups: int, start: Int64, end: Int64
 ) -> tuple[Int64, Int64, Int64]:
     """An operation of the interval algebra on each group by itself.
 

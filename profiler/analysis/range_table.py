@@ -78,6 +78,9 @@ class _Columns:
             raise AttributeError(f"{name} was not asked for")
         return self.columns[name]
 
+    def codes(self, name: str) -> None:
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class _Held:
@@ -150,8 +153,7 @@ class RangeTables:
         """The launches by process or by thread, with the columns that the numbers look at made, before several threads
         ask for them at the same time."""
         if process not in self._known:
-            calls = self._trace.calls
-            order = LaunchOrder.of(self._trace, calls.process if process else calls.thread)
+            order = LaunchOrder.of(self._trace, "process" if process else "thread")
             work = Work.of(self._trace, order, "overlap" in self._numbers)
             for column, numbers in _LOOKED_AT.items():
                 if not numbers or numbers & set(self._numbers):

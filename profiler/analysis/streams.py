@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,13 +14,13 @@ from ..trace.windows import Windows, by_group
 Bools = NDArray[np.bool_]
 
 
-def share_their_stream(lane: Int64, start: Int64, end: Int64) -> Bools:
+def share_their_stream(lane: NDArray[Any], start: Int64, end: Int64) -> Bools:
     """Which operations share time with another one of their own stream, as dependent launches do.
 
     Args:
         lane: a small number for each stream; all arrays of shape (n,).
     """
-    lanes = int(lane.max(initial=-1)) + 1
+    lanes = int(lane.max()) + 1 if len(lane) else 0
     order = by_group(lane, lanes)
     own, start, end = (gathered(column, order) for column in (lane, start, end))
     if ((start[1:] >= end[:-1]) | (own[1:] != own[:-1])).all():

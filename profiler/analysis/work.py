@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ class Work:
     """
 
     operations: Operations
-    lane: Int64
+    lane: NDArray[Any]
     tangled: Bools
     tidy: bool
     returned: Int64
@@ -35,10 +36,11 @@ class Work:
     def of(cls, trace: Trace, order: LaunchOrder, streams: bool) -> Work:
         """The work of a launch order; `streams` is whether anything will be asked that tells streams apart."""
         operations = trace.operations.take(order.operation)
-        lane, tangled = np.empty(0, np.int64), np.empty(0, bool)
+        lane: NDArray[Any] = np.empty(0, np.int64)
+        tangled = np.empty(0, bool)
         if streams:
             lane = trace.operations.lanes()
             tangled = gathered(share_their_stream(lane, trace.operations.start, trace.operations.end), order.operation)
             lane = gathered(lane, order.operation)
-        returned = lane[:0] if order.tidy else trace.calls.end[operations.launch]
+        returned = operations.start[:0] if order.tidy else trace.calls.end[operations.launch]
         return cls(operations, lane, tangled, order.tidy, returned)

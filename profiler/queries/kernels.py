@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..trace.blocks import gathered
+from ..trace.codes import counted, joined, summed
 from ..trace.columns import Int64
 from ..trace.groups import any_of
 from ..trace.model import COMM, COMPUTE, KINDS, Trace
 from .names import matches
-from .spread import Spread, groups, spreads
+from .spread import Spread, firsts_of, spreads
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,47 +43,49 @@ def kernels(trace: Trace, name: str = "*", full: bool = False, top: int | None =
         top: at most so many rows; by default all.
     """
     operations = trace.operations
-    names = operations.full_name if full else operations.name
+    names = operations.codes("full_name" if full else "name")
+    fits = matches(names.values, trace.strings, name)
     mine = any_of(operations.kind, (COMPUTE, COMM))
     length = operations.end - operations.start
-    whole = [int(length[mine & (operations.gpu == gpu)].sum()) for gpu in range(len(trace.gpus))]
-    chosen = np.flatnonzero(mine & matches(names, trace.strings, name))
-    group, first = groups(*(gathered(column, chosen) for column in (operations.gpu, operations.kind, names)))
+    gpu = operations.codes("gpu")
+    whole = summed(gpu.code, len(gpu.values), np.where(mine, length, 0))
+    chosen = np.flatnonzero(mine if fits.all() else mine & fits[names.code])
+    keys = [gpu, operations.codes("kind"), names]
+    group, count = joined([key.take(chosen) for key in keys])
     length = gathered(length, chosen)
-    if top is not None and top < len(first):
-        chosen, group, length, first = _longest(chosen, group, length, len(first), top)
-    nodes = np.bincount(group[operations.graph_node[chosen] != 0], minlength=len(first))
-    rows = [
-        _row(trace, names, whole, int(chosen[at]), int(nodes[number]), time)
-        for number, (at, time) in enumerate(zip(first, spreads(group, length), strict=True))
-    ]
+    if top is not None and top < count:
+        chosen, group, count, length = _longest(chosen, group, count, length, top)
+    first = firsts_of(group, count)
+    nodes = counted(group[operations.graph_node[chosen] != 0], count)
+    rows = []
+    for number, (at, time) in enumerate(zip(chosen[first].tolist(), spreads(group, length), strict=True)):
+        text = int(names.values[names.code[at]])
+        rows.append(_row(trace, at, text, int(whole[gpu.code[at]]), int(nodes[number]), time))
     rows.sort(key=lambda row: (-row.time.sum, row.count, row.name, row.gpu_uuid, row.device))
     return tuple(rows[:top])
 
 
 def _longest(
-    chosen: Int64, group: Int64, length: Int64, groups_found: int, top: int
-) -> tuple[Int64, Int64, Int64, list[int]]:
+    chosen: Int64, group: NDArray[Any], count: int, length: Int64, top: int
+) -> tuple[Int64, NDArray[Any], int, Int64]:
     """The executions of the groups whose total may be among the `top` largest: those of equal totals too."""
-    total = np.zeros(groups_found, np.int64)
-    np.add.at(total, group, length)
+    total = summed(group, count, length)
     wanted = total >= (np.sort(total)[-top] if top else np.iinfo(np.int64).max)
     some = np.flatnonzero(wanted[group])
-    number, first = groups(group[some])
-    return chosen[some], number, length[some], first
+    number = np.cumsum(wanted) - 1
+    return chosen[some], number[group[some]], int(wanted.sum()), length[some]
 
 
-def _row(trace: Trace, names: Int64, whole: list[int], at: int, nodes: int, time: Spread) -> KernelRow:
-    """A row by one of its operations."""
+def _row(trace: Trace, at: int, text: int, whole: int, nodes: int, time: Spread) -> KernelRow:
+    """A row by one of its operations; `whole` is all kernel time on its device."""
     operations = trace.operations
-    gpu, text = int(operations.gpu[at]), int(names[at])
     return KernelRow(
         name=trace.text(text),
         kind=KINDS[operations.kind[at]],
-        gpu_uuid=trace.gpus[gpu].uuid,
+        gpu_uuid=trace.gpus[operations.gpu[at]].uuid,
         device=int(operations.device[at]),
         count=time.n,
         graph_nodes=nodes,
-        share=time.sum / whole[gpu] if whole[gpu] else 0.0,
+        share=time.sum / whole if whole else 0.0,
         time=time,
     )

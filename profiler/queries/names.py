@@ -10,8 +10,9 @@ from fnmatch import translate
 import numpy as np
 from numpy.typing import NDArray
 
+from ..trace.codes import Codes
 from ..trace.columns import Int64
-from ..trace.groups import distinct_values, looked_up
+from ..trace.groups import distinct_values
 from ..trace.source.growing import constant
 
 _COMPARED = 5_000  # difflib is quadratic in a name's length: enough for a hint
@@ -26,9 +27,10 @@ def matches(column: Int64, texts: Sequence[str], pattern: str) -> NDArray[np.boo
     if pattern == "*":
         return constant(True, len(column), bool)
     fits = re.compile(translate(pattern)).match
-    distinct = distinct_values(column)
-    found = [_is(texts[i] if i >= 0 else "", pattern, fits) for i in distinct.tolist()]
-    return looked_up(column, distinct, np.array(found, bool)).astype(bool, copy=False)
+    names = Codes.of(column)
+    found = np.array([_is(texts[i] if i >= 0 else "", pattern, fits) for i in names.values.tolist()], bool)
+    fitting: NDArray[np.bool_] = found[names.code]
+    return fitting
 
 
 def _is(text: str, pattern: str, fits: object) -> bool:

@@ -33,12 +33,17 @@ def groups(*keys: NDArray[Any]) -> tuple[Int64, list[int]]:
         the group of each row, numbered from 0 in key order, and the first row of every group.
     """
     group = combined_codes(keys)
-    first = np.zeros(int(group.max(initial=-1)) + 1, np.int64)
+    return group, firsts_of(group, int(group.max(initial=-1)) + 1).tolist()
+
+
+def firsts_of(group: NDArray[Any], groups: int) -> Int64:
+    """The first row of every group."""
+    first = np.zeros(groups, np.int64)
     first[group[::-1]] = np.arange(len(group) - 1, -1, -1)  # the last to be written is the first row
-    return group, first.tolist()
+    return first
 
 
-def spreads(group: Int64, values: Int64) -> list[Spread]:
+def spreads(group: NDArray[Any], values: Int64) -> list[Spread]:
     """The spread of each group; groups are numbered 0 to m - 1, none of them empty. Both arrays of shape (n,)."""
     if not len(values):
         return []

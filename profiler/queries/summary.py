@@ -13,11 +13,11 @@ from ..analysis.overlap import busy_time, concurrency
 from ..analysis.range_table import range_table
 from ..evidence import Completeness, LedgerLine
 from ..trace.blocks import in_order
-from ..trace.columns import Int64
-from ..trace.groups import any_of, distinct_codes, distinct_values
-from ..trace.model import COMM, COMPUTE, COPIES, GRAPH_LAUNCH, MEMORY_SET, Operations, Trace, pid_of
+from ..trace.codes import Codes, counted, joined, summed
+from ..trace.groups import any_of, distinct_values
+from ..trace.model import COMM, COMPUTE, COPIES, GRAPH_LAUNCH, MEMORY_SET, Operations, Trace, pid_of, process_of
 from .kernels import KernelRow, kernels
-from .spread import groups
+from .spread import firsts_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,46 +159,48 @@ def _count(operations: Operations, *kinds: int) -> int:
 
 
 def _processes(trace: Trace) -> tuple[ProcessRow, ...]:
-    """A row for every process, found by what occurs together with it."""
-    operations, calls, ranges = trace.operations, trace.calls, trace.ranges
-    ran, called, ranged = (_counts(rows.process) for rows in (operations, calls, ranges))
-    threads = {*_together(calls.process, calls.thread), *_together(ranges.process, ranges.thread)}
-    devices = _together(operations.process, operations.gpu)
+    """A row for every process that called, ran or annotated anything. A thread's number holds its process's."""
+    operations = trace.operations
+    called, ranged = (_by_value(rows.codes("thread")) for rows in (trace.calls, trace.ranges))
+    owner = {thread: int(process_of(np.array([thread]))[0]) for thread in {*called, *ranged}}
+    ran = _by_value(operations.codes("process"))
+    used = _together(operations.codes("process"), operations.codes("gpu"))
     rows = []
-    for key in sorted({*ran, *called, *ranged}):
-        uuids = tuple(trace.gpus[gpu].uuid for process, gpu in devices if process == key)
-        own = sum(process == key for process, _ in threads)
-        rows.append(ProcessRow(pid_of(key), key, own, called.get(key, 0), ran.get(key, 0), ranged.get(key, 0), uuids))
+    for key in sorted({*ran, *owner.values()}):
+        threads = [thread for thread, process in owner.items() if process == key]
+        calls, instances = (sum(found.get(thread, 0) for thread in threads) for found in (called, ranged))
+        uuids = tuple(trace.gpus[gpu].uuid for process, gpu in used if process == key)
+        rows.append(ProcessRow(pid_of(key), key, len(threads), calls, ran.get(key, 0), instances, uuids))
     return tuple(rows)
 
 
-def _counts(column: Int64) -> dict[int, int]:
-    """How often each value occurs."""
-    code, values = distinct_codes(column)
-    return dict(zip(values.tolist(), np.bincount(code, minlength=len(values)).tolist(), strict=True))
+def _by_value(column: Codes) -> dict[int, int]:
+    """How often each value occurs, of those that do."""
+    counts = zip(column.values.tolist(), column.counts().tolist(), strict=True)
+    return {value: count for value, count in counts if count}
 
 
-def _together(a: Int64, b: Int64) -> list[tuple[int, int]]:
+def _together(a: Codes, b: Codes) -> list[tuple[int, int]]:
     """The pairs of values that occur in one row, ascending."""
-    _, first = groups(a, b)
-    return [(int(a[at]), int(b[at])) for at in first]
+    group, count = joined([a, b])
+    first = firsts_of(group, count)
+    return [(int(a.values[a.code[at]]), int(b.values[b.code[at]])) for at in first]
 
 
 def top_ranges(trace: Trace, top: int) -> tuple[RangeRow, ...]:
     """A row for each of the `top` range names and devices with GPU work, the longest total span first."""
     found = range_table(trace, numbers=("ops", "span", "busy"))
-    domain, text = trace.ranges.domain[found.range], trace.ranges.text[found.range]
-    group, first = groups(domain, text, found.gpu)
-    instances = np.bincount(group, minlength=len(first))
-    ops, span, busy, longest = (np.zeros(len(first), np.int64) for _ in range(4))
-    for total, values in ((ops, found.ops), (span, found.span), (busy, found.busy)):
-        np.add.at(total, group, values)
+    domain, text = (trace.ranges.codes(name).take(found.range) for name in ("domain", "text"))
+    group, count = joined([domain, text, found.codes("gpu")])
+    first, instances = firsts_of(group, count), counted(group, count)
+    ops, span, busy = (summed(group, count, values) for values in (found.ops, found.span, found.busy))
+    longest = np.zeros(count, np.int64)
     np.maximum.at(longest, group, found.span)
     least = np.sort(span)[-top] if 0 < top < len(span) else 0
     rows = [
         RangeRow(
-            trace.text(int(domain[first[number]])),
-            trace.text(int(text[first[number]])),
+            trace.text(int(domain.values[domain.code[first[number]]])),
+            trace.text(int(text.values[text.code[first[number]]])),
             trace.gpus[int(found.gpu[first[number]])].uuid,
             *(int(column[number]) for column in (instances, ops, span, longest, busy)),
         )

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .groups import any_of, combined_codes, distinct_values, looked_up
+from .codes import joined
+from .groups import any_of, distinct_values, looked_up
 from .rows import Rows
 from .schema import GRAPH_TRACE, KERNEL, MEMCPY, MEMSET, Schema
 from .source.scan import Int64
@@ -73,9 +74,9 @@ class Operations(Rows):
         """The operations of these classes."""
         return self.take(any_of(self.kind, kinds))
 
-    def lanes(self) -> Int64:
+    def lanes(self) -> NDArray[Any]:
         """A small number for each (process, device, context, stream), equal for operations of one stream."""
-        return combined_codes((self.process, self.device, self.context, self.stream))
+        return joined([self.codes(name) for name in ("process", "device", "context", "stream")])[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .blocks import gathered
+from .codes import Codes
 from .source.growing import constant, is_constant
 
 
@@ -21,6 +22,9 @@ class Supply(Protocol):
 
     def column(self, name: str, rows: Rows) -> NDArray[Any]:
         """One column; `rows` are those that it is made for, whose other columns it may use."""
+
+    def codes(self, name: str) -> Codes | None:
+        """One column as codes, None where it is not at hand like that."""
 
 
 class _Supplied:
@@ -49,6 +53,12 @@ class Rows(_Supplied):
             column = supply.column(name, self)
             object.__setattr__(self, name, column)
             return column
+
+    def codes(self, name: str) -> Codes:
+        """A column of few distinct values, without its values being written out where it comes from a file."""
+        supply = _supply_of(self)
+        found = None if supply is None else supply.codes(name)
+        return Codes.of(getattr(self, name)) if found is None else found
 
     def take(self, which: ArrayLike) -> Self:
         """The rows of a boolean mask or of an index array of shape (m,)."""
@@ -83,3 +93,6 @@ class _Taken:
         if is_constant(column):
             return constant(column[0], len(self.chosen), column.dtype)
         return gathered(column, self.chosen)
+
+    def codes(self, name: str) -> Codes | None:
+        return self.rows.codes(name).take(self.chosen)

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .blocks import BLOCK, each_block, workers
+from .blocks import BLOCK, each_block, gathered, workers
+from .codes import Codes, narrowest
 from .groups import distinct_values, looked_up
 from .rows import Rows
 from .source.growing import constant, is_constant
@@ -22,6 +23,7 @@ from .source.scan import Int64
 _NARROW = tuple(np.dtype(kind) for kind in ("u1", "u2", "u4"))
 _COUNTED_FROM = {"end": "start"}
 """A column that is stored as the difference to another one: lengths take half the bytes of ends."""
+_MOST_VALUES = 1 << 12
 How = dict[str, Any]
 """How one column is stored, as plain data that JSON holds."""
 
@@ -79,10 +81,14 @@ class StoredRows:
         if "first" in how:
             return np.arange(how["first"], how["first"] + self.length, dtype=how["dtype"])
         if "values" in how:
-            return np.array(how["values"], how["dtype"]).take(self._raw(how))
+            return gathered(np.array(how["values"], how["dtype"]), self._raw(how))
         if "base" not in how:
             return self._raw(how)
         return self._widened(how, getattr(rows, how["after"]) if "after" in how else None)
+
+    def codes(self, name: str) -> Codes | None:
+        how = self.how[name]
+        return Codes(self._raw(how), np.array(how["values"], np.int64)) if "values" in how else None
 
     def _raw(self, how: How) -> NDArray[Any]:
         column = np.empty(self.length, how["stored"])
@@ -131,7 +137,7 @@ def _stored(rows: Rows, name: str, file: ColumnFile) -> How:
     after = _COUNTED_FROM.get(name)
     values = None if after else _few_values(column)
     if values is not None:
-        codes = looked_up(column, values, np.arange(len(values), dtype=np.uint8))
+        codes = looked_up(column, values, np.arange(len(values), dtype=narrowest(len(values))))
         return {**how, **_written(file, codes), "values": values.tolist()}
     if after:
         return {**how, **_narrowed(file, column, getattr(rows, after)), "after": after}
@@ -154,11 +160,11 @@ def _is_run(column: Int64) -> bool:
 
 
 def _few_values(column: Int64) -> Int64 | None:
-    """The distinct values where they are wide and at most 256."""
-    if abs(int(column[0])) <= np.iinfo(np.int32).max or len(np.unique(column[:: max(1, len(column) // 1024)])) > 200:
+    """The distinct values where they are few."""
+    if len(np.unique(column[:: max(1, len(column) // _MOST_VALUES)])) > _MOST_VALUES // 2:
         return None
     values = distinct_values(column)
-    return values if len(values) <= 256 else None
+    return values if len(values) <= _MOST_VALUES else None
 
 
 def _narrowed(file: ColumnFile, column: Int64, before: Int64 | None) -> How:

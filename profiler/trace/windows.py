@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .source.scan import Int64
 
 _ROOM = 1 << 62
 
 
-def by_group(group: Int64, groups: int) -> Int64:
+def by_group(group: NDArray[Any], groups: int) -> Int64:
     """An order that puts equal groups together, ascending, and keeps the order within each. Sorting 16-bit numbers is
     linear (radix)."""
-    return np.argsort(group.astype(np.uint16) if groups <= 1 << 16 else group, kind="stable")
+    return np.argsort(group.astype(np.uint16, copy=False) if groups <= 1 << 16 else group, kind="stable")
 
 
 def windowed(group: Int64, groups: int, start: Int64, end: Int64) -> tuple[Int64, Int64] | None:
@@ -44,7 +45,7 @@ class Windows:
     shift: Int64
 
     @classmethod
-    def of(cls, group: Int64, groups: int, start: Int64, end: Int64) -> Self | None:
+    def of(cls, group: NDArray[Any], groups: int, start: Int64, end: Int64) -> Self | None:
         """The windows of these intervals; None where they do not fit into 64 bits."""
         low, high = np.full(groups, np.iinfo(np.int64).max), np.full(groups, np.iinfo(np.int64).min)
         np.minimum.at(low, group, start)
@@ -54,11 +55,11 @@ class Windows:
         return cls._laid(low, high)
 
     @classmethod
-    def of_sorted(cls, group: Int64, start: Int64, end: Int64) -> Self | None:
+    def of_sorted(cls, group: NDArray[Any], start: Int64, end: Int64) -> Self | None:
         """As `of`, for intervals that lie together by group, every number below the largest being used."""
         if not len(group):
             return cls._laid(np.zeros(1, np.int64), np.zeros(1, np.int64))
-        first = np.flatnonzero(np.diff(group, prepend=-1))
+        first = np.concatenate([[0], np.flatnonzero(group[1:] != group[:-1]) + 1])
         return cls._laid(np.minimum.reduceat(start, first), np.maximum.reduceat(end, first))
 
     @classmethod
