@@ -10,12 +10,12 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import fields
 from pathlib import Path
 
 from aisp_prof.profiler.analysis.completeness import attest  # noqa: TID251
 from aisp_prof.profiler.analysis.ledger import ledger  # noqa: TID251
 from aisp_prof.profiler.analysis.overlap import concurrency_by_gpu  # noqa: TID251
-from aisp_prof.profiler.analysis.range_table import range_table  # noqa: TID251
 from aisp_prof.profiler.trace.file import open_source  # noqa: TID251
 from aisp_prof.profiler.trace.reader import read_trace  # noqa: TID251
 from aisp_prof.profiler.trace.source.scan import Source, Wanted  # noqa: TID251
@@ -53,8 +53,11 @@ def columns_sqlite(path: Path) -> None:
 
 
 def trace(path: Path) -> None:
-    """A whole trace: columns, names, calls matched to operations, nesting."""
-    read_trace(path)
+    """A whole trace in memory: every column, names, calls matched to operations, nesting."""
+    found = read_trace(path)
+    for rows in (found.operations, found.calls, found.ranges, found.marks):
+        for column in fields(rows):
+            getattr(rows, column.name)
 
 
 def sweeps(path: Path) -> None:
@@ -65,14 +68,7 @@ def sweeps(path: Path) -> None:
     concurrency_by_gpu(found.operations, len(found.gpus))
 
 
-def ranges(path: Path) -> None:
-    """A trace and every number of every range."""
-    range_table(read_trace(path))
-
-
-WORK: dict[str, Callable[[Path], None]] = {
-    work.__name__: work for work in (columns, columns_sqlite, trace, sweeps, ranges)
-}
+WORK: dict[str, Callable[[Path], None]] = {work.__name__: work for work in (columns, columns_sqlite, trace, sweeps)}
 
 
 def main() -> None:

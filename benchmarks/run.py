@@ -78,11 +78,13 @@ def steps(trace: Path, cache: Path, repeats: int, slow: bool, nsys: str | None, 
         own("trace", "trace, read before", False),
         own("sweeps", "trace + completeness, ledger, concurrency, first time", True),
         own("sweeps", "trace + completeness, ledger, concurrency, read before", False),
-        own("ranges", "trace + all ranges, first time", True),
-        own("ranges", "trace + all ranges, read before", False),
         command("aisp-prof trace summary, first time", ["summary", str(trace)], True),
         command("aisp-prof trace summary, read before", ["summary", str(trace)], False),
     ]
+    for suffix in ("parquet", "csv"):
+        rows = ["ranges", str(trace), "-o", str(folder / f"ranges.{suffix}")]
+        found.append(command(f"aisp-prof trace ranges -o {suffix}, first time", rows, True))
+        found.append(command(f"aisp-prof trace ranges -o {suffix}, read before", rows, False))
     if nsys:
         for report in REPORTS:
             arguments = ["stats", "-r", report, "--force-overwrite=true", "-f", "csv", "-o", str(folder / report)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,15 +47,16 @@ class LaunchOrder:
         group, groups = joined([keys, gpus])
         if groups > 1:
             order = by_group(group, groups)
-            operation, call, group = (gathered(column, order) for column in (operation, call, group))
-            keys, gpus = keys.take(order), gpus.take(order)
+            operation = gathered(operation, order)  # one after the other: each leaves memory before the next is made
+            call = gathered(call, order)
+            group, keys, gpus = gathered(group, order), keys.take(order), gpus.take(order)
+            del order
         begin, finish = gathered(trace.calls.start, call), gathered(trace.calls.end, call)
         windows = Windows.of_sorted(group, begin, finish)
         if windows is None:
             raise OverflowError("more threads than 64 bits hold times of")
-        shift = gathered(windows.shift, group)
-        begin += shift
-        finish += shift
+        _move(begin, windows.shift, group)
+        _move(finish, windows.shift, group)
         if (begin[1:] < begin[:-1]).any():
             order = np.lexsort((call, begin))
             operation, begin, finish = operation[order], begin[order], finish[order]
@@ -95,6 +97,15 @@ class LaunchOrder:
 
         each_block(len(group), find)
         return begin, stop
+
+
+def _move(times: Int64, shift: Int64, group: NDArray[Any]) -> None:
+    """Move times into the windows of their groups, in place."""
+
+    def move(block: slice) -> None:
+        times[block] += shift[group[block]]
+
+    each_block(len(times), move)
 
 
 def crosses_threads(trace: Trace, chosen: Int64) -> Bools:

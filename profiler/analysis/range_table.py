@@ -158,6 +158,8 @@ class RangeTables:
             for column, numbers in _LOOKED_AT.items():
                 if not numbers or numbers & set(self._numbers):
                     getattr(work.operations, column)
+            self._trace.calls.forget("start", "end")  # copied in another order: they need not be there twice
+            self._trace.operations.forget("start", "end", "launch")
             self._known[process] = order, work
         return self._known[process]
 

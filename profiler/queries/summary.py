@@ -10,13 +10,14 @@ import numpy as np
 from ..analysis.completeness import attest
 from ..analysis.ledger import closes, ledger, match_launches
 from ..analysis.overlap import busy_time, concurrency
-from ..analysis.range_table import range_table
+from ..analysis.range_table import RangeTables
 from ..evidence import Completeness, LedgerLine
 from ..trace.blocks import in_order
-from ..trace.codes import Codes, counted, joined, summed
+from ..trace.codes import Codes, joined
 from ..trace.groups import any_of, distinct_values
 from ..trace.model import COMM, COMPUTE, COPIES, GRAPH_LAUNCH, MEMORY_SET, Operations, Trace, pid_of, process_of
 from .kernels import KernelRow, kernels
+from .ranges import PART
 from .spread import firsts_of
 
 
@@ -189,21 +190,23 @@ def _together(a: Codes, b: Codes) -> list[tuple[int, int]]:
 
 def top_ranges(trace: Trace, top: int) -> tuple[RangeRow, ...]:
     """A row for each of the `top` range names and devices with GPU work, the longest total span first."""
-    found = range_table(trace, numbers=("ops", "span", "busy"))
-    domain, text = (trace.ranges.codes(name).take(found.range) for name in ("domain", "text"))
-    group, count = joined([domain, text, found.codes("gpu")])
-    first, instances = firsts_of(group, count), counted(group, count)
-    ops, span, busy = (summed(group, count, values) for values in (found.ops, found.span, found.busy))
-    longest = np.zeros(count, np.int64)
-    np.maximum.at(longest, group, found.span)
-    least = np.sort(span)[-top] if 0 < top < len(span) else 0
-    rows = [
-        RangeRow(
-            trace.text(int(domain.values[domain.code[first[number]]])),
-            trace.text(int(text.values[text.code[first[number]]])),
-            trace.gpus[int(found.gpu[first[number]])].uuid,
-            *(int(column[number]) for column in (instances, ops, span, longest, busy)),
-        )
-        for number in np.flatnonzero(span >= least)
-    ]
+    columns = [trace.ranges.codes(name) for name in ("domain", "text")]
+    name, names = joined(columns)
+    tables, gpus = RangeTables(trace, numbers=("span", "busy")), max(len(trace.gpus), 1)
+    instances, ops, span, busy, longest = np.zeros((5, names * gpus), np.int64)
+    for low in range(0, len(trace.ranges), PART):
+        found = tables.table(np.arange(low, min(low + PART, len(trace.ranges))))
+        group = name[found.range].astype(np.int64) * gpus + found.gpu
+        for total, values in ((instances, 1), (ops, found.ops), (span, found.span), (busy, found.busy)):
+            np.add.at(total, group, values)
+        np.maximum.at(longest, group, found.span)
+    first = firsts_of(name, names)
+    shown = np.flatnonzero(instances)
+    if 0 < top < len(shown):
+        shown = shown[span[shown] >= np.sort(span[shown])[-top]]
+    rows = []
+    for number in shown.tolist():
+        domain, text = (trace.text(int(c.values[c.code[first[number // gpus]]])) for c in columns)
+        numbers = (int(column[number]) for column in (instances, ops, span, longest, busy))
+        rows.append(RangeRow(domain, text, trace.gpus[number % gpus].uuid, *numbers))
     return tuple(sorted(rows, key=lambda row: (-row.span, row.domain, row.name, row.gpu_uuid)))[:top]

@@ -3,6 +3,7 @@ does not touch costs neither time nor memory."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -53,6 +54,13 @@ class Rows(_Supplied):
             column = supply.column(name, self)
             object.__setattr__(self, name, column)
             return column
+
+    def forget(self, *names: str) -> None:
+        """Let go of columns that come from elsewhere; asked for again, they are made again."""
+        if _supply_of(self) is not None:
+            for name in names:
+                with suppress(AttributeError):
+                    object.__delattr__(self, name)
 
     def codes(self, name: str) -> Codes:
         """A column of few distinct values, without its values being written out where it comes from a file."""
