@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import aisp_prof
+import pandas
 import pytest
 from aisp_prof import cli
 from busy_trace import busy_trace
@@ -77,6 +78,35 @@ def test_export(run, trace, tmp_path):
     code, out, _ = run("export", trace, "--to", "csv", "-o", tmp_path / "out", "--json")
     assert code == 0
     assert [Path(row["file"]).name for row in json.loads(out)["rows"]] == ["operations.csv", "calls.csv", "ranges.csv"]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_ranges_to_a_file(run, trace, tmp_path, suffix):
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow", reason="Parquet needs pyarrow: pip install 'aisp-prof[parquet]'")
+    rows = json.loads(run("ranges", trace, "--json")[1])["rows"]
+    file = tmp_path / "new" / f"ranges.{suffix}"
+    code, out, _ = run("ranges", trace, "-o", file, "--json")
+    assert (code, json.loads(out)["rows"]) == (0, [{"file": str(file), "rows": len(rows)}])
+    found = pandas.read_csv(file, keep_default_na=False) if suffix == "csv" else pandas.read_parquet(file)
+    for column in ("start", "busy", "max_in_flight"):
+        assert found[column].tolist() == [row[column] for row in rows]
+    assert found["busy_by_class.compute"].tolist() == [row["busy_by_class"]["compute"] for row in rows]
+    code, out, _ = run("ranges", trace, "-o", file, "--name", "no such range")
+    assert (code, "no range is called" in out) == (0, True)
+    assert len(pandas.read_csv(file) if suffix == "csv" else pandas.read_parquet(file)) == 0
+
+
+def test_ranges_to_what_is_no_such_file_is_refused_before_reading(run, trace, tmp_path):
+    content = Path(trace).read_bytes()
+    (tmp_path / "folder.csv").mkdir()
+    for out, said in ((tmp_path / "x.xlsx", "no such format"), (tmp_path / "folder.csv", "is a folder")):
+        code, _, err = run("ranges", trace, "-o", out)
+        assert (code, said in err) == (2, True)
+    linked = tmp_path / "trace.csv"
+    linked.symlink_to(trace)
+    code, _, err = run("ranges", trace, "-o", linked)
+    assert (code, "the trace itself" in err, Path(trace).read_bytes() == content) == (2, True, True)
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "export"])

@@ -121,6 +121,20 @@ def test_chunks_make_no_difference(calls, all_ranges):
         assert as_rows(range_table(trace)) == whole
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.lists(submissions, min_size=3, max_size=12), st.lists(ranges, min_size=2, max_size=6))
+def test_each_number_may_be_asked_for_alone(calls, all_ranges):
+    with TemporaryDirectory() as folder:
+        trace = built(calls, all_ranges, folder)
+    whole = range_table(trace)
+    for name in module.NUMBERS:
+        alone = range_table(trace, numbers=(name,))
+        for column in ("range", "gpu", name):
+            assert getattr(alone, column).tolist() == getattr(whole, column).tolist()
+    with pytest.raises(AttributeError, match="busy was not asked for"):
+        range_table(trace, numbers=("span",)).busy  # noqa: B018
+
+
 def test_a_hundred_streams_in_flight(tmp_path):
     trace = TraceBuilder()
     p = trace.process(1)

@@ -8,11 +8,13 @@ import pytest
 from aisp_prof.errors import UsageError
 from aisp_prof.profiler.analysis.overlap import SELECTORS, busy_time, concurrency
 from aisp_prof.profiler.analysis.range_table import RangeTable, range_table
+from aisp_prof.profiler.queries import ranges as ranges_module
 from aisp_prof.profiler.queries.gaps import gaps
 from aisp_prof.profiler.queries.launched import operations_inside, process_wide
-from aisp_prof.profiler.queries.ranges import ranges, why_none
+from aisp_prof.profiler.queries.ranges import ranges, ranges_in_parts, why_none
 from aisp_prof.profiler.trace.model import COMM, COMPUTE, GRAPH_LAUNCH, KINDS
 from aisp_prof.profiler.trace.reader import read_trace
+from busy_trace import busy_trace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from trace_builder import TraceBuilder
@@ -151,6 +153,19 @@ def test_a_name_with_brackets_is_found_as_it_is(tmp_path):
 def test_why_there_is_no_row(tmp_path, domain, name, said):
     pair(tmp_path)
     assert said in why_none(read_trace(tmp_path / "t.sqlite"), domain, name)
+
+
+@pytest.mark.parametrize("part", [1, 2, 3, 100])
+@pytest.mark.parametrize("everything", [False, True])
+def test_parts_are_the_whole_in_its_order(tmp_path, monkeypatch, part, everything):
+    trace = read_trace(busy_trace().write(tmp_path / "t.sqlite"))
+    monkeypatch.setattr(ranges_module, "PART", part)
+    parts = list(ranges_in_parts(trace, everything=everything))
+    whole = list(ranges(trace, everything=everything).rows())
+    assert len(whole) > 3
+    assert [row for table in parts for row in table.rows()] == whole
+    assert len(parts) > 1 or part == 100
+    assert [len(table) for table in ranges_in_parts(trace, name="nowhere")] == [0]
 
 
 times = st.tuples(st.integers(1, 40), st.integers(0, 30)).map(lambda t: (t[0], t[0] + t[1]))

@@ -150,3 +150,13 @@ def test_a_summary_does_not_guess_what_ran_inside_a_graph(tmp_path):
     p.copy("h2d", 8, (13, 14), (30, 40), stream=8)
     (device,) = summary(read_trace(built.write(tmp_path / "t.sqlite"))).devices
     assert (device.untraced_graphs, device.overlap, device.copy_hidden, device.copy_exposed) == (1, None, None, None)
+
+
+@pytest.mark.parametrize("top", [0, 1, 2, 3, 50])
+def test_the_top_is_the_top_of_the_whole(tmp_path, top):
+    trace = read_trace(busy_trace().write(tmp_path / "t.sqlite"))
+    whole, some = summary(trace, 1000), summary(trace, top)
+    assert len(whole.kernels) > 2
+    assert len(whole.ranges) > 2
+    assert (some.kernels, some.ranges) == (whole.kernels[:top], whole.ranges[:top])
+    assert whole.kernels == kernels(trace)

@@ -195,6 +195,22 @@ def test_a_cache_that_cannot_be_written_is_no_error(tmp_path):
     same(read_trace(path, cache=TraceCache(tmp_path / "file", least=0)), read_trace(path))
 
 
+@pytest.mark.parametrize("room", range(4))
+def test_a_full_disk_is_no_error_and_leaves_nothing(tmp_path, kept, monkeypatch, room):
+    written_parts, store = [], cache_module.store
+
+    def scarce(rows, file):
+        if len(written_parts) == room:
+            raise OSError(28, "No space left on device")
+        written_parts.append(rows)
+        return store(rows, file)
+
+    monkeypatch.setattr(cache_module, "store", scarce)
+    path = written(tmp_path / "t.sqlite")
+    same(read_trace(path, cache=kept), read_trace(path))
+    assert list((tmp_path / "cache" / "traces").iterdir()) == []
+
+
 def test_small_traces_are_not_cached(tmp_path, monkeypatch):
     monkeypatch.setenv("AISP_CACHE", str(tmp_path / "own"))
     read_trace(written(tmp_path / "t.sqlite"))
