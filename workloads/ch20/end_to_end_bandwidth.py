@@ -206,13 +206,14 @@ PAIR = Pair(
             },
             "optimized": {"en": "The same with bf16 on the wire", "ko": "같은 방식에 bf16 전송"},
         },
-        # Expected on an H200: 512 MiB in fp32 take 9.8 ms of wire at 55 GB/s, in bf16 4.9 ms; a batch's kernels take 0.2 ms.
+        # By formula 512 MiB in fp32 take 9.8 ms of wire at 55 GB/s, in bf16 4.9 ms. An H200 gave 83.6 ms pageable (6.4 GB/s),
+        # 10.1 overlapped and 5.24 in bf16, untraced (2026-11-21).
         claims=(
-            "speedup >= 5",
+            "speedup >= 10",
             # the same bytes on the wire; and what half of them gain
-            "speedup(baseline, overlapped) >= 3",
+            "speedup(baseline, overlapped) >= 5",
             "speedup(overlapped, optimized) >= 1.8",
-            "speedup(baseline, pinned) >= 2",
+            "speedup(baseline, pinned) >= 4",
             "pinned.rate(h2d) >= 50 GB/s",
             # sixteen batches in and out, each waited for, and the harness's own wait
             "baseline.syncs_per_iteration == 33",

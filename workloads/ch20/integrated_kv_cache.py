@@ -203,11 +203,11 @@ PAIR = Pair(
             },
         },
         claims=(
-            # Expected, not measured. By traffic (`--summaries`) a token takes 6.0 ms growing, 4.9 ms expanded and 0.91 ms from
-            # the pages, at 4.28 TB/s; products of 32 rows and some sixty small kernels a token add to it.
-            "speedup >= 4",
-            "speedup(no_sync, preallocated) >= 1.1",
-            "speedup(preallocated, paged) >= 2.5",
+            # By traffic (`--summaries`) eight tokens take 48 ms growing, 39 ms expanded and 7.3 ms from the pages, at 4.28 TB/s. An
+            # H200 gave 146.5, 91.9 and, in a graph, 9.24 ms, untraced (2026-11-21): growing and expanding copy more than counted.
+            "speedup >= 10",
+            "speedup(no_sync, preallocated) >= 1.4",
+            "speedup(preallocated, paged) >= 6",
             "speedup(paged, optimized) >= 1.02",
             # 4 layers of 8 tokens, and the harness
             "baseline.syncs_per_iteration == 33",

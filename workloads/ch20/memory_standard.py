@@ -109,13 +109,12 @@ PAIR = Pair(
             "optimized": {"en": "One pass, 16 bytes a load", "ko": "한 번 통과, 16바이트 단위로 읽기"},
         },
         claims=(
-            # Expected, not measured. By traffic 4.5 ms for the four passes (19.3 GB) and 1.0 ms for one (4.3 GB). Strided,
-            # every store writes 32 sectors where 4 would do: some 3.5 ms a pass. Allocating 2 GiB and freeing it is expected
-            # to take 0.5 ms or more, three times.
-            "speedup >= 6",
-            "speedup(baseline, coalesced) >= 1.3",
-            "speedup(coalesced, arena) >= 1.1",
-            "speedup(arena, optimized) >= 4",
+            # By traffic 4.5 ms for the four passes (19.3 GB) and 1.0 ms for one (4.3 GB). An H200 gave 18.6, 9.6, 5.1 and 1.2 ms,
+            # untraced (2026-11-21): allocating 2 GiB and freeing it takes 1.5 ms, three times, and varies most.
+            "speedup >= 10",
+            "speedup(baseline, coalesced) >= 1.5",
+            "speedup(coalesced, arena) >= 1.3",
+            "speedup(arena, optimized) >= 3.8",
             "baseline.calls(cuMemAlloc*) == 3",
             "coalesced.calls(cuMemAlloc*) == 3",
             "coalesced.calls(cuMemFree*) == 3",
