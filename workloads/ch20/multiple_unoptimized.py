@@ -264,7 +264,8 @@ PAIR = Pair(
             "bf16": {"en": "Products of operands stored as bf16", "ko": "bf16으로 저장한 피연산자의 행렬 곱"},
             "optimized": {"en": "The same in one CUDA graph", "ko": "같은 작업을 CUDA 그래프 하나로 실행"},
         },
-        # An H200 gave 13.7 ms, 11.0 fused, 1.57 in TF32, 0.86 in bf16 and 0.75 in a graph (2026-11-21); the products alone take 10.6 ms in fp32 (at 52 TFLOP/s), 1.5 ms in TF32 and 0.72 ms in bf16
+        # An H200 gave 13.7 ms, 11.0 fused, 1.57 in TF32, 0.86 in bf16 and 0.75 in a graph (2026-11-21); the
+        # products alone take 10.6 ms in fp32 (at 52 TFLOP/s), 1.5 ms in TF32 and 0.72 ms in bf16
         claims=(
             "speedup >= 12",
             # what is gained without touching the number format, and what the number format gains
