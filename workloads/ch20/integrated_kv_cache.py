@@ -208,7 +208,9 @@ PAIR = Pair(
             "speedup >= 10",
             "speedup(no_sync, preallocated) >= 1.4",
             "speedup(preallocated, paged) >= 6",
-            "speedup(paged, optimized) >= 1.02",
+            # the graph's own gain, 1.13 and 1.15 on an H200 (2026-11-21), lies within the noise of the step before it, whose launches
+            # are at the mercy of the host: what it changes is shown by the launches above and by the time that nothing runs
+            "optimized.idle <= 600us",
             # 4 layers of 8 tokens, and the harness
             "baseline.syncs_per_iteration == 33",
             "no_sync.syncs_per_iteration == 1",

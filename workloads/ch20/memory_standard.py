@@ -110,10 +110,11 @@ PAIR = Pair(
         },
         claims=(
             # By traffic 4.5 ms for the four passes (19.3 GB) and 1.0 ms for one (4.3 GB). An H200 gave 18.6, 9.6, 5.1 and 1.2 ms,
-            # untraced (2026-11-21): allocating 2 GiB and freeing it takes 1.5 ms, three times, and varies most.
+            # untraced (2026-11-21): allocating 2 GiB and freeing it takes 1.5 ms, three times, and varies: 9.6 and
+            # 6.9 ms for the second variant in two captures.
             "speedup >= 10",
             "speedup(baseline, coalesced) >= 1.5",
-            "speedup(coalesced, arena) >= 1.3",
+            "speedup(coalesced, arena) >= 1.2",
             "speedup(arena, optimized) >= 3.8",
             "baseline.calls(cuMemAlloc*) == 3",
             "coalesced.calls(cuMemAlloc*) == 3",
