@@ -201,9 +201,8 @@ PAIR = Pair(
             "speedup(optimized, best_static) <= 1.10",
             "optimized.hidden(h2d, d2h) >= 0.50",
             "baseline.overlap_ratio <= 0.01",
-            # 39 where it launches graphs. The median: tracing makes a graph's small nodes slower, and the controller, which
-            # measures, then tries launches one by one again (532 calls in one of 20 iterations on an H200, 2026-11-21)
-            "median optimized.launch_calls_per_iteration <= 400",  # 1160 where every kernel is launched by itself
+            # nothing is claimed of the launches: untraced the controller launches graphs, but node tracing makes small nodes as
+            # slow as single launches, and then it tries either (48 to 532 calls an iteration on an H200, 2026-11-21)
             "optimized.syncs_per_iteration == baseline.syncs_per_iteration",
             "best_static.syncs_per_iteration == baseline.syncs_per_iteration",
         ),
