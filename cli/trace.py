@@ -41,9 +41,11 @@ Communication = Annotated[
 def _read(path: Path, communication: list[str] | None = None) -> Trace:
     """Read a trace; where that takes a while, stderr says so."""
     from ..profiler.queries.reading import read
+    from ..profiler.trace.memory import keep_freed_memory
     from ..reports.progress import steps
 
     if path.is_file() and (path.stat().st_size > _SLOW_BYTES or ".nsys-rep" in path.suffixes):
+        keep_freed_memory()
         with steps() as say:
             say(f"reading {path}")
             return read(path, communication or ())
