@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .blocks import each_block
+from .places import Places
 from .source.growing import constant, is_constant
 from .source.scan import Int64
 
@@ -35,7 +36,7 @@ def distinct_values(values: Int64) -> Int64:
         return np.flatnonzero(seen) + low
     distinct = np.unique(values[:: max(1, len(values) // _SAMPLE)])
     while len(distinct) <= _FEW:
-        look = partial(_missing_block, values, distinct)
+        look = partial(_missing_block, values, distinct, Places(distinct))
         missed = np.concatenate(each_block(len(values), look))
         if not len(missed):
             return distinct
@@ -47,11 +48,10 @@ def _dense(low: int, high: int, length: int) -> bool:
     return high - low < 2 * length + (1 << 16)
 
 
-def _missing_block(whole: Int64, known: Int64, block: slice) -> Int64:
+def _missing_block(whole: Int64, known: Int64, places: Places, block: slice) -> Int64:
     """Some of a block's values that are not known, at most about `_SAMPLE` of them."""
     values = whole[block]
-    where = np.minimum(np.searchsorted(known, values), len(known) - 1)
-    missed = values[known[where] != values]
+    missed = values[known[places.of(values)] != values]
     some: Int64 = missed[:: max(1, len(missed) // _SAMPLE)]
     return some
 
@@ -69,9 +69,10 @@ def looked_up(values: Int64, distinct: Int64, results: NDArray[np.generic]) -> N
         def look_up(block: slice) -> None:
             out[block] = table[values[block] - low]
     else:
+        places = Places(distinct)
 
         def look_up(block: slice) -> None:
-            out[block] = results[np.searchsorted(distinct, values[block])]
+            out[block] = results[places.of(values[block])]
 
     each_block(len(values), look_up)
     return out

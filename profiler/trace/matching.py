@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from .blocks import each_block
 from .groups import distinct_values
+from .places import Places
 from .source.scan import Int64
 
 _LARGEST = 1 << 33  # CUPTI's correlation ids are 32 bits wide
@@ -32,7 +33,7 @@ class Keys:
         """Keys of shape (n,), -1 for a process or an id that no call has."""
         if not len(self.processes):
             return np.full(len(process), -1, np.int64)
-        code = np.minimum(np.searchsorted(self.processes, process), len(self.processes) - 1)
+        code = Places(self.processes).of(process)
         inside = (correlation >= self.low[code]) & (correlation <= self.high[code])
         inside &= self.processes[code] == process
         keys = np.where(inside, correlation + (self.offset - self.low)[code], -1)
@@ -63,9 +64,10 @@ class Submissions:
 def call_keys(process: Int64, correlation: Int64) -> Keys:
     """Number the (process, correlation id) pairs of the calls; ids below 0 or wider than CUPTI's are none."""
     processes = distinct_values(process)
+    places = Places(processes)
 
     def bounds(block: slice) -> tuple[Int64, Int64]:
-        code = np.searchsorted(processes, process[block])
+        code = places.of(process[block])
         ids = correlation[block]
         usable = (ids >= 0) & (ids < _LARGEST)
         low, high = np.full(len(processes), _LARGEST), np.full(len(processes), -1)
