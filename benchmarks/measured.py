@@ -16,6 +16,7 @@ from pathlib import Path
 from aisp_prof.profiler.analysis.completeness import attest  # noqa: TID251
 from aisp_prof.profiler.analysis.ledger import ledger  # noqa: TID251
 from aisp_prof.profiler.analysis.overlap import concurrency_by_gpu  # noqa: TID251
+from aisp_prof.profiler.queries.ranges import ranges_in_parts  # noqa: TID251
 from aisp_prof.profiler.trace.file import open_source  # noqa: TID251
 from aisp_prof.profiler.trace.reader import read_trace  # noqa: TID251
 from aisp_prof.profiler.trace.source.scan import Source, Wanted  # noqa: TID251
@@ -68,7 +69,15 @@ def sweeps(path: Path) -> None:
     concurrency_by_gpu(found.operations, len(found.gpus))
 
 
-WORK: dict[str, Callable[[Path], None]] = {work.__name__: work for work in (columns, columns_sqlite, trace, sweeps)}
+def ranges(path: Path) -> None:
+    """A trace and every number of every range, written nowhere."""
+    for _ in ranges_in_parts(read_trace(path)):
+        pass
+
+
+WORK: dict[str, Callable[[Path], None]] = {
+    work.__name__: work for work in (columns, columns_sqlite, trace, sweeps, ranges)
+}
 
 
 def main() -> None:

@@ -78,6 +78,8 @@ def steps(trace: Path, cache: Path, repeats: int, slow: bool, nsys: str | None, 
         own("trace", "trace, read before", False),
         own("sweeps", "trace + completeness, ledger, concurrency, first time", True),
         own("sweeps", "trace + completeness, ledger, concurrency, read before", False),
+        own("ranges", "trace + every number of all ranges, first time", True),
+        own("ranges", "trace + every number of all ranges, read before", False),
         command("aisp-prof trace summary, first time", ["summary", str(trace)], True),
         command("aisp-prof trace summary, read before", ["summary", str(trace)], False),
     ]

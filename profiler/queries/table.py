@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..trace.codes import Codes
+
 _CHUNK = 1 << 16
 
 
@@ -48,9 +50,9 @@ class Column:
         values = self.values[chosen]
         found: list[Any] = values.tolist()
         if self.texts is not None:
-            distinct, where = np.unique(values, return_inverse=True)
-            known = [spell(self.texts[i] if i >= 0 else "") for i in distinct.tolist()]
-            found = [known[i] for i in where.reshape(-1).tolist()]
+            used = Codes.of(values)
+            known = [spell(self.texts[i] if i >= 0 else "") for i in used.values.tolist()]
+            found = [known[i] for i in used.code.tolist()]
         if self.missing is None or not self.missing[chosen].any():
             return found
         return [nothing if gone else value for value, gone in zip(found, self.missing[chosen].tolist(), strict=True)]
