@@ -17,6 +17,7 @@ _INTRODUCED = {
     "overlap": "both in flight",
     "exposed": "nothing hides",
     "gap": "nothing runs",
+    "call": "called",
 }
 
 
@@ -73,8 +74,10 @@ def _worth_a_line(one: Checked, shown: Shown) -> bool:
 
 def _shown(one: Checked, shown: Shown) -> str:
     head = _INTRODUCED[shown.kind].format(iteration=shown.iteration)
-    places = "; ".join(f"{op.name or op.kind} ({op.table} row {op.row}, stream {op.stream})" for op in shown.operations)
-    return f"{head}: {duration(shown.end - shown.start)} from {shown.start} ns{': ' + places if places else ''}"
+    places = [f"{op.name or op.kind} ({op.table} row {op.row}, stream {op.stream})" for op in shown.operations]
+    places += [f"{shown.call.name} ({shown.call.table} row {shown.call.row})"] if shown.call else []
+    what = f": {'; '.join(places)}" if places else ""
+    return f"{head}: {duration(shown.end - shown.start)} from {shown.start} ns{what}"
 
 
 def _cell(text: str) -> str:

@@ -68,23 +68,20 @@ def runs_of(trace: Trace, chosen: Int64, variant: str, name: str, whole_process:
     low, high = (np.searchsorted(launch[order], calls, side) for side in ("left", "right"))
     counts = high - low
     pairs = order[np.arange(counts.sum()) + np.repeat(low - np.cumsum(counts) + counts, counts)]
-    of_pair = np.repeat(ranges, counts)
-    runs = tuple(_run(trace, int(r), calls[ranges == r], pairs[of_pair == r]) for r in chosen)
+    of_calls, of_pairs = _split(chosen, ranges), _split(chosen, np.repeat(ranges, counts))
+    runs = tuple(
+        _run(trace, int(r), calls[of_calls[i] : of_calls[i + 1]], pairs[of_pairs[i] : of_pairs[i + 1]])
+        for i, r in enumerate(chosen)
+    )
     found = _faults(trace, name, runs, int(np.isin(match_launches(trace).dropped, calls).sum()))
     return Measured(variant, tuple(r for r in runs if len(r.scope.operations)), tuple(found))
 
 
-def whole_trace(trace: Trace, name: str) -> Measured:
-    """All that the trace holds as one run, also what has no launch; its `range` and `index` are -1."""
-    operations = trace.operations
-    order = np.lexsort((operations.row, operations.table, operations.end, operations.start))
-    mine = operations.take(order)
-    known = mine.launch >= 0
-    launched = mine.start.copy()
-    launched[known] = trace.calls.start[mine.launch[known]]
-    run = Run(NONE, NONE, Scope(mine, trace.calls, trace.strings, launched))
-    found = _faults(trace, name, (run,), len(match_launches(trace).dropped))
-    return Measured(name, (run,) if len(mine) else (), tuple(found))
+def _split(chosen: Int64, column: Int64) -> Int64:
+    """Where each of `chosen` begins in a column of them that keeps their order, and where the last ends."""
+    position = np.empty(int(chosen.max()) + 1, np.int64)
+    position[chosen] = np.arange(len(chosen))
+    return np.searchsorted(position[column], np.arange(len(chosen) + 1))
 
 
 def _iterations(trace: Trace, name: str) -> Int64:
@@ -107,13 +104,19 @@ def _run(trace: Trace, index: int, calls: Int64, operations: Int64) -> Run:
 
 
 def _faults(trace: Trace, name: str, runs: tuple[Run, ...], lost: int) -> Iterable[Finding]:
-    """What makes these iterations unfit to prove anything."""
     empty = sum(not len(run.scope.operations) for run in runs)
+    opened = any(bool(trace.ranges.is_open[run.range]) for run in runs)
+    graphs = sum(int((run.scope.operations.kind == GRAPH_LAUNCH).sum()) for run in runs)
+    return faults(name, empty, opened, graphs, lost)
+
+
+def faults(name: str, empty: int, opened: bool, graphs: int, lost: int) -> Iterable[Finding]:
+    """What makes iterations unfit to prove anything: how many ran nothing, whether a range was never closed, how many
+    graphs were traced as a whole, how many launches have no work."""
     if empty:
         yield Finding("no_cuda_activity", {"count": empty, "name": name}, "range")
-    if any(run.range != NONE and bool(trace.ranges.is_open[run.range]) for run in runs):
+    if opened:
         yield Finding("open_range", {"name": name}, "range")
-    graphs = sum(int((run.scope.operations.kind == GRAPH_LAUNCH).sum()) for run in runs)
     if graphs:
         yield Finding("graph_level_tracing", {"count": graphs}, "range")
     if lost:

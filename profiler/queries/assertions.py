@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 
 import numpy as np
 
 from ...errors import UsageError
 from ..analysis.completeness import attest
-from ..evidence import ClaimResult, Completeness, VariantEvidence, Verdict
-from ..proof import conduct
+from ..evidence import ClaimResult, Completeness, Finding, Iteration, VariantEvidence, Verdict
 from ..proof.claims import Claim, Term, parse
 from ..proof.compare import speedup_of
 from ..proof.judge import Grounds, judge
-from ..proof.measured import Measured, gpus_of, numbers_of, on_gpu, runs_of, whole_trace
+from ..proof.measured import Measured
 from ..proof.prove import blocked_by
 from ..proof.rate_metrics import RATE_METRICS
 from ..trace.columns import Int64
 from ..trace.model import Trace
 from .counterexamples import Shown, shown
+from .instance_numbers import numbers, starts_and_ends
+from .instances import Instances, instances_of, whole_trace
 from .ranges import check_attribution, chosen_ranges
 
 WHOLE = "trace"
 """What a claim is about where no range is named."""
+
+_WORD = re.compile(r"[\w-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +50,12 @@ class Question:
         """The claims, read.
 
         Raises:
-            UsageError: one cannot be read, or there is none; rates need counters, which a trace does not hold.
+            UsageError: one cannot be read, or there is none; a range is called by no word; rates need counters, which a
+                trace does not hold.
         """
+        for name in self.ranges:
+            if not _WORD.fullmatch(name):
+                raise UsageError(f"no range may be called {name!r}", "a word names it: --range step='train_step*'")
         if not self.claims:
             raise UsageError("nothing is asserted", "give a claim: aisp-prof assert TRACE 'hidden(copy) >= 0.8'")
         names = tuple(self.ranges) or (WHOLE,)
@@ -81,37 +90,28 @@ def check(trace: Trace, question: Question) -> Answer:
     """Judge the claims of `question` on a trace.
 
     Raises:
-        UsageError: a claim cannot be read, or no such attribution.
+        UsageError: a claim cannot be read, no such attribution, or more instances match than can be judged.
     """
     check_attribution(question.attribution)
     claims = question.parsed()
-    completeness = attest(trace)
-    measured = _measured(trace, question)
-    gpus = gpus_of(measured.values())
-    each = [(str(gpu), {name: on_gpu(one, gpu) for name, one in measured.items()}) for gpu in gpus]
-    results = [_judged(trace, completeness, claims, runs, _name(trace, int(gpu))) for gpu, runs in each]
-    if not results:
-        results = [_judged(trace, completeness, claims, measured, "")]
-    order = list(Verdict)
-    worst = tuple(max(of_all, key=lambda one: order.index(one.claim.verdict)) for of_all in zip(*results, strict=True))
+    instances = _instances(trace, question)
+    case = _Case(attest(trace), claims, instances)
+    judged = tuple(case.worst(claim) for claim in claims)
     return Answer(
-        verdict=Verdict.worst([one.claim.verdict for one in worst]),
-        completeness=completeness,
+        verdict=Verdict.worst([one.claim.verdict for one in judged]),
+        completeness=case.completeness,
         attribution=question.attribution,
-        instances={name: len(one.runs) for name, one in measured.items()},
-        claims=worst,
+        instances={name: len(one) for name, one in instances.items()},
+        claims=judged,
     )
 
 
-def _name(trace: Trace, gpu: int) -> str:
-    return trace.gpus[gpu].uuid or f"device {trace.gpus[gpu].device}"
-
-
-def _measured(trace: Trace, question: Question) -> dict[str, Measured]:
+def _instances(trace: Trace, question: Question) -> dict[str, Instances]:
     if not question.ranges:
         return {WHOLE: whole_trace(trace, WHOLE)}
+    whole_process = question.attribution == "process"
     return {
-        name: runs_of(trace, _by_time(trace, question.domain, glob), name, glob, question.attribution == "process")
+        name: instances_of(trace, _by_time(trace, question.domain, glob), name, glob, whole_process)
         for name, glob in question.ranges.items()
     }
 
@@ -121,24 +121,73 @@ def _by_time(trace: Trace, domain: str | None, glob: str) -> Int64:
     return chosen[np.argsort(trace.ranges.start[chosen], kind="stable")]
 
 
-def _judged(
-    trace: Trace, completeness: Completeness, claims: Sequence[Claim], measured: Mapping[str, Measured], gpu: str
-) -> list[Checked]:
-    variants = {name: _evidence(trace, one, claims) for name, one in measured.items()}
-    blocked = blocked_by(completeness, measured)
-    compared = {term.compared for claim in claims for term in _terms(claim) if term.compared}
-    speedups = {(a, b): speedup_of(variants[a], variants[b], "trace") for a, b in compared}
-    pageable = {name: conduct.pageable(one) for name, one in measured.items()}
-    grounds = Grounds(variants, speedups, blocked, pageable, ())
-    whole = len(measured) == 1 and WHOLE in measured
-    judged = [judge(replace(claim, quantifier="every") if whole else claim, grounds) for claim in claims]
-    return [Checked(result, gpu, shown(trace, result, measured)) for result in judged]
+@dataclass(frozen=True, slots=True)
+class _OnGpu:
+    """What one device ran (None: there is no device), and the grounds to judge claims about it."""
+
+    gpu: int | None
+    instances: Mapping[str, Instances]
+    grounds: Grounds
 
 
-def _evidence(trace: Trace, measured: Measured, claims: Iterable[Claim]) -> VariantEvidence:
-    wanted = [term.metric for claim in claims for term in _terms(claim) if term.variant == measured.variant]
-    iterations = tuple(numbers_of(trace, run, wanted, queued=True) for run in measured.runs)
-    return VariantEvidence(measured.variant, iterations, None, (), (), ())
+class _Case:
+    """Claims and what they are about, split by device: operations of different GPUs are never added together."""
+
+    def __init__(self, completeness: Completeness, claims: Sequence[Claim], instances: Mapping[str, Instances]) -> None:
+        self.completeness, self.claims, self.instances = completeness, claims, instances
+        gpus = sorted({gpu for one in instances.values() for gpu in one.gpus()})
+        self.parts = [self._part(gpu) for gpu in gpus] or [self._part(None)]
+
+    def _part(self, gpu: int | None) -> _OnGpu:
+        mine = self.instances if gpu is None else {name: one.on(gpu) for name, one in self.instances.items()}
+        variants = {name: _evidence(name, one, self.claims) for name, one in mine.items()}
+        blocked = blocked_by(self.completeness, {n: Measured(n, (), one.findings) for n, one in mine.items()})
+        compared = {term.compared for claim in self.claims for term in _terms(claim) if term.compared}
+        speedups = {(a, b): speedup_of(variants[a], variants[b], "trace") for a, b in compared}
+        return _OnGpu(gpu, mine, Grounds(variants, speedups, blocked, {n: _pageable(o) for n, o in mine.items()}, ()))
+
+    def worst(self, claim: Claim) -> Checked:
+        """A claim on the GPU where it fares worst, of those on which all its ranges ran."""
+        names = {name for term in _terms(claim) for name in term.compared or (term.variant,)}
+        there = [part for part in self.parts if all(len(part.instances[name]) for name in names)]
+        whole = all(self.instances[name].whole for name in names)
+        asked = replace(claim, quantifier="every") if whole else claim
+        judged = [(part, judge(asked, part.grounds)) for part in there or self.parts]
+        part, result = max(judged, key=lambda one: _badness(one[1]))
+        return Checked(result, _name(part), shown(result, part.instances))
+
+
+def _badness(claim: ClaimResult) -> tuple[int, float]:
+    """Orders by verdict, then by how far the measured value lies towards the wrong side."""
+    value = claim.measured or 0.0
+    towards = {">": -value, "<": value}.get(claim.comparison[0], abs(value - (claim.threshold or 0.0)))
+    return list(Verdict).index(claim.verdict), towards
+
+
+def _name(part: _OnGpu) -> str:
+    if part.gpu is None:
+        return ""
+    gpu = next(iter(part.instances.values())).trace.gpus[part.gpu]
+    return gpu.uuid or f"device {gpu.device}"
+
+
+def _evidence(name: str, instances: Instances, claims: Iterable[Claim]) -> VariantEvidence:
+    """The numbers that the claims ask of these instances, one iteration each."""
+    wanted = sorted({term.metric for claim in claims for term in _terms(claim) if term.variant == name})
+    columns = numbers(instances, wanted)
+    values = zip(*columns.values(), strict=True) if columns else repeat((), len(instances))
+    start, end = (times.tolist() for times in starts_and_ends(instances))
+    iterations = tuple(
+        Iteration(index, low, high, None, {text: v for text, v in zip(wanted, row, strict=True) if v is not None})
+        for index, (low, high, row) in enumerate(zip(start, end, values, strict=True))
+    )
+    return VariantEvidence(name, iterations, None, (), (), ())
+
+
+def _pageable(instances: Instances) -> tuple[Finding, ...]:
+    """Pageable copies are staged through the host: they leave claims about overlap with copies unproven."""
+    count = int(instances.trace.operations.pageable[instances.operation].sum())
+    return (Finding("pageable_copies", {"count": count}),) if count else ()
 
 
 def _terms(claim: Claim) -> list[Term]:

@@ -11,6 +11,8 @@ from ...errors import UsageError
 from .assertions import Question
 
 SCHEMA = 1
+UNNAMED = "range"
+"""What a range is called that was given as a glob alone."""
 _KEYS = {"schema": int, "claims": list, "ranges": dict, "domain": str, "attribution": str}
 
 
@@ -49,13 +51,25 @@ def with_arguments(
 ) -> Question:
     """A question with what the command line adds: further claims and ranges, another domain or attribution.
 
-    `ranges` are `NAME=GLOB`, or a GLOB alone, which is then called "range".
+    `ranges` are `NAME=GLOB`, or a GLOB alone, which is then called "range". One of the file's name stands in its place.
+
+    Raises:
+        UsageError: two of `ranges` have the same name.
     """
-    named = [text.partition("=") if "=" in text else ("range", "=", text) for text in ranges]
     return replace(
         question,
         claims=(*question.claims, *claims),
-        ranges={**question.ranges, **{name.strip(): glob for name, _, glob in named}},
+        ranges={**question.ranges, **_named(ranges)},
         domain=question.domain if domain is None else domain,
         attribution=attribution or question.attribution,
     )
+
+
+def _named(ranges: list[str]) -> dict[str, str]:
+    named: dict[str, str] = {}
+    for text in ranges:
+        name, _, glob = text.partition("=") if "=" in text else (UNNAMED, "", text)
+        if name.strip() in named:
+            raise UsageError(f"two ranges are called {name.strip()!r}", "name each: --range before=v1 --range after=v2")
+        named[name.strip()] = glob
+    return named

@@ -1,4 +1,4 @@
-"""What to look up by hand for a claim: the overlaps that make it true, or the stretches that break it."""
+"""What to look up by hand for a claim: the overlaps or calls that decided it, or the stretches without any."""
 
 from __future__ import annotations
 
@@ -7,73 +7,128 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..analysis.intervals import Intervals
+from ..analysis.intervals import Intervals, at_least
 from ..analysis.metrics import Scope, split
 from ..analysis.overlap import busy_time, witnesses
 from ..evidence import ClaimResult, Op, Verdict
-from ..proof.measured import Measured, Run
-from ..trace.model import Operations, Trace
+from ..trace.model import Calls, Operations, Trace
+from ..trace.schema import RUNTIME
+from .instance_numbers import CALLS, counted
+from .instances import Instances
 from .witnesses import op
 
 MOST = 3
 
 _OF_TWO = frozenset(("hidden", "exposed", "overlap", "overlap_efficiency"))
+_OF_STREAMS = frozenset(("overlap", "overlap_ratio", "concurrency"))
 _OF_GAPS = frozenset(("idle", "gap_max", "gap_median"))
+_SMALL_IS_OVERLAPPED = frozenset(("exposed",))
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One CUDA API call, findable by hand: `select * from <table> where rowid = <row>`."""
+
+    table: str
+    row: int
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A stretch of time in the iteration that decided: `kind` is "iteration", "overlap", "exposed" or "gap"; ns."""
+    """A stretch of time in the iteration that decided: `kind` is "iteration", "overlap", "exposed", "gap" or "call"; ns.
+
+    `operations` are those of an overlap, or the first that ran exposed; `call` is that of a "call", else None.
+    """
 
     kind: str
     start: int
     end: int
     iteration: int
     operations: tuple[Op, ...]
+    call: Call | None = None
 
 
-def shown(trace: Trace, claim: ClaimResult, measured: Mapping[str, Measured]) -> tuple[Shown, ...]:
-    """The iteration that decided, and its longest overlaps, or what was exposed in it, or its longest gaps."""
-    runs = measured[claim.variant].runs if claim.variant else ()
-    if not runs or claim.measured is None or claim.verdict not in (Verdict.PROVEN, Verdict.REFUTED):
+def shown(claim: ClaimResult, instances: Mapping[str, Instances]) -> tuple[Shown, ...]:
+    """The iteration that decided, and its longest overlaps, or what was exposed in it, its longest gaps, or its calls."""
+    mine = instances.get(claim.variant)
+    if not mine or claim.measured is None or claim.verdict not in (Verdict.PROVEN, Verdict.REFUTED):
         return ()
     index = _deciding(claim)
-    run = runs[index]
-    return (Shown("iteration", run.start, run.end, index, ()), *_inside(trace, claim, run, index))
+    scope = mine.scope(index)
+    start, end = int(scope.operations.start.min()), int(scope.operations.end.max())
+    return (Shown("iteration", start, end, index, ()), *_inside(mine.trace, claim, scope, index))
 
 
 def _deciding(claim: ClaimResult) -> int:
-    """The position of the iteration whose value was the measured one, or is nearest to it where that is a median."""
+    """The position of the iteration that is named as the worst, else of the one whose value is nearest to the measured."""
+    for reason in claim.reasons:
+        if reason.code == "worst_iteration":
+            return int(reason.values["index"])
     distance = np.abs(np.asarray(claim.values, float) - float(claim.measured or 0.0))
     return int(distance.argmin())
 
 
-def _inside(trace: Trace, claim: ClaimResult, run: Run, index: int) -> list[Shown]:
+def _inside(trace: Trace, claim: ClaimResult, scope: Scope, index: int) -> list[Shown]:
     name, arguments = split(claim.metric)
+    if name in CALLS:
+        return _calls(trace, scope, name, arguments, index) if claim.verdict is Verdict.REFUTED else []
     if name in _OF_GAPS:
-        gaps = busy_time(run.scope.operations).gaps
+        gaps = busy_time(scope.operations).gaps
         return [Shown("gap", start, end, index, ()) for start, end in _longest(gaps)]
-    if name not in _OF_TWO or len(arguments) != 2:
-        return []
-    if claim.verdict is Verdict.PROVEN:
-        return _overlaps(trace, run.scope, arguments, index)
-    return _exposed(trace, run.scope, arguments, index)
+    if name in _OF_TWO and len(arguments) == 2:
+        a, b = (scope.of(selector) for selector in arguments)
+        return _overlaps(trace, a, b, index) if _by_overlap(claim) else _exposed(trace, a, b, index)
+    if name in _OF_STREAMS and not arguments:
+        every = scope.operations
+        return _overlaps(trace, every, every, index) if _by_overlap(claim) else _alone(trace, every, index)
+    return []
 
 
-def _overlaps(trace: Trace, scope: Scope, classes: tuple[str, ...], index: int) -> list[Shown]:
-    a, b = (scope.of(name) for name in classes)
-    found = []
-    for i, j in witnesses(a, b, MOST):
+def _by_overlap(claim: ClaimResult) -> bool:
+    """Whether overlaps, rather than their absence, make the claim hold or break it."""
+    if claim.comparison == "==":
+        much = (claim.measured or 0.0) >= (claim.threshold or 0.0)
+        return much is (split(claim.metric)[0] not in _SMALL_IS_OVERLAPPED)
+    asks_for_much = (claim.comparison[0] == ">") is (split(claim.metric)[0] not in _SMALL_IS_OVERLAPPED)
+    return asks_for_much is (claim.verdict is Verdict.PROVEN)
+
+
+def _overlaps(trace: Trace, a: Operations, b: Operations, index: int) -> list[Shown]:
+    found: dict[frozenset[Op], Shown] = {}
+    for i, j in witnesses(a, b, 2 * MOST):  # in a set against itself every pair is found from both sides
         one, two = op(trace, a, i), op(trace, b, j)
-        found.append(Shown("overlap", max(one.start, two.start), min(one.end, two.end), index, (one, two)))
-    return found
+        times = max(one.start, two.start), min(one.end, two.end)
+        found.setdefault(frozenset((one, two)), Shown("overlap", *times, index, (one, two)))
+    return list(found.values())[:MOST]
 
 
-def _exposed(trace: Trace, scope: Scope, classes: tuple[str, ...], index: int) -> list[Shown]:
+def _exposed(trace: Trace, a: Operations, b: Operations, index: int) -> list[Shown]:
     """Where operations of the first class ran and none of the second."""
-    a, b = (scope.of(name) for name in classes)
     alone = busy_time(a) - busy_time(b)
     return [Shown("exposed", start, end, index, _running(trace, a, start)) for start, end in _longest(alone)]
+
+
+def _alone(trace: Trace, operations: Operations, index: int) -> list[Shown]:
+    """Where one stream alone was at work."""
+    lanes = operations.lanes()
+    of_streams = [busy_time(operations.take(lanes == lane)) for lane in np.unique(lanes)]
+    start, end = (np.concatenate([getattr(one, bound) for one in of_streams]) for bound in ("start", "end"))
+    alone = busy_time(operations) - at_least(start, end, 2)
+    return [Shown("exposed", low, high, index, _running(trace, operations, low)) for low, high in _longest(alone)]
+
+
+def _calls(trace: Trace, scope: Scope, name: str, arguments: tuple[str, ...], index: int) -> list[Shown]:
+    """The longest of the calls that are counted."""
+    calls = scope.calls.take(counted(scope.calls, trace.strings, name, arguments))
+    return [
+        Shown("call", int(calls.start[i]), int(calls.end[i]), index, (), _call(trace, calls, int(i)))
+        for i in np.argsort(calls.start - calls.end, kind="stable")[:MOST]
+    ]
+
+
+def _call(trace: Trace, calls: Calls, i: int) -> Call:
+    return Call(RUNTIME, int(calls.row[i]), trace.text(int(calls.name[i])))
 
 
 def _longest(pieces: Intervals) -> list[tuple[int, int]]:

@@ -6,6 +6,7 @@ import pytest
 from aisp_prof.errors import UsageError
 from aisp_prof.profiler.evidence import Verdict
 from aisp_prof.profiler.queries.assertions import WHOLE, Question, check
+from aisp_prof.profiler.queries.claims_file import with_arguments
 from aisp_prof.profiler.trace.reader import read_trace
 from pair_trace import US, overlapped, run_pair, serial
 from trace_builder import TraceBuilder
@@ -148,3 +149,96 @@ def test_serial_and_overlapped_differ(ask):
         run_pair(trace, optimized=run)
         ranges = {"step": "ch11.streams.optimized.measure"}
         assert ask(trace, "hidden(h2d, d2h) >= 0.5", ranges=ranges, domain="aisp").verdict is verdict
+
+
+def on_two_gpus(first, second):
+    """A trace in which each GPU runs `step`, whose copy a kernel hides by this share, and a range of its own name."""
+    trace = TraceBuilder()
+    p = trace.process(551)
+    for ordinal, uuid in enumerate(("aaaa-1111", "bbbb-2222")):
+        p.sees(trace.gpu(uuid), ordinal)
+    at = 1000 * US
+    for _ in range(6):
+        for device, share in enumerate((first, second)):
+            p.copy("h2d", 1_000_000, (at + 10, at + 11), (at + 20, at + 20 + 100 * US), 7, device)
+            p.kernel("work", (at + 12, at + 13), (at + 20, at + 20 + int(share * 100 * US)), 8, device)
+            p.range("step", at, at + 50, domain="user")
+            p.range(f"gpu{device}", at, at + 50, domain="user")
+            at += 200 * US
+    p.call("cudaDeviceSynchronize_v3020", (at, at + 10))
+    return trace
+
+
+def test_a_range_that_is_called_trace_is_still_a_range(ask):
+    trace = steps(*[100 * US] * 9, 300 * US)
+    assert ask(trace, "any span >= 200us", "span <= 150us", ranges={WHOLE: "step"}).verdict is Verdict.PROVEN
+
+
+def test_a_claim_is_judged_on_the_gpus_where_its_ranges_ran(ask):
+    ranges = {"a": "gpu0", "b": "gpu1"}
+    answer = ask(on_two_gpus(0.9, 0.5), "a.hidden(copy) >= 0.9", "b.hidden(copy) >= 0.5", ranges=ranges)
+    assert [(one.claim.verdict, one.gpu) for one in answer.claims] == [
+        (Verdict.PROVEN, "aaaa-1111"),
+        (Verdict.PROVEN, "bbbb-2222"),
+    ]
+
+
+def test_ranges_that_never_ran_on_one_gpu_are_not_compared(ask):
+    answer = ask(on_two_gpus(0.9, 0.5), "speedup(a, b) >= 0.5", ranges={"a": "gpu0", "b": "gpu1"})
+    assert answer.verdict is Verdict.UNPROVEN
+
+
+@pytest.mark.parametrize(
+    ("claim", "measured", "gpu"),
+    [
+        ("hidden(copy) >= 0.4", 0.5, "bbbb-2222"),  # proven on both, and least well on the second
+        ("hidden(copy) >= 0.95", 0.5, "bbbb-2222"),  # refuted on both
+        ("hidden(copy) <= 0.95", 0.9, "aaaa-1111"),
+        ("hidden(copy) == 0.6", 0.9, "aaaa-1111"),
+    ],
+)
+def test_the_gpu_on_which_a_claim_fares_worst_is_shown(ask, claim, measured, gpu):
+    (one,) = ask(on_two_gpus(0.9, 0.5), claim, ranges={"step": "step"}).claims
+    assert (one.claim.measured, one.gpu) == (measured, gpu)
+
+
+def test_the_iteration_that_is_named_is_the_one_that_is_shown(ask):
+    trace = steps(100 * US, 300 * US, 100 * US, 300 * US)
+    (one,) = ask(trace, "hidden(h2d) >= 0.6", ranges={"step": "step"}).claims
+    assert one.claim.reasons[0].values["index"] == one.shown[0].iteration
+
+
+@pytest.mark.parametrize(
+    ("claim", "verdict", "kind"),
+    [
+        ("hidden(copy) <= 0.5", Verdict.REFUTED, "overlap"),  # too much runs side by side: that is what to look at
+        ("hidden(copy) <= 0.7", Verdict.PROVEN, "exposed"),
+        ("every overlap(h2d, compute) == 0us", Verdict.REFUTED, "overlap"),
+        ("every exposed(copy) <= 50us", Verdict.PROVEN, "overlap"),
+        ("every exposed(copy) <= 10us", Verdict.REFUTED, "exposed"),
+        ("every exposed(copy) >= 50us", Verdict.REFUTED, "overlap"),
+        ("overlap_ratio >= 0.5", Verdict.PROVEN, "overlap"),
+        ("overlap_ratio >= 0.9", Verdict.REFUTED, "exposed"),
+        ("every overlap <= 10us", Verdict.REFUTED, "overlap"),
+        ("syncs_per_iteration == 0", Verdict.REFUTED, "call"),
+        ("calls(cudaMemcpy*) == 0", Verdict.REFUTED, "call"),
+        ("launch_calls_per_iteration == 0", Verdict.REFUTED, "call"),
+    ],
+)
+def test_what_is_shown_is_what_decided(ask, claim, verdict, kind):
+    trace = steps(100 * US)
+    trace.process(551).call("cudaStreamSynchronize_v3020", (1000 * US + 30, 1000 * US + 40))
+    (one,) = ask(trace, claim, ranges={"step": "step"}).claims
+    assert (one.claim.verdict, {shown.kind for shown in one.shown[1:]}) == (verdict, {kind})
+
+
+def test_two_ranges_of_one_name_are_refused():
+    for ranges in (["a", "b"], ["x=a", "x=b"]):
+        with pytest.raises(UsageError, match="two ranges"):
+            with_arguments(Question((), {}), ["busy <= 1ms"], ranges, None, None)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a.b"])
+def test_a_range_is_called_by_a_word(name):
+    with pytest.raises(UsageError, match="may be called"):
+        Question(("busy <= 1ms",), {name: "step"}).parsed()

@@ -1,0 +1,142 @@
+"""All instances of a range at once against one after the other, as the proof of a pair computes them."""
+
+from __future__ import annotations
+
+import random
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+from aisp_prof.errors import UsageError
+from aisp_prof.profiler.analysis.metrics import METRICS, measure
+from aisp_prof.profiler.proof.measured import gpus_of, on_gpu, runs_of
+from aisp_prof.profiler.queries import instance_numbers, instances
+from aisp_prof.profiler.queries.assertions import Question, check
+from aisp_prof.profiler.queries.instance_numbers import numbers, starts_and_ends
+from aisp_prof.profiler.queries.instances import instances_of
+from aisp_prof.profiler.trace.reader import read_trace
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from trace_builder import TraceBuilder
+
+CLASSES = ("h2d", "copy", "compute", "comm")
+ARGUMENTS = {0: [()], 1: [(a,) for a in CLASSES], 2: [(a, b) for a in CLASSES for b in CLASSES]}
+GLOBS = {
+    "calls": [("cuda*Sync*",), ("cudaLaunchKernel",), ("nothing",)],
+    "order_violations": [("gemm", "nccl*"), ("nccl*", "gemm")],
+}
+
+
+def texts():
+    """Every metric with every number of arguments that it takes."""
+    for name, metric in METRICS.items():
+        for arguments in GLOBS.get(name) or [a for count in metric.arguments for a in ARGUMENTS[count]]:
+            yield f"{name}({', '.join(arguments)})" if arguments else name
+
+
+times = st.tuples(st.integers(1, 60), st.integers(0, 25)).map(lambda t: (t[0], t[0] + t[1]))
+work = st.tuples(
+    st.sampled_from([1, 2]),  # thread
+    times,  # the call
+    times,  # the run
+    st.sampled_from([7, 8]),  # stream
+    st.sampled_from([0, 1]),  # device
+    st.sampled_from(["gemm", "ncclDevKernel_AllReduce", "h2d", "d2h", "memset", "graph", "pageable", "sync"]),
+)
+ranges = st.tuples(st.sampled_from([1, 2]), times, st.booleans(), st.sampled_from([1, 2]))
+
+
+def submit(p, tid, call, run, stream, device, what):
+    if what in ("h2d", "d2h", "pageable"):
+        p.copy("h2d" if what == "pageable" else what, 64, call, run, stream, device, tid, what == "pageable")
+    elif what == "memset":
+        p.memset(64, call, run, stream, device)
+    elif what == "graph":
+        p.graph(call, run, stream, device, tid)
+    elif what == "sync":
+        p.call("cudaDeviceSynchronize_v3020", call, tid)
+    else:
+        p.kernel(what, call, run, stream, device, tid)
+
+
+def built(all_work, all_ranges, folder):
+    trace = TraceBuilder()
+    p = trace.process(1)
+    for one in all_work:
+        submit(p, *one)
+    for number, (tid, bounds, start_end, end_tid) in enumerate(all_ranges):
+        p.range(f"r{number}", *bounds, tid=tid, start_end=start_end, end_tid=end_tid if start_end else None)
+    return read_trace(trace.write(Path(folder) / "t.sqlite"))
+
+
+@pytest.fixture(scope="module", params=[(1 << 19, float(1 << 62)), (3, float(1 << 62)), (1 << 19, 80.0)])
+def sizes(request):
+    """Everything in one chunk; in many; and in one whose windows do not fit."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(instance_numbers, "CHUNK", request.param[0])
+        patch.setattr(instance_numbers, "_ROOM", request.param[1])
+        yield request.param
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(work, max_size=14), st.lists(ranges, min_size=1, max_size=5), st.booleans())
+@example([], [(1, (1, 50), False, 1)], False)
+def test_at_once_is_as_one_by_one(sizes, all_work, all_ranges, whole_process):
+    with TemporaryDirectory() as folder:
+        trace = built(all_work, all_ranges, folder)
+    chosen = np.argsort(trace.ranges.start, kind="stable")
+    slow, fast = (of(trace, chosen, "r", "r*", whole_process) for of in (runs_of, instances_of))
+    assert fast.findings == slow.findings
+    assert fast.range.tolist() == [run.range for run in slow.runs]
+    assert fast.gpus() == gpus_of([slow])
+    wanted = list(texts())
+    for gpu in fast.gpus():
+        one_by_one, at_once = on_gpu(slow, gpu), fast.on(gpu)
+        assert at_once.range.tolist() == [run.range for run in one_by_one.runs]
+        found = numbers(at_once, wanted)
+        for text in wanted:
+            assert found[text] == [measure(text, run.scope) for run in one_by_one.runs], text
+        spans = list(zip(*(times.tolist() for times in starts_and_ends(at_once)), strict=True))
+        assert spans == [(run.start, run.end) for run in one_by_one.runs]
+        for index, run in enumerate(one_by_one.runs):
+            mine, theirs = at_once.scope(index), run.scope
+            assert mine.operations.row.tolist() == theirs.operations.row.tolist()
+            assert mine.calls.row.tolist() == theirs.calls.row.tolist()
+            assert mine.launched.tolist() == theirs.launched.tolist()
+
+
+def many(count):
+    """`count` ranges inside one another's like, each with a copy that a kernel hides in part."""
+    trace, chance = TraceBuilder(), random.Random(1)
+    p = trace.process(1)
+    p.sees(trace.gpu("aaaa-1111"))
+    for step in range(count):
+        at = 1_000 * (step + 1)
+        p.copy("h2d", 64, (at + 10, at + 11), (at + 100, at + 500))
+        p.kernel("gemm", (at + 12, at + 13), (at + 100, at + chance.randrange(300, 600)), 8)
+        p.range(f"step_{step}", at, at + 900)
+    p.range("everything", 0, 1_000 * (count + 1))
+    return trace
+
+
+@pytest.fixture(scope="module")
+def thousands(tmp_path_factory):
+    return read_trace(many(20_000).write(tmp_path_factory.mktemp("many") / "t.sqlite"))
+
+
+def test_thousands_of_instances_take_seconds(thousands):
+    started = time.monotonic()
+    claims = ("hidden(copy) >= 0.4", "every gap_max <= 1us", "syncs_per_iteration == 0", "any overlap_ratio >= 0.9")
+    answer = check(thousands, Question(claims, {"step": "step_*"}))
+    assert answer.instances == {"step": 20_000}
+    assert answer.claims[0].claim.n == 20_000
+    assert time.monotonic() - started < 10  # one by one it takes minutes
+
+
+def test_more_than_fits_is_refused_with_the_numbers(thousands, monkeypatch):
+    monkeypatch.setattr(instances, "MOST_PAIRS", 50_000)
+    with pytest.raises(UsageError, match="matches 20,001 ranges that hold 80,000 operations") as refused:
+        check(thousands, Question(("busy >= 0us",), {"all": "*"}))
+    assert "do not nest" in refused.value.mend
