@@ -13,12 +13,18 @@ CONFIDENCE = 0.95
 LEAST_RUNS = 6
 """Below six runs no 95 % interval for a median exists without assumptions: 1 - 2 * 0.5**n >= 0.95 needs n >= 6."""
 
+_AT_ONCE = 1 << 24
+"""Numbers that are drawn at once: 128 MiB."""
+
 
 def _medians(values: Sequence[float], generator: np.random.Generator) -> NDArray[np.float64]:
     """Medians of `RESAMPLES` resamples with replacement, shape (RESAMPLES,)."""
-    sample = np.asarray(values, np.float64)
-    chosen = generator.integers(0, len(sample), (RESAMPLES, len(sample)))
-    return np.asarray(np.median(sample[chosen], axis=1), np.float64)
+    sample, found = np.asarray(values, np.float64), np.empty(RESAMPLES)
+    step = max(1, _AT_ONCE // len(sample))
+    for low in range(0, RESAMPLES, step):  # the generator goes on where it stopped: the parts draw what the whole would
+        part = found[low : low + step]
+        part[:] = np.median(sample[generator.integers(0, len(sample), (len(part), len(sample)))], axis=1)
+    return found
 
 
 def _bounds(values: NDArray[np.float64]) -> tuple[float, float]:

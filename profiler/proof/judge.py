@@ -56,7 +56,7 @@ def judge(claim: Claim, grounds: Grounds) -> ClaimResult:
         outcome = _Outcome(Verdict.UNPROVEN, reasons=(Finding("metric_missing", {"metric": claim.left.metric}),))
     elif claim.quantifier == "any":
         outcome = _in_any_run(claim, values, sorted(set(limits)))
-    elif _of_the_median(claim):
+    elif of_the_median(claim):
         outcome = _by_interval(claim, limits[0], values)
     else:
         outcome = _in_every_run(claim, values, sorted(set(limits)))
@@ -175,7 +175,8 @@ def _in_every_run(claim: Claim, values: Sequence[float], limits: Sequence[float]
     return _Outcome(Verdict.REFUTED, worst, reasons=(reason,))
 
 
-def _of_the_median(claim: Claim) -> bool:
+def of_the_median(claim: Claim) -> bool:
+    """Whether a claim is about the median over the iterations, by its interval, rather than about each of them."""
     if claim.quantifier:
         return claim.quantifier == "median"
     return claim.left.by_interval and not isinstance(claim.right, Term)

@@ -14,7 +14,7 @@ from ..analysis.completeness import attest
 from ..evidence import ClaimResult, Completeness, Finding, Iteration, VariantEvidence, Verdict
 from ..proof.claims import Claim, Term, parse
 from ..proof.compare import speedup_of
-from ..proof.judge import Grounds, judge
+from ..proof.judge import Grounds, judge, of_the_median
 from ..proof.measured import Measured
 from ..proof.prove import blocked_by
 from ..proof.rate_metrics import RATE_METRICS
@@ -27,6 +27,12 @@ from .ranges import check_attribution, chosen_ranges
 
 WHOLE = "trace"
 """What a claim is about where no range is named."""
+
+MOST_BY_INTERVAL = 50_000
+"""Instances of which an interval is computed: some ten seconds. A time of more is asserted by `every` or `any`."""
+
+MOST_COMPARED = 10_000_000
+"""Pairs of values of two metrics that are compared one by one."""
 
 _WORD = re.compile(r"[\w-]+")
 
@@ -140,6 +146,8 @@ class _Case:
 
     def _part(self, gpu: int | None) -> _OnGpu:
         mine = self.instances if gpu is None else {name: one.on(gpu) for name, one in self.instances.items()}
+        for claim in self.claims:
+            _check_count(claim, mine)
         variants = {name: _evidence(name, one, self.claims) for name, one in mine.items()}
         blocked = blocked_by(self.completeness, {n: Measured(n, (), one.findings) for n, one in mine.items()})
         compared = {term.compared for claim in self.claims for term in _terms(claim) if term.compared}
@@ -148,13 +156,38 @@ class _Case:
 
     def worst(self, claim: Claim) -> Checked:
         """A claim on the GPU where it fares worst, of those on which all its ranges ran."""
-        names = {name for term in _terms(claim) for name in term.compared or (term.variant,)}
+        names = {name for term in _terms(claim) for name in _names(term)}
         there = [part for part in self.parts if all(len(part.instances[name]) for name in names)]
         whole = all(self.instances[name].whole for name in names)
         asked = replace(claim, quantifier="every") if whole else claim
+        for part in there:
+            _check_pairs(asked, part)
         judged = [(part, judge(asked, part.grounds)) for part in there or self.parts]
         part, result = max(judged, key=lambda one: _badness(one[1]))
         return Checked(result, _name(part), shown(result, part.instances))
+
+
+def _check_count(claim: Claim, instances: Mapping[str, Instances]) -> None:
+    """Refuse an interval that would take minutes, with the way out."""
+    most = max(len(instances[name]) for term in _terms(claim) for name in _names(term))
+    if most > MOST_BY_INTERVAL and (claim.left.compared or of_the_median(claim)):
+        raise UsageError(
+            f"claim {claim.text!r}: of {most:,} instances; an interval is computed of at most {MOST_BY_INTERVAL:,}",
+            "name fewer ranges, or say over which a time must hold: every, or any",
+        )
+
+
+def _check_pairs(claim: Claim, part: _OnGpu) -> None:
+    """Refuse a comparison of two metrics that would take minutes; equal values of the right one count once."""
+    if not isinstance(claim.right, Term) or claim.left.compared or claim.right.compared:
+        return
+    left, right = (part.grounds.variants[term.variant].iterations for term in (claim.left, claim.right))
+    pairs = len(left) * len({one.numbers.get(claim.right.metric) for one in right})
+    if pairs > MOST_COMPARED:
+        raise UsageError(
+            f"claim {claim.text!r}: {pairs:,} pairs of values; at most {MOST_COMPARED:,} are compared",
+            "name fewer ranges, or compare with a number",
+        )
 
 
 def _badness(claim: ClaimResult) -> tuple[int, float]:
@@ -192,3 +225,8 @@ def _pageable(instances: Instances) -> tuple[Finding, ...]:
 
 def _terms(claim: Claim) -> list[Term]:
     return [term for term in (claim.left, claim.right) if isinstance(term, Term)]
+
+
+def _names(term: Term) -> tuple[str, ...]:
+    """The ranges that a term is about."""
+    return term.compared or (term.variant,)
