@@ -1,0 +1,1 @@
+"""Claims in other people's tests: the pytest plugin. Importing it imports neither numpy nor the profiler."""

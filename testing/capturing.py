@@ -1,0 +1,104 @@
+"""A marked test, captured: run again in a child pytest under nsys, its trace exported and its claims judged."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from ..errors import AispError, UsageError
+from ..profiler.capture.child import Watch, new_mark, run_child, tail
+from ..profiler.capture.nsys import export_failure, find_nsys, profile_failure
+from .claims import TraceClaims, opened
+from .marked import Marked, said
+from .plugin import CHILD_OPTION
+
+LOCK = ".one-at-a-time"
+
+
+def captured_claims(marked: Marked, folder: Path) -> TraceClaims:
+    """Capture the test and judge the claims of its marker; a child that failed or skipped does so here.
+
+    `folder` is for the trace, which stays there.
+    """
+    __tracebackhide__ = True
+    try:
+        with _alone(folder):
+            trace = _trace(marked, folder)
+    except UsageError as error:
+        pytest.fail(said(error), pytrace=False)
+    except AispError as error:
+        pytest.fail(f"not captured: {error}" + (f"\n  → {error.mend}" if error.mend else ""), pytrace=False)
+    claims = opened(marked.item, trace, (), marked.question)
+    if marked.asked.claims:
+        claims.check_all(marked.question)
+    return claims
+
+
+def _trace(marked: Marked, folder: Path) -> Path:
+    __tracebackhide__ = True
+    nsys = find_nsys()
+    report, trace, outcome, log = (
+        folder / f"{marked.file_name}{end}" for end in (".nsys-rep", ".sqlite", ".json", ".log")
+    )
+    for left in (report, trace, outcome, log):
+        left.unlink(missing_ok=True)
+    watch = Watch(log, marked.asked.timeout, new_mark())
+    code = run_child(nsys.profile_command(report, _child(marked, outcome)), watch)
+    _check(outcome, log)
+    if not report.is_file():
+        raise profile_failure(nsys, report, code, tail(log))
+    code = run_child(nsys.export_command(report, trace), watch)
+    if code or not trace.is_file():
+        raise export_failure(code, tail(log))
+    report.unlink()
+    return trace
+
+
+def _child(marked: Marked, outcome: Path) -> list[str]:
+    """pytest again, for this test alone, with the imports and the ini file of this one."""
+    item, config = marked.item, marked.item.config
+    _, _, inside = item.nodeid.partition("::")
+    passed = [f"{name}={os.environ[name]}" for name in marked.asked.env if name in os.environ]
+    imports = os.pathsep.join(path for path in sys.path if path)
+    environment = [shutil.which("env") or "/usr/bin/env", f"PYTHONPATH={imports}", *passed]
+    options = ["-q", "-p", "no:cacheprovider", "-p", __package__ + ".plugin", CHILD_OPTION, str(outcome), "--runxfail"]
+    options += ["--rootdir", str(config.rootpath), *(["-c", str(config.inipath)] if config.inipath else [])]
+    options += ["-n0"] if config.pluginmanager.hasplugin("xdist") else []
+    options += ["--no-cov"] if config.pluginmanager.hasplugin("pytest_cov") else []
+    options += ["--junitxml="] if config.pluginmanager.hasplugin("junitxml") else []
+    options += marked.asked.options
+    return [*environment, sys.executable, "-m", "pytest", *options, f"{item.path}::{inside}"]
+
+
+def _check(outcome: Path, log: Path) -> None:
+    """What the child came to: skipped and failed are the test's own outcome."""
+    __tracebackhide__ = True
+    reports = json.loads(outcome.read_text("utf-8")) if outcome.is_file() else []
+    for report in reports:
+        if report["outcome"] == "failed":
+            pytest.fail(f"under nsys, in its {report['when']}:\n{report['text']}", pytrace=False)
+    for report in reports:
+        if report["outcome"] == "skipped":
+            pytest.skip(report["text"])
+    if "call" not in [report["when"] for report in reports] and log.is_file():
+        raise AispError(f"the test did not run under nsys; the output ends:\n{tail(log)}")
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One capture at a time: workers side by side (pytest-xdist) would be in each other's trace and times.
+
+    The folder of the workers' folders is theirs together.
+    """
+    shared = folder.parent.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    with (shared / LOCK).open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

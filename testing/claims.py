@@ -1,0 +1,117 @@
+"""Claims on a trace inside a test: what fails says what `aisp-prof assert` would print."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+
+from ..errors import UsageError
+from ..profiler.evidence import Verdict
+from ..profiler.queries.assertions import Answer, Question, check
+from ..profiler.queries.claims_file import UNNAMED, read_claims
+from ..profiler.queries.face import TraceFile
+from ..reports.assertion import answer_lines, measured
+from .summary import PROPERTY
+
+
+class ClaimNotProven(AssertionError):
+    """A claim is refuted, or the trace cannot tell; `answer` holds everything that was found."""
+
+    def __init__(self, answer: Answer, text: str) -> None:
+        super().__init__(text)
+        self.answer = answer
+
+
+@dataclass(frozen=True, slots=True)
+class TraceClaims:
+    """A trace to be judged in a test. `file` answers other questions (`aisp_prof.open`), `path` says where it lies."""
+
+    path: Path
+    file: TraceFile
+    _item: pytest.Item
+    _usual: Question
+
+    def check(
+        self,
+        *claims: str,
+        range: str | None = None,
+        ranges: Mapping[str, str] | None = None,
+        domain: str | None = None,
+        attribution: str | None = None,
+        file: str | Path | None = None,
+    ) -> Answer:
+        """Judge claims, in the language of docs/metrics.md; without a range the whole trace, or the captured test's own.
+
+        Args:
+            range: a glob; every instance of a range that it matches is an iteration.
+            ranges: name -> glob, for claims on several: `check("speedup(before, after) >= 1.2", ranges={…})`.
+            domain: an NVTX domain or glob.
+            attribution: "process" for the launches of every thread inside a range.
+            file: a claims.toml (docs/ci.md), relative to the test's file; the other arguments add to it.
+
+        Returns:
+            the answer, all of it proven.
+
+        Raises:
+            ClaimNotProven: a claim is refuted or unproven, with what shows it.
+            UsageError: a claim cannot be read, or the file.
+        """
+        __tracebackhide__ = True
+        asked = read_claims(_beside(self._item, Path(file))) if file else replace(self._usual, claims=())
+        named = {**(ranges or {}), **({} if range is None else {UNNAMED: range})}
+        kept = asked.ranges if file or not named else {}
+        return self.check_all(
+            Question(
+                (*asked.claims, *claims),
+                {**kept, **named},
+                asked.domain if domain is None else domain,
+                attribution or asked.attribution,
+            )
+        )
+
+    def check_all(self, question: Question) -> Answer:
+        """Judge a whole question; raises as `check` does."""
+        __tracebackhide__ = True
+        try:
+            answer = check(self.file.trace, question)
+        except UsageError as error:
+            if error.mend:
+                error.add_note(f"→ {error.mend}")
+            raise
+        self._item.user_properties += [(PROPERTY, text) for text in _told(answer, self.path)]
+        if answer.verdict is not Verdict.PROVEN:
+            raise ClaimNotProven(answer, "\n".join([f"{self.path.name}: {answer.verdict}", *answer_lines(answer)[1:]]))
+        return answer
+
+
+def opened(
+    item: pytest.Item, path: Path, communication: Iterable[str] = (), usual: Question | None = None
+) -> TraceClaims:
+    """A trace for a test to judge; what a reader may not be told twice is not read twice.
+
+    Raises:
+        TraceError: the file is missing, damaged or no trace.
+    """
+    where = _beside(item, path)
+    changed = where.stat().st_mtime_ns if where.exists() else 0
+    return TraceClaims(where, _read(where, changed, tuple(communication)), item, usual or Question((), {}))
+
+
+@lru_cache(maxsize=4)
+def _read(path: Path, changed: int, communication: tuple[str, ...]) -> TraceFile:
+    return TraceFile.read(path, communication)
+
+
+def _beside(item: pytest.Item, path: Path) -> Path:
+    return path if path.is_absolute() else item.path.parent / path
+
+
+def _told(answer: Answer, path: Path) -> Iterable[str]:
+    for one in answer.claims:
+        told = {"verdict": one.claim.verdict, "claim": one.claim.text, "measured": measured(one), "trace": str(path)}
+        yield json.dumps(told, ensure_ascii=True)

@@ -1,0 +1,37 @@
+"""Can this machine capture? Asked once a session, and only when a test is marked."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from functools import cache
+from importlib.util import find_spec
+
+from ..errors import EnvironmentLacks
+from ..profiler.capture.nsys import find_nsys
+
+_PROBE = """
+import ctypes
+driver, count = ctypes.CDLL("libcuda.so.1"), ctypes.c_int()
+raise SystemExit(bool(driver.cuInit(0)) or bool(driver.cuDeviceGetCount(ctypes.byref(count))) or not count.value)
+"""
+
+
+@cache
+def lacking() -> str:
+    """What is missing for a capture, in a sentence; "" where nothing is."""
+    if not sees_gpu():
+        return "no NVIDIA GPU is visible here"
+    if find_spec("nvtx") is None:
+        return "the Python package nvtx is not installed (pip install 'aisp-prof[gpu]')"
+    try:
+        find_nsys()
+    except EnvironmentLacks as error:
+        return f"{error} ({error.mend})"
+    return ""
+
+
+def sees_gpu() -> bool:
+    """Whether CUDA finds a GPU. Asked in another process: a driver that was opened here would not outlive a fork."""
+    command = [sys.executable, "-c", _PROBE]
+    return subprocess.run(command, capture_output=True, timeout=120, check=False).returncode == 0

@@ -1,0 +1,48 @@
+"""The end of a test session: how many claims were judged on which traces, and those that do not hold."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import pytest
+
+PROPERTY = "aisp-prof claim"
+"""Under this name each judged claim travels with its test's report: to this summary, to JUnit XML, from xdist's workers."""
+
+_VERDICTS = ("proven", "refuted", "unproven")
+
+
+class Summary:
+    """Collects what the tests' reports carry; with pytest-xdist these come from the workers."""
+
+    def __init__(self) -> None:
+        self.claims: list[tuple[str, dict[str, str]]] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "teardown":  # the last of a test's reports, with everything that was added
+            told = [value for name, value in report.user_properties if name == PROPERTY]
+            self.claims += [(report.nodeid, json.loads(str(value))) for value in told]
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+        if not self.claims:
+            return
+        from ..reports.console import MARKS
+        from ..reports.hostile import visible
+
+        write = terminalreporter.write_line
+        verdicts = Counter(claim["verdict"] for _, claim in self.claims)
+        traces = Counter(claim["trace"] for _, claim in self.claims)
+        terminalreporter.section("claims on traces")
+        for test, claim in self.claims:
+            if claim["verdict"] != "proven" or config.get_verbosity() > 0:
+                text = f"{MARKS[claim['verdict']]} {claim['claim']}  {claim['measured']}  {claim['verdict']} in {test}"
+                write(visible(text), red=claim["verdict"] != "proven")
+        for trace, count in sorted(traces.items()):
+            write(visible(f"{_counted(count, 'claim')} on {trace}"))
+        tally = ", ".join(f"{verdicts[name]} {name}" for name in _VERDICTS)
+        write(f"{_counted(len(self.claims), 'claim')} on {_counted(len(traces), 'trace')}: {tally}")
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
