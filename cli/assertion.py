@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +15,7 @@ from .trace import TraceFile, _read
 
 if TYPE_CHECKING:
     from ..profiler.queries.assertions import Answer
+    from ..profiler.queries.claims_file import Place
 
 
 def assertion(
@@ -36,40 +39,68 @@ def assertion(
     summary: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Append Markdown, e.g. to $GITHUB_STEP_SUMMARY.")
     ] = None,
+    annotations: Annotated[
+        bool | None,
+        typer.Option(
+            help="On stderr, what GitHub Actions shows beside the code; by default where $GITHUB_ACTIONS is set."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md) instead of text.")] = False,
 ) -> None:
     """Judge claims on a trace; the exit code is the worst verdict's. Needs no GPU."""
     from ..profiler.queries.assertions import Question, check
-    from ..profiler.queries.claims_file import read_claims, with_arguments
-    from ..reports.assertion import answer_json, answer_lines
+    from ..profiler.queries.claims_file import places, read_claims, with_arguments
 
     question = read_claims(file) if file else Question((), {})
+    made = places(file, question) if file else {}
     question = with_arguments(question, claims or [], ranges or [], domain, attribution)
     question.parsed()  # a slip is answered before a large trace is read
     answer = check(_read(trace), question)
-    if as_json:
-        typer.echo(json.dumps({"schema": 1, "trace": str(trace), **answer_json(answer)}, indent=1))
-    else:
-        typer.echo("\n".join(answer_lines(answer)))
-    _write(answer, str(trace), junit, sarif, summary)
+    github = os.environ.get("GITHUB_ACTIONS") == "true" if annotations is None else annotations
+    _print(answer, str(trace), as_json, github)
+    if github:
+        _annotate(answer, str(trace), made)
+    _write(answer, str(trace), made, junit, sarif, summary)
     raise typer.Exit(answer.verdict.exit_code)
 
 
-def _write(answer: Answer, trace: str, junit: Path | None, sarif: Path | None, summary: Path | None) -> None:
+def _print(answer: Answer, trace: str, as_json: bool, github: bool) -> None:
+    from ..reports.assertion import answer_json, answer_lines
+    from ..reports.github import inert, inert_json
+
+    if as_json:
+        text = json.dumps({"schema": 1, "trace": trace, **answer_json(answer)}, indent=1)
+        typer.echo(inert_json(text) if github else text)
+    else:
+        typer.echo("\n".join(map(inert, answer_lines(answer)) if github else answer_lines(answer)))
+
+
+def _annotate(answer: Answer, trace: str, made: Mapping[str, Place]) -> None:
+    """On stderr: GitHub reads both, and stdout carries the result."""
+    from ..reports.github import errors
+
+    for line in errors(answer, trace, made):
+        typer.echo(line, err=True)
+
+
+def _write(
+    answer: Answer, trace: str, made: Mapping[str, Place], junit: Path | None, sarif: Path | None, summary: Path | None
+) -> None:
     from ..reports.assertion import summary_markdown
     from ..reports.junit import junit as as_junit
     from ..reports.sarif import sarif as as_sarif
 
-    for path, mode, text in (
-        (junit, "w", as_junit),
-        (sarif, "w", as_sarif),
-        (summary, "a", summary_markdown),
-    ):
+    texts = {
+        junit: ("w", as_junit(answer, trace)),
+        sarif: ("w", as_sarif(answer, trace, made)),
+        summary: ("a", summary_markdown(answer, trace)),
+    }
+    for path, (mode, text) in texts.items():
         if path is None:
             continue
         try:
             with path.open(mode, encoding="utf-8") as out:
-                out.write(text(answer, trace))
+                out.write(text)
         except OSError as error:
             raise UsageError(f"cannot write {path}: {error.strerror}", "name a file in a writable folder") from error
 

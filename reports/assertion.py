@@ -33,8 +33,7 @@ def answer_lines(answer: Answer) -> list[str]:
     lines = [f"{answer.verdict.upper()}  instances judged: {judged}; launches by {answer.attribution}"]
     for one in answer.claims:
         lines.append(f"  {MARKS[one.claim.verdict]} {one.claim.text:<58} {measured(one)}")
-        lines += [f"      {reason}" for reason in reasons(one, say)]
-        lines += [f"      {_shown(one, shown)}" for shown in one.shown if _worth_a_line(one, shown)]
+        lines += [f"      {line}" for line in details(one, say)]
     lines += [f"  {say.finding(finding).seen}" for finding in answer.completeness.findings]
     return [visible(line) for line in lines]
 
@@ -60,6 +59,11 @@ def measured(one: Checked) -> str:
     if claim.low is not None and claim.high is not None:
         return f"{value} [{quantity(claim.low, claim.unit)}, {quantity(claim.high, claim.unit)}], n = {claim.n}"
     return f"{value} (n = {claim.n})"
+
+
+def details(one: Checked, say: Catalog) -> list[str]:
+    """Why a claim is not proven, and what can be looked up by hand."""
+    return [*reasons(one, say), *(_shown(one, shown) for shown in one.shown if _worth_a_line(one, shown))]
 
 
 def reasons(one: Checked, say: Catalog) -> list[str]:

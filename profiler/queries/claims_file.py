@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,21 @@ def _check(path: Path, key: str, value: Any) -> None:
     texts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     if not isinstance(value, _KEYS[key]) or not all(isinstance(text, str) for text in texts):
         raise UsageError(f"{path}: {key} is {_KEYS[key].__name__}, of texts where it holds several")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a claim is made: a file as it was named, and a line of it, from 1, where that is known."""
+
+    file: str
+    line: int | None
+
+
+def places(path: Path, question: Question) -> dict[str, Place]:
+    """claim -> the line of the claims file that makes it; None for one that the file writes with escapes."""
+    lines = path.read_text("utf-8").splitlines()
+    found = {text: [number for number, line in enumerate(lines, 1) if text in line] for text in question.claims}
+    return {text: Place(str(path), numbers[0] if numbers else None) for text, numbers in found.items()}
 
 
 def with_arguments(

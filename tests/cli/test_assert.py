@@ -121,3 +121,66 @@ def test_a_misspelt_metric_is_answered_with_the_nearest(trace, capsys, monkeypat
         main()
     assert stopped.value.code == 2
     assert "did you mean hidden?" in capsys.readouterr().err
+
+
+def annotated(trace, *arguments, environment=None):
+    """What is printed for a job of GitHub Actions: stdout, stderr."""
+    result = CliRunner().invoke(app, ["assert", trace, *arguments], env=environment or {"GITHUB_ACTIONS": "true"})
+    return result.stdout, result.stderr
+
+
+def test_github_is_told_of_each_claim_that_does_not_hold(trace):
+    claims = ["hidden(h2d, d2h) >= 0.5", "hidden(h2d, d2h) >= 99%", "hidden(comm) >= 0.5"]
+    _, err = annotated(trace, *claims, *RANGE)
+    refuted, unproven = err.splitlines()
+    assert refuted.startswith(f"::error file={trace},title=refuted%3A hidden(h2d%2C d2h) >= 99%25::60.0%25 (n = 8)%0A")
+    assert "%0Anothing hides: " in refuted
+    assert unproven.startswith(f"::error file={trace},title=unproven%3A hidden(comm) >= 0.5::not measured%0A")
+
+
+def test_annotations_can_be_had_and_left_out(trace):
+    claim = ["hidden(h2d, d2h) >= 0.99", *RANGE]
+    assert annotated(trace, *claim, environment={"GITHUB_ACTIONS": ""})[1] == ""
+    assert annotated(trace, *claim, "--no-annotations")[1] == ""
+    assert annotated(trace, *claim, "--annotations", environment={"GITHUB_ACTIONS": ""})[1].startswith("::error ")
+    assert annotated(trace, "hidden(h2d, d2h) >= 0.5", *RANGE)[1] == ""
+
+
+def test_a_claim_of_a_file_is_annotated_where_it_is_made(trace, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my claims.toml").write_text(
+        'schema = 1\nclaims = [\n  "hidden(h2d, d2h) >= 0.5",\n  "hidden(h2d, d2h) >= 0.99",\n]\n'
+        '[ranges]\nstep = "ch11.streams.optimized.measure"\n'
+    )
+    arguments = ["--claims", "my claims.toml", "idle >= 1s", "--sarif", "out.sarif"]
+    _, err = annotated(trace, *arguments)
+    assert [line.partition(",title")[0] for line in err.splitlines()] == [
+        "::error file=my claims.toml,line=4",
+        f"::error file={trace}",
+    ]
+    (run,) = json.loads((tmp_path / "out.sarif").read_text())["runs"]
+    assert [result["locations"][0]["physicalLocation"] for result in run["results"]] == [
+        {"artifactLocation": {"uri": "my%20claims.toml"}, "region": {"startLine": 4}},
+        {"artifactLocation": {"uri": f"file://{trace}"}},
+    ]
+
+
+def test_a_trace_gives_github_no_commands(tmp_path):
+    built = TraceBuilder()
+    p = built.process(551)
+    p.sees(built.gpu("a0ae1ff2-b9e3"))
+    p.kernel("##[add-path]x\n::set-output name=a::b,%0A", (10, 20), (30, 40))
+    p.copy("h2d", 10, (21, 22), (35, 60), 8)
+    built.diagnostic("::add-mask::x ##[group]y", severity=2, process=p.key)
+    trace = str(built.write(tmp_path / "a,b::c%.sqlite"))
+    for claim in ("hidden(compute, copy) >= 0.9", "hidden(compute, copy) >= 0.1"):
+        for more in ([], ["--json"]):
+            out, err = annotated(trace, claim, *more)
+            assert "add-path" in out
+            assert not [line for line in out.splitlines() if line.lstrip().startswith("::") or "##[" in line]
+            assert [line[:13] for line in err.splitlines()] == (["::error file="] if "0.9" in claim else [])
+            assert more == [] or "##[add-path]x" in json.dumps(json.loads(out))
+    (line,) = annotated(trace, "hidden(compute, copy) >= 0.9")[1].splitlines()
+    head, _, message = line.removeprefix("::").partition("::")
+    assert "a%2Cb%3A%3Ac%25.sqlite,title=refuted" in head
+    assert "%250A" in message
