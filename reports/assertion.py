@@ -35,6 +35,7 @@ def answer_lines(answer: Answer) -> list[str]:
         lines.append(f"  {MARKS[one.claim.verdict]} {one.claim.text:<58} {measured(one)}")
         lines += [f"      {line}" for line in details(one, say)]
     lines += [f"  {say.finding(finding).seen}" for finding in answer.completeness.findings]
+    lines += [f"  → {note}" for note in answer.notes]
     return [visible(line) for line in lines]
 
 

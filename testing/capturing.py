@@ -87,7 +87,7 @@ def _check(outcome: Path, log: Path) -> None:
             pytest.fail(f"under nsys, in its {report['when']}:\n{report['text']}", pytrace=False)
     for report in reports:
         if report["outcome"] == "skipped":
-            pytest.skip(report["text"])
+            raise pytest.skip.Exception(report["text"], _use_item_location=True)
     if "call" not in [report["when"] for report in reports] and log.is_file():
         raise AispError(f"the test did not run under nsys; the output ends:\n{tail(log)}")
 

@@ -56,8 +56,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     from .machine import lacking
 
     if reason := lacking():
-        end = pytest.fail if item.config.option.nsys_required else pytest.skip
-        end(f"not captured: {reason}")
+        if item.config.option.nsys_required:
+            pytest.fail(f"not captured: {reason}", pytrace=False)
+        raise pytest.skip.Exception(f"not captured: {reason}", _use_item_location=True)
     if not marked.by_hand:  # the body runs in the child alone, and so do its fixtures
         marked.item.fixturenames = [_FOLDER]
 

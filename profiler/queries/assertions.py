@@ -23,7 +23,7 @@ from ..trace.model import Trace
 from .counterexamples import Shown, shown
 from .instance_numbers import numbers, starts_and_ends
 from .instances import Instances, instances_of, whole_trace
-from .ranges import check_attribution, chosen_ranges
+from .ranges import check_attribution, chosen_ranges, why_none
 
 WHOLE = "trace"
 """What a claim is about where no range is named."""
@@ -83,13 +83,15 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """All claims, each on the GPU where it fares worst; `instances` says how many ranges of each name were judged."""
+    """All claims, each on the GPU where it fares worst; `instances` says how many ranges of each name were judged, and
+    `notes` what is there in the place of a range that is not."""
 
     verdict: Verdict
     completeness: Completeness
     attribution: str
     instances: Mapping[str, int]
     claims: tuple[Checked, ...]
+    notes: tuple[str, ...] = ()
 
 
 def check(trace: Trace, question: Question) -> Answer:
@@ -109,7 +111,14 @@ def check(trace: Trace, question: Question) -> Answer:
         attribution=question.attribution,
         instances={name: len(one) for name, one in instances.items()},
         claims=judged,
+        notes=_notes(trace, question),
     )
+
+
+def _notes(trace: Trace, question: Question) -> tuple[str, ...]:
+    domain = question.domain
+    absent = [glob for glob in question.ranges.values() if not len(chosen_ranges(trace, domain, glob))]
+    return tuple(why_none(trace, domain, glob) for glob in absent)
 
 
 def _instances(trace: Trace, question: Question) -> dict[str, Instances]:

@@ -237,7 +237,7 @@ def test_what_skips_or_is_expected_to_fail_under_nsys_does_so_here(session, fake
         "-rs",
     )
     result.assert_outcomes(skipped=1, xfailed=2)
-    result.stdout.fnmatch_lines(["SKIPPED *needs two GPUs"])
+    result.stdout.fnmatch_lines(["SKIPPED [[]1[]] test_it.py:*needs two GPUs"])
 
 
 def test_the_trace_comes_back_to_a_test_that_asks_for_it(session, fake_machine, pytester):
@@ -314,7 +314,7 @@ def test_without_a_gpu_it_skips_and_says_so(session, monkeypatch):
     machine.lacking.cache_clear()
     result = session(BODY, "-rs")
     result.assert_outcomes(skipped=1)
-    result.stdout.fnmatch_lines(["SKIPPED *not captured: no NVIDIA GPU is visible here"])
+    result.stdout.fnmatch_lines(["SKIPPED [[]1[]] test_it.py:*: not captured: no NVIDIA GPU is visible here"])
     session(BODY, "--nsys-required").assert_outcomes(errors=1)
 
 

@@ -120,6 +120,13 @@ def test_a_range_that_is_not_there_proves_nothing(ask):
     answer = ask(steps(100 * US), "hidden(h2d, compute) >= 0", ranges={"step": "stepp"})
     assert answer.verdict is Verdict.UNPROVEN
     assert answer.claims[0].claim.reasons[0].code == "range_not_found"
+    assert answer.notes == ("no range is called 'stepp': did you mean step?",)
+
+
+@pytest.mark.parametrize(("domain", "glob"), [("usr", "step"), (None, "user:step")])
+def test_what_is_there_instead_is_said(ask, domain, glob):
+    (note,) = ask(steps(100 * US), "busy >= 0us", ranges={"step": glob}, domain=domain).notes
+    assert ("did you mean user?" if domain else "did you mean step?") in note
 
 
 def test_a_trace_without_gpu_work_proves_nothing(ask):
