@@ -33,6 +33,8 @@ def answer_lines(answer: Answer) -> list[str]:
     lines = [f"{answer.verdict.upper()}  instances judged: {judged}; launches by {answer.attribution}"]
     for one in answer.claims:
         lines.append(f"  {MARKS[one.claim.verdict]} {one.claim.text:<58} {measured(one)}")
+        if len(answer.gpus) > 1:
+            lines.append(f"      on GPU {one.gpu}, where it fares worst of {len(answer.gpus)}")
         lines += [f"      {line}" for line in details(one, say)]
     lines += [f"  {say.finding(finding).seen}" for finding in answer.completeness.findings]
     lines += [f"  → {note}" for note in answer.notes]

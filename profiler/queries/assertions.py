@@ -83,14 +83,15 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """All claims, each on the GPU where it fares worst; `instances` says how many ranges of each name were judged, and
-    `notes` what is there in the place of a range that is not."""
+    """All claims, each on the one of `gpus` where it fares worst; `instances` says how many ranges of each name were judged,
+    and `notes` what is there in the place of a range that is not."""
 
     verdict: Verdict
     completeness: Completeness
     attribution: str
     instances: Mapping[str, int]
     claims: tuple[Checked, ...]
+    gpus: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -111,6 +112,7 @@ def check(trace: Trace, question: Question) -> Answer:
         attribution=question.attribution,
         instances={name: len(one) for name, one in instances.items()},
         claims=judged,
+        gpus=tuple(_name(part) for part in case.parts if part.gpu is not None),
         notes=_notes(trace, question),
     )
 

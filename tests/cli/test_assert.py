@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from xml.etree import ElementTree as Xml
 
 import pytest
@@ -184,3 +185,22 @@ def test_a_trace_gives_github_no_commands(tmp_path):
     head, _, message = line.removeprefix("::").partition("::")
     assert "a%2Cb%3A%3Ac%25.sqlite,title=refuted" in head
     assert "%250A" in message
+
+
+TRACES = Path(__file__).parents[1] / "traces"
+
+
+def test_of_two_gpus_it_is_said_which(trace):
+    result = run(str(TRACES / "two-gpus-node.sqlite.xz"), "kernels_per_iteration >= 1", "--range", "forward")
+    assert result.exit_code == 0
+    assert ", where it fares worst of 2\n" in result.stdout
+    assert "fares worst" not in run(trace, "kernels_per_iteration >= 1", *RANGE).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(["--range", "replay"], 4), ([], 4), (["--range", "exchange"], 0), (["--range", "*"], 4)]
+)
+def test_only_what_holds_a_graph_that_was_traced_as_a_whole_is_unproven(arguments, code):
+    result = run(str(TRACES / "two-gpus-graph.sqlite.xz"), "every kernels_per_iteration >= 1", *arguments)
+    assert result.exit_code == code
+    assert "Graph launches traced as a whole: 4." in result.stdout
