@@ -30,7 +30,7 @@ def captured_claims(marked: Marked, folder: Path) -> TraceClaims:
     """
     __tracebackhide__ = True
     try:
-        with _alone(folder):
+        with _alone(marked, folder):
             trace = _trace(marked, folder)
     except UsageError as error:
         pytest.fail(said(error), pytrace=False)
@@ -52,13 +52,16 @@ def _trace(marked: Marked, folder: Path) -> Path:
         left.unlink(missing_ok=True)
     watch = Watch(log, marked.asked.timeout, new_mark())
     code = run_child(nsys.profile_command(report, _child(marked, outcome)), watch)
-    _check(outcome, log)
-    if not report.is_file():
+    ran = _outcome(outcome)
+    if not report.is_file():  # asked second: a test that failed says more than an nsys without a report
         raise profile_failure(nsys, report, code, tail(log))
+    if not ran:
+        raise AispError(f"the test did not run under nsys; the output ends:\n{tail(log)}")
     code = run_child(nsys.export_command(report, trace), watch)
     if code or not trace.is_file():
         raise export_failure(code, tail(log))
-    report.unlink()
+    if not marked.item.config.option.nsys_traces:
+        report.unlink()
     return trace
 
 
@@ -69,7 +72,8 @@ def _child(marked: Marked, outcome: Path) -> list[str]:
     passed = [f"{name}={os.environ[name]}" for name in marked.asked.env if name in os.environ]
     imports = os.pathsep.join(path for path in sys.path if path)
     environment = [shutil.which("env") or "/usr/bin/env", f"PYTHONPATH={imports}", *passed]
-    options = ["-q", "-p", "no:cacheprovider", "-p", __package__ + ".plugin", CHILD_OPTION, str(outcome), "--runxfail"]
+    options = ["-q", "-p", __package__ + ".plugin", CHILD_OPTION, str(outcome), "--runxfail"]
+    options += ["-o", f"cache_dir={outcome.parent / 'cache'}"]  # what failed last is told by this session alone
     options += ["--rootdir", str(config.rootpath), *(["-c", str(config.inipath)] if config.inipath else [])]
     options += ["-n0"] if config.pluginmanager.hasplugin("xdist") else []
     options += ["--no-cov"] if config.pluginmanager.hasplugin("pytest_cov") else []
@@ -78,8 +82,8 @@ def _child(marked: Marked, outcome: Path) -> list[str]:
     return [*environment, sys.executable, "-m", "pytest", *options, f"{item.path}::{inside}"]
 
 
-def _check(outcome: Path, log: Path) -> None:
-    """What the child came to: skipped and failed are the test's own outcome."""
+def _outcome(outcome: Path) -> bool:
+    """Whether the body ran to its end; where the child failed or skipped, this test does so."""
     __tracebackhide__ = True
     reports = json.loads(outcome.read_text("utf-8")) if outcome.is_file() else []
     for report in reports:
@@ -88,17 +92,13 @@ def _check(outcome: Path, log: Path) -> None:
     for report in reports:
         if report["outcome"] == "skipped":
             raise pytest.skip.Exception(report["text"], _use_item_location=True)
-    if "call" not in [report["when"] for report in reports] and log.is_file():
-        raise AispError(f"the test did not run under nsys; the output ends:\n{tail(log)}")
+    return "call" in [report["when"] for report in reports]
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One capture at a time: workers side by side (pytest-xdist) would be in each other's trace and times.
-
-    The folder of the workers' folders is theirs together.
-    """
-    shared = folder.parent.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
-    with (shared / LOCK).open("a") as lock:
+def _alone(marked: Marked, folder: Path) -> Iterator[None]:
+    """One capture at a time: workers side by side (pytest-xdist) would be in each other's trace and times."""
+    own = "PYTEST_XDIST_WORKER" in os.environ and not marked.item.config.option.nsys_traces
+    with ((folder.parent.parent if own else folder) / LOCK).open("a") as lock:  # above the workers' own folders
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

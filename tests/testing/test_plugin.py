@@ -22,6 +22,8 @@ arguments = sys.argv[1:]
 if arguments == ["--version"]:
     print("NVIDIA Nsight Systems version 2025.3.2.474")
 elif arguments[0] == "profile":
+    if {refuses!r}:
+        sys.exit({refuses!r})
     at = arguments.index("-o")
     code = subprocess.run(arguments[at + 2:], env={{**os.environ, "UNDER": "nsys"}}).returncode
     if not {broken!r}:
@@ -70,11 +72,12 @@ def kernels(name, count=2):
 def fake_machine(tmp_path, monkeypatch):
     """A machine with a GPU and an nsys that runs what it traces, and exports the trace that is given here."""
 
-    def make(trace, broken=""):
+    def make(trace, broken="", refuses=""):
         export = trace.write(tmp_path / "prepared.sqlite")
         executable = tmp_path / "target-linux-x64" / "nsys"
         executable.parent.mkdir()
-        executable.write_text(FAKE_NSYS.format(python=sys.executable, export=str(export), broken=broken))
+        what = {"export": str(export), "broken": broken, "refuses": refuses}
+        executable.write_text(FAKE_NSYS.format(python=sys.executable, **what))
         executable.chmod(0o755)
         monkeypatch.setenv("AISP_NSYS", str(executable))
         monkeypatch.setattr(machine, "sees_gpu", lambda: True)
@@ -190,7 +193,7 @@ def test_a_marked_body_runs_under_nsys_alone_and_its_claims_are_judged(session, 
     assert (pytester.path / "ran").read_text() == "nsys " * 8
     result.stdout.fnmatch_lines(["2 claims on 1 trace: 2 proven*"])
     assert (pytester.path / "kept" / "test_it.py_test_body.sqlite").is_file()
-    assert not list((pytester.path / "kept").glob("*.nsys-rep"))
+    assert (pytester.path / "kept" / "test_it.py_test_body.nsys-rep").is_file()
 
 
 @pytest.mark.parametrize(("count", "verdict"), [(3, "refuted"), (0, "unproven")])
@@ -333,6 +336,31 @@ def test_an_nsys_that_fails_is_a_failure_and_no_skip(session, fake_machine):
     result = session(BODY)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["not captured: nsys failed: the NVIDIA driver lets only root profile*"])
+
+
+def test_an_nsys_that_never_runs_the_test_is_told_by_what_it_says(session, fake_machine):
+    fake_machine(kernels("test_body"), refuses="unrecognised option --cuda-graph-trace")
+    result = session(BODY)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["not captured: nsys failed: it lacks an option*"])
+
+
+def test_what_the_child_needs_is_passed_on_and_no_more(session, fake_machine, pytester, monkeypatch):
+    fake_machine(kernels("test_body"))
+    monkeypatch.setenv("NEEDED", "yes")
+    monkeypatch.setenv("SECRET", "no")
+    pytester.makeconftest("def pytest_addoption(parser):\n    parser.addoption('--model')")
+    result = session("""
+        import os, pathlib
+        import pytest
+
+        @pytest.mark.nsys("kernels_per_iteration == 2", env=["NEEDED"], options=["--model=small"])
+        def test_body(request):
+            found = [os.environ.get("NEEDED"), os.environ.get("SECRET"), request.config.option.model]
+            pathlib.Path("found").write_text(str(found))
+    """)
+    result.assert_outcomes(passed=1)
+    assert (pytester.path / "found").read_text() == "['yes', None, 'small']"
 
 
 def test_a_machine_without_a_driver_sees_no_gpu(monkeypatch):
