@@ -20,8 +20,8 @@ from ..trace.groups import distinct_values
 from ..trace.model import GRAPH_LAUNCH, Calls, Trace
 from ..trace.windows import by_group
 
-MOST_PAIRS = 1 << 26
-"""Operations that all instances may hold together, each counted in every range around it: 1 GiB of columns."""
+MOST_PAIRS = 1 << 25
+"""Operations that all instances may hold together, each counted in every range around it: 2 GiB while they are sorted."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
