@@ -6,6 +6,9 @@
     ├── EnvironmentLacks      3   no GPU, no nsys, no permission, no Pango: says what and how to get it
     └── CannotTell            4   there is no evidence to judge: no capture, an empty one
 
+Exit codes that are verdicts come without an exception: 0 proven, met or done; 1 refuted, invalid or regressed; 4 the evidence
+cannot tell; 5 `expect check` of a pair that nothing is expected of (unqualified), which is never a pass.
+
 A message says what, where (file, table, row) and, in `mend`, what to do, as a command where there is one.
 Bugs raise Python's own exceptions and are shown as tracebacks.
 """

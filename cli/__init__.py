@@ -11,7 +11,7 @@ import typer
 
 from .. import __version__
 from ..errors import AispError
-from . import assertion, bench, compare, counters, demos, kernels, trace
+from . import assertion, bench, compare, counters, demos, expect, kernels, trace
 
 if TYPE_CHECKING:
     from ..profiler.evidence import Evidence
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="aisp-prof",
     help="Prove from Nsight traces that a GPU optimization worked.",
-    epilog="Exit codes: 0 proven or done, 1 refuted, 2 usage, 3 the environment lacks something, 4 unproven.",
+    epilog="Exit codes: 0 proven or done, 1 refuted, 2 usage, 3 the environment lacks something, 4 unproven, "
+    "5 nothing is expected of a pair.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -32,6 +33,7 @@ counters.register(app)
 assertion.register(app)
 compare.register(app)
 demos.register(app)
+expect.register(app)
 
 CapturesFolder = Annotated[
     Path | None,

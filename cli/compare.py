@@ -46,6 +46,8 @@ def compare(
     is the worst verdict's.
     """
     from ..profiler.evidence import Verdict
+    from ..profiler.expect.check import expected_for
+    from ..profiler.expect.files import expectations_folder
     from ..profiler.proof.prove import prove_capture
     from ..profiler.store.captures import captures_folder, select
     from ..reports.comparison import comparison_data, comparison_lines
@@ -58,10 +60,13 @@ def compare(
         else:
             done, missing = select([pair.key for pair in pairs], captures_folder(captures))
         evidences = [prove_capture(one) for one in done]
+        kept = expectations_folder()
+        found = {o.id: expected_for(o, e, kept) for o, e in zip(done, evidences, strict=True)}
+    expected = {name: one for name, one in found.items() if one is not None}
     if as_json:
-        typer.echo(json.dumps({"schema": 1, **comparison_data(evidences, missing)}, indent=1))
+        typer.echo(json.dumps({"schema": 1, **comparison_data(evidences, missing, expected)}, indent=1))
     else:
-        typer.echo("\n".join(comparison_lines(evidences, missing)))
+        typer.echo("\n".join(comparison_lines(evidences, missing, expected)))
     verdicts = [one.verdict for one in evidences] + [Verdict.UNPROVEN] * len(missing)
     raise typer.Exit(Verdict.worst(verdicts).exit_code)
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..profiler.evidence import ClaimResult, Evidence
+from ..profiler.expect.model import Entry, PairExpectations
 from .catalog import catalog
 from .claims import asked
 from .console import MARKS
+from .expectations import expected as expected_text
 from .hostile import visible
 from .tables import table
 from .units import NOTHING, duration, quantity
@@ -29,11 +31,18 @@ class Row:
 HEAD = ("pair", "claim", "expectation", "measured", "verdict")
 
 
-def comparison_lines(evidences: Sequence[Evidence], missing: Iterable[str] = ()) -> list[str]:
+Expected = Mapping[str, PairExpectations]
+"""Capture -> what is expected of its pair on its hardware, where it may be compared with that."""
+
+
+def comparison_lines(
+    evidences: Sequence[Evidence], missing: Iterable[str] = (), expected: Expected | None = None
+) -> list[str]:
     """For each pair what was compared, then a table of its claims."""
     lines: list[str] = []
     for evidence in evidences:
-        lines += [*([""] if lines else []), *_summary(evidence), *table_of_claims(rows_of(evidence))]
+        rows = rows_of(evidence, (expected or {}).get(evidence.capture_id))
+        lines += [*([""] if lines else []), *_summary(evidence), *table_of_claims(rows)]
     return [
         *lines,
         *(f"{key}  UNPROVEN  no capture of it: aisp-prof capture {key.replace('.', ':')}" for key in missing),
@@ -46,11 +55,20 @@ def table_of_claims(rows: Sequence[Row], head: Sequence[str] = HEAD) -> list[str
     return table(head, cells, left=len(head)) if cells else ["no claims"]
 
 
-def rows_of(evidence: Evidence) -> list[Row]:
-    """A row a claim, in the order of the declaration."""
+def rows_of(evidence: Evidence, expected: PairExpectations | None = None) -> list[Row]:
+    """A row a claim, in the order of the declaration; its expectation is the claim's own, then that of this hardware."""
     say = catalog("en")
     stage = str(evidence.manifest["declaration"]["name"])
-    return [Row(stage, c.text, asked(c, say), _measured(c), c.verdict.value) for c in evidence.claims]
+    rows = []
+    for claim in evidence.claims:
+        entry = _entry_of(claim, expected)
+        words = [asked(claim, say), *([f"kept: {expected_text(entry)}"] if entry else [])]
+        rows.append(Row(stage, claim.text, "; ".join(words), _measured(claim), claim.verdict.value))
+    return rows
+
+
+def _entry_of(claim: ClaimResult, expected: PairExpectations | None) -> Entry | None:
+    return next((one for one in expected.entries if one.claim == claim.text), None) if expected else None
 
 
 def _measured(claim: ClaimResult) -> str:
@@ -62,12 +80,15 @@ def _measured(claim: ClaimResult) -> str:
     return f"{value} [{quantity(claim.low, claim.unit)}, {quantity(claim.high, claim.unit)}]"
 
 
-def comparison_data(evidences: Sequence[Evidence], missing: Iterable[str] = ()) -> dict[str, Any]:
+def comparison_data(
+    evidences: Sequence[Evidence], missing: Iterable[str] = (), expected: Expected | None = None
+) -> dict[str, Any]:
     """`aisp-prof compare --json` (docs/json.md)."""
-    return {"rows": [_data(evidence) for evidence in evidences], "missing": list(missing)}
+    rows = [_data(evidence, (expected or {}).get(evidence.capture_id)) for evidence in evidences]
+    return {"rows": rows, "missing": list(missing)}
 
 
-def _data(evidence: Evidence) -> dict[str, Any]:
+def _data(evidence: Evidence, expected: PairExpectations | None) -> dict[str, Any]:
     speedup, checked = evidence.speedup, _checked(evidence)
     pair = evidence.manifest["declaration"]
     return {
@@ -88,15 +109,20 @@ def _data(evidence: Evidence) -> dict[str, Any]:
         "bitwise": checked.get("bitwise"),
         "max_relative_error": checked.get("max_relative_error"),
         "tolerance": checked.get("tolerance"),
-        "claims": [_claim(claim, row) for claim, row in zip(evidence.claims, rows_of(evidence), strict=True)],
+        "claims": [
+            _claim(claim, row, _entry_of(claim, expected))
+            for claim, row in zip(evidence.claims, rows_of(evidence, expected), strict=True)
+        ],
     }
 
 
-def _claim(claim: ClaimResult, row: Row) -> dict[str, Any]:
+def _claim(claim: ClaimResult, row: Row, entry: Entry | None) -> dict[str, Any]:
     return {
         "stage": row.stage,
         "claim": claim.text,
         "expectation": row.expectation.replace("\u00a0", " "),
+        "expected": entry.value if entry else None,
+        "bound": entry.bound.to_json() if entry else None,
         "measured": claim.measured,
         "low": claim.low,
         "high": claim.high,

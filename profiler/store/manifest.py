@@ -140,19 +140,20 @@ LINE = 200
 
 def encode(manifest: Manifest) -> str:
     """The manifest as JSON text with sorted keys; what is short, or holds no further dict or list, stands on one line."""
-    return _lines(manifest.to_json(), "") + "\n"
+    return lines_of(manifest.to_json()) + "\n"
 
 
-def _lines(value: Any, indent: str) -> str:
+def lines_of(value: Any, indent: str = "") -> str:
+    """A value as JSON text in the form of `encode`; lines after the first begin with `indent`."""
     line = json.dumps(value, sort_keys=True, ensure_ascii=False)
     inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
     if len(line) <= LINE or not any(isinstance(one, Mapping | list | tuple) for one in inner):
         return line
     deeper = indent + " "
     if isinstance(value, Mapping):
-        parts = [f"{json.dumps(key, ensure_ascii=False)}: {_lines(value[key], deeper)}" for key in sorted(value)]
+        parts = [f"{json.dumps(key, ensure_ascii=False)}: {lines_of(value[key], deeper)}" for key in sorted(value)]
     else:
-        parts = [_lines(one, deeper) for one in value]
+        parts = [lines_of(one, deeper) for one in value]
     opening, closing = "{}" if isinstance(value, Mapping) else "[]"
     return opening + "\n" + ",\n".join(deeper + part for part in parts) + "\n" + indent + closing
 

@@ -1,0 +1,147 @@
+"""`aisp-prof expect check`, `expect update` and `history`: what pairs must show, and how they went."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import CannotTell
+
+if TYPE_CHECKING:
+    from ..profiler.store.captures import Capture
+
+app = typer.Typer(
+    help="What each pair must show on which hardware: check captures against it, and change it with a reason.",
+    epilog="Exit codes of check: 0 met or improved, 1 regressed, refuted or invalid, 2 usage, 4 it cannot be told (missing, "
+    "not comparable, unproven), 5 unqualified: nothing is expected of a pair.",
+    no_args_is_help=True,
+)
+
+Selector = Annotated[str, typer.Argument(metavar="[CHAPTER[:PAIR]]", help="All pairs by default.")]
+CapturesFolder = Annotated[
+    Path | None,
+    typer.Option("--captures", help="The folder of captures; else $AISP_CAPTURES, else ./aisp-captures."),
+]
+ExpectationsFolder = Annotated[
+    Path | None,
+    typer.Option("--expectations", help="The folder of expectations; else $AISP_EXPECTATIONS, else the package's own."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md) instead of text.")]
+
+
+def _pairs(selector: str) -> list[str]:
+    from ..workloads.registry import find, pairs
+
+    return [pair.key for pair in (find(selector) if selector else pairs())]
+
+
+@app.command()
+def check(
+    selector: Selector = "",
+    chosen: Annotated[
+        str, typer.Option("--capture", help="A capture's id or its beginning; the newest of each pair by default.")
+    ] = "",
+    captures: CapturesFolder = None,
+    expectations: ExpectationsFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hold the newest capture of each pair against what is expected of it on its hardware.
+
+    Which commit made a capture plays no part. The exit code is that of the worst pair.
+    """
+    from ..profiler.expect.check import Status, check_capture, without_capture
+    from ..profiler.expect.files import expectations_folder
+    from ..profiler.store.captures import captures_folder
+    from ..reports.expectations import check_lines
+
+    folder = expectations_folder(expectations)
+    found, missing = _chosen(_pairs(selector), captures_folder(captures), chosen)
+    done = [check_capture(one, folder) for one in found] + [without_capture(pair, folder) for pair in missing]
+    status = Status.worst(one.status for one in done)
+    data = {"status": status.value, "exit_code": status.exit_code, "rows": [one.to_json() for one in done]}
+    _print(data, as_json, check_lines(done))
+    raise typer.Exit(status.exit_code)
+
+
+def _chosen(pairs: list[str], captures: Path, chosen: str) -> tuple[list[Capture], list[str]]:
+    """The capture of each pair, and the pairs that have none; a pair that nothing is known of is named, not skipped."""
+    from ..profiler.store.captures import resolve, select
+
+    if chosen:
+        return select(pairs, captures, chosen)
+    found, missing = [], []
+    for pair in pairs:
+        try:
+            found.append(resolve(pair, captures))
+        except CannotTell:
+            missing.append(pair)
+    return found, missing
+
+
+@app.command()
+def update(
+    selector: Selector = "",
+    reason: Annotated[str, typer.Option(help="Why; kept in the history of every entry that changes.")] = "",
+    write: Annotated[bool, typer.Option("--write", help="Write the files; without it the diff is only shown.")] = False,
+    weaken: Annotated[
+        bool, typer.Option("--weaken", help="Allow a bound that lets through what the old one stops.")
+    ] = False,
+    agreeing: Annotated[
+        int, typer.Option(metavar="N", help="Captures that must agree before an entry that stands is changed.")
+    ] = 2,
+    captures: CapturesFolder = None,
+    expectations: ExpectationsFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make expectations of what captures show, those that came with aisp-prof among them; the diff is shown first.
+
+    A pair is refused whose newest capture is invalid, incomplete, unproven or refuted, or stands alone against what was
+    expected; the others are written all the same. A first capture makes provisional entries.
+    """
+    from ..profiler.expect.update import update_expectations
+    from ..profiler.store.captures import captures_folder
+    from ..reports.expectations import update_data, update_lines
+
+    plans = update_expectations(
+        _pairs(selector),
+        captures_folder(captures),
+        reason,
+        expectations,
+        write=write,
+        weaken=weaken,
+        agreeing=agreeing,
+    )
+    _print({"written": write, "rows": update_data(plans)}, as_json, update_lines(plans, write))
+    raise typer.Exit(max((plan.exit_code for plan in plans), default=0))
+
+
+def history(
+    selector: Selector = "",
+    limit: Annotated[int, typer.Option(metavar="N", help="Only the newest N captures of each pair.")] = 0,
+    captures: CapturesFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """How the times and the speedup of each pair went over its captures, changes marked."""
+    from ..profiler.expect.trend import trend
+    from ..profiler.store.captures import captures_folder
+    from ..reports.trend import trend_lines
+
+    pairs, stored = _pairs(selector), captures_folder(captures)
+    every = {pair: moments for pair in pairs if (moments := trend(pair, stored, limit))}
+    if not every:
+        raise CannotTell(f"no capture of {', '.join(pairs)} in {stored}", "aisp-prof list shows the captures")
+    rows = [{"pair": pair, "captures": [one.to_json() for one in moments]} for pair, moments in every.items()]
+    _print({"rows": rows}, as_json, trend_lines(every))
+
+
+def _print(data: dict[str, Any], as_json: bool, lines: list[str]) -> None:
+    typer.echo(json.dumps({"schema": 1, **data}, indent=1, ensure_ascii=False) if as_json else "\n".join(lines))
+
+
+def register(face: typer.Typer) -> None:
+    """Add the commands of this module to the face."""
+    face.add_typer(app, name="expect")
+    face.command()(history)

@@ -1,0 +1,90 @@
+"""`expectations/{hardware_key}/{chapter}.json`: found, read and written whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+from ...errors import AispError, UsageError
+from ..store.manifest import lines_of
+from .model import SCHEMA, PairExpectations
+
+
+def expectations_folder(option: Path | None = None) -> Path:
+    """The folder of expectations: the option, else AISP_EXPECTATIONS, else the one that came with the package."""
+    stated = os.environ.get("AISP_EXPECTATIONS")
+    return option or (Path(stated) if stated else Path(__file__).parents[2] / "expectations")
+
+
+def path_of(folder: Path, hardware_key: str, pair: str) -> Path:
+    return folder / hardware_key / f"{pair.partition('.')[0]}.json"
+
+
+def read_pair(folder: Path, hardware_key: str, pair: str) -> PairExpectations | None:
+    """What a pair must show on this hardware; None where nothing is expected of it there.
+
+    Raises:
+        UsageError: the file is damaged, of another schema, or of other hardware.
+    """
+    return read_chapter(path_of(folder, hardware_key, pair)).get(pair)
+
+
+def hardware_of(folder: Path, pair: str) -> list[str]:
+    """The hardware keys under which something is expected of a pair."""
+    files = sorted(folder.glob(f"*/{pair.partition('.')[0]}.json"))
+    return [path.parent.name for path in files if pair in read_chapter(path)]
+
+
+def read_chapter(path: Path) -> dict[str, PairExpectations]:
+    """All pairs of one file; none where there is no file.
+
+    Raises:
+        UsageError: as `read_pair`.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"{path}: not JSON: {error}") from error
+    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+        found = data.get("schema") if isinstance(data, dict) else None
+        raise UsageError(f"{path}: schema {found!r} of expectations; this version reads {SCHEMA}", "upgrade aisp-prof")
+    placed = (path.parent.name, path.stem)
+    if (data.get("hardware_key"), data.get("chapter")) != placed or not isinstance(data.get("pairs"), dict):
+        raise UsageError(
+            f"{path}: is not of {placed[1]} on {placed[0]}", "the folder's and the file's name say what is in it"
+        )
+    return {pair: PairExpectations.from_json(pair, one, str(path)) for pair, one in data["pairs"].items()}
+
+
+def write_chapter(path: Path, pairs: Mapping[str, PairExpectations]) -> None:
+    """Write one file whole, or not at all: beside it first, then in its place.
+
+    Raises:
+        AispError: it cannot be written.
+    """
+    data = {
+        "schema": SCHEMA,
+        "hardware_key": path.parent.name,
+        "chapter": path.stem,
+        "pairs": {name: pairs[name].to_json() for name in sorted(pairs)},
+    }
+    beside = path.with_name(f".new-{uuid.uuid4().hex}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with beside.open("w", encoding="utf-8") as file:
+            file.write(lines_of(data) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise AispError(f"{path} cannot be written: {error}", "name another folder: --expectations") from error

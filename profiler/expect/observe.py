@@ -1,0 +1,283 @@
+"""What a capture shows of everything that may be gated: absolute times, counts, overlap, rates, work, speedups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from ...declaration import Declaration
+from ..analysis.metrics import METRICS, split
+from ..evidence import Evidence, Finding, Speedup, VariantEvidence
+from ..proof.bootstrap import LEAST_RUNS, median_interval, noise_floor
+from ..proof.claims import SPEEDUP, Claim, Term, parse
+from ..proof.compare import speedup_of, times
+from ..proof.measured import LOST
+from ..proof.prove import prove_capture
+from ..proof.rate_metrics import RATE_METRICS, rate_values
+from ..store.captures import Capture
+from ..trace.model import Trace
+from ..trace.reader import read_trace
+from .model import Context, Measurement, Source
+
+ITERATION = "iteration"
+COUNTS = tuple(f"{what}_per_iteration" for what in ("kernels", "copies", "memsets", "launch_calls", "syncs"))
+RATES = ("rate(h2d)", "rate(d2h)")
+WORK = ("flops", "dram_bytes", "achieved_flops")
+
+_BETTER = {"x": "more", "B/s": "more", "FLOP/s": "more", "B": "less", "ns": "less"}
+_VOID = frozenset(("outputs_invalid", "implausible", "unattested"))
+_OF_COMPARISON = {">=": "more", ">": "more", "<=": "less", "<": "less", "==": ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One number of a capture. `better` and `claim` as in `Entry`; `threshold` is the claim's own, where it is a number."""
+
+    variant: str
+    metric: str
+    tier: str
+    unit: str
+    better: str
+    measured: Measurement
+    claim: str = ""
+    threshold: float | None = None
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.variant, self.metric, self.tier
+
+    @property
+    def counted_each(self) -> bool:
+        """Counts are judged in every iteration, not by an interval."""
+        return self.unit == "count"
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """A capture with everything that it shows. `obstacles` are why its numbers cannot be relied on at all, in words."""
+
+    evidence: Evidence
+    hardware_key: str
+    context: Context
+    source: Source
+    observations: Mapping[tuple[str, str, str], Observation]
+    obstacles: tuple[Finding, ...]
+
+    @property
+    def capture(self) -> str:
+        return self.source.capture
+
+
+def observe(capture: Capture) -> Observed:
+    """Judge a capture and collect its numbers.
+
+    Raises:
+        UsageError, TraceError: as `prove_capture`.
+    """
+    evidence = prove_capture(capture)
+    trace = read_trace(capture.trace_path) if capture.trace_path else None
+    obstacles = _obstacles(evidence)
+    found = {} if obstacles else {one.key: one for one in _observations(evidence, capture.manifest.declaration)}
+    used = gpus_used(evidence)
+    return Observed(
+        evidence=evidence,
+        hardware_key=key_of(capture, used),
+        context=context_of(capture, trace, used),
+        source=_source(capture, evidence, trace),
+        observations=found,
+        obstacles=obstacles,
+    )
+
+
+def _obstacles(evidence: Evidence) -> tuple[Finding, ...]:
+    """Wrong outputs, an incomplete or changed trace: what makes every number of it void."""
+    whole = [f for f in evidence.completeness.findings if (f.blocks and f.code != LOST) or f.code in _VOID]
+    parts = [f for f in evidence.caveats if f.blocks == "range" or f.code in _VOID]
+    return tuple({(f.code, str(f.values)): f for f in (*whole, *parts)}.values())
+
+
+def gpus_used(evidence: Evidence) -> int:
+    """On how many GPUs the measured iterations ran, however many the machine has."""
+    return next((int(f.values["count"]) for f in evidence.caveats if f.code == "mixed_devices"), 1)
+
+
+def key_of(capture: Capture, used: int) -> str:
+    """`h200`, or `2x_h200` of iterations that ran on two."""
+    key = capture.manifest.hardware_key
+    return key if used == 1 else f"{used}x_{key}"
+
+
+def context_of(capture: Capture, trace: Trace | None, used: int) -> Context:
+    """What must be alike before captures may be compared; the GPU's name by the trace, where it is read and says so."""
+    manifest = capture.manifest
+    stated = manifest.gpus[0] if manifest.gpus else {}
+    driver = manifest.versions.get("driver") or stated.get("driver")
+    return Context(
+        gpu=_gpu_name(trace) or str(stated.get("name") or "not known"),
+        gpus_used=used,
+        mig=stated.get("mig"),
+        driver=str(driver).partition(".")[0] if driver else None,
+        size=manifest.size,
+        sizes=dict(manifest.sizes),
+        attribution=manifest.declaration.attribution,
+        queued=manifest.declaration.queued,
+    )
+
+
+def _gpu_name(trace: Trace | None) -> str:
+    """The names of the devices in the trace, which no manifest can talk away; "" where the export does not say."""
+    return "" if trace is None else " + ".join(sorted({gpu.name for gpu in trace.gpus if gpu.name}))
+
+
+def _source(capture: Capture, evidence: Evidence, trace: Trace | None) -> Source:
+    manifest, path = capture.manifest, capture.trace_path
+    return Source(
+        capture=manifest.id,
+        trace_sha256=str(manifest.files[path.name]["sha256"]) if path else None,
+        created_utc=manifest.created_utc,
+        commit=manifest.commit,
+        driver=manifest.versions.get("driver"),
+        versions=manifest.versions,
+        profile=manifest.profile,
+        conditions=evidence.conditions,
+        sm_mhz=_clock(capture, evidence, trace),
+    )
+
+
+def _clock(capture: Capture, evidence: Evidence, trace: Trace | None) -> float | None:
+    """The median SM clock in MHz while the measured iterations ran; None where nothing was sampled then."""
+    runs = [run for variant in _variants(evidence) for run in variant.iterations]
+    samples = (capture.manifest.conditions or {}).get("during") or []
+    if trace is not None and trace.start_utc_ns is not None and runs:
+        low, high = (trace.start_utc_ns + end for end in (min(r.start for r in runs), max(r.end for r in runs)))
+        samples = [sample for sample in samples if low <= sample["utc_ns"] <= high]
+    clocks = [sample["sm_mhz"] for sample in samples if sample.get("sm_mhz")]
+    return float(median(clocks)) if clocks else None
+
+
+def _variants(evidence: Evidence) -> tuple[VariantEvidence, ...]:
+    return evidence.baseline, *evidence.between, evidence.optimized
+
+
+def _observations(evidence: Evidence, declaration: Declaration) -> Iterator[Observation]:
+    capture, claims = evidence.capture_id, [parse(text, declaration.names) for text in declaration.claims]
+    claimed = {(t.variant, t.metric): (c, t) for c in reversed(claims) for t in _terms(c) if not t.compared}
+    tiers = ("trace", "events") if timed_by_trace(evidence) else ("events",)
+    for variant in _variants(evidence):
+        yield from _times(capture, variant, tiers)
+        wanted = dict.fromkeys((*COUNTS, *RATES))
+        wanted |= {metric: None for name, metric in claimed if name == variant.name and metric not in RATE_METRICS}
+        yield from _of_the_trace(capture, variant, tuple(wanted), claimed)
+        yield from _of_counters(capture, evidence, variant.name, claimed)
+    yield from _speedups(evidence, claims, tiers[0])
+
+
+def timed_by_trace(evidence: Evidence) -> bool:
+    """False where tracing changed the times by more than the pair allows: then the trace shows structure only."""
+    return not any(finding.blocks == "times" for finding in evidence.caveats)
+
+
+def _terms(claim: Claim) -> list[Term]:
+    return [term for term in (claim.left, claim.right) if isinstance(term, Term)]
+
+
+Claimed = Mapping[tuple[str, str], tuple[Claim, Term]]
+
+
+def _times(capture: str, variant: VariantEvidence, tiers: Iterable[str]) -> Iterator[Observation]:
+    """Iteration times as the trace and as CUDA events of the bare run have them."""
+    for tier in tiers:
+        values = times(variant, tier)
+        if len(values) >= LEAST_RUNS:
+            measured = _by_interval(capture, values, noise_floor(values))
+            yield Observation(variant.name, ITERATION, tier, "ns", "less", measured)
+
+
+def _by_interval(capture: str, values: Sequence[float], noise: float | None = None) -> Measurement:
+    low, high = median_interval(values)
+    return Measurement(capture, float(median(values)), low, high, len(values), noise)
+
+
+def _in_each(capture: str, values: Sequence[float]) -> Measurement:
+    return Measurement(capture, float(median(values)), float(min(values)), float(max(values)), len(values))
+
+
+def _of_the_trace(
+    capture: str, variant: VariantEvidence, wanted: Iterable[str], claimed: Claimed
+) -> Iterator[Observation]:
+    """Metrics that are defined in every iteration of the trace; a rate that nothing was copied at is none."""
+    for metric in wanted:
+        values = [i.numbers[metric] for i in variant.iterations if metric in i.numbers]
+        if values and len(values) == len(variant.iterations):
+            yield _observation(capture, variant.name, metric, "trace", METRICS[split(metric)[0]].unit, values, claimed)
+
+
+def _of_counters(capture: str, evidence: Evidence, variant: str, claimed: Claimed) -> Iterator[Observation]:
+    wanted = dict.fromkeys(WORK)
+    wanted |= {metric: None for name, metric in claimed if name == variant and metric in RATE_METRICS}
+    for metric in wanted:
+        values = rate_values(evidence.rates.get(variant), metric)
+        if values:
+            yield _observation(capture, variant, metric, "counted", RATE_METRICS[metric].unit, values, claimed)
+
+
+def _observation(
+    capture: str, variant: str, metric: str, tier: str, unit: str, values: Sequence[float], claimed: Claimed
+) -> Observation:
+    claim, term = claimed.get((variant, metric), (None, None))
+    mine = claim is not None and claim.left is term and not isinstance(claim.right, Term)
+    better = _OF_COMPARISON[claim.comparison] if claim is not None and mine else _BETTER.get(unit, "")
+    return Observation(
+        variant=variant,
+        metric=metric,
+        tier=tier,
+        unit=unit,
+        better=better,
+        measured=(_in_each if unit == "count" else _by_interval)(capture, values),
+        claim=claim.text if claim else "",
+        threshold=float(claim.right) if claim is not None and mine and not isinstance(claim.right, Term) else None,
+    )
+
+
+def _speedups(evidence: Evidence, claims: Sequence[Claim], tier: str) -> Iterator[Observation]:
+    """The pair's speedup, and those between other variants that its claims name, by one tier of times."""
+    variants = {variant.name: variant for variant in _variants(evidence)}
+    first = Term(SPEEDUP, "", (evidence.baseline.name, evidence.optimized.name))
+    asked: dict[str, tuple[Term, Claim | None]] = {SPEEDUP: (first, None)}
+    for stated in reversed(claims):
+        asked |= {term.metric: (term, stated) for term in _terms(stated) if term.compared}
+    for term, claim in asked.values():
+        before, after = term.compared or ("", "")
+        found = speedup_of(variants[before], variants[after], tier)
+        if found is not None and min(found.n_baseline, found.n_optimized) >= LEAST_RUNS:
+            yield _of_speedup(evidence.capture_id, found, term, claim)
+
+
+def _of_speedup(capture: str, found: Speedup, term: Term, claim: Claim | None) -> Observation:
+    number = claim is not None and claim.left == term and not isinstance(claim.right, Term)
+    return Observation(
+        variant="",
+        metric=term.metric,
+        tier=found.source,
+        unit="x",
+        better=_OF_COMPARISON[claim.comparison] if claim is not None and number else "more",
+        measured=Measurement(
+            capture, found.value, found.low, found.high, min(found.n_baseline, found.n_optimized), found.noise_floor
+        ),
+        claim=claim.text if claim else "",
+        threshold=float(claim.right) if claim is not None and not isinstance(claim.right, Term) else None,
+    )
+
+
+def clock_hull(measured: Measurement, clock: float | None, reference: float | None) -> tuple[float, float]:
+    """The widened interval of a time, with its ends at the clock it ran at and scaled to the reference clock.
+
+    A time that hangs on the SM clock alone scales as 1 / clock, one that copies or memory bound not at all; what is true lies
+    between the two, so both must agree before anything is concluded.
+    """
+    low, high = measured.widened()
+    if not clock or not reference:
+        return low, high
+    scale = clock / reference
+    return min(low, low * scale), max(high, high * scale)
