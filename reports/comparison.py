@@ -62,13 +62,18 @@ def rows_of(evidence: Evidence, expected: PairExpectations | None = None) -> lis
     rows = []
     for claim in evidence.claims:
         entry = _entry_of(claim, expected)
-        words = [asked(claim, say), *([f"kept: {expected_text(entry)}"] if entry else [])]
+        words = [
+            asked(claim, say),
+            *([f"on {expected.context.gpu} {expected_text(entry)}"] if entry and expected else []),
+        ]
         rows.append(Row(stage, claim.text, "; ".join(words), _measured(claim), claim.verdict.value))
     return rows
 
 
 def _entry_of(claim: ClaimResult, expected: PairExpectations | None) -> Entry | None:
-    return next((one for one in expected.entries if one.claim == claim.text), None) if expected else None
+    mine = (claim.text, claim.variant, claim.metric)
+    entries = expected.entries if expected else ()
+    return next((one for one in entries if (one.claim, one.variant, one.metric) == mine), None)
 
 
 def _measured(claim: ClaimResult) -> str:

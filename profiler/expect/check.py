@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..evidence import Evidence, Finding, Verdict
+from ..proof.bootstrap import LEAST_RUNS
 from ..store.captures import Capture
 from .files import hardware_of, read_pair
 from .model import Entry, Measurement, PairExpectations
@@ -21,6 +22,7 @@ from .observe import (
     gpus_used,
     key_of,
     observe,
+    runs_of,
     timed_by_trace,
 )
 
@@ -267,6 +269,8 @@ def _absent(entry: Entry, observed: Observed) -> tuple[Status, str]:
     timed = entry.metric == ITERATION or entry.unit == "x"
     if timed and entry.tier == "trace" and not timed_by_trace(observed.evidence):
         return Status.NOT_COMPARABLE, "perturbation: tracing changed the times, so the trace has none"
+    if timed and runs_of(observed.evidence, entry.tier) < LEAST_RUNS:
+        return Status.UNPROVEN, f"fewer than {LEAST_RUNS} iterations have no interval"
     return Status.MISSING, "the capture has no such number"
 
 

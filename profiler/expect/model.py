@@ -53,7 +53,10 @@ class Bound:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], where: str) -> Self:
-        bound = cls(data.get("low"), data.get("high"))
+        try:
+            bound = cls(data.get("low"), data.get("high"))
+        except UsageError as error:
+            raise UsageError(f"{where}: {error}") from error
         if data.get("kind") != bound.kind:
             raise UsageError(f"{where}: the bound calls itself {data.get('kind')!r} and is {bound.kind!r}")
         return bound

@@ -13,7 +13,7 @@ from ..proof.bootstrap import LEAST_RUNS, median_interval, noise_floor
 from ..proof.claims import SPEEDUP, Claim, Term, parse
 from ..proof.compare import speedup_of, times
 from ..proof.measured import LOST
-from ..proof.prove import prove_capture
+from ..proof.prove import prove_each, worst_of
 from ..proof.rate_metrics import RATE_METRICS, rate_values
 from ..store.captures import Capture
 from ..trace.model import Trace
@@ -73,13 +73,15 @@ def observe(capture: Capture) -> Observed:
     """Judge a capture and collect its numbers.
 
     Raises:
-        UsageError, TraceError: as `prove_capture`.
+        UsageError, TraceError: as `prove_each`.
     """
-    evidence = prove_capture(capture)
+    each = prove_each(capture.manifest.to_json(), capture.trace_path, capture.shipped, capture.verify_files())
+    evidence, used = worst_of(each), len(each)
     trace = read_trace(capture.trace_path) if capture.trace_path else None
-    obstacles = _obstacles(evidence)
-    found = {} if obstacles else {one.key: one for one in _observations(evidence, capture.manifest.declaration)}
-    used = gpus_used(evidence)
+    obstacles = tuple({(f.code, str(f.values)): f for one in each.values() for f in _obstacles(one)}.values())
+    found = (
+        {} if obstacles else _of_all([list(_observations(one, capture.manifest.declaration)) for one in each.values()])
+    )
     return Observed(
         evidence=evidence,
         hardware_key=key_of(capture, used),
@@ -90,11 +92,22 @@ def observe(capture: Capture) -> Observed:
     )
 
 
-def _obstacles(evidence: Evidence) -> tuple[Finding, ...]:
+def _of_all(gpus: Iterable[Iterable[Observation]]) -> dict[tuple[str, str, str], Observation]:
+    """Each number of the GPU on which it is worst; of one that can only differ, such as a count, the largest."""
+    found: dict[tuple[str, str, str], Observation] = {}
+    for one in (one for gpu in gpus for one in gpu):
+        known = found.setdefault(one.key, one)
+        mine, theirs = one.measured.value, known.measured.value
+        if mine < theirs if one.better == "more" and not one.counted_each else mine > theirs:
+            found[one.key] = one
+    return found
+
+
+def _obstacles(evidence: Evidence) -> list[Finding]:
     """Wrong outputs, an incomplete or changed trace: what makes every number of it void."""
     whole = [f for f in evidence.completeness.findings if (f.blocks and f.code != LOST) or f.code in _VOID]
     parts = [f for f in evidence.caveats if f.blocks == "range" or f.code in _VOID]
-    return tuple({(f.code, str(f.values)): f for f in (*whole, *parts)}.values())
+    return [*whole, *parts]
 
 
 def gpus_used(evidence: Evidence) -> int:
@@ -176,6 +189,11 @@ def _observations(evidence: Evidence, declaration: Declaration) -> Iterator[Obse
 def timed_by_trace(evidence: Evidence) -> bool:
     """False where tracing changed the times by more than the pair allows: then the trace shows structure only."""
     return not any(finding.blocks == "times" for finding in evidence.caveats)
+
+
+def runs_of(evidence: Evidence, tier: str) -> int:
+    """Iterations of the variant that has fewest."""
+    return min(len(times(variant, tier)) for variant in _variants(evidence))
 
 
 def _terms(claim: Claim) -> list[Term]:

@@ -266,7 +266,7 @@ def _compared(
         key,
         notes=tuple(notes),
         rests_on=tuple(source.capture for source, _ in grounds.observed),
-        changes=tuple(change for change in changes if change.before is None or not _alike(change)),
+        changes=tuple(change for change in changes if change.kept or not _alike(change)),
     )
     lost = [change for change in changes if change.weaker and not change.kept]
     if (lost or (before is not None and not same)) and not wanted.weaken:

@@ -34,7 +34,14 @@ def prove_capture(capture: Capture) -> Evidence:
 def prove(
     manifest: Mapping[str, Any], trace_path: Path | None, shipped: bool = False, changed: Sequence[str] = ()
 ) -> Evidence:
-    """Judge one capture.
+    """Judge one capture, of several GPUs by the one on which each claim fares worst. Arguments and errors as `prove_each`."""
+    return worst_of(prove_each(manifest, trace_path, shipped, changed))
+
+
+def prove_each(
+    manifest: Mapping[str, Any], trace_path: Path | None, shipped: bool = False, changed: Sequence[str] = ()
+) -> dict[str, Evidence]:
+    """Judge one capture on each GPU that its measured iterations used, by the GPU's uuid.
 
     Args:
         manifest: the capture's manifest.json.
@@ -54,16 +61,18 @@ def prove(
     measured = {v: _find_runs(trace, declaration, v) for v in declaration.names}
     gpus = gpus_of(measured.values())
     if trace is None or len(gpus) < 2:
-        return case.judged(measured)
+        return {"": case.judged(measured)}
     each = {gpu: case.judged({v: on_gpu(one, gpu) for v, one in measured.items()}) for gpu in gpus}
-    return _worst_of({trace.gpus[gpu].uuid or str(gpu): evidence for gpu, evidence in each.items()})
+    return {trace.gpus[gpu].uuid or str(gpu): evidence for gpu, evidence in each.items()}
 
 
-def _worst_of(each: Mapping[str, Evidence]) -> Evidence:
+def worst_of(each: Mapping[str, Evidence]) -> Evidence:
     """Operations of different GPUs are never added: each claim is that of the GPU on which it fares worst.
 
     Everything else is shown of the first GPU with the worst verdict, and a caveat names it.
     """
+    if len(each) == 1:
+        return next(iter(each.values()))
     verdict = Verdict.worst([evidence.verdict for evidence in each.values()])
     gpu, shown = next((gpu, evidence) for gpu, evidence in each.items() if evidence.verdict is verdict)
     order = list(Verdict)

@@ -1,0 +1,201 @@
+"""`aisp-prof expect check`, `expect update` and `history` as typed, and the expectations that ship."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from aisp_prof import cli
+from aisp_prof.profiler.expect.check import Status, check_capture
+from aisp_prof.profiler.expect.files import expectations_folder, read_chapter
+from aisp_prof.profiler.store.captures import shipped_store
+from rewritten import a_sync_more, rewritten, slower
+
+ROOT = Path(__file__).parents[2]
+STREAMS = "ch11:streams"
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Run `aisp-prof …` with expectations and captures below tmp_path: exit code, stdout, stderr."""
+    monkeypatch.setenv("AISP_EXPECTATIONS", str(tmp_path / "expectations"))
+    monkeypatch.setenv("AISP_CAPTURES", str(tmp_path / "captures"))
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["aisp-prof", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_:
+            cli.main()
+        out, err = capsys.readouterr()
+        return exit_.value.code, out, err
+
+    return call
+
+
+@pytest.fixture
+def written(run):
+    """Expectations of the streams pair, from the capture that ships."""
+    code, *_ = run("expect", "update", STREAMS, "--reason", "first", "--write")
+    assert code == 0
+
+
+def newest():
+    found = shipped_store().newest("ch11.streams")
+    assert found is not None
+    return found
+
+
+def section(title):
+    text = (ROOT / "docs" / "json.md").read_text("utf-8").partition(f"## `{title}`")[2]
+    assert text
+    return text.partition("\n## ")[0]
+
+
+def documented(title, *records):
+    return [field for record in records for field in record if field != "schema" and f"`{field}`" not in section(title)]
+
+
+def test_check_says_what_was_expected_and_measured(run, written):
+    code, out, _ = run("expect", "check", STREAMS)
+    assert code == 0
+    assert out.startswith("✓ MET  ch11.streams on h200")
+    (row,) = (line for line in out.splitlines() if line.startswith("optimized.iteration") and " trace " in line)
+    assert "≤ 6.48\u00a0ms (5.89\u00a0ms ±10.0%, 1 capture)" in row
+    assert "5.89\u00a0ms at 1980 MHz" in row
+
+
+def test_check_as_json(run, written):
+    code, out, _ = run("expect", "check", STREAMS, "--json")
+    data = json.loads(out)
+    (pair,) = data["rows"]
+    assert (code, data["schema"], data["status"], pair["status"]) == (0, 1, "met", "met")
+    assert documented("expect check", data, pair, pair["rows"][0]) == []
+
+
+def test_a_pair_that_nothing_is_expected_of_has_an_exit_code_of_its_own(run):
+    code, out, _ = run("expect", "check", STREAMS)
+    assert code == 5
+    assert "UNQUALIFIED" in out
+    assert 'aisp-prof expect update ch11:streams --reason "…"' in out
+
+
+def test_a_regression_fails_a_chapter(run, written, tmp_path):
+    rewritten(newest(), tmp_path / "captures", a_sync_more)
+    code, out, _ = run("expect", "check", STREAMS)
+    assert code == 1
+    (line,) = (line for line in out.splitlines() if "regressed" in line)
+    assert line.split() == ["optimized.syncs_per_iteration", "trace", "=", "1", "2", "✗", "regressed"]
+
+
+def test_one_capture_by_its_id(run, written, tmp_path):
+    changed = rewritten(newest(), tmp_path / "captures", a_sync_more)
+    assert run("expect", "check", STREAMS, "--capture", newest().id)[0] == 0
+    assert run("expect", "check", STREAMS, "--capture", changed.id)[0] == 1
+
+
+def test_every_pair_of_a_chapter_is_asked(run, written):
+    """Those without a capture, or of which nothing is expected, are no pass."""
+    code, out, _ = run("expect", "check", "ch11")
+    assert code == 5
+    assert "✓ MET  ch11.streams" in out
+    assert "∅ UNQUALIFIED  ch11.gemm_streams" in out
+
+
+def test_update_shows_a_diff_and_writes_when_told(run, tmp_path):
+    file = tmp_path / "expectations" / "h200" / "ch11.json"
+    code, out, _ = run("expect", "update", STREAMS, "--reason", "first")
+    assert code == 0
+    assert "+ optimized.iteration [trace]  ≤ 6.48\u00a0ms (5.89\u00a0ms ±10.0%, 1 capture)" in out
+    assert out.endswith("1 to write: nothing is written without --write\n")
+    assert not file.exists()
+    code, out, _ = run("expect", "update", STREAMS, "--reason", "first", "--write")
+    assert out.endswith("1 written\n")
+    assert file.is_file()
+
+
+def test_update_as_json(run, written, tmp_path):
+    for day in (1, 2):
+        rewritten(newest(), tmp_path / "captures", slower("optimized", 1.02), name=f"d{day}", day=day)
+    code, out, _ = run("expect", "update", STREAMS, "--reason", "more", "--json")
+    data = json.loads(out)
+    (plan,) = data["rows"]
+    change = next(one for one in plan["changes"] if one["after"]["variant"] == "optimized")
+    assert (code, data["written"], plan["changed"]) == (0, False, True)
+    assert documented("expect update", data, plan, change) == []
+
+
+def test_a_refused_update_says_why_and_writes_the_others(run, written, tmp_path):
+    rewritten(newest(), tmp_path / "captures", slower("optimized", 1.3))
+    code, out, _ = run("expect", "update", STREAMS, "--reason", "why not", "--write")
+    assert code == 4
+    assert "✗ ch11.streams on h200: refused: the newest capture, ch11.streams-changed, is refuted" in out
+    code, out, _ = run("expect", "update", "--reason", "all", "--write")
+    assert code == 4
+    assert "4 written" in out
+    assert (tmp_path / "expectations" / "h200" / "ch09.json").is_file()
+
+
+def test_update_needs_a_reason(run):
+    code, _, err = run("expect", "update", STREAMS)
+    assert code == 2
+    assert "--reason" in err
+
+
+def test_history_draws_and_marks(run, tmp_path):
+    for day, factor in enumerate((1.0, 1.2, 1.2), 1):
+        rewritten(newest(), tmp_path / "captures", slower("baseline", factor), name=f"d{day}", day=day)
+    code, out, _ = run("history", STREAMS)
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0] == "ch11.streams: 4 captures"
+    assert [("◀ baseline +20.0%" in line) for line in lines[2:6]] == [False, False, True, False]
+    bars = [line.count("█") for line in lines if line.startswith("baseline ")]
+    assert bars == [33, 33, 40, 40]
+    code, out, _ = run("history", STREAMS, "--json", "--limit", 2)
+    (pair,) = json.loads(out)["rows"]
+    assert len(pair["captures"]) == 2
+    assert documented("history", pair, pair["captures"][0], pair["captures"][0]["baseline"]) == []
+
+
+def test_history_without_a_capture(run):
+    code, _, err = run("history", "ch11:gemm_streams")
+    assert code == 4
+    assert "no capture" in err
+
+
+def test_the_exit_codes_are_in_the_help(run):
+    assert "5 nothing is expected of a pair" in " ".join(run("--help")[1].replace("│", " ").split())
+    assert "5 unqualified" in " ".join(run("expect", "--help")[1].split())
+
+
+def test_compare_says_what_this_hardware_has_to_show(run, written):
+    code, out, _ = run("compare", "ch11", "--examples", "streams")
+    assert code == 0
+    assert "at least 2.00×; on NVIDIA H200 ≥ 2.00× (2.20× ±10.0%, 1 capture)" in out
+    code, out, _ = run("compare", "ch11", "--examples", "streams", "--json")
+    claims = json.loads(out)["rows"][0]["claims"]
+    assert claims[0]["bound"] == {"kind": "min", "low": 2.0, "high": None}
+    assert documented("compare", claims[0]) == []
+
+
+SHIPPED = shipped_store().captures()
+NEWEST = list({one.manifest.pair: one for one in reversed(SHIPPED)}.values())
+
+
+@pytest.mark.parametrize("capture", NEWEST, ids=lambda capture: capture.id)
+def test_what_ships_meets_what_ships(capture, monkeypatch):
+    monkeypatch.delenv("AISP_EXPECTATIONS", raising=False)
+    assert check_capture(capture, expectations_folder()).status in (Status.MET, Status.IMPROVED)
+
+
+def test_what_ships_rests_on_captures_that_ship(monkeypatch):
+    """Anyone can recompute what is expected: the hashes are those of the files."""
+    monkeypatch.delenv("AISP_EXPECTATIONS", raising=False)
+    hashes = {c.id: c.manifest.files[c.trace_path.name]["sha256"] for c in SHIPPED if c.trace_path}
+    files = sorted(expectations_folder().glob("*/*.json"))
+    assert files
+    for pair in (pair for path in files for pair in read_chapter(path).values()):
+        stated = {source.capture: source.trace_sha256 for source in pair.sources if source.capture in hashes}
+        assert stated == {name: hashes[name] for name in stated}
+        assert pair.captures & set(hashes), f"no capture that {pair.pair} rests on ships"

@@ -1,0 +1,242 @@
+"""Captures with a regression built in: a copy of a real or a built one, with its SQLite trace and its manifest rewritten."""
+
+from __future__ import annotations
+
+import json
+import lzma
+import re
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from aisp_prof.profiler.store.captures import Capture
+from aisp_prof.profiler.store.manifest import Manifest, folder_facts, write_manifest
+from pair_trace import manifest
+from trace_builder import TraceBuilder
+
+KERNEL, MEMCPY, MEMSET, RUNTIME = (f"CUPTI_ACTIVITY_KIND_{name}" for name in ("KERNEL", "MEMCPY", "MEMSET", "RUNTIME"))
+OPERATIONS = (KERNEL, MEMCPY, MEMSET)
+
+Trace = sqlite3.Connection
+Data = dict[str, Any]
+
+
+def built(
+    captures: Path, trace: TraceBuilder, claims: Sequence[str], name: str = "a", day: int = 1, **rest: Any
+) -> Capture:
+    """A capture of a built trace of ch11:streams, made on a day of January 2027."""
+    folder = captures / f"ch11.streams-{name}"
+    folder.mkdir(parents=True)
+    trace.write(folder / "trace.sqlite")
+    changes = {"id": f"ch11.streams-{name}", "commit": {"sha": f"c{name}", "dirty": False}}
+    more = {
+        "created_utc": f"2027-01-{day:02}T12:00:00.000000Z",
+        "hardware_key": "h200",
+        "size": "default",
+        "sizes": {"chunks": 4},
+        "gpus": [{"name": "NVIDIA H200", "driver": "580.159.04", "mig": False}],
+        "versions": {"nsys": "2025.3.1.0", "driver": "580.159.04"},
+        "command": ["aisp-prof", "capture", "ch11"],
+        "profile": "minimal",
+    }
+    data = {**manifest(claims, **changes), **more, **rest, "files": folder_facts(folder)}
+    return _written(folder, data)
+
+
+def rewritten(
+    capture: Capture,
+    captures: Path,
+    change: Callable[[Trace], None] | None = None,
+    told: Callable[[Data], None] | None = None,
+    name: str = "changed",
+    day: int = 20,
+) -> Capture:
+    """A copy of a capture below `captures`: `change` rewrites its trace, `told` its manifest; hashes are made to fit."""
+    folder = captures / f"{capture.manifest.pair}-{name}"
+    folder.mkdir(parents=True)
+    packed = capture.trace_path.read_bytes()
+    plain = folder / "trace.sqlite"
+    plain.write_bytes(lzma.decompress(packed) if capture.trace_path.suffix == ".xz" else packed)
+    if change:
+        with closing(sqlite3.connect(plain)) as connection:
+            change(connection)
+            connection.commit()
+    data = json.loads(json.dumps(capture.manifest.to_json()))
+    data |= {"id": folder.name, "created_utc": f"2027-02-{day:02}T12:00:00.000000Z"}
+    if told:
+        told(data)
+    return _written(folder, {**data, "files": folder_facts(folder)})
+
+
+def _written(folder: Path, data: Data) -> Capture:
+    found = Manifest.from_json(data)
+    write_manifest(found, folder)
+    return Capture(folder, found)
+
+
+def iterations(trace: Trace, variant: str) -> list[tuple[int, int, int]]:
+    """Thread, start and end of a variant's measured iterations."""
+    query = """
+        SELECT i.globalTid, i.start, i.end FROM NVTX_EVENTS i JOIN NVTX_EVENTS m
+            ON m.globalTid = i.globalTid AND m.start <= i.start AND i.end <= m.end
+        LEFT JOIN StringIds a ON a.id = i.textId LEFT JOIN StringIds b ON b.id = m.textId
+        WHERE i.eventType = 59 AND m.eventType = 59
+            AND COALESCE(i.text, a.value) = 'iter' AND COALESCE(m.text, b.value) LIKE '%.' || ? || '.measure'
+        ORDER BY i.start"""
+    return trace.execute(query, (variant,)).fetchall()
+
+
+def _ours(table: str) -> str:
+    """A condition: the operation was launched inside (thread, start, end)."""
+    return f"{table}.correlationId IN (SELECT correlationId FROM {RUNTIME} WHERE globalTid = ? AND start >= ? AND end <= ?)"
+
+
+def _tables(trace: Trace) -> list[str]:
+    there = {name for (name,) in trace.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    return [table for table in OPERATIONS if table in there]
+
+
+def slower(variant: str, factor: float, every: int = 1) -> Callable[[Trace], None]:
+    """Every operation of a variant takes, and comes, by this factor later after the first of its iteration; `every` 2 means
+    only every second iteration."""
+
+    def change(trace: Trace) -> None:
+        for bounds in iterations(trace, variant)[::every]:
+            starts = [
+                trace.execute(f"SELECT min(start) FROM {table} WHERE {_ours(table)}", bounds).fetchone()[0]
+                for table in _tables(trace)
+            ]
+            first = min(start for start in starts if start is not None)
+            for table in _tables(trace):
+                moved = f"CAST({first} + ({{0}} - {first}) * {factor} AS INTEGER)"
+                values = f"start = {moved.format('start')}, end = {moved.format('end')}"
+                trace.execute(f"UPDATE {table} SET {values} WHERE {_ours(table)}", bounds)
+
+    return change
+
+
+def slower_events(variant: str, factor: float) -> Callable[[Data], None]:
+    """The same in the manifest: CUDA events of both runs."""
+
+    def told(data: Data) -> None:
+        for run in data["runs"].values():
+            for entry in run["iterations"]:
+                if entry["variant"] == variant:
+                    entry["event_ns"] = int(entry["event_ns"] * factor)
+
+    return told
+
+
+def copies_out_last(trace: Trace) -> None:
+    """One stream serialised: in every optimized iteration copies out begin when all else has ended."""
+    for bounds in iterations(trace, "optimized"):
+        out = f"copyKind = 2 AND {_ours(MEMCPY)}"
+        begin = trace.execute(f"SELECT min(start) FROM {MEMCPY} WHERE {out}", bounds).fetchone()[0]
+        copied_in = trace.execute(f"SELECT max(end) FROM {MEMCPY} WHERE copyKind = 1 AND {_ours(MEMCPY)}", bounds)
+        computed = trace.execute(f"SELECT max(end) FROM {KERNEL} WHERE {_ours(KERNEL)}", bounds)
+        late = max(copied_in.fetchone()[0], computed.fetchone()[0]) - begin
+        trace.execute(f"UPDATE {MEMCPY} SET start = start + {late}, end = end + {late} WHERE {out}", bounds)
+
+
+def a_sync_more(trace: Trace) -> None:
+    """A cudaStreamSynchronize at the end of every optimized iteration."""
+    found = iterations(trace, "optimized")
+    for thread, _, end in found:
+        _call(trace, "cudaStreamSynchronize_v3020", thread, end - 2, end - 1)
+    _count(trace, len(found))
+
+
+def launches_again(trace: Trace) -> None:
+    """What ran as nodes of a graph in an optimized iteration is launched by a call each."""
+    more = 0
+    for bounds in iterations(trace, "optimized"):
+        graphs = trace.execute(
+            f"""SELECT r.rowid, r.correlationId, r.start FROM {RUNTIME} r JOIN StringIds s ON s.id = r.nameId
+            WHERE s.value LIKE 'cudaGraphLaunch%' AND r.globalTid = ? AND r.start >= ? AND r.end <= ?""",
+            bounds,
+        ).fetchall()
+        for row, correlation, start in graphs:
+            more += _one_by_one(trace, bounds[0], correlation, start) - 1
+            trace.execute(f"DELETE FROM {RUNTIME} WHERE rowid = ?", (row,))
+    _count(trace, more)
+
+
+def _one_by_one(trace: Trace, thread: int, correlation: int, start: int) -> int:
+    made = 0
+    for table, api in ((KERNEL, "cudaLaunchKernel_v7000"), (MEMSET, "cudaMemsetAsync_v3020")):
+        if table not in _tables(trace):
+            continue
+        rows = trace.execute(f"SELECT rowid FROM {table} WHERE correlationId = ? ORDER BY start", (correlation,))
+        for (row,) in rows.fetchall():
+            new = _call(trace, api, thread, start + 4 * made, start + 4 * made + 2)
+            trace.execute(f"UPDATE {table} SET correlationId = ?, graphNodeId = NULL WHERE rowid = ?", (new, row))
+            made += 1
+    return made
+
+
+def _call(trace: Trace, api: str, thread: int, start: int, end: int) -> int:
+    """One more API call; returns its correlation id."""
+    known = trace.execute("SELECT id FROM StringIds WHERE value = ?", (api,)).fetchone()
+    name = known[0] if known else trace.execute("SELECT max(id) + 1 FROM StringIds").fetchone()[0]
+    if not known:
+        trace.execute("INSERT INTO StringIds (id, value) VALUES (?, ?)", (name, api))
+    (new,) = trace.execute(f"SELECT max(correlationId) + 1 FROM {RUNTIME}").fetchone()
+    columns = "start, end, eventClass, globalTid, correlationId, nameId, returnValue"
+    (kind,) = trace.execute(f"SELECT eventClass FROM {RUNTIME} LIMIT 1").fetchone()
+    trace.execute(
+        f"INSERT INTO {RUNTIME} ({columns}) VALUES (?, ?, ?, ?, ?, ?, 0)", (start, end, kind, thread, new, name)
+    )
+    return new
+
+
+def _count(trace: Trace, more: int) -> None:
+    """nsys says how many events it collected."""
+    for row, text in trace.execute("SELECT rowid, text FROM DIAGNOSTIC_EVENT").fetchall():
+        if found := re.match(r"(Number of CUDA events collected: \s*)([\d,]+)(.*)", text):
+            stated = int(found[2].replace(",", "")) + more
+            trace.execute(
+                "UPDATE DIAGNOSTIC_EVENT SET text = ? WHERE rowid = ?", (f"{found[1]}{stated}{found[3]}", row)
+            )
+
+
+def half_the_kernels(trace: Trace) -> None:
+    trace.execute(f"DELETE FROM {KERNEL} WHERE rowid % 2 = 0")
+
+
+def a_against_a(trace: Trace) -> None:
+    """Every second baseline iteration is called an optimized one; the optimized ones are called nothing."""
+    query = """SELECT m.rowid, COALESCE(m.text, b.value) FROM NVTX_EVENTS m LEFT JOIN StringIds b ON b.id = m.textId
+        WHERE m.eventType = 59 AND COALESCE(m.text, b.value) LIKE '%.measure' ORDER BY m.start"""
+    seen = 0
+    for row, text in trace.execute(query).fetchall():
+        variant = text.split(".")[-2]
+        renamed = "nothing" if variant == "optimized" else "optimized" if seen % 2 else "baseline"
+        seen += variant == "baseline"
+        changed = text.replace(f".{variant}.", f".{renamed}.")
+        trace.execute("UPDATE NVTX_EVENTS SET text = ?, textId = NULL WHERE rowid = ?", (changed, row))
+
+
+def events_of_a(data: Data) -> None:
+    """The bare run of `a_against_a`."""
+    for run in data["runs"].values():
+        first = [entry["event_ns"] for entry in run["iterations"] if entry["variant"] == "baseline"]
+        second = iter(first)
+        for entry in run["iterations"]:
+            if entry["variant"] == "optimized":
+                entry["event_ns"] = next(second)
+
+
+def wrong_outputs(data: Data) -> None:
+    for run in data["runs"].values():
+        run["validation"] |= {"valid": False, "max_relative_error": {"baseline": 1e-8, "optimized": 0.3}}
+
+
+def another_gpu(trace: Trace) -> None:
+    trace.execute("UPDATE TARGET_INFO_GPU SET name = 'NVIDIA A100-SXM4-80GB'")
+
+
+def told_of_another_gpu(data: Data) -> None:
+    data["hardware_key"] = "a100_sxm_80gb"
+    data["gpus"][0]["name"] = "NVIDIA A100-SXM4-80GB"
