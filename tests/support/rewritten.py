@@ -140,9 +140,9 @@ def copies_out_last(trace: Trace) -> None:
         trace.execute(f"UPDATE {MEMCPY} SET start = start + {late}, end = end + {late} WHERE {out}", bounds)
 
 
-def a_sync_more(trace: Trace) -> None:
-    """A cudaStreamSynchronize at the end of every optimized iteration."""
-    found = iterations(trace, "optimized")
+def a_sync_more(trace: Trace, every: int = 1) -> None:
+    """A cudaStreamSynchronize at the end of every optimized iteration, or of every second, third, … with `every`."""
+    found = iterations(trace, "optimized")[::every]
     for thread, _, end in found:
         _call(trace, "cudaStreamSynchronize_v3020", thread, end - 2, end - 1)
     _count(trace, len(found))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import pytest
 from aisp_prof.errors import UsageError
@@ -12,7 +13,7 @@ from aisp_prof.profiler.expect.update import update_expectations
 from aisp_prof.profiler.store.captures import Capture
 from aisp_prof.profiler.store.manifest import Manifest, write_manifest
 from pair_trace import US, overlapped, run_pair, serial
-from rewritten import built, rewritten, slower
+from rewritten import a_sync_more, built, rewritten, slower
 from trace_builder import TraceBuilder
 
 
@@ -149,6 +150,24 @@ def test_an_interval_on_both_sides_decides_nothing(lab, first):
     assert row.status is Status.UNPROVEN
     assert row.low < row.entry.bound.high < row.high
     assert row.reason == "its interval lies on both sides of the bound"
+
+
+def test_a_count_that_is_off_in_some_iterations_is_off(lab, first):
+    checked = check_capture(rewritten(first, lab.captures, partial(a_sync_more, every=3)), lab.folder)
+    row = next(row for row in checked.rows if row.name == "optimized.syncs_per_iteration")
+    assert (row.measured.value, row.measured.low, row.measured.high) == (1, 1, 2)
+    assert row.status is Status.REGRESSED
+
+
+def test_the_noise_floor_widens_what_is_held_against_the_bound(lab, first):
+    """The interval alone would meet this bound; the same runs against themselves differ by more."""
+    (measured,) = read_pair(lab.folder, "h200", "ch11.streams").entry(("optimized", "iteration", "trace")).measured
+    low, high = measured.widened()
+    assert (low, high) == (measured.low / (1 + measured.noise_floor), measured.high * (1 + measured.noise_floor))
+    assert low < measured.low < measured.high < high
+    between = (measured.high + high) / 2
+    edit(lab, lambda data: entry_of(data, "optimized", "iteration")["bound"].update(high=between))
+    assert statuses(check_capture(first, lab.folder))["optimized.iteration [trace]"] is Status.UNPROVEN
 
 
 def at_clock(mhz):

@@ -63,6 +63,15 @@ def test_no_bound_is_looser_than_the_claim(lab, first):
     assert pair.entry(("baseline", "overlap_ratio", "trace")).bound.high == 0.01
 
 
+def test_a_win_stays_a_win_where_the_claim_asks_for_less(lab):
+    """6 % lie within the tolerance of one capture: a bound below 1 would be met by no difference at all."""
+    lab.capture(optimized=1.75, claims=("speedup >= 0.9",))
+    lab.update()
+    entry = kept(lab).entry(("", "speedup", "trace"))
+    assert 1.02 < entry.value < 1.1
+    assert entry.bound.low == 1.0
+
+
 def test_nothing_is_written_until_asked(lab):
     lab.capture()
     plan = lab.update(write=False)
@@ -116,6 +125,14 @@ def test_one_lucky_capture_does_not_ratchet(lab, first, factor):
     plan = lab.update("so fast", weaken=True)
     assert plan.refused.startswith("1 of 2 captures agree")
     assert (plan.exit_code, lab.file.read_bytes()) == (4, before)
+
+
+def test_lucky_captures_with_another_between_do_not_agree(lab, first):
+    for day, factor in ((2, 0.8), (3, 1), (4, 0.8)):
+        lab.capture(f"d{day}", day, optimized=factor)
+    plan = lab.update("so fast")
+    assert plan.rests_on == ("ch11.streams-d4",)
+    assert plan.refused.startswith("1 of 2 captures agree")
 
 
 def test_two_that_agree_on_being_faster_are_believed(lab, first):
