@@ -51,8 +51,9 @@ class Sets:
         found = np.zeros(len(self.first), np.int64)
         if len(of_set):
             first = firsts(of_set)
-            times = self.operations.start[keep], self.operations.end[keep]
-            found[of_set[first]] = Segments.of(of_set, first, self.shift, *times).lengths()
+            moved = self.shift[of_set]
+            times = self.operations.start[keep] + moved, self.operations.end[keep] + moved
+            found[of_set[first]] = Segments.of(first, *times).lengths()
         return found
 
     def shared(self, a: str, b: str) -> Int64:
@@ -227,8 +228,8 @@ def _total(sets: Sets, of_piece: Int64, start: Int64, end: Int64) -> Int64:
 
 
 def _in_flight(sets: Sets) -> Int64:
-    times = sets.operations.start, sets.operations.end
-    return Segments.of(sets.of_set, sets.first, sets.shift, *times).most_in_flight()
+    moved = sets.shift[sets.of_set]
+    return Segments.of(sets.first, sets.operations.start + moved, sets.operations.end + moved).most_in_flight()
 
 
 def _exposed(sets: Sets, a: str, b: str) -> Int64:

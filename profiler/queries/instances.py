@@ -115,21 +115,22 @@ def instances_of(trace: Trace, chosen: Int64, name: str, glob: str, whole_proces
 def _launched(trace: Trace, chosen: Int64, glob: str, whole_process: bool) -> Iterator[tuple[Int64, Int64]]:
     """Pairs (place in `chosen`, operation): an operation belongs where its launch does (docs/metrics.md)."""
     by_process = crosses_threads(trace, chosen) | whole_process
-    for places, of_range, of_call in (
-        (np.flatnonzero(~by_process), trace.ranges.thread, trace.calls.thread),
-        (np.flatnonzero(by_process), trace.ranges.process, trace.calls.process),
-    ):
-        order, ranges = LaunchOrder.of(trace, of_call), chosen[places]
-        low, high = order.slices(of_range[ranges], trace.ranges.start[ranges], trace.ranges.end[ranges])
-        counts = high - low
-        _check_size(glob, len(chosen), int(counts.sum()))
-        of_set = np.repeat(places, counts)
-        operation = order.operation[np.arange(len(of_set)) + np.repeat(low - np.cumsum(counts) + counts, counts)]
-        if not order.tidy:
-            returned = trace.calls.end[trace.operations.launch[operation]]
-            inside = returned <= trace.ranges.end[chosen[of_set]]
-            of_set, operation = of_set[inside], operation[inside]
-        yield of_set, operation
+    yield np.empty(0, np.int64), np.empty(0, np.int64)
+    for key, mask in (("thread", ~by_process), ("process", by_process)):
+        places = np.flatnonzero(mask)
+        order, ranges = LaunchOrder.of(trace, key), chosen[places]
+        keys = getattr(trace.ranges, key)[ranges]
+        slices = list(order.slices(keys, trace.ranges.start[ranges], trace.ranges.end[ranges]))
+        _check_size(glob, len(chosen), sum(int((high - low).sum()) for _, _, low, high in slices))
+        for some, _, low, high in slices:
+            counts = high - low
+            of_set = np.repeat(places[some], counts)
+            operation = order.operation[np.arange(len(of_set)) + np.repeat(low - np.cumsum(counts) + counts, counts)]
+            if not order.tidy:
+                returned = trace.calls.end[trace.operations.launch[operation]]
+                inside = returned <= trace.ranges.end[chosen[of_set]]
+                of_set, operation = of_set[inside], operation[inside]
+            yield of_set, operation
 
 
 def _check_size(glob: str, ranges: int, pairs: int) -> None:

@@ -133,7 +133,7 @@ def test_thousands_of_instances_take_seconds(thousands):
     answer = check(thousands, Question(claims, {"step": "step_*"}))
     assert answer.instances == {"step": 20_000}
     assert answer.claims[0].claim.n == 20_000
-    assert time.process_time() - started < 10  # one by one it takes minutes
+    assert time.process_time() - started < 60  # one by one it takes minutes
 
 
 def test_more_than_fits_is_refused_with_the_numbers(thousands, monkeypatch):
