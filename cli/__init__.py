@@ -11,7 +11,7 @@ import typer
 
 from .. import __version__
 from ..errors import AispError
-from . import assertion, bench, compare, counters, demos, expect, kernels, trace
+from . import assertion, bench, bundle, compare, counters, demos, expect, kernels, trace
 
 if TYPE_CHECKING:
     from ..profiler.evidence import Evidence
@@ -31,6 +31,7 @@ app.add_typer(kernels.app, name="kernels")
 app.add_typer(bench.app, name="bench")
 counters.register(app)
 assertion.register(app)
+bundle.register(app)
 compare.register(app)
 demos.register(app)
 expect.register(app)
@@ -167,6 +168,8 @@ def report(
     out: Annotated[Path, typer.Option(help="The folder to write into.")] = Path(),
     lang: Annotated[str, typer.Option(help="en or ko.")] = "en",
     formats: Annotated[str, typer.Option("--format", help="html, pdf, or both with a comma.")] = "html,pdf",
+    into: bundle.Target = None,
+    sign: bundle.Key = None,
     captures: CapturesFolder = None,
     as_json: AsJson = False,
 ) -> None:
@@ -180,9 +183,15 @@ def report(
     from ..reports.console import summary
     from ..workloads.registry import find
 
+    bundle.refuse_sign_alone(into, sign)
     found, missing = select([pair.key for pair in find(stage)], captures_folder(captures), chosen)
-    evidences = [prove_capture(one) for one in found]
-    files, failure = _write(stage, evidences, out, lang, formats.split(","))
+    name, kinds = stage.replace(":", "-").replace(".", "-"), formats.split(",")
+    if into is None:
+        evidences = [prove_capture(one) for one in found]
+        files, failure = _write(name, evidences, out, lang, kinds)
+    else:
+        evidences = bundle.make(into, sign, found, missing, name, lang, kinds)
+        files, failure = [str(into)], None
     data = {"stage": stage, "files": files, "missing": missing, "proofs": [one.to_json() for one in evidences]}
     lines = [line for one in evidences for line in summary(one, lang)]
     lines += [f"{pair}  UNPROVEN  no capture of it: aisp-prof capture {pair.replace('.', ':')}" for pair in missing]
@@ -194,14 +203,14 @@ def report(
 
 
 def _write(
-    stage: str, evidences: list[Evidence], out: Path, lang: str, formats: list[str]
+    name: str, evidences: list[Evidence], out: Path, lang: str, formats: list[str]
 ) -> tuple[list[str], AispError | None]:
     """Write each format; what cannot be written comes back as an error, so that the verdict is printed all the same:
     a missing Pango does not undo a proof."""
     from ..errors import EnvironmentLacks
     from ..reports.write import write_report
 
-    name, files, failure = stage.replace(":", "-").replace(".", "-"), [], None
+    files, failure = [], None
     for kind in formats:
         try:
             files += [str(path) for path in write_report(name, evidences, out, lang, (kind,))]

@@ -31,8 +31,10 @@ _FONTS: Final = (
 _FIRST: Final = (Verdict.REFUTED, Verdict.INVALID, Verdict.UNPROVEN, Verdict.UNSUPPORTED, Verdict.PROVEN)
 
 
-def render_html(stage: str, evidences: Sequence[Evidence], lang: str = "en") -> str:
+def render_html(stage: str, evidences: Sequence[Evidence], lang: str = "en", proof_sha256: str = "") -> str:
     """The page of a stage: an overview when it has several pairs, then a page a pair, the refuted ones first.
+
+    `proof_sha256` is of the proof.json of the bundle that the page is part of; it stands in the page's head.
 
     Raises:
         CannotTell: there is no evidence to print.
@@ -55,6 +57,7 @@ def render_html(stage: str, evidences: Sequence[Evidence], lang: str = "en") -> 
             say=say,
             title=_title(stage, proofs, say),
             created=max(one.created_utc for one in proofs),
+            proof_sha256=proof_sha256,
             proofs=proofs,
             overview=rows,
             style=Markup(style),

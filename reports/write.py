@@ -25,9 +25,7 @@ def write_report(
         EnvironmentLacks: the PDF was asked for and its libraries are missing.
         CannotTell: there is no evidence.
     """
-    unknown = [name for name in formats if name not in FORMATS]
-    if unknown:
-        raise UsageError(f"no report format {unknown[0]!r}", f"--format {'|'.join(FORMATS)}")
+    checked_formats(formats)
     html = render_html(stage, evidences, lang)
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
@@ -38,3 +36,14 @@ def write_report(
         written.append(folder / f"{stage}.pdf")
         write_pdf(html, written[-1])
     return written
+
+
+def checked_formats(formats: Sequence[str]) -> None:
+    """Refuse a format that there is not.
+
+    Raises:
+        UsageError: there is not.
+    """
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise UsageError(f"no report format {unknown[0]!r}", f"--format {'|'.join(FORMATS)}")

@@ -139,8 +139,13 @@ LINE = 200
 
 
 def encode(manifest: Manifest) -> str:
-    """The manifest as JSON text with sorted keys; what is short, or holds no further dict or list, stands on one line."""
-    return lines_of(manifest.to_json()) + "\n"
+    """The manifest as JSON text, as `encode_json` writes it."""
+    return encode_json(manifest.to_json())
+
+
+def encode_json(value: Any) -> str:
+    """JSON text with sorted keys; what is short, or holds no further dict or list, stands on one line. One value, one text."""
+    return lines_of(value) + "\n"
 
 
 def lines_of(value: Any, indent: str = "") -> str:

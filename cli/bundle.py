@@ -1,0 +1,87 @@
+"""`aisp-prof verify`, and what `aisp-prof report` needs to make a bundle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import EnvironmentLacks, UsageError
+
+if TYPE_CHECKING:
+    from ..profiler.evidence import Evidence
+    from ..profiler.store.captures import Capture
+
+Target = Annotated[
+    Path | None,
+    typer.Option(
+        "--bundle", metavar="FILE.zip", help="Pack pages, scrubbed traces and every number into this file instead."
+    ),
+]
+Key = Annotated[
+    Path | None, typer.Option("--sign", metavar="KEY", help="Sign the bundle with this Ed25519 private key (PEM).")
+]
+
+
+def make(
+    target: Path,
+    key: Path | None,
+    captures: Sequence[Capture],
+    missing: Sequence[str],
+    stage: str,
+    lang: str,
+    formats: Sequence[str],
+) -> list[Evidence]:
+    """Write a bundle of these captures; what was proven of them as they lie in it."""
+    from ..reports.bundle.layout import Pages, expectations_folder
+    from ..reports.bundle.write import write_bundle
+    from ..reports.write import checked_formats
+
+    checked_formats(formats)
+    signer = None
+    if key is not None:
+        from ..reports.bundle.signing import private_key
+
+        signer = private_key(key)
+    pages = Pages(stage, lang, "pdf" in formats)
+    try:
+        return list(write_bundle(target, captures, missing, pages, expectations_folder(), signer).evidences)
+    except EnvironmentLacks as error:
+        raise EnvironmentLacks(str(error), f"{error.mend}; or leave the PDF out: --format html") from error
+
+
+def verify(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE.zip", help="What `aisp-prof report --bundle` wrote.")],
+    key: Annotated[
+        Path | None, typer.Option(metavar="KEY", help="The Ed25519 public key (PEM) that must have signed it.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md) instead of text.")] = False,
+) -> None:
+    """Recompute every number of a bundle from its traces, make its pages again, and name whatever differs.
+
+    Needs no GPU and none of NVIDIA's tools. Exit codes: 0 verified and proven, 1 something is wrong or a claim does not hold,
+    2 no bundle, 4 it cannot be told.
+    """
+    from ..reports.bundle.console import verification_lines
+    from ..reports.bundle.verify import verify_bundle
+
+    outcome = verify_bundle(bundle, key)
+    if as_json:
+        typer.echo(json.dumps(outcome.to_json(), indent=1))
+    else:
+        typer.echo("\n".join(verification_lines(outcome)))
+    raise typer.Exit(outcome.exit_code)
+
+
+def refuse_sign_alone(target: Path | None, key: Path | None) -> None:
+    """A key without a bundle would sign nothing."""
+    if key is not None and target is None:
+        raise UsageError("--sign signs a bundle", "add --bundle FILE.zip")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module to the face."""
+    app.command()(verify)

@@ -1,0 +1,71 @@
+"""Which rows of a trace the numbers of each measured iteration are made of, to be looked up by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...declaration import Declaration
+from ..evidence import Evidence
+from ..trace.model import TABLES, Trace
+from ..trace.schema import NVTX, RUNTIME
+from ..trace.source.scan import Int64
+from .measured import Measured, Run, find_runs, gpus_of, on_gpu
+
+Span = tuple[int, int]
+"""The first and the last of consecutive row ids, both included."""
+
+
+@dataclass(frozen=True, slots=True)
+class IterationRows:
+    """The rows of one iteration: its NVTX range, the operations that belong to it, the API calls inside it.
+
+    path         the range's names from the outside in, `outer/inner`
+    range        the table and row id of the range
+    operations   table -> row ids
+    calls        table -> row ids
+    """
+
+    path: str
+    range: tuple[str, int]
+    operations: Mapping[str, tuple[Span, ...]]
+    calls: Mapping[str, tuple[Span, ...]]
+
+
+def rows_of(trace: Trace, evidence: Evidence) -> dict[str, tuple[IterationRows, ...]]:
+    """variant -> the rows of each of its iterations, in the order of `VariantEvidence.iterations`."""
+    declaration = Declaration.from_json(evidence.manifest["declaration"])
+    whole_process = declaration.attribution == "process"
+    measured = {v: find_runs(trace, declaration.key, v, whole_process) for v in declaration.names}
+    return {v: tuple(_rows(trace, run) for run in one.runs) for v, one in _shown(trace, evidence, measured).items()}
+
+
+def _shown(trace: Trace, evidence: Evidence, measured: Mapping[str, Measured]) -> Mapping[str, Measured]:
+    """Where several devices ran, the evidence is of the one that its caveat names."""
+    named = next((str(f.values["gpu"]) for f in evidence.caveats if f.code == "mixed_devices"), None)
+    gpus = gpus_of(measured.values())
+    if named is None or len(gpus) < 2:
+        return measured
+    gpu = next(gpu for gpu in gpus if (trace.gpus[gpu].uuid or str(gpu)) == named)
+    return {v: on_gpu(one, gpu) for v, one in measured.items()}
+
+
+def _rows(trace: Trace, run: Run) -> IterationRows:
+    tables, operations = trace.schema.tables, run.scope.operations
+    of_table = {TABLES[t]: operations.row[operations.table == t] for t in np.unique(operations.table).tolist()}
+    return IterationRows(
+        path=trace.path_of(run.range),
+        range=(tables[NVTX], int(trace.ranges.row[run.range])),
+        operations={tables[name]: tuple(_spans(rows)) for name, rows in sorted(of_table.items())},
+        calls={tables[RUNTIME]: tuple(_spans(run.scope.calls.row))} if len(run.scope.calls) else {},
+    )
+
+
+def _spans(rows: Int64) -> Iterable[Span]:
+    """Ascending, in as few pieces as there are."""
+    ordered = np.unique(rows)
+    for piece in np.split(ordered, np.flatnonzero(np.diff(ordered) != 1) + 1):
+        if len(piece):
+            yield int(piece[0]), int(piece[-1])

@@ -1,0 +1,83 @@
+"""The captures of a stranger's bundle: read with care, and judged anew from their traces."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...errors import AispError, UsageError
+from ...profiler.store.captures import Capture
+from ...profiler.store.manifest import FILE_NAME, Manifest, encode
+from ...profiler.store.zipped import check_packed
+from .layout import CAPTURES, capture_files, capture_folder, read_json
+from .proof import Proven, proven
+from .verification import Problem
+
+DAMAGE = (
+    *(AispError, ArithmeticError, AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError),
+    sqlite3.Error,
+)
+"""What a file that somebody made up may raise in code that reads files which captures made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """The captures that could be judged, by id; `folders` is how many there are, `problems` what is wrong with them."""
+
+    proofs: Mapping[str, Proven]
+    folders: int
+    problems: tuple[Problem, ...]
+
+
+def read_captures(folder: Path, names: Iterable[str]) -> Read:
+    """Judge every capture below `folder`; `names` are all files of the bundle."""
+    ids = sorted({name.split("/")[1] for name in names if name.startswith(f"{CAPTURES}/") and name.count("/") == 2})
+    proofs: dict[str, Proven] = {}
+    problems: list[Problem] = []
+    for one in ids:
+        try:
+            capture = _capture(folder, one, names)
+            problems += [Problem(f"{CAPTURES}/{one}/{FILE_NAME}", "files", what) for what in capture.verify_files()]
+            proofs[one] = proven(capture)
+        except DAMAGE as error:
+            problems.append(Problem(f"{CAPTURES}/{one}", "", f"nothing can be computed of it: {told(error)}"))
+    return Read(proofs, len(ids), tuple(problems))
+
+
+def told(error: BaseException) -> str:
+    """What went wrong, in a line; of an error that no message was written for, with its kind."""
+    return str(error) if isinstance(error, AispError) else f"{type(error).__name__}: {error}"
+
+
+def _capture(folder: Path, capture_id: str, names: Iterable[str]) -> Capture:
+    """A capture whose manifest is as it is written, and names the files that are there and no others.
+
+    Raises:
+        UsageError: it is not.
+    """
+    here = folder / capture_folder(capture_id)
+    path = here / FILE_NAME
+    manifest = Manifest.from_json(read_json(path), FILE_NAME)
+    if encode(manifest).encode() != path.read_bytes():
+        raise UsageError(f"{FILE_NAME} is not written as aisp-prof writes it")
+    if manifest.id != capture_id:
+        raise UsageError(f"{FILE_NAME} is of the capture {manifest.id!r}")
+    mine = {name for name in names if name.startswith(f"{CAPTURES}/{capture_id}/")}
+    if differing := sorted(mine ^ set(capture_files(manifest))):
+        raise UsageError(f"{FILE_NAME} lists other files than are there: {differing[0]}")
+    _check_files(Capture(here, manifest))
+    return Capture(here, manifest)
+
+
+def _check_files(capture: Capture) -> None:
+    counted = (capture.manifest.counters or {}).get("files") or ()
+    if odd := [name for name in counted if name not in capture.manifest.files]:
+        raise UsageError(f"{FILE_NAME} names counters that are not there: {odd[0]}")
+    for name in capture.manifest.files:
+        if name.endswith(".xz"):
+            try:
+                check_packed(capture.folder / name)
+            except UsageError as error:
+                raise UsageError(f"{name}: {error}") from error

@@ -1,0 +1,37 @@
+"""The outcome of verifying a bundle in lines of text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..console import MARKS, summary
+from ..hostile import visible
+from .verification import Problem, Status, Verification
+
+_MARKS = {Status.OK: "✓", Status.WRONG: "✗", Status.UNPROVEN: "?", Status.ABSENT: "–"}
+_WORDS = {Status.OK: "VERIFIED", Status.WRONG: "WRONG", Status.UNPROVEN: "NOT VERIFIED"}
+
+
+def verification_lines(outcome: Verification) -> Iterator[str]:
+    """The whole in one line, a line a check with what is wrong below it, then each pair with its claims, recomputed."""
+    claims = (
+        f"its claims, recomputed: {outcome.verdict.upper()}" if outcome.evidences else "no claim could be recomputed"
+    )
+    yield visible(f"{outcome.bundle}  {_WORDS[outcome.status]}  {claims}")
+    for check in outcome.checks:
+        yield visible(f"  {_MARKS[check.status]} {check.name:<12} {check.about}")
+        yield from (visible(f"      {_problem(problem)}") for problem in check.problems)
+        if check.mend:
+            yield visible(f"      → {check.mend}")
+    for evidence in outcome.evidences:
+        *lines, source = summary(evidence)
+        yield from lines
+        yield source.replace("(made here)", "(from the bundle)")
+    yield from (
+        visible(f"{pair}  {MARKS['unproven']} UNPROVEN  the bundle has no capture of it") for pair in outcome.missing
+    )
+
+
+def _problem(problem: Problem) -> str:
+    where = f": {problem.where}" if problem.where else ""
+    return f"{problem.file}{where}: {problem.what}"

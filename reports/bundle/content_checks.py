@@ -1,0 +1,137 @@
+"""What is checked of what a bundle says: its captures, its environment, every number, the pages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from jinja2 import TemplateError
+
+from ...profiler.store.manifest import encode_json
+from ..page import render_html
+from .captures import DAMAGE, told
+from .differences import Difference, json_differences, line_differences
+from .environment import environment_data, read_me
+from .layout import ENVIRONMENT, PROOF, READ_ME, SIGNATURE, SUMS
+from .opened import Opened
+from .paper import check_pdf
+from .proof import proof_data
+from .verification import Check, Problem, Status, check
+
+
+def check_captures(bundle: Opened) -> Check:
+    """Whether each capture could be read and judged, and is what its manifest says."""
+    about = f"{len(bundle.captures.proofs)} of {bundle.captures.folders} captures could be judged anew"
+    if not bundle.captures.folders:
+        return check("captures", about, [Problem(PROOF, "", "the bundle holds no capture")])
+    return check("captures", about, list(bundle.captures.problems))
+
+
+def check_environment(bundle: Opened) -> Check:
+    """What made the captures is in their manifests; what made the bundle only it can say."""
+    about = f"made by aisp-prof {bundle.maker.version or '?'}" + (
+        "" if bundle.same_code else ", by other code than this"
+    )
+    problems = [fault for fault in bundle.faults if fault.file == ENVIRONMENT]
+    if problems or ENVIRONMENT not in bundle.found.sha256 or not bundle.whole:
+        return check("environment", about, problems)
+    manifests = [one.capture.manifest for one in bundle.proofs]
+    expected = {**environment_data(manifests, None), **bundle.maker.data}
+    problems += _compared(ENVIRONMENT, bundle.bytes_of(ENVIRONMENT), expected)
+    if bundle.same_code and READ_ME in bundle.found.sha256 and bundle.bytes_of(READ_ME) != read_me():
+        problems.append(Problem(READ_ME, "", "is not what aisp-prof writes"))
+    return check("environment", about, problems)
+
+
+def check_numbers(bundle: Opened) -> Check:
+    problems = [fault for fault in bundle.faults if fault.file == PROOF]
+    proofs = bundle.proofs
+    if not bundle.whole or problems:
+        return check("numbers", "could not be compared", problems or [Problem(PROOF, "", "no capture could be judged")])
+    grounds = {SUMS, SIGNATURE, PROOF, *bundle.header.pages.names}
+    inputs = {name: sha256 for name, sha256 in bundle.found.sha256.items() if name not in grounds}
+    expected = proof_data(bundle.header.pages, proofs, bundle.header.missing, inputs)
+    count = sum(len(one["numbers"]) for one in expected["proofs"].values())
+    about = f"{count} numbers recomputed from {len(proofs)} captures{_numpy(bundle)}"
+    if bundle.same_code:
+        return check("numbers", about, _compared(PROOF, bundle.bytes_of(PROOF), expected))
+    differences = list(json_differences(bundle.proof, _plain(expected)))
+    wrong = [_problem(PROOF, one) for one in differences if not one.only_one]
+    if wrong or not differences:
+        return check("numbers", about, wrong)
+    return _of_other_code(bundle, "numbers", f"{about}; {len(differences)} are not known to both programs")
+
+
+def _numpy(bundle: Opened) -> str:
+    """Another numpy may draw other resamples: said, so that a difference in an interval is not blamed on the bundle alone."""
+    import numpy
+
+    made = bundle.maker.data.get("made_by", {}).get("numpy", "")
+    return (
+        f" (made with numpy {made}, recomputed with {numpy.__version__})" if made not in ("", numpy.__version__) else ""
+    )
+
+
+def check_pages(bundle: Opened) -> list[Check]:
+    """The HTML made again from the captures, and the PDF against that."""
+    pages = bundle.header.pages
+    if not bundle.whole:
+        return [Check("html", Status.UNPROVEN, "cannot be made again: a capture, or proof.json, cannot be read")]
+    try:
+        evidences = [one.evidence for one in bundle.proofs]
+        html = render_html(pages.stage, evidences, pages.lang, bundle.found.sha256.get(PROOF, ""))
+    except (*DAMAGE, TemplateError) as error:
+        return [check("html", "cannot be made", [Problem(pages.html_name, "", f"cannot be made: {told(error)}")])]
+    made = [_check_html(bundle, html)]
+    if not pages.pdf:
+        return [*made, Check("pdf", Status.ABSENT, "none")]
+    if made[0].status is Status.UNPROVEN:
+        return [*made, _of_other_code(bundle, "pdf", f"{pages.pdf_name}: not checked, as its page was not")]
+    if pages.pdf_name not in bundle.found.sha256:
+        return [*made, check("pdf", "missing", [Problem(pages.pdf_name, "", "is missing")])]
+    return [*made, check_pdf(pages.pdf_name, bundle.bytes_of(pages.pdf_name), html, bundle.maker.printer)]
+
+
+def _check_html(bundle: Opened, html: str) -> Check:
+    name = bundle.header.pages.html_name
+    about = f"{name}: made again from the captures, compared byte for byte"
+    if name not in bundle.found.sha256:
+        return check("html", about, [Problem(name, "", "is missing")])
+    says = bundle.bytes_of(name)
+    if says == html.encode():
+        return check("html", about, [])
+    differences = [_problem(name, one) for one in line_differences(says.decode("utf-8", "replace"), html)]
+    bound = bundle.found.sha256.get(PROOF, "-").encode() in says
+    if bundle.same_code or not bound:
+        unbound = [] if bound else [Problem(name, "head", f"it is the page of another {PROOF}")]
+        return check("html", about, unbound + (differences or [Problem(name, "", "holds bytes that are no text")]))
+    return _of_other_code(bundle, "html", f"{name}: differs in {len(differences)} lines")
+
+
+def _of_other_code(bundle: Opened, name: str, about: str) -> Check:
+    version = bundle.maker.version
+    return Check(
+        name,
+        Status.UNPROVEN,
+        f"{about}: it was made by other code than this",
+        mend=f"verify it with aisp-prof {version}",
+    )
+
+
+def _plain(value: Any) -> Any:
+    """As it comes out of JSON: tuples are lists, names are texts."""
+    return json.loads(encode_json(value))
+
+
+def _compared(name: str, says: bytes, expected: Mapping[str, Any]) -> list[Problem]:
+    """Where a JSON file is not what it should be."""
+    text = encode_json(expected)
+    if says == text.encode():
+        return []
+    found = [_problem(name, one) for one in json_differences(json.loads(says), json.loads(text))]
+    return found or [Problem(name, "", "it says what it should, but not as aisp-prof writes it")]
+
+
+def _problem(name: str, difference: Difference) -> Problem:
+    return Problem(name, difference.where, difference.what)

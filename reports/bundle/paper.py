@@ -1,0 +1,77 @@
+"""Whether a bundle's PDF is a print of its page: printed again and compared, or where that cannot be, read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from ...errors import EnvironmentLacks, UsageError
+from ..pdf import Printed, identifier_of, print_html, printer_versions
+from .paper_text import pdf_text, text_differences
+from .verification import Check, Problem, Status, check
+
+NAME = "pdf"
+
+
+@lru_cache(maxsize=2)
+def _printed(html: str) -> Printed:
+    return print_html(html)
+
+
+def check_pdf(file: str, data: bytes, html: str, printer: Mapping[str, Any]) -> Check:
+    """Compare a PDF with the page that it should be a print of.
+
+    Args:
+        file: its name, for messages.
+        html: the page, made again from the traces.
+        printer: what environment.json says of the program that printed it: "versions" and "fonts".
+    """
+    try:
+        versions = printer_versions()
+    except EnvironmentLacks as error:
+        return _read(file, data, html, str(error))
+    recorded = printer.get("versions") or {}
+    if differing := sorted(name for name in versions | recorded if versions.get(name) != recorded.get(name)):
+        other = ", ".join(f"{name} {recorded.get(name)}, here {versions.get(name)}" for name in differing)
+        return _read(file, data, html, f"it was printed by other versions: {other}")
+    about = f"{file}: printed again by WeasyPrint {versions['weasyprint']}, compared byte for byte"
+    if not _names(data, html):
+        return check(NAME, about, [Problem(file, "", "it is no print of the page that the traces give")])
+    again = _printed(html)
+    if again.data != data and list(again.fonts) != list(printer.get("fonts") or ()):
+        return _read(file, data, html, "it was printed with other fonts than are installed here")
+    return check(NAME, about, _differing(file, data, again.data, html))
+
+
+def _names(data: bytes, html: str) -> bool:
+    """Whether the PDF carries the identifier of the page, as any print of it does."""
+    import pydyf
+
+    return bytes(pydyf.String(identifier_of(html)).data) in data
+
+
+def _differing(file: str, data: bytes, again: bytes, html: str) -> list[Problem]:
+    if data == again:
+        return []
+    at = next((i for i, (a, b) in enumerate(zip(data, again, strict=False)) if a != b), min(len(data), len(again)))
+    try:
+        said = [Problem(file, "text", what) for what in text_differences(html, pdf_text(data))]
+    except UsageError as error:
+        said = [Problem(file, "", str(error))]
+    except EnvironmentLacks:
+        said = []
+    return [Problem(file, f"byte {at}", "differs from the print of the page that the traces give"), *said]
+
+
+def _read(file: str, data: bytes, html: str, reason: str) -> Check:
+    """The weaker check: its text alone."""
+    try:
+        found = text_differences(html, pdf_text(data))
+    except EnvironmentLacks as error:
+        about = f"{file}: not checked: {reason}; and {error}"
+        return Check(NAME, Status.UNPROVEN, about, mend=f"{error.mend}, or install what it was printed by")
+    except UsageError as error:
+        return check(NAME, f"{file}: read, because {reason}", [Problem(file, "", str(error))])
+    about = f"{file}: all of its text is the page's, as pypdf reads it; its drawing was not compared: {reason}"
+    return check(NAME, about, [Problem(file, "text", what) for what in found])

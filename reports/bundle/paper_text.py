@@ -1,0 +1,135 @@
+"""What a PDF says, word by word, against the page that it should be a print of: for where it cannot be printed again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from io import BytesIO
+from typing import Any
+
+from ...errors import EnvironmentLacks, UsageError
+
+MAX_PAGES = 2_000
+MAX_PDF_BYTES = 256 << 20
+"""A larger PDF is not read."""
+
+_FOOTER = re.compile(r"aisp-prof\d+/\d+")
+_SILENT = frozenset({"script", "style", "title"})
+_VOID = frozenset({"meta", "link", "br", "hr", "img", "input", "col", "wbr"})
+_SHOWN = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A piece of a page's text without its spaces; pictures are painted after the text around them."""
+
+    text: str
+    in_picture: bool
+
+
+class _Printed(HTMLParser):
+    """The texts of a page that are on paper: not those of scripts, of pictures for phones, of what is hidden."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.texts: list[Text] = []
+        self._open: list[tuple[str, bool, bool]] = [("", False, False)]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in _VOID:
+            return
+        _, silent, picture = self._open[-1]
+        told = dict(attrs)
+        narrow = tag == "svg" and "narrow" in (told.get("class") or "").split()
+        self._open.append((tag, silent or tag in _SILENT or narrow or "hidden" in told, picture or tag == "svg"))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """A shape of a picture holds no text."""
+
+    def handle_endtag(self, tag: str) -> None:
+        while len(self._open) > 1 and self._open.pop()[0] != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        _, silent, picture = self._open[-1]
+        if not silent and (text := _bare(data)):
+            self.texts.append(Text(text, picture))
+
+
+def _bare(text: str) -> str:
+    return "".join(text.split())
+
+
+def printed_texts(html: str) -> list[Text]:
+    """The texts that a print of the page shows, in the order of the document."""
+    parser = _Printed()
+    parser.feed(html)
+    parser.close()
+    return parser.texts
+
+
+def pdf_text(data: bytes) -> str:
+    """The text of a PDF without its spaces, page after page.
+
+    Raises:
+        EnvironmentLacks: pypdf is not installed.
+        UsageError: it cannot be read, or holds what no print of a page holds: scripts, forms, attachments, pictures of pixels.
+    """
+    try:
+        import pypdf
+    except ModuleNotFoundError as error:
+        raise EnvironmentLacks("reading a PDF needs pypdf, which is not installed", "pip install pypdf") from error
+    if len(data) > MAX_PDF_BYTES:
+        raise UsageError(f"{len(data)} bytes, at most {MAX_PDF_BYTES} are read")
+    from pypdf.errors import PyPdfError
+
+    try:
+        reader = pypdf.PdfReader(BytesIO(data), strict=True)
+        if len(reader.pages) > MAX_PAGES:
+            raise UsageError(f"{len(reader.pages)} pages, at most {MAX_PAGES} are read")
+        _refuse_additions(reader)
+        return "".join(_bare(page.extract_text()) for page in reader.pages)
+    except (PyPdfError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        raise UsageError(f"no PDF that can be read: {type(error).__name__}: {error}") from error
+
+
+def _refuse_additions(reader: Any) -> None:
+    root = reader.trailer["/Root"]
+    if odd := [name for name in ("/OpenAction", "/AA", "/AcroForm") if name in root]:
+        raise UsageError(f"it holds {odd[0]}, which no print of a page does")
+    if {"/JavaScript", "/EmbeddedFiles"} & set(root.get("/Names", {})):
+        raise UsageError("it holds scripts or attachments")
+    for number, page in enumerate(reader.pages, 1):
+        kinds = {note.get_object().get("/Subtype") for note in page.get("/Annots") or ()}
+        if kinds - {"/Link"}:
+            raise UsageError(f"page {number} holds annotations")
+        if page.images:
+            raise UsageError(f"page {number} holds pictures of pixels")
+
+
+def text_differences(html: str, paper: str) -> list[str]:
+    """Where the text of a PDF is not that of the page: what is missing, and what is left over. Empty when all agrees.
+
+    Text is compared in its order and whole, then that of pictures in what is left between. Two numbers of a picture that were
+    exchanged are found; where and in which colour a text stands is not looked at.
+    """
+    texts = printed_texts(html)
+    lost, between = _taken([one.text for one in texts if not one.in_picture], paper)
+    missing, rest = _taken([one.text for one in texts if one.in_picture], _FOOTER.sub("", between))
+    found = [f"the page says {text[:_SHOWN]!r}, the PDF does not" for text in [*lost, *missing]]
+    return found + ([f"the PDF says {rest[:_SHOWN]!r}, the page does not"] if rest else [])
+
+
+def _taken(texts: Sequence[str], paper: str) -> tuple[list[str], str]:
+    """Take the texts out of the paper in their order: those that are not there, and what is left of the paper."""
+    lost, left, at = [], [], 0
+    for text in texts:
+        place = paper.find(text, at)
+        if place < 0:
+            lost.append(text)
+            continue
+        left.append(paper[at:place])
+        at = place + len(text)
+    return lost, "".join([*left, paper[at:]])
