@@ -8,10 +8,11 @@ from typing import Any
 
 from ...errors import EnvironmentLacks, UsageError
 from ..pdf import Printed, identifier_of, print_html, printer_versions
-from .paper_text import pdf_text, text_differences
+from .paper_text import read_pdf, text_differences
 from .verification import Check, Problem, Status, check
 
 NAME = "pdf"
+_ANOTHER = "it is no print of the page that the traces give"
 
 
 @lru_cache(maxsize=2)
@@ -37,7 +38,7 @@ def check_pdf(file: str, data: bytes, html: str, printer: Mapping[str, Any]) -> 
         return _read(file, data, html, f"it was printed by other versions: {other}")
     about = f"{file}: printed again by WeasyPrint {versions['weasyprint']}, compared byte for byte"
     if not _names(data, html):
-        return check(NAME, about, [Problem(file, "", "it is no print of the page that the traces give")])
+        return check(NAME, about, [Problem(file, "", _ANOTHER)])
     again = _printed(html)
     if again.data != data and list(again.fonts) != list(printer.get("fonts") or ()):
         return _read(file, data, html, "it was printed with other fonts than are installed here")
@@ -56,7 +57,7 @@ def _differing(file: str, data: bytes, again: bytes, html: str) -> list[Problem]
         return []
     at = next((i for i, (a, b) in enumerate(zip(data, again, strict=False)) if a != b), min(len(data), len(again)))
     try:
-        said = [Problem(file, "text", what) for what in text_differences(html, pdf_text(data))]
+        said = [Problem(file, "text", what) for what in text_differences(html, read_pdf(data))]
     except UsageError as error:
         said = [Problem(file, "", str(error))]
     except EnvironmentLacks:
@@ -67,11 +68,12 @@ def _differing(file: str, data: bytes, again: bytes, html: str) -> list[Problem]
 def _read(file: str, data: bytes, html: str, reason: str) -> Check:
     """The weaker check: its text alone."""
     try:
-        found = text_differences(html, pdf_text(data))
+        paper = read_pdf(data)
     except EnvironmentLacks as error:
         about = f"{file}: not checked: {reason}; and {error}"
         return Check(NAME, Status.UNPROVEN, about, mend=f"{error.mend}, or install what it was printed by")
     except UsageError as error:
         return check(NAME, f"{file}: read, because {reason}", [Problem(file, "", str(error))])
     about = f"{file}: all of its text is the page's, as pypdf reads it; its drawing was not compared: {reason}"
-    return check(NAME, about, [Problem(file, "text", what) for what in found])
+    other = [] if paper.identifier == identifier_of(html) else [Problem(file, "", _ANOTHER)]
+    return check(NAME, about, [*other, *(Problem(file, "text", what) for what in text_differences(html, paper))])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -70,8 +71,16 @@ def printed_texts(html: str) -> list[Text]:
     return parser.texts
 
 
-def pdf_text(data: bytes) -> str:
-    """The text of a PDF without its spaces, page after page.
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """What a PDF says: its text without its spaces, page after page, and which document it says that it is a print of."""
+
+    text: str
+    identifier: bytes
+
+
+def read_pdf(data: bytes) -> Paper:
+    """Read a PDF that a stranger made.
 
     Raises:
         EnvironmentLacks: pypdf is not installed.
@@ -85,12 +94,14 @@ def pdf_text(data: bytes) -> str:
         raise UsageError(f"{len(data)} bytes, at most {MAX_PDF_BYTES} are read")
     from pypdf.errors import PyPdfError
 
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # what it complains of is made up by whoever made the file
     try:
         reader = pypdf.PdfReader(BytesIO(data), strict=True)
         if len(reader.pages) > MAX_PAGES:
             raise UsageError(f"{len(reader.pages)} pages, at most {MAX_PAGES} are read")
         _refuse_additions(reader)
-        return "".join(_bare(page.extract_text()) for page in reader.pages)
+        text = "".join(_bare(page.extract_text()) for page in reader.pages)
+        return Paper(text, bytes(reader.trailer["/ID"][0].original_bytes))
     except (PyPdfError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise UsageError(f"no PDF that can be read: {type(error).__name__}: {error}") from error
 
@@ -109,14 +120,14 @@ def _refuse_additions(reader: Any) -> None:
             raise UsageError(f"page {number} holds pictures of pixels")
 
 
-def text_differences(html: str, paper: str) -> list[str]:
+def text_differences(html: str, paper: Paper) -> list[str]:
     """Where the text of a PDF is not that of the page: what is missing, and what is left over. Empty when all agrees.
 
     Text is compared in its order and whole, then that of pictures in what is left between. Two numbers of a picture that were
     exchanged are found; where and in which colour a text stands is not looked at.
     """
     texts = printed_texts(html)
-    lost, between = _taken([one.text for one in texts if not one.in_picture], paper)
+    lost, between = _taken([one.text for one in texts if not one.in_picture], paper.text)
     missing, rest = _taken([one.text for one in texts if one.in_picture], _FOOTER.sub("", between))
     found = [f"the page says {text[:_SHOWN]!r}, the PDF does not" for text in [*lost, *missing]]
     return found + ([f"the PDF says {rest[:_SHOWN]!r}, the page does not"] if rest else [])
