@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html.parser import HTMLParser
@@ -16,7 +15,6 @@ MAX_PAGES = 2_000
 MAX_PDF_BYTES = 256 << 20
 """A larger PDF is not read."""
 
-_FOOTER = re.compile(r"aisp-prof\d+/\d+")
 _SILENT = frozenset({"script", "style", "title"})
 _VOID = frozenset({"meta", "link", "br", "hr", "img", "input", "col", "wbr"})
 _SHOWN = 60
@@ -73,7 +71,7 @@ def printed_texts(html: str) -> list[Text]:
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """What a PDF says: its text without its spaces, page after page, and which document it says that it is a print of."""
+    """What a PDF says: its text without its spaces and page numbers, page after page, and which document it says that it is a print of."""
 
     text: str
     identifier: bytes
@@ -100,10 +98,20 @@ def read_pdf(data: bytes) -> Paper:
         if len(reader.pages) > MAX_PAGES:
             raise UsageError(f"{len(reader.pages)} pages, at most {MAX_PAGES} are read")
         _refuse_additions(reader)
-        text = "".join(_bare(page.extract_text()) for page in reader.pages)
+        text = "".join(
+            _without_footer(_bare(page.extract_text()), i, len(reader.pages)) for i, page in enumerate(reader.pages, 1)
+        )
         return Paper(text, bytes(reader.trailer["/ID"][0].original_bytes))
     except (PyPdfError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise UsageError(f"no PDF that can be read: {type(error).__name__}: {error}") from error
+
+
+def _without_footer(text: str, number: int, pages: int) -> str:
+    """Taken off by its very number: behind it the next page may begin with a digit."""
+    before, footer, after = text.rpartition(f"aisp-prof{number}/{pages}")
+    if not footer:
+        raise UsageError(f"its page {number} does not say that it is page {number} of {pages}")
+    return before + after
 
 
 def _refuse_additions(reader: Any) -> None:
@@ -128,7 +136,7 @@ def text_differences(html: str, paper: Paper) -> list[str]:
     """
     texts = printed_texts(html)
     lost, between = _taken([one.text for one in texts if not one.in_picture], paper.text)
-    missing, rest = _taken([one.text for one in texts if one.in_picture], _FOOTER.sub("", between))
+    missing, rest = _taken([one.text for one in texts if one.in_picture], between)
     found = [f"the page says {text[:_SHOWN]!r}, the PDF does not" for text in [*lost, *missing]]
     return found + ([f"the PDF says {rest[:_SHOWN]!r}, the page does not"] if rest else [])
 

@@ -1,0 +1,106 @@
+"""Reading a PDF against its page: what agrees, and each way in which it does not."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+import pytest
+from aisp_prof.errors import UsageError
+from aisp_prof.profiler.evidence import Verdict
+from aisp_prof.reports.bundle.paper_text import Paper, Text, printed_texts, read_pdf, text_differences
+from aisp_prof.reports.page import render_html
+from aisp_prof.reports.pdf import identifier_of, print_html
+
+pypdf = pytest.importorskip("pypdf")
+
+PAGE = """<html><head><title>t</title><style>p{}</style></head><body>
+<p>One <b>2.18×</b></p><svg class="narrow"><text>slim</text></svg>
+<svg class="wide"><title>spoken</title><text>1.46 ms</text><path d=""/><text>1.43 ms</text></svg>
+<span hidden>keys</span><script>s</script><p>Two &amp; three<br>lines</p></body></html>"""
+
+
+def test_what_is_on_paper() -> None:
+    assert printed_texts(PAGE) == [
+        Text("One", False),
+        Text("2.18×", False),
+        Text("1.46ms", True),
+        Text("1.43ms", True),
+        Text("Two&three", False),
+        Text("lines", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("paper", "said"),
+    [
+        ("One2.18×Two&threelines1.46ms1.43ms", []),
+        ("One2.18×1.46ms1.43msTwo&threelines", []),
+        ("One2.81×Two&threelines1.46ms1.43ms", ["the page says '2.18×'", "the PDF says '2.81×'"]),
+        ("One2.18×Two&threelines1.43ms1.46ms", ["the page says '1.43ms'", "the PDF says '1.43ms'"]),
+        ("One2.18×Two&three1.46ms1.43ms", ["the page says 'lines'"]),
+        ("One2.18×Two&threelinesmore1.46ms1.43ms", ["the PDF says 'more'"]),
+        ("", ["'One'", "'2.18×'", "'Two&three'", "'lines'", "'1.46ms'", "'1.43ms'"]),
+    ],
+)
+def test_differences_are_named(paper: str, said: list[str]) -> None:
+    found = text_differences(PAGE, Paper(paper, b""))
+    assert len(found) == len(said)
+    assert all(words in one for words, one in zip(said, found, strict=True))
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+@pytest.mark.parametrize("lang", ["en", "ko"])
+def test_every_print_says_all_of_its_page_and_no_more(samples: object, verdict: Verdict, lang: str) -> None:
+    html = render_html("ch11", [samples.judged(verdict)], lang)
+    paper = read_pdf(print_html(html).data)
+    assert text_differences(html, paper) == []
+    assert paper.identifier == identifier_of(html)
+
+
+def test_a_page_that_begins_with_a_digit_is_not_taken_for_a_page_number() -> None:
+    style = '<style>@page { @bottom-center { content: "aisp-prof " counter(page) " / " counter(pages) } }</style>'
+    html = f'{style}<p>One</p><p style="break-before: page">1.46 ms</p><p style="break-before: page">2</p>'
+    paper = read_pdf(print_html(f'<html lang="en"><title>t</title>{html}').data)
+    assert paper.text == "One1.46ms2"
+    assert text_differences(html, paper) == []
+
+
+def opens_with_a_script(writer: object) -> None:
+    from pypdf.generic import DictionaryObject, NameObject, TextStringObject
+
+    action = {NameObject("/S"): NameObject("/JavaScript"), NameObject("/JS"): TextStringObject("app.alert(1)")}
+    writer.root_object[NameObject("/OpenAction")] = DictionaryObject(action)
+
+
+def annotated(writer: object) -> None:
+    from pypdf.annotations import FreeText
+
+    writer.add_annotation(0, FreeText(text="9.99×", rect=(0, 0, 9, 9)))
+
+
+def with_additions(change: object) -> bytes:
+    writer = pypdf.PdfWriter()
+    writer.add_blank_page(100, 100)
+    change(writer)
+    target = BytesIO()
+    writer.write(target)
+    return target.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        (with_additions(opens_with_a_script), "holds"),
+        (with_additions(lambda w: w.add_attachment("x.txt", b"x")), "attachments"),
+        (
+            with_additions(annotated),
+            "annot",
+        ),
+        (b"%PDF-1.7\n%%EOF\n", "no PDF that can be read"),
+        (b"", "no PDF that can be read"),
+    ],
+    ids=["a script", "an attachment", "an annotation", "nothing in it", "empty"],
+)
+def test_what_no_print_holds_is_refused(data: bytes, complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        read_pdf(data)
