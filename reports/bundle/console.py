@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ...profiler.evidence import Evidence
 from ..console import MARKS, summary
 from ..hostile import visible
+from .captures import DAMAGE, told
 from .verification import Problem, Status, Verification
 
 _MARKS = {Status.OK: "✓", Status.WRONG: "✗", Status.UNPROVEN: "?", Status.ABSENT: "–"}
@@ -24,12 +26,18 @@ def verification_lines(outcome: Verification) -> Iterator[str]:
         if check.mend:
             yield visible(f"      → {check.mend}")
     for evidence in outcome.evidences:
-        *lines, source = summary(evidence)
-        yield from lines
-        yield source.replace("(made here)", "(from the bundle)")
+        yield from _claims(evidence)
     yield from (
         visible(f"{pair}  {MARKS['unproven']} UNPROVEN  the bundle has no capture of it") for pair in outcome.missing
     )
+
+
+def _claims(evidence: Evidence) -> list[str]:
+    try:
+        *lines, source = summary(evidence)
+    except DAMAGE as error:
+        return [visible(f"{evidence.capture_id}: its claims cannot be shown: {told(error)}")]
+    return [*lines, source.replace("(made here)", "(from the bundle)")]
 
 
 def _problem(problem: Problem) -> str:

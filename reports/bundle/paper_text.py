@@ -87,7 +87,9 @@ def read_pdf(data: bytes) -> Paper:
     try:
         import pypdf
     except ModuleNotFoundError as error:
-        raise EnvironmentLacks("reading a PDF needs pypdf, which is not installed", "pip install 'aisp-prof[verify]'") from error
+        raise EnvironmentLacks(
+            "reading a PDF needs pypdf, which is not installed", "pip install 'aisp-prof[verify]'"
+        ) from error
     if len(data) > MAX_PDF_BYTES:
         raise UsageError(f"{len(data)} bytes, at most {MAX_PDF_BYTES} are read")
     from pypdf.errors import PyPdfError

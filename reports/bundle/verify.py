@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import UsageError
 from ...profiler.store.zipped import unzipped
+from .captures import DAMAGE, told
 from .content_checks import check_captures, check_environment, check_numbers, check_pages
 from .file_checks import check_container, check_files, check_signature
 from .layout import PROOF, SUMS
 from .opened import Opened
-from .verification import Verification
+from .verification import Check, Problem, Verification, check
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -50,9 +52,17 @@ def _verified(bundle: Opened, signer: Ed25519PublicKey | None) -> Verification:
         check_files(bundle),
         check_signature(bundle, signer),
         check_captures(bundle),
-        check_environment(bundle),
-        check_numbers(bundle),
+        _guarded("environment", check_environment, bundle),
+        _guarded("numbers", check_numbers, bundle),
         *check_pages(bundle),
     )
     evidences = tuple(one.evidence for one in bundle.proofs)
     return Verification(str(bundle.path), checks, evidences, bundle.header.missing)
+
+
+def _guarded(name: str, make: Callable[[Opened], Check], bundle: Opened) -> Check:
+    """A check that a manifest of odd types cannot end."""
+    try:
+        return make(bundle)
+    except DAMAGE as error:
+        return check(name, "could not be made", [Problem(bundle.path.name, name, told(error))])

@@ -13,6 +13,7 @@ from aisp_prof.errors import UsageError
 from aisp_prof.profiler.store.captures import Capture, shipped_store
 from aisp_prof.profiler.store.manifest import read_manifest
 from aisp_prof.reports.bundle import environment, opened, paper
+from aisp_prof.reports.bundle.console import verification_lines
 from aisp_prof.reports.bundle.layout import Pages
 from aisp_prof.reports.bundle.verification import Status, Verification
 from aisp_prof.reports.bundle.verify import verify_bundle
@@ -259,6 +260,30 @@ def test_json_that_floods_is_refused(made: Path, bundle: Path) -> None:
             found = verify_bundle(bundle)
             assert found.exit_code == 1
             assert any(name.rpartition("/")[0] in problem.file for problem in found.problems)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"gpus": [1e308]},
+        {"gpus": [None]},
+        {"hardware_key": "../x"},
+        {"versions": {"nsys": []}},
+        {"sizes": {"n": [2**70]}},
+    ],
+    ids=str,
+)
+def test_a_manifest_of_odd_types_is_wrong_and_makes_no_traceback(
+    made: Path, bundle: Path, odd: dict[str, object]
+) -> None:
+    files = read(made.read_bytes())
+    manifest = next(name for name in files if name.endswith("manifest.json"))
+    bundle.write_bytes(pack(rehashed(files, edited(files, manifest, lambda data: data.update(odd)))))
+    found = verify_bundle(bundle)
+    assert found.exit_code == 1
+    lines = list(verification_lines(found))
+    assert any("✗" in line for line in lines)
+    assert json.dumps(found.to_json())
 
 
 def test_what_is_no_bundle(tmp_path: Path, made: Path) -> None:
