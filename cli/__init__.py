@@ -11,7 +11,7 @@ import typer
 
 from .. import __version__
 from ..errors import AispError
-from . import assertion, bench, bundle, compare, counters, demos, expect, kernels, trace
+from . import assertion, bench, bundle, compare, counters, demos, expect, kernels, scrubbing, trace
 
 if TYPE_CHECKING:
     from ..profiler.evidence import Evidence
@@ -35,6 +35,7 @@ bundle.register(app)
 compare.register(app)
 demos.register(app)
 expect.register(app)
+scrubbing.register(app)
 
 CapturesFolder = Annotated[
     Path | None,
@@ -217,20 +218,6 @@ def _write(
         except EnvironmentLacks as error:
             failure = error
     return files, failure
-
-
-@app.command()
-def scrub(
-    chosen: Annotated[str, typer.Argument(metavar="CAPTURE", help="A capture's id or its beginning.")],
-    out: Annotated[Path, typer.Option("--output", "-o", help="The new folder of the publishable capture.")],
-    captures: CapturesFolder = None,
-) -> None:
-    """Copy what may be published of a capture into a new folder: no environment, paths, host, user or output."""
-    from ..profiler.store.captures import Store, captures_folder
-    from ..profiler.store.scrub import scrub_capture
-
-    done = scrub_capture(Store(captures_folder(captures)).get(chosen), out)
-    typer.echo(f"{done.folder}: nothing private was found in it")
 
 
 def _print(data: Any, as_json: bool, lines: list[str]) -> None:

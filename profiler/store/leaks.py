@@ -6,11 +6,18 @@ import lzma
 import os
 import re
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 _RULES = (
-    ("an absolute path", rb"/(?:home|root|work|tmp|Users|workspace|scratch|mnt|var/folders)/[\w.@/-]+"),
+    (
+        "an absolute path",
+        rb"/(?:home\d*|root|work|tmp|Users|workspace|scratch|mnt|media|srv|nfs|lustre|gpfs|fsx|var/folders)/[\w.@/-]+",
+    ),
+    ("a folder of Windows", rb"[A-Za-z]:\\Users\\\w+"),
     # "=" is also page 61 of a database, written between a table's name and its CREATE TABLE
     ("an environment variable", rb"[A-Z][A-Z0-9_]{5,}=(?!CREATE (?:TABLE|INDEX) )[\x21-\x7e]{3}"),
     ("a search path", rb"PATH="),
@@ -22,30 +29,80 @@ _RULES = (
     ),
 )
 
+_KEYS = (
+    ("an e-mail address", rb"@(?<=[\w.%+-]{2}@)[A-Za-z0-9-]{2,63}(?:\.[A-Za-z0-9-]{1,63}){0,6}\.[a-z]{2,24}(?![\w-])"),
+    ("a private key", rb"-----BEGIN [A-Z ]*PRIVATE KEY"),
+    ("a key of AWS", rb"(?:AKIA|ASIA)[0-9A-Z]{16}"),
+    ("a token of GitHub", rb"gh[oprsu]_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9_]{22}"),
+    ("a token of GitLab", rb"glpat-[\w-]{20}"),
+    ("a token of Hugging Face", rb"hf_[A-Za-z0-9]{30}"),
+    ("a token of Slack", rb"xox[abeoprs]-[0-9A-Za-z-]{10}"),
+    ("an API key", rb"sk-[A-Za-z0-9_-]{20}|AIza[\w-]{35}"),
+    ("a JSON Web Token", rb"eyJ[\w-]{10,}\.eyJ[\w-]{10,}\."),
+    ("a password in a URL", rb"[a-z]{2,10}://[^\s/:@\0]{1,64}:[^\s/@\0]{1,128}@"),
+)
+"""What is private wherever it stands; shown in a message by its place alone."""
+
 _SECRET = re.compile(r"token|secret|passw|api_?key|credential", re.IGNORECASE)
+_IDENTITY = re.compile(r"HOST(?:NAME)?|USER(?:NAME)?|LOGNAME|MAIL|EMAIL|\w*_USER(?:NAME)?|\w*_HOST(?:NAME)?")
+_TELLS_NOTHING = re.compile(r"[A-Za-z_]+|[\d.,:+\- ]+")
+_ASSIGNED = re.compile(rb"([A-Za-z_]\w*)=(.+)", re.DOTALL)
 _SHOWN = 3
 
 
-def leaks(path: Path, names: Iterable[str] = ()) -> list[str]:
+def leaks(path: Path, names: Iterable[str] = (), values: Mapping[str, str] | None = None) -> list[str]:
     """What in a file (.xz is unpacked first) should not leave this machine, as sentences; empty when nothing was found.
 
     Searched in the raw bytes, so that rows deleted without VACUUM are found too: absolute paths, environment variables,
-    this process's own environment, secrets, host and folders, tables known to leak, and `names` (a user's, a host's).
+    e-mail addresses, keys and tokens, this process's own environment, secrets, host and folders, tables known to leak,
+    `names` (a user's, a host's), and `values` of variables by their name, as `environment_values` gives them.
     """
-    data = path.read_bytes()
+    with _content(path) as data:
+        if data[:16] == b"SQLite format 3\0" and data[59:60] not in (b"\0", b"\1"):
+            return [f"{path.name}: a database in UTF-16, which is not searched"]
+        patterns = [*_RULES, *_of_this_machine(), *_words("a name", names)]
+        found = [f"{path.name}: {what}: {text}" for what, pattern in patterns for text in _found(pattern, data)]
+        found += [f"{path.name}: {what} {place}" for what, pattern in _KEYS for place in _places(pattern, data)]
+        known = [*_secrets(), *((name, value.encode()) for name, value in (values or {}).items())]
+        return found + [f"{path.name}: the value of {name}" for name, value in known if data.find(value) >= 0]
+
+
+@contextmanager
+def _content(path: Path) -> Iterator[bytes | mmap]:
+    """The bytes to search; a large file is mapped and not read."""
     if path.suffix == ".xz":
-        data = lzma.decompress(data)
-    if data.startswith(b"SQLite format 3\0") and data[59:60] not in (b"\0", b"\1"):
-        return [f"{path.name}: a database in UTF-16, which is not searched"]
-    patterns = [*_RULES, *_of_this_machine(), *_words("a name", names)]
-    found = [f"{path.name}: {what}: {text}" for what, pattern in patterns for text in _found(pattern, data)]
-    return found + [f"{path.name}: the value of {name}" for name, value in _secrets() if value in data]
+        yield lzma.decompress(path.read_bytes())
+    elif path.stat().st_size == 0:
+        yield b""
+    else:
+        with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as mapped:
+            yield mapped
 
 
-def _found(pattern: bytes, data: bytes) -> Iterator[str]:
-    for count, match in enumerate(re.finditer(pattern, data)):
-        if count == _SHOWN:
-            return
+def environment_values(text: bytes) -> Iterator[tuple[str, str]]:
+    """(name, value) of what `NAME=VALUE` assigns, separated by NUL or line ends, where the value tells something.
+
+    A secret's and an identity's count from six characters on. Of others short ones, plain words and bare numbers do not:
+    "true", "nvidia" or "13.0.1" in a trace say nothing of whose it is.
+    """
+    for line in re.split(rb"[\0\n]", text):
+        assigned = _ASSIGNED.match(line)
+        if assigned:
+            name, value = (part.decode("utf-8", "replace") for part in assigned.groups())
+            value = value.strip("\"'")
+            if len(value) >= 6 and (_SECRET.search(name) or _IDENTITY.fullmatch(name)):
+                yield name, value
+            elif len(value) >= 8 and not _TELLS_NOTHING.fullmatch(value):
+                yield name, value
+
+
+def _places(pattern: bytes, data: bytes | mmap) -> Iterator[str]:
+    for match in islice(re.finditer(pattern, data), _SHOWN):
+        yield f"at byte {match.start()}"
+
+
+def _found(pattern: bytes, data: bytes | mmap) -> Iterator[str]:
+    for match in islice(re.finditer(pattern, data), _SHOWN):
         yield f"{match[0][:60].decode('ascii', 'backslashreplace')!r} at byte {match.start()}"
 
 

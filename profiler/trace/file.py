@@ -67,7 +67,7 @@ def open_source(path: Path, export: Export | None = None) -> Iterator[Source]:
 
         yield ParquetSource(path)
         return
-    with plain_sqlite(path, export) as plain, _readonly(plain, path) as connection:
+    with plain_sqlite(path, export) as plain, readonly(plain, path) as connection:
         yield FastSource(SqliteSource(connection, path), plain)
 
 
@@ -81,7 +81,7 @@ def connect(path: Path) -> Iterator[sqlite3.Connection]:
     Raises:
         TraceError: no such file, not SQLite, truncated, or damaged.
     """
-    with plain_sqlite(path) as plain, _readonly(plain, path) as connection:
+    with plain_sqlite(path) as plain, readonly(plain, path) as connection:
         yield connection
 
 
@@ -126,7 +126,7 @@ def _unpack(path: Path, opener: Callable[[Path], IO[bytes]], to: Path) -> None:
 
 
 @contextmanager
-def _readonly(path: Path, shown: Path) -> Iterator[sqlite3.Connection]:
+def readonly(path: Path, shown: Path) -> Iterator[sqlite3.Connection]:
     _check_header(path, shown)
     connection = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1", uri=True)
     connection.text_factory = decoded
