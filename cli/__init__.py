@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -49,9 +50,11 @@ def main() -> NoReturn:
     try:
         app()
     except AispError as error:
-        typer.echo(f"aisp-prof: {error}", err=True)
+        from ..reports.hostile import printable
+
+        typer.echo(printable(f"aisp-prof: {error}"), err=True)
         if error.mend:
-            typer.echo(f"  → {error.mend}", err=True)
+            typer.echo(printable(f"  → {error.mend}"), err=True)
         sys.exit(error.exit_code)
     sys.exit(0)
 
@@ -67,8 +70,16 @@ def common(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
+    unpack_limit: Annotated[
+        float | None,
+        typer.Option(metavar="GIB", help="What a packed trace may become; else $AISP_UNPACK_LIMIT_GIB, else 16."),
+    ] = None,
 ) -> None:
     """What every command shares."""
+    if unpack_limit is not None:
+        from ..profiler.trace.limits import UNPACK_VARIABLE
+
+        os.environ[UNPACK_VARIABLE] = str(unpack_limit)
 
 
 @app.command("list")
@@ -222,8 +233,10 @@ def _write(
 
 def _print(data: Any, as_json: bool, lines: list[str]) -> None:
     """The result, on stdout: as JSON with its schema number, or as lines."""
+    from ..reports.hostile import visible
+
     if as_json:
         wrapped = data if isinstance(data, dict) else {"rows": data}
-        typer.echo(json.dumps({"schema": 1, **wrapped}, indent=1, ensure_ascii=False))
+        typer.echo(json.dumps({"schema": 1, **wrapped}, indent=1))
     else:
-        typer.echo("\n".join(lines))
+        typer.echo("\n".join(map(visible, lines)))

@@ -51,6 +51,7 @@ def compare(
     from ..profiler.proof.prove import prove_capture
     from ..profiler.store.captures import captures_folder, select
     from ..reports.comparison import comparison_data, comparison_lines
+    from ..reports.hostile import visible
 
     pairs = _named(selector, examples)
     missing: list[str] = []
@@ -66,7 +67,7 @@ def compare(
     if as_json:
         typer.echo(json.dumps({"schema": 1, **comparison_data(evidences, missing, expected)}, indent=1))
     else:
-        typer.echo("\n".join(comparison_lines(evidences, missing, expected)))
+        typer.echo("\n".join(map(visible, comparison_lines(evidences, missing, expected))))
     verdicts = [one.verdict for one in evidences] + [Verdict.UNPROVEN] * len(missing)
     raise typer.Exit(Verdict.worst(verdicts).exit_code)
 

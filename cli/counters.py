@@ -31,13 +31,14 @@ def counters(
     from ..profiler.counters.report import read_counters
     from ..profiler.counters.rows import counter_rows
     from ..reports.counters_table import counter_lines, notes
+    from ..reports.hostile import visible
 
     rows = counter_rows(read_counters(report))
     if as_json:
         data = {"schema": 1, "report": str(report), "notes": notes(rows), "rows": [asdict(row) for row in rows]}
         typer.echo(json.dumps(data, indent=1))
     else:
-        typer.echo("\n".join(counter_lines(rows, limit)))
+        typer.echo("\n".join(map(visible, counter_lines(rows, limit))))
 
 
 def roofline(
@@ -50,13 +51,14 @@ def roofline(
 ) -> None:
     """FLOPs, DRAM bytes, intensity and share of the measured roofline, a row a range and a kernel. Needs no GPU."""
     from ..profiler.proof.prove import prove_capture
+    from ..reports.hostile import visible
     from ..reports.roofline_table import roofline_data, roofline_lines
 
     evidence = prove_capture(_capture(chosen, captures))
     if as_json:
         typer.echo(json.dumps({"schema": 1, **roofline_data(evidence)}, indent=1))
     else:
-        typer.echo("\n".join(roofline_lines(evidence)))
+        typer.echo("\n".join(map(visible, roofline_lines(evidence))))
 
 
 def _capture(chosen: str, captures: Path | None) -> Capture:
@@ -80,6 +82,7 @@ def calibrate(
 ) -> None:
     """Measure this GPU's bandwidths and matrix rates, and check its FLOP counters. Needs an NVIDIA GPU, takes a minute."""
     from ..reports.counters_table import ceiling_lines
+    from ..reports.hostile import visible
     from ..reports.progress import steps
 
     if out is not None and not out.parent.is_dir():
@@ -89,7 +92,7 @@ def calibrate(
     data = json.dumps({"schema": 1, **result}, indent=1)
     if out is not None:
         _store(out, data)
-    typer.echo(data if as_json else "\n".join(ceiling_lines(result)))
+    typer.echo(data if as_json else "\n".join(map(visible, ceiling_lines(result))))
 
 
 def measure_ceilings(timeout_s: float, progress: Callable[[str], None]) -> dict[str, Any]:

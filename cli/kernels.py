@@ -105,7 +105,9 @@ def gate(
 
 
 def _print(data: dict[str, Any], as_json: bool, lines: list[str]) -> None:
+    from ..reports.hostile import visible
+
     if as_json:
         typer.echo(json.dumps({"schema": 1, **data}, indent=1))
     else:
-        typer.echo("\n".join(lines))
+        typer.echo("\n".join(map(visible, lines)))

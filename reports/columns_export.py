@@ -21,7 +21,7 @@ from .perfetto import events
 
 TARGETS = ("perfetto", "parquet", "csv")
 _ROWS = 1 << 16
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,8 @@ def _cells(column: Column, chosen: slice) -> list[Any]:
 
 
 def neutral(text: str | None) -> str | None:
-    """The text, behind an apostrophe where a spreadsheet would run it: =, +, -, @, tab and carriage return begin formulas.
+    """The text, behind an apostrophe where a spreadsheet would run it: =, +, -, @ (their wide forms too), tab and line ends
+    begin formulas.
 
     Source: OWASP, "CSV Injection".
     """

@@ -24,6 +24,11 @@ def visible(text: str) -> str:
     return "".join(_shown(char) for char in text.translate(_SPACES))
 
 
+def printable(text: str) -> str:
+    """Text of several lines, each made `visible`: for messages on a terminal."""
+    return "\n".join(map(visible, text.split("\n")))
+
+
 def _shown(char: str) -> str:
     return f"‹U+{ord(char):04X}›" if unicodedata.category(char) in _INVISIBLE else char
 

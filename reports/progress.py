@@ -6,12 +6,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from .hostile import printable
+
 
 @contextmanager
 def steps() -> Iterator[Callable[[str], None]]:
     """A function that is told, as one sentence, what begins now; the time since then is shown on a terminal."""
     if not sys.stderr.isatty():
-        yield lambda step: print(step, file=sys.stderr, flush=True)
+        yield lambda step: print(printable(step), file=sys.stderr, flush=True)
         return
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -24,7 +26,7 @@ def steps() -> Iterator[Callable[[str], None]]:
             nonlocal task
             if task is not None:
                 progress.update(task, total=1, completed=1)
-            task = progress.add_task(step, total=None)
+            task = progress.add_task(printable(step), total=None)
 
         yield begin
         if task is not None:

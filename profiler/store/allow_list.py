@@ -54,7 +54,9 @@ DIAGNOSTICS = re.compile(
 """Diagnostic texts that are copied whatever their severity; those of severity above 1 are copied too, without paths."""
 
 _PATH = re.compile(r"(['\"])/[^'\"]*\1|(?<![\w/])/[^\s'\",;]+")
-_COLUMN = r"""["']?\w+["']?(?:\s+(?:INTEGER|REAL|TEXT|BLOB|NUMERIC|INT|BIGINT))?(?:\s+NOT\s+NULL)?(?:\s+PRIMARY\s+KEY)?"""
+_COLUMN = (
+    r"""["']?\w+["']?(?:\s+(?:INTEGER|REAL|TEXT|BLOB|NUMERIC|INT|BIGINT))?(?:\s+NOT\s+NULL)?(?:\s+PRIMARY\s+KEY)?"""
+)
 _STATEMENT = re.compile(
     rf"""CREATE TABLE\s+["']?(?P<table>\w+)["']?\s*\(\s*{_COLUMN}(?:\s*,\s*{_COLUMN})*\s*\)\s*""", re.IGNORECASE
 )

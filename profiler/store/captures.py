@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ...errors import CannotTell, UsageError
-from .manifest import FILE_NAME, Manifest, decode, file_facts, read_manifest
+from .manifest import FILE_NAME, Manifest, decode, file_facts, read_bounded, read_manifest
 from .scratch import scratch_folder
 
 DEFAULT_FOLDER = Path("aisp-captures")
@@ -46,6 +47,8 @@ class Capture:
 
 def _differs(path: Path, facts: Any) -> str:
     try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return f"{path.name}: no regular file"
         found = file_facts(path)
     except OSError as error:
         return f"{path.name}: {error.strerror}"
@@ -162,7 +165,7 @@ class Store:
 
 def _text_of(folder: Path) -> str:
     try:
-        return (folder / FILE_NAME).read_text(encoding="utf-8", errors="replace")
+        return read_bounded(folder / FILE_NAME).decode("utf-8", "replace")
     except OSError:
         return ""
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import stat
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -12,9 +15,14 @@ from typing import Any, Self
 
 from ...declaration import Declaration
 from ...errors import UsageError
+from .shape import check_values, check_shape
 
 SCHEMA = 1
 FILE_NAME = "manifest.json"
+MOST_BYTES = 16 << 20
+"""The largest manifest that is read; those of 40 sampled iterations have 150 kB. It is written by others: untrusted."""
+MOST_DEPTH = 64
+"""How deep a manifest's lists and objects may lie in each other; those that are written reach 8."""
 RUNS = ("untraced", "traced", "counted")
 
 Record = Mapping[str, Any]
@@ -72,13 +80,15 @@ class Manifest:
             UsageError: no object, another schema, a field missing, unknown or of a wrong type.
         """
         values = _checked(data, {field.name for field in fields(cls)}, _LATER, where)
+        check_shape(values, where)
         try:
             values["declaration"] = Declaration.from_json(values["declaration"])
-        except (AttributeError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise UsageError(f"{where}: the declaration is damaged: {error}") from error
         values["command"], values["gpus"] = tuple(values["command"]), tuple(values["gpus"])
         if odd := set(values["runs"]) - set(RUNS):
             raise UsageError(f"{where}: unknown run: {', '.join(sorted(odd))}")
+        _check_names(values, where)
         return cls(**values)
 
 
@@ -121,17 +131,70 @@ def _checked(data: Any, names: set[str], optional: set[str], where: str) -> dict
     return values
 
 
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9][\w.+-]{0,254}", re.ASCII)
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def _check_names(values: Mapping[str, Any], where: str) -> None:
+    """Ids and names of files are parts of paths, and must lead nowhere else."""
+    for field in ("id", "hardware_key", "size"):
+        if not _PLAIN_NAME.fullmatch(values[field]):
+            raise UsageError(f"{where}: field {field} is no plain name: {values[field][:80]!r}")
+    for name, facts in values["files"].items():
+        if not _PLAIN_NAME.fullmatch(name) or name == FILE_NAME:
+            raise UsageError(f"{where}: no file of a capture is called {name[:80]!r}")
+        digest, size = (facts.get("sha256"), facts.get("bytes")) if isinstance(facts, dict) else (None, None)
+        if not isinstance(digest, str) or not _SHA256.fullmatch(digest) or type(size) is not int or len(facts) != 2:
+            raise UsageError(f"{where}: file {name}: sha256 and bytes are wanted, and no more")
+    counted = (values.get("counters") or {}).get("files", ())
+    if not set(counted) <= set(values["files"]):
+        raise UsageError(f"{where}: counters name a file that the capture does not hold")
+
+
 def decode(text: str | bytes, where: str) -> Manifest:
     """A manifest from its JSON text.
 
     Raises:
-        UsageError: the text is no JSON, or no manifest.
+        UsageError: the text is no JSON, or no manifest; it is too large, too deep, or names a field twice.
+    """
+    if len(text) > MOST_BYTES:
+        raise UsageError(f"{where}: {len(text):,} bytes; a manifest has at most {MOST_BYTES:,}")
+    return Manifest.from_json(parsed(text, where), where)
+
+
+def parsed(text: str | bytes, where: str) -> Any:
+    """Strict JSON: no NaN, no name twice in one object (of which two readers may see different ones), no depth without end.
+
+    Raises:
+        UsageError: it is not that.
     """
     try:
-        data = json.loads(text)
+        data = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+    except RecursionError as error:
+        raise UsageError(f"{where}: lists or objects lie too deep in each other") from error
     except ValueError as error:
         raise UsageError(f"{where}: not JSON: {error}") from error
-    return Manifest.from_json(data, where)
+    if _deeper(data, MOST_DEPTH):
+        raise UsageError(f"{where}: lists or objects lie more than {MOST_DEPTH} deep in each other")
+    check_values(data, where)
+    return data
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        raise ValueError(f"{twice[:80]!r} stands twice in one object")
+    return found
+
+
+def _no_constant(text: str) -> Any:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def _deeper(value: Any, most: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return (most == 0 and isinstance(value, dict | list)) or any(_deeper(one, most - 1) for one in inner)
 
 
 LINE = 200
@@ -171,10 +234,22 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / FILE_NAME
     try:
-        data = path.read_bytes()
+        data = read_bounded(path)
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
+        raise UsageError(f"{path}: {error.strerror or error}") from error
     return decode(data, str(path))
+
+
+def read_bounded(path: Path) -> bytes:
+    """The bytes of a manifest, of one too large only as many as show that. A pipe or a link would be somebody's trick.
+
+    Raises:
+        OSError: it cannot be read, or is no regular file.
+    """
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise OSError("no regular file")
+    with path.open("rb") as file:
+        return file.read(MOST_BYTES + 1)
 
 
 def write_manifest(manifest: Manifest, folder: Path) -> None:

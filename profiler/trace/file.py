@@ -2,52 +2,24 @@
 
 from __future__ import annotations
 
-import gzip
-import lzma
-import shutil
 import sqlite3
 import tempfile
-import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 from urllib.parse import quote
 
-from ...errors import EnvironmentLacks, TraceError
+from ...errors import TraceError
+from .limits import VALUE_BYTES
 from .source.fast import FastSource
 from .source.scan import Source, decoded
 from .source.sqlite import SqliteSource
+from .unpack import SUFFIXES, unpack
 
 MAGIC = b"SQLite format 3\x00"
 Export = Callable[[Path, Path], Any]
 """Makes an SQLite export (second path) of a report (first path); raises EnvironmentLacks where there is no nsys."""
-
-
-def _zstd(path: Path) -> IO[bytes]:
-    """Python's own since 3.14, before that the `zstandard` package."""
-    try:
-        from compression import zstd
-    except ImportError:
-        try:
-            import zstandard
-        except ImportError as error:
-            raise EnvironmentLacks(
-                f"{path}: reading .zst needs the zstandard package", "pip install 'aisp-prof[zst]'"
-            ) from error
-        return cast(IO[bytes], zstandard.open(path, "rb"))
-    return cast(IO[bytes], zstd.open(path, "rb"))
-
-
-def _xz(path: Path) -> IO[bytes]:
-    return lzma.LZMAFile(path)
-
-
-def _gz(path: Path) -> IO[bytes]:
-    return cast(IO[bytes], gzip.GzipFile(path))
-
-
-_OPENERS: Mapping[str, Callable[[Path], IO[bytes]]] = {".xz": _xz, ".gz": _gz, ".zst": _zstd}
 
 
 @contextmanager
@@ -94,17 +66,17 @@ def plain_sqlite(path: Path, export: Export | None = None) -> Iterator[Path]:
     """
     if not path.is_file():
         raise TraceError(f"{path}: no such file")
-    opener = _OPENERS.get(path.suffix)
-    name = path.stem if opener else path.name
+    packed = path.suffix in SUFFIXES
+    name = path.stem if packed else path.name
     report = name.endswith(".nsys-rep") and export is not None
-    if opener is None and not report:
+    if not packed and not report:
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="aisp-trace-") as folder:
         plain = path
-        if opener is not None:
+        if packed:
             plain = Path(folder) / f"unpacked{'.nsys-rep' if report else '.sqlite'}"
-            _unpack(path, opener, plain)
+            unpack(path, plain)
         if report and export is not None:
             exported = Path(folder) / "exported.sqlite"
             export(plain, exported)
@@ -112,27 +84,18 @@ def plain_sqlite(path: Path, export: Export | None = None) -> Iterator[Path]:
         yield plain
 
 
-def _unpack(path: Path, opener: Callable[[Path], IO[bytes]], to: Path) -> None:
-    damage: tuple[type[Exception], ...] = (lzma.LZMAError, EOFError, gzip.BadGzipFile, zlib.error)
-    try:
-        with opener(path) as packed, to.open("wb") as out:
-            shutil.copyfileobj(packed, out, 1 << 20)
-    except damage as error:
-        raise TraceError(f"{path}: cannot be unpacked: {error}") from error
-    except Exception as error:
-        if type(error).__name__ not in ("ZstdError", "ZstdDecompressionError"):
-            raise
-        raise TraceError(f"{path}: cannot be unpacked: {error}") from error
-
-
 @contextmanager
 def readonly(path: Path, shown: Path) -> Iterator[sqlite3.Connection]:
+    """A connection through which nothing is written and nothing of the file is run; `shown` names it in messages.
+
+    Raises:
+        TraceError: as `connect`.
+    """
     _check_header(path, shown)
     connection = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1", uri=True)
     connection.text_factory = decoded
     try:
-        connection.execute("PRAGMA trusted_schema = OFF")
-        connection.execute("PRAGMA query_only = ON")
+        _harden(connection)
         yield connection
     # UnicodeDecodeError: a table or column with a mangled name. MemoryError: SQLite met a record with a mangled length.
     except (sqlite3.Error, UnicodeDecodeError, MemoryError) as error:
@@ -141,6 +104,20 @@ def readonly(path: Path, shown: Path) -> Iterator[sqlite3.Connection]:
         ) from error
     finally:
         connection.close()
+
+
+_CONFIG = {"DEFENSIVE": True, "TRUSTED_SCHEMA": False, "ENABLE_TRIGGER": False, "ENABLE_VIEW": False}
+
+
+def _harden(connection: sqlite3.Connection) -> None:
+    """What SQLite's "Defense Against The Dark Arts" advises for files of others. Extensions cannot be loaded by default."""
+    for switch, value in _CONFIG.items():
+        if hasattr(connection, "setconfig"):  # Python 3.12
+            connection.setconfig(getattr(sqlite3, f"SQLITE_DBCONFIG_{switch}"), value)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, VALUE_BYTES)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+    for pragma in ("trusted_schema = OFF", "query_only = ON", "cell_size_check = ON", "mmap_size = 0"):
+        connection.execute(f"PRAGMA {pragma}")
 
 
 def _check_header(path: Path, shown: Path) -> None:

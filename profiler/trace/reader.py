@@ -17,6 +17,7 @@ from .operations import read_operations
 from .schema import CUDA_EVENT, RUNTIME, SYNCHRONIZATION, Schema, read_schema
 from .source.scan import Int64, Source
 from .strings import Strings
+from .sums import refuse_absurd_sizes, refuse_absurd_times
 
 
 def read_trace(
@@ -55,12 +56,16 @@ def read_source(source: Source, comm: re.Pattern[str], put: Put = as_it_is) -> T
     invalid: Invalid = {}
     calls, submitted = read_calls(source, schema, strings, invalid)
     ends, alone = _latest(calls.end), only_process(calls)
+    refuse_absurd_times(schema.path, "API calls", calls)
     calls = put("calls", calls)
     operations, gpus = read_operations(source, schema, strings, alone, submitted, comm, invalid)
     del submitted
     end = max((*ends, *_latest(operations.end)), default=0)
+    refuse_absurd_times(schema.path, "operations", operations)
+    refuse_absurd_sizes(schema.path, operations)
     operations = put("operations", operations)
     ranges, marks = read_nvtx(source, schema, strings, end, invalid)
+    refuse_absurd_times(schema.path, "ranges", ranges)
     end = max((end, *_latest(ranges.end)))
     ranges, marks = put("ranges", ranges), put("marks", marks)
     return Trace(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -167,7 +168,20 @@ def test_doctor_says_what_is_missing_and_how_to_get_it(tmp_path):
     assert all(row["mend"] for row in rows if row["status"] != "ok")
 
 
-def test_terminal_escapes_in_a_claim_are_shown_not_sent(tmp_path):
-    capture_folder(tmp_path / "aisp-captures", built(), HOLDS, id="ch11-\x1b[31mred")
+def test_terminal_escapes_in_a_capture_are_shown_not_sent(tmp_path):
+    evil = {"aisp_prof": "\x1b[31m", "nsys": "\x9b2J"}
+    folder = capture_folder(tmp_path / "aisp-captures", built(), HOLDS)
+    path = folder / "manifest.json"
+    data = json.loads(path.read_text())
+    data |= {"versions": evil, "gpus": [{"name": "\x1b]0;x\x07\u202e"}]}
+    path.write_text(json.dumps(data))
+    for command in (
+        ("report", "--stage", "ch11", "--format", "html"),
+        ("list", "ch11"),
+        ("compare", "ch11", "--captures", "aisp-captures"),
+    ):
+        done = aisp(*command, cwd=tmp_path)
+        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", done.stdout + done.stderr), command
+    path.write_text(json.dumps({**data, "id": "ch11-\x1b[31mred"}))
     done = aisp("report", "--stage", "ch11", "--format", "html", cwd=tmp_path)
-    assert "\x1b" not in done.stdout
+    assert "\x1b" not in done.stdout + done.stderr

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ....errors import TraceError
 from ..blocks import in_order, workers
 from . import values
 from .growing import is_constant
-from .pages import PageFile, Unusual, leaves, open_pages
+from .pages import Impossible, PageFile, Unusual, leaves, open_pages
 from .pieces import Piece, assembled, merged_codes, together
 from .records import Records, plain_rows, read_batch
 from .scan import Int64, Integers, Scan, Wanted
@@ -51,6 +52,8 @@ class FastSource(SqliteSource):
     def scan(self, table: str, wanted: Wanted) -> Scan:
         try:
             return self._scan(table, wanted)
+        except Impossible as error:
+            raise TraceError(f"{self.path}: table {table}: {error}: its pages form a loop") from error
         except Unusual:
             return super().scan(table, wanted)
 

@@ -30,6 +30,10 @@ class Unusual(Exception):
     """Not the plain case that the fast reader knows; never shown to a user."""
 
 
+class Impossible(Unusual):
+    """What no file of SQLite can be, and what its library would follow without end."""
+
+
 @dataclass(frozen=True, slots=True)
 class PageFile:
     """An open SQLite file: `size` bytes a page, of which the first `usable` hold content."""
@@ -124,18 +128,17 @@ def leaves(file: PageFile, root: int) -> Int64:
     """Numbers of the leaf pages under a table's root, in the order of rowids.
 
     Raises:
-        Unusual: no table b-tree, one whose leaves lie at different depths, or one that leads to a page twice.
+        Unusual: no table b-tree, or one whose leaves lie at different depths.
+        Impossible: it leads to a page twice.
     """
     level = np.array([root], np.int64)
     for _ in range(_DEEPEST):
+        if len(np.unique(level)) != len(level):
+            raise Impossible("a page that is reached twice")
         first = int(file.read(level[:1])[0])
         if first == LEAF:
-            if len(np.unique(level)) != len(level):
-                raise Unusual("a page that is reached twice")
             return level
         level = _children(file, level)
-        if len(level) > file.count:
-            raise Unusual("more pages than the file has")
     raise Unusual("too deep")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,11 +11,18 @@ from typing import Any
 import numpy as np
 
 from ....errors import TraceError
+from ..limits import ROW_BYTES, TABLES
 from .scan import Bools, Int64, Integers, Scan, Texts, Wanted, decoded
 
 _CHUNK = 100_000
 _NUMBERS: frozenset[type] = frozenset({int, float, type(None)})
 _INTEGERS: frozenset[type] = frozenset({int, type(None)})
+
+_TABLE = re.compile(r"CREATE TABLE\b")  # SQLite stores it so, however it was written
+_OF_NSYS = re.compile(
+    r"NVTX_|CUPTI_|CUDA_|StringIds|TARGET_INFO_|META_DATA_|DIAGNOSTIC_|PROFILER_|ANALYSIS_|ENUM_", re.IGNORECASE
+)
+"""Names of the tables that are read or copied."""
 
 
 def quote(name: str) -> str:
@@ -34,26 +42,69 @@ class SqliteSource:
         return self._path
 
     def tables(self) -> Mapping[str, tuple[str, ...]]:
-        # Views and virtual tables are not data that nsys wrote; a hostile file could hide code in them.
-        query = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%'"
+        """Ordinary tables. What else carries the name of one that nsys writes is no trace, whatever it holds.
+
+        Raises:
+            TraceError: a view, a virtual table or computed columns in the place of a table; absurdly many tables.
+        """
         self.connection.text_factory = decoded
-        names = [name for (name,) in self.connection.execute(query).fetchall() if isinstance(name, str)]
-        return {name: tuple(self._columns(name)) for name in names}
+        entries = self.connection.execute("SELECT type, name, rootpage, sql FROM sqlite_master LIMIT ?", (TABLES + 1,))
+        rows = [row for row in entries.fetchall() if row[0] in ("table", "view") and isinstance(row[1], str)]
+        if len(rows) > TABLES:
+            raise TraceError(f"{self._path}: more than {TABLES} tables: nsys did not write this")
+        found = {}
+        for kind, name, root, sql in rows:
+            ordinary = kind == "table" and bool(root) and _TABLE.match(str(sql))
+            if not ordinary and _OF_NSYS.match(name):
+                what = "a view" if kind == "view" else "no ordinary table"
+                raise TraceError(f"{self._path}: {name} is {what}: nsys did not write this")
+            if ordinary:
+                found[name] = tuple(self._columns(name))
+        return found
 
     def _columns(self, table: str) -> list[str]:
-        return [row[1] for row in self.connection.execute(f"PRAGMA table_info({quote(table)})")]
+        columns = self.connection.execute(f"PRAGMA table_xinfo({quote(table)})").fetchall()
+        computed = [column[1] for column in columns if column[6]]
+        if computed and _OF_NSYS.match(table):
+            raise TraceError(
+                f"{self._path}: table {table}: {computed[0]} is a generated column: nsys did not write this"
+            )
+        return [column[1] for column in columns]
 
     def count(self, table: str) -> int:
-        return int(self.connection.execute(f"SELECT COUNT(*) FROM {quote(table)}").fetchone()[0])
+        counted = f"SELECT COUNT(*) FROM (SELECT 1 FROM {quote(table)} NOT INDEXED LIMIT ?)"
+        return self._checked(table, int(self.connection.execute(counted, (self._most_rows + 1,)).fetchone()[0]))
+
+    @property
+    def _most_rows(self) -> int:
+        """Rows that a file of this size can hold. Pages that lead back to themselves would give rows without end."""
+        pages, size = (self.connection.execute(f"PRAGMA {what}").fetchone()[0] for what in ("page_count", "page_size"))
+        return int(pages) * int(size) // ROW_BYTES
+
+    def _checked(self, table: str, rows: int) -> int:
+        if rows > self._most_rows:
+            raise TraceError(f"{self._path}: table {table} has more rows than the file can hold: its pages form a loop")
+        return rows
 
     def records(self, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
         self.connection.text_factory = decoded
         terms = ", ".join(quote(column) for column in columns)
-        return self.connection.execute(f"SELECT {terms} FROM {quote(table)}").fetchall()
+        query = f"SELECT {terms} FROM {quote(table)} NOT INDEXED LIMIT ?"
+        rows = self.connection.execute(query, (self._most_rows + 1,)).fetchall()
+        self._checked(table, len(rows))
+        return rows
 
     def scan(self, table: str, wanted: Wanted) -> Scan:
-        query = f"SELECT {', '.join([self._rowid(table), *map(quote, wanted.every)])} FROM {quote(table)}"
-        return self._collect(table, wanted, self._chunks(query, ()))
+        # Limited inside: ROW_NUMBER would collect the rows of a loop without end before it gave the first one.
+        rows = (
+            f"{quote(table)} NOT INDEXED"
+            if self._has_rowid(table)
+            else (
+                f"(SELECT ROW_NUMBER() OVER () AS rowid, * FROM (SELECT * FROM {quote(table)} LIMIT {self._most_rows + 1}))"
+            )
+        )
+        query = f"SELECT {', '.join(['rowid', *map(quote, wanted.every)])} FROM {rows}"
+        return self._collect(table, wanted, self._chunks(table, query))
 
     def rows(self, table: str, wanted: Wanted, rowids: Sequence[int]) -> Scan:
         """The rows of these ids, in their order; an id without a row is left out."""
@@ -62,20 +113,21 @@ class SqliteSource:
         found = [row for rowid in rowids for row in self.connection.execute(query, (rowid,)).fetchall()]
         return self._collect(table, wanted, iter([found] if found else []))
 
-    def _rowid(self, table: str) -> str:
+    def _has_rowid(self, table: str) -> bool:
         """A table WITHOUT ROWID has no such column, and its rows are numbered as they come."""
         try:
             self.connection.execute(f"SELECT rowid FROM {quote(table)} LIMIT 0")
         except sqlite3.OperationalError as error:
             if "rowid" not in str(error):
                 raise
-            return "ROW_NUMBER() OVER ()"
-        return "rowid"
+            return False
+        return True
 
-    def _chunks(self, query: str, parameters: Sequence[Any]) -> Iterator[list[tuple[Any, ...]]]:
+    def _chunks(self, table: str, query: str) -> Iterator[list[tuple[Any, ...]]]:
         self.connection.text_factory = bytes
-        cursor = self.connection.execute(query, parameters)
+        cursor, seen = self.connection.execute(query), 0
         while rows := cursor.fetchmany(_CHUNK):
+            seen = self._checked(table, seen + len(rows))
             yield rows
 
     def _collect(self, table: str, wanted: Wanted, chunks: Iterator[list[tuple[Any, ...]]]) -> Scan:

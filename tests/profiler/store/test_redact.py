@@ -87,7 +87,6 @@ def test_every_number_stays(source: Path | None, rules: str, tmp_path: Path) -> 
     scrub_trace(raw, made, RULES[rules]())
     before, after = answers(raw), answers(made)
     assert after[1] == before[1]
-    assert after[0].pop("findings", None) == before[0].pop("findings", None)
     assert after[0] == before[0]
 
 
@@ -199,7 +198,7 @@ def odd(path: Path, *statements: str) -> Path:
 )
 def test_a_statement_that_nsys_does_not_write_is_not_run(statements: tuple[str, ...], tmp_path: Path) -> None:
     raw = odd(tmp_path / "raw.sqlite", *[one for one in statements if not one.startswith("drop")])
-    with pytest.raises(TraceError, match="was not created by a statement that nsys writes|generated"):
+    with pytest.raises(TraceError, match=r"was not created by a statement that nsys writes|generated"):
         scrub_trace(raw, tmp_path / "scrubbed.sqlite")
     assert not (tmp_path / "scrubbed.sqlite").exists()
 

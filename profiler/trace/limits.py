@@ -1,0 +1,35 @@
+"""How much a trace may ask of the machine that reads it. A trace is untrusted: docs/threat-model.md lists these."""
+
+from __future__ import annotations
+
+import os
+
+from ...errors import UsageError
+
+UNPACK_VARIABLE = "AISP_UNPACK_LIMIT_GIB"
+UNPACKED_GIB = 16
+"""What a packed trace may become, in GiB; the variable, or `aisp-prof --unpack-limit`, says otherwise."""
+UNPACK_MEMORY_BYTES = 256 << 20
+"""Memory that unpacking may take: `xz -9` takes 65 MiB, and a header can ask for 4 GiB."""
+VALUE_BYTES = 512 << 20
+"""The longest value of a trace's table, and the longest row: StringIds may hold a whole program's output."""
+TABLES = 2_000
+"""Tables of a trace; nsys knows fewer than 200."""
+ROW_BYTES = 4
+"""The least that a row takes in a file: a pointer, two lengths, a header. More rows than that are a loop of pages."""
+
+
+def unpacked_bytes() -> int:
+    """How many bytes a packed trace may become.
+
+    Raises:
+        UsageError: the variable is no number.
+    """
+    text = os.environ.get(UNPACK_VARIABLE) or str(UNPACKED_GIB)
+    try:
+        limit = float(text)
+    except ValueError as error:
+        raise UsageError(f"{UNPACK_VARIABLE} is {text!r}, no number of GiB") from error
+    if not 0 < limit < 1 << 20:
+        raise UsageError(f"{UNPACK_VARIABLE} is {text}: a limit is above 0 and below a million GiB")
+    return int(limit * (1 << 30))
