@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from ...declaration import Declaration
 from ...errors import UsageError
-from .shape import check_values, check_shape
+from .shape import check_shape, check_values
 
 SCHEMA = 1
 FILE_NAME = "manifest.json"

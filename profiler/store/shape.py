@@ -163,4 +163,4 @@ def check_values(data: Any, where: str) -> None:
     if isinstance(data, int) and abs(data) >= 1 << 64:
         raise UsageError(f"{where} is beyond 64 bits")
     if isinstance(data, str) and _SURROGATE.search(data):
-        raise UsageError(f"{ascii(where)} holds half of a character")
+        raise UsageError(f"{where!a} holds half of a character")

@@ -119,6 +119,6 @@ def test_a_mutated_manifest_is_refused_or_judged_and_never_a_traceback(folder: P
             outcomes["judged"] += 1
         except AispError:
             outcomes["refused"] += 1
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             raise AssertionError(f"{place}: {parent}") from error
     assert min(outcomes.values()) > 20, outcomes

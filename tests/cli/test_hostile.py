@@ -1,0 +1,235 @@
+"""Every command that reads what others wrote, on names that would run, repaint, reorder or forge."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree as Xml
+
+import pytest
+import typer
+from aisp_prof import cli
+from pair_trace import capture_folder, run_pair
+from trace_builder import TraceBuilder
+
+Answer = tuple[object, str, str]
+Run = Callable[..., Answer]
+
+NAMES = (
+    "evil\x1b[31m\x1b]0;title\x07",
+    "\x9b2J\x90q\x9c",
+    "two\nlines\r\tand\x00more",
+    "kernel\u202egnp.exe\u2066",
+    "=HYPERLINK(1)",
+    "@SUM(1)",
+    "+cmd|' /C calc'!A0",
+    "-2+3",
+    "</script><script>alert(1)</script>",
+    "]]>&x;<!ENTITY",
+    "`rm -rf ~`|$(x)",
+)
+SPEAKS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+FIXTURE = Path(__file__).parents[1] / "profiler" / "counters" / "h200-gemms.csv"
+
+
+def evil_trace() -> TraceBuilder:
+    """A pair's own trace, and every hostile name wherever a trace holds one."""
+    trace = TraceBuilder()
+    run_pair(trace)
+    for number, name in enumerate(NAMES):
+        process = trace.process(700 + number)
+        process.sees(trace.gpu(name, name))
+        process.range(name, 0, 900, domain=name, payload=number)
+        process.category(7, name, domain=name)
+        process.mark(name, 5)
+        process.kernel(name, (10, 11), (20, 30))
+        process.kernel(name, (12, 13), (25, 45), stream=9)
+        process.copy("h2d", 9, (12, 13), (25, 40), stream=8)
+        process.call(name, (14, 15))
+        trace.diagnostic(name, severity=3)
+        trace.add("META_DATA_CAPTURE", name=name, value=name)
+    return trace
+
+
+@pytest.fixture(scope="module")
+def trace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return evil_trace().write(tmp_path_factory.mktemp("evil") / "t\x1b[31m\u202e.sqlite")
+
+
+@pytest.fixture
+def captures(tmp_path: Path) -> Path:
+    """A capture whose manifest says something hostile wherever it may hold free text."""
+    folder = capture_folder(tmp_path / "captures", evil_trace(), ["speedup >= 1.5", "optimized.kernels_per_iteration <= 1"])
+    path = folder / "manifest.json"
+    data = json.loads(path.read_text())
+    text = "".join(NAMES)
+    both = {"en": text, "ko": text}
+    pair = data["declaration"]
+    pair |= {"title": both, "topic": both, "compares": both, "sentence": {"en": text + "{speedup}", "ko": text}}
+    data |= {
+        "gpus": [{"name": text, "driver": text}],
+        "versions": {"nsys": text},
+        "command": [text],
+        "commit": {"sha": text},
+    }
+    path.write_text(json.dumps(data))
+    return folder.parent
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    def call(*arguments: object) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["aisp-prof", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_:
+            cli.main()
+        out, err = capsys.readouterr()
+        return exit_.value.code, out, err
+
+    return call
+
+
+TRACE = {
+    "trace summary": (),
+    "trace ranges": (),
+    "trace kernels": ("--full-names",),
+    "trace copies": (),
+    "trace launches": ("--all",),
+    "trace gaps": (),
+    "trace overlap": ("--a", "copy", "--b", "compute"),
+    "trace diff": ("--range-a", "*", "--range-b", "*"),
+    "trace export": ("--to", "csv", "-o", "{out}"),
+    "assert": ("kernels_per_iteration <= 1", "hidden(h2d, d2h) >= 0.99", "order_violations(e*, t*) == 0"),
+}
+CAPTURES = {
+    "list": ("ch11",),
+    "report": ("--stage", "ch11:streams", "--out", "{out}", "--format", "html"),
+    "roofline": ("ch11",),
+    "compare": ("ch11:streams",),
+}
+ELSEWHERE = {
+    "scrub": "test_scrubbing_answers_in_one_line",
+    "counters": "test_a_report_of_counters",
+    "doctor": "reads this machine, and nothing that others wrote",
+    "capture": "runs this machine's own programs",
+    "calibrate": "runs this machine's own programs",
+    "demos": "runs this machine's own programs",
+    "kernels": "writes and runs the user's own kernels",
+}
+
+
+def test_no_command_is_forgotten() -> None:
+    """A new command is named here, with what it reads, or this fails."""
+    command = typer.main.get_command(cli.app)
+    names = set(command.commands)  # type: ignore[attr-defined]
+    traces = {f"trace {name}" for name in command.commands["trace"].commands}  # type: ignore[attr-defined]
+    assert (names - {"trace"}) | traces == {*TRACE, *CAPTURES, *ELSEWHERE}
+
+
+@pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
+@pytest.mark.parametrize("command", TRACE)
+def test_names_of_a_trace(run: Run, trace: Path, tmp_path: Path, command: str, as_json: bool) -> None:
+    options = [option.format(out=tmp_path / "out") for option in TRACE[command]]
+    code, out, err = run(*command.split(), trace, *options, *["--json"] * as_json)
+    assert code in (0, 1, 4), err
+    assert out
+    assert not SPEAKS.search(out + err)
+    assert not as_json or json.loads(out)["schema"] == 1
+
+
+@pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
+@pytest.mark.parametrize("command", CAPTURES)
+def test_texts_of_a_capture(run: Run, captures: Path, tmp_path: Path, command: str, as_json: bool) -> None:
+    options = [option.format(out=tmp_path / "out") for option in CAPTURES[command]]
+    code, out, err = run(*command.split(), *options, "--captures", captures, *["--json"] * as_json)
+    assert code in (0, 1, 4), err
+    assert out
+    assert not SPEAKS.search(out + err)
+    if as_json:
+        assert json.loads(out)["schema"] == 1
+
+
+def test_messages_of_errors(run: Run, tmp_path: Path) -> None:
+    odd = tmp_path / "n\x1b[31m\u202e.sqlite"
+    odd.write_bytes(b"SQLite format 3\0" + b"\xff" * 200)
+    built = TraceBuilder()
+    built.add("StringIds", id="\x1b[31mno number", value="x")
+    for arguments in (
+        ("trace", "summary", odd),
+        ("trace", "summary", tmp_path / "not\x9bthere"),
+        ("trace", "overlap", odd, "--a", "\x1b[2J", "--b", "x"),
+        ("report", "--stage", "\x1b[2J"),
+        ("scrub", "\x1b[2J", "-o", tmp_path / "x", "--captures", tmp_path),
+        ("report", "--stage", "ch11", "--capture", "\x9b\u202e", "--captures", tmp_path),
+    ):
+        code, out, err = run(*arguments)
+        assert code not in (0, None), arguments
+        assert err
+        assert not SPEAKS.search(out + err), arguments
+
+
+def test_scrubbing_answers_in_one_line(run: Run, trace: Path, tmp_path: Path) -> None:
+    code, out, err = run("scrub", trace, "-o", tmp_path / "s\x1b[2J.sqlite", "--drop", "*", "--keep", "nothing")
+    assert (code, err) == (0, "")
+    assert not SPEAKS.search(out)
+    assert "nothing private was found" in out
+
+
+def test_a_report_of_counters(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "e\x1bvil.csv"
+    path.write_text(FIXTURE.read_text().replace("nvjet_sm90_tst", "evil\x1b[31m\x9b\u202e"))
+    for more in ((), ("--json",)):
+        _, out, err = run("counters", path, *more)
+        assert out
+        assert not SPEAKS.search(out + err)
+
+
+def test_no_cell_of_a_csv_is_a_formula(run: Run, trace: Path, tmp_path: Path) -> None:
+    run("trace", "export", trace, "--to", "csv", "-o", tmp_path / "out")
+    texts = 0
+    for path in (tmp_path / "out").iterdir():
+        with path.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                for cell in row.values():
+                    if cell and not re.fullmatch(r"-?[\d.]+(e[+-]?\d+)?", cell):
+                        texts += 1
+                        assert cell[0] not in "=+-@\t\r\n＝＋－＠", (path.name, cell)
+    assert texts > 100
+
+
+@pytest.mark.parametrize("name", ["=1", "+1", "-1", "@x", "\tx", "\rx", "\nx", "＝1", "＠x"])
+def test_what_begins_a_formula(name: str) -> None:
+    from aisp_prof.reports.columns_export import neutral
+
+    assert neutral(name) == f"'{name}"
+    assert neutral(f"a{name}") == f"a{name}"
+
+
+def test_what_a_build_server_reads(run: Run, trace: Path, tmp_path: Path) -> None:
+    """JUnit XML that parses, SARIF that is JSON, Markdown without markup of the trace's own."""
+    files = [tmp_path / name for name in ("j.xml", "s.json", "m.md")]
+    run("assert", trace, *TRACE["assert"], "--junit", files[0], "--sarif", files[1], "--summary", files[2])
+    assert len(Xml.fromstring(files[0].read_text("utf-8")).findall("testcase")) == 3
+    assert json.loads(files[1].read_text())["version"] == "2.1.0"
+    for file in files:
+        text = file.read_text("utf-8")
+        assert not SPEAKS.search(text.replace("\t", " "))
+    assert "<script" not in files[2].read_text("utf-8")
+    assert "<!ENTITY" not in files[0].read_text("utf-8")
+
+
+def test_a_redacted_capture_is_found_by_folder_or_by_id(run: Run, tmp_path: Path) -> None:
+    folder = capture_folder(tmp_path / "captures", evil_trace(), ["speedup >= 1.5"])
+    shutil.copytree(folder, tmp_path / "elsewhere")
+    for chosen, more in ((tmp_path / "elsewhere", ()), ("ch11-streams-test", ("--captures", folder.parent))):
+        code, out, err = run("scrub", chosen, "-o", tmp_path / f"out-{Path(chosen).name}", *more)
+        assert code == 0, err
+        assert "nothing private" in out
+        assert (tmp_path / f"out-{Path(chosen).name}" / "trace.sqlite.xz").is_file()
+    code, _, err = run("scrub", tmp_path / "elsewhere", "-o", tmp_path / "x", "--hash-names")
+    assert code == 2
+    assert "scrub its trace.sqlite instead" in err
