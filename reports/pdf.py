@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import EnvironmentLacks
+from ..profiler.store.scratch import write_whole
 
 LIBRARIES = ("libpango-1.0-0", "libpangoft2-1.0-0", "libharfbuzz-subset0")
 
@@ -76,16 +76,6 @@ def _harfbuzz(at_least: Callable[[int, int, int], int]) -> str:
         part = next(n for n in count() if not at_least(*([*found, n + 1, 0, 0][:3])))
         found.append(part)
     return ".".join(map(str, found))
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file beside its place and move it there, so that nobody meets half of it."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        beside.write_bytes(data)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _printer() -> Any:

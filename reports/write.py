@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ..errors import UsageError
+from ..errors import AispError, UsageError
 from ..profiler.evidence import Evidence
+from ..profiler.store.scratch import write_whole
 from .page import render_html
-from .pdf import write_pdf, write_whole
+from .pdf import write_pdf
 
 FORMATS = ("html", "pdf")
 
@@ -24,18 +25,26 @@ def write_report(
         UsageError: an unknown format, or a language without a catalog.
         EnvironmentLacks: the PDF was asked for and its libraries are missing.
         CannotTell: there is no evidence.
+        AispError: the folder cannot be written, or is full.
     """
     checked_formats(formats)
     html = render_html(stage, evidences, lang)
+    try:
+        return list(_written(stage, html, folder, formats))
+    except OSError as error:
+        raise AispError(
+            f"the report cannot be written to {folder}: {error.strerror or error}", "name another folder: --out"
+        ) from error
+
+
+def _written(stage: str, html: str, folder: Path, formats: Sequence[str]) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
-    written: list[Path] = []
     if "html" in formats:
-        written.append(folder / f"{stage}.html")
-        write_whole(written[-1], html.encode())
+        write_whole(folder / f"{stage}.html", html.encode())
+        yield folder / f"{stage}.html"
     if "pdf" in formats:
-        written.append(folder / f"{stage}.pdf")
-        write_pdf(html, written[-1])
-    return written
+        write_pdf(html, folder / f"{stage}.pdf")
+        yield folder / f"{stage}.pdf"
 
 
 def checked_formats(formats: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ import sqlite3
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from ... import __version__
 from ...declaration import Declaration
 from ...errors import AispError, EnvironmentLacks, UsageError
 from ..counters.collect import ITERATIONS, Counted, collect
-from ..store.captures import Capture
+from ..store.captures import Capture, Store
 from ..store.manifest import Manifest, Record, folder_facts, write_manifest
 from ..store.scratch import remove_abandoned, scratch_folder
 from .checkout import checkout_commit
@@ -109,7 +109,7 @@ def capture_pair(
     the record that says so, and without a trace if the bare run was the one. Nothing is published when this raises.
 
     Raises:
-        EnvironmentLacks: no nsys, no GPU (the pair's own message), no permission.
+        EnvironmentLacks: no nsys, no GPU (the pair's own message), no permission; or the clock is behind the newest capture.
         UsageError: the pair refuses the size or the number of iterations.
         AispError: the pair failed or ran too long; the message ends with the tail of its output.
     """
@@ -119,14 +119,45 @@ def capture_pair(
     try:
         captures.mkdir(parents=True, exist_ok=True)
         remove_abandoned(captures)
+        newest = _check_clock(captures, declaration.key)
         with scratch_folder(captures, mark) as work, open_gpu() as gpu:
             run = _Run(plan, nsys, work, Sampler(gpu, mark), progress)
             run.measure()
-            return _publish(run.manifest(), work, captures)
+            manifest = run.manifest()
+            if newest is not None and manifest.created_utc <= newest.manifest.created_utc:
+                progress(
+                    f"the clock went back: {newest.id} still counts as newest; name this one, --capture {manifest.id}"
+                )
+            return _publish(manifest, work, captures)
     except OSError as error:
         raise AispError(
             f"the capture cannot be written to {captures}: {error}", "name another folder: --captures"
         ) from error
+
+
+CLOCK_SLACK = timedelta(minutes=1)
+"""How far a clock may be behind the newest capture: less is corrected by time servers every day."""
+
+
+def _check_clock(captures: Path, key: str) -> Capture | None:
+    """The newest capture of a pair so far, before which a new one must not lie.
+
+    Raises:
+        EnvironmentLacks: it is of a later time than now: the clock jumped back, or was ahead when it was made.
+    """
+    newest = Store(captures, shipped=True).newest(key)  # without writing an index
+    now = datetime.now(UTC)
+    if newest is not None and newest.manifest.created_utc > _utc(now + CLOCK_SLACK):
+        raise EnvironmentLacks(
+            f"the clock says {_utc(now)}, and {newest.id} is of {newest.manifest.created_utc}: it would still count as the "
+            "newest capture after this one",
+            "set the clock, or capture into another folder: --captures",
+        )
+    return newest
+
+
+def _utc(time: datetime) -> str:
+    return time.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 @dataclass(slots=True)
@@ -224,7 +255,7 @@ class _Run:
         last = list(self.records.values())[-1]
         return Manifest(
             id=f"{plan.declaration.key}-{now:%Y%m%dT%H%M%SZ}-{self.sampler.mark[:6]}",
-            created_utc=now.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            created_utc=_utc(now),
             declaration=plan.declaration,
             hardware_key=plan.hardware_key,
             size=plan.size,

@@ -67,12 +67,15 @@ class Store:
     shipped: bool = False
 
     def captures(self, pair: str | None = None) -> list[Capture]:
-        """All readable captures (of one pair), newest first."""
+        """All readable captures (of one pair), newest first: by what the capturing machine's clock said, `created_utc`.
+
+        Not by the files' times, which copying changes. `capture` refuses to begin where its clock is behind a capture.
+        """
         texts = self._scan() if self.shipped else self._indexed()
         read = ((self.folder / name, _readable(text)) for name, text in texts)
         found = [Capture(folder, manifest, self.shipped) for folder, manifest in read if manifest]
         wanted = [capture for capture in found if pair in (None, capture.manifest.pair)]
-        return sorted(wanted, key=lambda capture: (capture.manifest.created_utc, capture.id), reverse=True)
+        return sorted(wanted, key=lambda one: (one.manifest.created_utc.removesuffix("Z"), one.id), reverse=True)
 
     def newest(self, pair: str) -> Capture | None:
         return next(iter(self.captures(pair)), None)
@@ -104,7 +107,7 @@ class Store:
     def rebuild(self) -> None:
         """Write the index anew from the folders; in a folder that cannot be written there is none, which is fine."""
         rows = list(self._rows())
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, sqlite3.OperationalError):  # the latter where the disk is full
             self._write_index(rows)
 
     def _write_index(self, rows: list[dict[str, Any]]) -> None:

@@ -132,6 +132,7 @@ def _checked(data: Any, names: set[str], optional: set[str], where: str) -> dict
 
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][\w.+-]{0,254}", re.ASCII)
+_TIME = re.compile(r"[12]\d{3}(?:-\d\d(?:-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?Z)?)?)?", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -140,6 +141,8 @@ def _check_names(values: Mapping[str, Any], where: str) -> None:
     for field in ("id", "hardware_key", "size"):
         if not _PLAIN_NAME.fullmatch(values[field]):
             raise UsageError(f"{where}: field {field} is no plain name: {values[field][:80]!r}")
+    if not _TIME.fullmatch(values["created_utc"]):
+        raise UsageError(f"{where}: field created_utc is no time in UTC: {values['created_utc'][:80]!r}")
     for name, facts in values["files"].items():
         if not _PLAIN_NAME.fullmatch(name) or name == FILE_NAME:
             raise UsageError(f"{where}: no file of a capture is called {name[:80]!r}")

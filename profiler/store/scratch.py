@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import shutil
-import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 from ..capture.child import end_marked
 
-PREFIX = ".tmp-"
+PREFIX = ".aisp-tmp-"
 _LOCK = ".lock"
+_OURS = re.compile(re.escape(PREFIX) + "[0-9a-f]{32}" + re.escape(_LOCK))
 
 
 @contextlib.contextmanager
@@ -39,24 +40,25 @@ def scratch_folder(parent: Path, mark: str = "") -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _locked(parent: Path, mark: str) -> Iterator[Path]:
-    name = f"{PREFIX}{uuid.uuid4().hex}{_LOCK}"
-    # Locked under a name that `remove_abandoned` does not look for, then renamed: nobody can take it in between.
-    with tempfile.NamedTemporaryFile("w", dir=parent, prefix=".new-", delete=False) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        file.write(mark)
-        file.flush()
-        lock = parent / name
-        os.rename(file.name, lock)
-        try:
-            yield lock
-        finally:
-            lock.unlink(missing_ok=True)
+    while True:
+        lock = parent / f"{PREFIX}{uuid.uuid4().hex}{_LOCK}"
+        with lock.open("x") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if os.fstat(file.fileno()).st_nlink == 0:
+                continue  # `remove_abandoned` took it for a dead process's before it was locked
+            try:
+                file.write(mark)
+                file.flush()
+                yield lock
+            finally:
+                lock.unlink(missing_ok=True)
+            return
 
 
 def remove_abandoned(parent: Path) -> list[str]:
     """Remove what killed processes left in `parent`, their still running children first; names of the removed folders."""
     removed = []
-    for lock in sorted(parent.glob(f"{PREFIX}*{_LOCK}")):
+    for lock in sorted(path for path in parent.glob(f"{PREFIX}*{_LOCK}") if _OURS.fullmatch(path.name)):
         with contextlib.suppress(OSError), lock.open() as file:  # gone meanwhile, or its owner lives: BlockingIOError
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if mark := file.read():
@@ -66,3 +68,19 @@ def remove_abandoned(parent: Path) -> list[str]:
             lock.unlink(missing_ok=True)
             removed.append(folder.name)
     return removed
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that nobody meets half of it, however the process ends: hidden first, then moved to its place.
+
+    Raises:
+        OSError: the folder cannot be written, or is full; what was at `path` before is still there then.
+    """
+    parent = path.absolute().parent
+    remove_abandoned(parent)
+    with scratch_folder(parent) as work:
+        with (work / path.name).open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        (work / path.name).replace(path)

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 from ...errors import AispError, UsageError
 from ...profiler.evidence import Evidence
+from ...profiler.store.allow_list import EMPTY_TABLES, TABLES
 from ...profiler.store.captures import Capture
 from ...profiler.store.leaks import leaks
 from ...profiler.store.manifest import FILE_NAME, encode, encode_json
-from ...profiler.store.scrub import EMPTY_TABLES, TABLES, scrub_capture
+from ...profiler.store.scrub import scrub_capture
 from ...profiler.store.zipped import write_zip
 from ...profiler.trace.file import connect
 from ..page import render_html

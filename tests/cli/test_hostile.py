@@ -64,7 +64,9 @@ def trace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def captures(tmp_path: Path) -> Path:
     """A capture whose manifest says something hostile wherever it may hold free text."""
-    folder = capture_folder(tmp_path / "captures", evil_trace(), ["speedup >= 1.5", "optimized.kernels_per_iteration <= 1"])
+    folder = capture_folder(
+        tmp_path / "captures", evil_trace(), ["speedup >= 1.5", "optimized.kernels_per_iteration <= 1"]
+    )
     path = folder / "manifest.json"
     data = json.loads(path.read_text())
     text = "".join(NAMES)

@@ -1,0 +1,386 @@
+"""The store whatever happens to a process: killed at any moment, beside another one, without room, without permission."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from aisp_prof.declaration import Declaration
+from aisp_prof.errors import AispError, EnvironmentLacks
+from aisp_prof.profiler.capture import run as module
+from aisp_prof.profiler.capture.run import capture_pair
+from aisp_prof.profiler.store import scratch
+from aisp_prof.profiler.store.captures import INDEX, Capture, Store
+from aisp_prof.profiler.store.manifest import Manifest, folder_facts, write_manifest
+from aisp_prof.profiler.store.redact import scrub_trace
+from aisp_prof.profiler.store.scratch import remove_abandoned, scratch_folder, write_whole
+from trace_builder import TraceBuilder
+
+FakeNsys = Callable[..., Path]
+FakePair = Callable[[str], str]
+ROOT = Path(__file__).parents[3] / ".pythonpath"
+
+CAPTURE = """
+import json, sys
+from pathlib import Path
+from aisp_prof.declaration import Declaration
+from aisp_prof.profiler.capture.run import capture_pair
+declaration = Declaration.from_json(json.loads(sys.argv[1]))
+print("begun", flush=True)
+capture_pair(declaration, sys.argv[2], "h200", "small", Path(sys.argv[3]), 4, [], 60, lambda step: None)
+"""
+
+# Dies by SIGKILL at the Nth call that changes anything on the disk: a moment that no sleep would hit.
+KILLED_AT = """
+import os, signal, sys
+left = int(sys.argv.pop(1))
+def dying(function):
+    def counted(*arguments, **named):
+        global left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments, **named)
+    return counted
+for name in ("rename", "replace", "mkdir", "unlink", "rmdir", "fsync", "open", "link"):
+    setattr(os, name, dying(getattr(os, name)))
+import fcntl, io
+fcntl.flock = dying(fcntl.flock)
+io.open = dying(io.open)
+"""
+
+WRITE = """
+import sys
+from pathlib import Path
+from aisp_prof.profiler.store.scratch import write_whole
+write_whole(Path(sys.argv[1]), b"new" * 100_000)
+"""
+
+INDEXED = """
+import sys
+from pathlib import Path
+from aisp_prof.profiler.store.captures import Store
+print(len(Store(Path(sys.argv[1])).captures()))
+"""
+
+
+def start(code: str, *arguments: object) -> subprocess.Popen[str]:
+    paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH", ""))))
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": paths},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+
+
+def ended(process: subprocess.Popen[str]) -> int:
+    process.communicate(timeout=60)
+    return process.returncode
+
+
+def check_whole(folder: Path) -> list[Capture]:
+    """Every visible capture has all its files as it was captured; nothing else is visible."""
+    found = Store(folder).captures()
+    for capture in found:
+        assert capture.verify_files() == ()
+        assert set(folder_facts(capture.folder)) == set(capture.manifest.files)
+    visible = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    assert visible - {INDEX} == {capture.folder.name for capture in found}
+    assert Store(folder).unreadable() == []
+    return found
+
+
+@pytest.mark.timeout(280)
+def test_a_capture_killed_at_any_moment(
+    tmp_path: Path, declaration: Declaration, fake_nsys: FakeNsys, fake_pair: FakePair
+) -> None:
+    """30 captures killed after delays over their whole length, then one that is let finish: it cleans up after all."""
+    fake_nsys()
+    arguments = json.dumps(declaration.to_json()), fake_pair("record()"), tmp_path / "captures"
+    begun = time.monotonic()
+    assert ended(start(CAPTURE, *arguments)) == 0
+    whole = time.monotonic() - begun
+    draw = random.Random(5)
+    published = 1
+    for number in range(30):
+        process = start(CAPTURE, *arguments)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(whole * (number + draw.random()) / 30)
+        process.kill()
+        process.communicate()
+        found = check_whole(arguments[2])
+        assert len(found) in (published, published + 1)
+        published = len(found)
+    assert ended(start(CAPTURE, *arguments)) == 0
+    assert len(check_whole(arguments[2])) == published + 1
+    assert [path.name for path in arguments[2].iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.timeout(280)
+def test_a_capture_killed_at_each_change_of_the_disk(
+    tmp_path: Path, declaration: Declaration, fake_nsys: FakeNsys, fake_pair: FakePair
+) -> None:
+    fake_nsys()
+    arguments = json.dumps(declaration.to_json()), fake_pair("record()"), tmp_path / "captures"
+    ends = set()
+    for number in range(1, 60, 2):
+        ends.add(ended(start(KILLED_AT + CAPTURE, number, *arguments)))
+        if arguments[2].exists():
+            check_whole(arguments[2])
+    assert -signal.SIGKILL in ends
+    remove_abandoned(arguments[2])
+    assert [path.name for path in arguments[2].iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_file_is_the_old_one_or_the_new_one(tmp_path: Path) -> None:
+    """A report killed at each change of the disk; what it leaves, the next one removes."""
+    target, old, new = tmp_path / "page.html", b"old", b"new" * 100_000
+    target.write_bytes(old)
+    seen = set()
+    for number in range(1, 30):
+        code = ended(start(KILLED_AT + WRITE, number, target))
+        assert target.read_bytes() in (old, new)
+        seen.add((target.read_bytes() == new, code))
+        target.write_bytes(old)
+    assert {(False, -9), (True, -9), (True, 0)} <= seen
+    write_whole(target, new)
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+
+
+def publish(folder: Path, manifest: Manifest, number: int) -> None:
+    with scratch_folder(folder) as work:
+        (work / "trace.sqlite").write_bytes(b"trace")
+        name = f"ch99.fake-{number}"
+        write_manifest(replace(manifest, id=name, files=folder_facts(work)), work)
+        work.rename(folder / name)
+
+
+def test_an_index_killed_at_each_change_of_the_disk(tmp_path: Path, manifest: Manifest) -> None:
+    for number in range(1, 25):
+        publish(tmp_path, manifest, number)
+        process = start(KILLED_AT + INDEXED, number, tmp_path)
+        said, _ = process.communicate()
+        assert said in ("", f"{number}\n")
+        assert len(Store(tmp_path).captures()) == number
+    remove_abandoned(tmp_path)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_many_commands_at_once_on_one_store(tmp_path: Path, manifest: Manifest) -> None:
+    """Writers publish while readers list: every answer is a whole one, and none goes back in time."""
+    stop, wrong = threading.Event(), list[str]()
+
+    def read() -> None:
+        last = 0
+        while not stop.is_set():
+            found = len(Store(tmp_path).captures())
+            if found < last:
+                wrong.append(f"{found} after {last}")
+            last = found
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    processes = [start(INDEXED, tmp_path) for _ in range(3)]
+    for thread in readers:
+        thread.start()
+    for number in range(40):
+        publish(tmp_path, manifest, number)
+        remove_abandoned(tmp_path)
+    stop.set()
+    for thread in readers:
+        thread.join()
+    assert [ended(process) for process in processes] == [0, 0, 0]
+    assert wrong == []
+    assert len(check_whole(tmp_path)) == 40
+
+
+def test_a_lock_that_is_taken_for_a_dead_ones_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between making a lock file and locking it, another process may think that nobody holds it."""
+    import fcntl
+
+    real, stolen = fcntl.flock, list[str]()
+
+    def late(file: object, how: int) -> None:
+        if how == fcntl.LOCK_EX and not stolen:
+            stolen.append("")
+            stolen.extend(remove_abandoned(tmp_path))
+        real(file, how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(scratch.fcntl, "flock", late)
+    with scratch_folder(tmp_path) as work:
+        assert len(stolen) == 2
+        assert work.name != stolen[1]
+        assert remove_abandoned(tmp_path) == []
+        assert work.is_dir()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_another_program_calls_so_stays(tmp_path: Path) -> None:
+    for name in (".aisp-tmp-mine.lock", ".tmp-x.lock"):
+        (tmp_path / name).touch()
+        (tmp_path / name.removesuffix(".lock")).mkdir()
+    assert remove_abandoned(tmp_path) == []
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from aisp_prof import cli
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+sys.argv[0] = "aisp-prof"
+cli.main()
+"""
+
+DROPPED = """
+import ctypes, sys
+# The root of a container may write anywhere; without these two capabilities it is a user like any other.
+class Header(ctypes.Structure):
+    _fields_ = [("version", ctypes.c_uint32), ("pid", ctypes.c_int)]
+class Data(ctypes.Structure):
+    _fields_ = [("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32)]
+libc, header, data = ctypes.CDLL(None, use_errno=True), Header(0x20080522, 0), (Data * 2)()
+assert libc.capget(ctypes.byref(header), data) == 0
+data[0].effective &= ~0b111
+data[0].permitted &= ~0b111
+assert libc.capset(ctypes.byref(header), data) == 0
+from aisp_prof import cli
+sys.argv[0] = "aisp-prof"
+cli.main()
+"""
+
+
+def built(path: Path) -> Path:
+    trace = TraceBuilder()
+    process = trace.process(100)
+    process.sees(trace.gpu("uuid"))
+    for k in range(500):
+        process.range(f"step {k}", k * 100, k * 100 + 90)
+        process.kernel(f"kernel_{k}", (k * 100, k * 100 + 1), (k * 100 + 5, k * 100 + 9))
+    return trace.write(path)
+
+
+WRITERS = {
+    "scrub": ("scrub", "{trace}", "-o", "{out}/s.sqlite"),
+    "scrub packed": ("scrub", "{trace}", "-o", "{out}/s.sqlite.xz"),
+    "export csv": ("trace", "export", "{trace}", "--to", "csv", "-o", "{out}/csv"),
+    "export perfetto": ("trace", "export", "{trace}", "--to", "perfetto", "-o", "{out}/p.json"),
+    "report": ("report", "--stage", "ch11:streams", "--format", "html", "--out", "{out}", "--captures", "{out}"),
+    "junit": ("assert", "{trace}", "kernels_per_iteration <= 1000", "--junit", "{out}/j.xml"),
+}
+
+
+def said(code: str, tmp_path: Path, command: str) -> str:
+    """The message of a command that could not write; there must be one, an exit code of ours and no traceback."""
+    trace, out = built(tmp_path / "t.sqlite"), tmp_path / "out"
+    out.mkdir(exist_ok=True)
+    words = [word.format(trace=trace, out=out) for word in WRITERS[command]]
+    paths = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code, *words], env=paths, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr, done.stderr
+    assert done.returncode in (1, 2), done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize("command", [name for name in WRITERS if name != "junit"])
+def test_a_full_disk(tmp_path: Path, command: str) -> None:
+    """20 kB, and then no more: what was begun is gone, and the message says what to do."""
+    message = said(FULL, tmp_path, command)
+    assert "cannot be written" in message or "no room to unpack" in message
+    left = [path for path in (tmp_path / "out").iterdir() if path.name != "index.db"]
+    assert [path.name for path in left if not path.name.startswith(("csv", "p.json"))] == []
+
+
+@pytest.mark.parametrize("command", WRITERS)
+def test_a_folder_that_may_not_be_written(tmp_path: Path, command: str) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out").chmod(0o555)
+    try:
+        message = said(DROPPED, tmp_path, command)
+        assert "Permission denied" in message
+        assert list((tmp_path / "out").iterdir()) == []
+    finally:
+        (tmp_path / "out").chmod(0o755)
+
+
+def test_a_store_that_may_only_be_read(tmp_path: Path, manifest: Manifest) -> None:
+    publish(tmp_path / "captures", manifest, 1)
+    (tmp_path / "captures").chmod(0o555)
+    try:
+        code = DROPPED.partition("from aisp_prof")[0] + INDEXED
+        process = start(code, tmp_path / "captures")
+        assert process.communicate()[0] == "1\n"
+    finally:
+        (tmp_path / "captures").chmod(0o755)
+    assert [path.name for path in (tmp_path / "captures").iterdir()] == ["ch99.fake-1"]
+
+
+def test_a_disk_that_fills_up_while_scrubbing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    raw = built(tmp_path / "t.sqlite")
+    monkeypatch.setattr("aisp_prof.profiler.store.redact._copy_and_check", full)
+    with pytest.raises(AispError, match="No space left") as caught:
+        scrub_trace(raw, tmp_path / "s.sqlite")
+    assert "--output" in caught.value.mend
+    assert [path.name for path in tmp_path.iterdir()] == ["t.sqlite"]
+
+
+class Clock:
+    """Stands in for datetime in the capture's module: says what it was told."""
+
+    def __init__(self, *times: str) -> None:
+        self.times = list(times)
+
+    def now(self, zone: object) -> object:
+        from datetime import datetime
+
+        return datetime.fromisoformat(self.times.pop(0) if len(self.times) > 1 else self.times[0]).replace(tzinfo=zone)  # type: ignore[arg-type]
+
+
+def test_a_clock_that_jumps(
+    tmp_path: Path, declaration: Declaration, fake_nsys: FakeNsys, fake_pair: FakePair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest capture is the one whose clock said so; a capture that would not become it is not begun."""
+    fake_nsys()
+    pair, folder, steps = fake_pair("record()"), tmp_path / "captures", list[str]()
+
+    def capture(*times: str) -> Capture:
+        monkeypatch.setattr(module, "datetime", Clock(*times))
+        return capture_pair(declaration, pair, "h200", "small", folder, 4, [], 60, steps.append)
+
+    first = capture("2026-05-01T12:00:00")
+    assert first.manifest.created_utc == "2026-05-01T12:00:00.000000Z"
+    with pytest.raises(EnvironmentLacks, match=f"{first.id} is of 2026-05-01") as caught:
+        capture("2026-05-01T11:58:00")
+    assert "set the clock" in caught.value.mend
+    assert [one.id for one in Store(folder).captures()] == [first.id]
+    assert "the clock went back" not in str(steps)
+    capture("2026-05-01T12:00:01", "2026-05-01T11:00:00")  # it jumps while the pair runs
+    assert f"the clock went back: {first.id} still counts as newest" in steps[-1]
+    assert Store(folder).newest("ch99.fake") == first
+    last = capture("2026-05-01T12:00:02")
+    os.utime(last.folder / "manifest.json", (0, 0))  # a copy's times say nothing
+    assert Store(folder).newest("ch99.fake") == last
+
+
+def test_the_capabilities_are_really_dropped(tmp_path: Path) -> None:
+    """Else the tests of folders that may not be written would test nothing."""
+    assert ctypes.CDLL(None).capset
+    (tmp_path / "x").mkdir(mode=0o555)
+    code = DROPPED.partition("from aisp_prof")[0] + "open(sys.argv[1] + '/y', 'w')"
+    assert ended(start(code, tmp_path / "x")) == 1
