@@ -112,8 +112,9 @@ _CONFIG = {"DEFENSIVE": True, "TRUSTED_SCHEMA": False, "ENABLE_TRIGGER": False, 
 def _harden(connection: sqlite3.Connection) -> None:
     """What SQLite's "Defense Against The Dark Arts" advises for files of others. Extensions cannot be loaded by default."""
     for switch, value in _CONFIG.items():
-        if hasattr(connection, "setconfig"):  # Python 3.12
-            connection.setconfig(getattr(sqlite3, f"SQLITE_DBCONFIG_{switch}"), value)
+        number = getattr(sqlite3, f"SQLITE_DBCONFIG_{switch}", None)  # Python 3.12, where its SQLite has the switch
+        if number is not None:
+            connection.setconfig(number, value)  # type: ignore[attr-defined,unused-ignore]
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, VALUE_BYTES)
     connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
     for pragma in ("trusted_schema = OFF", "query_only = ON", "cell_size_check = ON", "mmap_size = 0"):
