@@ -50,7 +50,7 @@ _RECORD = {
     "sizes": Maybe(Each(int)),
     "gpu": Maybe(Each(_SCALAR)),
     "order": Maybe([str]),
-    "declared": Maybe(Each(Each(NUMBER))),
+    "declared": Maybe(Each({"!flops": NUMBER, "!bytes": NUMBER, "ceiling": str})),
 }
 _CEILING = {
     "!name": str,

@@ -122,3 +122,8 @@ def test_a_mutated_manifest_is_refused_or_judged_and_never_a_traceback(folder: P
         except Exception as error:
             raise AssertionError(f"{place}: {parent}") from error
     assert min(outcomes.values()) > 20, outcomes
+
+
+def test_every_capture_that_ships_is_read() -> None:
+    folders = [folder for folder in SHIPPED if folder.is_dir()]
+    assert {read_manifest(folder).id for folder in folders} == {folder.name for folder in folders}
