@@ -72,7 +72,9 @@ def read_sources(manifest: Mapping[str, Any], folder: Path | None) -> Sources:
         refused=refused,
         repeats=int((counters or {}).get("iterations") or 1),
         declared=_declared(manifest),
-        ceilings={one["name"]: float(one["value"]) for one in measured.get("ceilings") or ()},
+        ceilings={
+            one["name"]: float(one["value"]) for one in measured.get("ceilings") or () if one["value"] is not None
+        },
         calibration=measured.get("calibration"),
     )
 

@@ -56,7 +56,7 @@ _CEILING = {
     "!name": str,
     "unit": str,
     "what": str,
-    "value": Maybe(NUMBER),
+    "!value": NUMBER,
     "n": int,
     "p5": Maybe(NUMBER),
     "p95": Maybe(NUMBER),
@@ -87,8 +87,9 @@ SHAPE: Mapping[str, Any] = {
     "runs": Each(_RECORD),
     "counters": Maybe(
         {
-            "files": [str],
-            **dict.fromkeys(("tier", "ncu", "reason", "mend", "sections", "sections_reason"), Maybe(str)),
+            "!files": [str],
+            "!tier": str,
+            **dict.fromkeys(("ncu", "reason", "mend", "sections", "sections_reason"), Maybe(str)),
             "iterations": Maybe(int),
         }
     ),

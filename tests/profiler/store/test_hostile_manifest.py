@@ -95,7 +95,11 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path, *(place for key, one in inner for place in places(one, (*path, key)))]
 
 
-@pytest.mark.parametrize("folder", SHIPPED[3:], ids=lambda path: path.name.partition("-")[0])
+MUTATED = [folder for folder in SHIPPED if folder.name.startswith(("ch09.triton-20261121", "ch11.streams-20261120"))]
+"""One with counters and ceilings, one without."""
+
+
+@pytest.mark.parametrize("folder", MUTATED, ids=lambda path: path.name.partition("-")[0])
 def test_a_mutated_manifest_is_refused_or_judged_and_never_a_traceback(folder: Path) -> None:
     """Each place of a real manifest, with something odd in it or without it."""
     data, draw, outcomes = (
