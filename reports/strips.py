@@ -46,7 +46,7 @@ class StripPlot:
 
 def strip_plot(evidence: Evidence, say: Catalog, measure: Measure, untraced: bool = True) -> StripPlot | None:
     """Every measured iteration and, if asked for, every untraced run; None when nothing was measured."""
-    rows = [row for row in _rows(evidence) if row[2] and (row[1] or untraced)]
+    rows = [row for row in _rows(evidence, untraced) if row[2]]
     if not rows:
         return None
     axis = measure.axis(max(max(times) for _, _, times in rows))
@@ -63,13 +63,13 @@ def times_of(variant: VariantEvidence) -> tuple[int, ...]:
     return tuple(iteration.end - iteration.start for iteration in variant.iterations)
 
 
-def _rows(evidence: Evidence) -> list[tuple[str, bool, tuple[int, ...]]]:
-    """Of a staged pair the traced runs alone: twice as many rows would fill the page."""
-    variants = (evidence.baseline, *evidence.between, evidence.optimized)
-    untraced = () if evidence.between else variants
-    return [(variant.name, True, times_of(variant)) for variant in variants] + [
-        (variant.name, False, variant.untraced_ns) for variant in untraced
-    ]
+def _rows(evidence: Evidence, untraced: bool) -> list[tuple[str, bool, tuple[int, ...]]]:
+    """Both variants, traced and untraced; with a staged pair's steps the traced runs alone, as twice the rows would fill the page."""
+    ends = (evidence.baseline, evidence.optimized)
+    if not untraced or not evidence.between:
+        traced = [(variant.name, True, times_of(variant)) for variant in ends]
+        return traced + [(variant.name, False, variant.untraced_ns) for variant in ends if untraced]
+    return [(variant.name, True, times_of(variant)) for variant in (ends[0], *evidence.between, ends[1])]
 
 
 def _strip(variant: str, traced: bool, times: Sequence[int], axis: Axis, y: float, say: Catalog) -> Strip:
