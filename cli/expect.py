@@ -138,7 +138,7 @@ def history(
 
 
 def _print(data: dict[str, Any], as_json: bool, lines: list[str]) -> None:
-    typer.echo(json.dumps({"schema": 1, **data}, indent=1, ensure_ascii=False) if as_json else "\n".join(lines))
+    typer.echo(json.dumps({"schema": 1, **data}, indent=1) if as_json else "\n".join(lines))
 
 
 def register(face: typer.Typer) -> None:

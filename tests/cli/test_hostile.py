@@ -112,6 +112,7 @@ CAPTURES = {
     "report": ("--stage", "ch11:streams", "--out", "{out}", "--format", "html"),
     "roofline": ("ch11",),
     "compare": ("ch11:streams",),
+    "history": ("ch11:streams",),
 }
 ELSEWHERE = {
     "scrub": "test_scrubbing_answers_in_one_line",
@@ -119,6 +120,9 @@ ELSEWHERE = {
     "doctor": "reads this machine, and nothing that others wrote",
     "capture": "runs this machine's own programs",
     "calibrate": "runs this machine's own programs",
+    "bench": "runs this machine's own programs",
+    "expect": "reads the same captures, and expectations that the user wrote",
+    "verify": "reads bundles, whose hostile ones tests/reports/bundle forges",
     "demos": "runs this machine's own programs",
     "kernels": "writes and runs the user's own kernels",
 }

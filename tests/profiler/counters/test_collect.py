@@ -63,7 +63,7 @@ def test_a_contradiction_cannot_be_built():
 
 
 def test_the_kernels_of_a_range_with_grid_and_block():
-    (path,) = CAPTURES.glob("ch11.streams-*/trace.sqlite.xz")
+    (path,) = CAPTURES.glob("ch11.streams-20261120*/trace.sqlite.xz")
     trace = read_trace(path)
     names = [trace.text(int(text)) for text in trace.ranges.text]
     index = next(i for i, name in enumerate(names) if name == "ch11.streams.optimized.measure")
