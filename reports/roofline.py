@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import median
 
+from ..declaration import VARIANTS
 from ..profiler.counters.roofline import CEILING_OF, bandwidth
 from ..profiler.evidence import Evidence, KernelRates, Rates
 from ..profiler.proof.rate_metrics import RATE_METRICS
@@ -14,6 +15,9 @@ from .catalog import Catalog
 from .hostile import shorten, visible
 from .roofline_chart import RooflineChart, Roofs, places, roofline_chart
 from .units import NOTHING, SCALES, decimals, duration, fixed, percent, scaled
+
+MOST_COLUMNS = 3
+"""Of a staged pair with more variants the table shows the first and the last; the picture shows all."""
 
 MOST_KERNELS = 6
 _OWN = 0.01
@@ -62,14 +66,15 @@ def roofline_section(evidence: Evidence, say: Catalog, wide: Measure, narrow: Me
     rates = dict(evidence.rates)
     roofs, found = measured_roofs(evidence), places(rates)
     charts = [roofline_chart(found, roofs, say, size) for size in (wide, narrow)] if roofs else []
-    kernels = [_kernel_row(name, one, say) for name, rate in rates.items() for one in rate.kernels[:MOST_KERNELS]]
+    tabled = rates if len(rates) <= MOST_COLUMNS else {name: rates[name] for name in VARIANTS if name in rates}
+    kernels = [_kernel_row(name, one, say) for name, rate in tabled.items() for one in rate.kernels[:MOST_KERNELS]]
     return RooflineSection(
         tier=_tiers(rates, say),
-        variants=tuple(say.get(f"variant.{name}", name) for name in rates),
+        variants=tuple(say.get(f"variant.{name}", name) for name in tabled),
         charts=tuple(chart for chart in charts if chart),
-        rows=_rows(rates, say),
+        rows=_rows(tabled, say),
         kernels=tuple(kernels),
-        left_out=sum(max(0, len(rate.kernels) - MOST_KERNELS) for rate in rates.values()),
+        left_out=sum(len(rate.kernels) for rate in rates.values()) - len(kernels),
         remarks=_remarks(rates, say),
     )
 

@@ -248,3 +248,20 @@ def test_labels_avoid_what_is_taken():
     at_the_edge = beside(395, 100, "some words", 10, frame, [], [])
     assert at_the_edge.anchor == "end"
     assert width("커널", 10) == 20
+
+
+def test_a_pair_with_many_steps_has_two_columns_and_all_points() -> None:
+    """Eight columns left each label a letter wide."""
+    from aisp_prof.profiler.proof.prove import prove_capture
+    from aisp_prof.profiler.store.captures import shipped_store
+    from aisp_prof.reports.catalog import catalog
+    from aisp_prof.reports.roofline import roofline_section
+    from aisp_prof.reports.view import NARROW, WIDE
+
+    evidence = prove_capture(shipped_store().captures("ch20.multiple_unoptimized")[-1])
+    section = roofline_section(evidence, catalog("en"), WIDE, NARROW)
+    assert section is not None
+    assert len(evidence.rates) == 8
+    assert {len(row.cells) for row in section.rows} == {len(section.variants)} == {2}
+    assert {row.variant for row in section.kernels} == {"baseline", "optimized"}
+    assert section.left_out == sum(len(rate.kernels) for rate in evidence.rates.values()) - len(section.kernels)
