@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from .device_memory import Immediate
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -23,6 +25,7 @@ class FreshMemory:
 
     def __init__(self, n: int, kind: str) -> None:
         self._n, self._on_cuda = n, kind == "cuda"
+        self._memory: Immediate | None = None
 
     def take(self) -> Tensor | int:
         """An array of n fp32 elements with whatever they hold.
@@ -34,17 +37,17 @@ class FreshMemory:
 
         if not self._on_cuda:
             return torch.empty(self._n)
-        from .launch import _checked, _driver
-
-        return int(_checked(_driver().cuMemAlloc(self._n * 4), f"allocating {self._n * 4} bytes"))
+        return self._driver().take(self._n * 4, 0)
 
     def give(self, array: Tensor | int) -> None:
         """Free the array once the device has finished with it."""
         if isinstance(array, int):
-            from .launch import _checked, _driver
+            self._driver().give(array, 0)
 
-            driver = _driver()
-            _checked(driver.cuMemFree(driver.CUdeviceptr(array)), "freeing device memory")
+    def _driver(self) -> Immediate:
+        if self._memory is None:
+            self._memory = Immediate()
+        return self._memory
 
 
 class Arena:

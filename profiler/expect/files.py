@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
 from ...errors import AispError, UsageError
-from ..store.manifest import lines_of
+from ..store.manifest import encode_json
+from ..store.scratch import write_whole
 from .model import SCHEMA, PairExpectations
 
 
@@ -77,14 +77,8 @@ def write_chapter(path: Path, pairs: Mapping[str, PairExpectations]) -> None:
         "chapter": path.stem,
         "pairs": {name: pairs[name].to_json() for name in sorted(pairs)},
     }
-    beside = path.with_name(f".new-{uuid.uuid4().hex}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(lines_of(data) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
+        write_whole(path, encode_json(data).encode())
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise AispError(f"{path} cannot be written: {error}", "name another folder: --expectations") from error

@@ -72,9 +72,7 @@ def read_sources(manifest: Mapping[str, Any], folder: Path | None) -> Sources:
         refused=refused,
         repeats=int((counters or {}).get("iterations") or 1),
         declared=_declared(manifest),
-        ceilings={
-            one["name"]: float(one["value"]) for one in measured.get("ceilings") or () if one["value"] is not None
-        },
+        ceilings={one["name"]: float(one["value"]) for one in measured.get("ceilings") or ()},
         calibration=measured.get("calibration"),
     )
 
