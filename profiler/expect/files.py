@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ...errors import AispError, UsageError
 from ..store.manifest import encode_json
-from ..store.scratch import write_whole
+from ..store.scratch import only_one, write_whole
 from .model import SCHEMA, PairExpectations
+
+_ELSEWHERE = "name another folder: --expectations"
 
 
 def expectations_folder(option: Path | None = None) -> Path:
@@ -65,6 +68,21 @@ def read_chapter(path: Path) -> dict[str, PairExpectations]:
     return {pair: PairExpectations.from_json(pair, one, str(path)) for pair, one in data["pairs"].items()}
 
 
+@contextmanager
+def changing(folder: Path) -> Iterator[None]:
+    """Look whether expectations are as they were, and write them, within this: another process that does so waits.
+
+    Raises:
+        AispError: the folder cannot be made or locked.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(only_one(folder))
+        except OSError as error:
+            raise AispError(f"{folder} cannot be locked: {error}", _ELSEWHERE) from error
+        yield
+
+
 def write_chapter(path: Path, pairs: Mapping[str, PairExpectations]) -> None:
     """Write one file whole, or not at all: beside it first, then in its place.
 
@@ -81,4 +99,4 @@ def write_chapter(path: Path, pairs: Mapping[str, PairExpectations]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, encode_json(data).encode())
     except OSError as error:
-        raise AispError(f"{path} cannot be written: {error}", "name another folder: --expectations") from error
+        raise AispError(f"{path} cannot be written: {error}", _ELSEWHERE) from error

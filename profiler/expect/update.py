@@ -11,7 +11,7 @@ from ...errors import CannotTell, UsageError
 from ..evidence import Verdict
 from ..store.captures import Capture, Store, shipped_store
 from .derive import Clocks, disagreement, entry_of
-from .files import expectations_folder, path_of, read_chapter, read_pair, write_chapter
+from .files import changing, expectations_folder, path_of, read_chapter, read_pair, write_chapter
 from .model import Context, Entry, Former, PairExpectations, Source
 from .observe import Observation, Observed, observe
 
@@ -56,6 +56,7 @@ class Plan:
     notes: tuple[str, ...] = ()
     rests_on: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
+    before: PairExpectations | None = None
     after: PairExpectations | None = None
 
     @property
@@ -101,14 +102,15 @@ def update_expectations(
         raise UsageError(f"{agreeing} captures cannot agree", f"--agreeing {AGREEING} or more")
     folder = expectations_folder(folder)
     wanted = _Wanted(folder, " ".join(reason.split()), f"{datetime.now(UTC):%Y-%m-%d}", weaken, agreeing)
-    plans = [plan for pair in pairs for plan in _plans(pair, captures, wanted)]
-    if not plans:
-        raise CannotTell(
-            f"no capture of these pairs in {captures}", "on a machine with an NVIDIA GPU: aisp-prof capture"
-        )
-    if write:
-        _write(plans, folder)
-    return plans
+    pairs = list(pairs)
+    while True:
+        plans = [plan for pair in pairs for plan in _plans(pair, captures, wanted)]
+        if not plans:
+            raise CannotTell(
+                f"no capture of these pairs in {captures}", "on a machine with an NVIDIA GPU: aisp-prof capture"
+            )
+        if not write or _written(plans, folder):
+            return plans
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +266,7 @@ def _compared(
     plan = Plan(
         pair,
         key,
+        before=before,
         notes=tuple(notes),
         rests_on=tuple(source.capture for source, _ in grounds.observed),
         changes=tuple(change for change in changes if change.kept or not _alike(change)),
@@ -332,11 +335,18 @@ def _made(new: Entry | None) -> Entry:
     return new
 
 
-def _write(plans: Iterable[Plan], folder: Path) -> None:
-    """Every file once, with all its pairs."""
-    changed: dict[Path, dict[str, PairExpectations]] = {}
+def _written(plans: Iterable[Plan], folder: Path) -> bool:
+    """Write every file once, with all its pairs; False where another update came between plan and writing."""
+    changed: dict[Path, dict[str, Plan]] = {}
     for plan in plans:
         if plan.changed and plan.after is not None:
-            changed.setdefault(path_of(folder, plan.hardware_key, plan.pair), {})[plan.pair] = plan.after
-    for path, pairs in changed.items():
-        write_chapter(path, {**read_chapter(path), **pairs})
+            changed.setdefault(path_of(folder, plan.hardware_key, plan.pair), {})[plan.pair] = plan
+    if not changed:
+        return True
+    with changing(folder):
+        stand = {path: read_chapter(path) for path in changed}
+        if any(stand[path].get(pair) != plan.before for path, own in changed.items() for pair, plan in own.items()):
+            return False
+        for path, own in changed.items():
+            write_chapter(path, {**stand[path], **{pair: plan.after for pair, plan in own.items() if plan.after}})
+    return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -10,6 +11,7 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from ..capture.child import end_marked
 
@@ -70,17 +72,52 @@ def remove_abandoned(parent: Path) -> list[str]:
     return removed
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that nobody meets half of it, however the process ends: hidden first, then moved to its place.
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write that nobody meets half of, however the process ends: hidden first, moved to its place at the end.
 
     Raises:
-        OSError: the folder cannot be written, or is full; what was at `path` before is still there then.
+        OSError: the folder is not there, cannot be written, or is full, or `path` is a device, a pipe or a folder; what
+            was there before still is then.
     """
-    parent = path.absolute().parent
+    path = path.resolve()  # a link stays, and what it leads to is replaced
+    parent = path.parent
+    parent.stat()  # `scratch_folder` would make it
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
     remove_abandoned(parent)
     with scratch_folder(parent) as work:
         with (work / path.name).open("wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         (work / path.name).replace(path)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write these bytes as a `whole_file`.
+
+    Raises:
+        OSError: as there.
+    """
+    with whole_file(path) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Wait until no other process is within `only_one` of this folder, which is made where it is not there.
+
+    Reading what is in a folder and writing what follows from it needs this: of two that do so at once, the later would
+    overwrite what the earlier wrote. The lock is the folder's own, so that nothing of it lies there.
+
+    Raises:
+        OSError: the folder cannot be made, or its file system knows no locks.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)

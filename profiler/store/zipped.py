@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import lzma
-import os
 import re
 import tempfile
 import zipfile
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from ...errors import UsageError
+from .scratch import whole_file
 
 MAX_ENTRIES = 1_000
 MAX_NAME = 200
@@ -59,15 +59,8 @@ def write_zip(target: Path, files: Mapping[str, Path]) -> None:
     """
     _check_names(list(files))
     _check_sizes({name: path.stat().st_size for name, path in files.items()})
-    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        with beside.open("wb") as file:
-            _pack(file, files)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(target)
-    finally:
-        beside.unlink(missing_ok=True)
+    with whole_file(target) as file:
+        _pack(file, files)
 
 
 def _pack(target: IO[bytes], files: Mapping[str, Path]) -> None:

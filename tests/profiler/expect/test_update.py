@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import threading
 
 import pytest
-from aisp_prof.errors import CannotTell, UsageError
+from aisp_prof.errors import AispError, CannotTell, UsageError
+from aisp_prof.profiler.expect import update as module
 from aisp_prof.profiler.expect.derive import PROVISIONAL, SETTLED
-from aisp_prof.profiler.expect.files import read_pair
+from aisp_prof.profiler.expect.files import read_pair, write_chapter
 from aisp_prof.profiler.expect.update import update_expectations
+from aisp_prof.profiler.store import scratch
 from aisp_prof.profiler.store.captures import shipped_store
 
 OPTIMIZED = ("optimized", "iteration", "trace")
@@ -249,3 +253,38 @@ def test_the_file_is_whole_or_as_it_was(lab, first, monkeypatch):
         lab.update()
     assert lab.file.read_bytes() == before
     assert [path.name for path in lab.file.parent.iterdir()] == ["ch11.json"]
+
+
+def test_two_updates_at_once_lose_nothing(lab, monkeypatch):
+    """While one writes what it made of the first capture, a second one comes, and another update begins."""
+    lab.capture()
+    done, others = threading.Event(), []
+
+    def slowly(path, pairs):
+        monkeypatch.setattr(module, "write_chapter", write_chapter)
+        lab.capture("b", 2)
+        others.append(threading.Thread(target=lambda: (lab.update("a second machine"), done.set())))
+        others[0].start()
+        assert not done.wait(2)  # it waits for its turn; alone it takes a tenth of that
+        write_chapter(path, pairs)
+
+    monkeypatch.setattr(module, "write_chapter", slowly)
+    lab.update("first")
+    others[0].join()
+    assert kept(lab).entry(OPTIMIZED).captures == ("ch11.streams-b", "ch11.streams-a")
+    assert [former.because for former in kept(lab).entry(OPTIMIZED).history] == ["a second machine"]
+
+
+def test_a_full_disk_leaves_what_stood(lab, first, monkeypatch):
+    before = lab.file.read_bytes()
+    lab.capture("b", 2)
+    monkeypatch.setattr(scratch.os, "fsync", full_disk)
+    with pytest.raises(AispError, match=r"ch11.json cannot be written: .*No space left") as caught:
+        lab.update("a second machine")
+    assert "--expectations" in caught.value.mend
+    assert lab.file.read_bytes() == before
+    assert [path.name for path in lab.file.parent.iterdir()] == ["ch11.json"]
+
+
+def full_disk(descriptor):
+    raise OSError(errno.ENOSPC, "No space left on device")

@@ -6,6 +6,7 @@ import ctypes
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,54 +26,43 @@ from aisp_prof.profiler.store.captures import INDEX, Capture, Store
 from aisp_prof.profiler.store.manifest import Manifest, folder_facts, write_manifest
 from aisp_prof.profiler.store.redact import scrub_trace
 from aisp_prof.profiler.store.scratch import remove_abandoned, scratch_folder, write_whole
+from killed import every, killed
 from trace_builder import TraceBuilder
 
 FakeNsys = Callable[..., Path]
 FakePair = Callable[[str], str]
 ROOT = Path(__file__).parents[3] / ".pythonpath"
 
-CAPTURE = """
+CAPTURING = """
 import json, sys
 from pathlib import Path
 from aisp_prof.declaration import Declaration
 from aisp_prof.profiler.capture.run import capture_pair
 declaration = Declaration.from_json(json.loads(sys.argv[1]))
-print("begun", flush=True)
+"""
+CAPTURE = """
 capture_pair(declaration, sys.argv[2], "h200", "small", Path(sys.argv[3]), 4, [], 60, lambda step: None)
 """
 
-# Dies by SIGKILL at the Nth call that changes anything on the disk: a moment that no sleep would hit.
-KILLED_AT = """
-import os, signal, sys
-left = int(sys.argv.pop(1))
-def dying(function):
-    def counted(*arguments, **named):
-        global left
-        left -= 1
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return function(*arguments, **named)
-    return counted
-for name in ("rename", "replace", "mkdir", "unlink", "rmdir", "fsync", "open", "link"):
-    setattr(os, name, dying(getattr(os, name)))
-import fcntl, io
-fcntl.flock = dying(fcntl.flock)
-io.open = dying(io.open)
-"""
-
-WRITE = """
+WRITING = """
 import sys
 from pathlib import Path
 from aisp_prof.profiler.store.scratch import write_whole
+"""
+WRITE = """
 write_whole(Path(sys.argv[1]), b"new" * 100_000)
 """
 
-INDEXED = """
+LISTING = """
 import sys
 from pathlib import Path
 from aisp_prof.profiler.store.captures import Store
-print(len(Store(Path(sys.argv[1])).captures()))
+folder = Path(sys.argv[1])
 """
+LIST = """
+assert len(Store(folder).captures()) == len(list(folder.glob("ch99.*")))
+"""
+COUNT = LISTING + "print(len(Store(folder).captures()))"
 
 
 def start(code: str, *arguments: object) -> subprocess.Popen[str]:
@@ -111,12 +101,12 @@ def test_a_capture_killed_at_any_moment(
     fake_nsys()
     arguments = json.dumps(declaration.to_json()), fake_pair("record()"), tmp_path / "captures"
     begun = time.monotonic()
-    assert ended(start(CAPTURE, *arguments)) == 0
+    assert ended(start(CAPTURING + "print('begun', flush=True)" + CAPTURE, *arguments)) == 0
     whole = time.monotonic() - begun
     draw = random.Random(5)
     published = 1
     for number in range(30):
-        process = start(CAPTURE, *arguments)
+        process = start(CAPTURING + "print('begun', flush=True)" + CAPTURE, *arguments)
         assert process.stdout is not None
         process.stdout.readline()
         time.sleep(whole * (number + draw.random()) / 30)
@@ -125,7 +115,7 @@ def test_a_capture_killed_at_any_moment(
         found = check_whole(arguments[2])
         assert len(found) in (published, published + 1)
         published = len(found)
-    assert ended(start(CAPTURE, *arguments)) == 0
+    assert ended(start(CAPTURING + "print('begun', flush=True)" + CAPTURE, *arguments)) == 0
     assert len(check_whole(arguments[2])) == published + 1
     assert [path.name for path in arguments[2].iterdir() if path.name.startswith(".")] == []
 
@@ -136,14 +126,17 @@ def test_a_capture_killed_at_each_change_of_the_disk(
 ) -> None:
     fake_nsys()
     arguments = json.dumps(declaration.to_json()), fake_pair("record()"), tmp_path / "captures"
-    ends = set()
-    for number in range(1, 60, 2):
-        ends.add(ended(start(KILLED_AT + CAPTURE, number, *arguments)))
-        if arguments[2].exists():
-            check_whole(arguments[2])
-    assert -signal.SIGKILL in ends
-    remove_abandoned(arguments[2])
-    assert [path.name for path in arguments[2].iterdir() if path.name.startswith(".")] == []
+    codes = []
+    with killed(CAPTURING, CAPTURE, *arguments) as at:
+        for code in every(at):
+            codes.append(code)
+            found = [one.id for one in check_whole(arguments[2])] if arguments[2].exists() else []
+            assert len(found) in (0, 1)
+            remove_abandoned(arguments[2])
+            assert [path.name for path in arguments[2].glob("*") if path.name != INDEX] == found
+            for name in found:  # and once more
+                shutil.rmtree(arguments[2] / name)
+    assert codes.count(-signal.SIGKILL) > 15
 
 
 def test_a_file_is_the_old_one_or_the_new_one(tmp_path: Path) -> None:
@@ -151,12 +144,12 @@ def test_a_file_is_the_old_one_or_the_new_one(tmp_path: Path) -> None:
     target, old, new = tmp_path / "page.html", b"old", b"new" * 100_000
     target.write_bytes(old)
     seen = set()
-    for number in range(1, 30):
-        code = ended(start(KILLED_AT + WRITE, number, target))
-        assert target.read_bytes() in (old, new)
-        seen.add((target.read_bytes() == new, code))
-        target.write_bytes(old)
-    assert {(False, -9), (True, -9), (True, 0)} <= seen
+    with killed(WRITING, WRITE, target) as at:
+        for code in every(at):
+            assert target.read_bytes() in (old, new)
+            seen.add((target.read_bytes() == new, code))
+            target.write_bytes(old)
+    assert seen == {(False, -9), (True, -9), (True, 0)}
     write_whole(target, new)
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
 
@@ -170,12 +163,13 @@ def publish(folder: Path, manifest: Manifest, number: int) -> None:
 
 
 def test_an_index_killed_at_each_change_of_the_disk(tmp_path: Path, manifest: Manifest) -> None:
-    for number in range(1, 25):
-        publish(tmp_path, manifest, number)
-        process = start(KILLED_AT + INDEXED, number, tmp_path)
-        said, _ = process.communicate()
-        assert said in ("", f"{number}\n")
-        assert len(Store(tmp_path).captures()) == number
+    published = 0
+    with killed(LISTING, LIST, tmp_path) as at:
+        publish(tmp_path, manifest, published := published + 1)
+        for _ in every(at):
+            assert len(Store(tmp_path).captures()) == published
+            publish(tmp_path, manifest, published := published + 1)
+    assert published > 8
     remove_abandoned(tmp_path)
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
@@ -193,7 +187,7 @@ def test_many_commands_at_once_on_one_store(tmp_path: Path, manifest: Manifest) 
             last = found
 
     readers = [threading.Thread(target=read) for _ in range(2)]
-    processes = [start(INDEXED, tmp_path) for _ in range(3)]
+    processes = [start(COUNT, tmp_path) for _ in range(3)]
     for thread in readers:
         thread.start()
     for number in range(40):
@@ -279,6 +273,29 @@ WRITERS = {
     "export csv": ("trace", "export", "{trace}", "--to", "csv", "-o", "{out}/csv"),
     "export perfetto": ("trace", "export", "{trace}", "--to", "perfetto", "-o", "{out}/p.json"),
     "report": ("report", "--stage", "ch11:streams", "--format", "html", "--out", "{out}", "--captures", "{out}"),
+    "bundle": (
+        "report",
+        "--stage",
+        "ch11:streams",
+        "--format",
+        "html",
+        "--bundle",
+        "{out}/b.zip",
+        "--captures",
+        "{out}",
+    ),
+    "expect": (
+        "expect",
+        "update",
+        "ch09",
+        "--reason",
+        "x",
+        "--write",
+        "--expectations",
+        "{out}",
+        "--captures",
+        "{out}",
+    ),
     "junit": ("assert", "{trace}", "kernels_per_iteration <= 1000", "--junit", "{out}/j.xml"),
 }
 
@@ -295,7 +312,11 @@ def said(code: str, tmp_path: Path, command: str) -> str:
     return done.stderr
 
 
-@pytest.mark.parametrize("command", [name for name in WRITERS if name != "junit"])
+FILLING = [name for name in WRITERS if name not in ("junit", "bundle", "expect")]
+"""Those that write more than that; the two others are in tests/reports/bundle/test_write.py and expect/test_update.py."""
+
+
+@pytest.mark.parametrize("command", FILLING)
 def test_a_full_disk(tmp_path: Path, command: str) -> None:
     """20 kB, and then no more: what was begun is gone, and the message says what to do."""
     message = said(FULL, tmp_path, command)
@@ -320,7 +341,7 @@ def test_a_store_that_may_only_be_read(tmp_path: Path, manifest: Manifest) -> No
     publish(tmp_path / "captures", manifest, 1)
     (tmp_path / "captures").chmod(0o555)
     try:
-        code = DROPPED.partition("from aisp_prof")[0] + INDEXED
+        code = DROPPED.partition("from aisp_prof")[0] + COUNT
         process = start(code, tmp_path / "captures")
         assert process.communicate()[0] == "1\n"
     finally:

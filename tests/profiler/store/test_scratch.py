@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from aisp_prof.profiler.capture.child import child_environment
-from aisp_prof.profiler.store.scratch import remove_abandoned, scratch_folder
+from aisp_prof.profiler.store.scratch import remove_abandoned, scratch_folder, write_whole
 
 KILLED = """
 import os, sys
@@ -43,3 +44,27 @@ def test_only_what_its_process_abandoned_is_removed(tmp_path: Path) -> None:
         assert alive.is_dir()
         assert remove_abandoned(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_whole_file_goes_where_a_link_leads(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "far" / "file")
+    for data in (b"one", b"two"):
+        write_whole(tmp_path / "link", data)
+        assert (tmp_path / "link").is_symlink()
+        assert (tmp_path / "far" / "file").read_bytes() == data
+
+
+def test_only_a_regular_file_is_replaced(tmp_path: Path) -> None:
+    """`-o /dev/stdout` must not put a file in the place of a device."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device").symlink_to("/dev/null")
+    (tmp_path / "folder").mkdir()
+    for name in ("pipe", "device", "folder"):
+        with pytest.raises(OSError, match="not a regular file"):
+            write_whole(tmp_path / name, b"data")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["device", "folder", "pipe"]
+    assert Path("/dev/null").is_char_device()
+    with pytest.raises(FileNotFoundError):
+        write_whole(tmp_path / "nowhere" / "file", b"data")
+    assert not (tmp_path / "nowhere").exists()

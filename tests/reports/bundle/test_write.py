@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from aisp_prof.errors import AispError, UsageError
+from aisp_prof.profiler.store import scratch
 from aisp_prof.profiler.store.captures import Capture
 from aisp_prof.profiler.store.leaks import leaks
 from aisp_prof.profiler.store.manifest import folder_facts, read_manifest, write_manifest
@@ -134,3 +137,20 @@ def test_where_it_cannot_be_written(tmp_path: Path, streams: Capture) -> None:
     with pytest.raises(AispError, match="No such file") as raised:
         write_bundle(tmp_path / "nowhere" / "out.zip", [streams], [], HTML_ONLY, tmp_path)
     assert raised.value.mend
+
+
+def test_a_full_disk_leaves_the_bundle_that_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    capture, target = built(tmp_path / "captures"), tmp_path / "out" / "ch11.zip"
+    target.parent.mkdir()
+    target.write_bytes(b"the bundle of yesterday")
+
+    def full(descriptor: int) -> None:
+        if target.parent.samefile(Path(os.readlink(f"/proc/self/fd/{descriptor}")).parents[1]):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(scratch.os, "fsync", full)
+    with pytest.raises(AispError, match="No space left") as caught:
+        write_bundle(target, [capture], [], HTML_ONLY, tmp_path)
+    assert "folder that can be written" in caught.value.mend
+    assert target.read_bytes() == b"the bundle of yesterday"
+    assert list(target.parent.iterdir()) == [target]
