@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 from ..profiler.evidence import ClaimResult, Evidence, Verdict
 from .catalog import Catalog, FindingText
@@ -15,7 +16,10 @@ _ASKED = {">=": "at_least", "<=": "at_most", "==": "exactly", ">": "more_than", 
 
 @dataclass(frozen=True, slots=True)
 class ClaimRow:
-    """One claim. `spread` is its 95 % interval, or else the range over all iterations."""
+    """One claim. `spread` is its 95 % interval, or else the range over all iterations.
+
+    Where neighbours have the same reasons these are with the last of them; `joined` says that those of the next row hold here too.
+    """
 
     text: str
     measured: str
@@ -23,11 +27,16 @@ class ClaimRow:
     n: str
     verdict: Verdict
     reasons: tuple[FindingText, ...]
+    joined: bool = False
 
 
 def claim_rows(evidence: Evidence, say: Catalog) -> tuple[ClaimRow, ...]:
     """Every claim in the order of the declaration."""
-    return tuple(_row(claim, evidence, say) for claim in evidence.claims)
+    rows = [_row(claim, evidence, say) for claim in evidence.claims]
+    return tuple(
+        replace(row, reasons=(), joined=True) if after and row.reasons and row.reasons == after.reasons else row
+        for row, after in zip_longest(rows, rows[1:])
+    )
 
 
 def asked(claim: ClaimResult, say: Catalog) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import zip_longest
 
 from ..profiler.evidence import ClaimResult, Evidence, Finding
 from .catalog import Catalog, catalog
@@ -17,9 +18,10 @@ def summary(evidence: Evidence, lang: str = "en") -> list[str]:
     say = catalog(lang)
     pair = evidence.manifest["declaration"]
     lines = [visible(f"{pair['chapter']}.{pair['name']}  {evidence.verdict.upper()}{_speedup(evidence)}")]
-    for claim in evidence.claims:
+    for claim, after in zip_longest(evidence.claims, evidence.claims[1:]):
         lines.append(visible(f"  {MARKS[claim.verdict]} {claim.text:<58} {_measured(claim)}"))
-        lines += [visible(f"      {seen(reason, say)}") for reason in claim.reasons]
+        if after is None or after.reasons != claim.reasons:  # of several claims at the last
+            lines += [visible(f"      {seen(reason, say)}") for reason in claim.reasons]
     lines += [visible(f"  {seen(finding, say)}") for finding in evidence.completeness.findings]
     lines += [visible(line) for line in _tier(evidence, say)]
     return [*lines, visible(f"  {_source(evidence)}")]

@@ -52,11 +52,7 @@ def _differs(path: Path, facts: Any) -> str:
         found = file_facts(path)
     except OSError as error:
         return f"{path.name}: {error.strerror}"
-    return (
-        ""
-        if found == facts
-        else f"{path.name}: sha256 {found['sha256'][:12]}…, the manifest says {facts['sha256'][:12]}…"
-    )
+    return "" if found == facts else f"{path.name}: sha256 {found['sha256'][:12]}…, not {facts['sha256'][:12]}…"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,14 @@ import base64
 import hashlib
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 from aisp_prof.errors import CannotTell, UsageError
-from aisp_prof.profiler.evidence import Evidence, Verdict
+from aisp_prof.profiler.evidence import Evidence, Finding, Verdict
+from aisp_prof.reports.console import summary
 from aisp_prof.reports.page import render_html
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -128,6 +130,26 @@ def test_a_wrong_answer_has_no_time(samples: ModuleType) -> None:
     text = text_of(render_html("ch11", [samples.judged(Verdict.INVALID)]))
     assert "12.65 ms" not in text
     assert "The outputs are off by 0.0312; the pair accepts 1e−6." in text
+
+
+def test_claims_in_a_row_say_their_common_reason_once_below_the_last(evidence: Evidence) -> None:
+    moved, engine = (Finding("file_changed", {"file": name}) for name in ("a.sqlite", "b.sqlite"))
+    reasons = (moved, moved, None, moved, engine)
+    claims = [
+        replace(claim, reasons=(reason,) if reason else (), verdict=Verdict.UNPROVEN if reason else Verdict.PROVEN)
+        for claim, reason in zip(evidence.claims, reasons, strict=True)
+    ]
+    judged = replace(evidence, claims=tuple(claims))
+    words = [re.search(r"Not as it was captured: (\w)", row) for row in claims_rows(render_html("ch11", [judged]))]
+    assert [word and word[1] for word in words] == [None, None, "a", None, None, "a", None, "b"]
+    lines = [line for line in summary(judged) if line.startswith("  ") and not line.startswith("  capture")]
+    assert [line.rpartition(": ")[2] for line in lines if "Not as" in line] == ["a.sqlite.", "a.sqlite.", "b.sqlite."]
+    assert ["Not as" in line for line in lines[:4]] == [False, False, True, False]
+
+
+def claims_rows(html: str) -> list[str]:
+    (body,) = re.findall(r'<table class="claims">.*?<tbody>(.*?)</tbody>', html, flags=re.DOTALL)
+    return re.findall(r"<tr.*?</tr>", body, flags=re.DOTALL)
 
 
 def test_one_pair_has_no_overview(evidence: Evidence) -> None:
