@@ -29,6 +29,20 @@ def test_nothing_at_the_root_ships_by_mistake():
     assert {path.name for path in ROOT.glob("*.py")} == {"__init__.py", "__main__.py", "declaration.py", "errors.py"}
 
 
+@pytest.mark.parametrize("name", ["aisp-prof", "aisp_prof"])
+def test_the_tests_run_in_a_clone_of_any_name(tmp_path, name):
+    """pytest took a root that is a package for part of the tests, and could not import it where its name was no identifier."""
+    clone = tmp_path / name
+    (clone / "tests").mkdir(parents=True)
+    for file in ("pyproject.toml", "__init__.py", "errors.py"):
+        shutil.copy(ROOT / file, clone / file)
+    (clone / "tests" / "test_one.py").write_text("def test_one():\n    pass\n")
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q"]
+    done = subprocess.run(command, cwd=clone, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
+
+
 @pytest.mark.timeout(600)
 def test_the_wheel_reports_in_a_clean_environment(tmp_path):
     unbuilt = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "aisp-captures")
