@@ -90,11 +90,12 @@ def list_pairs(
 ) -> None:
     """List the pairs, what each needs, and its captures."""
     from ..profiler.store.captures import Store, captures_folder, shipped_store
+    from ..reports.tables import table
     from ..workloads.registry import find, pairs
 
     stores = (Store(captures_folder(captures)), shipped_store())
     chosen = find(selector) if selector else pairs()
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "pair": pair.key,
             "title": pair.declaration.title["en"],
@@ -105,7 +106,8 @@ def list_pairs(
         }
         for pair in chosen
     ]
-    _print(rows, as_json, [f"{r['pair']:<24} {len(r['captures'])} captures  {r['title']}" for r in rows])
+    cells = [(r["pair"], ", ".join(r["needs"]), r["title"], str(len(r["captures"]))) for r in rows]
+    _print(rows, as_json, table(("pair", "needs", "title", "captures"), cells, left=3))
 
 
 @app.command()

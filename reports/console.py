@@ -10,6 +10,7 @@ from .catalog import Catalog, catalog
 from .hostile import visible
 from .units import duration, quantity
 
+_TIMES = {"trace": "the trace", "events": "CUDA events of the untraced run"}
 MARKS = {"proven": "✓", "refuted": "✗", "unproven": "?", "invalid": "!", "unsupported": "–"}
 
 
@@ -18,8 +19,9 @@ def summary(evidence: Evidence, lang: str = "en") -> list[str]:
     say = catalog(lang)
     pair = evidence.manifest["declaration"]
     lines = [visible(f"{pair['chapter']}.{pair['name']}  {evidence.verdict.upper()}{_speedup(evidence)}")]
+    wide = max((len(claim.text) for claim in evidence.claims), default=0)
     for claim, after in zip_longest(evidence.claims, evidence.claims[1:]):
-        lines.append(visible(f"  {MARKS[claim.verdict]} {claim.text:<58} {_measured(claim)}"))
+        lines.append(visible(f"  {MARKS[claim.verdict]} {claim.text:<{wide}}  {_measured(claim)}"))
         if after is None or after.reasons != claim.reasons:  # of several claims at the last
             lines += [visible(f"      {seen(reason, say)}") for reason in claim.reasons]
     lines += [visible(f"  {seen(finding, say)}") for finding in evidence.completeness.findings]
@@ -43,7 +45,7 @@ def _speedup(evidence: Evidence) -> str:
     interval = f"[{quantity(speedup.low, 'x')}, {quantity(speedup.high, 'x')}]"
     times = f"{duration(speedup.baseline_ns)} → {duration(speedup.optimized_ns)}"
     runs = f"n = {speedup.n_baseline} + {speedup.n_optimized}"
-    return f"  {quantity(speedup.value, 'x')} {interval}  {times}, {runs}, times from the {speedup.source}"
+    return f"  {quantity(speedup.value, 'x')} {interval}  {times}, {runs}, times from {_TIMES[speedup.source]}"
 
 
 def _measured(claim: ClaimResult) -> str:

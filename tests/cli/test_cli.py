@@ -163,6 +163,26 @@ def test_list_names_pairs_and_captures(tmp_path):
     assert streams["captures"] == shipped
 
 
+def test_list_says_what_each_pair_needs_in_aligned_columns(tmp_path):
+    head, *lines = aisp("list", "ch11", cwd=tmp_path).stdout.splitlines()
+    starts = [head.index(word) for word in ("needs", "title")]
+    (line,) = (line for line in lines if line.startswith("ch11.stream_ordered_kv_cache "))
+    assert [line[start:].split("  ")[0].split(",")[0] for start in starts] == [
+        "cuda",
+        "A paged KV cache ordered by a graph of eight branches against the host",
+    ]
+    assert all(line[start - 1] == " " != line[start] for line in lines for start in starts)
+
+
+def test_a_report_aligns_what_was_measured(tmp_path):
+    text = aisp("report", "--stage", "ch11:stream_ordered", "--format", "html", cwd=tmp_path).stdout
+    claims = [line for line in text.splitlines() if line.startswith("  ✓")]
+    where = {line.rindex("  ") for line in claims}
+    assert len(claims) > 5
+    assert len(where) == 1
+    assert "times from CUDA events of the untraced run" in text
+
+
 def test_doctor_says_what_is_missing_and_how_to_get_it(tmp_path):
     rows = json.loads(aisp("doctor", "--json", cwd=tmp_path, PATH="/usr/bin:/bin").stdout)["rows"]
     checks = {row["name"]: row for row in rows}
