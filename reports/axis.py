@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import count
 
 from .units import fixed
 
@@ -51,10 +52,10 @@ class Axis:
     def ticks(self, most: int) -> tuple[Tick, ...]:
         """At most about `most` round ticks; the last one carries the unit."""
         scale, unit = next((pair for pair in _UNITS if self.limit >= pair[0]), _UNITS[-1])
-        step = round_step(self.limit / scale, most)
+        length = self.limit / scale
+        step = next(step for parts in count(most) if (step := round_step(length, parts)) <= length)  # never 0 alone
         places = max(0, -math.floor(math.log10(step) + 1e-9))
-        count = math.floor(self.limit / scale / step + 1e-9)
-        labels = [fixed(index * step, places) for index in range(count + 1)]
+        labels = [fixed(index * step, places) for index in range(math.floor(length / step + 1e-9) + 1)]
         labels[-1] = f"{labels[-1]}\u00a0{unit}"
         return tuple(Tick(self.x(index * step * scale), label) for index, label in enumerate(labels))
 

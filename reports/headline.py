@@ -9,7 +9,7 @@ from ..profiler.evidence import Evidence, Speedup, Verdict
 from .catalog import Catalog
 from .claims import asked, held, speedup_claim
 from .identity import declaration
-from .units import duration, factor, percent
+from .units import duration, factor, factors, percent
 
 _SPEAKS = frozenset({Verdict.PROVEN, Verdict.REFUTED})
 
@@ -64,10 +64,10 @@ def lead(evidence: Evidence, say: Catalog) -> tuple[str, ...]:
     sentences = [say("lead.claimed", asked=asked(claim, say))] if claim else []
     if speedup is None:
         return (*sentences, say(f"lead.silent_{evidence.verdict}"))
-    interval = {"low": factor(speedup.low), "high": factor(speedup.high)}
+    low, high = factors(speedup.low, speedup.high)
     counts = {"n_baseline": speedup.n_baseline, "n_optimized": speedup.n_optimized}
     times = {"baseline": duration(speedup.baseline_ns), "optimized": duration(speedup.optimized_ns)}
-    sentences.append(say("lead.measured", factor=factor(speedup.value), **interval))
+    sentences.append(say("lead.measured", factor=factor(speedup.value), low=low, high=high))
     sentences.append(say("lead.medians", **times, **counts))
     if math.isfinite(speedup.noise_floor):
         sentences.append(say("lead.noise", percent=percent(speedup.noise_floor)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -45,7 +45,7 @@ class StripPlot:
 
 
 def strip_plot(evidence: Evidence, say: Catalog, measure: Measure, untraced: bool = True) -> StripPlot | None:
-    """Every measured iteration and, if asked for, every untraced run; None when nothing was measured."""
+    """Every measured iteration and every untraced run, or (`untraced` False) what the speedup rests on; None when nothing was measured."""
     rows = [row for row in _rows(evidence, untraced) if row[2]]
     if not rows:
         return None
@@ -64,12 +64,17 @@ def times_of(variant: VariantEvidence) -> tuple[int, ...]:
 
 
 def _rows(evidence: Evidence, untraced: bool) -> list[tuple[str, bool, tuple[int, ...]]]:
-    """Both variants, traced and untraced; with a staged pair's steps the traced runs alone, as twice the rows would fill the page."""
+    """Both variants, traced and untraced. With a staged pair's steps that would fill the page: then, as in an overview, those
+    runs alone that the speedup rests on."""
     ends = (evidence.baseline, evidence.optimized)
-    if not untraced or not evidence.between:
-        traced = [(variant.name, True, times_of(variant)) for variant in ends]
-        return traced + [(variant.name, False, variant.untraced_ns) for variant in ends if untraced]
-    return [(variant.name, True, times_of(variant)) for variant in (ends[0], *evidence.between, ends[1])]
+    if untraced and not evidence.between:
+        return [row for traced in (True, False) for row in _timed(ends, traced)]
+    by_events = evidence.speedup is not None and evidence.speedup.source == "events"
+    return _timed((ends[0], *evidence.between, ends[1]) if untraced else ends, not by_events)
+
+
+def _timed(variants: Iterable[VariantEvidence], traced: bool) -> list[tuple[str, bool, tuple[int, ...]]]:
+    return [(one.name, traced, times_of(one) if traced else one.untraced_ns) for one in variants]
 
 
 def _strip(variant: str, traced: bool, times: Sequence[int], axis: Axis, y: float, say: Catalog) -> Strip:

@@ -70,6 +70,14 @@ def factor(value: float) -> str:
     return fixed(value, 0 if value >= 100 else 1 if value >= 10 else 2)
 
 
+def factors(low: float, high: float) -> tuple[str, str]:
+    """Both ends of an interval of factors, with up to two digits more where they would read alike: 1.436 and 1.441."""
+    ends = [(factor(low), factor(high))]
+    places = len(ends[0][1].partition(".")[2])
+    ends += [(fixed(low, places + more), fixed(high, places + more)) for more in (1, 2)]
+    return next((pair for pair in ends if pair[0] != pair[1]), ends[0])
+
+
 def percent(ratio: float) -> str:
     """A share as per cent with one decimal, except for a plain 0 % and 100 %: 99.96 % is never shown as 100 %."""
     if not math.isfinite(ratio):
@@ -106,4 +114,4 @@ def scaled(value: float, unit: str) -> str:
     """A number by itself in a decimal unit: 786.2\u00a0TFLOP/s, 4.29\u00a0GB, 0.25\u00a0FLOP/B."""
     fitting = (pair for pair in SCALES if abs(value) >= pair[0] and unit != "FLOP/B")
     limit, prefix = next(fitting, (1.0, ""))
-    return f"{fixed(value / limit, decimals(value / limit))}\u00a0{prefix}{unit}"
+    return f"{fixed(value / limit, decimals(value / limit) if value else 0)}\u00a0{prefix}{unit}"

@@ -20,7 +20,7 @@ from .strips import StripPlot, strip_plot
 from .timeline import Timeline, timeline
 from .units import MINUS, NOTHING, percent, quantity, sensible
 from .waterfall import Waterfall, waterfall
-from .witnesses import Command, WitnessRow, commands, witness_rows
+from .witnesses import Command, WitnessRow, commands, witness_rows, witness_words
 
 WIDE = Measure(672, 108, 62, 8)
 NARROW = Measure(344, 92, 62, 4)
@@ -52,7 +52,8 @@ class Proof:
     launches: LaunchLedger | None
     roofline: RooflineSection | None
     witnesses: tuple[WitnessRow, ...]
-    control: int
+    witness_words: str
+    of_traced_run: str
     completeness: str
     completeness_line: str
     caveats: tuple[FindingText, ...]
@@ -102,7 +103,8 @@ def proof(evidence: Evidence, say: Catalog, anchor: str) -> Proof:
         launches=launch_ledger(evidence, say),
         roofline=roofline_section(evidence, say, WIDE, NARROW),
         witnesses=witness_rows(evidence.optimized, say),
-        control=len(evidence.baseline.witnesses),
+        witness_words=witness_words(evidence, say),
+        of_traced_run=of_traced_run(evidence, say),
         completeness=evidence.completeness.status,
         completeness_line=completeness_line(evidence, say),
         caveats=caveats(evidence, say),
@@ -131,6 +133,12 @@ def perturbation(evidence: Evidence, say: Catalog) -> str:
     return queued + say(
         "runs.perturbation", **{variant: _change(evidence.perturbation[variant]) for variant in VARIANTS}
     )
+
+
+def of_traced_run(evidence: Evidence, say: Catalog) -> str:
+    """A word for what is read from the trace while the speedup is not; "" where both are of the same runs."""
+    elsewhere = evidence.speedup is not None and evidence.speedup.source == "events"
+    return say("runs.of_traced_run") if elsewhere and evidence.baseline.iterations else ""
 
 
 def _change(ratio: float) -> str:

@@ -51,6 +51,34 @@ def witness_rows(variant: VariantEvidence, say: Catalog) -> tuple[WitnessRow, ..
     )
 
 
+def witness_words(evidence: Evidence, say: Catalog) -> str:
+    """What overlaps in the optimized iteration, and in the baseline's as the control; where that is not known, so it is said."""
+    return f"{_found(evidence.optimized, say)} {_control(evidence.baseline, say)}"
+
+
+def _found(variant: VariantEvidence, say: Catalog) -> str:
+    shared = _shared_ns(variant)
+    if variant.witnesses:
+        return say("witness.about")
+    if shared is None:
+        return say("witness.unknown")
+    return say("witness.others", shared=duration(shared)) if shared else say("witness.none")
+
+
+def _control(variant: VariantEvidence, say: Catalog) -> str:
+    shared = _shared_ns(variant)
+    if shared is None:
+        return say("witness.control_unknown")
+    return say("witness.control_some", shared=duration(shared)) if shared else say("witness.control_none")
+
+
+def _shared_ns(variant: VariantEvidence) -> float | None:
+    """How long operations of different streams were in flight together in the drawn iteration; None where nothing tells."""
+    if variant.median_index is None:
+        return None
+    return variant.iterations[variant.median_index].numbers.get("overlap")
+
+
 def _seen(op: Op, say: Catalog) -> SeenOp:
     name = "" if op.name == op.kind else shorten(visible(op.name), 84)
     kind = say.get(f"kind.{op.kind}", op.kind)
@@ -59,14 +87,15 @@ def _seen(op: Op, say: Catalog) -> SeenOp:
 
 def commands(evidence: Evidence, say: Catalog) -> tuple[Command, ...]:
     """How to make this page again from the same capture, how to capture anew, and how to read the first witness by hand."""
-    chapter = shell_word(declaration(evidence.manifest).chapter)
+    pair = declaration(evidence.manifest)
+    stage = shell_word(f"{pair.chapter}:{pair.name}")
     counted = (
         shell_word(str(evidence.manifest.get("profile") or "roofline")) if evidence.manifest.get("counters") else ""
     )
     made = [
-        Command(f"aisp-prof report --stage {chapter} --capture {shell_word(evidence.capture_id)}", say("check.report")),
+        Command(f"aisp-prof report --stage {stage} --capture {shell_word(evidence.capture_id)}", say("check.report")),
         *([Command(f"aisp-prof roofline {shell_word(evidence.capture_id)}", say("check.roofline"))] if counted else []),
-        Command(f"aisp-prof capture {chapter}{f' --profile {counted}' if counted else ''}", say("check.capture")),
+        Command(f"aisp-prof capture {stage}{f' --profile {counted}' if counted else ''}", say("check.capture")),
     ]
     witness = next(iter(evidence.optimized.witnesses + evidence.baseline.witnesses), None)
     query = _query(witness) if witness else None

@@ -18,6 +18,8 @@ from ..trace.model import COMM, COMPUTE, COPIES, D2H, GRAPH_LAUNCH, H2D, KINDS, 
 
 DOMAIN = "aisp"
 ITERATION = "iter"
+MOST_WITNESSES = 3
+"""Of each kind of overlap."""
 LOST = "launch_without_operation"
 """A launch without work makes only the range incomplete in which it was made: cuBLAS sets zero bytes now and then."""
 
@@ -188,9 +190,15 @@ def _ops(trace: Trace, operations: Operations) -> Iterable[Op]:
 
 
 def _witnesses(trace: Trace, operations: Operations) -> Iterable[Witness]:
-    """The longest overlaps of kernels with copies, and of the two directions of copying."""
-    talking = operations.of_kind(*COPIES, COMM)
-    for a, b in ((operations.of_kind(COMPUTE), talking), (operations.of_kind(H2D), operations.of_kind(D2H))):
-        for i, j in witnesses(a, b):
+    """The longest overlaps of kernels with copies, of the two directions of copying, and of kernels with kernels."""
+    kernels, talking = operations.of_kind(COMPUTE), operations.of_kind(*COPIES, COMM)
+    for a, b in ((kernels, talking), (operations.of_kind(H2D), operations.of_kind(D2H)), (kernels, kernels)):
+        found = witnesses(a, b, MOST_WITNESSES) if a is not b else _each_once(witnesses(a, a, 2 * MOST_WITNESSES))
+        for i, j in found[:MOST_WITNESSES]:
             (one,), (two,) = (tuple(_ops(trace, ops.take([k]))) for ops, k in ((a, i), (b, j)))
             yield Witness(one, two, max(one.start, two.start), min(one.end, two.end))
+
+
+def _each_once(pairs: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Pairs of one set without their mirror images, in their order."""
+    return list(dict.fromkeys((min(pair), max(pair)) for pair in pairs))

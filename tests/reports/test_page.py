@@ -94,8 +94,8 @@ def test_the_proof_states_n_and_the_interval(evidence: Evidence) -> None:
 
 def test_a_reader_can_check_it(evidence: Evidence) -> None:
     text = text_of(render_html("ch11", [evidence]))
-    assert f"aisp-prof report --stage ch11 --capture {evidence.capture_id}" in text
-    assert "aisp-prof capture ch11" in text
+    assert f"aisp-prof report --stage ch11:streams --capture {evidence.capture_id}" in text
+    assert "aisp-prof capture ch11:streams" in text
     witness = evidence.optimized.witnesses[0]
     assert f"from {witness.a.table} where rowid = {witness.a.row} union all" in text
     assert all(entry["sha256"] in text for entry in evidence.manifest["files"].values())
@@ -150,6 +150,49 @@ def test_claims_in_a_row_say_their_common_reason_once_below_the_last(evidence: E
 def claims_rows(html: str) -> list[str]:
     (body,) = re.findall(r'<table class="claims">.*?<tbody>(.*?)</tbody>', html, flags=re.DOTALL)
     return re.findall(r"<tr.*?</tr>", body, flags=re.DOTALL)
+
+
+def control(evidence: Evidence, **numbers: float) -> str:
+    """The words under "Witnesses" where neither variant has one, and each iteration of both has these numbers."""
+    variants = {
+        name: replace(variant, witnesses=(), iterations=tuple(replace(i, numbers=numbers) for i in variant.iterations))
+        for name, variant in (("baseline", evidence.baseline), ("optimized", evidence.optimized))
+    }
+    text = text_of(render_html("ch11", [replace(evidence, **variants)]))
+    return text[text.index("Witnesses.") : text.index("What could make this wrong")]
+
+
+def test_no_overlap_is_said_only_where_none_was_measured(evidence: Evidence) -> None:
+    none = control(evidence, overlap=0)
+    assert "No two operations of different streams were in flight together" in none
+    assert "Control: the baseline has no overlap." in none
+    some = control(evidence, overlap=2_500_000)
+    assert "No two operations" not in some
+    assert "in flight together for 2.50 ms of the optimized iteration" in some
+    assert "Control: in the baseline's iteration operations of different streams" in some.replace("&#39;", "'")
+    assert control(evidence).count("is not known") == 2
+
+
+def by_events(evidence: Evidence) -> Evidence:
+    assert evidence.speedup is not None
+    return replace(evidence, speedup=replace(evidence.speedup, source="events"))
+
+
+def test_times_of_a_trace_that_the_speedup_does_not_rest_on_are_named(evidence: Evidence) -> None:
+    word = "Times here are of the traced run; the speedup is of the untraced one."
+    assert text_of(render_html("ch11", [by_events(evidence)])).count(word) == 3
+    assert word not in text_of(render_html("ch11", [evidence]))
+
+
+def test_an_overview_draws_the_runs_that_the_speedup_rests_on(evidence: Evidence) -> None:
+    html = render_html("ch11", [evidence, by_events(evidence)])
+    rows = re.findall(r"<tr><td class=\"v-.*?</tr>", html, re.DOTALL)
+    assert ["untraced" in row for row in rows] == [False, True]
+
+
+def test_an_overview_states_no_pairs_topic_as_the_stages(evidence: Evidence) -> None:
+    html = render_html("ch11", [evidence, evidence])
+    assert "Streams and overlap" not in html[html.index('class="overview"') : html.index("</section>")]
 
 
 def test_one_pair_has_no_overview(evidence: Evidence) -> None:

@@ -25,6 +25,12 @@ def test_ticks_are_round_and_the_last_has_the_unit() -> None:
     assert [tick.label for tick in Axis(2_100_000, 0, 100).ticks(8)][1] == "0.5"
 
 
+def test_an_axis_has_more_than_its_zero() -> None:
+    for limit in (4_100_000, 9_990_000, 1_001, 3):
+        assert len(Axis(limit, 0, 100).ticks(2)) > 1
+    assert [tick.label for tick in Axis(4_100_000, 0, 100).ticks(2)] == ["0", "2", "4\u00a0ms"]
+
+
 def test_steps_are_one_two_five() -> None:
     assert [round(round_step(length, 8), 6) for length in (12.66, 5.8, 80, 0.9)] == [2, 1, 10, 0.2]
 
@@ -35,6 +41,21 @@ def test_a_strip_shows_every_run(evidence: Evidence) -> None:
     assert [len(strip.dots) for strip in plot.strips] == [20, 20, 20, 20]
     assert [strip.note for strip in plot.strips] == [*["n\u00a0=\u00a020"] * 2, *["untraced, n\u00a0=\u00a020"] * 2]
     assert plot.sentence.startswith("baseline, n\u00a0=\u00a020: median 12.65\u00a0ms.")
+
+
+def test_steps_are_drawn_with_the_runs_that_the_speedup_rests_on(evidence: Evidence) -> None:
+    step = replace(evidence.baseline, name="halved", untraced_ns=(9_000_000,) * 8)
+    staged = replace(evidence, between=(step,))
+    assert evidence.speedup is not None
+    events = replace(staged, speedup=replace(evidence.speedup, source="events"))
+    for shown, traced in ((staged, True), (events, False)):
+        plot = strip_plot(shown, EN, WIDE)
+        assert plot is not None
+        assert [(strip.label, strip.traced) for strip in plot.strips] == [
+            ("baseline", traced),
+            ("halved", traced),
+            ("optimized", traced),
+        ]
 
 
 def test_dots_at_one_place_are_moved_apart_within_their_row() -> None:

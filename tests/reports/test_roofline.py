@@ -218,7 +218,7 @@ def test_the_page_and_the_console_say_how_to_look_and_what_was_not_counted(evide
     refused = replace(with_rates(evidence, rates, tier="declared"), caveats=(reason,))
     text = text_of(render_html("ch11", [refused]))
     assert f"aisp-prof roofline {evidence.capture_id}" in text
-    assert "aisp-prof capture ch11 --profile roofline" in text
+    assert "aisp-prof capture ch11:streams --profile roofline" in text
     assert "Nothing was counted: only root may" in text
     assert "become root" in text
     lines = [line.strip() for line in summary(refused)]

@@ -59,6 +59,17 @@ def test_a_single_number_has_no_idle_digits(value: float, text: str) -> None:
     assert units.sensible(value) == text
 
 
+def test_nothing_has_no_decimals() -> None:
+    assert units.quantity(0.0, "FLOP/B") == "0\u00a0FLOP/B"
+    assert units.quantity(0.0, "FLOP/s") == "0\u00a0FLOP/s"
+
+
+def test_the_ends_of_a_narrow_interval_differ() -> None:
+    assert units.factors(2.176, 2.185) == ("2.18", "2.19")
+    assert units.factors(1.436, 1.4401) == ("1.436", "1.440")
+    assert units.factors(15.81231, 15.81239) == ("15.8", "15.8")
+
+
 def test_durations_choose_their_unit() -> None:
     assert [units.duration(ns) for ns in (12, 1_500, 2_000_000, 3_000_000_000)] == [
         "12\u00a0ns",

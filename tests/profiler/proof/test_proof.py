@@ -94,6 +94,23 @@ def test_witnesses_can_be_looked_up(proof, tmp_path):
             assert max(witness.a.start, witness.b.start) == witness.start < witness.end
 
 
+def side_by_side(p, at, wobble):
+    """Four kernels on four streams, each a microsecond later than the one before."""
+    for stream in range(4):
+        begin = at + (20 + stream) * US
+        p.kernel("chain", (at + stream, at + stream + 1), (begin, begin + 100 * US + wobble), 13 + stream)
+    return at + 123 * US + wobble
+
+
+def test_kernels_beside_kernels_have_witnesses_each_pair_once(proof):
+    trace = TraceBuilder()
+    run_pair(trace, optimized=side_by_side)
+    found = proof(["optimized.max_in_flight >= 4"], trace).optimized.witnesses
+    assert len(found) == len({frozenset((w.a.row, w.b.row)) for w in found}) == 3
+    assert {(w.a.kind, w.b.kind) for w in found} == {("compute", "compute")}
+    assert [w.end - w.start for w in found] == [found[0].end - found[0].start] * 3
+
+
 def test_serial_streams_are_refuted(proof):
     trace = TraceBuilder()
     run_pair(trace, optimized=serial)
