@@ -10,7 +10,7 @@ from dataclasses import dataclass
 _LATIN, _WIDE = 0.51, 1.0  # mean width of a character of Inter, and of a Korean one, in font sizes
 _ABOVE, _BELOW = 8.0, 3.0
 _LEVEL, _FAR = 4.0, 20.0
-_PLACES = (17.0, -9.0, _LEVEL, 31.0, 45.0, 59.0, 73.0, -23.0, -37.0)
+_PLACES = (17.0, -9.0, _LEVEL, 31.0, 45.0, 59.0, 73.0, -23.0, -37.0, 87.0, 101.0, 115.0, 129.0)
 """How far below a mark the baseline of its label may lie."""
 
 

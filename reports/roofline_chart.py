@@ -65,6 +65,14 @@ class Roof:
     def line(self) -> Segment:
         return self.x1, self.y1, self.x2, self.y2
 
+    @property
+    def room(self) -> Rect | None:
+        """What the label of a flat roof takes; None where it has none, or it lies along a slope."""
+        if not self.label or self.angle:
+            return None
+        left = self.label_x - width(self.label, _SIZE)
+        return Rect(round(left, 2), round(self.label_y - _SIZE, 2), self.label_x, round(self.label_y + 2, 2))
+
 
 @dataclass(frozen=True, slots=True)
 class Point:
@@ -178,7 +186,7 @@ def roofline_chart(found: Sequence[Place], roofs: Roofs, say: Catalog, measure: 
         right=measure.width - right,
         top=_TOP,
         bottom=height - _FOOT,
-        x_ticks=tuple(Tick(x_axis.at(10.0**power), _power(power)) for power in x_axis.decades),
+        x_ticks=tuple(_x_ticks(x_axis)),
         y_ticks=tuple(Tick(y_axis.at(10.0**power), _prefixed(power)) for power in y_axis.decades),
         roofs=(slope, *flat),
         kernels=tuple(_small(found, x_axis, y_axis)),
@@ -256,11 +264,7 @@ def _group(ordered: Sequence[tuple[str, float]], y_axis: LogAxis, name: str) -> 
 
 def _taken(flat: Sequence[Roof]) -> list[Rect]:
     """The room of the labels of the flat roofs."""
-    shown = [roof for roof in flat if roof.label]
-    return [
-        Rect(roof.label_x - width(roof.label, _SIZE), roof.label_y - _SIZE, roof.label_x, roof.label_y + 2)
-        for roof in shown
-    ]
+    return [room for roof in flat if (room := roof.room)]
 
 
 def _points(
@@ -333,6 +337,17 @@ def _in_words(place: Place, say: Catalog) -> str:
         intensity=scaled(place.intensity, "FLOP/B"),
         rate=_note(place, say),
     )
+
+
+def _x_ticks(axis: LogAxis) -> Iterable[Tick]:
+    """A label a decade; at the right edge, where it ends instead of standing in the middle, only if it has room."""
+    free = -math.inf
+    for power in axis.decades:
+        x, label = axis.at(10.0**power), _power(power)
+        wide = 1.2 * width(label, 10.0)  # tabular digits are wider than the mean letter
+        left = x - wide if x > axis.end - 10 else x - wide / 2
+        yield Tick(x, label if left > free else "")
+        free = max(free, left + wide + 3)
 
 
 def _power(power: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from aisp_prof.profiler.counters.roofline import achieved
@@ -265,3 +266,13 @@ def test_a_pair_with_many_steps_has_two_columns_and_all_points() -> None:
     assert {len(row.cells) for row in section.rows} == {len(section.variants)} == {2}
     assert {row.variant for row in section.kernels} == {"baseline", "optimized"}
     assert section.left_out == sum(len(rate.kernels) for rate in evidence.rates.values()) - len(section.kernels)
+    charts = {"wide": section.charts[0], "narrow": section.charts[1]}
+    for name, chart in charts.items():
+        rooms = [point.at.room for point in chart.points]
+        assert not any(one.meets(two) for i, one in enumerate(rooms) for two in rooms[i + 1 :]), name
+        labels = [(tick.x, width(tick.label, 10)) for tick in chart.x_ticks if tick.label]
+        assert all(two - one > (a + b) / 2 for (one, a), (two, b) in pairwise(labels)), name
+        assert labels[-1][0] - labels[-1][1] > labels[-2][0] + labels[-2][1] / 2 or labels[-1][0] < chart.right - 10
+    slope, *flat = charts["wide"].roofs
+    assert slope.room is None
+    assert all(roof.room for roof in flat if roof.label)
