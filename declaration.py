@@ -24,7 +24,7 @@ class Declaration:
     sentence       the page's headline with a `{speedup}` placeholder, filled with e.g. "1.71× faster"
     compares       what both variants do alike, and what alone differs
     variants       variant -> caption, in order: "baseline", the steps of a staged pair, each on top of the one before, "optimized"
-    claims         in the claim language of docs/claims.md, e.g. "optimized.hidden(h2d, d2h) >= 0.85"
+    claims         in the claim language of docs/metrics.md, e.g. "optimized.hidden(h2d, d2h) >= 0.85"
     sizes          hardware key ("h200", …), "default" or "small" -> size name -> integer
     tolerance      largest accepted ‖out − ref‖ / ‖ref‖ against the fp64 reference
     bitwise        outputs of both variants must equal the unchunked reference bit for bit

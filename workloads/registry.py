@@ -19,7 +19,7 @@ def pairs() -> tuple[Pair, ...]:
     """All pairs by chapter and name. Imports their modules, none of which imports torch.
 
     Raises:
-        UsageError: a module's pair does not bear the module's name.
+        UsageError: a module's pair does not bear the module's name, or is none.
     """
     return tuple(pair for module in _modules() if (pair := _pair_of(module)) is not None)
 
@@ -48,11 +48,18 @@ def _modules() -> Iterator[str]:
 
 def _pair_of(module: str) -> Pair | None:
     pair = getattr(importlib.import_module(module), "PAIR", None)
-    if isinstance(pair, Pair) and pair.module != module:
+    if pair is None:
+        return None
+    if not isinstance(pair, Pair):
+        raise UsageError(
+            f"PAIR of {module} is no Pair but a {type(pair).__name__}",
+            "PAIR = Pair(declaration, build) (docs/pairs.md)",
+        )
+    if pair.module != module:
         raise UsageError(
             f"{module} declares the pair {pair.key}, which belongs into {pair.module}", "rename one of the two"
         )
-    return pair if isinstance(pair, Pair) else None
+    return pair
 
 
 def _nearest(wanted: str, known: tuple[Pair, ...]) -> str:

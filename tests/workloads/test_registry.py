@@ -11,6 +11,7 @@ import aisp_prof
 import pytest
 from aisp_prof import workloads
 from aisp_prof.errors import UsageError
+from aisp_prof.workloads.bare import main
 from aisp_prof.workloads.registry import find, pairs
 
 DROPPED = """
@@ -23,12 +24,12 @@ PAIR = Pair(replace(STREAMS.declaration, chapter="ch42", name="{name}"), STREAMS
 """
 
 
-def drop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str = "answer") -> None:
+def drop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str = "answer", source: str = DROPPED) -> None:
     """Put a chapter with one pair and one module that is none where workloads are looked for."""
     chapter = tmp_path / "ch42"
     chapter.mkdir()
     (chapter / "__init__.py").write_text("")
-    (chapter / "answer.py").write_text(DROPPED.format(name=name))
+    (chapter / "answer.py").write_text(source.replace("{name}", name))
     (chapter / "demo.py").write_text("NO_PAIR = True\n")
     (tmp_path / "chx").mkdir()
     monkeypatch.setattr(workloads, "__path__", [*workloads.__path__, str(tmp_path)])
@@ -74,6 +75,28 @@ def test_a_pair_that_bears_another_name_is_refused(tmp_path: Path, monkeypatch: 
     drop(tmp_path, monkeypatch, name="question")
     with pytest.raises(UsageError, match=r"belongs into aisp_prof.workloads.ch42.question"):
         pairs()
+
+
+def test_a_declaration_alone_is_no_pair_and_is_not_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drop(tmp_path, monkeypatch, source="from ..ch11.streams import PAIR as STREAMS\n\nPAIR = STREAMS.declaration\n")
+    with pytest.raises(UsageError, match=r"PAIR of aisp_prof.workloads.ch42.answer is no Pair but a Declaration"):
+        pairs()
+
+
+def test_the_pair_that_the_docs_show_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As docs/pairs.md has it, but for its place."""
+    shown = (
+        (Path(__file__).parents[2] / "docs" / "pairs.md").read_text().partition("```python\n")[2].partition("```")[0]
+    )
+    moved = shown.replace('chapter="ch09"', 'chapter="ch42"').replace('name="double_add"', 'name="answer"')
+    drop(tmp_path, monkeypatch, source=moved)
+    (pair,) = find("ch42")
+    assert main(pair, ["--device", "cpu", "--size", "small"]) == 0
+    printed = capsys.readouterr().out
+    assert "outputs: valid" in printed
+    assert "permuted rejected" in printed
 
 
 def test_listing_imports_nothing_heavy() -> None:
