@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -157,8 +158,8 @@ def capture(
         for one in done
     ]
     lines = [line for one in made for line in _captured(one)]
-    chapter = selector.partition(":")[0].partition(".")[0]
-    _print(made, as_json, [*lines, f"next: aisp-prof report --stage {chapter}"])
+    where = f" --captures {shlex.quote(str(captures))}" if captures else ""
+    _print(made, as_json, [*lines, f"next: aisp-prof report --stage {selector}{where}"])
 
 
 def _captured(one: dict[str, Any]) -> list[str]:
@@ -189,16 +190,18 @@ def report(
 ) -> None:
     """Judge the newest capture of each pair and write its page; the exit code is the worst verdict's.
 
-    A pair without a capture is named, and makes the whole unproven.
+    A pair without a capture is named, and makes the whole unproven. Captures that came with aisp-prof stand in for missing ones
+    unless --captures or $AISP_CAPTURES says where captures are.
     """
     from ..profiler.evidence import Verdict
     from ..profiler.proof.prove import prove_capture
-    from ..profiler.store.captures import captures_folder, select
+    from ..profiler.store.captures import captures_folder, select, with_shipped
     from ..reports.console import summary
     from ..workloads.registry import find
 
     bundle.refuse_sign_alone(into, sign)
-    found, missing = select([pair.key for pair in find(stage)], captures_folder(captures), chosen)
+    keys = [pair.key for pair in find(stage)]
+    found, missing = select(keys, captures_folder(captures), chosen, with_shipped(captures))
     name, kinds = stage.replace(":", "-").replace(".", "-"), formats.split(",")
     if into is None:
         evidences = [prove_capture(one) for one in found]

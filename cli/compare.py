@@ -49,7 +49,7 @@ def compare(
     from ..profiler.expect.check import expected_for
     from ..profiler.expect.files import expectations_folder
     from ..profiler.proof.prove import prove_capture
-    from ..profiler.store.captures import captures_folder, select
+    from ..profiler.store.captures import captures_folder, select, with_shipped
     from ..reports.comparison import comparison_data, comparison_lines
     from ..reports.hostile import visible
 
@@ -59,7 +59,8 @@ def compare(
         if profile or (captures is None and _has_gpu()):
             done = _run(pairs, profile or "none", iterations, timeout, captures, stack)
         else:
-            done, missing = select([pair.key for pair in pairs], captures_folder(captures))
+            keys = [pair.key for pair in pairs]
+            done, missing = select(keys, captures_folder(captures), shipped=with_shipped(captures))
         evidences = [prove_capture(one) for one in done]
         kept = expectations_folder()
         found = {o.id: expected_for(o, e, kept) for o, e in zip(done, evidences, strict=True)}

@@ -54,11 +54,10 @@ def check(
     """
     from ..profiler.expect.check import Status, check_capture, without_capture
     from ..profiler.expect.files import expectations_folder
-    from ..profiler.store.captures import captures_folder
     from ..reports.expectations import check_lines
 
     folder = expectations_folder(expectations)
-    found, missing = _chosen(_pairs(selector), captures_folder(captures), chosen)
+    found, missing = _chosen(_pairs(selector), captures, chosen)
     done = [check_capture(one, folder) for one in found] + [without_capture(pair, folder) for pair in missing]
     status = Status.worst(one.status for one in done)
     data = {"status": status.value, "exit_code": status.exit_code, "rows": [one.to_json() for one in done]}
@@ -66,16 +65,17 @@ def check(
     raise typer.Exit(status.exit_code)
 
 
-def _chosen(pairs: list[str], captures: Path, chosen: str) -> tuple[list[Capture], list[str]]:
+def _chosen(pairs: list[str], option: Path | None, chosen: str) -> tuple[list[Capture], list[str]]:
     """The capture of each pair, and the pairs that have none; a pair that nothing is known of is named, not skipped."""
-    from ..profiler.store.captures import resolve, select
+    from ..profiler.store.captures import captures_folder, resolve, select, with_shipped
 
+    captures = captures_folder(option)
     if chosen:
         return select(pairs, captures, chosen)
     found, missing = [], []
     for pair in pairs:
         try:
-            found.append(resolve(pair, captures))
+            found.append(resolve(pair, captures, with_shipped(option)))
         except CannotTell:
             missing.append(pair)
     return found, missing

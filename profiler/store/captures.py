@@ -181,29 +181,37 @@ def captures_folder(option: Path | None = None) -> Path:
     return option or Path(os.environ.get("AISP_CAPTURES") or DEFAULT_FOLDER)
 
 
+def with_shipped(option: Path | None) -> bool:
+    """Whether captures that came with the package may stand in for missing ones: not where somebody said where captures are,
+    by the option or AISP_CAPTURES, or a build whose own captures never arrived would be proven by ours."""
+    return option is None and not os.environ.get("AISP_CAPTURES")
+
+
 def shipped_store() -> Store:
     """The captures that came with the package."""
     return Store(Path(__file__).parents[2] / "tests" / "captures", shipped=True)
 
 
-def resolve(pair: str, captures: Path) -> Capture:
-    """The newest capture of a pair below `captures`, else the newest that came with the package.
+def resolve(pair: str, captures: Path, shipped: bool = True) -> Capture:
+    """The newest capture of a pair below `captures`, else, if `shipped`, the newest that came with the package.
 
     Raises:
         CannotTell: there is none.
     """
     local = Store(captures)
-    if found := local.newest(pair) or shipped_store().newest(pair):
+    if found := local.newest(pair) or (shipped_store().newest(pair) if shipped else None):
         return found
     ignored = "".join(f"\nignored: {message}" for message in local.unreadable())
     raise CannotTell(
-        f"no capture of {pair} in {captures}, and none came with aisp-prof{ignored}",
+        f"no capture of {pair} in {captures}{', and none came with aisp-prof' if shipped else ''}{ignored}",
         f"on a machine with an NVIDIA GPU: aisp-prof capture {pair.split('.')[0]}",
     )
 
 
-def select(pairs: Sequence[str], captures: Path, chosen: str = "") -> tuple[list[Capture], list[str]]:
-    """The capture to judge for each pair: the one named by an id or its beginning, else the newest.
+def select(
+    pairs: Sequence[str], captures: Path, chosen: str = "", shipped: bool = True
+) -> tuple[list[Capture], list[str]]:
+    """The capture to judge for each pair: the one named by an id or its beginning, else the newest, as `resolve` finds it.
 
     Returns:
         the captures, and the pairs that have none.
@@ -218,11 +226,11 @@ def select(pairs: Sequence[str], captures: Path, chosen: str = "") -> tuple[list
     missing: list[str] = []
     for pair in pairs:
         try:
-            found.append(resolve(pair, captures))
+            found.append(resolve(pair, captures, shipped))
         except CannotTell:
             missing.append(pair)
     if pairs and not found:
-        resolve(pairs[0], captures)  # says where it looked, and what to do
+        resolve(pairs[0], captures, shipped)  # says where it looked, and what to do
     return found, missing
 
 

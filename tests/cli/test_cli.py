@@ -183,6 +183,17 @@ def test_a_report_aligns_what_was_measured(tmp_path):
     assert "times from CUDA events of the untraced run" in text
 
 
+@pytest.mark.parametrize("command", [("report", "--format", "html", "--stage"), ("compare",), ("expect", "check")])
+def test_shipped_captures_prove_nothing_in_the_place_of_ones_own(tmp_path, command):
+    """A build whose captures never arrived was proven by those that came with aisp-prof."""
+    own = aisp(*command, "ch11:streams", "--captures", "captures", cwd=tmp_path)
+    assert own.returncode == 4
+    assert "no capture of" in own.stdout + own.stderr
+    by_name = aisp(*command, "ch11:streams", cwd=tmp_path, AISP_CAPTURES="captures")
+    assert by_name.returncode == 4
+    assert aisp(*command, "ch11:streams", cwd=tmp_path).returncode == 0
+
+
 def test_doctor_says_what_is_missing_and_how_to_get_it(tmp_path):
     rows = json.loads(aisp("doctor", "--json", cwd=tmp_path, PATH="/usr/bin:/bin").stdout)["rows"]
     checks = {row["name"]: row for row in rows}

@@ -34,7 +34,8 @@ def five(monkeypatch, tmp_path):
 def run(five, monkeypatch, capsys, tmp_path):
     """Run `aisp-prof …` with expectations and captures below tmp_path: exit code, stdout, stderr."""
     monkeypatch.setenv("AISP_EXPECTATIONS", str(tmp_path / "expectations"))
-    monkeypatch.setenv("AISP_CAPTURES", str(tmp_path / "captures"))
+    monkeypatch.delenv("AISP_CAPTURES", raising=False)
+    monkeypatch.chdir(tmp_path)
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["aisp-prof", *map(str, arguments)])
@@ -94,7 +95,7 @@ def test_a_pair_that_nothing_is_expected_of_has_an_exit_code_of_its_own(run):
 
 
 def test_a_regression_fails_a_chapter(run, written, tmp_path):
-    rewritten(newest(), tmp_path / "captures", a_sync_more)
+    rewritten(newest(), tmp_path / "aisp-captures", a_sync_more)
     code, out, _ = run("expect", "check", STREAMS)
     assert code == 1
     (line,) = (line for line in out.splitlines() if "regressed" in line)
@@ -102,7 +103,7 @@ def test_a_regression_fails_a_chapter(run, written, tmp_path):
 
 
 def test_one_capture_by_its_id(run, written, tmp_path):
-    changed = rewritten(newest(), tmp_path / "captures", a_sync_more)
+    changed = rewritten(newest(), tmp_path / "aisp-captures", a_sync_more)
     assert run("expect", "check", STREAMS, "--capture", newest().id)[0] == 0
     assert run("expect", "check", STREAMS, "--capture", changed.id)[0] == 1
 
@@ -129,7 +130,7 @@ def test_update_shows_a_diff_and_writes_when_told(run, tmp_path):
 
 def test_update_as_json(run, written, tmp_path):
     for day in (1, 2):
-        rewritten(newest(), tmp_path / "captures", slower("optimized", 1.02), name=f"d{day}", day=day)
+        rewritten(newest(), tmp_path / "aisp-captures", slower("optimized", 1.02), name=f"d{day}", day=day)
     code, out, _ = run("expect", "update", STREAMS, "--reason", "more", "--json")
     data = json.loads(out)
     (plan,) = data["rows"]
@@ -139,7 +140,7 @@ def test_update_as_json(run, written, tmp_path):
 
 
 def test_a_refused_update_says_why_and_writes_the_others(run, written, tmp_path):
-    rewritten(newest(), tmp_path / "captures", slower("optimized", 1.3))
+    rewritten(newest(), tmp_path / "aisp-captures", slower("optimized", 1.3))
     code, out, _ = run("expect", "update", STREAMS, "--reason", "why not", "--write")
     assert code == 4
     assert "✗ ch11.streams on h200: refused: the newest capture, ch11.streams-changed, is refuted" in out
@@ -157,7 +158,7 @@ def test_update_needs_a_reason(run):
 
 def test_history_draws_and_marks(run, tmp_path):
     for day, factor in enumerate((1.0, 1.2, 1.2), 1):
-        rewritten(newest(), tmp_path / "captures", slower("baseline", factor), name=f"d{day}", day=day)
+        rewritten(newest(), tmp_path / "aisp-captures", slower("baseline", factor), name=f"d{day}", day=day)
     code, out, _ = run("history", STREAMS)
     assert code == 0
     lines = out.splitlines()
