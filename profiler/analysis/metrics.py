@@ -214,6 +214,8 @@ OF_OVERLAP = frozenset(
 )
 """Metrics that say something of work running side by side: what pageable copies, staged by the host, cannot show."""
 
+_NO_COPIES = frozenset(("compute", "comm", "memset", "graph"))
+
 
 def split(text: str) -> tuple[str, tuple[str, ...]]:
     """`hidden(h2d, d2h)` -> its name and its arguments, completed by the metric's default.
@@ -237,6 +239,13 @@ def split(text: str) -> tuple[str, tuple[str, ...]]:
         if not metric.globs and argument not in SELECTORS:
             raise UsageError(f"{text}: no operations are called {argument!r}", _nearest(argument, SELECTORS))
     return name, (*arguments, *metric.default[len(arguments) - 1 :]) if arguments else ()
+
+
+def of_copies_beside_others(text: str) -> bool:
+    """Whether a metric says something of copies running side by side with other work: `hidden(comm, compute)` does not, and
+    `overlap_ratio`, which is of everything, does."""
+    name, arguments = split(text)
+    return name in OF_OVERLAP and not (arguments and set(arguments) <= _NO_COPIES)
 
 
 def measure(text: str, scope: Scope) -> Number | None:

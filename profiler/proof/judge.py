@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from ..analysis.metrics import OF_OVERLAP, split
+from ..analysis.metrics import of_copies_beside_others
 from ..evidence import ClaimResult, Finding, Rates, Speedup, VariantEvidence, Verdict
 from .bootstrap import LEAST_RUNS, median_interval
 from .claims import COMPARISONS, Claim, Term
@@ -118,7 +118,7 @@ def _obstacles(claim: Claim, grounds: Grounds) -> tuple[Finding, ...]:
             found |= {f.code: f for f in grounds.blocked[variant]}
             if term.metric in RATE_METRICS:
                 found |= {f.code: f for f in rate_obstacles(grounds.rates.get(variant), term.metric)}
-            elif not term.compared and split(term.metric)[0] in OF_OVERLAP:
+            elif not term.compared and of_copies_beside_others(term.metric):
                 found |= {f.code: f for f in grounds.copies_blocked[variant]}
     return tuple(found.values())
 

@@ -216,6 +216,22 @@ def test_pageable_copies_are_no_evidence_of_overlap(proof):
     assert verdicts(evidence)["speedup >= 1.5"] is Verdict.PROVEN
 
 
+def test_pageable_copies_say_nothing_against_work_that_is_no_copy(proof):
+    """A loss that each step reads by `.item()` left communication under kernels unproven."""
+
+    def step(p, at, wobble):
+        p.copy("d2h", 4, (at, at + 1), (at + 5 * US, at + 6 * US), 7, pageable=True)
+        p.kernel("gemm", (at + 1, at + 2), (at + 10 * US, at + 110 * US + wobble), 7)
+        p.kernel("ncclDevKernel_AllReduce", (at + 2, at + 3), (at + 20 * US, at + 70 * US), 13)
+        return at + 110 * US + wobble
+
+    trace = TraceBuilder()
+    run_pair(trace, baseline=step, optimized=step)
+    claims = ("hidden(comm) >= 0.9", "exposed(comm) <= 1us", "hidden(copy) <= 0.1", "overlap_ratio >= 0.1")
+    outcome = verdicts(proof(claims, trace))
+    assert [outcome[claim] for claim in claims] == [Verdict.PROVEN, Verdict.PROVEN, Verdict.UNPROVEN, Verdict.UNPROVEN]
+
+
 def test_launches_under_capture_are_excused(proof):
     trace = TraceBuilder()
     p = run_pair(trace)
