@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ...errors import TraceError
 from .schema import Schema
 from .source.growing import constant, is_constant
-from .source.scan import Int64, Scan, Source, Wanted
+from .source.scan import Int64, Scan, Source, Wanted, told
 
 __all__ = ["NONE", "Columns", "Int64", "Invalid", "Table", "read_table"]
 
@@ -66,7 +66,7 @@ def read_table(source: Source, schema: Schema, table: str, wish: Wish, invalid: 
         return _empty(wish)
     absent = [column for column in wish.required if not schema.has(table, column)]
     if absent:
-        version = schema.version or "unknown"
+        version = told(schema.version) or "unknown"
         raise TraceError(f"{schema.path}: table {table} has no column {', '.join(absent)} (schema version {version})")
     here = [column for column in (*wish.optional, *wish.nullable) if schema.has(table, column)]
     reals = tuple(column for column in wish.reals if schema.has(table, column))

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from ...errors import TraceError
 from .limits import VALUE_BYTES
 from .source.fast import FastSource
-from .source.scan import Source, decoded
+from .source.scan import Source, decoded, told
 from .source.sqlite import SqliteSource
 from .unpack import SUFFIXES, unpack
 
@@ -100,7 +100,8 @@ def readonly(path: Path, shown: Path) -> Iterator[sqlite3.Connection]:
     # UnicodeDecodeError: a table or column with a mangled name. MemoryError: SQLite met a record with a mangled length.
     except (sqlite3.Error, UnicodeDecodeError, MemoryError) as error:
         raise TraceError(
-            f"{shown}: a damaged SQLite file: {error or type(error).__name__}", "export the report again: nsys export"
+            f"{shown}: a damaged SQLite file: {told(error) or type(error).__name__}",
+            "export the report again: nsys export",
         ) from error
     finally:
         connection.close()

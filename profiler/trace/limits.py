@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
-from ...errors import UsageError
+from ...errors import TraceError, UsageError
 
 UNPACK_VARIABLE = "AISP_UNPACK_LIMIT_GIB"
 UNPACKED_GIB = 16
@@ -15,8 +16,23 @@ VALUE_BYTES = 512 << 20
 """The longest value of a trace's table, and the longest row: StringIds may hold a whole program's output."""
 TABLES = 2_000
 """Tables of a trace; nsys knows fewer than 200."""
+PROCESSES = 1_024
+"""Processes with GPU work, API calls or ranges; every one of them is looked at by itself."""
+DEVICES = 1_024
+"""GPUs of a trace; without uuids, pairs of a process and a CUDA device."""
 ROW_BYTES = 4
 """The least that a row takes in a file: a pointer, two lengths, a header. More rows than that are a loop of pages."""
+
+
+def refuse_absurd_counts(path: Path, processes: int, devices: int) -> None:
+    """Look at what every command goes through one by one.
+
+    Raises:
+        TraceError: more than one machine has.
+    """
+    for found, most, what in ((processes, PROCESSES, "processes"), (devices, DEVICES, "GPUs")):
+        if found > most:
+            raise TraceError(f"{path}: {found:,} {what}, at most {most:,} are read: no one machine has so many")
 
 
 def unpacked_bytes() -> int:

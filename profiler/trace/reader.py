@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
+
+from ...errors import TraceError
 from . import communication
 from .cache import Put, TraceCache, as_it_is
 from .calls import only_process, read_calls
 from .columns import Invalid
 from .file import Export, open_source
+from .groups import distinct_values
+from .limits import refuse_absurd_counts
 from .model import TABLES, Diagnostic, Trace
 from .nvtx import read_nvtx
 from .operations import read_operations
@@ -35,10 +41,12 @@ def read_trace(
         cache: where large traces are kept as columns; by default in the folder that `cache_folder` names.
 
     Raises:
-        TraceError: the file is missing, no SQLite, truncated, damaged, no nsys export, or a table is not as it should be.
+        TraceError: the file is missing, no SQLite, truncated, damaged, no nsys export, changes while it is read, or a table
+            is not as it should be.
         EnvironmentLacks: what a packed or a Parquet trace needs is not installed.
     """
     path, patterns = Path(path), tuple(communication_patterns)
+    before = _state(path)
     kept = cache or TraceCache()
     key = kept.key(path, patterns)
     known = kept.get(key, path) if key else None
@@ -46,7 +54,22 @@ def read_trace(
         return known
     with open_source(path, export) as source:
         talking = communication.matcher(patterns)
-        return kept.keep(key, lambda put: read_source(source, talking, put)) if key else read_source(source, talking)
+
+        def read(put: Put) -> Trace:
+            trace = read_source(source, talking, put)
+            if _state(path) != before:  # else the cache would answer for the file's content with another one's numbers
+                raise TraceError(f"{path}: changed while it was read", "run the command again")
+            return trace
+
+        return kept.keep(key, read) if key else read(as_it_is)
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """What changes with a file. Its ctime cannot be set back as its mtime can."""
+    with suppress(OSError):
+        found = path.stat()
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    return ()
 
 
 def read_source(source: Source, comm: re.Pattern[str], put: Put = as_it_is) -> Trace:
@@ -67,6 +90,8 @@ def read_source(source: Source, comm: re.Pattern[str], put: Put = as_it_is) -> T
     ranges, marks = read_nvtx(source, schema, strings, end, invalid)
     refuse_absurd_times(schema.path, "ranges", ranges)
     end = max((end, *_latest(ranges.end)))
+    processes = [distinct_values(rows.process) for rows in (calls, operations, ranges)]
+    refuse_absurd_counts(schema.path, len(np.unique(np.concatenate(processes))), len(gpus))
     ranges, marks = put("ranges", ranges), put("marks", marks)
     return Trace(
         path=schema.path,

@@ -25,7 +25,7 @@ CUDA_EVENT = "CUPTI_ACTIVITY_KIND_CUDA_EVENT"
 KNOWN_MAJOR = (2, 3)
 """Major versions of the export schema that were read and checked; others are read by their columns, with a finding."""
 
-_SUFFIX = re.compile(r"_V(\d+)$")
+_SUFFIX = re.compile(r"_V([0-9]{1,4})\Z")
 _CAPABILITIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "gpu identity": ("TARGET_INFO_CUDA_DEVICE", ("gpuId", "cudaId", "pid")),
     "gpu uuid": ("TARGET_INFO_GPU", ("id", "uuid")),

@@ -13,6 +13,8 @@ from ...errors import AispError, EnvironmentLacks, TraceError
 from .limits import UNPACK_MEMORY_BYTES, UNPACK_VARIABLE, unpacked_bytes
 
 _AT_ONCE = 1 << 20
+_PACKED = 1 << 14
+"""What is read of an .xz at once: every stream copies the rest of it, and 500 empty ones fit in."""
 
 
 def unpack(path: Path, to: Path) -> None:
@@ -80,15 +82,15 @@ def _pieces(packed: IO[bytes]) -> Iterator[bytes]:
 def _xz(path: Path) -> Iterator[bytes]:
     """Stream after stream; lzma.LZMAFile knows no limit of memory."""
     with path.open("rb") as file:
-        packed = file.read(_AT_ONCE)
+        packed = file.read(_PACKED)
         while packed:
             stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=UNPACK_MEMORY_BYTES)
             while not stream.eof:
                 if stream.needs_input and not packed:
                     raise EOFError("the file ends before the end of its stream")
                 yield stream.decompress(packed, _AT_ONCE)
-                packed = file.read(_AT_ONCE) if stream.needs_input else b""
-            packed = stream.unused_data.lstrip(b"\0") or file.read(_AT_ONCE).lstrip(b"\0")
+                packed = file.read(_PACKED) if stream.needs_input else b""
+            packed = stream.unused_data.lstrip(b"\0") or file.read(_PACKED).lstrip(b"\0")
 
 
 SUFFIXES: Mapping[str, Callable[[Path], Iterator[bytes]]] = {".xz": _xz, ".gz": _gz, ".zst": _zstd}

@@ -88,6 +88,12 @@ class Source(Protocol):
         """All rows of a small table as Python values; text is decoded, with U+FFFD for what is no UTF-8."""
 
 
+def told(name: object, longest: int = 120) -> str:
+    """What a file calls something, in a message: one line of ASCII, whatever it holds, and not all of a long one."""
+    text = str(name)
+    return ascii(text if len(text) <= longest else f"{text[:longest]}...")[1:-1]
+
+
 def decoded(raw: bytes) -> str:
     """NVTX text may be any bytes."""
     return raw.decode("utf-8", "replace")

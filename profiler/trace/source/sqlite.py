@@ -12,7 +12,7 @@ import numpy as np
 
 from ....errors import TraceError
 from ..limits import ROW_BYTES, TABLES
-from .scan import Bools, Int64, Integers, Scan, Texts, Wanted, decoded
+from .scan import Bools, Int64, Integers, Scan, Texts, Wanted, decoded, told
 
 _CHUNK = 100_000
 _NUMBERS: frozenset[type] = frozenset({int, float, type(None)})
@@ -57,7 +57,7 @@ class SqliteSource:
             ordinary = kind == "table" and bool(root) and _TABLE.match(str(sql))
             if not ordinary and _OF_NSYS.match(name):
                 what = "a view" if kind == "view" else "no ordinary table"
-                raise TraceError(f"{self._path}: {name} is {what}: nsys did not write this")
+                raise TraceError(f"{self._path}: {told(name)} is {what}: nsys did not write this")
             if ordinary:
                 found[name] = tuple(self._columns(name))
         return found
@@ -67,7 +67,7 @@ class SqliteSource:
         computed = [column[1] for column in columns if column[6]]
         if computed and _OF_NSYS.match(table):
             raise TraceError(
-                f"{self._path}: table {table}: {computed[0]} is a generated column: nsys did not write this"
+                f"{self._path}: table {told(table)}: {told(computed[0])} is a generated column: nsys did not write this"
             )
         return [column[1] for column in columns]
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import os
+import socket
 import sqlite3
 import subprocess
 import sys
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aisp_prof.errors import AispError, TraceError, UsageError
+from aisp_prof.profiler.analysis.completeness import attest
 from aisp_prof.profiler.store.redact import scrub_trace
-from aisp_prof.profiler.trace import limits, unpack
+from aisp_prof.profiler.trace import limits, reader, unpack
+from aisp_prof.profiler.trace.cache import TraceCache
 from aisp_prof.profiler.trace.file import connect
 from aisp_prof.profiler.trace.reader import read_trace
 from trace_builder import TraceBuilder
@@ -299,3 +304,115 @@ def test_time_to_refuse(tmp_path: Path) -> None:
     with pytest.raises(AispError):
         read_trace(looped(tmp_path / "t.sqlite", KERNEL))
     assert time.monotonic() - begun < 20
+
+
+@pytest.mark.parametrize("digits", [5, 5_000])
+def test_a_version_of_a_table_without_end(tmp_path: Path, digits: int) -> None:
+    """Python makes no number of 5,000 digits; a table of such a name is none of nsys'."""
+    path = changed(tmp_path / "t.sqlite", f'create table "NVTX_EVENTS_V{"9" * digits}" (start INTEGER)')
+    assert len(read_trace(path).ranges) == 1
+
+
+def test_a_stated_count_without_end(tmp_path: Path) -> None:
+    trace = TraceBuilder(attested=False)
+    trace.process(1).kernel("k", (1, 2), (3, 4))
+    trace.diagnostic(f"Number of CUDA events collected: {'9' * 6_000}")
+    found = attest(read_trace(trace.write(tmp_path / "t.sqlite")))
+    assert found.events_stated is None
+    assert found.status == "unattested"
+
+
+FORGED = "\n::error file=x::done\x1b[2J\u202e"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        f'create view "NVTX_{FORGED}" as select 1',
+        f'create table "CUPTI_{FORGED}" (a, "b{FORGED}" as (a))',
+        f'drop table {KERNEL}; create table {KERNEL} (start); update META_DATA_EXPORT set value = "{FORGED}"',
+    ],
+)
+def test_names_of_the_file_forge_no_lines_of_a_message(tmp_path: Path, statement: str) -> None:
+    """pytest and Python print a message as it is."""
+    path = changed(tmp_path / "t.sqlite", *statement.split("; "))
+    with pytest.raises(TraceError) as caught:
+        read_trace(path)
+    assert str(caught.value).isascii()
+    assert str(caught.value).isprintable()
+    assert r"\n::error" in str(caught.value)
+
+
+def test_what_sqlite_says_of_a_file_is_one_line(tmp_path: Path) -> None:
+    forged = "CREATE TABLE a (" + FORGED
+    path = plain(tmp_path / "t.sqlite")
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("pragma writable_schema = on")
+        database.execute("update sqlite_master set name = ?, sql = ? where name = 'StringIds'", (FORGED, forged))
+        database.commit()
+    with pytest.raises(TraceError) as caught:
+        read_trace(path)
+    assert str(caught.value).isprintable()
+    assert str(caught.value).isascii()
+
+
+@pytest.mark.parametrize(("processes", "devices", "said"), [(1_025, 1, "1,025 processes"), (1, 1_025, "1,025 GPUs")])
+def test_more_processes_or_devices_than_a_machine_has(tmp_path: Path, processes: int, devices: int, said: str) -> None:
+    """Each is looked at by itself: 20,000 in 800 kB took minutes."""
+    trace = TraceBuilder()
+    for number in range(max(processes, devices)):
+        trace.process(1 + number % processes).kernel("k", None, (1, 2), device=number % devices)
+    with pytest.raises(TraceError, match=said):
+        read_trace(trace.write(tmp_path / "t.sqlite"))
+
+
+def test_as_many_processes_as_may_be(tmp_path: Path) -> None:
+    trace = TraceBuilder()
+    for number in range(limits.PROCESSES):
+        trace.process(1 + number).kernel("k", None, (1, 2))
+    assert len(read_trace(trace.write(tmp_path / "t.sqlite")).gpus) == limits.DEVICES
+
+
+def test_streams_of_nothing_take_no_time(tmp_path: Path) -> None:
+    """Each leaves the rest of what was read to be copied; from blocks of a megabyte that took minutes."""
+    path = tmp_path / "t.sqlite.xz"
+    path.write_bytes(lzma.compress(b"") * 60_000)
+    begun = time.process_time()
+    with pytest.raises(TraceError, match="empty"):
+        read_trace(path)
+    assert time.process_time() - begun < 2
+
+
+def test_a_trace_that_changes_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its numbers would be of neither file, and the cache would keep them under the name of the first."""
+    path, kept = plain(tmp_path / "t.sqlite", 50), TraceCache(tmp_path / "cache", least=0)
+    stat, read = path.stat(), reader.read_nvtx
+
+    def replaced(*arguments: Any) -> Any:
+        found = read(*arguments)
+        content = path.read_bytes()
+        path.write_bytes(content[:-1] + b"x")
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        return found
+
+    monkeypatch.setattr(reader, "read_nvtx", replaced)
+    for cache in (kept, TraceCache(tmp_path / "none")):
+        with pytest.raises(TraceError, match="changed while it was read"):
+            read_trace(path, cache=cache)
+    assert list((tmp_path / "cache" / "traces").iterdir()) == []
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("name", ["t.sqlite", "t.sqlite.xz", "t.nsys-rep"])
+@pytest.mark.parametrize("what", ["pipe", "socket", "device", "loop", "nothing"])
+def test_what_is_no_file(tmp_path: Path, what: str, name: str) -> None:
+    path = tmp_path / name
+    if what == "pipe":
+        os.mkfifo(path)
+    elif what == "socket":
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(os.path.relpath(path))  # an address has 108 characters at most
+    elif what != "nothing":
+        path.symlink_to("/dev/zero" if what == "device" else name)
+    with pytest.raises(TraceError, match="no such file"):
+        read_trace(path)
