@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import io
 import os
 import shlex
 import sys
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from .. import __version__
-from ..errors import AispError
+from ..errors import AispError, EnvironmentLacks, UsageError
 from . import assertion, bench, bundle, compare, counters, demos, expect, kernels, scrubbing, trace
 
 if TYPE_CHECKING:
@@ -47,17 +47,32 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md) 
 
 
 def main() -> NoReturn:
-    """Run the command line; an `AispError` becomes its message, its mend and its exit code, never a traceback."""
+    """Run the command line; an `AispError` becomes its message, its mend and its exit code, never a traceback.
+
+    Nor does what the system refuses: a name too long, a folder that may not be entered, a disk that is full, memory.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal of Latin-1 shows › as \u203a, and no traceback
     try:
         app()
     except AispError as error:
-        from ..reports.hostile import printable
-
-        typer.echo(printable(f"aisp-prof: {error}"), err=True)
-        if error.mend:
-            typer.echo(printable(f"  → {error.mend}"), err=True)
-        sys.exit(error.exit_code)
+        _end(error)
+    except OSError as error:
+        names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+        _end(UsageError(f"{': '.join([*names, error.strerror or str(error)])}"))
+    except MemoryError:
+        _end(EnvironmentLacks("memory ran out", "on a machine with more, or of a smaller trace"))
     sys.exit(0)
+
+
+def _end(error: AispError) -> NoReturn:
+    from ..reports.hostile import printable
+
+    typer.echo(printable(f"aisp-prof: {error}"), err=True)
+    if error.mend:
+        typer.echo(printable(f"  → {error.mend}"), err=True)
+    sys.exit(error.exit_code)
 
 
 def _version(asked: bool) -> None:
@@ -237,11 +252,6 @@ def _write(
 
 
 def _print(data: Any, as_json: bool, lines: list[str]) -> None:
-    """The result, on stdout: as JSON with its schema number, or as lines."""
-    from ..reports.hostile import visible
+    from ..reports.answers import print_data
 
-    if as_json:
-        wrapped = data if isinstance(data, dict) else {"rows": data}
-        typer.echo(json.dumps({"schema": 1, **wrapped}, indent=1))
-    else:
-        typer.echo("\n".join(map(visible, lines)))
+    print_data(data if isinstance(data, dict) else {"rows": data}, as_json, lines)

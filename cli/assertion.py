@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -56,23 +55,18 @@ def assertion(
     question = with_arguments(question, claims or [], ranges or [], domain, attribution)
     question.parsed()  # a slip is answered before a large trace is read
     answer = check(_read(trace), question)
-    github = os.environ.get("GITHUB_ACTIONS") == "true" if annotations is None else annotations
-    _print(answer, str(trace), as_json, github)
-    if github:
+    _print(answer, str(trace), as_json)
+    if os.environ.get("GITHUB_ACTIONS") == "true" if annotations is None else annotations:
         _annotate(answer, str(trace), made)
     _write(answer, str(trace), made, junit, sarif, summary)
     raise typer.Exit(answer.verdict.exit_code)
 
 
-def _print(answer: Answer, trace: str, as_json: bool, github: bool) -> None:
+def _print(answer: Answer, trace: str, as_json: bool) -> None:
+    from ..reports.answers import print_data
     from ..reports.assertion import answer_json, answer_lines
-    from ..reports.github import inert, inert_json
 
-    if as_json:
-        text = json.dumps({"schema": 1, "trace": trace, **answer_json(answer)}, indent=1)
-        typer.echo(inert_json(text) if github else text)
-    else:
-        typer.echo("\n".join(map(inert, answer_lines(answer)) if github else answer_lines(answer)))
+    print_data({"trace": trace, **answer_json(answer)}, as_json, answer_lines(answer))
 
 
 def _annotate(answer: Answer, trace: str, made: Mapping[str, Place]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -19,14 +18,12 @@ def list_targets(
     as_json: AsJson = False,
 ) -> None:
     """One target a line, as `bench run --targets` takes it."""
+    from ..reports.answers import print_data
     from ..workloads.registry import find, pairs
 
     found = find(chapter) if chapter else pairs()
     targets = [{"target": pair.key.replace(".", ":"), "title": pair.declaration.title["en"]} for pair in found]
-    if as_json:
-        typer.echo(json.dumps({"schema": 1, "rows": targets}, indent=1))
-    else:
-        typer.echo("\n".join(target["target"] for target in targets))
+    print_data({"rows": targets}, as_json, [target["target"] for target in targets])
 
 
 @app.command("run")
@@ -45,6 +42,7 @@ def run(
     from ..profiler.evidence import Verdict
     from ..profiler.proof.prove import prove_capture
     from ..profiler.store.captures import captures_folder
+    from ..reports.answers import print_data
     from ..reports.console import summary
     from ..workloads.registry import find
     from .capturing import capture_pairs
@@ -52,8 +50,6 @@ def run(
     chosen = {pair.key: pair for group in targets for name in group.split(",") for pair in find(name.strip())}
     done = capture_pairs(list(chosen.values()), captures_folder(captures), profile, iterations, size, timeout)
     evidences = [prove_capture(one) for one in done]
-    if as_json:
-        typer.echo(json.dumps({"schema": 1, "proofs": [one.to_json() for one in evidences]}, indent=1))
-    else:
-        typer.echo("\n".join(line for one in evidences for line in summary(one)))
+    proofs = [one.to_json() for one in evidences]
+    print_data({"proofs": proofs}, as_json, [line for one in evidences for line in summary(one)])
     raise typer.Exit(Verdict.worst([one.verdict for one in evidences]).exit_code)

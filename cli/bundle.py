@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -65,14 +64,12 @@ def verify(
     Needs no GPU and none of NVIDIA's tools. Exit codes: 0 verified and proven, 1 something is wrong or a claim does not hold,
     2 no bundle, 4 it cannot be told.
     """
+    from ..reports.answers import print_data
     from ..reports.bundle.console import verification_lines
     from ..reports.bundle.verify import verify_bundle
 
     outcome = verify_bundle(bundle, key)
-    if as_json:
-        typer.echo(json.dumps(outcome.to_json(), indent=1))
-    else:
-        typer.echo("\n".join(verification_lines(outcome)))
+    print_data(outcome.to_json(), as_json, () if as_json else verification_lines(outcome))
     raise typer.Exit(outcome.exit_code)
 
 

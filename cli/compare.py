@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -50,8 +49,8 @@ def compare(
     from ..profiler.expect.files import expectations_folder
     from ..profiler.proof.prove import prove_capture
     from ..profiler.store.captures import captures_folder, select, with_shipped
+    from ..reports.answers import print_data
     from ..reports.comparison import comparison_data, comparison_lines
-    from ..reports.hostile import visible
 
     pairs = _named(selector, examples)
     missing: list[str] = []
@@ -65,10 +64,8 @@ def compare(
         kept = expectations_folder()
         found = {o.id: expected_for(o, e, kept) for o, e in zip(done, evidences, strict=True)}
     expected = {name: one for name, one in found.items() if one is not None}
-    if as_json:
-        typer.echo(json.dumps({"schema": 1, **comparison_data(evidences, missing, expected)}, indent=1))
-    else:
-        typer.echo("\n".join(map(visible, comparison_lines(evidences, missing, expected))))
+    lines = [] if as_json else comparison_lines(evidences, missing, expected)
+    print_data(comparison_data(evidences, missing, expected), as_json, lines)
     verdicts = [one.verdict for one in evidences] + [Verdict.UNPROVEN] * len(missing)
     raise typer.Exit(Verdict.worst(verdicts).exit_code)
 

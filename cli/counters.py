@@ -30,15 +30,12 @@ def counters(
 
     from ..profiler.counters.report import read_counters
     from ..profiler.counters.rows import counter_rows
+    from ..reports.answers import print_data
     from ..reports.counters_table import counter_lines, notes
-    from ..reports.hostile import visible
 
     rows = counter_rows(read_counters(report))
-    if as_json:
-        data = {"schema": 1, "report": str(report), "notes": notes(rows), "rows": [asdict(row) for row in rows]}
-        typer.echo(json.dumps(data, indent=1))
-    else:
-        typer.echo("\n".join(map(visible, counter_lines(rows, limit))))
+    data = {"report": str(report), "notes": notes(rows), "rows": [asdict(row) for row in rows]}
+    print_data(data, as_json, counter_lines(rows, limit))
 
 
 def roofline(
@@ -51,14 +48,11 @@ def roofline(
 ) -> None:
     """FLOPs, DRAM bytes, intensity and share of the measured roofline, a row a range and a kernel. Needs no GPU."""
     from ..profiler.proof.prove import prove_capture
-    from ..reports.hostile import visible
+    from ..reports.answers import print_data
     from ..reports.roofline_table import roofline_data, roofline_lines
 
     evidence = prove_capture(_capture(chosen, captures))
-    if as_json:
-        typer.echo(json.dumps({"schema": 1, **roofline_data(evidence)}, indent=1))
-    else:
-        typer.echo("\n".join(map(visible, roofline_lines(evidence))))
+    print_data(roofline_data(evidence), as_json, roofline_lines(evidence))
 
 
 def _capture(chosen: str, captures: Path | None) -> Capture:

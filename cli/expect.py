@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -138,7 +137,9 @@ def history(
 
 
 def _print(data: dict[str, Any], as_json: bool, lines: list[str]) -> None:
-    typer.echo(json.dumps({"schema": 1, **data}, indent=1) if as_json else "\n".join(lines))
+    from ..reports.answers import print_data
+
+    print_data(data, as_json, lines)
 
 
 def register(face: typer.Typer) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from pathlib import Path
 from typing import Annotated, Any
@@ -105,9 +104,6 @@ def gate(
 
 
 def _print(data: dict[str, Any], as_json: bool, lines: list[str]) -> None:
-    from ..reports.hostile import visible
+    from ..reports.answers import print_data
 
-    if as_json:
-        typer.echo(json.dumps({"schema": 1, **data}, indent=1))
-    else:
-        typer.echo("\n".join(map(visible, lines)))
+    print_data(data, as_json, lines)

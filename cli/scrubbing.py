@@ -55,11 +55,11 @@ def scrub(
     for you to say: --keep, --drop and --hash-names, of which --drop comes first, then --keep.
     """
     from ..profiler.store.names import NameRules
-    from ..reports.hostile import visible
+    from ..reports.hostile import line
 
     rules = NameRules(tuple(keep or ()), tuple(drop or ()), hash_names)
     made = _trace(Path(chosen), out, rules) if _is_trace(chosen) else _capture(chosen, out, rules, captures)
-    typer.echo(visible(f"{made}: nothing private was found in it"))
+    typer.echo(line(f"{made}: nothing private was found in it"))
 
 
 def _is_trace(chosen: str) -> bool:

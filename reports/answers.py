@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..profiler.queries.table import Table
-from .hostile import visible
+from .hostile import inert_json, line
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -50,22 +50,30 @@ def print_rows(
 def print_record(trace: Path, record: Record, as_json: bool, lines: Callable[[Record], list[str]]) -> None:
     """One record that is the whole answer."""
     if as_json:
-        sys.stdout.write(json.dumps({"schema": SCHEMA, "trace": str(trace), **asdict(record)}, indent=1) + "\n")
+        print_data({"trace": str(trace), **asdict(record)}, True, ())
     else:
         _write_lines(lines(record))
+
+
+def print_data(data: dict[str, Any], as_json: bool, lines: Iterable[str]) -> None:
+    """Plain data as JSON, or lines that say the same."""
+    if as_json:
+        sys.stdout.write(inert_json(json.dumps({"schema": SCHEMA, **data}, indent=1)) + "\n")
+    else:
+        _write_lines(lines)
 
 
 def _write_json(head: dict[str, Any], rows: Iterable[str]) -> None:
     """`{"schema": 1, …, "rows": [` and a row a line: streamed, and greppable. ASCII only, whatever a name holds."""
     opening = json.dumps({"schema": SCHEMA, **head})
-    sys.stdout.write(f'{opening[:-1]}, "rows": [')
+    sys.stdout.write(f'{inert_json(opening[:-1])}, "rows": [')
     every, separator = iter(rows), "\n"
     while part := list(islice(every, _AT_ONCE)):
-        sys.stdout.write(separator + ",\n".join(part))
+        sys.stdout.write(separator + inert_json(",\n".join(part)))
         separator = ",\n"
     sys.stdout.write("\n]}\n")
 
 
 def _write_lines(lines: Iterable[str]) -> None:
-    """Notes hold names from the trace, so everything is made visible once more, at the door."""
-    sys.stdout.write("".join(f"{visible(line)}\n" for line in lines))
+    """Notes hold names from the trace, so everything is made harmless once more, at the door."""
+    sys.stdout.write("".join(f"{line(one)}\n" for one in lines))

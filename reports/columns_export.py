@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from .perfetto import events
 
 TARGETS = ("perfetto", "parquet", "csv")
 _ROWS = 1 << 16
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_FORMULA = re.compile(r"^(?=[\t\r\n])|(^|[;\t\r\n] *)(?=[=+\-@＝＋－＠])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +155,12 @@ def _cells(column: Column, chosen: slice) -> list[Any]:
 
 
 def neutral(text: str | None) -> str | None:
-    """The text, behind an apostrophe where a spreadsheet would run it: =, +, -, @ (their wide forms too), tab and line ends
-    begin formulas.
+    """The text, with an apostrophe wherever a spreadsheet would run it: =, +, -, @ (their wide forms too) begin formulas.
 
+    At its beginning, and behind a semicolon, a tab or a line end, at which spreadsheets of many languages cut cells too.
     Source: OWASP, "CSV Injection".
     """
-    return f"'{text}" if text and text.startswith(_FORMULA) else text
+    return _FORMULA.sub(r"\1'", text) if text else text
 
 
 def write_parquet(parts: Iterable[Table], file: Path) -> int:

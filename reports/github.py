@@ -36,18 +36,3 @@ def _data(text: str) -> str:
 
 def _property(text: str) -> str:
     return _data(visible(text)).replace(":", "%3A").replace(",", "%2C")
-
-
-def inert(line: str) -> str:
-    """A line of output that is no command to GitHub, whatever a trace calls its kernels.
-
-    A command is a line that begins with `::`, blanks aside, or holds `##[` anywhere.
-    """
-    blanks = line[: len(line) - len(line.lstrip())]
-    rest = line[len(blanks) :].replace("##[", "## [")
-    return f"{blanks}: {rest[1:]}" if rest.startswith("::") else line.replace("##[", "## [")
-
-
-def inert_json(text: str) -> str:
-    """JSON that says the same and holds no command; its lines begin with punctuation of its own."""
-    return text.replace("##[", "##\\u005b")

@@ -12,25 +12,54 @@ from markupsafe import Markup, escape
 
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _KOREAN_WORD = re.compile(r"[^\s<>]{0,20}[가-힣][^\s<>]{0,20}")
+_IGNORED = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
+"""Letters and marks that show nothing; Unicode's Default_Ignorable_Code_Point, and the empty Braille cell."""
+LONGEST_SHOWN = 1 << 13
+_COMMAND = re.compile(r"##(?=\w*\[)")  # ##[error], ##vso[task.setvariable …], ##teamcity[…]
 _SPACES = str.maketrans({"\n": " ", "\t": " ", "\r": " "})
 
 
 def visible(text: str) -> str:
-    """The text with every control, format or surrogate character written out as ‹U+202E›.
+    """The text with every control, format, surrogate or other invisible character written out as ‹U+202E›; of one longer than
+    `LONGEST_SHOWN` the middle is left out, or a name of 100 MB would take minutes and gigabytes.
 
     Bidirectional overrides can make a kernel's name read as another one, a lone surrogate cannot be encoded at all,
-    and HTML forbids most control characters.
+    HTML forbids most control characters, and XML U+FFFE and U+FFFF.
     """
-    return "".join(_shown(char) for char in text.translate(_SPACES))
+    if text.isascii() and text.isprintable() and len(text) <= LONGEST_SHOWN:
+        return text
+    return "".join(_shown(char) for char in shorten(text, LONGEST_SHOWN).translate(_SPACES))
 
 
 def printable(text: str) -> str:
-    """Text of several lines, each made `visible`: for messages on a terminal."""
-    return "\n".join(map(visible, text.split("\n")))
+    """Text of several lines, each as `line` makes it: for messages on a terminal."""
+    return "\n".join(map(line, text.split("\n")))
+
+
+def line(text: str) -> str:
+    """A line for a terminal or a log: all of it `visible`, and no command to a build server."""
+    return inert(visible(text))
+
+
+def inert(line: str) -> str:
+    """A line of output that is no command to GitHub, Azure or TeamCity, whatever a trace calls its kernels.
+
+    A command is a line that begins with `::`, blanks aside, or holds `##[` or `##word[` anywhere.
+    """
+    blanks = line[: len(line) - len(line.lstrip())]
+    rest = _COMMAND.sub("## ", line[len(blanks) :])
+    return f"{blanks}: {rest[1:]}" if rest.startswith("::") else f"{blanks}{rest}"
+
+
+def inert_json(text: str) -> str:
+    """JSON that says the same and holds no command; its lines begin with punctuation of its own."""
+    return _COMMAND.sub(r"#\\u0023", text)
 
 
 def _shown(char: str) -> str:
-    return f"‹U+{ord(char):04X}›" if unicodedata.category(char) in _INVISIBLE else char
+    code = ord(char)
+    hidden = char in _IGNORED or code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF or 0xE0100 <= code <= 0xE01EF
+    return f"‹U+{code:04X}›" if hidden or unicodedata.category(char) in _INVISIBLE else char
 
 
 def shorten(name: str, longest: int = 96) -> str:

@@ -108,19 +108,22 @@ def _lay(rows: Int64, start: Int64, end: Int64, where: tuple[int, int], label: s
 def _stream_tracks(trace: Trace, devices: dict[int, int]) -> list[Track]:
     tracks: list[Track] = []
     operations = trace.operations
-    several = len(np.unique(operations.process)) > 1
+    several, contexts = len(np.unique(operations.process)) > 1, _several_contexts(trace)
     for rows in _split(operations.gpu, operations.lanes()):
         at = int(rows[0])
         owner = f"process {pid_of(int(operations.process[at]))} " if several else ""
-        label = f"{owner}stream {operations.stream[at]}" + _context(trace, at)
+        label = f"{owner}stream {operations.stream[at]}"
+        label += f" context {operations.context[at]}" if int(operations.process[at]) in contexts else ""
         lane = lanes(operations.start[rows], operations.end[rows])
         tracks += _tracks(rows, lane, devices[int(operations.gpu[at])], label, len(tracks))
     return tracks
 
 
-def _context(trace: Trace, at: int) -> str:
-    contexts = np.unique(trace.operations.context[trace.operations.process == trace.operations.process[at]])
-    return f" context {trace.operations.context[at]}" if len(contexts) > 1 else ""
+def _several_contexts(trace: Trace) -> set[int]:
+    """The processes that use more than one context."""
+    pairs = np.unique(np.stack([trace.operations.process, trace.operations.context]), axis=1)
+    process, count = np.unique(pairs[0], return_counts=True)
+    return {int(key) for key in process[count > 1]}
 
 
 def _split(*keys: NDArray[np.generic]) -> list[Int64]:
@@ -138,7 +141,8 @@ def _tracks(rows: Int64, lane: Int64, pid: int, label: str, used: int) -> list[T
     """One track a lane; track ids start above those that are `used`."""
     count = int(lane.max()) + 1
     names = [label if number == 0 else f"{label} ({number + 1})" for number in range(count)]
-    return [Track(pid, used + number + 1, names[number], rows[lane == number]) for number in range(count)]
+    parts = np.split(rows[np.argsort(lane, kind="stable")], np.cumsum(np.bincount(lane))[:-1])
+    return [Track(pid, used + number + 1, names[number], part) for number, part in enumerate(parts)]
 
 
 def _named(what: str, pid: int, tid: int, label: str, order: int) -> Iterator[str]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import os
 import re
 import shutil
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree as Xml
@@ -32,8 +35,16 @@ NAMES = (
     "</script><script>alert(1)</script>",
     "]]>&x;<!ENTITY",
     "`rm -rf ~`|$(x)",
+    "none\uffff\ufdd0\u3164\U000e0101",
+    "a;=cmd|' /C calc'!A0;b\t@AVG(1)\n-1",
+    "::error file=x::pwned",
+    "##[add-path]x ##vso[task.setvariable variable=A]b",
 )
-SPEAKS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+SPEAKS = re.compile(
+    r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2066-\u2069\u3164\ufdd0-\ufdef\ufeff\ufffe\uffff"
+    "\U000e0100-\U000e01ef]"
+)
+COMMANDS = re.compile(r"^\s*::|##\w*\[", re.MULTILINE)
 FIXTURE = Path(__file__).parents[1] / "profiler" / "counters" / "h200-gemms.csv"
 
 
@@ -121,7 +132,7 @@ ELSEWHERE = {
     "capture": "runs this machine's own programs",
     "calibrate": "runs this machine's own programs",
     "bench": "runs this machine's own programs",
-    "expect": "reads the same captures, and expectations that the user wrote",
+    "expect": "reads the same captures; tests/profiler/expect/test_hostile.py has hostile expectations",
     "verify": "reads bundles, whose hostile ones tests/reports/bundle forges",
     "demos": "runs this machine's own programs",
     "kernels": "writes and runs the user's own kernels",
@@ -144,6 +155,7 @@ def test_names_of_a_trace(run: Run, trace: Path, tmp_path: Path, command: str, a
     assert code in (0, 1, 4), err
     assert out
     assert not SPEAKS.search(out + err)
+    assert not COMMANDS.search(out + err)
     assert not as_json or json.loads(out)["schema"] == 1
 
 
@@ -155,6 +167,7 @@ def test_texts_of_a_capture(run: Run, captures: Path, tmp_path: Path, command: s
     assert code in (0, 1, 4), err
     assert out
     assert not SPEAKS.search(out + err)
+    assert not COMMANDS.search(out + err)
     if as_json:
         assert json.loads(out)["schema"] == 1
 
@@ -204,6 +217,7 @@ def test_no_cell_of_a_csv_is_a_formula(run: Run, trace: Path, tmp_path: Path) ->
                     if cell and not re.fullmatch(r"-?[\d.]+(e[+-]?\d+)?", cell):
                         texts += 1
                         assert cell[0] not in "=+-@\t\r\n＝＋－＠", (path.name, cell)
+                        assert not re.search(r"[;\t\r\n] *[=+\-@＝＋－＠]", cell), (path.name, cell)
     assert texts > 100
 
 
@@ -239,3 +253,122 @@ def test_a_redacted_capture_is_found_by_folder_or_by_id(run: Run, tmp_path: Path
     code, _, err = run("scrub", tmp_path / "elsewhere", "-o", tmp_path / "x", "--hash-names")
     assert code == 2
     assert "scrub its trace.sqlite instead" in err
+
+
+@pytest.mark.parametrize("text", ["a;=1", "a; =1", "a\t+1", "a\n@x", "a\r\n-1", "a;＝1"])
+def test_what_a_spreadsheet_with_other_separators_takes_for_a_cell(text: str) -> None:
+    """Where the list separator is a semicolon, quotes inside a line are text, and cut it."""
+    from aisp_prof.reports.columns_export import neutral
+
+    assert neutral(text) == f"{text[:-2]}'{text[-2:]}"
+
+
+BROKEN_CLAIMS = {
+    "deep": ("x = " + "[" * 30_000, "too deep"),
+    "deep tables": ("x = " + "{a=" * 10_000, "too deep"),
+    "a key without end": ("a" + ".a" * 32_000 + " = 1", "too deep"),
+    "a key of texts without end": ('"a"' + '."a"' * 16_000 + " = 1", "too deep"),
+    "large": ("# " + "x" * (64 << 10), "more than 65,536 bytes"),
+    "a long number": ("schema = " + "9" * 6_000, "4300 digits"),
+    "a long number of another base": ("schema = 0x" + "f" * 60_000, "beyond 64 bits"),
+    "no UTF-8": (b"schema = 1\nclaims = ['\xff']", "utf-8"),
+    "escapes": ('schema = 1\n"\\u001b[31m\\n::error::x" = 1', "means nothing"),
+}
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("case", BROKEN_CLAIMS)
+def test_a_claims_file_that_is_a_trick(run: Run, trace: Path, tmp_path: Path, case: str) -> None:
+    content, said = BROKEN_CLAIMS[case]
+    (tmp_path / "c.toml").write_bytes(content if isinstance(content, bytes) else content.encode())
+    code, out, err = run("assert", trace, "--claims", tmp_path / "c.toml")
+    assert (code, out) == (2, "")
+    assert said in err
+    assert not SPEAKS.search(err)
+    assert not COMMANDS.search(err)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("what", ["pipe", "device", "folder", "loop"])
+def test_what_is_no_file_is_not_read(run: Run, trace: Path, tmp_path: Path, what: str) -> None:
+    """Reading a pipe would wait, and a device never end."""
+    path = tmp_path / "h200" / "ch11.json"
+    path.parent.mkdir()
+    make = {"pipe": os.mkfifo, "folder": os.mkdir}.get(what)
+    make(path) if make else path.symlink_to("/dev/zero" if what == "device" else path.name)
+    for words in (
+        ("trace", "summary", path),
+        ("assert", trace, "--claims", path),
+        ("counters", path),
+        ("verify", path),
+        ("expect", "check", "ch11:streams", "--expectations", tmp_path),
+    ):
+        code, out, err = run(*words)
+        assert (code, out) == (2, ""), words
+        assert err.startswith("aisp-prof: "), words
+
+
+LONG = "n" * 5_000
+REFUSED = {
+    "trace summary": (LONG,),
+    "scrub": (LONG, "-o", "{out}"),
+    "verify": (LONG,),
+    "counters": (LONG,),
+    "roofline": (LONG,),
+    "list": ("--captures", LONG),
+    "report": ("--stage", "ch11:streams", "--captures", LONG),
+    "compare": ("ch11:streams", "--captures", LONG),
+    "history": ("ch11:streams", "--captures", LONG),
+    "trace export": ("{trace}", "--to", "csv", "-o", LONG),
+    "assert": ("{trace}", "kernels_per_iteration <= 1", "--claims", LONG),
+}
+
+
+@pytest.mark.parametrize("command", REFUSED)
+def test_what_the_system_refuses_is_a_message(run: Run, trace: Path, tmp_path: Path, command: str) -> None:
+    words = [word.format(trace=trace, out=tmp_path / "out") for word in REFUSED[command]]
+    code, _, err = run(*command.split(), *words)
+    assert code == 2
+    assert "File name too long" in err
+
+
+def test_memory_that_runs_out_is_a_message(run: Run, trace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("aisp_prof.profiler.queries.summary.summary", full)
+    code, _, err = run("trace", "summary", trace)
+    assert code == 3
+    assert "memory ran out" in err
+
+
+def test_a_terminal_of_another_encoding(trace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "argv", ["aisp-prof", "trace", "kernels", str(trace)])
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, "latin-1"))
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    sys.stdout.flush()
+    assert ended.value.code == 0
+    assert b"\\u2039U+001B\\u203a" in shown.getvalue()
+
+
+@pytest.mark.timeout(20)
+def test_a_name_of_megabytes_is_shown_by_its_ends(run: Run, tmp_path: Path) -> None:
+    """A packed trace of 10 kB can hold it; written out in full it would take minutes and gigabytes."""
+    built = TraceBuilder()
+    process = built.process(5)
+    huge = "\x01" * (1 << 20)
+    process.sees(built.gpu(huge, huge))
+    process.range(huge, 0, 900, domain=huge)
+    process.kernel(huge, (10, 11), (20, 30))
+    process.kernel("other", (12, 13), (40, 50))
+    built.diagnostic(huge, severity=3)
+    path = built.write(tmp_path / "t.sqlite")
+    begun = time.monotonic()
+    for command in ("summary", "ranges", "kernels", "gaps"):
+        code, out, _ = run("trace", command, path)
+        assert code == 0
+        assert "‹U+0001›" in out
+        assert len(out) < 500_000
+    assert time.monotonic() - begun < 5

@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 from aisp_prof.profiler.evidence import Evidence, Finding
-from aisp_prof.reports.hostile import json_for_script, shell_word, shorten, visible, whole_words
+from aisp_prof.profiler.trace.reader import read_trace
+from aisp_prof.reports.hostile import (
+    LONGEST_SHOWN,
+    inert_json,
+    json_for_script,
+    line,
+    printable,
+    shell_word,
+    shorten,
+    visible,
+    whole_words,
+)
 from aisp_prof.reports.page import render_html
+from aisp_prof.reports.perfetto import events
+from trace_builder import TraceBuilder
 
 ATTACKS = (
     "<script>alert(1)</script>",
@@ -126,3 +141,52 @@ def test_the_replay_is_valid_json(samples: ModuleType) -> None:
     data = json.loads(found[1])
     assert [len(track["lanes"]) for track in data["tracks"]] == [1, 4]
     assert len(data["tracks"][0]["lanes"][0]) == 48
+
+
+@pytest.mark.parametrize(
+    "char", ["\uffff", "\ufffe", "\ufdd0", "\U0001fffe", "\u3164", "\u115f", "\u034f", "\U000e0101"]
+)
+def test_what_shows_nothing_or_is_no_character_is_written_out(char: str) -> None:
+    """XML forbids the first two: a JUnit file with one of them is no XML."""
+    assert visible(f"a{char}b") == f"a‹U+{ord(char):04X}›b"
+
+
+def test_a_text_of_megabytes_keeps_its_ends() -> None:
+    text = visible("begin" + "\x01" * (1 << 20) + "end")
+    assert text.startswith("begin‹U+0001›")
+    assert text.endswith("‹U+0001›end")
+    assert len(text) < 10 * LONGEST_SHOWN
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("::error file=x::y", ": :error file=x::y"),
+        ("  \u00a0::add-mask::x", "  \u00a0: :add-mask::x"),
+        ("a ##[group]x", "a ## [group]x"),
+        ("a ##vso[task.setvariable variable=A]x", "a ## vso[task.setvariable variable=A]x"),
+        ("##teamcity[x]", "## teamcity[x]"),
+        ("a::b # c ## d", "a::b # c ## d"),
+    ],
+)
+def test_a_line_is_no_command_to_a_build_server(text: str, shown: str) -> None:
+    assert line(text) == shown
+    assert printable(f"x\n{text}") == f"x\n{shown}"
+    told = inert_json(json.dumps({"x": text}))
+    assert json.loads(told) == {"x": text}
+    assert not re.search(r"##\w*\[", told)
+
+
+@pytest.mark.timeout(20)
+def test_a_stream_or_a_lane_an_operation(tmp_path: Path) -> None:
+    """Perfetto's tracks: their number is what a trace says, and each took a look at every operation."""
+    trace = TraceBuilder()
+    process = trace.process(1)
+    for k in range(8_000):
+        process.kernel("k", None, (k, 10**6 - k), stream=k % 4_000)
+    read = read_trace(trace.write(tmp_path / "t.sqlite"))
+    begun = time.process_time()
+    names = [event for event in map(json.loads, events(read)) if event["name"] == "thread_name"]
+    assert len(names) == 8_000
+    assert len({event["tid"] for event in names}) == 8_000
+    assert time.process_time() - begun < 4
