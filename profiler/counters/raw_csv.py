@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from ...errors import UsageError
+from ..untrusted import read_whole
 from .model import Dim, KernelCounters, NvtxRange
 from .quantities import base, decimal_mark, number
 
@@ -15,6 +16,11 @@ PUSH_POP = "thread Domain:Push/Pop_Range:PL_Type:PL_Value:CLR_Type:Color:Msg_Typ
 START_END = "Id:Domain:Start/Stop_Range:PL_Type:PL_Value:CLR_Type:Color:Msg_Type:Msg"
 _NEEDED = ("ID", "Kernel Name", "Block Size", "Grid Size", "Device", "CC")
 _TEXTS = {*_NEEDED, "Process ID", "Process Name", "Host Name", "Context", "Stream", PUSH_POP, START_END}
+
+MOST_BYTES = 128 << 20
+"""The largest raw page that is read: some 10,000 launches with every metric. It is written by others: untrusted."""
+LARGEST = 1e18
+"""The largest count, rate or size that is taken for a measured one."""
 
 EXPORT = "ncu --import FILE.ncu-rep --page raw --csv --print-units base --rename-kernels no > FILE.csv"
 
@@ -75,14 +81,17 @@ def private_names(path: Path) -> list[str]:
 def _rows(path: Path) -> list[list[str]]:
     """Header, units and launches; what ncu or a program printed before the header is skipped."""
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+        lines = read_whole(path, MOST_BYTES).decode("utf-8", "replace").splitlines(keepends=True)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     begin = next((i for i, line in enumerate(lines) if line.lstrip("\ufeff").startswith(('"ID"', "ID,"))), None)
     if begin is None:
         raise UsageError(f"{path} is no raw page of ncu: no line of it begins with the column ID", EXPORT)
     lines[begin] = lines[begin].lstrip("\ufeff")
-    rows = [row for row in csv.reader(lines[begin:]) if row]
+    try:
+        rows = [row for row in csv.reader(lines[begin:]) if row]
+    except csv.Error as error:
+        raise UsageError(f"{path} is no raw page of ncu: {error}", EXPORT) from error
     rows = [row for row in rows if len(row) == len(rows[0])]
     if len(rows) < 2:
         raise UsageError(f"{path} ends before the row of units", EXPORT)
@@ -100,7 +109,10 @@ def _launch(
     def text(name: str) -> str:
         return row[column[name]] if name in column else ""
 
-    found = ((name, number(row[i], mark), unit) for i, name, unit in metrics)
+    found = [(name, number(row[i], mark), unit) for i, name, unit in metrics]
+    for name, value, _ in found:
+        if value is not None and not -LARGEST < value < LARGEST:
+            raise UsageError(f"{path}, row {line}: {name[:60]!r} is no measured number", EXPORT)
     return KernelCounters(
         index=_integer(text("ID"), f"{path}, row {line}: ID"),
         name=text("Kernel Name"),
@@ -114,14 +126,14 @@ def _launch(
 
 
 def _integer(text: str, where: str) -> int:
-    if not text.isdigit():
+    if not re.fullmatch(r"[0-9]{1,18}", text):
         raise UsageError(f"{where} is no number: {text[:60]!r}", EXPORT)
     return int(text)
 
 
 def _dim(text: str, where: str) -> Dim:
     """ "(384, 1, 1)" """
-    found = re.fullmatch(r"\((\d+), *(\d+), *(\d+)\)", text.strip())
+    found = re.fullmatch(r"\(([0-9]{1,18}), *([0-9]{1,18}), *([0-9]{1,18})\)", text.strip())
     if not found:
         raise UsageError(f"{where} is not like (x, y, z): {text[:60]!r}", EXPORT)
     return int(found[1]), int(found[2]), int(found[3])

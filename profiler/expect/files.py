@@ -2,18 +2,60 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from ...errors import AispError, UsageError
-from ..store.manifest import encode_json
+from ..store.manifest import MOST_BYTES, encode_json, parsed
 from ..store.scratch import only_one, write_whole
+from ..store.shape import NUMBER, Each, Maybe, check_shape
+from ..untrusted import read_whole
 from .model import SCHEMA, PairExpectations
 
 _ELSEWHERE = "name another folder: --expectations"
+
+_BOUND = {"kind": str, "low": Maybe(NUMBER), "high": Maybe(NUMBER)}
+_MEASURED = {"capture": str, **dict.fromkeys(("value", "low", "high"), NUMBER), "n": int, "noise_floor": Maybe(NUMBER)}
+_FORMER = {
+    "until": str,
+    "because": str,
+    "value": NUMBER,
+    "bound": _BOUND,
+    "tolerance": Maybe(NUMBER),
+    "captures": [str],
+}
+_ENTRY = {
+    **dict.fromkeys(("variant", "metric", "tier", "unit", "better", "claim", "since", "reason"), str),
+    **dict.fromkeys(("normalised", "at_mhz", "tolerance"), Maybe(NUMBER)),
+    "value": NUMBER,
+    "bound": _BOUND,
+    "n": int,
+    "captures": int,
+    "measured": [_MEASURED],
+    "history": [_FORMER],
+}
+_SOURCE = {
+    **dict.fromkeys(("capture", "created_utc", "profile"), str),
+    **dict.fromkeys(("trace_sha256", "driver"), Maybe(str)),
+    "commit": Maybe({"sha": Maybe(str), "dirty": Maybe(bool)}),
+    "versions": Each(Maybe(str)),
+    "conditions": Each([NUMBER]),
+    "sm_mhz": Maybe(NUMBER),
+}
+_CONTEXT = {
+    **dict.fromkeys(("gpu", "size", "attribution"), str),
+    "driver": Maybe(str),
+    "gpus_used": int,
+    "mig": Maybe(bool),
+    "sizes": Each(int),
+    "queued": bool,
+}
+LARGEST = 1e18
+SHAPE = Each({"context": _CONTEXT, "sources": [_SOURCE], "entries": [_ENTRY], "retired": [_ENTRY]})
+"""Of `pairs`, by pair: a file of expectations may come with a bundle or a pull request, and is untrusted."""
 
 
 def expectations_folder(option: Path | None = None) -> Path:
@@ -48,15 +90,12 @@ def read_chapter(path: Path) -> dict[str, PairExpectations]:
         UsageError: as `read_pair`.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_whole(path, MOST_BYTES)
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from error
-    try:
-        data = json.loads(text)
-    except ValueError as error:
-        raise UsageError(f"{path}: not JSON: {error}") from error
+    data = parsed(text, str(path))
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         found = data.get("schema") if isinstance(data, dict) else None
         raise UsageError(f"{path}: schema {found!r} of expectations; this version reads {SCHEMA}", "upgrade aisp-prof")
@@ -65,6 +104,8 @@ def read_chapter(path: Path) -> dict[str, PairExpectations]:
         raise UsageError(
             f"{path}: is not of {placed[1]} on {placed[0]}", "the folder's and the file's name say what is in it"
         )
+    check_shape(data["pairs"], str(path), SHAPE)
+    _check_numbers(data["pairs"], str(path))
     return {pair: PairExpectations.from_json(pair, one, str(path)) for pair, one in data["pairs"].items()}
 
 
@@ -81,6 +122,15 @@ def changing(folder: Path) -> Iterator[None]:
         except OSError as error:
             raise AispError(f"{folder} cannot be locked: {error}", _ELSEWHERE) from error
         yield
+
+
+def _check_numbers(data: Any, where: str) -> None:
+    """Nothing that was measured is so large, and of what is larger not even a share in per cent can be told."""
+    inner = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    for name, value in inner:
+        _check_numbers(value, f"{where}.{name}")
+    if isinstance(data, int | float) and not -LARGEST < data < LARGEST:
+        raise UsageError(f"{where} is no measured number: {data:g}")
 
 
 def write_chapter(path: Path, pairs: Mapping[str, PairExpectations]) -> None:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ...errors import UsageError
+from ..untrusted import read_whole
 from .assertions import Question
 
 SCHEMA = 1
 UNNAMED = "range"
 """What a range is called that was given as a glob alone."""
+MOST_BYTES = 64 << 10
+"""The largest claims file that is read: some 800 claims. It may come with a pull request: untrusted."""
+_DEEP = re.compile(r"""(?<![\w"'-])(?:[\w"'-]+[ \t]*\.[ \t]*){16}""")
+"""A dotted key without end, over which the reader of TOML takes a time that grows with the square of its length."""
 _KEYS = {"schema": int, "claims": list, "ranges": dict, "domain": str, "attribution": str}
 
 
@@ -23,9 +29,13 @@ def read_claims(path: Path) -> Question:
         UsageError: it cannot be read, or holds something else; the message names the key.
     """
     try:
-        data = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}", "docs/ci.md shows a claims file") from error
+        data = _parsed(read_whole(path, MOST_BYTES).decode("utf-8"))
+    except (
+        OSError,
+        ValueError,
+    ) as error:  # a text that is no UTF-8 or no TOML is a ValueError, a number of 5,000 digits too
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"{path} cannot be read: {reason}", "docs/ci.md shows a claims file") from error
     for key, value in data.items():
         _check(path, key, value)
     if data.get("schema") != SCHEMA:
@@ -38,10 +48,21 @@ def read_claims(path: Path) -> Question:
     )
 
 
+def _parsed(text: str) -> dict[str, Any]:
+    if _DEEP.search(text):
+        raise ValueError("tables lie too deep in each other")
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise ValueError("lists or tables lie too deep in each other") from error
+
+
 def _check(path: Path, key: str, value: Any) -> None:
     if key not in _KEYS:
-        raise UsageError(f"{path}: {key!r} means nothing", f"there are: {', '.join(_KEYS)}")
+        raise UsageError(f"{path}: {key[:80]!r} means nothing", f"there are: {', '.join(_KEYS)}")
     texts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    if isinstance(value, int) and abs(value) >> 64:  # of which not even a message could be made: hexadecimal has no end
+        raise UsageError(f"{path}: {key} is beyond 64 bits")
     if not isinstance(value, _KEYS[key]) or not all(isinstance(text, str) for text in texts):
         raise UsageError(f"{path}: {key} is {_KEYS[key].__name__}, of texts where it holds several")
 
@@ -56,7 +77,7 @@ class Place:
 
 def places(path: Path, question: Question) -> dict[str, Place]:
     """claim -> the line of the claims file that makes it; None for one that the file writes with escapes."""
-    lines = path.read_text("utf-8").splitlines()
+    lines = read_whole(path, MOST_BYTES).decode("utf-8", "replace").splitlines()
     found = {text: [number for number, line in enumerate(lines, 1) if text in line] for text in question.claims}
     return {text: Place(str(path), numbers[0] if numbers else None) for text, numbers in found.items()}
 
