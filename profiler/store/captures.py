@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import CannotTell, UsageError
-from .manifest import FILE_NAME, Manifest, decode, file_facts, read_bounded, read_manifest
+from .manifest import FILE_NAME, MOST_BYTES, Manifest, decode, file_facts, read_bounded, read_manifest
 from .scratch import scratch_folder
 
 DEFAULT_FOLDER = Path("aisp-captures")
 INDEX = "index.db"
+MOST_STEPS = 10_000_000
+"""Steps of SQLite's machine for reading the index: enough for 300,000 captures."""
 TRACE_NAMES = ("trace.sqlite", "trace.sqlite.xz")
 
 
@@ -141,25 +143,30 @@ class Store:
     def _indexed(self) -> list[tuple[str, str]]:
         if not self.folder.is_dir():
             return []
-        rows = self._read_index()
-        if rows is None or [row[:3] for row in rows] != self._folders():
+        texts = self._read_index(self._folders())
+        if texts is None:
             self.rebuild()
-            rows = self._read_index()
-        if rows is None or [row[:3] for row in rows] != self._folders():
-            return self._scan()  # the index cannot be written, or captures come and go right now
-        return [(row[0], row[3]) for row in rows]
+            texts = self._read_index(self._folders())
+        return self._scan() if texts is None else texts  # it cannot be written, or captures come and go right now
 
-    def _read_index(self) -> list[tuple[str, int, int, str]] | None:
-        """The index's rows by folder; None when it is missing or no such index."""
+    def _read_index(self, folders: list[tuple[str, int, int]]) -> list[tuple[str, str]] | None:
+        """Folders and manifests from the index; None when it is missing, of other folders, or no such index.
+
+        It came with the folder, and may be a trick: a view without end, values of other types, gigabytes.
+        """
         path = self.folder / INDEX
         if not path.is_file():
             return None
+        query = "select folder, mtime_ns, bytes, manifest from captures order by folder limit ?"
         try:
             with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
-                query = "select folder, mtime_ns, bytes, manifest from captures order by folder"
-                return database.execute(query).fetchall()
+                database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 2 * MOST_BYTES)
+                database.set_progress_handler(lambda: 1, MOST_STEPS)
+                rows = database.execute(query, (len(folders) + 1,)).fetchall()
         except sqlite3.DatabaseError:
             return None
+        same = [row[:3] for row in rows] == folders and all(isinstance(row[3], str) for row in rows)
+        return [(row[0], row[3]) for row in rows] if same else None
 
 
 def _text_of(folder: Path) -> str:
