@@ -60,7 +60,7 @@ def _locked(parent: Path, mark: str) -> Iterator[Path]:
 def remove_abandoned(parent: Path) -> list[str]:
     """Remove what killed processes left in `parent`, their still running children first; names of the removed folders."""
     removed = []
-    for lock in sorted(path for path in parent.glob(f"{PREFIX}*{_LOCK}") if _OURS.fullmatch(path.name)):
+    for lock in sorted(path for path in parent.glob(f"{PREFIX}*{_LOCK}") if _is_ours(path)):
         with contextlib.suppress(OSError), lock.open() as file:  # gone meanwhile, or its owner lives: BlockingIOError
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if mark := file.read():
@@ -70,6 +70,11 @@ def remove_abandoned(parent: Path) -> list[str]:
             lock.unlink(missing_ok=True)
             removed.append(folder.name)
     return removed
+
+
+def _is_ours(lock: Path) -> bool:
+    """A folder may be somebody else's: opening a pipe would wait, and reading through a link to a device never end."""
+    return bool(_OURS.fullmatch(lock.name)) and lock.is_file() and not lock.is_symlink()
 
 
 @contextlib.contextmanager

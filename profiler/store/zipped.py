@@ -48,7 +48,7 @@ class Unzipped:
 
 
 def write_zip(target: Path, files: Mapping[str, Path]) -> None:
-    """Write files into a zip, whole or not at all.
+    """Write files into a zip, whole or not at all, however the process ends; what a killed one left goes with the next.
 
     The bytes depend on names and contents alone: sorted, dated 1980-01-01, of one kind and permission, and stored rather than
     deflated, because deflating gives other bytes with another zlib (what is large in a bundle is packed already).

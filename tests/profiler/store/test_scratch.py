@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from aisp_prof.profiler.capture.child import child_environment
-from aisp_prof.profiler.store.scratch import remove_abandoned, scratch_folder, write_whole
+from aisp_prof.profiler.store.scratch import PREFIX, remove_abandoned, scratch_folder, write_whole
 
 KILLED = """
 import os, sys
@@ -68,3 +68,12 @@ def test_only_a_regular_file_is_replaced(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         write_whole(tmp_path / "nowhere" / "file", b"data")
     assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_or_a_link_is_no_lock(tmp_path: Path) -> None:
+    """A folder that somebody sent may hold them: the one would be waited for, the other never end."""
+    os.mkfifo(tmp_path / f"{PREFIX}{'a' * 32}.lock")
+    (tmp_path / f"{PREFIX}{'b' * 32}.lock").symlink_to("/dev/zero")
+    assert remove_abandoned(tmp_path) == []
+    assert len(list(tmp_path.iterdir())) == 2

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import io
 import lzma
+import os
+import signal
 import stat
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -117,6 +121,7 @@ HOSTILE = {
     "a comment": (packed(entry("a"), comment=b"hello"), "does not end"),
     "further data": (packed(entry("a", extra=b"\x99\x99\x02\x00xx")), "further data"),
     "too many": (packed(*(entry(f"f{i}") for i in range(zipped.MAX_ENTRIES + 1))), "at most 1000"),
+    "zip64": (packed(entry("a"))[:-22] + b"PK\x06\x07" + bytes(16) + packed(entry("a"))[-22:], "does not end"),
     "empty": (b"", "no bundle"),
     "no zip": (b"PK\x03\x04" + b"x" * 500, "no bundle"),
     "cut": (packed(entry("a"))[:-10], "no bundle"),
@@ -210,3 +215,33 @@ def test_a_packed_file_that_means_harm(data: bytes, complaint: str, tmp_path: Pa
 def test_a_packed_file_of_good_will(tmp_path: Path) -> None:
     (tmp_path / "trace.sqlite.xz").write_bytes(lzma.compress(bytes(range(256)) * 100_000))
     check_packed(tmp_path / "trace.sqlite.xz")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from aisp_prof.profiler.store import zipped
+os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+zipped.write_zip(Path(sys.argv[1]), {"a": Path(sys.argv[2])})
+"""
+
+
+def test_a_killed_process_leaves_the_old_one_and_nothing_for_good(files: dict[str, Path], tmp_path: Path) -> None:
+    target, source = tmp_path / "out" / "b.zip", next(iter(files.values()))
+    target.parent.mkdir()
+    target.write_bytes(b"old")
+    paths = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3] / ".pythonpath")}
+    done = subprocess.run([sys.executable, "-c", KILLED, target, source], env=paths, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert target.read_bytes() == b"old"
+    assert len(list(target.parent.iterdir())) > 1
+    write_zip(target, files)
+    assert [path.name for path in target.parent.iterdir()] == ["b.zip"]
+
+
+def test_a_list_of_too_many_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading a list of millions would take gigabytes."""
+    (tmp_path / "hostile.zip").write_bytes(HOSTILE["too many"][0])
+    monkeypatch.setattr(zipped.zipfile, "ZipFile", lambda *_: pytest.fail("the list was read"))
+    with pytest.raises(UsageError, match="at most 1000"), unzipped(tmp_path / "hostile.zip"):
+        pytest.fail("it was opened")

@@ -119,6 +119,7 @@ def test_triggers_and_extensions_and_writing(tmp_path: Path) -> None:
         for statement, said in (
             ("select load_extension('/tmp/evil.so')", "not authorized"),
             ("insert into NVTX_EVENTS (start, eventType) values (1, 59)", r"readonly|read-only|unsafe use"),
+            ("delete from StringIds", "readonly|read-only"),
             ("attach ':memory:' as x", "too many attached"),
         ):
             with pytest.raises(sqlite3.OperationalError, match=said):
@@ -140,6 +141,8 @@ def test_a_journal_beside_the_trace_is_not_played_back(tmp_path: Path) -> None:
     path.write_bytes(before)
     path.with_name("t.sqlite-wal").write_bytes(log)
     assert len(read_trace(path).operations) == 3
+    with connect(path) as connection:  # SQLite's library, without the reader of pages
+        assert connection.execute(f"select count(*) from {KERNEL}").fetchone() == (3,)
 
 
 def test_an_index_with_other_rows_changes_no_count(tmp_path: Path) -> None:
@@ -376,11 +379,11 @@ def test_as_many_processes_as_may_be(tmp_path: Path) -> None:
 def test_streams_of_nothing_take_no_time(tmp_path: Path) -> None:
     """Each leaves the rest of what was read to be copied; from blocks of a megabyte that took minutes."""
     path = tmp_path / "t.sqlite.xz"
-    path.write_bytes(lzma.compress(b"") * 60_000)
+    path.write_bytes(lzma.compress(b"") * 100_000)
     begun = time.process_time()
     with pytest.raises(TraceError, match="empty"):
         read_trace(path)
-    assert time.process_time() - begun < 2
+    assert time.process_time() - begun < 0.7
 
 
 def test_a_trace_that_changes_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
