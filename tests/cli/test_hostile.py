@@ -372,3 +372,12 @@ def test_a_name_of_megabytes_is_shown_by_its_ends(run: Run, tmp_path: Path) -> N
         assert "‹U+0001›" in out
         assert len(out) < 500_000
     assert time.monotonic() - begun < 5
+
+
+def test_a_summary_holds_no_markup_of_a_file_or_a_claim(run: Run, tmp_path: Path) -> None:
+    path = evil_trace().write(tmp_path / "[x](y)<b>`|_.sqlite")
+    run("assert", path, "kernels_per_iteration <= 1", "--summary", tmp_path / "s.md")
+    title, *_, row = (tmp_path / "s.md").read_text("utf-8").strip().splitlines()
+    assert not set("<>[]`_") & set(title)
+    assert "\\|" in title
+    assert not set("<>[]`_*") & set(row.replace("\\|", ""))
