@@ -18,6 +18,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from math import isfinite
 
 from ...declaration import VARIANTS
 from ...errors import UsageError
@@ -152,6 +153,10 @@ def _check_variant(variant: str, claim: str, variants: Sequence[str]) -> None:
 
 def _scaled(number: re.Match[str], left: Term, claim: str) -> float:
     value, unit = float(number["value"]), number["unit"]
+    if not isfinite(value):
+        raise UsageError(
+            f"claim {claim!r}: the number is beyond all numbers that are measured", "write one that can be met"
+        )
     if not unit:
         if example := _EXAMPLES.get(left.unit):
             raise UsageError(f"claim {claim!r}: {left.metric} needs a unit", f"name one: {example}")
