@@ -111,6 +111,11 @@ class Speedup:
     noise_floor: float  # largest distance from 1 of the 95 % interval of baseline against baseline
     source: str  # "trace" (projected intervals) or "events" (untraced run, CUDA events)
 
+    @property
+    def differs(self) -> bool:
+        """Whether the variants differ by more than the baseline does from itself: the interval is clear of the noise floor."""
+        return self.low > 1 + self.noise_floor or self.high < 1 - self.noise_floor
+
 
 @dataclass(frozen=True, slots=True)
 class GainTerm:

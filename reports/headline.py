@@ -42,7 +42,9 @@ def headline(evidence: Evidence, say: Catalog) -> Headline:
 
 
 def _spoken(speedup: Speedup, say: Catalog) -> tuple[str, str]:
-    """("1.71×", " faster") or ("1.20×", " slower")."""
+    """("1.71×", " faster"), ("1.20×", " slower"), or ("no faster", "") where they do not differ by more than noise."""
+    if not speedup.differs:
+        return say("headline.no_faster"), ""
     slower = speedup.value < 1
     value = 1 / speedup.value if slower else speedup.value
     return say("headline.factor", factor=factor(value)), say("headline.slower" if slower else "headline.faster")

@@ -128,10 +128,9 @@ def _by_speedup(claim: Claim, limits: Sequence[float], speedup: Speedup | None) 
         return _Outcome(Verdict.UNPROVEN, reasons=(Finding("metric_missing", {"metric": claim.left.metric}),))
     outcome = _against(claim, limits[0], speedup.value, speedup.low, speedup.high)
     least = min(speedup.n_baseline, speedup.n_optimized)
-    win = speedup.low > 1 + speedup.noise_floor or speedup.high < 1 - speedup.noise_floor
     if least < LEAST_RUNS:
         return _Outcome(Verdict.UNPROVEN, speedup.value, speedup.low, speedup.high, (_few(least),))
-    if outcome.verdict is Verdict.PROVEN and _says_different(claim, limits[0]) and not win:
+    if outcome.verdict is Verdict.PROVEN and _says_different(claim, limits[0]) and not speedup.differs:
         reason = Finding("within_noise", {"percent": round(100 * speedup.noise_floor, 2)})
         return _Outcome(Verdict.UNPROVEN, speedup.value, speedup.low, speedup.high, (reason,))
     return outcome

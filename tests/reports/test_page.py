@@ -119,6 +119,25 @@ def test_each_verdict_has_its_sentence_and_its_mark(samples: ModuleType, verdict
     assert shown[1] == verdict
 
 
+@pytest.mark.parametrize(
+    ("value", "low", "high", "noise_floor", "words"),
+    [
+        (1.004, 0.998, 1.010, 0.001, "no faster"),  # the interval holds 1
+        (1.004, 1.002, 1.006, 0.005, "no faster"),  # the baseline differs as much from itself
+        (0.997, 0.996, 0.998, 0.005, "no faster"),
+        (1.014, 1.012, 1.016, 0.005, "1.01× faster"),
+        (0.952, 0.950, 0.954, 0.005, "1.05× slower"),
+    ],
+)
+def test_a_difference_that_may_be_none_is_no_gain(
+    evidence: Evidence, value: float, low: float, high: float, noise_floor: float, words: str
+) -> None:
+    assert evidence.speedup is not None
+    found = replace(evidence.speedup, value=value, low=low, high=high, noise_floor=noise_floor)
+    html = render_html("ch11", [replace(evidence, speedup=found)])
+    assert f"<title>ch11: Four streams finish the same iteration {words} than one.</title>" in html
+
+
 @pytest.mark.parametrize("verdict", [Verdict.UNPROVEN, Verdict.INVALID, Verdict.UNSUPPORTED])
 def test_what_is_not_proven_states_no_speedup(samples: ModuleType, verdict: Verdict) -> None:
     text = text_of(render_html("ch11", [samples.judged(verdict)]))
