@@ -68,18 +68,9 @@ def _packed(plain: Path, packed: Path) -> Path:
 
 
 def _copy_and_check(plain: Path, shown: Path, made: Path, names: NameRules) -> None:
-    with readonly(plain, shown) as connection:  # checks the header, and that no table is a view or worse
-        tables = list(SqliteSource(connection, shown).tables())
-    try:
-        copy = _Copy(plain, shown, made, tables, names)
-        with contextlib.closing(copy.database):
-            copy.everything()
-            private, values = list(copy.private_names()), dict(copy.environment())
-            left = names.left(copy.sentences()) if names.active else []
-    except sqlite3.Error as error:
-        if "full" in str(error) or "disk I/O" in str(error):
-            raise OSError(f"the disk is full, or does not answer ({error})") from error
-        raise TraceError(f"{shown}: cannot be scrubbed: {error}") from error
+    with _copied(plain, shown, made, names) as copy:
+        private, values = list(copy.private_names()), dict(copy.environment())
+        left = names.left(copy.sentences()) if names.active else []
     found = leaks(made, private, values)
     found += [f"the hidden name {name!r} is still told" for name in left[:10]]
     if found:
@@ -87,6 +78,32 @@ def _copy_and_check(plain: Path, shown: Path, made: Path, names: NameRules) -> N
             "the scrubbed trace would still hold private things:\n" + "\n".join(found),
             "rename what the program calls so, or hide names: --drop GLOB, --hash-names",
         )
+
+
+def copy_allowed(plain: Path, shown: Path, made: Path) -> None:
+    """Copy what is allowed of the unpacked trace `plain` into the new SQLite `made`, and search it for nothing.
+
+    Raises:
+        TraceError: as `scrub_trace`.
+        OSError: `made` cannot be written.
+    """
+    with _copied(plain, shown, made, NameRules()):
+        pass
+
+
+@contextlib.contextmanager
+def _copied(plain: Path, shown: Path, made: Path, names: NameRules) -> Iterator[_Copy]:
+    with readonly(plain, shown) as connection:  # checks the header, and that no table is a view or worse
+        tables = list(SqliteSource(connection, shown).tables())
+    try:
+        copy = _Copy(plain, shown, made, tables, names)
+        with contextlib.closing(copy.database):
+            copy.everything()
+            yield copy
+    except sqlite3.Error as error:
+        if "full" in str(error) or "disk I/O" in str(error):
+            raise OSError(f"the disk is full, or does not answer ({error})") from error
+        raise TraceError(f"{shown}: cannot be scrubbed: {error}") from error
 
 
 class _Copy:

@@ -14,6 +14,7 @@ from .allow_list import without_paths
 from .captures import Capture
 from .leaks import leaks
 from .manifest import Manifest, folder_facts, write_manifest
+from .published import published
 from .redact import scrub_trace
 from .scratch import remove_abandoned, scratch_folder
 
@@ -49,14 +50,7 @@ def _staged(capture: Capture, target_folder: Path) -> Manifest:
                 raise UsageError(f"{capture.trace_path} is scrubbed already")
             scrub_trace(capture.trace_path, staged / "trace.sqlite.xz")
         counters = _scrub_counters(capture, staged)
-        manifest = replace(
-            capture.manifest,
-            counters=counters,
-            ceilings=_texts_without_paths(capture.manifest.ceilings),
-            command=tuple(without_paths(word) for word in _bare(capture.manifest.command)),
-            runs=_texts_without_paths(capture.manifest.runs),
-            files=folder_facts(staged),
-        )
+        manifest = published(replace(capture.manifest, counters=counters, files=folder_facts(staged)))
         write_manifest(manifest, staged)
         if found := [leak for path in sorted(staged.iterdir()) for leak in leaks(path)]:
             raise AispError("the scrubbed capture still holds private things:\n" + "\n".join(found))
@@ -71,13 +65,22 @@ def scrub_counters(source: Path, target: Path) -> None:
         UsageError: it is no raw page of ncu.
         AispError: something private is left in the result, which is removed.
     """
-    launches = read_raw_csv(source)
-    write_raw_csv(launches, {name for one in launches for name in known_metrics(one.compute_capability)}, target)
+    copy_counters(source, target)
     if found := leaks(target, private_names(source)):
         target.unlink()
         raise AispError(
             "the scrubbed counters still hold private things:\n" + "\n".join(found), "rename what the pair calls so"
         )
+
+
+def copy_counters(source: Path, target: Path) -> None:
+    """As `scrub_counters`, but what was copied is searched for nothing.
+
+    Raises:
+        UsageError: it is no raw page of ncu.
+    """
+    launches = read_raw_csv(source)
+    write_raw_csv(launches, {name for one in launches for name in known_metrics(one.compute_capability)}, target)
 
 
 def _scrub_counters(capture: Capture, staged: Path) -> Mapping[str, Any] | None:
@@ -88,18 +91,4 @@ def _scrub_counters(capture: Capture, staged: Path) -> Mapping[str, Any] | None:
     kept = [name for name in counters["files"] if name.endswith(".csv")]
     for name in kept:
         scrub_counters(capture.folder / name, staged / name)
-    return {**_texts_without_paths(counters), "files": kept, "sections": ""}
-
-
-def _bare(command: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(Path(word).name if position == 0 else word for position, word in enumerate(command))
-
-
-def _texts_without_paths(value: Any) -> Any:
-    if isinstance(value, str):
-        return without_paths(value)
-    if isinstance(value, Mapping):
-        return {key: _texts_without_paths(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_texts_without_paths(one) for one in value]
-    return value
+    return {**counters, "files": kept, "sections": ""}

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import AispError, UsageError
 from ...profiler.evidence import Evidence
-from ...profiler.store.allow_list import EMPTY_TABLES, TABLES
 from ...profiler.store.captures import Capture
 from ...profiler.store.leaks import leaks
 from ...profiler.store.manifest import FILE_NAME, encode, encode_json
 from ...profiler.store.scrub import scrub_capture
+from ...profiler.store.scrubbed import leftovers
 from ...profiler.store.zipped import write_zip
-from ...profiler.trace.file import connect
 from ..page import render_html
 from ..pdf import print_html
 from .environment import environment_data, read_me
@@ -42,8 +39,6 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from ...profiler.evidence import Verdict
-
-_OWN_TABLES = re.compile(r"StringIds|sqlite_\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,18 +105,12 @@ def _copied(capture: Capture, target: Path) -> Capture:
     """A scrubbed capture's files, byte for byte.
 
     Raises:
-        UsageError: they are not as they were scrubbed, or the trace holds tables that scrubbing leaves out.
+        UsageError: they are not as they were scrubbed, or scrubbing them once more would leave something out.
     """
     if problems := capture.verify_files():
         raise UsageError("the capture was changed: " + "; ".join(problems))
-    if capture.trace_path is not None:
-        with connect(capture.trace_path) as database, closing(database.cursor()) as cursor:
-            tables = [str(name) for (name,) in cursor.execute("select name from sqlite_master where type = 'table'")]
-        odd = [t for t in tables if not (TABLES.fullmatch(t) or t in EMPTY_TABLES or _OWN_TABLES.fullmatch(t))]
-        if odd:
-            raise UsageError(
-                f"{capture.trace_path} is packed but not scrubbed: it holds {odd[0]}", "unpack it, then scrub it"
-            )
+    for what in leftovers(capture):
+        raise UsageError(f"{capture.folder} is packed but not scrubbed: {what}", "unpack its trace, then scrub it")
     target.mkdir()
     for name in capture.manifest.files:
         shutil.copyfile(capture.folder / plain(name, "the file"), target / name)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import lzma
 import os
+import sqlite3
 import zipfile
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -107,21 +110,34 @@ def test_a_changed_capture_is_not_packed(tmp_path: Path, streams: Capture) -> No
         write_bundle(tmp_path / "out.zip", [Capture(copy, streams.manifest)], [], HTML_ONLY, tmp_path)
 
 
-def test_a_raw_trace_that_was_only_packed_is_not_taken_for_a_scrubbed_one(tmp_path: Path) -> None:
-    import lzma
-    import sqlite3
-    from contextlib import closing
-
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("create table OSRT_API (x)", "table OSRT_API"),
+        ("insert into StringIds values (999999, 'the queue of ada')", "StringIds row 999999"),
+        ("insert into META_DATA_CAPTURE values ('PROCESS_0:ARGUMENT_1', '--user=ada')", "META_DATA_CAPTURE row"),
+    ],
+)
+def test_a_raw_trace_that_was_only_packed_is_not_taken_for_a_scrubbed_one(
+    statement: str, named: str, tmp_path: Path
+) -> None:
     capture = built(tmp_path / "captures")
     plain = capture.folder / "trace.sqlite"
     with closing(sqlite3.connect(plain)) as database:
-        database.execute("create table OSRT_API (x)")
+        database.execute(statement)
         database.commit()
     (capture.folder / "trace.sqlite.xz").write_bytes(lzma.compress(plain.read_bytes()))
     plain.unlink()
     manifest = replace(capture.manifest, files=folder_facts(capture.folder))
-    with pytest.raises(UsageError, match="not scrubbed: it holds OSRT_API"):
+    with pytest.raises(UsageError, match=f"packed but not scrubbed: trace.sqlite.xz: {named}"):
         write_bundle(tmp_path / "out.zip", [Capture(capture.folder, manifest)], [], HTML_ONLY, tmp_path)
+    assert not (tmp_path / "out.zip").exists()
+
+
+def test_a_manifest_that_was_not_scrubbed_is_not_packed(streams: Capture, tmp_path: Path) -> None:
+    odd = replace(streams.manifest, command=("aisp-prof", "capture", "--captures=/data7/ada"))
+    with pytest.raises(UsageError, match=r"not scrubbed: manifest.json: line \d+"):
+        write_bundle(tmp_path / "out.zip", [Capture(streams.folder, odd)], [], HTML_ONLY, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["../up", "a b", "", "x" * 101])
