@@ -10,6 +10,7 @@ from pathlib import Path
 from ...errors import AispError, UsageError
 from ...profiler.store.captures import Capture
 from ...profiler.store.manifest import FILE_NAME, Manifest, encode
+from ...profiler.store.scrubbed import leftovers
 from ...profiler.store.zipped import check_packed
 from .layout import CAPTURES, capture_files, capture_folder, expectation_names, read_json
 from .proof import Proven, proven
@@ -24,11 +25,17 @@ DAMAGE = (
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """The captures that could be judged, by id; `folders` is how many there are, `problems` what is wrong with them."""
+    """The captures that could be judged, by id.
+
+    folders     how many there are
+    problems    what is wrong with them
+    leftovers   what is in them that this program's scrubbing leaves out
+    """
 
     proofs: Mapping[str, Proven]
     folders: int
     problems: tuple[Problem, ...]
+    leftovers: tuple[Problem, ...]
 
 
 def read_captures(folder: Path, names: Iterable[str]) -> Read:
@@ -36,14 +43,26 @@ def read_captures(folder: Path, names: Iterable[str]) -> Read:
     ids = sorted({name.split("/")[1] for name in names if name.startswith(f"{CAPTURES}/") and name.count("/") == 2})
     proofs: dict[str, Proven] = {}
     problems: list[Problem] = []
+    more: list[Problem] = []
     for one in ids:
         try:
             capture = _capture(folder, one, names)
             problems += [Problem(f"{CAPTURES}/{one}/{FILE_NAME}", "files", what) for what in capture.verify_files()]
             proofs[one] = proven(capture)
+            more += _more(capture)
         except DAMAGE as error:
             problems.append(Problem(f"{CAPTURES}/{one}", "", f"nothing can be computed of it: {told(error)}"))
-    return Read(proofs, len(ids), tuple(problems))
+    return Read(proofs, len(ids), tuple(problems), tuple(more))
+
+
+def _more(capture: Capture) -> list[Problem]:
+    """What no scrubbed capture holds: there is no number in it, and whoever put it there means something by it."""
+    here = f"{CAPTURES}/{capture.id}"
+    try:
+        found = [what.partition(": ") for what in leftovers(capture)]
+    except AispError as error:
+        return [Problem(here, "", f"it cannot be scrubbed: {error}")]
+    return [Problem(f"{here}/{file}", "", what) for file, _, what in found]
 
 
 def told(error: BaseException) -> str:

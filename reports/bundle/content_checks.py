@@ -8,6 +8,7 @@ from typing import Any
 
 from jinja2 import TemplateError
 
+from ... import __version__
 from ...profiler.store.manifest import encode_json
 from ..page import render_html
 from .captures import DAMAGE, told
@@ -25,7 +26,10 @@ def check_captures(bundle: Opened) -> Check:
     about = f"{len(bundle.captures.proofs)} of {bundle.captures.folders} captures could be judged anew"
     if not bundle.captures.folders:
         return check("captures", about, [Problem(PROOF, "", "the bundle holds no capture")])
-    return check("captures", about, list(bundle.captures.problems))
+    problems, more = list(bundle.captures.problems), bundle.captures.leftovers
+    if more and not problems and not bundle.same_code:
+        return _of_other_code(bundle, "captures", f"{about}; {more[0].file}: {more[0].what}, as this program scrubs")
+    return check("captures", about, [*problems, *more])
 
 
 def check_environment(bundle: Opened) -> Check:
@@ -38,10 +42,23 @@ def check_environment(bundle: Opened) -> Check:
         return check("environment", about, problems)
     manifests = [one.capture.manifest for one in bundle.proofs]
     expected = {**environment_data(manifests, None), **bundle.maker.data}
-    problems += _compared(ENVIRONMENT, bundle.bytes_of(ENVIRONMENT), expected)
-    if bundle.same_code and READ_ME in bundle.found.sha256 and bundle.bytes_of(READ_ME) != read_me():
+    problems += [*_compared(ENVIRONMENT, bundle.bytes_of(ENVIRONMENT), expected), *_maker_problems(bundle)]
+    if READ_ME in bundle.found.sha256 and bundle.bytes_of(READ_ME) != read_me():
+        if not bundle.same_code and not problems:
+            return _of_other_code(bundle, "environment", f"{READ_ME} is not what this program writes")
         problems.append(Problem(READ_ME, "", "is not what aisp-prof writes"))
     return check("environment", about, problems)
+
+
+def _maker_problems(bundle: Opened) -> list[Problem]:
+    """What environment.json says of the program and the printer that cannot be: the code has its version, no PDF no printer."""
+    found = []
+    if bundle.same_code and bundle.maker.version not in ("", __version__):
+        what = f"says {bundle.maker.version!r}; this code is of {__version__}"
+        found.append(Problem(ENVIRONMENT, "made_by: aisp_prof", what))
+    if bundle.header.known and bool(bundle.maker.printer) != bundle.header.pages.pdf:
+        found.append(Problem(ENVIRONMENT, "printer", f"does not fit: {PROOF} says pdf {bundle.header.pages.pdf}"))
+    return found
 
 
 def check_numbers(bundle: Opened) -> Check:
@@ -106,7 +123,8 @@ def _check_html(bundle: Opened, html: str) -> Check:
     if bundle.same_code or not bound:
         unbound = [] if bound else [Problem(name, "head", f"it is the page of another {PROOF}")]
         return check("html", about, unbound + (differences or [Problem(name, "", "holds bytes that are no text")]))
-    return _of_other_code(bundle, "html", f"{name}: differs in {len(differences)} lines")
+    first = f", first in {differences[0].where}: {differences[0].what}" if differences else ""
+    return _of_other_code(bundle, "html", f"{name}: differs in {len(differences)} lines{first}")
 
 
 def _of_other_code(bundle: Opened, name: str, about: str) -> Check:

@@ -61,6 +61,11 @@ class Pages:
         return (self.html_name, self.pdf_name) if self.pdf else (self.html_name,)
 
 
+def stages(pair: str) -> tuple[str, str]:
+    """What the pages of a pair may be called: by its chapter, or by itself. "ch11.streams" -> "ch11", "ch11-streams"."""
+    return pair.partition(".")[0], pair.replace(".", "-")
+
+
 def capture_folder(capture_id: str) -> str:
     return f"{CAPTURES}/{plain(capture_id, 'the capture id')}"
 

@@ -12,7 +12,7 @@ from ...profiler.store.zipped import Unzipped
 from .captures import Read, read_captures
 from .environment import code_sha256
 from .header import Header, Maker, read_header, read_maker
-from .layout import ENVIRONMENT, PROOF, read_json
+from .layout import ENVIRONMENT, PROOF, read_json, stages
 from .proof import Proven
 from .verification import Problem
 
@@ -40,6 +40,8 @@ class Opened:
         captures = read_captures(found.folder, tuple(found.sha256))
         if header.known and sorted(header.order) != sorted(captures.proofs) and not captures.problems:
             faults.append(Problem(PROOF, "order", "lists other captures than are there"))
+        if header.known and (pairs := [one.capture.manifest.pair for one in captures.proofs.values()]):
+            faults += _of_another_stage(header, [*pairs, *header.missing])
         return cls(path, found, proof, header, maker, captures, tuple(faults))
 
     @property
@@ -60,6 +62,13 @@ class Opened:
 
     def bytes_of(self, name: str) -> bytes:
         return (self.found.folder / name).read_bytes()
+
+
+def _of_another_stage(header: Header, pairs: list[str]) -> list[Problem]:
+    """A stage is a chapter, or one pair of it: pages may not be called after anything else."""
+    stage = header.pages.stage
+    odd = [pair for pair in pairs if stage not in stages(pair)]
+    return [Problem(PROOF, "stage", f"says {stage!r}, and there is the pair {odd[0]}")] if odd else []
 
 
 def _value(found: Unzipped, name: str, faults: list[Problem]) -> Any:

@@ -31,6 +31,7 @@ from .layout import (
     expectation_names,
     plain,
     sha256_of,
+    stages,
     sums_text,
 )
 from .proof import Proven, proof_data, proven, whole_verdict
@@ -72,6 +73,11 @@ def write_bundle(
         AispError: something private is left in what would go in, or `target` cannot be written.
     """
     plain(pages.stage, "the stage")
+    for pair in [*(one.manifest.pair for one in captures), *missing]:
+        if pages.stage not in stages(pair):
+            raise UsageError(
+                f"pages of {pair} are not called {pages.stage!r}", f"call them {' or '.join(stages(pair))}"
+            )
     with tempfile.TemporaryDirectory(prefix="aisp-bundle-") as scratch:
         folder = Path(scratch)
         proofs = [proven(_publishable(capture, folder)) for capture in captures]

@@ -4,29 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aisp_prof.errors import UsageError
-from aisp_prof.reports.bundle import captures
 from aisp_prof.reports.bundle.verify import verify_bundle
 from bundle_mutations import mutations
 
 LEAST = 250
-
-
-@pytest.fixture
-def judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Most forgeries leave the capture alone: it is judged anew only where one of its bytes is another."""
-    judge, known = captures.proven, {}
-
-    def proven(capture: captures.Capture) -> Any:
-        key = tuple((path.name, path.read_bytes()) for path in sorted(capture.folder.iterdir()))
-        if key not in known:
-            known[key] = judge(capture)
-        return known[key]
-
-    monkeypatch.setattr(captures, "proven", proven)
 
 
 def outcome(path: Path) -> tuple[int, str]:

@@ -42,8 +42,10 @@ def test_an_honest_bundle(made: Path) -> None:
 
 @pytest.mark.parametrize("capture", shipped_store().captures(), ids=lambda capture: capture.manifest.pair)
 @pytest.mark.parametrize("lang", ["en", "ko"])
+@pytest.mark.usefixtures("judged_once")
 def test_every_shipped_capture_makes_a_bundle_that_verifies(capture: Capture, lang: str, tmp_path: Path) -> None:
-    write_bundle(tmp_path / "out.zip", [capture], [], Pages("x", lang, False), tmp_path)
+    pages = Pages(capture.manifest.declaration.chapter, lang, False)
+    write_bundle(tmp_path / "out.zip", [capture], [], pages, tmp_path)
     assert verify_bundle(tmp_path / "out.zip").exit_code == 0
 
 
