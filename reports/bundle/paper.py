@@ -31,17 +31,17 @@ def check_pdf(file: str, data: bytes, html: str, printer: Mapping[str, Any]) -> 
     try:
         versions = printer_versions()
     except EnvironmentLacks as error:
-        return _read(file, data, html, str(error))
+        return _read(file, data, html, printer, str(error))
     recorded = printer.get("versions") or {}
     if differing := sorted(name for name in versions | recorded if versions.get(name) != recorded.get(name)):
         other = ", ".join(f"{name} {recorded.get(name)}, here {versions.get(name)}" for name in differing)
-        return _read(file, data, html, f"it was printed by other versions: {other}")
+        return _read(file, data, html, printer, f"it was printed by other versions: {other}")
     about = f"{file}: printed again by WeasyPrint {versions['weasyprint']}, compared byte for byte"
     if not _names(data, html):
         return check(NAME, about, [Problem(file, "", _ANOTHER)])
     again = _printed(html)
     if again.data != data and list(again.fonts) != list(printer.get("fonts") or ()):
-        return _read(file, data, html, "it was printed with other fonts than are installed here")
+        return _read(file, data, html, printer, "it was printed with other fonts than are installed here")
     return check(NAME, about, _differing(file, data, again.data, html))
 
 
@@ -65,7 +65,7 @@ def _differing(file: str, data: bytes, again: bytes, html: str) -> list[Problem]
     return [Problem(file, f"byte {at}", "differs from the print of the page that the traces give"), *said]
 
 
-def _read(file: str, data: bytes, html: str, reason: str) -> Check:
+def _read(file: str, data: bytes, html: str, printer: Mapping[str, Any], reason: str) -> Check:
     """The weaker check: its text alone."""
     try:
         paper = read_pdf(data)
@@ -76,4 +76,6 @@ def _read(file: str, data: bytes, html: str, reason: str) -> Check:
         return check(NAME, f"{file}: read, because {reason}", [Problem(file, "", str(error))])
     about = f"{file}: all of its text is the page's, as pypdf reads it; its drawing was not compared: {reason}"
     other = [] if paper.identifier == identifier_of(html) else [Problem(file, "", _ANOTHER)]
+    if list(paper.fonts) != list(printer.get("fonts") or ()):
+        other.append(Problem(file, "fonts", "it embeds other fonts than those that it was printed with"))
     return check(NAME, about, [*other, *(Problem(file, "text", what) for what in text_differences(html, paper))])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html as entities
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from io import BytesIO
 from typing import Any
 
 from ...errors import EnvironmentLacks, UsageError
+from .paper_form import Watch, check_form, fonts_of, spoken_texts
 
 MAX_PAGES = 2_000
 MAX_PDF_BYTES = 256 << 20
@@ -71,10 +73,18 @@ def printed_texts(html: str) -> list[Text]:
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """What a PDF says: its text without its spaces and page numbers, page after page, and which document it says that it is a print of."""
+    """What a PDF says.
+
+    text        without its spaces and page numbers, page after page
+    identifier  of which document it says that it is a print
+    spoken      what it says beside its pages: title, headings in a list, dates, what is read aloud in place of pictures
+    fonts       the sha256 of each that it embeds
+    """
 
     text: str
     identifier: bytes
+    spoken: tuple[str, ...] = ()
+    fonts: tuple[str, ...] = ()
 
 
 def read_pdf(data: bytes) -> Paper:
@@ -82,7 +92,7 @@ def read_pdf(data: bytes) -> Paper:
 
     Raises:
         EnvironmentLacks: pypdf is not installed.
-        UsageError: it cannot be read, or holds what no print of a page holds: scripts, forms, attachments, pictures of pixels.
+        UsageError: it cannot be read, or holds what no print of a page holds (`paper_form`).
     """
     try:
         import pypdf
@@ -99,13 +109,21 @@ def read_pdf(data: bytes) -> Paper:
         reader = pypdf.PdfReader(BytesIO(data), strict=True)
         if len(reader.pages) > MAX_PAGES:
             raise UsageError(f"{len(reader.pages)} pages, at most {MAX_PAGES} are read")
-        _refuse_additions(reader)
-        text = "".join(
-            _without_footer(_bare(page.extract_text()), i, len(reader.pages)) for i, page in enumerate(reader.pages, 1)
-        )
-        return Paper(text, bytes(reader.trailer["/ID"][0].original_bytes))
+        check_form(reader, data)
+        pages = (_text_of(page, number) for number, page in enumerate(reader.pages, 1))
+        text = "".join(_without_footer(one, i, len(reader.pages)) for i, one in enumerate(pages, 1))
+        told, fonts = tuple(spoken_texts(reader)), tuple(sorted(set(fonts_of(reader))))
+        return Paper(text, bytes(reader.trailer["/ID"][0].original_bytes), told, fonts)
     except (PyPdfError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise UsageError(f"no PDF that can be read: {type(error).__name__}: {error}") from error
+
+
+def _text_of(page: Any, number: int) -> str:
+    watch = Watch(page)
+    text = page.extract_text(visitor_operand_before=watch.before, visitor_operand_after=watch.after)
+    if watch.found:
+        raise UsageError(f"its page {number} holds {watch.found[0]}")
+    return _bare(text)
 
 
 def _without_footer(text: str, number: int, pages: int) -> str:
@@ -114,20 +132,6 @@ def _without_footer(text: str, number: int, pages: int) -> str:
     if not footer:
         raise UsageError(f"its page {number} does not say that it is page {number} of {pages}")
     return before + after
-
-
-def _refuse_additions(reader: Any) -> None:
-    root = reader.trailer["/Root"]
-    if odd := [name for name in ("/OpenAction", "/AA", "/AcroForm") if name in root]:
-        raise UsageError(f"it holds {odd[0]}, which no print of a page does")
-    if {"/JavaScript", "/EmbeddedFiles"} & set(root.get("/Names", {})):
-        raise UsageError("it holds scripts or attachments")
-    for number, page in enumerate(reader.pages, 1):
-        kinds = {note.get_object().get("/Subtype") for note in page.get("/Annots") or ()}
-        if kinds - {"/Link"}:
-            raise UsageError(f"page {number} holds annotations")
-        if page.images:
-            raise UsageError(f"page {number} holds pictures of pixels")
 
 
 def text_differences(html: str, paper: Paper) -> list[str]:
@@ -140,7 +144,10 @@ def text_differences(html: str, paper: Paper) -> list[str]:
     lost, between = _taken([one.text for one in texts if not one.in_picture], paper.text)
     missing, rest = _taken([one.text for one in texts if one.in_picture], between)
     found = [f"the page says {text[:_SHOWN]!r}, the PDF does not" for text in [*lost, *missing]]
-    return found + ([f"the PDF says {rest[:_SHOWN]!r}, the page does not"] if rest else [])
+    found += [f"the PDF says {rest[:_SHOWN]!r}, the page does not"] if rest else []
+    whole = _bare(entities.unescape(html))
+    odd = [text for text in paper.spoken if _bare(text) not in whole]
+    return found + [f"the PDF says {text[:_SHOWN]!r} beside its pages, the page does not" for text in odd]
 
 
 def _taken(texts: Sequence[str], paper: str) -> tuple[list[str], str]:

@@ -12,6 +12,7 @@ from aisp_prof.reports.page import render_html
 from aisp_prof.reports.pdf import identifier_of, print_html
 
 pypdf = pytest.importorskip("pypdf")
+from paper_mutations import HIDDEN, MOVED, behind, rewritten
 
 PAGE = """<html><head><title>t</title><style>p{}</style></head><body>
 <p>One <b>2.18×</b></p><svg class="narrow"><text>slim</text></svg>
@@ -91,7 +92,7 @@ def with_additions(change: object) -> bytes:
     ("data", "complaint"),
     [
         (with_additions(opens_with_a_script), "holds"),
-        (with_additions(lambda w: w.add_attachment("x.txt", b"x")), "attachments"),
+        (with_additions(lambda w: w.add_attachment("x.txt", b"x")), "EmbeddedFiles"),
         (
             with_additions(annotated),
             "annot",
@@ -104,3 +105,35 @@ def with_additions(change: object) -> bytes:
 def test_what_no_print_holds_is_refused(data: bytes, complaint: str) -> None:
     with pytest.raises(UsageError, match=complaint):
         read_pdf(data)
+
+
+@pytest.fixture(scope="module")
+def printed(samples: object) -> tuple[str, bytes]:
+    """A page and its print."""
+    html = render_html("ch11", [samples.judged(Verdict.PROVEN)], "en")
+    return html, print_html(html).data
+
+
+@pytest.mark.parametrize("what", HIDDEN)
+def test_what_hides_or_adds_to_the_text_is_found_by_reading(what: str, printed: tuple[str, bytes]) -> None:
+    html, data = printed
+    assert said_of(html, rewritten(data, HIDDEN[what]))
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_what_is_added_before_or_behind_is_found_by_reading(place: int, printed: tuple[str, bytes]) -> None:
+    html, data = printed
+    assert said_of(html, list(behind(data))[place][1])
+
+
+@pytest.mark.parametrize("what", MOVED)
+def test_what_is_only_written_otherwise_is_not_found_by_reading(what: str, printed: tuple[str, bytes]) -> None:
+    html, data = printed
+    assert said_of(html, rewritten(data, MOVED[what])) == []
+
+
+def said_of(html: str, data: bytes) -> list[str]:
+    try:
+        return text_differences(html, read_pdf(data))
+    except UsageError as error:
+        return [str(error)]
