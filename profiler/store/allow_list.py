@@ -53,7 +53,9 @@ DIAGNOSTICS = re.compile(
 )
 """Diagnostic texts that are copied whatever their severity; those of severity above 1 are copied too, without paths."""
 
-_PATH = re.compile(r"(['\"])/[^'\"]*\1|(?<![\w/])/[^\s'\",;]+")
+_PATH = re.compile(
+    r"(['\"])(?:/|[A-Za-z]:[\\/]|\\\\)[^'\"]*\1|(?<![\w/])/[^\s'\",;]+|\b[A-Za-z]:[\\/](?!/)[^\s'\",;]+|\\\\\w[^\s'\",;]+"
+)
 _COLUMN = (
     r"""["']?\w+["']?(?:\s+(?:INTEGER|REAL|TEXT|BLOB|NUMERIC|INT|BIGINT))?(?:\s+NOT\s+NULL)?(?:\s+PRIMARY\s+KEY)?"""
 )
@@ -104,5 +106,5 @@ def row_allowed(table: str, text: object, detail: object, names: bool) -> bool:
     if table == "META_DATA_CAPTURE":
         if names and NAMING_KEYS.fullmatch(str(text)):
             return False
-        return bool(CAPTURE_KEYS.fullmatch(str(text))) and re.search("[/=]", str(detail or "")) is None
+        return bool(CAPTURE_KEYS.fullmatch(str(text))) and re.search(r"[/=\\]", str(detail or "")) is None
     return bool(DIAGNOSTICS.match(str(text))) or (isinstance(detail, int) and detail > 1)

@@ -6,18 +6,33 @@ import lzma
 import os
 import re
 import socket
+from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
+from urllib.parse import quote
 
 _RULES = (
     (
         "an absolute path",
         rb"/(?:home\d*|root|work|tmp|Users|workspace|scratch|mnt|media|srv|nfs|lustre|gpfs|fsx|var/folders)/[\w.@/-]+",
     ),
-    ("a folder of Windows", rb"[A-Za-z]:\\Users\\\w+"),
+    # what may also be a word of a range's name, only where no word stands before it
+    (
+        "an absolute path",
+        (
+            rb"(?<![\w.)\]>-])/(?:users|data\d*|datasets?|projects?|proj|export|homes|gscratch|storage|raid\d*|nvme\d*|dev/shm|Volumes"
+            rb"|private|afs|cluster|global|lus)/[\w.@/-]+"
+        ),
+    ),
+    ("an absolute path, percent-encoded", rb"%2[Ff](?:home\d*|root|work|tmp|Users|mnt|scratch|data\d*)%2[Ff][\w.%-]+"),
+    (
+        "an absolute path in UTF-16",
+        rb"/\0(?:h\0o\0m\0e\0|r\0o\0o\0t\0|w\0o\0r\0k\0|t\0m\0p\0|U\0s\0e\0r\0s\0)/\0(?:[\w./-]\0)+",
+    ),
+    ("a folder of Windows", rb"\b[A-Za-z]:\\{1,4}\w[\w. -]*\\|\\\\[\w.-]+\\+\w+"),
     # "=" is also page 61 of a database, written between a table's name and its CREATE TABLE
     ("an environment variable", rb"[A-Z][A-Z0-9_]{5,}=(?!CREATE (?:TABLE|INDEX) )[\x21-\x7e]{3}"),
     ("a search path", rb"PATH="),
@@ -64,7 +79,24 @@ def leaks(path: Path, names: Iterable[str] = (), values: Mapping[str, str] | Non
         found = [f"{path.name}: {what}: {text}" for what, pattern in patterns for text in _found(pattern, data)]
         found += [f"{path.name}: {what} {place}" for what, pattern in _KEYS for place in _places(pattern, data)]
         known = [*_secrets(), *((name, value.encode()) for name, value in (values or {}).items())]
-        return found + [f"{path.name}: the value of {name}" for name, value in known if data.find(value) >= 0]
+        return found + [f"{path.name}: the value of {name}" for name, value in known if _told(name, value, data)]
+
+
+def _told(name: str, value: bytes, data: bytes | mmap) -> bool:
+    return any(data.find(one) >= 0 for one in (_disguises(value) if _SECRET.search(name) else [value]))
+
+
+def _disguises(value: bytes) -> Iterator[bytes]:
+    """A text as it is, and as programs write texts otherwise: in UTF-16, percent-encoded, in hex, in base64 at any place."""
+    yield value
+    yield value.decode("utf-8", "replace").encode("utf-16-le")
+    if (encoded := quote(value, safe="").encode()) != value:
+        yield encoded
+    yield value.hex().encode()
+    for before in range(3):  # each letter of base64 tells six bits: those that neighbours share are cut off
+        encoded = b64encode(bytes(before) + value)
+        whole = (before + len(value)) * 8 // 6
+        yield encoded[-(-before * 8 // 6) : whole]
 
 
 @contextmanager
@@ -132,4 +164,4 @@ def _words(what: str, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
     """
     for name in names:
         if len(name) >= 6 and name != "localhost":
-            yield what, re.escape(name.encode())
+            yield what, b"|".join(re.escape(one) for one in _disguises(name.encode()))

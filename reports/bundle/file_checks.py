@@ -28,13 +28,13 @@ def check_files(bundle: Opened) -> Check:
     try:
         listed = read_sums(bundle.bytes_of(SUMS).decode("ascii"))
     except (OSError, UnicodeDecodeError, UsageError) as error:
-        listed, problems = {}, [Problem(SUMS, "", "is missing" if isinstance(error, OSError) else told(error))]
+        listed, problems = dict(there), [Problem(SUMS, "", "is missing" if isinstance(error, OSError) else told(error))]
     for name in sorted(there.keys() | listed.keys()):
         if name not in there:
             problems.append(Problem(name, "", f"is missing; {SUMS} lists it"))
-        elif name not in listed and listed:
+        elif name not in listed:
             problems.append(Problem(name, "", f"is not listed in {SUMS}"))
-        elif listed and there[name] != listed[name]:
+        elif there[name] != listed[name]:
             what = f"its sha256 is {there[name][:12]}…, {SUMS} says {listed[name][:12]}…"
             problems.append(Problem(name, "", what))
     return check("files", f"{len(there)} files, each listed in {SUMS} with its hash", [*problems, *_odd_files(bundle)])

@@ -5,6 +5,7 @@ By hand, with more of the random ones: PYTHONPATH=.pythonpath:tests/support pyth
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 import json
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from aisp_prof.profiler.store.manifest import encode_json
+from paper_mutations import HIDDEN, MOVED, behind, identify, rewritten
 
 SUMS, PROOF, ENVIRONMENT = "SHA256SUMS", "proof.json", "environment.json"
 Files = dict[str, bytes]
@@ -44,12 +46,13 @@ def read(data: bytes) -> Files:
 def pack(files: Mapping[str, bytes], **changes: Any) -> bytes:
     """A zip as a bundle's is, but for `changes` of its entries' fields; `order` names another order."""
     target = io.BytesIO()
-    order = changes.pop("order", sorted(files))
+    order, comment_of = changes.pop("order", sorted(files)), changes.pop("comment_of", b"")
     with zipfile.ZipFile(target, "w") as archive:
         archive.comment = changes.pop("comment", b"")
         for name in order:
             entry = zipfile.ZipInfo(name)
             entry.create_system, entry.external_attr = 3, 0o100644 << 16
+            entry.comment = comment_of
             for field, value in changes.items():
                 setattr(entry, field, value)
             archive.writestr(entry, files[name])
@@ -106,18 +109,56 @@ def edited(files: Mapping[str, bytes], name: str, edit: Callable[[Any], None]) -
 
 
 def mutations(bundle: bytes, rounds: int = 1, seed: int = 1) -> Iterator[Mutation]:
-    """All of them; `rounds` multiplies those at random places."""
+    """All of them; `rounds` multiplies those at random places.
+
+    What nothing but its hash binds is changed only where there is a PDF: without one, an editor and sha256sum can put every
+    hash right, and what comes of it is another bundle (docs/bundles.md, "What it does not show").
+    """
     files, chance = read(bundle), random.Random(seed)
     yield from _flipped_zip(bundle, chance, 24 * rounds)
     yield from _flipped_files(files, chance, 2 * rounds)
     yield from _container(files)
     yield from _other_files(files)
+    yield from _sums(files)
+    yield from _paper(files)
+    if _has_pdf(files):
+        yield from _unbound(files, chance, rounds)
+    yield from contents(bundle, rounds, seed)
+
+
+def contents(bundle: bytes, rounds: int = 1, seed: int = 1) -> Iterator[Mutation]:
+    """Those of what a bundle says: numbers, verdicts, claims, rows, counters, pages, not of how it is packed."""
+    files, chance = read(bundle), random.Random(seed)
     yield from _numbers(files, chance, 8 * rounds)
     yield from _proof(files)
-    yield from _manifest(files, chance, 4 * rounds)
-    yield from _trace(files, chance, 1 * rounds)
+    yield from _manifest(files)
+    yield from _trace(files, chance, 3 * rounds)
+    yield from _counters(files, chance, 4 * rounds)
     yield from _pages(files, chance, 8 * rounds)
-    yield from _environment(files, chance, 9 * rounds)
+    yield from _environment(files)
+
+
+def _has_pdf(files: Files) -> bool:
+    return any(name.endswith(".pdf") for name in files)
+
+
+def _unbound(files: Files, chance: random.Random, rounds: int) -> Iterator[Mutation]:
+    """What no number and no page rests on."""
+    for name in (name for name in files if name.endswith("manifest.json")):
+        manifest, named = json.loads(files[name]), (name, PROOF, name.rpartition("/")[0], *_pages_of(files))
+        for path in chance.sample(sorted(_leaves(manifest), key=str), 4 * rounds):
+            edit = lambda m, p=path: _change(m, p)
+            yield from _both(f"manifest: {path}", files, edited(files, name, edit), *named)
+        edit = lambda m: m["conditions"]["before"].update(mem_mhz=1)
+        yield from _both("manifest: a condition that no page shows", files, edited(files, name, edit), *named)
+    yield from _unread_rows(files, chance, rounds)
+    for name in (name for name in files if name.startswith("expectations/")):
+        lower = edited(files, name, lambda data: data.update(forged=True))
+        yield from _both(f"{name} changed", files, lower, name, *_pages_of(files))
+    environment = json.loads(files[ENVIRONMENT])
+    for path in chance.sample(sorted(_leaves(environment), key=str), min(9 * rounds, len(list(_leaves(environment))))):
+        changed = edited(files, ENVIRONMENT, lambda data, p=path: _change(data, p))
+        yield from _both(f"environment: {'.'.join(path)}", files, changed, ENVIRONMENT, PROOF, *_pages_of(files))
 
 
 def _both(name: str, original: Files, files: Files, *named: str) -> Iterator[Mutation]:
@@ -161,6 +202,43 @@ def _container(files: Files) -> Iterator[Mutation]:
     yield Mutation("compressed", pack(files, compress_type=zipfile.ZIP_DEFLATED), ("compressed",))
     yield Mutation("something before it", b"#!/bin/sh\n" + pack(files), ("begins at byte",))
     yield Mutation("something behind it", pack(files) + b"\0", ("zip",))
+    flagged = bytearray(pack(files))
+    flagged[7] |= 0x08
+    yield Mutation("a flag", bytes(flagged), ("zip",))
+    yield Mutation("another version", pack(files, create_version=63), ("zip",))
+    yield Mutation("a text file", pack(files, internal_attr=1), ("zip",))
+    yield Mutation("an entry's comment", pack(files, comment_of=b"trust me"), ("further data",))
+    whole = pack(files)
+    first = min(files).encode()
+    yield Mutation("a name that two lists say differently", whole.replace(first, first.swapcase(), 1), ("zip",))
+    yield Mutation(
+        "a name of look-alikes", pack({**files, "рroof.json": files[PROOF]}), ("characters that no bundle has",)
+    )
+    yield Mutation("a name by case alone", pack({**files, "Proof.json": files[PROOF]}), ("twice",))
+    yield Mutation("a list that is longer than it says", whole[:-22] + b"\0" * 46 + whole[-22:], ("no bundle",))
+    yield Mutation("an entry not counted", whole[:-12] + bytes([whole[-12] - 1]) + whole[-11:], ("no bundle", "zip"))
+
+
+def _sums(files: Files) -> Iterator[Mutation]:
+    """The list in forms that other programs may read as the same."""
+    told = files[SUMS]
+    forms = {
+        "in capitals": told.upper().replace(told[66:].upper(), told[66:]),
+        "with CRLF": told.replace(b"\n", b"\r\n"),
+        "of binary files": told.replace(b"  ", b" *"),
+        "with a line more": told + b"\n",
+        "without its last line end": told.rstrip(b"\n"),
+        "behind a mark": b"\xef\xbb\xbf" + told,
+        "with names from here": told.replace(b"  ", b"  ./"),
+        "with a remark": told + b"# 9.99 times faster\n",
+        "of itself": told + sha256(told).encode() + b"  SHA256SUMS\n",
+        "with look-alikes": told.replace(b"proof", "рroof".encode()),
+        "empty": b"",
+    }
+    for what, data in forms.items():
+        yield Mutation(f"{SUMS} {what}", pack({**files, SUMS: data}), (SUMS,))
+    for what, data in {"too short": bytes(63), "too long": bytes(65), "in letters": b"A" * 88}.items():
+        yield Mutation(f"a signature {what}", pack({**files, f"{SUMS}.sig": data}), (f"{SUMS}.sig",))
 
 
 def _other_files(files: Files) -> Iterator[Mutation]:
@@ -176,9 +254,6 @@ def _other_files(files: Files) -> Iterator[Mutation]:
         more = {**files, name: b"{}"}
         yield Mutation(f"{name} added", pack(more), (name, folder, "captures/other"))
         yield Mutation(f"{name} added, listed", pack(with_sums(more)), (name, folder, "captures/other"))
-    for name in (name for name in files if name.startswith("expectations/")):
-        lower = edited(files, name, lambda data: data.update(forged=True))
-        yield from _both(f"{name} changed", files, lower, name, *_pages_of(files))
     lines = files[SUMS].splitlines(keepends=True)
     for what, changed in (
         ("a line gone", lines[1:]),
@@ -244,8 +319,8 @@ def _proof(files: Files) -> Iterator[Mutation]:
         "missing": lambda data: data.update(missing=["ch11.other"]),
         "order": lambda data: data.update(order=[]),
         "stage": lambda data: data.update(stage="ch12"),
-        "lang": lambda data: data.update(lang="ko"),
-        "pdf": lambda data: data.update(pdf=False),
+        "lang": lambda data: data.update(lang="en" if data["lang"] == "ko" else "ko"),
+        "pdf": lambda data: data.update(pdf=not data["pdf"]),
         "schema": lambda data: data.update(schema=2),
         "inputs": lambda data: data["inputs"].popitem(),
         "further": lambda data: data.update(further=1),
@@ -260,8 +335,8 @@ def _raise(data: Any, key: str) -> None:
     data[key] += 1
 
 
-def _manifest(files: Files, chance: random.Random, count: int) -> Iterator[Mutation]:
-    """Claims made weaker, times, conditions, and anything else that the manifest says."""
+def _manifest(files: Files) -> Iterator[Mutation]:
+    """Claims made weaker, times, and what else of a manifest the pages show; what no manifest says."""
     for name in (name for name in files if name.endswith("manifest.json")):
         manifest = json.loads(files[name])
         named = (name, PROOF, name.rpartition("/")[0], *_pages_of(files))
@@ -272,14 +347,23 @@ def _manifest(files: Files, chance: random.Random, count: int) -> Iterator[Mutat
                 yield from _both(f"claim weakened to {weak}", files, edited(files, name, edit), *named)
         edits: dict[str, Callable[[Any], None]] = {
             "a claim dropped": lambda m: m["declaration"]["claims"].pop(),
-            "a wider band": lambda m: m["declaration"].update(perturbation_band=9.0),
-            "another tolerance": lambda m: m["declaration"].update(tolerance=1.0),
             "an untraced time": lambda m: _raise(m["runs"]["untraced"]["iterations"][3], "event_ns"),
-            "a traced time": lambda m: _raise(m["runs"]["traced"]["iterations"][3], "event_ns"),
+            "traced times": lambda m: [_raise(one, "event_ns") for one in m["runs"]["traced"]["iterations"]],
             "the GPU": lambda m: m["gpus"][0].update(name="NVIDIA B200"),
             "the date": lambda m: m.update(created_utc="2027-01-01T00:00:00Z"),
             "the commit": lambda m: m.update(commit={"sha": "0" * 40, "dirty": False}),
-            "a condition that no page shows": lambda m: m["conditions"]["before"].update(mem_mhz=1),
+            "a sentence": lambda m: m["declaration"]["sentence"].update(
+                dict.fromkeys(("en", "ko"), "9.99 times {speedup}")
+            ),
+            "a claim of look-alikes": lambda m: m["declaration"]["claims"].__setitem__(
+                0, m["declaration"]["claims"][0].replace("e", "е")
+            ),
+            "a size": lambda m: m["sizes"].update(dict.fromkeys(m["sizes"], 1)),
+            "a version": lambda m: m["versions"].update(nsys="9.9"),
+            "a word about the host": lambda m: m["versions"].update(hostname="gpu-host-7"),
+            "a word about a run": lambda m: m["runs"]["untraced"].update(note="9.99 times faster"),
+            "a word about a GPU": lambda m: m["gpus"][0].update(serial="1654322"),
+            "a path": lambda m: m["runs"]["untraced"].update(order=["/data7/ada"]),
             "the command": lambda m: m["command"].append("--verbose"),
             "another id": lambda m: m.update(id="ch11.streams-forged"),
             "no files": lambda m: m.update(files={}),
@@ -292,9 +376,6 @@ def _manifest(files: Files, chance: random.Random, count: int) -> Iterator[Mutat
         }
         for what, edit in edits.items():
             yield from _both(f"manifest: {what}", files, edited(files, name, edit), *named)
-        for path in chance.sample(sorted(_leaves(manifest), key=str), count):
-            edit = lambda m, p=path: _change(m, p)
-            yield from _both(f"manifest: {path}", files, edited(files, name, edit), *named)
 
 
 def _leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -316,35 +397,117 @@ def _change(data: Any, path: tuple[str, ...]) -> None:
 
 
 def _trace(files: Files, chance: random.Random, count: int) -> Iterator[Mutation]:
-    """Rows of the trace, inside the measured iterations and outside."""
+    """Rows that numbers rest on, and what no scrubbed trace holds."""
     for name in (name for name in files if name.endswith(".sqlite.xz")):
         named = (name, PROOF, name.rpartition("/")[0], *_pages_of(files))
         plain = lzma.decompress(files[name])
+        proof = json.loads(files[PROOF])["proofs"][name.split("/")[1]]
+        rows, iteration = _rows_of(proof), chance.choice(list(proof["selectors"].values()))["range"]["row"]
+        for table, row in chance.sample(rows, count):
+            for statement in (
+                f"update {table} set end = end + 1 where rowid = {row}",
+                f"update {table} set start = start - 1 where rowid = {row}",
+                f"delete from {table} where rowid = {row}",
+            ):
+                yield from _row(statement, files, name, plain, statement, named)
+        for statement in (*(one.format(iteration=iteration) for one in READ), *LEFT_OUT):
+            yield from _row(statement, files, name, plain, statement, named)
+        packed = files[name]
+        for what, data in (
+            ("no xz", b"no xz"),
+            ("cut", packed[:-40]),
+            ("twice", packed + packed),
+            ("with padding", packed + bytes(4)),
+            ("with bytes behind it", packed + b"9.99 times faster"),
+            ("by LZMA alone", lzma.compress(plain, lzma.FORMAT_ALONE, preset=0)),
+            ("with bytes behind its pages", lzma.compress(plain + b"9.99", preset=0)),
+            ("with bytes in its header", lzma.compress(plain[:72] + b"9.99" + plain[76:], preset=0)),
+        ):
+            yield from _both(f"the trace {what}", files, {**files, name: data}, *named)
+
+
+READ = (
+    "update NVTX_EVENTS set end = end + 1 where rowid = {iteration}",
+    "update NVTX_EVENTS set text = 'other', textId = null where rowid = {iteration}",
+    "delete from NVTX_EVENTS where rowid = {iteration}",
+    "update StringIds set value = 'сhain' where id in (select shortName from CUPTI_ACTIVITY_KIND_KERNEL)",
+    "update DIAGNOSTIC_EVENT set text = 'Number of CUDA events collected: 1.' where text like '%CUDA events%'",
+)
+LEFT_OUT = (
+    "create table forged (x)",
+    "create index forged on StringIds (value)",
+    "create view forged as select 1",
+    "create trigger forged after insert on NVTX_EVENTS begin select 1; end",
+    "alter table NVTX_EVENTS add column note TEXT default '9.99 times faster'",
+    "alter table CUPTI_ACTIVITY_KIND_KERNEL rename to CUPTI_ACTIVITY_KIND_KERNEL_V99",
+    "insert into StringIds values (999999, '9.99 times faster')",
+    "insert into META_DATA_CAPTURE (name, value) values ('PROCESS_0:ARGUMENT_1', 'train.py')",
+    "insert into ThreadNames values (1, 0, 1)",
+    "update NVTX_EVENTS set jsonText = '9.99 times faster'",
+    "pragma application_id = 999",
+    "pragma user_version = 999",
+    "create table t (x); insert into t values (zeroblob(50000)); drop table t",
+    "pragma page_size = 8192; vacuum",
+    "pragma auto_vacuum = 1; vacuum",
+    "pragma encoding = 'UTF-16'; pragma page_size = 1024; vacuum",
+)
+
+
+def _rows_of(proof: Any) -> list[tuple[str, int]]:
+    """Table and row of every operation of a measured iteration."""
+    spans = [pair for one in proof["selectors"].values() for pair in one["operations"].items()]
+    return [(table, row) for table, ends in spans for first, last in ends for row in range(first, last + 1)]
+
+
+def _unread_rows(files: Files, chance: random.Random, count: int) -> Iterator[Mutation]:
+    for name in (name for name in files if name.endswith(".sqlite.xz")):
+        named, plain = (name, PROOF, name.rpartition("/")[0], *_pages_of(files)), lzma.decompress(files[name])
         for table in ("KERNEL", "MEMCPY", "MEMSET", "RUNTIME", "SYNCHRONIZATION"):
             table = f"CUPTI_ACTIVITY_KIND_{table}"
             for row in chance.sample(range(1, 100), count):
                 statement = f"update {table} set end = end + 1 where rowid = (select min(rowid) + {row} % count(*) from {table})"
                 yield from _row(f"{table} row {row} ends 1 ns later", files, name, plain, statement, named)
-        others = {
-            "a kernel starts earlier": "update CUPTI_ACTIVITY_KIND_KERNEL set start = start - 1 where rowid = 900",
-            "a kernel in another stream": "update CUPTI_ACTIVITY_KIND_KERNEL set streamId = 99 where rowid = 900",
-            "a copy gone": "delete from CUPTI_ACTIVITY_KIND_MEMCPY where rowid = 900",
-            "a copy larger": "update CUPTI_ACTIVITY_KIND_MEMCPY set bytes = bytes + 1 where rowid = 900",
-            "a range longer": "update NVTX_EVENTS set end = end + 1 where rowid = 20",
-            "a range gone": "delete from NVTX_EVENTS where rowid = 20",
-            "a range renamed": "update StringIds set value = 'other' where id = (select min(textId) from NVTX_EVENTS)",
-            "a kernel renamed": "update StringIds set value = 'nice' where id = (select max(shortName) from CUPTI_ACTIVITY_KIND_KERNEL)",
-            "fewer events stated": "update DIAGNOSTIC_EVENT set text = 'Number of CUDA events collected: 1.' where text like '%CUDA events%'",
-            "another device": "update TARGET_INFO_GPU set name = 'NVIDIA B200'",
-            "another start": "update TARGET_INFO_SESSION_START_TIME set utcEpochNs = utcEpochNs + 1",
-            "a table more": "create table forged (x)",
-        }
-        for what, statement in others.items():
-            yield from _row(what, files, name, plain, statement, named)
+        for statement in (
+            "update TARGET_INFO_SESSION_START_TIME set utcEpochNs = utcEpochNs + 1",
+            "update TARGET_INFO_GPU set name = 'NVIDIA B200'",
+            "update TARGET_INFO_CUDA_STREAM set priority = priority + 1",
+            "update ENUM_CUDA_MEMCPY_OPER set label = 'x' where id = 1",
+            "vacuum",
+        ):
+            yield from _row(statement, files, name, plain, statement, named)
         other = {**files, name: lzma.compress(plain, preset=0)}
         yield from _both("the same trace packed otherwise", files, other, *named)
-        for what, data in (("no xz", b"no xz"), ("cut", files[name][:-40]), ("longer", files[name] + files[name])):
-            yield from _both(f"the trace: {what}", files, {**files, name: data}, *named)
+
+
+def _counters(files: Files, chance: random.Random, count: int) -> Iterator[Mutation]:
+    for name in (name for name in files if name.endswith("counters.csv")):
+        named = (name, PROOF, name.rpartition("/")[0], *_pages_of(files))
+        rows = list(csv.reader(io.StringIO(files[name].decode())))
+        cells = [(r, c) for r in range(2, len(rows)) for c in range(len(rows[0])) if rows[r][c].isdigit() and c > 7]
+        for r, c in chance.sample(cells, count):
+            other = [list(row) for row in rows]
+            other[r][c] = str(int(rows[r][c]) * 3 + 1)
+            yield from _both(f"counters: {rows[0][c]} of row {r}", files, {**files, name: _csv(other)}, *named)
+        forms = {
+            "a row gone": rows[:-1],
+            "a row twice": [*rows, rows[-1]],
+            "a column more": [[*row, "9.99"] for row in rows],
+            "another unit": [rows[0], [*rows[1][:-1], "Kbyte"], *rows[2:]],
+            "another name": [*rows[:2], *([*row[:3], f"x{row[3]}", *row[4:]] for row in rows[2:])],
+        }
+        for what, other in forms.items():
+            yield from _both(f"counters: {what}", files, {**files, name: _csv(other)}, *named)
+        yield from _both("counters: a line more", files, {**files, name: files[name] + b"\n"}, *named)
+        yield from _both(
+            "counters: a word before", files, {**files, name: b"9.99 times faster\n" + files[name]}, *named
+        )
+        yield from _both("counters: none", files, {**files, name: b""}, *named)
+
+
+def _csv(rows: list[list[str]]) -> bytes:
+    target = io.StringIO(newline="")
+    csv.writer(target, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(rows)
+    return target.getvalue().encode()
 
 
 def _row(what: str, files: Files, name: str, plain: bytes, sql: str, named: tuple[str, ...]) -> Iterator[Mutation]:
@@ -352,7 +515,8 @@ def _row(what: str, files: Files, name: str, plain: bytes, sql: str, named: tupl
         path = Path(folder) / "trace.sqlite"
         path.write_bytes(plain)
         with closing(sqlite3.connect(path)) as database:
-            database.execute(sql)
+            for one in sql.split("; ") if "trigger" not in sql else [sql]:
+                database.execute(one)
             database.commit()
         changed = {**files, name: lzma.compress(path.read_bytes(), preset=0)}
     yield Mutation(f"trace: {what}, rehashed", pack(rehashed(files, changed)), named)
@@ -380,12 +544,63 @@ def _page(what: str, files: Files, name: str, data: bytes) -> Iterator[Mutation]
     yield Mutation(f"{what}, listed", pack(with_sums({**files, name: data})), (name,))
 
 
-def _environment(files: Files, chance: random.Random, count: int) -> Iterator[Mutation]:
-    environment = json.loads(files[ENVIRONMENT])
-    paths = sorted(_leaves(environment), key=str)
-    for path in chance.sample(paths, min(count, len(paths))):
-        changed = edited(files, ENVIRONMENT, lambda data, p=path: _change(data, p))
-        yield from _both(f"environment: {'.'.join(path)}", files, changed, ENVIRONMENT, PROOF, *_pages_of(files))
+def _paper(files: Files) -> Iterator[Mutation]:
+    """The PDF, as whoever can print the page again looks at it, and as whoever can only read it does."""
+    for name in (name for name in files if name.endswith(".pdf")):
+        read_only = of_another_printer(files)
+        for what, change in {**HIDDEN, **MOVED}.items():
+            yield Mutation(
+                f"PDF: {what}, listed", pack(with_sums({**files, name: rewritten(files[name], change)})), (name,)
+            )
+        for what, change in HIDDEN.items():
+            data = rewritten(read_only[name], change)
+            yield Mutation(f"PDF that is read: {what}", pack(with_sums({**read_only, name: data})), (name,))
+        for what, data in behind(read_only[name]):
+            yield Mutation(f"PDF that is read: {what}", pack(with_sums({**read_only, name: data})), (name,))
+
+
+def of_another_printer(files: Files) -> Files:
+    """A bundle that is right, and says that its PDF was printed by another version: it is then read and not printed again."""
+    made = rehashed(files, edited(files, ENVIRONMENT, lambda e: e["printer"]["versions"].update(pango="0.1")))
+    (page,) = (name for name in files if name.endswith(".html"))
+    name = page.replace(".html", ".pdf")
+    data = rewritten(files[name], lambda writer: identify(writer, hashlib.sha256(made[page]).digest()[:16]))
+    return with_sums({**made, name: data})
+
+
+def _environment(files: Files) -> Iterator[Mutation]:
+    """What the manifests say too, and what does not fit together."""
+    edits: dict[str, Callable[[Any], None]] = {
+        "another version": lambda e: e["made_by"].update(aisp_prof="9.9.9"),
+        "another printer": lambda e: e.update(printer=None if e["printer"] else {"versions": {"a": "1"}, "fonts": []}),
+        "another commit": lambda e: next(iter(e["captures"].values()))["commit"].update(sha="0" * 40),
+        "another GPU": lambda e: next(iter(e["captures"].values()))["gpus"][0].update(name="NVIDIA B200"),
+        "further": lambda e: e.update(note="9.99 times faster"),
+    }
+    for what, edit in edits.items():
+        changed = edited(files, ENVIRONMENT, edit)
+        yield from _both(f"environment: {what}", files, changed, ENVIRONMENT, PROOF, *_pages_of(files))
+    forms = {"read me": {**files, "README.txt": b"9.99 times faster"}}
+    for what, changed in forms.items():
+        yield from _both(what, files, changed, "README.txt", *_pages_of(files))
+    by_others = edited(files, ENVIRONMENT, lambda e: e["made_by"].update(code_sha256="0" * 64))
+    for what, name, data in (
+        ("read me", "README.txt", b"9.99 times faster"),
+        ("page", _pages_of(files)[0], files[_pages_of(files)[0]].replace(b"</main>", b"<p>9.99</p></main>")),
+    ):
+        changed = rehashed(files, {**by_others, name: data})
+        yield Mutation(f"{what} by other code, rehashed", pack(changed), (name,))
+    yield from _other_stage(files)
+
+
+def _other_stage(files: Files) -> Iterator[Mutation]:
+    """The pages called after another chapter, in all files."""
+    stage = json.loads(files[PROOF])["stage"]
+    made = edited(files, PROOF, lambda data: data.update(stage="ch99"))
+    for name in _pages_of(files):
+        page = made.pop(name).replace(f"{stage}: ".encode(), b"ch99: ")
+        made[name.replace(stage, "ch99")] = page.replace(sha256(files[PROOF]).encode(), sha256(made[PROOF]).encode())
+    yield Mutation("another stage, rehashed", pack(with_sums(made)), ("stage",))
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from pypdf import PdfReader, PdfWriter
 from pypdf.annotations import FreeText, Link
 from pypdf.generic import (
     ArrayObject,
+    ByteStringObject,
     DecodedStreamObject,
     DictionaryObject,
     NameObject,
@@ -29,6 +30,11 @@ def rewritten(data: bytes, change: Change) -> bytes:
     target = BytesIO()
     writer.write(target)
     return target.getvalue()
+
+
+def identify(writer: PdfWriter, identifier: bytes) -> None:
+    """Say that it is a print of another page."""
+    writer._ID = ArrayObject([ByteStringObject(identifier), ByteStringObject(identifier)])
 
 
 def _content(edit: Callable[[bytes], bytes]) -> Change:

@@ -48,7 +48,18 @@ def test_found(tmp_path: Path, text: bytes) -> None:
     assert leaks(packed)
 
 
-@pytest.mark.parametrize("text", [b"copy/home", b"kind = 1\0next = 2", b"CREATE TABLE NVTX_EVENTS", b"T1=float"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"copy/home",
+        b"train/data/load",
+        b"fwd/users/x",
+        b"std::a\\b",
+        b"kind = 1\0next = 2",
+        b"CREATE TABLE NVTX_EVENTS",
+        b"T1=float",
+    ],
+)
 def test_not_found(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "plain").write_bytes(text)
     assert leaks(tmp_path / "plain") == []

@@ -239,3 +239,6 @@ def test_scrubbing_refuses_a_changed_capture_and_an_existing_target(
 def test_without_paths() -> None:
     assert without_paths("H2D/D2H at 3 GB/s, 1/2") == "H2D/D2H at 3 GB/s, 1/2"
     assert without_paths('open("/a b/c") of --x=/y/z, /w.') == "open(<path>) of --x=<path>, <path>"
+    assert without_paths(r"open C:\Users\ada\x, '\\nas7\ada', file:///home/ada and ~ada/x") == (
+        "open <path>, <path>, file:<path> and ~ada/x"
+    )
