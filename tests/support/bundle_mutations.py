@@ -19,6 +19,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,11 @@ def contents(bundle: bytes, rounds: int = 1, seed: int = 1) -> Iterator[Mutation
     yield from _counters(files, chance, 4 * rounds)
     yield from _pages(files, chance, 8 * rounds)
     yield from _environment(files)
+
+
+def rehashed_contents(bundle: bytes, every: int = 1) -> Iterator[Mutation]:
+    """Of `contents` those with every hash put right, or one of so many: in a bundle without a PDF no hash tells of them."""
+    return islice((one for one in contents(bundle) if one.name.endswith("rehashed")), 0, None, every)
 
 
 def _has_pdf(files: Files) -> bool:
@@ -291,7 +297,7 @@ def _proof(files: Files) -> Iterator[Mutation]:
             "completeness": lambda p: p["completeness"].update(status="unattested"),
             "sources": lambda p: p["sources"]["trace"].update(sha256="0" * 64),
             "pair": lambda p: p.update(pair="ch11.other"),
-            "times_from": lambda p: p.update(times_from="events"),
+            "times_from": lambda p: p.update(times_from="trace" if p["times_from"] == "events" else "events"),
         }
         for claim in proof["claims"]:
             edits[f"claims: {claim}: verdict"] = lambda p, c=claim: p["claims"][c].update(verdict="unproven")
@@ -427,7 +433,7 @@ def _trace(files: Files, chance: random.Random, count: int) -> Iterator[Mutation
 
 
 READ = (
-    "update NVTX_EVENTS set end = end + 1 where rowid = {iteration}",
+    "update NVTX_EVENTS set end = start + 1 where rowid = {iteration}",
     "update NVTX_EVENTS set text = 'other', textId = null where rowid = {iteration}",
     "delete from NVTX_EVENTS where rowid = {iteration}",
     "update StringIds set value = 'сhain' where id in (select shortName from CUPTI_ACTIVITY_KIND_KERNEL)",
@@ -483,7 +489,8 @@ def _counters(files: Files, chance: random.Random, count: int) -> Iterator[Mutat
     for name in (name for name in files if name.endswith("counters.csv")):
         named = (name, PROOF, name.rpartition("/")[0], *_pages_of(files))
         rows = list(csv.reader(io.StringIO(files[name].decode())))
-        cells = [(r, c) for r in range(2, len(rows)) for c in range(len(rows[0])) if rows[r][c].isdigit() and c > 7]
+        used = [c for c, metric in enumerate(rows[0]) if re.search(r"dram__bytes|_pred_on|ops_path_tensor", metric)]
+        cells = [(r, c) for r in range(2, len(rows)) for c in range(len(rows[0])) if rows[r][c].isdigit() and c in used]
         for r, c in chance.sample(cells, count):
             other = [list(row) for row in rows]
             other[r][c] = str(int(rows[r][c]) * 3 + 1)
