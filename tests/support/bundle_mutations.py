@@ -5,108 +5,35 @@ By hand, with more of the random ones: PYTHONPATH=.pythonpath:tests/support pyth
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
-import lzma
 import random
 import re
-import sqlite3
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from aisp_prof.profiler.store.manifest import encode_json
+from forgery import (
+    ENVIRONMENT,
+    PROOF,
+    SUMS,
+    Files,
+    Mutation,
+    both,
+    edited,
+    pack,
+    pages_of,
+    read,
+    rehashed,
+    sha256,
+    with_sums,
+)
 from paper_mutations import HIDDEN, MOVED, behind, identify, rewritten
-
-SUMS, PROOF, ENVIRONMENT = "SHA256SUMS", "proof.json", "environment.json"
-Files = dict[str, bytes]
-
-
-@dataclass(frozen=True)
-class Mutation:
-    """A forged bundle; `named` are texts of which the outcome must show one, so that the reader knows where to look."""
-
-    name: str
-    data: bytes
-    named: tuple[str, ...]
-
-
-def read(data: bytes) -> Files:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
-
-
-def pack(files: Mapping[str, bytes], **changes: Any) -> bytes:
-    """A zip as a bundle's is, but for `changes` of its entries' fields; `order` names another order."""
-    target = io.BytesIO()
-    order, comment_of = changes.pop("order", sorted(files)), changes.pop("comment_of", b"")
-    with zipfile.ZipFile(target, "w") as archive:
-        archive.comment = changes.pop("comment", b"")
-        for name in order:
-            entry = zipfile.ZipInfo(name)
-            entry.create_system, entry.external_attr = 3, 0o100644 << 16
-            entry.comment = comment_of
-            for field, value in changes.items():
-                setattr(entry, field, value)
-            archive.writestr(entry, files[name])
-    return target.getvalue()
-
-
-def sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def with_sums(files: Mapping[str, bytes]) -> Files:
-    """The files with a SHA256SUMS that fits them."""
-    listed = sorted(name for name in files if not name.startswith(SUMS))
-    return {**files, SUMS: "".join(f"{sha256(files[name])}  {name}\n" for name in listed).encode()}
-
-
-def rehashed(original: Mapping[str, bytes], files: Mapping[str, bytes]) -> Files:
-    """Every hash of a changed file put right wherever it stands: in the manifest, in proof.json, in the page, in the list.
-
-    What a forger can do with an editor and sha256sum; the PDF he would have to print anew.
-    """
-    made = dict(files)
-    order = sorted(made, key=lambda name: (_rank(name), name))
-    for place, name in enumerate(order):
-        if name in original and made[name] != original[name]:
-            old, new = sha256(original[name]).encode(), sha256(made[name]).encode()
-            for later in order[place + 1 :]:
-                if not later.endswith((".pdf", ".xz")):
-                    made[later] = made[later].replace(old, new)
-            if name.endswith((".xz", ".csv")):
-                _put_size_right(made, name)
-    return with_sums(made)
-
-
-def _rank(name: str) -> int:
-    """Files that hold the hashes of others come after them."""
-    if name.endswith((".xz", ".csv")):
-        return 0
-    return 1 if name.endswith("manifest.json") else 3 if name == PROOF else 4 if name.endswith((".html", ".pdf")) else 2
-
-
-def _put_size_right(files: Files, name: str) -> None:
-    folder, _, file = name.rpartition("/")
-    manifest = json.loads(files[f"{folder}/manifest.json"])
-    manifest["files"][file]["bytes"] = len(files[name])
-    files[f"{folder}/manifest.json"] = encode_json(manifest).encode()
-
-
-def edited(files: Mapping[str, bytes], name: str, edit: Callable[[Any], None]) -> Files:
-    """A JSON file of the bundle changed, in the form in which it is written."""
-    data = json.loads(files[name])
-    edit(data)
-    return {**files, name: encode_json(data).encode()}
+from row_mutations import counters, trace, unread_rows
 
 
 def mutations(bundle: bytes, rounds: int = 1, seed: int = 1) -> Iterator[Mutation]:
@@ -133,8 +60,8 @@ def contents(bundle: bytes, rounds: int = 1, seed: int = 1) -> Iterator[Mutation
     yield from _numbers(files, chance, 8 * rounds)
     yield from _proof(files)
     yield from _manifest(files)
-    yield from _trace(files, chance, 3 * rounds)
-    yield from _counters(files, chance, 4 * rounds)
+    yield from trace(files, chance, 2 * rounds)
+    yield from counters(files, chance, 4 * rounds)
     yield from _pages(files, chance, 8 * rounds)
     yield from _environment(files)
 
@@ -151,26 +78,20 @@ def _has_pdf(files: Files) -> bool:
 def _unbound(files: Files, chance: random.Random, rounds: int) -> Iterator[Mutation]:
     """What no number and no page rests on."""
     for name in (name for name in files if name.endswith("manifest.json")):
-        manifest, named = json.loads(files[name]), (name, PROOF, name.rpartition("/")[0], *_pages_of(files))
+        manifest, named = json.loads(files[name]), (name, PROOF, name.rpartition("/")[0], *pages_of(files))
         for path in chance.sample(sorted(_leaves(manifest), key=str), 4 * rounds):
             edit = lambda m, p=path: _change(m, p)
-            yield from _both(f"manifest: {path}", files, edited(files, name, edit), *named)
+            yield from both(f"manifest: {path}", files, edited(files, name, edit), *named)
         edit = lambda m: m["conditions"]["before"].update(mem_mhz=1)
-        yield from _both("manifest: a condition that no page shows", files, edited(files, name, edit), *named)
-    yield from _unread_rows(files, chance, rounds)
+        yield from both("manifest: a condition that no page shows", files, edited(files, name, edit), *named)
+    yield from unread_rows(files, chance, rounds)
     for name in (name for name in files if name.startswith("expectations/")):
         lower = edited(files, name, lambda data: data.update(forged=True))
-        yield from _both(f"{name} changed", files, lower, name, *_pages_of(files))
+        yield from both(f"{name} changed", files, lower, name, *pages_of(files))
     environment = json.loads(files[ENVIRONMENT])
     for path in chance.sample(sorted(_leaves(environment), key=str), min(9 * rounds, len(list(_leaves(environment))))):
         changed = edited(files, ENVIRONMENT, lambda data, p=path: _change(data, p))
-        yield from _both(f"environment: {'.'.join(path)}", files, changed, ENVIRONMENT, PROOF, *_pages_of(files))
-
-
-def _both(name: str, original: Files, files: Files, *named: str) -> Iterator[Mutation]:
-    """The same change with only the list put right, and with every hash put right."""
-    yield Mutation(f"{name}, listed", pack(with_sums(files)), named)
-    yield Mutation(f"{name}, rehashed", pack(rehashed(original, files)), named)
+        yield from both(f"environment: {'.'.join(path)}", files, changed, ENVIRONMENT, PROOF, *pages_of(files))
 
 
 def _flipped_zip(bundle: bytes, chance: random.Random, count: int) -> Iterator[Mutation]:
@@ -189,11 +110,7 @@ def _flipped_files(files: Files, chance: random.Random, count: int) -> Iterator[
             one = {**files, name: bytes(changed)}
             yield Mutation(f"byte {place} of {name} flipped", pack(one), (name,))
             if name != SUMS:
-                yield from _both(f"byte {place} of {name} flipped", files, one, name, PROOF, *_pages_of(files))
-
-
-def _pages_of(files: Files) -> list[str]:
-    return [name for name in files if name.endswith((".html", ".pdf"))]
+                yield from both(f"byte {place} of {name} flipped", files, one, name, PROOF, *pages_of(files))
 
 
 def _container(files: Files) -> Iterator[Mutation]:
@@ -279,13 +196,13 @@ def _numbers(files: Files, chance: random.Random, count: int) -> Iterator[Mutati
             def edit(data: Any, at: str = capture_id, name: str = number, to: float = other) -> None:
                 data["proofs"][at]["numbers"][name]["value"] = to
 
-            yield from _both(f"{number} raised", files, edited(files, PROOF, edit), number)
+            yield from both(f"{number} raised", files, edited(files, PROOF, edit), number)
         first = min(proof["numbers"])
 
         def as_float(data: Any, at: str = capture_id, name: str = first) -> None:
             data["proofs"][at]["numbers"][name]["value"] = float(data["proofs"][at]["numbers"][name]["value"]) + 0.5
 
-        yield from _both(f"{first} as a float", files, edited(files, PROOF, as_float), first)
+        yield from both(f"{first} as a float", files, edited(files, PROOF, as_float), first)
 
 
 def _proof(files: Files) -> Iterator[Mutation]:
@@ -319,7 +236,7 @@ def _proof(files: Files) -> Iterator[Mutation]:
             )
         for where, edit in edits.items():
             changed = edited(files, PROOF, lambda data, e=edit, at=capture_id: e(data["proofs"][at]))
-            yield from _both(f"proof.json {where}", files, changed, where.rpartition(": ")[0] or where)
+            yield from both(f"proof.json {where}", files, changed, where.rpartition(": ")[0] or where)
     heads: dict[str, Callable[[Any], None]] = {
         "verdict": lambda data: data.update(verdict="refuted"),
         "missing": lambda data: data.update(missing=["ch11.other"]),
@@ -332,9 +249,9 @@ def _proof(files: Files) -> Iterator[Mutation]:
         "further": lambda data: data.update(further=1),
     }
     for what, edit in heads.items():
-        yield from _both(f"proof.json {what}", files, edited(files, PROOF, edit), PROOF, *_pages_of(files))
+        yield from both(f"proof.json {what}", files, edited(files, PROOF, edit), PROOF, *pages_of(files))
     spaced = {**files, PROOF: files[PROOF].replace(b'": ', b'":  ', 1)}
-    yield from _both("proof.json with a space more", files, spaced, PROOF)
+    yield from both("proof.json with a space more", files, spaced, PROOF)
 
 
 def _raise(data: Any, key: str) -> None:
@@ -345,12 +262,12 @@ def _manifest(files: Files) -> Iterator[Mutation]:
     """Claims made weaker, times, and what else of a manifest the pages show; what no manifest says."""
     for name in (name for name in files if name.endswith("manifest.json")):
         manifest = json.loads(files[name])
-        named = (name, PROOF, name.rpartition("/")[0], *_pages_of(files))
+        named = (name, PROOF, name.rpartition("/")[0], *pages_of(files))
         for place, claim in enumerate(manifest["declaration"]["claims"]):
             weak = re.sub(r"(?<=[>=<] )\d[\d.]*", "0.5", claim)
             if weak != claim:
                 edit = lambda m, i=place, text=weak: m["declaration"]["claims"].__setitem__(i, text)
-                yield from _both(f"claim weakened to {weak}", files, edited(files, name, edit), *named)
+                yield from both(f"claim weakened to {weak}", files, edited(files, name, edit), *named)
         edits: dict[str, Callable[[Any], None]] = {
             "a claim dropped": lambda m: m["declaration"]["claims"].pop(),
             "an untraced time": lambda m: _raise(m["runs"]["untraced"]["iterations"][3], "event_ns"),
@@ -381,7 +298,7 @@ def _manifest(files: Files) -> Iterator[Mutation]:
             ),
         }
         for what, edit in edits.items():
-            yield from _both(f"manifest: {what}", files, edited(files, name, edit), *named)
+            yield from both(f"manifest: {what}", files, edited(files, name, edit), *named)
 
 
 def _leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -402,135 +319,8 @@ def _change(data: Any, path: tuple[str, ...]) -> None:
     )
 
 
-def _trace(files: Files, chance: random.Random, count: int) -> Iterator[Mutation]:
-    """Rows that numbers rest on, and what no scrubbed trace holds."""
-    for name in (name for name in files if name.endswith(".sqlite.xz")):
-        named = (name, PROOF, name.rpartition("/")[0], *_pages_of(files))
-        plain = lzma.decompress(files[name])
-        proof = json.loads(files[PROOF])["proofs"][name.split("/")[1]]
-        rows, iteration = _rows_of(proof), chance.choice(list(proof["selectors"].values()))["range"]["row"]
-        for table, row in chance.sample(rows, count):
-            for statement in (
-                f"update {table} set end = end + 1 where rowid = {row}",
-                f"update {table} set start = start - 1 where rowid = {row}",
-                f"delete from {table} where rowid = {row}",
-            ):
-                yield from _row(statement, files, name, plain, statement, named)
-        for statement in (*(one.format(iteration=iteration) for one in READ), *LEFT_OUT):
-            yield from _row(statement, files, name, plain, statement, named)
-        packed = files[name]
-        for what, data in (
-            ("no xz", b"no xz"),
-            ("cut", packed[:-40]),
-            ("twice", packed + packed),
-            ("with padding", packed + bytes(4)),
-            ("with bytes behind it", packed + b"9.99 times faster"),
-            ("by LZMA alone", lzma.compress(plain, lzma.FORMAT_ALONE, preset=0)),
-            ("with bytes behind its pages", lzma.compress(plain + b"9.99", preset=0)),
-            ("with bytes in its header", lzma.compress(plain[:72] + b"9.99" + plain[76:], preset=0)),
-        ):
-            yield from _both(f"the trace {what}", files, {**files, name: data}, *named)
-
-
-READ = (
-    "update NVTX_EVENTS set end = start + 1 where rowid = {iteration}",
-    "update NVTX_EVENTS set text = 'other', textId = null where rowid = {iteration}",
-    "delete from NVTX_EVENTS where rowid = {iteration}",
-    "update StringIds set value = 'сhain' where id in (select shortName from CUPTI_ACTIVITY_KIND_KERNEL)",
-    "update DIAGNOSTIC_EVENT set text = 'Number of CUDA events collected: 1.' where text like '%CUDA events%'",
-)
-LEFT_OUT = (
-    "create table forged (x)",
-    "create index forged on StringIds (value)",
-    "create view forged as select 1",
-    "create trigger forged after insert on NVTX_EVENTS begin select 1; end",
-    "alter table NVTX_EVENTS add column note TEXT default '9.99 times faster'",
-    "alter table CUPTI_ACTIVITY_KIND_KERNEL rename to CUPTI_ACTIVITY_KIND_KERNEL_V99",
-    "insert into StringIds values (999999, '9.99 times faster')",
-    "insert into META_DATA_CAPTURE (name, value) values ('PROCESS_0:ARGUMENT_1', 'train.py')",
-    "insert into ThreadNames values (1, 0, 1)",
-    "update NVTX_EVENTS set jsonText = '9.99 times faster'",
-    "pragma application_id = 999",
-    "pragma user_version = 999",
-    "create table t (x); insert into t values (zeroblob(50000)); drop table t",
-    "pragma page_size = 8192; vacuum",
-    "pragma auto_vacuum = 1; vacuum",
-    "pragma encoding = 'UTF-16'; pragma page_size = 1024; vacuum",
-)
-
-
-def _rows_of(proof: Any) -> list[tuple[str, int]]:
-    """Table and row of every operation of a measured iteration."""
-    spans = [pair for one in proof["selectors"].values() for pair in one["operations"].items()]
-    return [(table, row) for table, ends in spans for first, last in ends for row in range(first, last + 1)]
-
-
-def _unread_rows(files: Files, chance: random.Random, count: int) -> Iterator[Mutation]:
-    for name in (name for name in files if name.endswith(".sqlite.xz")):
-        named, plain = (name, PROOF, name.rpartition("/")[0], *_pages_of(files)), lzma.decompress(files[name])
-        for table in ("KERNEL", "MEMCPY", "MEMSET", "RUNTIME", "SYNCHRONIZATION"):
-            table = f"CUPTI_ACTIVITY_KIND_{table}"
-            for row in chance.sample(range(1, 100), count):
-                statement = f"update {table} set end = end + 1 where rowid = (select min(rowid) + {row} % count(*) from {table})"
-                yield from _row(f"{table} row {row} ends 1 ns later", files, name, plain, statement, named)
-        for statement in (
-            "update TARGET_INFO_SESSION_START_TIME set utcEpochNs = utcEpochNs + 1",
-            "update TARGET_INFO_GPU set name = 'NVIDIA B200'",
-            "update TARGET_INFO_CUDA_STREAM set priority = priority + 1",
-            "update ENUM_CUDA_MEMCPY_OPER set label = 'x' where id = 1",
-            "vacuum",
-        ):
-            yield from _row(statement, files, name, plain, statement, named)
-        other = {**files, name: lzma.compress(plain, preset=0)}
-        yield from _both("the same trace packed otherwise", files, other, *named)
-
-
-def _counters(files: Files, chance: random.Random, count: int) -> Iterator[Mutation]:
-    for name in (name for name in files if name.endswith("counters.csv")):
-        named = (name, PROOF, name.rpartition("/")[0], *_pages_of(files))
-        rows = list(csv.reader(io.StringIO(files[name].decode())))
-        used = [c for c, metric in enumerate(rows[0]) if re.search(r"dram__bytes|_pred_on|ops_path_tensor", metric)]
-        cells = [(r, c) for r in range(2, len(rows)) for c in range(len(rows[0])) if rows[r][c].isdigit() and c in used]
-        for r, c in chance.sample(cells, count):
-            other = [list(row) for row in rows]
-            other[r][c] = str(int(rows[r][c]) * 3 + 1)
-            yield from _both(f"counters: {rows[0][c]} of row {r}", files, {**files, name: _csv(other)}, *named)
-        forms = {
-            "a row gone": rows[:-1],
-            "a row twice": [*rows, rows[-1]],
-            "a column more": [[*row, "9.99"] for row in rows],
-            "another unit": [rows[0], [*rows[1][:-1], "Kbyte"], *rows[2:]],
-            "another name": [*rows[:2], *([*row[:3], f"x{row[3]}", *row[4:]] for row in rows[2:])],
-        }
-        for what, other in forms.items():
-            yield from _both(f"counters: {what}", files, {**files, name: _csv(other)}, *named)
-        yield from _both("counters: a line more", files, {**files, name: files[name] + b"\n"}, *named)
-        yield from _both(
-            "counters: a word before", files, {**files, name: b"9.99 times faster\n" + files[name]}, *named
-        )
-        yield from _both("counters: none", files, {**files, name: b""}, *named)
-
-
-def _csv(rows: list[list[str]]) -> bytes:
-    target = io.StringIO(newline="")
-    csv.writer(target, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(rows)
-    return target.getvalue().encode()
-
-
-def _row(what: str, files: Files, name: str, plain: bytes, sql: str, named: tuple[str, ...]) -> Iterator[Mutation]:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "trace.sqlite"
-        path.write_bytes(plain)
-        with closing(sqlite3.connect(path)) as database:
-            for one in sql.split("; ") if "trigger" not in sql else [sql]:
-                database.execute(one)
-            database.commit()
-        changed = {**files, name: lzma.compress(path.read_bytes(), preset=0)}
-    yield Mutation(f"trace: {what}, rehashed", pack(rehashed(files, changed)), named)
-
-
 def _pages(files: Files, chance: random.Random, count: int) -> Iterator[Mutation]:
-    for name in _pages_of(files):
+    for name in pages_of(files):
         data = files[name]
         digits = [match.start() for match in re.finditer(rb"(?<=[> .])\d", data)] if name.endswith(".html") else []
         for place in chance.sample(digits, min(count, len(digits))):
@@ -586,14 +376,14 @@ def _environment(files: Files) -> Iterator[Mutation]:
     }
     for what, edit in edits.items():
         changed = edited(files, ENVIRONMENT, edit)
-        yield from _both(f"environment: {what}", files, changed, ENVIRONMENT, PROOF, *_pages_of(files))
+        yield from both(f"environment: {what}", files, changed, ENVIRONMENT, PROOF, *pages_of(files))
     forms = {"read me": {**files, "README.txt": b"9.99 times faster"}}
     for what, changed in forms.items():
-        yield from _both(what, files, changed, "README.txt", *_pages_of(files))
+        yield from both(what, files, changed, "README.txt", *pages_of(files))
     by_others = edited(files, ENVIRONMENT, lambda e: e["made_by"].update(code_sha256="0" * 64))
     for what, name, data in (
         ("read me", "README.txt", b"9.99 times faster"),
-        ("page", _pages_of(files)[0], files[_pages_of(files)[0]].replace(b"</main>", b"<p>9.99</p></main>")),
+        ("page", pages_of(files)[0], files[pages_of(files)[0]].replace(b"</main>", b"<p>9.99</p></main>")),
     ):
         changed = rehashed(files, {**by_others, name: data})
         yield Mutation(f"{what} by other code, rehashed", pack(changed), (name,))
@@ -604,7 +394,7 @@ def _other_stage(files: Files) -> Iterator[Mutation]:
     """The pages called after another chapter, in all files."""
     stage = json.loads(files[PROOF])["stage"]
     made = edited(files, PROOF, lambda data: data.update(stage="ch99"))
-    for name in _pages_of(files):
+    for name in pages_of(files):
         page = made.pop(name).replace(f"{stage}: ".encode(), b"ch99: ")
         made[name.replace(stage, "ch99")] = page.replace(sha256(files[PROOF]).encode(), sha256(made[PROOF]).encode())
     yield Mutation("another stage, rehashed", pack(with_sums(made)), ("stage",))

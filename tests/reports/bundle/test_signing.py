@@ -17,7 +17,7 @@ from aisp_prof.reports.bundle.layout import Pages
 from aisp_prof.reports.bundle.verification import Status
 from aisp_prof.reports.bundle.verify import verify_bundle
 from aisp_prof.reports.bundle.write import write_bundle
-from bundle_mutations import pack, read, with_sums
+from forgery import pack, read, with_sums
 
 HTML_ONLY = Pages("ch11", "en", False)
 SIGNATURE = "SHA256SUMS.sig"

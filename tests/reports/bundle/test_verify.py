@@ -18,7 +18,7 @@ from aisp_prof.reports.bundle.layout import Pages
 from aisp_prof.reports.bundle.verification import Status, Verification
 from aisp_prof.reports.bundle.verify import verify_bundle
 from aisp_prof.reports.bundle.write import write_bundle
-from bundle_mutations import edited, pack, read, rehashed, with_sums
+from forgery import edited, pack, read, rehashed, with_sums
 from pair_trace import capture_folder, run_pair, serial
 from trace_builder import TraceBuilder
 
