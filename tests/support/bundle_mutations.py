@@ -36,8 +36,14 @@ from paper_mutations import HIDDEN, MOVED, behind, identify, rewritten
 from row_mutations import counters, trace, unread_rows
 
 
-def mutations(bundle: bytes, rounds: int = 1, seed: int = 1) -> Iterator[Mutation]:
-    """All of them; `rounds` multiplies those at random places.
+def mutations(bundle: bytes, rounds: int = 1) -> Iterator[Mutation]:
+    """All of them; `rounds` multiplies those at random places."""
+    yield from packings(bundle, rounds)
+    yield from contents(bundle, rounds)
+
+
+def packings(bundle: bytes, rounds: int = 1, seed: int = 1) -> Iterator[Mutation]:
+    """Those of how a bundle is packed, of its PDF, and of what only a hash binds.
 
     What nothing but its hash binds is changed only where there is a PDF: without one, an editor and sha256sum can put every
     hash right, and what comes of it is another bundle (docs/bundles.md, "What it does not show").
@@ -51,7 +57,6 @@ def mutations(bundle: bytes, rounds: int = 1, seed: int = 1) -> Iterator[Mutatio
     yield from _paper(files)
     if _has_pdf(files):
         yield from _unbound(files, chance, rounds)
-    yield from contents(bundle, rounds, seed)
 
 
 def contents(bundle: bytes, rounds: int = 1, seed: int = 1) -> Iterator[Mutation]:
