@@ -145,7 +145,7 @@ def text_differences(html: str, paper: Paper) -> list[str]:
     missing, rest = _taken([one.text for one in texts if one.in_picture], between)
     found = [f"the page says {text[:_SHOWN]!r}, the PDF does not" for text in [*lost, *missing]]
     found += [f"the PDF says {rest[:_SHOWN]!r}, the page does not"] if rest else []
-    whole = _bare(entities.unescape(html))
+    whole = _bare(entities.unescape(html)) + "\n" + "".join(one.text for one in texts)
     odd = [text for text in paper.spoken if _bare(text) not in whole]
     return found + [f"the PDF says {text[:_SHOWN]!r} beside its pages, the page does not" for text in odd]
 

@@ -58,6 +58,12 @@ def test_every_print_says_all_of_its_page_and_no_more(samples: object, verdict: 
     assert paper.identifier == identifier_of(html)
 
 
+def test_a_print_of_several_pairs_says_all_of_its_page_and_no_more(samples: object) -> None:
+    """With links within it, and headings that stand in no title."""
+    html = render_html("ch11", [samples.judged(Verdict.PROVEN), samples.judged(Verdict.REFUTED)], "en")
+    assert text_differences(html, read_pdf(print_html(html).data)) == []
+
+
 def test_a_page_that_begins_with_a_digit_is_not_taken_for_a_page_number() -> None:
     style = '<style>@page { @bottom-center { content: "aisp-prof " counter(page) " / " counter(pages) } }</style>'
     html = f'{style}<p>One</p><p style="break-before: page">1.46 ms</p><p style="break-before: page">2</p>'
