@@ -151,7 +151,7 @@ def _checked(evidence: Evidence) -> Mapping[str, Any]:
 def _summary(evidence: Evidence) -> list[str]:
     pair, speedup = evidence.manifest["declaration"], evidence.speedup
     gpus = ", ".join(str(gpu.get("name") or "?") for gpu in evidence.manifest.get("gpus") or ()) or "unknown GPU"
-    origin = "came with aisp-prof" if evidence.shipped else "made here"
+    origin = "came with aisp-prof" if evidence.shipped else "local"
     named = f"{pair['chapter']}.{pair['name']}  {evidence.verdict.upper()}"
     lines = [visible(f"{named}  capture {evidence.capture_id} ({origin}), {gpus}")]
     if speedup is None:

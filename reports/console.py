@@ -65,6 +65,6 @@ def seen(finding: Finding, say: Catalog) -> str:
 def _source(evidence: Evidence) -> str:
     manifest = evidence.manifest
     gpus: Iterable[str] = [str(gpu.get("name") or "?") for gpu in manifest.get("gpus") or []]
-    origin = "came with aisp-prof" if evidence.shipped else "made here"
+    origin = "came with aisp-prof" if evidence.shipped else "local"
     where = ", ".join(gpus) or "unknown GPU"
     return f"capture {evidence.capture_id} ({origin}), {where}, {manifest.get('created_utc', '?')}"

@@ -37,7 +37,7 @@ def _claims(evidence: Evidence) -> list[str]:
         *lines, source = summary(evidence)
     except DAMAGE as error:
         return [visible(f"{evidence.capture_id}: its claims cannot be shown: {told(error)}")]
-    return [*lines, source.replace("(made here)", "(from the bundle)")]
+    return [*lines, source.replace("(local)", "(from the bundle)")]
 
 
 def _problem(problem: Problem) -> str:

@@ -85,7 +85,7 @@ def test_a_folder_of_captures_is_compared_without_a_run(run, stored, monkeypatch
     monkeypatch.setattr(compare, "_has_gpu", lambda: 1 / 0)
     code, out, _ = run("compare", "ch11:streams", "--captures", stored.folder.parent)
     assert code == 0
-    assert "(made here), NVIDIA H200" in out
+    assert "(local), NVIDIA H200" in out
     assert "301.5\u00a0TFLOP/s [" in out
 
 
