@@ -17,6 +17,7 @@ from . import assertion, bench, bundle, compare, counters, demos, expect, kernel
 
 if TYPE_CHECKING:
     from ..profiler.evidence import Evidence
+    from ..profiler.expect.check import Checked
 
 app = typer.Typer(
     name="aisp-prof",
@@ -209,9 +210,12 @@ def report(
     unless --captures or $AISP_CAPTURES says where captures are.
     """
     from ..profiler.evidence import Verdict
-    from ..profiler.proof.prove import prove_capture
+    from ..profiler.expect.check import held_against
+    from ..profiler.expect.files import expectations_folder
+    from ..profiler.expect.observe import observe
     from ..profiler.store.captures import captures_folder, select, with_shipped
     from ..reports.console import summary
+    from ..reports.expectations import held_lines
     from ..workloads.registry import find
 
     bundle.refuse_sign_alone(into, sign)
@@ -219,13 +223,21 @@ def report(
     found, missing = select(keys, captures_folder(captures), chosen, with_shipped(captures))
     name, kinds = stage.replace(":", "-").replace(".", "-"), formats.split(",")
     if into is None:
-        evidences = [prove_capture(one) for one in found]
-        files, failure = _write(name, evidences, out, lang, kinds)
+        observed, kept = [observe(one) for one in found], expectations_folder()
+        evidences = [one.evidence for one in observed]
+        expected = {c.id: held_against(o, c.manifest.pair, kept) for c, o in zip(found, observed, strict=True)}
+        files, failure = _write(name, evidences, out, lang, kinds, expected)
     else:
-        evidences = bundle.make(into, sign, found, missing, name, lang, kinds)
+        evidences, expected = bundle.make(into, sign, found, missing, name, lang, kinds)
         files, failure = [str(into)], None
-    data = {"stage": stage, "files": files, "missing": missing, "proofs": [one.to_json() for one in evidences]}
-    lines = [line for one in evidences for line in summary(one, lang)]
+    data = {
+        "stage": stage,
+        "files": files,
+        "missing": missing,
+        "proofs": [one.to_json() for one in evidences],
+        "expectations": [one.to_json() for one in expected.values() if one],
+    }
+    lines = [line for one in evidences for line in (*summary(one, lang), *held_lines(expected[one.capture_id]))]
     lines += [f"{pair}  UNPROVEN  no capture of it: aisp-prof capture {pair.replace('.', ':')}" for pair in missing]
     _print(data, as_json, [*lines, *(f"wrote {file}" for file in files)])
     if failure:
@@ -235,7 +247,7 @@ def report(
 
 
 def _write(
-    name: str, evidences: list[Evidence], out: Path, lang: str, formats: list[str]
+    name: str, evidences: list[Evidence], out: Path, lang: str, formats: list[str], expected: dict[str, Checked | None]
 ) -> tuple[list[str], AispError | None]:
     """Write each format; what cannot be written comes back as an error, so that the verdict is printed all the same:
     a missing Pango does not undo a proof."""
@@ -245,7 +257,7 @@ def _write(
     files, failure = [], None
     for kind in formats:
         try:
-            files += [str(path) for path in write_report(name, evidences, out, lang, (kind,))]
+            files += [str(path) for path in write_report(name, evidences, out, lang, (kind,), expected)]
         except EnvironmentLacks as error:
             failure = error
     return files, failure

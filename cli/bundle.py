@@ -12,6 +12,7 @@ from ..errors import EnvironmentLacks, UsageError
 
 if TYPE_CHECKING:
     from ..profiler.evidence import Evidence
+    from ..profiler.expect.check import Checked
     from ..profiler.store.captures import Capture
 
 Target = Annotated[
@@ -33,9 +34,10 @@ def make(
     stage: str,
     lang: str,
     formats: Sequence[str],
-) -> list[Evidence]:
-    """Write a bundle of these captures; what was proven of them as they lie in it."""
-    from ..reports.bundle.layout import Pages, expectations_folder
+) -> tuple[list[Evidence], dict[str, Checked | None]]:
+    """Write a bundle of these captures; what was proven of them as they lie in it, and what became of their expectations."""
+    from ..profiler.expect.files import expectations_folder
+    from ..reports.bundle.layout import Pages
     from ..reports.bundle.write import write_bundle
     from ..reports.write import checked_formats
 
@@ -47,9 +49,10 @@ def make(
         signer = private_key(key)
     pages = Pages(stage, lang, "pdf" in formats)
     try:
-        return list(write_bundle(target, captures, missing, pages, expectations_folder(), signer).evidences)
+        made = write_bundle(target, captures, missing, pages, expectations_folder(), signer)
     except EnvironmentLacks as error:
         raise EnvironmentLacks(str(error), f"{error.mend}; or leave the PDF out: --format html") from error
+    return list(made.evidences), dict(made.expected)
 
 
 def verify(

@@ -37,6 +37,17 @@ def check_lines(checked: Iterable[Checked]) -> list[str]:
     return lines or ["no pair"]
 
 
+def held_lines(checked: Checked | None) -> list[str]:
+    """How many expectations hold, in a line, or why that cannot be told; nothing where nothing is expected."""
+    if checked is None:
+        return []
+    if checked.reasons:
+        return [visible(f"  expectations on {checked.hardware_key}: not comparable: {'; '.join(checked.reasons)}")]
+    rows = [row for row in checked.rows if row.entry]
+    held = sum(row.status in (Status.MET, Status.IMPROVED) for row in rows)
+    return [visible(f"  expectations on {checked.hardware_key}: {held} of {len(rows)} hold")]
+
+
 def status_text(status: Status) -> str:
     """`✓ met`, `≠ not comparable`."""
     return f"{MARKS[status]} {status.value.replace('_', ' ')}"

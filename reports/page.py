@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -15,6 +15,8 @@ from markupsafe import Markup
 
 from ..errors import CannotTell
 from ..profiler.evidence import Evidence, Verdict
+from ..profiler.expect.check import Checked
+from .against import against
 from .catalog import Catalog, catalog
 from .colours import DARK, LIGHT, as_css
 from .hostile import json_for_script, visible, whole_words
@@ -31,10 +33,19 @@ _FONTS: Final = (
 _FIRST: Final = (Verdict.REFUTED, Verdict.INVALID, Verdict.UNPROVEN, Verdict.UNSUPPORTED, Verdict.PROVEN)
 
 
-def render_html(stage: str, evidences: Sequence[Evidence], lang: str = "en", proof_sha256: str = "") -> str:
+def render_html(
+    stage: str,
+    evidences: Sequence[Evidence],
+    lang: str = "en",
+    proof_sha256: str = "",
+    expected: Mapping[str, Checked | None] | None = None,
+) -> str:
     """The page of a stage: an overview when it has several pairs, then a page a pair, the refuted ones first.
 
-    `proof_sha256` is of the proof.json of the bundle that the page is part of; it stands in the page's head.
+    Args:
+        proof_sha256: of the proof.json of the bundle that the page is part of; it stands in the page's head.
+        expected: capture id -> what became of the expectations of its pair, None where there are none on its hardware. Of a
+            capture that is not in it the page says nothing of expectations.
 
     Raises:
         CannotTell: there is no evidence to print.
@@ -45,7 +56,9 @@ def render_html(stage: str, evidences: Sequence[Evidence], lang: str = "en", pro
     say = catalog(lang)
     ordered = sorted(evidences, key=lambda evidence: _FIRST.index(evidence.verdict))
     anchored = {f"pair-{place}": evidence for place, evidence in enumerate(ordered, 1)}
-    proofs = [proof(evidence, say, anchor) for anchor, evidence in anchored.items()]
+    proofs = [
+        proof(evidence, say, anchor, against(evidence, expected or {}, say)) for anchor, evidence in anchored.items()
+    ]
     rows = overview(anchored, say) if len(ordered) > 1 else ()
     style, script = _style(), _asset("timeline.js")
     return (

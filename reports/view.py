@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from ..declaration import VARIANTS
 from ..profiler.evidence import Evidence, Finding, VariantEvidence, Verdict
+from .against import Against
 from .axis import Measure
 from .catalog import Catalog, FindingText
 from .claims import ClaimRow, asked, claim_rows, speedup_claim
@@ -54,6 +55,7 @@ class Proof:
     witnesses: tuple[WitnessRow, ...]
     witness_words: str
     of_traced_run: str
+    against: Against | None
     completeness: str
     completeness_line: str
     caveats: tuple[FindingText, ...]
@@ -76,8 +78,8 @@ class OverviewRow:
     strip: StripPlot | None
 
 
-def proof(evidence: Evidence, say: Catalog, anchor: str) -> Proof:
-    """Lay out one pair's page; `anchor` is its id in the document."""
+def proof(evidence: Evidence, say: Catalog, anchor: str, against: Against | None = None) -> Proof:
+    """Lay out one pair's page; `anchor` is its id in the document, `against` what became of its expectations."""
     evidence = without_times(evidence)
     pair = declaration(evidence.manifest)
     drawn = timeline(evidence, say, WIDE)
@@ -105,6 +107,7 @@ def proof(evidence: Evidence, say: Catalog, anchor: str) -> Proof:
         witnesses=witness_rows(evidence.optimized, say),
         witness_words=witness_words(evidence, say),
         of_traced_run=of_traced_run(evidence, say),
+        against=against,
         completeness=evidence.completeness.status,
         completeness_line=completeness_line(evidence, say),
         caveats=caveats(evidence, say),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ..errors import AispError, UsageError
 from ..profiler.evidence import Evidence
+from ..profiler.expect.check import Checked
 from ..profiler.store.scratch import write_whole
 from .page import render_html
 from .pdf import write_pdf
@@ -15,11 +16,17 @@ FORMATS = ("html", "pdf")
 
 
 def write_report(
-    stage: str, evidences: Sequence[Evidence], folder: Path, lang: str = "en", formats: Sequence[str] = FORMATS
+    stage: str,
+    evidences: Sequence[Evidence],
+    folder: Path,
+    lang: str = "en",
+    formats: Sequence[str] = FORMATS,
+    expected: Mapping[str, Checked | None] | None = None,
 ) -> list[Path]:
     """Write `<stage>.html` and `<stage>.pdf`, as asked for, and return the paths in that order.
 
-    The HTML is in place before the PDF is begun: where the PDF's libraries are missing, the HTML still is there.
+    The HTML is in place before the PDF is begun: where the PDF's libraries are missing, the HTML still is there. `expected` is
+    what became of expectations, as `render_html` takes it.
 
     Raises:
         UsageError: an unknown format, or a language without a catalog.
@@ -28,7 +35,7 @@ def write_report(
         AispError: the folder cannot be written, or is full.
     """
     checked_formats(formats)
-    html = render_html(stage, evidences, lang)
+    html = render_html(stage, evidences, lang, expected=expected)
     try:
         return list(_written(stage, html, folder, formats))
     except OSError as error:

@@ -155,6 +155,15 @@ def expected_for(capture: Capture, evidence: Evidence, folder: Path) -> PairExpe
     return None if found is None or found.context.differences(context_of(capture, None, used)) else found
 
 
+def held_against(observed: Observed, pair: str, folder: Path) -> Checked | None:
+    """As `check`; None where nothing is expected of the pair on this hardware.
+
+    Raises:
+        UsageError: the expectations are damaged.
+    """
+    return check(observed, pair, folder) if read_pair(folder, observed.hardware_key, pair) else None
+
+
 def without_capture(pair: str, folder: Path) -> Checked:
     """A pair that was not captured: nothing is met by that."""
     keys = hardware_of(folder, pair)

@@ -69,13 +69,17 @@ class Observed:
         return self.source.capture
 
 
-def observe(capture: Capture) -> Observed:
+def observe(capture: Capture, changed: Sequence[str] | None = None) -> Observed:
     """Judge a capture and collect its numbers.
+
+    Args:
+        changed: files that are not as they were captured; looked for where nothing is said of them.
 
     Raises:
         UsageError, TraceError: as `prove_each`.
     """
-    each = prove_each(capture.manifest.to_json(), capture.trace_path, capture.shipped, capture.verify_files())
+    changed = capture.verify_files() if changed is None else changed
+    each = prove_each(capture.manifest.to_json(), capture.trace_path, capture.shipped, changed)
     evidence, used = worst_of(each), len(each)
     trace = read_trace(capture.trace_path) if capture.trace_path else None
     obstacles = tuple({(f.code, str(f.values)): f for one in each.values() for f in _obstacles(one)}.values())

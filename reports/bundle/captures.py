@@ -12,7 +12,7 @@ from ...profiler.store.captures import Capture
 from ...profiler.store.manifest import FILE_NAME, Manifest, encode
 from ...profiler.store.scrubbed import leftovers
 from ...profiler.store.zipped import check_packed
-from .layout import CAPTURES, capture_files, capture_folder, expectation_names, read_json
+from .layout import CAPTURES, capture_files, capture_folder, expectation_name, read_json
 from .proof import Proven, proven
 from .verification import Problem
 
@@ -86,7 +86,7 @@ def _capture(folder: Path, capture_id: str, names: Iterable[str]) -> Capture:
     mine = {name for name in names if name.startswith(f"{CAPTURES}/{capture_id}/")}
     if differing := sorted(mine ^ set(capture_files(manifest))):
         raise UsageError(f"{FILE_NAME} lists other files than are there: {differing[0]}")
-    expectation_names([manifest])  # refuses what may name no file
+    expectation_name(manifest.hardware_key, manifest.declaration.chapter)  # refuses what may name no file
     _check_files(Capture(here, manifest))
     return Capture(here, manifest)
 

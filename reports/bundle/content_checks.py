@@ -17,7 +17,7 @@ from .environment import environment_data, read_me
 from .layout import ENVIRONMENT, PROOF, READ_ME, SIGNATURE, SUMS
 from .opened import Opened
 from .paper import check_pdf
-from .proof import proof_data
+from .proof import held, proof_data
 from .verification import Check, Problem, Status, check
 
 
@@ -68,7 +68,7 @@ def check_numbers(bundle: Opened) -> Check:
         return check("numbers", "could not be compared", problems or [Problem(PROOF, "", "no capture could be judged")])
     grounds = {SUMS, SIGNATURE, PROOF, *bundle.header.pages.names}
     inputs = {name: sha256 for name, sha256 in bundle.found.sha256.items() if name not in grounds}
-    expected = proof_data(bundle.header.pages, proofs, bundle.header.missing, inputs)
+    expected = proof_data(bundle.header.pages, proofs, bundle.header.missing, inputs, held(proofs, bundle.found.folder))
     count = sum(len(one["numbers"]) for one in expected["proofs"].values())
     about = f"{count} numbers recomputed from {len(proofs)} captures{_numpy(bundle)}"
     if bundle.same_code:
@@ -97,7 +97,8 @@ def check_pages(bundle: Opened) -> list[Check]:
         return [Check("html", Status.UNPROVEN, "cannot be made again: a capture, or proof.json, cannot be read")]
     try:
         evidences = [one.evidence for one in bundle.proofs]
-        html = render_html(pages.stage, evidences, pages.lang, bundle.found.sha256.get(PROOF, ""))
+        expected = held(bundle.proofs, bundle.found.folder)
+        html = render_html(pages.stage, evidences, pages.lang, bundle.found.sha256.get(PROOF, ""), expected)
     except (*DAMAGE, TemplateError) as error:
         return [check("html", "cannot be made", [Problem(pages.html_name, "", f"cannot be made: {told(error)}")])]
     made = [_check_html(bundle, html)]

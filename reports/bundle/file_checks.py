@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ...errors import UsageError
 from ...profiler.store.zipped import first_difference
 from .captures import told
-from .layout import ENVIRONMENT, PROOF, READ_ME, SIGNATURE, SUMS, capture_files, expectation_names, read_sums
+from .layout import ENVIRONMENT, PROOF, READ_ME, SIGNATURE, SUMS, capture_files, read_sums
 from .opened import Opened
 from .verification import Check, Problem, Status, check
 
@@ -42,12 +42,12 @@ def check_files(bundle: Opened) -> Check:
 
 def _odd_files(bundle: Opened) -> list[Problem]:
     """What is there and belongs to no bundle, and what is not there and belongs to each."""
-    manifests = [one.capture.manifest for one in bundle.captures.proofs.values()]
+    proofs = bundle.captures.proofs.values()
     if not bundle.whole:
         return []
     needed = {PROOF, SUMS, ENVIRONMENT, READ_ME, *bundle.header.pages.names}
-    needed |= {name for manifest in manifests for name in capture_files(manifest)}
-    allowed = needed | {SIGNATURE, *expectation_names(manifests)}
+    needed |= {name for one in proofs for name in capture_files(one.capture.manifest)}
+    allowed = needed | {SIGNATURE, *(one.expectations for one in proofs)}
     there = set(bundle.found.sha256)
     odd = [Problem(name, "", "is no file of a bundle of these captures") for name in sorted(there - allowed)]
     return odd + [Problem(name, "", "is missing") for name in sorted(needed - there)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,17 +76,13 @@ def capture_files(manifest: Manifest) -> list[str]:
     return [f"{folder}/{name}" for name in (FILE_NAME, *sorted(manifest.files))]
 
 
-def expectation_names(manifests: Iterable[Manifest]) -> list[str]:
-    """The files of expectations that apply to these captures, where there are such files."""
-    found = {
-        (plain(m.hardware_key, "the hardware key"), plain(m.declaration.chapter, "the chapter")) for m in manifests
-    }
-    return [f"{EXPECTATIONS}/{key}/{chapter}.json" for key, chapter in sorted(found)]
+def expectation_name(hardware_key: str, chapter: str) -> str:
+    """The file of expectations that applies to a capture of a chapter on this hardware, where there is such a file.
 
-
-def expectations_folder() -> Path:
-    """The expectations that came with the package, `{hardware_key}/{chapter}.json`; there may be none."""
-    return Path(__file__).parents[2] / EXPECTATIONS
+    Raises:
+        UsageError: what may name no file.
+    """
+    return f"{EXPECTATIONS}/{plain(hardware_key, 'the hardware key')}/{plain(chapter, 'the chapter')}.json"
 
 
 def sums_text(sha256: Mapping[str, str]) -> str:

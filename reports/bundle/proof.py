@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from ...profiler.evidence import ClaimResult, Evidence, Op, Verdict, Witness
-from ...profiler.proof.prove import prove
+from ...profiler.expect.check import Checked, held_against
+from ...profiler.expect.observe import Observed, observe
 from ...profiler.proof.rows import IterationRows, rows_of
 from ...profiler.store.captures import Capture
 from ...profiler.trace.reader import read_trace
-from .layout import SCHEMA, Pages, capture_folder
+from .layout import EXPECTATIONS, SCHEMA, Pages, capture_folder, expectation_name
 from .numbers import CAPTURE, CLAIM, COUNTERS, MANIFEST, TRACE, numbers
 
 
@@ -20,8 +22,21 @@ class Proven:
     """A capture of the bundle, judged, with the rows of its iterations."""
 
     capture: Capture
-    evidence: Evidence
+    observed: Observed
     rows: Mapping[str, tuple[IterationRows, ...]]
+
+    @property
+    def evidence(self) -> Evidence:
+        return self.observed.evidence
+
+    @property
+    def expectations(self) -> str:
+        """The name of the file of expectations that applies, whether it is there or not."""
+        return expectation_name(self.observed.hardware_key, self.capture.manifest.declaration.chapter)
+
+    def against(self, folder: Path) -> Checked | None:
+        """What became of the expectations in the bundle that lies unpacked in `folder`; None where there are none."""
+        return held_against(self.observed, self.capture.manifest.pair, folder / EXPECTATIONS)
 
 
 def proven(capture: Capture) -> Proven:
@@ -30,13 +45,26 @@ def proven(capture: Capture) -> Proven:
     Raises:
         AispError: as `prove`.
     """
-    evidence = prove(capture.manifest.to_json(), capture.trace_path, capture.shipped)
-    rows = rows_of(read_trace(capture.trace_path), evidence) if capture.trace_path else {}
-    return Proven(capture, evidence, rows)
+    observed = observe(capture, ())
+    rows = rows_of(read_trace(capture.trace_path), observed.evidence) if capture.trace_path else {}
+    return Proven(capture, observed, rows)
+
+
+def held(proofs: Iterable[Proven], folder: Path) -> dict[str, Checked | None]:
+    """What became of the expectations of each capture, by its id.
+
+    Raises:
+        UsageError: the expectations are damaged.
+    """
+    return {one.capture.id: one.against(folder) for one in proofs}
 
 
 def proof_data(
-    pages: Pages, proofs: Sequence[Proven], missing: Iterable[str], inputs: Mapping[str, str]
+    pages: Pages,
+    proofs: Sequence[Proven],
+    missing: Iterable[str],
+    inputs: Mapping[str, str],
+    expected: Mapping[str, Checked | None],
 ) -> dict[str, Any]:
     """The whole of proof.json.
 
@@ -45,6 +73,7 @@ def proof_data(
         proofs: in the order of the stage.
         missing: pairs of the stage that have no capture.
         inputs: name -> sha256 of every file that the pages and this file rest on.
+        expected: what became of the expectations of each capture, as `held` says.
     """
     lacking = list(missing)
     return {
@@ -56,7 +85,7 @@ def proof_data(
         "missing": lacking,
         "verdict": whole_verdict(proofs, lacking).value,
         "inputs": dict(inputs),
-        "proofs": {one.evidence.capture_id: _proof(one, inputs) for one in proofs},
+        "proofs": {one.capture.id: _proof(one, inputs, expected[one.capture.id]) for one in proofs},
     }
 
 
@@ -65,7 +94,7 @@ def whole_verdict(proofs: Sequence[Proven], missing: Sequence[str]) -> Verdict:
     return Verdict.worst([one.evidence.verdict for one in proofs] + [Verdict.UNPROVEN] * len(missing))
 
 
-def _proof(one: Proven, inputs: Mapping[str, str]) -> dict[str, Any]:
+def _proof(one: Proven, inputs: Mapping[str, str], expected: Checked | None) -> dict[str, Any]:
     evidence, files = one.evidence, _files(one.capture)
     variants = [evidence.baseline, *evidence.between, evidence.optimized]
     return {
@@ -79,6 +108,7 @@ def _proof(one: Proven, inputs: Mapping[str, str]) -> dict[str, Any]:
             "findings": [asdict(finding) for finding in evidence.completeness.findings],
         },
         "caveats": [asdict(finding) for finding in evidence.caveats],
+        "expectations": {"file": one.expectations, **expected.to_json()} if expected else None,
         "numbers": {
             number.name: {
                 "value": number.value,

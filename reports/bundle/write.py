@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import AispError, UsageError
 from ...profiler.evidence import Evidence
+from ...profiler.expect.check import Checked
 from ...profiler.store.captures import Capture
 from ...profiler.store.leaks import leaks
 from ...profiler.store.manifest import FILE_NAME, encode, encode_json
@@ -28,13 +29,12 @@ from .layout import (
     SUMS,
     Pages,
     capture_folder,
-    expectation_names,
     plain,
     sha256_of,
     stages,
     sums_text,
 )
-from .proof import Proven, proof_data, proven, whole_verdict
+from .proof import Proven, held, proof_data, proven, whole_verdict
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -44,10 +44,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A bundle that was written, and what was proven in it."""
+    """A bundle that was written, what was proven in it, and what became of the expectations of each capture, by its id."""
 
     path: Path
     evidences: tuple[Evidence, ...]
+    expected: Mapping[str, Checked | None]
     verdict: Verdict
 
 
@@ -68,7 +69,7 @@ def write_bundle(
         key: signs the bundle.
 
     Raises:
-        UsageError: a capture was changed, or holds what no name in a bundle may be.
+        UsageError: a capture was changed, or holds what no name in a bundle may be; the expectations are damaged.
         EnvironmentLacks: the PDF was asked for and its libraries are missing.
         AispError: something private is left in what would go in, or `target` cannot be written.
     """
@@ -82,7 +83,8 @@ def write_bundle(
         folder = Path(scratch)
         proofs = [proven(_publishable(capture, folder)) for capture in captures]
         _write_grounds(folder, proofs, expectations)
-        _write_proof(folder, proofs, missing, pages)
+        expected = held(proofs, folder)
+        _write_proof(folder, proofs, missing, pages, expected)
         _refuse_leaks(folder)
         _write_lists(folder, key)
         try:
@@ -92,7 +94,7 @@ def write_bundle(
                 f"{target}: {error.strerror or error}", "name a file in a folder that can be written"
             ) from error
     evidences = tuple(one.evidence for one in proofs)
-    return Made(target, evidences, whole_verdict(proofs, missing))
+    return Made(target, evidences, expected, whole_verdict(proofs, missing))
 
 
 def _publishable(capture: Capture, folder: Path) -> Capture:
@@ -126,22 +128,29 @@ def _copied(capture: Capture, target: Path) -> Capture:
 def _write_grounds(folder: Path, proofs: Sequence[Proven], expectations: Path) -> None:
     """What the proof rests on beside captures: the expectations that apply, and a word to the reader."""
     (folder / READ_ME).write_bytes(read_me())
-    for name in expectation_names([one.capture.manifest for one in proofs]):
-        source = expectations.parent / name
+    for name in {one.expectations for one in proofs}:
+        source, target = expectations.joinpath(*name.split("/")[1:]), folder / name
         if source.is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, folder / name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
 
 
-def _write_proof(folder: Path, proofs: Sequence[Proven], missing: Sequence[str], pages: Pages) -> None:
+def _write_proof(
+    folder: Path,
+    proofs: Sequence[Proven],
+    missing: Sequence[str],
+    pages: Pages,
+    expected: Mapping[str, Checked | None],
+) -> None:
     """proof.json and the pages, each of which names the hash of what it rests on."""
     evidences, manifests = [one.evidence for one in proofs], [one.capture.manifest for one in proofs]
     # Printed once before, only to learn which fonts that takes: they are part of what the page then names.
-    fonts = print_html(render_html(pages.stage, evidences, pages.lang, "0" * 64)) if pages.pdf else None
+    draft = render_html(pages.stage, evidences, pages.lang, "0" * 64, expected)
+    fonts = print_html(draft) if pages.pdf else None
     (folder / ENVIRONMENT).write_text(encode_json(environment_data(manifests, fonts)), encoding="utf-8")
-    proof = encode_json(proof_data(pages, proofs, missing, _hashes(folder)))
+    proof = encode_json(proof_data(pages, proofs, missing, _hashes(folder), expected))
     (folder / PROOF).write_text(proof, encoding="utf-8")
-    html = render_html(pages.stage, evidences, pages.lang, sha256_of(folder / PROOF))
+    html = render_html(pages.stage, evidences, pages.lang, sha256_of(folder / PROOF), expected)
     (folder / pages.html_name).write_bytes(html.encode())
     if pages.pdf:
         (folder / pages.pdf_name).write_bytes(print_html(html).data)

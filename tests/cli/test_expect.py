@@ -193,6 +193,35 @@ def test_compare_says_what_this_hardware_has_to_show(run, written):
     assert documented("compare", claims[0]) == []
 
 
+def reported(run, tmp_path, *words):
+    code, out, err = run("report", "--stage", STREAMS, "--format", "html", "--out", tmp_path / "pages", *words)
+    assert code == 0, err
+    return out
+
+
+def test_a_report_holds_its_capture_against_what_is_expected(run, written, tmp_path):
+    """The claims are proven, and one number is not what it was: the page and the answer say both."""
+    path = tmp_path / "expectations" / "h200" / "ch11.json"
+    chosen = ("--capture", newest().id)
+    data = json.loads(reported(run, tmp_path, *chosen, "--json"))
+    (checked,) = data["expectations"]
+    count = sum(row["expected"] is not None for row in checked["rows"])
+    assert (checked["status"], checked["capture"]) == ("met", newest().id)
+    assert f"expectations on h200: {count} of {count} hold" in reported(run, tmp_path, *chosen)
+    kept = json.loads(path.read_text("utf-8"))
+    entry = next(e for e in kept["pairs"]["ch11.streams"]["entries"] if e["metric"] == "kernels_per_iteration")
+    entry["bound"].update(low=15, high=15)
+    path.write_text(json.dumps(kept))
+    assert f"expectations on h200: {count - 1} of {count} hold" in reported(run, tmp_path, *chosen)
+    assert "regressed" in (tmp_path / "pages" / "ch11-streams.html").read_text("utf-8")
+    kept["pairs"]["ch11.streams"]["context"]["driver"] = "1"
+    path.write_text(json.dumps(kept))
+    assert "expectations on h200: not comparable: driver" in reported(run, tmp_path, *chosen)
+    path.unlink()
+    assert "expectations" not in reported(run, tmp_path, *chosen)
+    assert "Nothing is expected of this pair" in (tmp_path / "pages" / "ch11-streams.html").read_text("utf-8")
+
+
 SHIPPED = shipped_store().captures()
 NEWEST = list({one.manifest.pair: one for one in reversed(SHIPPED)}.values())
 

@@ -69,6 +69,7 @@ def contents(bundle: bytes, rounds: int = 1, seed: int = 1) -> Iterator[Mutation
     yield from counters(files, chance, 4 * rounds)
     yield from _pages(files, chance, 8 * rounds)
     yield from _environment(files)
+    yield from _expectations(files, chance, 3 * rounds)
 
 
 def rehashed_contents(bundle: bytes, every: int = 1) -> Iterator[Mutation]:
@@ -97,6 +98,25 @@ def _unbound(files: Files, chance: random.Random, rounds: int) -> Iterator[Mutat
     for path in chance.sample(sorted(_leaves(environment), key=str), min(9 * rounds, len(list(_leaves(environment))))):
         changed = edited(files, ENVIRONMENT, lambda data, p=path: _change(data, p))
         yield from both(f"environment: {'.'.join(path)}", files, changed, ENVIRONMENT, PROOF, *pages_of(files))
+
+
+def _expectations(files: Files, chance: random.Random, count: int) -> Iterator[Mutation]:
+    """Bounds moved, of a pair whose page shows them, and the whole file taken away."""
+    pairs = {one["pair"] for one in json.loads(files[PROOF])["proofs"].values()}
+    for name in [name for name in files if name.startswith("expectations/")]:
+        named = (name, PROOF, *pages_of(files))
+        for pair in sorted(pairs & json.loads(files[name])["pairs"].keys()):
+            entries = json.loads(files[name])["pairs"][pair]["entries"]
+            for place in chance.sample(range(len(entries)), min(count, len(entries))):
+
+                def edit(data: Any, pair: str = pair, place: int = place) -> None:
+                    bound = data["pairs"][pair]["entries"][place]["bound"]
+                    bound.update({end: bound[end] * 1.5 + 1 for end in ("low", "high") if bound[end] is not None})
+
+                yield from both(f"{name}: bound {place} of {pair} moved", files, edited(files, name, edit), *named)
+        without = {other: data for other, data in files.items() if other != name}
+        proof = edited(without, PROOF, lambda data, name=name: data["inputs"].pop(name))
+        yield from both(f"{name} left out", without, proof, *named)
 
 
 def _flipped_zip(bundle: bytes, chance: random.Random, count: int) -> Iterator[Mutation]:

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aisp_prof.profiler.expect.files import expectations_folder
 from aisp_prof.profiler.store.captures import Capture, shipped_store
 from aisp_prof.profiler.store.manifest import encode
 from aisp_prof.reports.bundle import captures, write
 from aisp_prof.reports.bundle.layout import Pages, sha256_of
 from aisp_prof.reports.bundle.proof import Proven
 from aisp_prof.reports.bundle.write import write_bundle
+
+EXPECTATIONS = expectations_folder()
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +32,8 @@ def expectations(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("package") / "expectations"
     for name in ("h200/ch11.json", "h200/ch09.json", "b200/ch11.json"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text('{"speedup": {"least": 2.0}}\n')
+        text = (EXPECTATIONS / "h200" / Path(name).name).read_text("utf-8")
+        (folder / name).write_text(text.replace('"hardware_key": "h200"', f'"hardware_key": "{Path(name).parent}"'))
     return folder
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from aisp_prof.errors import UsageError
+from aisp_prof.profiler.expect.files import expectations_folder
 from aisp_prof.profiler.store.captures import shipped_store
 from aisp_prof.reports.bundle.layout import Pages
 from aisp_prof.reports.bundle.verify import verify_bundle
@@ -29,7 +30,7 @@ def forgeable(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     assert capture is not None
     target = tmp_path_factory.mktemp("forgeable") / "made.zip"
     pages = Pages(pair.partition(".")[0], "ko" if request.param == "Korean" else "en", False)
-    write_bundle(target, [capture], [], pages, Path("none"))
+    write_bundle(target, [capture], [], pages, expectations_folder())
     return request.param, target
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from aisp_prof.errors import UsageError
+from aisp_prof.profiler.expect.files import expectations_folder
 from aisp_prof.profiler.store.captures import Capture, shipped_store
 from aisp_prof.profiler.store.manifest import read_manifest
 from aisp_prof.reports.bundle import environment, opened, paper
@@ -45,7 +46,7 @@ def test_an_honest_bundle(made: Path) -> None:
 @pytest.mark.usefixtures("judged_once")
 def test_every_shipped_capture_makes_a_bundle_that_verifies(capture: Capture, lang: str, tmp_path: Path) -> None:
     pages = Pages(capture.manifest.declaration.chapter, lang, False)
-    write_bundle(tmp_path / "out.zip", [capture], [], pages, tmp_path)
+    write_bundle(tmp_path / "out.zip", [capture], [], pages, expectations_folder())
     assert verify_bundle(tmp_path / "out.zip").exit_code == 0
 
 

@@ -90,7 +90,11 @@ def test_something_private_in_a_range_s_name_stops_it(tmp_path: Path) -> None:
 
 def test_something_private_in_expectations_stops_it(streams: Capture, expectations: Path, tmp_path: Path) -> None:
     (tmp_path / "expectations" / "h200").mkdir(parents=True)
-    (tmp_path / "expectations" / "h200" / "ch11.json").write_text('{"from": "/home/ada/x"}')
+    text = (expectations / "h200" / "ch11.json").read_text("utf-8")
+    assert '"driver": "580"' in text
+    (tmp_path / "expectations" / "h200" / "ch11.json").write_text(
+        text.replace('"driver": "580"', '"driver": "/home/ada/x"')
+    )
     with pytest.raises(AispError, match="/home/ada"):
         write_bundle(tmp_path / "out.zip", [streams], [], HTML_ONLY, tmp_path / "expectations")
     assert not (tmp_path / "out.zip").exists()

@@ -1,0 +1,103 @@
+"""The section of a page that holds a pair against what is expected of it on its hardware."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aisp_prof.profiler.expect.check import held_against
+from aisp_prof.profiler.expect.files import expectations_folder
+from aisp_prof.profiler.expect.observe import Observed, observe
+from aisp_prof.profiler.store.captures import shipped_store
+from aisp_prof.reports.page import render_html
+
+PAIR = "ch11.streams"
+
+
+@pytest.fixture(scope="module")
+def observed() -> Observed:
+    capture = shipped_store().newest(PAIR)
+    assert capture is not None
+    return observe(capture)
+
+
+@pytest.fixture
+def section(observed: Observed, tmp_path: Path) -> Callable[..., list[str]]:
+    """The section's texts, its title first, then cell by cell; nothing where there is no such section."""
+
+    def of(change: Callable[[Any], None] | None = None, lang: str = "en", key: str = "h200") -> list[str]:
+        data = json.loads((expectations_folder() / "h200" / "ch11.json").read_text("utf-8"))
+        if change:
+            change(data["pairs"][PAIR])
+        path = tmp_path / key / "ch11.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({**data, "hardware_key": key}))
+        expected = {observed.capture: held_against(observed, PAIR, tmp_path)}
+        return texts(render_html("ch11", [observed.evidence], lang, expected=expected))
+
+    return of
+
+
+def texts(html: str) -> list[str]:
+    title = r"Against expectations\.|기대치와의 비교\."
+    for part in re.findall(r"<section.*?</section>", html, flags=re.DOTALL):
+        if re.search(title, part):
+            words = re.split(r"\s*<[^>]+>\s*", re.sub(r"<svg.*?</svg>", "", part, flags=re.DOTALL))
+            return [unescape(word).replace("\u00a0", " ") for word in words if word.strip()]
+    return []
+
+
+def bound(pair: Any, variant: str, metric: str, tier: str = "trace") -> Any:
+    (entry,) = (e for e in pair["entries"] if (e["variant"], e["metric"], e["tier"]) == (variant, metric, tier))
+    return entry["bound"]
+
+
+def test_times_and_speedup_are_told_and_the_others_counted(section: Callable[..., list[str]]) -> None:
+    found = section()
+    entries = json.loads((expectations_folder() / "h200" / "ch11.json").read_text("utf-8"))["pairs"][PAIR]["entries"]
+    count = len(entries)
+    assert found[1] == f"Of what this pair must show on h200, {count} of {count} hold."
+    rows = [found[i : i + 5] for i in range(6, 21, 5)]
+    assert [row[0] for row in rows] == ["baseline.iteration", "optimized.iteration", "speedup"]
+    assert {(row[1], row[4]) for row in rows} == {("traced", "met")}
+    least = bound({"entries": entries}, "", "speedup")["low"]
+    assert rows[2][2:4] == [f"≥ {least:.2f}×", "2.20×"]
+    assert found[-1] == f"The {count - 3} others hold."
+
+
+def test_what_regressed_is_told_whatever_it_is(section: Callable[..., list[str]]) -> None:
+    def tighter(pair: Any) -> None:
+        bound(pair, "optimized", "iteration")["high"] = 5.0e6
+        bound(pair, "baseline", "kernels_per_iteration").update(low=17, high=17)
+
+    found = section(tighter)
+    assert re.fullmatch(r"Of what this pair must show on h200, (\d+) of (\d+) hold\.", found[1])
+    held, count = map(int, re.findall(r"\d+", found[1])[1:])
+    assert held == count - 2
+    assert found[found.index("optimized.iteration") + 4] == "regressed"
+    assert found[found.index("baseline.kernels_per_iteration") + 2 :][:3] == ["= 17", "16", "regressed"]
+
+
+def test_of_other_conditions_nothing_is_told(section: Callable[..., list[str]]) -> None:
+    found = section(lambda pair: pair["context"].update(driver="570"))
+    assert len(found) == 2
+    assert found[1].startswith("What this pair must show on h200 is of other conditions: driver")
+
+
+def test_nothing_expected_is_said(section: Callable[..., list[str]]) -> None:
+    assert section(key="b200")[1:] == ["Nothing is expected of this pair on h200 yet."]
+
+
+def test_in_korean(section: Callable[..., list[str]]) -> None:
+    found = section(lang="ko")
+    assert found[0] == "기대치와의 비교."
+    assert "충족" in found
+
+
+def test_a_page_that_nobody_held_against_anything_says_nothing(observed: Observed) -> None:
+    assert texts(render_html("ch11", [observed.evidence])) == []
