@@ -19,8 +19,6 @@ _VERDICTS = {
     Status.MET: Verdict.PROVEN,
     Status.IMPROVED: Verdict.PROVEN,
     Status.REGRESSED: Verdict.REFUTED,
-    Status.REFUTED: Verdict.REFUTED,
-    Status.INVALID: Verdict.INVALID,
 }
 """Whose mark and colour an outcome has; that of what cannot be told otherwise."""
 
@@ -76,9 +74,9 @@ def _is_told(row: Row, evidence: Evidence) -> bool:
 def _row(row: Row, say: Catalog) -> ExpectedRow:
     return ExpectedRow(
         row.name,
-        say(f"against.tier_{row.tier}"),
+        say(f"tier.{row.tier}"),
         bound_text(row.entry.bound, row.unit) if row.entry else NOTHING,
         quantity(row.measured.value, row.unit) if row.measured else NOTHING,
-        say(f"against.{row.status.value}"),
+        say(f"outcome.{row.status.value}"),
         _VERDICTS.get(row.status, Verdict.UNPROVEN),
     )

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from aisp_prof.errors import UsageError
 from aisp_prof.profiler.evidence import Finding, Verdict
+from aisp_prof.profiler.expect.check import Status
+from aisp_prof.profiler.expect.model import TIERS
 from aisp_prof.reports.catalog import LANGUAGES, Catalog, catalog
 
 CODES = {
@@ -66,6 +68,7 @@ CODES = {
     "flops_disagree": ("variant", "percent", "band_percent"),
     "kernel_above_roof": ("variant", "kernel", "percent"),
 }
+OUTCOMES = ("tier.", "outcome.")
 PACKAGE = Path(__file__).resolve().parents[2]
 
 
@@ -137,10 +140,19 @@ def test_every_word_is_used() -> None:
         "trace.",
         "identity.",
         "roofline.",
+        "tier.",
+        "outcome.",
     )
     english: Catalog = catalog("en")
     loose = [key for key in english.words if not key.startswith((*families, "finding.", "claims."))]
     assert [key for key in loose if f'"{key}"' not in text] == []
+
+
+def test_every_outcome_of_an_expectation_has_its_word() -> None:
+    english: Catalog = catalog("en")
+    of_a_capture = {Status.UNQUALIFIED, Status.REFUTED, Status.INVALID}
+    words = {family: {key[len(family) :] for key in english.words if key.startswith(family)} for family in OUTCOMES}
+    assert words == {"tier.": set(TIERS), "outcome.": {one.value for one in set(Status) - of_a_capture}}
 
 
 def test_every_code_that_the_profiler_uses_is_listed():
