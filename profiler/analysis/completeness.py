@@ -13,9 +13,8 @@ from ..trace.model import GRAPH_LAUNCH, Trace, pid_of
 from ..trace.schema import CUDA_EVENT, GRAPH_TRACE, SYNCHRONIZATION
 from .ledger import Matching, match_launches
 
-_STATED = re.compile(
-    r"Number of CUDA events collected:\s*([0-9,]{1,26})(?![0-9,])"
-)  # 64 bits have 20 digits and 6 commas
+_STATED = re.compile(r"Number of CUDA events collected:\s*([0-9,]{1,26})(?![0-9,])")
+"""64 bits have 20 digits and 6 commas."""
 _HARMLESS = re.compile(
     # of processes that never used CUDA or NVTX, such as a compiler that the program started
     r"No (CUDA|NVTX) events collected|CUDA profiling might have not been started correctly"

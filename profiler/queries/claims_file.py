@@ -30,10 +30,7 @@ def read_claims(path: Path) -> Question:
     """
     try:
         data = _parsed(read_whole(path, MOST_BYTES).decode("utf-8"))
-    except (
-        OSError,
-        ValueError,
-    ) as error:  # a text that is no UTF-8 or no TOML is a ValueError, a number of 5,000 digits too
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, no TOML, or a number of 5,000 digits
         reason = error.strerror if isinstance(error, OSError) else error
         raise UsageError(f"{path} cannot be read: {reason}", "docs/ci.md shows a claims file") from error
     for key, value in data.items():

@@ -113,8 +113,8 @@ def write_whole(path: Path, data: bytes) -> None:
 def only_one(folder: Path) -> Iterator[None]:
     """Wait until no other process is within `only_one` of this folder, which is made where it is not there.
 
-    Reading what is in a folder and writing what follows from it needs this: of two that do so at once, the later would
-    overwrite what the earlier wrote. The lock is the folder's own, so that nothing of it lies there.
+    Whoever looks whether files are as they were before he writes them needs this, or another's writing may come between.
+    The lock is the folder's own, so that nothing of it lies there.
 
     Raises:
         OSError: the folder cannot be made, or its file system knows no locks.
