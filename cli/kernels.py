@@ -36,7 +36,7 @@ def emit(
     as_json: AsJson = False,
 ) -> None:
     """Write a CUDA kernel from a spec, by the templates or by a model. Needs no GPU."""
-    from ..kernels.build import cubin
+    from ..kernels.building.nvcc import cubin
     from ..kernels.emit.artifacts import Artifacts
     from ..kernels.emit.model import Endpoint
     from ..kernels.emit.spec import read_spec

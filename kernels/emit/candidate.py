@@ -14,7 +14,7 @@ from .spec import Spec
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..launch import Argument
+    from ..driver.launch import Argument
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Candidate:
         Raises:
             EnvironmentLacks, AispError: as `launch.kernel`.
         """
-        from ..launch import kernel
+        from ..driver.launch import kernel
 
         rows, columns = inputs[0].shape
         count = rows * columns if self.spec.flat else rows
@@ -44,7 +44,7 @@ class Candidate:
         found.launch(grid, self.header.block, self._arguments(inputs, output, rows, columns))
 
     def _arguments(self, inputs: Sequence[Tensor], output: Tensor, rows: int, columns: int) -> list[Argument]:
-        from ..launch import int64, pointer
+        from ..driver.launch import int64, pointer
 
         known = {one.name: pointer(tensor) for one, tensor in zip(self.spec.inputs, inputs, strict=True)}
         known |= {"out": pointer(output), "rows": int64(rows), "columns": int64(columns)}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from aisp_prof import cli
-from aisp_prof.kernels.build import find_nvcc
+from aisp_prof.kernels.building.nvcc import find_nvcc
 
 ROOT = Path(__file__).parents[2]
 

@@ -17,8 +17,8 @@ os.environ["TRITON_INTERPRET"] = "1"
 
 import numpy as np
 import torch
-from aisp_prof.kernels import paged_kv_triton as kernels
-from aisp_prof.kernels.paged_kv import Decode, on_host, reference
+from aisp_prof.kernels.attention import paged_kv_triton as kernels
+from aisp_prof.kernels.attention.paged_kv import Decode, on_host, reference
 from triton.runtime import interpreter
 
 

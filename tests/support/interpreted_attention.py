@@ -11,7 +11,7 @@ import sys
 from typing import Any
 
 import torch
-from aisp_prof.kernels import paged_attention, paged_attention_triton
+from aisp_prof.kernels.attention import paged_attention, paged_attention_triton
 from triton.runtime import interpreter
 
 LENGTHS = (77, 15, 16, 0)

@@ -12,7 +12,7 @@ from typing import Any
 
 import aisp_prof
 import pytest
-from aisp_prof.kernels.contract import Code, disassemble, find_tools
+from aisp_prof.kernels.building.contract import Code, disassemble, find_tools
 
 needs_triton = pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
 needs_tools = pytest.mark.skipif(find_tools() is None, reason="cuobjdump and nvdisasm are not installed")

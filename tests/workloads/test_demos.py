@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 from aisp_prof.errors import AispError, EnvironmentLacks, UsageError
-from aisp_prof.kernels import launch
-from aisp_prof.kernels.device_memory import PoolUse
+from aisp_prof.kernels.driver import launch
+from aisp_prof.kernels.driver.memory import PoolUse
 from aisp_prof.workloads.demos import demo, event_timing, memory_async, stream_overlap, stream_priority
 from aisp_prof.workloads.demos.demo import quantile, spread
 from aisp_prof.workloads.demos.registry import demos, find

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 import torch
 from aisp_prof.errors import UsageError
-from aisp_prof.kernels import classifier
+from aisp_prof.kernels.blocks import classifier
 from aisp_prof.workloads.annotate import Notes
 from aisp_prof.workloads.ch20.end_to_end_bandwidth import PAIR, ClassifiedImages
 from aisp_prof.workloads.device import CpuDevice

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from aisp_prof.errors import UsageError
-from aisp_prof.kernels import paged_attention
+from aisp_prof.kernels.attention import paged_attention
 from aisp_prof.workloads.annotate import Notes
 from aisp_prof.workloads.bare import main
 from aisp_prof.workloads.ch20.integrated_kv_cache import PAIR, Decoding, declared

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from aisp_prof.kernels import cubic_passes
+from aisp_prof.kernels.elementwise import cubic_passes
 from aisp_prof.workloads.annotate import Notes
 from aisp_prof.workloads.bare import main
 from aisp_prof.workloads.ch20.memory_standard import PAIR, CubicOverArray

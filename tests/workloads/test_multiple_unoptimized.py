@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from aisp_prof.errors import UsageError
-from aisp_prof.kernels import mlp_block
+from aisp_prof.kernels.blocks import mlp_block
 from aisp_prof.workloads.annotate import Notes
 from aisp_prof.workloads.ch20.multiple_unoptimized import PAIR, STEPS, MlpBlock
 from aisp_prof.workloads.device import CpuDevice

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from aisp_prof.kernels.warp_specialized_matmul import Compiled
+from aisp_prof.kernels.gemm.warp_specialized_matmul import Compiled
 from aisp_prof.workloads.annotate import Notes
 from aisp_prof.workloads.ch11 import warp_specialized_triton
 from aisp_prof.workloads.ch11.warp_specialized_triton import PAIR, SpecializedProduct, found

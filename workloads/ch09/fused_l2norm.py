@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ...declaration import Declaration
-from ...kernels import l2norm
+from ...kernels.norm import l2norm
 from ..device import Device, Stream
 from ..pair import Declared, Pair, Sizes
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...declaration import Declaration
-from ...kernels import affine_chain
-from ...kernels.device_memory import Immediate, Memory, Pool, fill_nan
+from ...kernels.driver.memory import Immediate, Memory, Pool, fill_nan
+from ...kernels.elementwise import affine_chain
 from ..device import Device, Stream
 from ..pair import Pair, Sizes
 
@@ -131,8 +131,8 @@ def _work(device: Device, stream: Stream, x: Tensor, y: Tensor) -> Callable[[int
 
 def _on_cuda(stream: int, x: Tensor, y: Tensor) -> Callable[[int, bool], None]:
     """Three prepared launches, of which a round makes two: x or y to the temporary, and back to y."""
-    from ...kernels.launch import fp32, int32, int64, kernel, pointer
-    from ...kernels.prepared import Prepared
+    from ...kernels.driver.launch import fp32, int32, int64, kernel, pointer
+    from ...kernels.driver.prepared import Prepared
 
     chain = kernel(affine_chain.SOURCE, "affine_chain")
     temporary, n = ctypes.c_void_p(), x.numel()

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...declaration import Declaration
-from ...kernels.paged_kv import Decode, Step, on_host, reference
+from ...kernels.attention.paged_kv import Decode, Step, on_host, reference
 from ..device import Device, Stream
 from ..pair import Pair, Sizes
 
@@ -138,7 +138,7 @@ def _work(device: Device, decode: Decode, splits: int) -> tuple[Any, Callable[[D
     """The scratch of the kernels, and what gives append and attend on a stream."""
     if device.kind != "cuda":
         return None, lambda decode, stream: on_host(decode)
-    from ...kernels.paged_kv_triton import Scratch, on_stream
+    from ...kernels.attention.paged_kv_triton import Scratch, on_stream
 
     scratch = Scratch(decode, splits)
     return scratch, lambda decode, stream: on_stream(decode, scratch, stream.cuda_stream)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...declaration import Declaration
 from ...errors import UsageError
-from ...kernels.sin_exp_chain import reference, sin_exp_chain
+from ...kernels.elementwise.sin_exp_chain import reference, sin_exp_chain
 from ..device import Device, Stream
 from ..pair import Pair, Sizes
 

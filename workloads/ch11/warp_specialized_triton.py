@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ...declaration import Declaration
-from ...kernels.warp_specialized_matmul import Compiled, matmul, reference
+from ...kernels.gemm.warp_specialized_matmul import Compiled, matmul, reference
 from ..annotate import Notes, open_notes
 from ..device import Device, Stream
 from ..pair import Declared, Pair, Sizes

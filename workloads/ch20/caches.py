@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from ...errors import UsageError
-from ...kernels import paged_attention
+from ...kernels.attention import paged_attention
 from .decoder import Decoder
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...errors import UsageError
-from ...kernels.paged_attention import dense, rotary_tables, rotate
+from ...kernels.attention.paged_attention import dense, rotary_tables, rotate
 from ..pair import Sizes
 
 if TYPE_CHECKING:

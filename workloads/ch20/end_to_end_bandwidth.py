@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...declaration import Declaration
 from ...errors import UsageError
-from ...kernels.classifier import Classifier
+from ...kernels.blocks.classifier import Classifier
 from ..device import Device, Stream
 from ..pair import Pair, Sizes
 

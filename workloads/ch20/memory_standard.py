@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ...declaration import Declaration
-from ...kernels import cubic_passes
-from ...kernels.temporaries import Arena, FreshMemory
+from ...kernels.driver.temporaries import Arena, FreshMemory
+from ...kernels.elementwise import cubic_passes
 from ..device import Device, Stream
 from ..pair import Declared, Pair, Sizes
 

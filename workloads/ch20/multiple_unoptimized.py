@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ...declaration import Declaration
 from ...errors import UsageError
-from ...kernels import mlp_block
+from ...kernels.blocks import mlp_block
 from ..device import Device, Stream
 from ..pair import Pair, Sizes
 

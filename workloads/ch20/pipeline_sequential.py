@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...declaration import Declaration
 from ...errors import UsageError
-from ...kernels.ffn import Stage
+from ...kernels.blocks.ffn import Stage
 from ..device import Device, Stream
 from ..pair import Pair, Sizes
 

@@ -119,7 +119,7 @@ class TrainingStep:
         hidden = self._x.double()
         for weight, bias in zip(theta[::2], theta[1::2], strict=True):
             activated = hidden if weight is theta[0] else torch.nn.functional.gelu(hidden)
-            # the bias apart: in fp64 cuBLAS would make memsets of no bytes of it (kernels/matmul_gelu.py)
+            # the bias apart: in fp64 cuBLAS would make memsets of no bytes of it (kernels/gemm/matmul_gelu.py)
             hidden = activated @ weight.T + bias
         gradients = torch.autograd.grad((hidden - self._target.double()).square().mean(), theta)
         return _joined([self._update(t.detach(), g) for t, g in zip(theta, gradients, strict=True)])

@@ -58,7 +58,7 @@ def resolution(empty: Sequence[int]) -> str:
 
 def _timed(device: Device, stream: Stream, times: Tensor, length_ns: int) -> tuple[int, int]:
     """A kernel's length in ns by its own clock, and by the events around it."""
-    from ...kernels.spin_triton import launch
+    from ...kernels.elementwise.spin_triton import launch
 
     start, end = device.event(), device.event()
     device.synchronize()

@@ -12,7 +12,7 @@ from ..measure import WARMUP_GROUP, IterationTimer, order
 from .demo import Demo, positive, spread
 
 if TYPE_CHECKING:
-    from ...kernels.device_memory import Pool, PoolUse
+    from ...kernels.driver.memory import Pool, PoolUse
 
 STREAMS, KIB = 8, 8192
 

@@ -10,8 +10,8 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
 from ...errors import AispError
-from ...kernels.matmul_gelu import pointers
-from ...kernels.sin_exp_chain import sin_exp_chain
+from ...kernels.elementwise.sin_exp_chain import sin_exp_chain
+from ...kernels.gemm.matmul_gelu import pointers
 from ..device import Device, Stream
 from .demo import Demo, positive, quantile, spread
 
@@ -80,7 +80,7 @@ class Train:
 
 def measure(device: Device, asked: argparse.Namespace) -> list[str]:
     """Probes at both priorities in turn; their latencies, and what one wave of the products' blocks takes."""
-    from ...kernels.launch import sm_count
+    from ...kernels.driver.launch import sm_count
 
     train = Train(device, asked.gemm)
     streams = {"same": device.stream(), "high": device.stream(-1)}

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from aisp_prof.kernels.build import cubin, find_nvcc
-from aisp_prof.kernels.contract import Code, Contract, disassemble, find_tools
+from aisp_prof.kernels.building.contract import Code, Contract, disassemble, find_tools
+from aisp_prof.kernels.building.nvcc import cubin, find_nvcc
 from aisp_prof.kernels.emit.candidate import read_candidate
 from aisp_prof.kernels.emit.cuda import header, write
 from aisp_prof.kernels.emit.header import Header

@@ -13,7 +13,7 @@ from aisp_prof.kernels.emit.lowering import literal
 from aisp_prof.kernels.emit.ops import OPS
 from aisp_prof.kernels.emit.reference import evaluate, reference
 from aisp_prof.kernels.emit.spec import SHIPPED, TOLERANCES, Input, Step, parse_spec, read_spec
-from aisp_prof.kernels.l2norm import reference as l2norm_reference
+from aisp_prof.kernels.norm.l2norm import reference as l2norm_reference
 
 GOOD = """
 version = 1

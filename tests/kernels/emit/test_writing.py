@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 from aisp_prof.errors import AispError, UsageError
-from aisp_prof.kernels import launch
+from aisp_prof.kernels.driver import launch
 from aisp_prof.kernels.emit.artifacts import Artifacts, digest
 from aisp_prof.kernels.emit.candidate import read_candidate
 from aisp_prof.kernels.emit.cuda import header, write

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from aisp_prof.kernels.build import cubin, find_nvcc
+from aisp_prof.kernels.building.nvcc import cubin, find_nvcc
 from aisp_prof.kernels.emit.artifacts import Artifacts
 from aisp_prof.kernels.emit.cuda import write
 from aisp_prof.kernels.emit.spec import parse_spec

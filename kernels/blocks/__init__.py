@@ -1,0 +1,1 @@
+"""Parts of a model, of several kernels each."""

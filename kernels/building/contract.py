@@ -1,0 +1,95 @@
+"""What a kernel promises of its machine code, and the check of a cubin against it; needs cuobjdump, but no GPU."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sysconfig
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...errors import EnvironmentLacks
+
+_FUNCTION = re.compile(r"^\s*Function : (\S+)$", re.MULTILINE)
+_USAGE = re.compile(r"Function (\S+):\s*\n\s*REG:(\d+) STACK:(\d+) SHARED:(\d+)")
+
+SLOWED = re.compile(r"\(C75\d\d\).*")
+"""ptxas's words on wgmma that it made wait for one another, and on a setmaxnreg that it ignored (C7508, C7510, C7511, C7517)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """Regular expressions of instructions: how many match exactly, some of which there must be, or none; and registers.
+
+    No kernel may use the stack: that would be spilled registers, or arrays indexed at run time, in slow local memory.
+    `static_shared` bytes of shared memory are exact where they are promised; what a launch adds is in its `Shape`.
+    """
+
+    kernel: str
+    exactly: Mapping[str, int]
+    must: tuple[str, ...]
+    must_not: tuple[str, ...]
+    max_registers: int
+    static_shared: int | None = None
+
+    def broken(self, code: Code) -> list[str]:
+        """The promises that `code` does not keep, in words; empty where it keeps them all."""
+        counts = {pattern: len(re.findall(pattern, code.sass)) for pattern in self.exactly}
+        found = [f"{counts[p]} instructions match {p}, {n} promised" for p, n in self.exactly.items() if counts[p] != n]
+        found += [f"no instruction matches {pattern}" for pattern in self.must if not re.search(pattern, code.sass)]
+        found += [f"an instruction matches {pattern}" for pattern in self.must_not if re.search(pattern, code.sass)]
+        if code.registers > self.max_registers:
+            found.append(f"{code.registers} registers, {self.max_registers} promised")
+        if code.stack_bytes:
+            found.append(f"{code.stack_bytes} bytes of stack")
+        if self.static_shared is not None and code.shared_bytes != self.static_shared:
+            found.append(f"{code.shared_bytes} bytes of static shared memory, {self.static_shared} promised")
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A kernel as compiled: `sass` is its disassembly, a line an instruction."""
+
+    sass: str
+    registers: int
+    stack_bytes: int
+    shared_bytes: int = 0
+
+
+def disassemble(cubin: Path) -> Mapping[str, Code]:
+    """Every kernel of a cubin by name.
+
+    Raises:
+        EnvironmentLacks: cuobjdump or nvdisasm is not there.
+    """
+    usage = {name: map(int, numbers) for name, *numbers in _USAGE.findall(_cuobjdump("-res-usage", cubin))}
+    return {name: Code(sass, *usage[name]) for name, sass in _functions(_cuobjdump("-sass", cubin))}
+
+
+def find_tools() -> str | None:
+    """The folder of cuobjdump and nvdisasm: PATH, else NVIDIA's wheels for CUDA 13; None where there is none."""
+    wheels = Path(sysconfig.get_path("purelib"), "nvidia", "cu13", "bin")
+    on_path = shutil.which("cuobjdump")
+    folders = [Path(on_path).parent] if on_path else []
+    return next((str(f) for f in (*folders, wheels) if all((f / n).exists() for n in ("cuobjdump", "nvdisasm"))), None)
+
+
+def _functions(listing: str) -> Iterator[tuple[str, str]]:
+    pieces = _FUNCTION.split(listing)[1:]
+    yield from zip(pieces[::2], pieces[1::2], strict=True)
+
+
+def _cuobjdump(what: str, cubin: Path) -> str:
+    tools = find_tools()
+    if tools is None:
+        raise EnvironmentLacks(
+            "cuobjdump and nvdisasm are not there", "pip install nvidia-cuda-cuobjdump nvidia-cuda-nvdisasm"
+        )
+    # cuobjdump starts nvdisasm by name
+    done = subprocess.run(
+        [f"{tools}/cuobjdump", what, str(cubin)], env={"PATH": tools}, capture_output=True, text=True, check=True
+    )
+    return done.stdout

@@ -1,0 +1,1 @@
+"""Launches and device memory through the CUDA driver."""

@@ -1,0 +1,68 @@
+"""Tensor maps, by which the copy engine (TMA) knows a tensor in device memory and the box of it that a copy moves."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import TYPE_CHECKING, Literal
+
+from .arguments import TensorMap
+from .binding import binding, checked
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Swizzle = Literal[0, 32, 64, 128]
+"""Bytes of a row within which 16-byte pieces change places from row to row, so that columns spread over the banks."""
+
+_LARGEST_BOX = 256
+_TYPES = {"bfloat16": "BFLOAT16", "float16": "FLOAT16", "float32": "FLOAT32"}
+
+
+def tiled(tensor: Tensor, rows: int, columns: int, swizzle: Swizzle = 128) -> TensorMap:
+    """The map of a matrix for boxes of `rows` × `columns`; what of a box lies outside is read as zeros and not written.
+
+    The kernel takes it as `const __grid_constant__ CUtensorMap`. The tensor must stay where it is as long as the map is used.
+
+    Args:
+        tensor: bf16, fp16 or fp32 [m, n] on CUDA, rows of contiguous elements, 16-byte aligned, as is each row.
+
+    Raises:
+        ValueError: the copy engine cannot do it.
+        AispError: the driver refuses.
+    """
+    _check(tensor, rows, columns, swizzle)
+    driver, size = binding(), tensor.element_size()
+    kind = _TYPES[str(tensor.dtype).removeprefix("torch.")]
+    made = checked(
+        driver.cuTensorMapEncodeTiled(
+            getattr(driver.CUtensorMapDataType, f"CU_TENSOR_MAP_DATA_TYPE_{kind}"),
+            2,
+            tensor.data_ptr(),
+            [driver.cuuint64_t(tensor.shape[1]), driver.cuuint64_t(tensor.shape[0])],
+            [driver.cuuint64_t(tensor.stride(0) * size)],
+            [driver.cuuint32_t(columns), driver.cuuint32_t(rows)],
+            [driver.cuuint32_t(1), driver.cuuint32_t(1)],
+            driver.CUtensorMapInterleave.CU_TENSOR_MAP_INTERLEAVE_NONE,
+            getattr(driver.CUtensorMapSwizzle, f"CU_TENSOR_MAP_SWIZZLE_{f'{swizzle}B' if swizzle else 'NONE'}"),
+            driver.CUtensorMapL2promotion.CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+            driver.CUtensorMapFloatOOBfill.CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE,
+        ),
+        "cuTensorMapEncodeTiled",
+    )
+    return TensorMap.from_buffer_copy(ctypes.string_at(made.getPtr(), ctypes.sizeof(TensorMap)))
+
+
+def _check(tensor: Tensor, rows: int, columns: int, swizzle: Swizzle) -> None:
+    size = tensor.element_size()
+    if str(tensor.dtype).removeprefix("torch.") not in _TYPES or tensor.dim() != 2 or not tensor.numel():
+        raise ValueError(
+            f"a tensor map is made of a matrix of bf16, fp16 or fp32, not of {tensor.dtype}, {tensor.dim()}-D"
+        )
+    if tensor.stride(1) != 1 or tensor.stride(0) * size % 16 or tensor.data_ptr() % 16:
+        raise ValueError(f"rows must be contiguous and each 16-byte aligned, not {tensor.stride(0) * size} bytes apart")
+    if not (0 < rows <= _LARGEST_BOX and 0 < columns <= _LARGEST_BOX):
+        raise ValueError(f"a box has 1 to {_LARGEST_BOX} rows and columns, not {rows} × {columns}")
+    if columns * size % 16 or (swizzle and columns * size > swizzle):
+        raise ValueError(
+            f"a row of the box has {columns * size} bytes: not a multiple of 16, or beyond a swizzle of {swizzle}"
+        )

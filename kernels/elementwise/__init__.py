@@ -1,0 +1,1 @@
+"""Element by element: one number in, one out."""

@@ -1,0 +1,105 @@
+"""A kernel as its room declares it, and how all of them are found: every module below `kernels/` may have `RUNGS`."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .. import kernels
+from ..errors import EnvironmentLacks, UsageError
+from .building.contract import Contract
+from .driver.launch import Shape
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a kernel made of random inputs, over what was NaN, against the same in fp64."""
+
+    output: Tensor
+    reference: Tensor
+    tolerance: float
+    """‖output − reference‖ / ‖reference‖ at most."""
+
+    def error(self) -> float:
+        """‖output − reference‖ / ‖reference‖; NaN where an element was not written."""
+        wide = self.reference.double()
+        return float((self.output.double() - wide).norm() / wide.norm())
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One CUDA kernel: a step of a ladder, or the only way that an operation is done.
+
+    Args:
+        operation: what it computes; rungs of one operation agree in arguments and result.
+        name: of this way to compute it.
+        launch: how its blocks are launched.
+        needs: the least target of nvcc's that it compiles for (`70`); with the chip's own instructions, the only one (`90a`).
+        trial: runs it once on CUDA, on inputs of this seed (sizes too, where the kernel allows several).
+    """
+
+    operation: str
+    name: str
+    source: Path
+    launch: Shape
+    contract: Contract
+    needs: str
+    trial: Callable[[int], Trial]
+
+    @property
+    def entry(self) -> str:
+        """The `extern "C"` kernel in the source."""
+        return self.contract.kernel
+
+    def runs_on(self, arch: str) -> bool:
+        """Whether it compiles for nvcc's target `arch` (`86`, `90a`)."""
+        if self.needs.endswith("a"):
+            return arch == self.needs
+        return int(arch.rstrip("a")) >= int(self.needs)
+
+    def require(self, arch: str) -> None:
+        """Nothing, where it runs on a device of this target.
+
+        Raises:
+            EnvironmentLacks: it does not; nothing else is run instead.
+        """
+        if not self.runs_on(arch):
+            number = self.needs.rstrip("a")
+            least = "" if self.needs.endswith("a") else " or later"
+            raise EnvironmentLacks(
+                f"{self.operation} {self.name} needs compute capability {number[:-1]}.{number[-1]}{least}, "
+                f"and this GPU is of {arch.rstrip('a')[:-1]}.{arch.rstrip('a')[-1]}",
+                "run it on a GPU that has it",
+            )
+
+
+def rungs() -> tuple[Rung, ...]:
+    """All rungs by operation and name. Imports their modules, none of which imports torch.
+
+    Raises:
+        UsageError: two bear one operation and name.
+    """
+    found = sorted((rung for module in _modules() for rung in _declared(module)), key=lambda r: (r.operation, r.name))
+    for one, two in pairwise(found):
+        if (one.operation, one.name) == (two.operation, two.name):
+            raise UsageError(f"two rungs are called {one.operation} {one.name}", f"rename one in {two.source.parent}")
+    return tuple(found)
+
+
+def _modules() -> Iterator[str]:
+    """Modules that import Triton at once hold no CUDA sources."""
+    for info in pkgutil.walk_packages(kernels.__path__, f"{kernels.__name__}."):
+        if not info.ispkg and not info.name.endswith("_triton"):
+            yield info.name
+
+
+def _declared(module: str) -> tuple[Rung, ...]:
+    return tuple(getattr(importlib.import_module(module), "RUNGS", ()))

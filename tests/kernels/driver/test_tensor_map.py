@@ -1,0 +1,77 @@
+"""Tensor maps as the driver is asked for them, and what the copy engine cannot do."""
+
+from __future__ import annotations
+
+import ctypes
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from aisp_prof.kernels.driver.tensor_map import tiled
+from fake_driver import install
+
+
+class Names:
+    def __getattr__(self, name: str) -> str:
+        return name
+
+
+class Driver(SimpleNamespace):
+    """Answers with 128 bytes that count up."""
+
+    def __init__(self) -> None:
+        super().__init__(cuuint64_t=int, cuuint32_t=int, asked=[], opaque=(ctypes.c_uint8 * 128)(*range(128)))
+        for name in ("DataType", "Interleave", "Swizzle", "L2promotion", "FloatOOBfill"):
+            setattr(self, f"CUtensorMap{name}", Names())
+
+    def cuTensorMapEncodeTiled(self, *arguments: Any) -> tuple[int, Any]:
+        self.asked.append(arguments)
+        return 0, SimpleNamespace(getPtr=lambda: ctypes.addressof(self.opaque))
+
+
+@pytest.fixture
+def driver(monkeypatch: pytest.MonkeyPatch) -> Driver:
+    found = Driver()
+    install(monkeypatch, found)
+    return found
+
+
+def matrix(rows: int, columns: int, dtype: torch.dtype = torch.bfloat16) -> torch.Tensor:
+    return torch.empty(rows, columns, dtype=dtype)
+
+
+def test_what_the_driver_is_asked_for(driver: Driver) -> None:
+    x = matrix(100, 72)[:, :40]
+    made = tiled(x, 128, 64)
+    assert bytes(made) == bytes(range(128))
+    kind, rank, address, extents, strides, box, steps, _, swizzle, *_ = driver.asked[0]
+    assert (kind, rank, address) == ("CU_TENSOR_MAP_DATA_TYPE_BFLOAT16", 2, x.data_ptr())
+    assert (extents, strides, box, steps) == ([40, 100], [144], [64, 128], [1, 1])
+    assert swizzle == "CU_TENSOR_MAP_SWIZZLE_128B"
+    tiled(matrix(8, 8, torch.float32), 8, 8, swizzle=0)
+    assert driver.asked[1][0] == "CU_TENSOR_MAP_DATA_TYPE_FLOAT32"
+    assert driver.asked[1][8] == "CU_TENSOR_MAP_SWIZZLE_NONE"
+
+
+@pytest.mark.parametrize(
+    ("tensor", "box", "said"),
+    [
+        (matrix(8, 12), (8, 8), "16-byte aligned"),  # 24 bytes a row
+        (matrix(8, 16)[:, 1:9], (8, 8), "16-byte aligned"),
+        (matrix(8, 16).t(), (8, 8), "contiguous"),
+        (matrix(8, 16, torch.float64), (8, 8), "bf16, fp16 or fp32"),
+        (matrix(0, 16), (8, 8), "made of a matrix"),
+        (matrix(8, 16).view(2, 4, 16), (8, 8), "made of a matrix"),
+        (matrix(512, 64), (257, 64), "1 to 256"),
+        (matrix(512, 64), (0, 64), "1 to 256"),
+        (matrix(512, 128), (64, 128), "beyond a swizzle of 128"),
+        (matrix(512, 128), (64, 4), "not a multiple of 16"),
+    ],
+)
+def test_what_the_copy_engine_cannot_do_is_refused(
+    driver: Driver, tensor: torch.Tensor, box: tuple[int, int], said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        tiled(tensor, *box)
+    assert driver.asked == []
