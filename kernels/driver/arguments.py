@@ -16,8 +16,8 @@ class TensorMap(ctypes.Structure):
     _fields_ = (("opaque", ctypes.c_uint64 * 16),)
 
 
-Cell = ctypes.c_void_p | ctypes.c_int32 | TensorMap
-"""An argument that lies in memory already, and that several launches may share; a number's may be changed by its `value`."""
+Cell = ctypes.c_void_p | ctypes.c_int32 | ctypes.Structure
+"""An argument that lies in memory already, as a structure does; several launches may share it, and a number be changed by its `value`."""
 
 
 def pointer(tensor: Any) -> Argument:

@@ -1,0 +1,96 @@
+// C = A B^T, first rung: tiles in shared memory, warps that multiply fragments from registers (mma.sync), as on any GPU since
+// Ampere. Three stages of cp.async keep the next blocks of k on their way.
+//
+// The baseline that the other rungs are measured by, so it is tuned too: 64 x 64 a warp, so that 8 ldmatrix feed 32 mma.
+
+#include "gemm/epilogue.cuh"
+#include "ptx/warp_mma.cuh"
+
+constexpr int M = 128, N = 256, K = 64, STAGES = 3, THREADS = 256;
+constexpr int CHUNKS = K / 8;  // of 16 bytes, in a row of a stage
+
+template <typename T>
+struct Stage {
+    T a[M * K], b[N * K];
+};
+
+// Chunks change places from row to row, so that the eight rows of a matrix lie in different banks.
+template <typename T>
+__device__ __forceinline__ T* chunk_at(T* tile, int row, int chunk) {
+    return tile + row * K + (chunk ^ row % CHUNKS) * 8;
+}
+
+template <int ROWS, typename T>
+__device__ __forceinline__ void load(T* tile, const T* from, int64_t stride, int first_row, int first_k, int rows, int k) {
+#pragma unroll
+    for (int at = threadIdx.x; at < ROWS * CHUNKS; at += THREADS) {
+        const int row = at / CHUNKS, chunk = at % CHUNKS, where = first_k + chunk * 8;
+        const bool inside = first_row + row < rows && where < k;
+        ptx::copy_16(chunk_at(tile, row, chunk), from + (inside ? (first_row + row) * stride + where : 0), inside);
+    }
+}
+
+// A warp's 64 x 64: four fragments of 16 rows of A by eight of 8 columns.
+template <typename T>
+__device__ __forceinline__ void multiply(float (&d)[4][8][4], Stage<T>& stage, int row, int column) {
+    const int lane = threadIdx.x % 32;
+#pragma unroll
+    for (int k = 0; k < CHUNKS; k += 2) {
+        uint32_t a[4][4], b[4][4];
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+            ptx::load_matrices(a[i], chunk_at(stage.a, row + 16 * i + lane % 16, k + lane / 16));
+            ptx::load_matrices(b[i], chunk_at(stage.b, column + 16 * i + lane / 16 * 8 + lane % 8, k + lane / 8 % 2));
+        }
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+#pragma unroll
+            for (int j = 0; j < 8; ++j) ptx::warp_mma<T>(d[i][j], a[i], b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]);
+        }
+    }
+}
+
+template <typename T>
+__device__ __forceinline__ void gemm_tile(const T* a, const T* b, int64_t a_stride, int64_t b_stride, int k,
+                                          const gemm::Output<T>& out) {
+    extern __shared__ __align__(128) uint8_t raw[];
+    Stage<T>* const stages = reinterpret_cast<Stage<T>*>(raw);
+    const int row = blockIdx.x * M, column = blockIdx.y * N, blocks = (k + K - 1) / K;
+    const auto request = [&](int block) {
+        if (block < blocks) {
+            load<M>(stages[block % STAGES].a, a, a_stride, row, block * K, out.m, k);
+            load<N>(stages[block % STAGES].b, b, b_stride, column, block * K, out.n, k);
+        }
+        ptx::commit_copies();
+    };
+    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, warp_row = warp % 2 * 64, warp_column = warp / 2 * 64;
+    float d[4][8][4] = {};
+#pragma unroll 1
+    for (int block = 0; block < STAGES - 1; ++block) request(block);
+#pragma unroll 1
+    for (int block = 0; block < blocks; ++block) {
+        ptx::wait_for_copies<STAGES - 2>();
+        __syncthreads();  // everybody's copies are there, and nobody reads the stage before any more
+        request(block + STAGES - 1);
+        multiply(d, stages[block % STAGES], warp_row, warp_column);
+    }
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+#pragma unroll
+        for (int j = 0; j < 8; ++j) {
+            const int r = row + warp_row + 16 * i + lane / 4, c = column + warp_column + 8 * j + 2 * (lane % 4);
+            gemm::bias_gelu(d[i][j], out.bias, out.gelu, c, out.n);
+            gemm::store_pair(out, r, c, d[i][j][0], d[i][j][1]);
+            gemm::store_pair(out, r + 8, c, d[i][j][2], d[i][j][3]);
+        }
+    }
+}
+
+#define KERNEL(name, T)                                                                                             \
+    extern "C" __global__ void __launch_bounds__(THREADS, 1)                                                        \
+    name(const T* a, const T* b, int64_t a_stride, int64_t b_stride, int k, const __grid_constant__ gemm::Output<T> out) { \
+        gemm_tile(a, b, a_stride, b_stride, k, out);                                                                \
+    }
+
+KERNEL(gemm_mma_sync_bf16, __nv_bfloat16)
+KERNEL(gemm_mma_sync_fp16, __half)

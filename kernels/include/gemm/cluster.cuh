@@ -1,0 +1,33 @@
+// A producer of a cluster of two blocks, one above the other, which share the columns of their tiles, so one block of B.
+#pragma once
+
+#include "../ptx/group.cuh"
+#include "ring.cuh"
+
+namespace gemm {
+
+constexpr int CLUSTER = 2;
+
+// Each block asks for its own A, and for its half of B in the shared memory of both: B crosses from the L2 cache once. A stage
+// is filled when the consumers of both blocks have given it back, since both halves are written in both.
+template <typename T, int M, int N, int STAGES>
+__device__ __forceinline__ void produce_for_cluster(const CUtensorMap& a, const CUtensorMap& b, Ring<T, M, N, STAGES>& ring,
+                                                    Position<STAGES>& at, int row, int column, int blocks) {
+    constexpr int HALF = N / CLUSTER;
+    const int mine = HALF * ptx::block_in_cluster();
+#pragma unroll 1
+    for (int block = 0; block < blocks; ++block, at.advance()) {
+        ptx::wait(&ring.empty[at.stage], at.parity ^ 1);
+        ptx::arrive_expecting(&ring.full[at.stage], ring.STAGE_BYTES);
+        ptx::load_box(ring.a[at.stage], a, block * BLOCK_K, row, &ring.full[at.stage]);
+        ptx::load_box_for((1 << CLUSTER) - 1, ring.b[at.stage] + mine * BLOCK_K, b, block * BLOCK_K, column + mine,
+                          &ring.full[at.stage]);
+    }
+}
+
+// By a consumer group, to the producers of both blocks.
+__device__ __forceinline__ void give_back_to_cluster(uint64_t* empty) {
+    if (threadIdx.x % ptx::GROUP < CLUSTER) ptx::arrive_at(empty, threadIdx.x % ptx::GROUP);
+}
+
+}  // namespace gemm
