@@ -19,7 +19,7 @@ from datetime import date
 from pathlib import Path
 
 import torch
-from aisp_prof.kernels.gemm.ladder import NAMES, declared_bytes, declared_flops, matmul
+from aisp_prof.kernels.gemm.ladder import NAMES, declared_bytes, declared_flops, matmul  # noqa: TID251
 
 CUBE = (8192, 8192, 8192)
 SHAPES = (
@@ -105,7 +105,12 @@ def timed(graph: torch.cuda.CUDAGraph) -> float:
     graph.replay()
     after.record()
     after.synchronize()
-    return before.elapsed_time(after)
+    return float(before.elapsed_time(after))
+
+
+def sized(text: str) -> tuple[int, int, int]:
+    m, n, k = map(int, text.split("x"))
+    return m, n, k
 
 
 def line(one: Measured) -> str:
@@ -121,7 +126,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=6, help="of A B B A")
     parser.add_argument("-o", "--output", type=Path)
     given = parser.parse_args()
-    asked = [tuple(map(int, shape.split("x"))) for shape in given.shapes or ()]
+    asked = [sized(shape) for shape in given.shapes or ()]
     todo = [(rung, shape) for rung in given.rungs for shape in asked or (SHAPES if rung == NAMES[-1] else [CUBE])]
     found = []
     for rung, shape in todo:
