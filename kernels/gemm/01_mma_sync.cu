@@ -1,13 +1,15 @@
 // C = A B^T, first rung: tiles in shared memory, warps that multiply fragments from registers (mma.sync), as on any GPU since
 // Ampere. Three stages of cp.async keep the next blocks of k on their way.
 //
-// The baseline that the other rungs are measured by, so it is tuned too: 64 x 64 a warp, so that 8 ldmatrix feed 32 mma.
+// The baseline that the other rungs are measured by, so it is tuned too: 64 x 64 a warp, so that 8 ldmatrix feed 32 mma, and
+// fragments in pairs, so that the next are loaded meanwhile.
 
 #include "gemm/epilogue.cuh"
 #include "ptx/warp_mma.cuh"
 
 constexpr int M = 128, N = 256, K = 64, STAGES = 3, THREADS = 256;
 constexpr int CHUNKS = K / 8;  // of 16 bytes, in a row of a stage
+constexpr int STEPS = K / 16;
 
 template <typename T>
 struct Stage {
@@ -30,22 +32,28 @@ __device__ __forceinline__ void load(T* tile, const T* from, int64_t stride, int
     }
 }
 
-// A warp's 64 x 64: four fragments of 16 rows of A by eight of 8 columns.
-template <typename T>
-__device__ __forceinline__ void multiply(float (&d)[4][8][4], Stage<T>& stage, int row, int column) {
-    const int lane = threadIdx.x % 32;
-#pragma unroll
-    for (int k = 0; k < CHUNKS; k += 2) {
-        uint32_t a[4][4], b[4][4];
+// What a warp multiplies in one step of 16 along k: four times 16 rows of A and four of B.
+struct Fragments {
+    uint32_t a[4][4], b[4][4];
+
+    template <typename T>
+    __device__ __forceinline__ void load(Stage<T>& stage, int row, int column, int step) {
+        const int lane = threadIdx.x % 32;
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
-            ptx::load_matrices(a[i], chunk_at(stage.a, row + 16 * i + lane % 16, k + lane / 16));
-            ptx::load_matrices(b[i], chunk_at(stage.b, column + 16 * i + lane / 16 * 8 + lane % 8, k + lane / 8 % 2));
+            ptx::load_matrices(a[i], chunk_at(stage.a, row + 16 * i + lane % 16, 2 * step + lane / 16));
+            ptx::load_matrices(b[i], chunk_at(stage.b, column + 16 * i + lane / 16 * 8 + lane % 8, 2 * step + lane / 8 % 2));
         }
+    }
+};
+
+template <typename T>
+__device__ __forceinline__ void multiply(float (&d)[4][8][4], const Fragments& held) {
 #pragma unroll
-        for (int i = 0; i < 4; ++i) {
+    for (int i = 0; i < 4; ++i) {
 #pragma unroll
-            for (int j = 0; j < 8; ++j) ptx::warp_mma<T>(d[i][j], a[i], b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]);
+        for (int j = 0; j < 8; ++j) {
+            ptx::warp_mma<T>(d[i][j], held.a[i], held.b[j / 2][j % 2 * 2], held.b[j / 2][j % 2 * 2 + 1]);
         }
     }
 }
@@ -65,14 +73,25 @@ __device__ __forceinline__ void gemm_tile(const T* a, const T* b, int64_t a_stri
     };
     const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, warp_row = warp % 2 * 64, warp_column = warp / 2 * 64;
     float d[4][8][4] = {};
+    Fragments held[2];  // one is multiplied while the other is loaded
 #pragma unroll 1
-    for (int block = 0; block < STAGES - 1; ++block) request(block);
+    for (int block = 0; block < STAGES; ++block) request(block);
+    ptx::wait_for_copies<STAGES - 1>();
+    __syncthreads();
+    held[0].load(stages[0], warp_row, warp_column, 0);
 #pragma unroll 1
     for (int block = 0; block < blocks; ++block) {
-        ptx::wait_for_copies<STAGES - 2>();
-        __syncthreads();  // everybody's copies are there, and nobody reads the stage before any more
-        request(block + STAGES - 1);
-        multiply(d, stages[block % STAGES], warp_row, warp_column);
+#pragma unroll
+        for (int step = 0; step < STEPS; ++step) {
+            if (step == STEPS - 1) {
+                ptx::wait_for_copies<STAGES - 2>();
+                __syncthreads();  // everybody's copies of the next block are there, and this one lies in registers
+                request(block + STAGES);
+            }
+            const int next = (block + (step == STEPS - 1)) % STAGES;
+            held[(step + 1) % 2].load(stages[next], warp_row, warp_column, (step + 1) % STEPS);
+            multiply<T>(d, held[step % 2]);
+        }
     }
 #pragma unroll
     for (int i = 0; i < 4; ++i) {

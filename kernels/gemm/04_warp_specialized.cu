@@ -39,7 +39,7 @@ __device__ __forceinline__ void gemm_tile(const CUtensorMap& a, const CUtensorMa
         const int mine = 64 * (group - 1);
         float d[N / 2];
         gemm::Position<STAGES> at;
-        gemm::consume<T, M, N>(d, ring, at, mine, blocks, [](uint64_t* empty) {
+        gemm::consume<N>(d, ring, at, mine, blocks, [](uint64_t* empty) {
             if (threadIdx.x % ptx::GROUP == 0) ptx::arrive(empty);
         });
         gemm::store<T, N>(d, out, row + mine, column);

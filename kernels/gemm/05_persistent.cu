@@ -45,7 +45,7 @@ __device__ __forceinline__ void gemm_tiles(const CUtensorMap& a, const CUtensorM
         for (int index = blockIdx.x; index < rows * columns; index += gridDim.x) {
             const gemm::Tile tile = gemm::tile_at(index, rows, columns, BAND);
             float d[N / 2];
-            gemm::consume<T, M, N>(d, ring, at, mine, blocks, [](uint64_t* empty) {
+            gemm::consume<N>(d, ring, at, mine, blocks, [](uint64_t* empty) {
                 if (threadIdx.x % ptx::GROUP == 0) ptx::arrive(empty);
             });
             gemm::store<T, N>(d, out, tile.row * M + mine, tile.column * N);

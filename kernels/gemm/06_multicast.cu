@@ -18,14 +18,14 @@ __device__ __forceinline__ void gemm_tiles(const CUtensorMap& a, const CUtensorM
     const int rows = (out.m + gemm::CLUSTER * M - 1) / (gemm::CLUSTER * M), columns = (out.n + N - 1) / N;
     const int first = blockIdx.x / gemm::CLUSTER, step = gridDim.x / gemm::CLUSTER, own_row = M * ptx::block_in_cluster();
     if (threadIdx.x == 0) ring.init(CONSUMERS * gemm::CLUSTER);
-    ptx::sync_cluster();
+    ptx::meet_cluster();
     gemm::Position<STAGES> at;
     if (group == 0) {
         ptx::shrink_to<40>();
         if (threadIdx.x == 0) {
             for (int index = first; index < rows * columns; index += step) {
                 const gemm::Tile tile = gemm::tile_at(index, rows, columns, BAND);
-                gemm::produce_for_cluster(a, b, ring, at, tile.row * gemm::CLUSTER * M + own_row, tile.column * N, blocks);
+                gemm::produce_for_cluster<false>(a, b, ring, at, tile.row * gemm::CLUSTER * M + own_row, tile.column * N, N, blocks);
             }
         }
     } else {
@@ -34,7 +34,7 @@ __device__ __forceinline__ void gemm_tiles(const CUtensorMap& a, const CUtensorM
         for (int index = first; index < rows * columns; index += step) {
             const gemm::Tile tile = gemm::tile_at(index, rows, columns, BAND);
             float d[N / 2];
-            gemm::consume<T, M, N>(d, ring, at, 64 * (group - 1), blocks, gemm::give_back_to_cluster);
+            gemm::consume<N>(d, ring, at, 64 * (group - 1), blocks, gemm::give_back_to_cluster);
             gemm::store<T, N>(d, out, tile.row * gemm::CLUSTER * M + mine, tile.column * N);
         }
     }

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent
 DTYPES = ("bf16", "fp16")
-BLOCK_K = 64
-CLUSTER = 2
+BLOCK_K, ROWS, CLUSTER, GROUP = 64, 128, 2, 128
 PIECE = 64
 """Columns, and rows, that one store of the copy engine writes."""
 _ELEMENT, _KIB, _ALIGNED = 2, 1 << 10, 1 << 10
@@ -46,33 +45,51 @@ class Output(ctypes.Structure):
     )
 
 
+class TilingCell(ctypes.Structure):
+    """`Tiling` of 07_tma_store.cu."""
+
+    _fields_ = tuple((name, ctypes.c_int32) for name in ("width", "aside", "rows", "columns", "band"))
+
+
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """How C is cut: tiles of 128 rows and `width` columns; the two of a cluster one above the other, or side by side."""
+
+    width: int
+    aside: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One kernel of a source, for one width of tiles.
+    """One source of the ladder.
 
     Args:
-        stem: of the source; `entry` of the kernel, without the dtype.
-        columns: of a tile of C; rows are 128.
-        stages: blocks of A and B that shared memory holds.
+        stem: of the source.
         shape: how its blocks are launched.
-        loads: "registers" where threads copy by pointers, else by tensor maps; "cluster" where two blocks share B.
+        loads: "threads" where they copy by pointers, "block" where the copy engine does, "cluster" where two blocks share.
+        tilings: those that it can do.
         persistent: blocks take tile after tile.
         stores: C goes through the copy engine.
     """
 
     stem: str
-    entry: str
-    columns: int
     shape: Shape
     loads: Literal["threads", "block", "cluster"]
+    tilings: tuple[Tiling, ...]
     persistent: bool = False
     stores: bool = False
-
-    rows = 128
 
     @property
     def source(self) -> Path:
         return FOLDER / f"{self.stem}.cu"
+
+    @property
+    def name(self) -> str:
+        return self.stem[3:]
+
+    @property
+    def blocks_together(self) -> int:
+        return CLUSTER if self.loads == "cluster" else 1
 
 
 def _shared(columns: int, stages: int, pieces: int = 0) -> int:
@@ -81,40 +98,31 @@ def _shared(columns: int, stages: int, pieces: int = 0) -> int:
     return _ALIGNED + -(-ring // _ALIGNED) * _ALIGNED + pieces * PIECE * PIECE * _ELEMENT
 
 
-_SPECIALIZED = 384
+_SPECIALIZED = 3 * GROUP
 """A producer group and two consumer groups of 128 threads."""
+_WIDE, _NARROW = (Tiling(256),), (Tiling(128),)
+WIDTHS = (256, 224, 208, 192, 160, 128)
 STEPS = {
-    step.entry.removeprefix("gemm_"): step
+    step.stem: step
     for step in (
-        Step("01_mma_sync", "gemm_mma_sync", 256, Shape(256, 3 * 48 * _KIB), "threads"),
-        Step("02_wgmma", "gemm_wgmma", 128, Shape(128, _shared(128, 1)), "block"),
-        Step("03_ring", "gemm_ring", 128, Shape(128, _shared(128, 4)), "block"),
-        Step("04_warp_specialized", "gemm_warp_specialized", 128, Shape(_SPECIALIZED, _shared(128, 4)), "block"),
-        Step("05_persistent", "gemm_persistent", 256, Shape(_SPECIALIZED, _shared(256, 4)), "block", persistent=True),
+        Step("01_mma_sync", Shape(256, 3 * 48 * _KIB), "threads", _WIDE),
+        Step("02_wgmma", Shape(128, _shared(128, 1)), "block", _NARROW),
+        Step("03_ring", Shape(128, _shared(128, 4)), "block", _NARROW),
+        Step("04_warp_specialized", Shape(_SPECIALIZED, _shared(128, 4)), "block", _NARROW),
+        Step("05_persistent", Shape(_SPECIALIZED, _shared(256, 4)), "block", _WIDE, persistent=True),
+        Step("06_multicast", Shape(_SPECIALIZED, _shared(256, 4), CLUSTER), "cluster", _WIDE, persistent=True),
         Step(
-            "06_multicast",
-            "gemm_multicast",
-            256,
-            Shape(_SPECIALIZED, _shared(256, 4), CLUSTER),
+            "07_tma_store",
+            Shape(_SPECIALIZED, _shared(256, 4, pieces=4), CLUSTER),
             "cluster",
+            tuple(Tiling(width, aside) for width in WIDTHS for aside in (False, True)),
             persistent=True,
-        ),
-        *(
-            Step(
-                "07_tma_store",
-                f"gemm_tma_store_{columns}",
-                columns,
-                Shape(_SPECIALIZED, _shared(columns, 4, pieces=4), CLUSTER),
-                "cluster",
-                persistent=True,
-                stores=True,
-            )
-            for columns in (256, 192, 128)
+            stores=True,
         ),
     )
 }
-NAMES = tuple(dict.fromkeys(step.stem for step in STEPS.values()))
-"""The rungs from the first to the last."""
+"""By name, from the first to the last."""
+NAMES = tuple(STEPS)
 
 
 def reference(a: Tensor, b: Tensor, bias: Tensor | None = None, gelu: bool = False) -> Tensor:
@@ -143,27 +151,40 @@ def matmul(
         EnvironmentLacks, AispError: as `driver.launch.kernel`; the GPU is not of compute capability 9.0.
     """
     _check(a, b, c, bias)
-    m, n = c.shape
-    run(fitting(rung, m, n, sm_count()), a, b, c, bias, gelu)
+    run(STEPS[rung], a, b, c, bias, gelu)
 
 
-def fitting(rung: str, m: int, n: int, multiprocessors: int) -> Step:
-    """The step of a rung whose rounds of tiles, each as long as it is wide, take least."""
-    steps = [step for step in STEPS.values() if step.stem == rung]
-    return min(steps, key=lambda step: _rounds(step, m, n, multiprocessors) * (step.columns + _FIXED_COLUMNS))
+def fitting(step: Step, m: int, n: int, multiprocessors: int) -> Tiling:
+    """The tiling whose rounds, each as long as its tiles are wide, take least; of equals the first."""
+
+    def cost(tiling: Tiling) -> int:
+        return _rounds(step, tiling, m, n, multiprocessors) * (tiling.width + _FIXED_COLUMNS)
+
+    return min(step.tilings, key=cost)
 
 
 _FIXED_COLUMNS = 24
 """What a tile takes whatever its width, in columns: A is read all the same, and the sums are stored."""
 
 
-def run(step: Step, a: Tensor, b: Tensor, c: Tensor, bias: Tensor | None = None, gelu: bool = False) -> None:
-    """`matmul` by one step, unchecked."""
+def run(
+    step: Step,
+    a: Tensor,
+    b: Tensor,
+    c: Tensor,
+    bias: Tensor | None = None,
+    gelu: bool = False,
+    tiling: Tiling | None = None,
+) -> None:
+    """`matmul` by one step, unchecked; of its tilings the one that fits, or the given one."""
     import torch
 
-    name = {torch.bfloat16: "bf16", torch.float16: "fp16"}[a.dtype]
-    found = kernel(step.source, f"{step.entry}_{name}")
-    found.launch(_grid(step, *c.shape), step.shape, _arguments(step, a, b, c, bias, gelu))
+    m, n = c.shape
+    tiling = tiling or fitting(step, m, n, sm_count())
+    found = kernel(step.source, f"gemm_{step.name}_{'bf16' if a.dtype == torch.bfloat16 else 'fp16'}")
+    out = Output(c.data_ptr(), m, n, c.stride(0), None if bias is None else bias.data_ptr(), gelu)
+    arguments = (*_operands(step, tiling, a, b, c), int32(a.shape[1]), *_tiles_of(step, tiling, m, n), out)
+    found.launch(_grid(step, tiling, m, n), step.shape, arguments)
 
 
 def declared_flops(m: int, n: int, k: int) -> int:
@@ -175,39 +196,40 @@ def declared_bytes(m: int, n: int, k: int) -> int:
     return _ELEMENT * (m * k + n * k + m * n)
 
 
-def _tiles(step: Step, m: int, n: int) -> tuple[int, int]:
-    """Rows and columns of tiles; where two blocks share B, of clusters of tiles."""
-    height = step.rows * (CLUSTER if step.loads == "cluster" else 1)
-    return -(-m // height), -(-n // step.columns)
+def _tiles(step: Step, tiling: Tiling, m: int, n: int) -> tuple[int, int]:
+    """Rows and columns of tiles; where two blocks share, of clusters."""
+    beside, above = (step.blocks_together, 1) if tiling.aside else (1, step.blocks_together)
+    return -(-m // (ROWS * above)), -(-n // (tiling.width * beside))
 
 
-def _rounds(step: Step, m: int, n: int, multiprocessors: int) -> int:
-    rows, columns = _tiles(step, m, n)
-    at_once = multiprocessors // (CLUSTER if step.loads == "cluster" else 1)
-    return -(-rows * columns // at_once)
+def _rounds(step: Step, tiling: Tiling, m: int, n: int, multiprocessors: int) -> int:
+    rows, columns = _tiles(step, tiling, m, n)
+    return -(-rows * columns // (multiprocessors // step.blocks_together))
 
 
-def _grid(step: Step, m: int, n: int) -> int | tuple[int, int]:
-    """Of persistent blocks no more than the last round needs: the rest of the chip may as well stay cool."""
-    rows, columns = _tiles(step, m, n)
+def _grid(step: Step, tiling: Tiling, m: int, n: int) -> int | tuple[int, int]:
+    """Of persistent blocks no more than the rounds need: the rest of the chip may as well stay cool."""
+    rows, columns = _tiles(step, tiling, m, n)
     if not step.persistent:
         return rows, columns
-    each = CLUSTER if step.loads == "cluster" else 1
-    return -(-rows * columns // _rounds(step, m, n, sm_count())) * each
+    return -(-rows * columns // _rounds(step, tiling, m, n, sm_count())) * step.blocks_together
 
 
-def _arguments(
-    step: Step, a: Tensor, b: Tensor, c: Tensor, bias: Tensor | None, gelu: bool
-) -> Sequence[Argument | Cell]:
-    out = Output(c.data_ptr(), *c.shape, c.stride(0), None if bias is None else bias.data_ptr(), gelu)
-    k = int32(a.shape[1])
+def _tiles_of(step: Step, tiling: Tiling, m: int, n: int) -> Sequence[Cell]:
+    """What the kernel is told of its tiles, where it has a choice. A band is some 2048 rows high."""
+    if len(step.tilings) == 1:
+        return ()
+    return (TilingCell(tiling.width, tiling.aside, *_tiles(step, tiling, m, n), 16 if tiling.aside else 8),)
+
+
+def _operands(step: Step, tiling: Tiling, a: Tensor, b: Tensor, c: Tensor) -> Sequence[Argument | Cell]:
+    """A box of the operand that a cluster shares is a half: each block asks for one."""
     if step.loads == "threads":
-        return pointer(a), pointer(b), int64(a.stride(0)), int64(b.stride(0)), k, out
-    columns = step.columns // (CLUSTER if step.loads == "cluster" else 1)
-    maps = [tiled(a, step.rows, BLOCK_K), tiled(b, columns, BLOCK_K)]
-    if step.stores:
-        maps.append(tiled(c, PIECE, PIECE))
-    return *maps, k, out
+        return pointer(a), pointer(b), int64(a.stride(0)), int64(b.stride(0))
+    together = step.blocks_together
+    rows, columns = (ROWS // together, tiling.width) if tiling.aside else (ROWS, tiling.width // together)
+    maps = tiled(a, rows, BLOCK_K), tiled(b, columns, BLOCK_K)
+    return (*maps, tiled(c, PIECE, PIECE)) if step.stores else maps
 
 
 def _check(a: Tensor, b: Tensor, c: Tensor, bias: Tensor | None) -> None:
@@ -231,25 +253,28 @@ def _check(a: Tensor, b: Tensor, c: Tensor, bias: Tensor | None) -> None:
 
 def _contract(step: Step, dtype: str) -> Contract:
     """What a rung is, in its machine code: each new idea is an instruction that those below do not have."""
-    entry, kind = f"{step.entry}_{dtype}", r"\.BF16" if dtype == "bf16" else r"(?!\.BF16)"
+    entry, kind = f"gemm_{step.name}_{dtype}", r"\.BF16" if dtype == "bf16" else r"(?!\.BF16)"
     if step.loads == "threads":
-        counts = {rf"\bHMMA\.16816\.F32{kind}": 128, r"\bLDSM\.16\.M88\.4\b": 32}
-        copies = (r"\bLDGSTS\.E\.BYPASS\.128\b",)  # how many depends on how the compiler unrolls the first stages
+        counts = {rf"\bHMMA\.16816\.F32{kind}": 128, r"\bLDSM\.16\.M88\.4\b": 40}
+        copies = (r"\bLDGSTS\.E\.BYPASS\b",)  # how many depends on how the compiler unrolls the first stages
         return Contract(entry, counts, copies, ("HGMMA", "UTMALDG", r"\bSTL\b"), 255, _ALIGNED)
     # of four steps of 16 along k, two rows of tiles where one group holds both
-    groups = 2 if step.shape.block == 128 else 1
+    widths, groups = sorted({tiling.width for tiling in step.tilings}), 2 if step.shape.block == GROUP else 1
     specialized, cluster = step.shape.block == _SPECIALIZED, step.loads == "cluster"
+    pieces = sum(-(-width // PIECE) for width in widths) * step.stores
+    loads = 4 if step.name == "ring" else 2  # the ring's are asked for in two places
+    orders = len({tiling.aside for tiling in step.tilings})
     return Contract(
         entry,
         {
-            rf"\bHGMMA\.64x{step.columns}x16\.F32{kind}": 4 * groups,
-            r"\bHGMMA\b": 4 * groups,
-            r"\bUTMALDG\.2D(?!\.MULTICAST)": 1 if cluster else 4 if step.stem == "03_ring" else 2,
-            r"\bUTMALDG\.2D\.MULTICAST\b": int(cluster),
+            **{rf"\bHGMMA\.64x{width}x16\.F32{kind}": 4 * groups for width in widths},
+            r"\bHGMMA\b": 4 * groups * len(widths),
+            r"\bUTMALDG\.2D(?!\.MULTICAST)": orders if cluster else loads,
+            r"\bUTMALDG\.2D\.MULTICAST\b": orders * cluster,
             r"\bUSETMAXREG\.DEALLOC\b": int(specialized),
             r"\bUSETMAXREG\.TRY_ALLOC\b": int(specialized),
-            r"\bUTMASTG\.2D\b": step.columns // PIECE * step.stores,
-            r"\bSTSM\.16\.M88\.4\b": step.columns // PIECE * 4 * step.stores,
+            r"\bUTMASTG\.2D\b": pieces,
+            r"\bSTSM\.16\.M88\.4\b": 4 * pieces,
             r"\bUCGABAR_ARV\b": 2 * cluster,
         },
         must=(r"\bSYNCS\.PHASECHK\.TRANS64\.TRYWAIT\b",),

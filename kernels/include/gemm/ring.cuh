@@ -60,9 +60,10 @@ __device__ __forceinline__ void multiply(float (&d)[N / 2], const T* a, const T*
     }
 }
 
-// The sums of a tile over all of k, by a consumer group: each stage is given back when the group's wgmma no longer read it.
-template <typename T, int M, int N, int STAGES, typename GiveBack>
-__device__ __forceinline__ void consume(float (&d)[N / 2], Ring<T, M, N, STAGES>& ring, Position<STAGES>& at, int row,
+// The sums of 64 x N over all of k, by a consumer group, from `row` of the tiles of A on and the first N rows of those of B: each
+// stage is given back when the group's wgmma no longer read it.
+template <int N, typename T, int M, int MOST, int STAGES, typename GiveBack>
+__device__ __forceinline__ void consume(float (&d)[N / 2], Ring<T, M, MOST, STAGES>& ring, Position<STAGES>& at, int row,
                                         int blocks, GiveBack give_back) {
     int before = 0;
 #pragma unroll 1

@@ -34,4 +34,9 @@ __device__ __forceinline__ void sync_cluster() {
     asm volatile("barrier.cluster.arrive;\nbarrier.cluster.wait;" ::: "memory");
 }
 
+// The same once barriers were published: it orders nothing else, and costs no fence of the whole device.
+__device__ __forceinline__ void meet_cluster() {
+    asm volatile("barrier.cluster.arrive.relaxed;\nbarrier.cluster.wait;" ::: "memory");
+}
+
 }  // namespace ptx

@@ -28,24 +28,33 @@ __device__ __forceinline__ uint64_t wgmma_descriptor(const void* tile) {
 constexpr uint64_t NEXT_K = 32 >> 4;  // in a descriptor
 
 #define F4(at) "+f"(d[at]), "+f"(d[at + 1]), "+f"(d[at + 2]), "+f"(d[at + 3])
-#define F16(at) F4(at), F4(at + 4), F4(at + 8), F4(at + 12)
-#define F64 F16(0), F16(16), F16(32), F16(48)
-#define F96 F64, F16(64), F16(80)
-#define F128 F96, F16(96), F16(112)
-#define R64  \
+#define F8(at) F4(at), F4(at + 4)
+#define F128 F8(0), F8(8), F8(16), F8(24), F8(32), F8(40), F8(48), F8(56)
+#define F144 F128, F8(64)
+#define F160 F144, F8(72)
+#define F176 F160, F8(80)
+#define F192 F176, F8(88)
+#define F208 F192, F8(96)
+#define F224 F208, F8(104)
+#define F240 F224, F8(112)
+#define F256 F240, F8(120)
+#define R128                                                                                     \
     "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, " \
     "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, " \
     "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, " \
     "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
-#define R96 R64 ", "  \
-    "%64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, " \
-    "%80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95"
-#define R128 R96 ", "  \
-    "%96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111, " \
-    "%112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, %127"
+#define R144 R128 ", %64, %65, %66, %67, %68, %69, %70, %71"
+#define R160 R144 ", %72, %73, %74, %75, %76, %77, %78, %79"
+#define R176 R160 ", %80, %81, %82, %83, %84, %85, %86, %87"
+#define R192 R176 ", %88, %89, %90, %91, %92, %93, %94, %95"
+#define R208 R192 ", %96, %97, %98, %99, %100, %101, %102, %103"
+#define R224 R208 ", %104, %105, %106, %107, %108, %109, %110, %111"
+#define R240 R224 ", %112, %113, %114, %115, %116, %117, %118, %119"
+#define R256 R240 ", %120, %121, %122, %123, %124, %125, %126, %127"
 
 // d += a * b^T, or d = a * b^T: 64 x N from 64 x 16 and N x 16. Thread t of the group holds, of the rows t / 4 % 8 + 16 * (t / 32)
 // and 8 below, the columns 8 j + 2 (t % 4) and the next: d[4 j], d[4 j + 1] above, d[4 j + 2], d[4 j + 3] below.
+// N is one of those below; the first columns are in the same registers whatever N is.
 template <typename T, int N>
 __device__ __forceinline__ void wgmma(float (&d)[N / 2], uint64_t a, uint64_t b, bool add);
 
@@ -58,23 +67,38 @@ __device__ __forceinline__ void wgmma(float (&d)[N / 2], uint64_t a, uint64_t b,
                      : F                                                                                              \
                      : "l"(a), "l"(b), "r"(int(add)));                                                                \
     }
-#define WGMMAS(T, type)                                                                                               \
-    WGMMA(T, type, 128, F64, R64, "%64", "%65", "%66")                                                                \
-    WGMMA(T, type, 192, F96, R96, "%96", "%97", "%98")                                                                \
-    WGMMA(T, type, 256, F128, R128, "%128", "%129", "%130")
+#define WGMMAS(T, type)                                                                             \
+    WGMMA(T, type, 128, F128, R128, "%64", "%65", "%66")                                            \
+    WGMMA(T, type, 160, F160, R160, "%80", "%81", "%82")                                            \
+    WGMMA(T, type, 192, F192, R192, "%96", "%97", "%98")                                            \
+    WGMMA(T, type, 208, F208, R208, "%104", "%105", "%106")                                         \
+    WGMMA(T, type, 224, F224, R224, "%112", "%113", "%114")                                         \
+    WGMMA(T, type, 256, F256, R256, "%128", "%129", "%130")
 
 WGMMAS(__nv_bfloat16, "bf16")
 WGMMAS(__half, "f16")
 
 #undef WGMMAS
 #undef WGMMA
+#undef R256
+#undef F256
+#undef R240
+#undef F240
+#undef R224
+#undef F224
+#undef R208
+#undef F208
+#undef R192
+#undef F192
+#undef R176
+#undef F176
+#undef R160
+#undef F160
+#undef R144
+#undef F144
 #undef R128
-#undef R96
-#undef R64
 #undef F128
-#undef F96
-#undef F64
-#undef F16
+#undef F8
 #undef F4
 
 }  // namespace ptx

@@ -12,8 +12,10 @@ from aisp_prof.kernels.gemm.ladder import (
     DTYPES,
     NAMES,
     STEPS,
+    WIDTHS,
     Output,
     Step,
+    Tiling,
     declared_bytes,
     declared_flops,
     fitting,
@@ -22,6 +24,7 @@ from aisp_prof.kernels.gemm.ladder import (
     run,
 )
 
+LAST = STEPS[NAMES[-1]]
 KINDS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 ON_HOPPER = torch.cuda.is_available() and torch.cuda.get_device_capability() == (9, 0)
 needs_hopper = pytest.mark.skipif(not ON_HOPPER, reason="no CUDA device of compute capability 9.0")
@@ -39,16 +42,22 @@ def test_seven_rungs_in_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("m", "n", "columns"),
+    ("m", "n", "tiling"),
     [
-        (8192, 8192, 256),  # 1024 clusters in 16 rounds of 66
-        (2048, 2048, 256),  # one round
-        (3072, 3072, 192),  # 192 clusters in 3 rounds; 144 wider ones would take 3 rounds too
-        (256, 128, 128),
+        (8192, 8192, Tiling(256)),  # 1024 clusters in 16 rounds of 66
+        (2048, 2048, Tiling(256)),  # one round
+        (3072, 3072, Tiling(192)),  # 192 clusters in 3 rounds; 144 wider ones would take 3 rounds too
+        (4104, 4104, Tiling(208, aside=True)),  # 33 by 10 clusters in exactly 5 rounds
+        (256, 128, Tiling(128)),
     ],
 )
-def test_the_last_rung_chooses_its_tiles_by_the_last_round(m: int, n: int, columns: int) -> None:
-    assert fitting(NAMES[-1], m, n, 132).columns == columns
+def test_the_last_rung_chooses_its_tiles_by_the_last_round(m: int, n: int, tiling: Tiling) -> None:
+    assert fitting(LAST, m, n, 132) == tiling
+
+
+def test_every_cluster_takes_a_whole_tile_or_the_tests_would_not_notice() -> None:
+    assert {tiling.width for tiling in LAST.tilings} == set(WIDTHS)
+    assert all(width % 16 == 0 for width in WIDTHS)  # half a tile of B begins where the swizzle does
 
 
 def test_what_is_declared() -> None:
@@ -93,11 +102,21 @@ def guarded(m: int, n: int, kind: torch.dtype) -> tuple[torch.Tensor, torch.Tens
     return whole, whole[1 : m + 1, :n]
 
 
-def check(step: Step, m: int, n: int, k: int, kind: torch.dtype, seed: int, bias: bool, gelu: bool) -> None:
+def check(
+    step: Step,
+    m: int,
+    n: int,
+    k: int,
+    kind: torch.dtype,
+    seed: int,
+    bias: bool,
+    gelu: bool,
+    tiling: Tiling | None = None,
+) -> None:
     a, b, shift = operands(m, n, k, kind, seed)
     added = shift if bias else None
     whole, c = guarded(m, n, kind)
-    run(step, a, b, c, added, gelu)
+    run(step, a, b, c, added, gelu, tiling)
     want = reference(a, b, added, gelu)
     error = float((c.double() - want).norm() / want.norm())
     assert error < (3e-3 if kind is torch.bfloat16 else 4e-4), (m, n, k, bias, gelu)
@@ -129,6 +148,16 @@ def shapes(count: int) -> Iterator[tuple[int, int, int]]:
 def test_every_rung_over_a_hundred_shapes(step: Step, dtype: str) -> None:
     for seed, (m, n, k) in enumerate(shapes(100)):
         check(step, m, n, k, KINDS[dtype], seed, bias=seed % 3 > 0, gelu=seed % 2 > 0)
+
+
+@pytest.mark.gpu
+@needs_hopper
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("tiling", LAST.tilings, ids=str)
+def test_every_tiling_of_the_last_rung(tiling: Tiling, dtype: str) -> None:
+    for seed, (m, n, k) in enumerate(shapes(20)):
+        check(LAST, m, n, k, KINDS[dtype], seed, bias=seed % 3 > 0, gelu=seed % 2 > 0, tiling=tiling)
+    check(LAST, 3000, 6500, 520, KINDS[dtype], 99, bias=True, gelu=False, tiling=tiling)
 
 
 @pytest.mark.gpu
