@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -15,7 +14,7 @@ from ..device import open_device
 from .arena import Arena
 from .buffers import Plain
 from .checking import check
-from .confine import adopt_orphans, confine
+from .confine import adopt_orphans
 from .contender import Contender, Local
 from .host import Assignment
 from .hosted import Hosted
@@ -41,8 +40,6 @@ def main() -> int:
 
 
 def _work(job: Job, results: Results) -> None:
-    if job.phase == "brief" and job.candidate.kind == "python":  # its process is the judge's here, as the tool wants it
-        results.write(missing=confine(Path(tempfile.mkdtemp(prefix="candidate-")), alone=False))
     device = open_device(job.device)
     device.synchronize()
     runners = {"baseline": job.against, "optimized": job.candidate}
@@ -67,7 +64,7 @@ def _hosted(job: Job) -> Sequence[str]:
     """Who gets a process of its own: a Python candidate, and in a race both or none, so that both are timed one way."""
     if job.phase == "race":
         return ("baseline", "optimized") if "python" in (job.candidate.kind, job.against.kind) else ()
-    return ("optimized",) if job.phase == "check" and job.candidate.kind == "python" else ()
+    return ("optimized",) if job.candidate.kind == "python" else ()
 
 
 def _host(runner: Runner, job: Job, arena: Arena) -> Hosted:

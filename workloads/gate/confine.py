@@ -21,20 +21,19 @@ _CAPABILITY_VERSION_3 = 0x20080522
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS, _PR_SET_CHILD_SUBREAPER = 1, 38, 36
 
 
-def confine(scratch: Path, *, alone: bool = True) -> str:
+def confine(scratch: Path) -> str:
     """Move this process behind the walls; returns "" where they stand, else what of them this machine refuses.
 
     From then on every file is read-only but those below `scratch`, which is empty, in memory and bounded, and the gate's
-    key is out of sight. With `alone` the process has no network either, sees no process but its own, and the kernel ends
-    all that it started, however it hid, when it ends: this forks, and the caller goes on in the child. It has no
-    capabilities afterwards. Call it before anything starts a thread.
+    key is out of sight. The process has no network and no capability, sees no process but its own, and the kernel ends
+    all that it started, however it hid, when it ends: this forks, and the caller goes on in the child. Call it before
+    anything starts a thread.
     """
     try:
-        _enter(alone)
-        if alone:
-            _fork()
-            _fork()  # the first process of a namespace takes no signal that it does not handle, not even abort's
-        _close(scratch, alone)
+        _enter()
+        _fork()
+        _fork()  # the first process of a namespace takes no signal that it does not handle, not even abort's
+        _close(scratch)
         _drop()
     except OSError as error:
         return f"{error.strerror or error} ({error.filename or 'confining'})"
@@ -52,9 +51,9 @@ def adopt_orphans() -> None:
     _libc().prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def _enter(alone: bool) -> None:
+def _enter() -> None:
     user, group = os.geteuid(), os.getegid()
-    flags = _CLONE_NEWNS | ((_CLONE_NEWIPC | _CLONE_NEWPID | _CLONE_NEWNET) if alone else 0)
+    flags = _CLONE_NEWNS | _CLONE_NEWIPC | _CLONE_NEWPID | _CLONE_NEWNET
     if _libc().unshare(flags) == 0:
         return
     # without privileges (root in a container has few) a user gets them inside a namespace of users, and there alone
@@ -84,12 +83,11 @@ def end_by(number: int) -> None:
     os._exit(128 + number)
 
 
-def _close(scratch: Path, alone: bool) -> None:
+def _close(scratch: Path) -> None:
     _mount("none", "/", "", _MS_REC | _MS_PRIVATE)
     _read_only("/")
-    if alone:
-        _mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV)
-        _mount("tmpfs", "/dev/shm", "tmpfs", _MS_NOSUID | _MS_NODEV, f"size={SCRATCH_BYTES},mode=700")
+    _mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV)
+    _mount("tmpfs", "/dev/shm", "tmpfs", _MS_NOSUID | _MS_NODEV, f"size={SCRATCH_BYTES},mode=700")
     if key_file().is_file():
         _mount("/dev/null", str(key_file()), "", _MS_BIND)
     _mount("tmpfs", str(scratch), "tmpfs", _MS_NOSUID | _MS_NODEV, f"size={SCRATCH_BYTES},mode=700")

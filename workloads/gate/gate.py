@@ -137,8 +137,8 @@ class _Gate:
     def _sanitized(self) -> str:
         """Under compute-sanitizer, where there is one and a kernel to look at."""
         tool = find_sanitizer()
-        if self._request.device != "cuda" or tool is None:
-            why = "not on a CPU" if self._request.device != "cuda" else "compute-sanitizer is not there"
+        why = self._why_not() or ("" if tool else "compute-sanitizer is not there")
+        if why or tool is None:
             self._checks.append(("compute-sanitizer", f"not run: {why}", None))
             return ""
         # racecheck sees shared memory: of a candidate's own kernels, not of those that PyTorch brings
@@ -154,6 +154,13 @@ class _Gate:
                 return f"under {name}: {reason}"
             self._checks.append((name, "no fault", True))
         return ""
+
+    def _why_not(self) -> str:
+        """Why no sanitizer looks at this candidate; "" where one can."""
+        if self._request.device != "cuda":
+            return "not on a CPU"
+        behind_walls = self._request.candidate.kind == "python"
+        return "it finds no GPU behind the walls that are around a Python candidate" if behind_walls else ""
 
     def _command(self, tool: str, name: str) -> list[str]:
         # cuda-bindings asks an older driver for newer functions, which is an API error and no fault of the kernel
