@@ -172,7 +172,7 @@ def judged(text: str, folder: Path, timeout_s: float = 120) -> tuple[Verdict, Re
 def test_no_inputs_come_twice(tmp_path: Path) -> None:
     """Who remembers outputs by their inputs gains nothing; both contenders see only what is new."""
     verdict, _ = judged(SEEN_BEFORE, tmp_path)
-    assert verdict.status == "admitted", verdict.reason
+    assert verdict.reason.startswith("right in every case"), verdict.reason
 
 
 @pytest.mark.parametrize(
@@ -267,8 +267,7 @@ def test_what_the_walls_hide(text: str, tmp_path: Path) -> None:
     """Right in all it computes, and it would say what it reached."""
     verdict, _ = judged(text.format(key=str(key_file()), file=str(tmp_path / "written")), tmp_path)
     _skip_without_walls(verdict)
-    assert "it raised" not in verdict.reason
-    assert verdict.status == "admitted", verdict.reason
+    assert verdict.reason.startswith("right in every case"), verdict.reason
     assert not (tmp_path / "written").exists()
 
 
