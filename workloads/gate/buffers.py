@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,21 +17,46 @@ POISON_BITS = {2: 0x7FA5, 4: 0x7FA5A5A5}
 """By an element's bytes: a NaN that no arithmetic makes, so that an output of NaN is told from one that nobody wrote."""
 
 
+class Memory(Protocol):
+    """Where tensors come from: `Plain`, or `arena.Arena`."""
+
+    def take(self, size: int) -> Tensor:
+        """So many uninitialised bytes."""
+        ...
+
+    def clear(self) -> None:
+        """Free what was taken; nobody may look at it any more."""
+        ...
+
+
+class Plain:
+    """Memory of this process alone, freed with the last tensor in it."""
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+
+    def take(self, size: int) -> Tensor:
+        import torch
+
+        return torch.empty(size, dtype=torch.uint8, device=self._device)
+
+    def clear(self) -> None:
+        return
+
+
 class Guarded:
     """A tensor of `shape` and `dtype` between two guards; without guards an allocation of exactly its size."""
 
     def __init__(
-        self, shape: tuple[int, ...], dtype: Any, device: str, guard: int, *, guards: bool, shift: int
+        self, shape: tuple[int, ...], dtype: Any, memory: Memory, guard: int, *, guards: bool, shift: int
     ) -> None:
         import math
-
-        import torch
 
         size = dtype.itemsize
         self._guard = guard
         self._start = (GUARD_BYTES + size * shift) if guards else 0
         self._end = self._start + math.prod(shape) * size
-        self._bytes = torch.full((self._end + (GUARD_BYTES if guards else 0),), guard, dtype=torch.uint8, device=device)
+        self._bytes = memory.take(self._end + (GUARD_BYTES if guards else 0)).fill_(guard)
         self.tensor: Tensor = self._bytes[self._start : self._end].view(dtype).view(shape)
 
     def intact(self) -> bool:

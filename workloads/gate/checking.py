@@ -8,26 +8,39 @@ from typing import TYPE_CHECKING, Any
 from ...kernels.emit.reference import reference, torch_dtype
 from ...kernels.emit.spec import Spec
 from ..device import Device
-from .buffers import INPUT_GUARD, OUTPUT_GUARD, POISON, Guarded
+from .buffers import INPUT_GUARD, OUTPUT_GUARD, POISON, Guarded, Memory
 from .cases import Case, cases, fill
 from .compare import difference
+from .contender import Contender
 from .job import Job, Results
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .runners import Run
 
-
-def check(job: Job, device: Device, run: Run, results: Results) -> None:
+def check(job: Job, device: Device, contender: Contender, results: Results, memory: Memory) -> None:
     """Examine every case; the first that fails ends it, because a candidate that is wrong once is not to be used."""
     brief = job.phase == "brief"
     for number, case in enumerate(cases(job.spec, brief=brief)):
-        results.step(f"running the candidate at {case}")
-        found = _Examination(job.spec, device, run, case, guards=not brief).result(job.seed + 10 * number)
+        found = _Examination(_Bench(job.spec, device, contender, results, memory), case, guards=not brief).result(
+            job.seed + 10 * number
+        )
         results.check(str(case), found or "right", not found)
+        contender.forget()
+        memory.clear()
         if found:
             return
+
+
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    """What every case is examined with."""
+
+    spec: Spec
+    device: Device
+    contender: Contender
+    results: Results
+    memory: Memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +60,17 @@ class _Examination:
     Before a run the output is poisoned: with NaN, or, where NaN may be right, with a number.
     """
 
-    def __init__(self, spec: Spec, device: Device, run: Run, case: Case, *, guards: bool) -> None:
+    def __init__(self, bench: _Bench, case: Case, *, guards: bool) -> None:
+        spec, memory = bench.spec, bench.memory
         kind: Any = torch_dtype(spec.dtype)
         shift = 1 if case.misaligned else 0
         where: dict[str, Any] = {"guards": guards, "shift": shift if guards else 0}
-        self._spec, self._device, self._run, self._case = spec, device, run, case
+        self._bench, self._spec, self._case = bench, spec, case
         self._inputs = [
-            Guarded(spec.input_shape(one.layout, case.shape), kind, device.kind, INPUT_GUARD, **where)
-            for one in spec.inputs
+            Guarded(spec.input_shape(one.layout, case.shape), kind, memory, INPUT_GUARD, **where) for one in spec.inputs
         ]
         shape, out_kind = spec.output_shape(case.shape), torch_dtype(spec.output)
-        self._output = Guarded(shape, out_kind, device.kind, OUTPUT_GUARD, **where)
+        self._output = Guarded(shape, out_kind, memory, OUTPUT_GUARD, **where)
 
     def result(self, seed: int) -> str:
         """Why the candidate is wrong here; "" where it is right."""
@@ -77,15 +90,19 @@ class _Examination:
         return ""
 
     def _once(self, seed: int) -> _Run:
-        tensors = [one.tensor for one in self._inputs]
+        tensors, bench = [one.tensor for one in self._inputs], self._bench
+        bench.results.own()
+        bench.contender.show(tensors, self._output.tensor)
         fill(self._case, self._spec, tensors, seed)
         before = [one.bits() for one in self._inputs]
         expected = reference(self._spec, tensors)
         self._output.poison(finite=self._case.values == "non-finite")
         poison = self._output.bits()
-        self._device.synchronize()
-        self._run(tensors, self._output.tensor)
-        self._device.synchronize()
+        bench.device.synchronize()
+        bench.results.step(f"running the candidate at {self._case}")
+        bench.contender.run()
+        bench.device.synchronize()
+        bench.results.own()
         bits = self._output.bits()
         return _Run(
             bits=bits,

@@ -1,30 +1,34 @@
-"""The child process of the gate: `python -m aisp_prof.workloads.gate.child JOB`; nothing else starts it."""
+"""The judge, a child process of the gate: `python -m aisp_prof.workloads.gate.child JOB`; nothing else starts it."""
 
 from __future__ import annotations
 
 import pickle
-import resource
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
 from ...errors import AispError, EnvironmentLacks
+from ...kernels.build import cache_folder
 from ..device import open_device
-from .cases import CASE_ELEMENTS, race_shape
+from .arena import Arena
+from .buffers import Plain
 from .checking import check
+from .confine import adopt_orphans
+from .contender import Contender, Local
+from .host import Assignment
+from .hosted import Hosted
 from .job import Job, Results
-from .racing import contenders, race
-
-FILE_BYTES = 256 << 20
-SLACK_BYTES = 2 << 30
-BYTES_PER_ELEMENT = 96
-"""Of the gate's own: inputs in several sets, references in fp64 and what comparing takes."""
+from .limits import SLACK_BYTES, allowance_bytes, bound, status_bytes
+from .racing import race
+from .runners import Runner
 
 
 def main() -> int:
     """Run the job; the exit code says whether it came to its end, the results file what was found."""
     job = cast(Job, pickle.loads(Path(sys.argv[1]).read_bytes()))
     results = Results(job.results)
+    adopt_orphans()
     try:
         _work(job, results)
     except AispError as error:
@@ -38,45 +42,41 @@ def main() -> int:
 def _work(job: Job, results: Results) -> None:
     device = open_device(job.device)
     device.synchronize()
-    _limit(job)
-    results.write(ready_rss_bytes=_rss_bytes())
+    runners = {"baseline": job.against, "optimized": job.candidate}
+    arena = Arena(job.device)
+    hosts = {name: _host(runners[name], job, arena) for name in _hosted(job)}
+    bound(job.device, allowance_bytes(job))
+    for missing in {host.missing for host in hosts.values()}:
+        results.write(missing=missing)
+    results.write(ready_rss_bytes=status_bytes("VmRSS"))
+    memory = arena if hosts else Plain(job.device)
+    loaded: dict[str, Contender] = {}
+    for name in ("baseline", "optimized") if job.phase == "race" else ("optimized",):
+        results.step(f"loading {'the candidate' if name == 'optimized' else 'the current best'}")
+        loaded[name] = _loaded(runners[name], job, hosts.get(name))
     if job.phase == "race":
-        race(job, device, contenders(job, results), results)
+        race(job, device, loaded, results, memory)
     else:
-        results.step("loading the candidate")
-        check(job, device, job.candidate.load(job.spec), results)
+        check(job, device, loaded["optimized"], results, memory)
 
 
-def allowance_bytes(job: Job) -> int:
-    """What the child may take beyond what it has when it is ready: the candidate's share and the gate's own."""
-    rows, columns = race_shape(job.spec, job.device if job.phase == "race" else "cpu")
-    return job.memory_bytes + SLACK_BYTES + BYTES_PER_ELEMENT * max(rows * columns, CASE_ELEMENTS)
+def _hosted(job: Job) -> Sequence[str]:
+    """Who gets a process of its own: a Python candidate, and in a race both or none, so that both are timed one way."""
+    if job.phase == "race":
+        return ("baseline", "optimized") if "python" in (job.candidate.kind, job.against.kind) else ()
+    return ("optimized",) if job.candidate.kind == "python" else ()
 
 
-def _limit(job: Job) -> None:
-    """Bound memory, core dumps and files. CUDA reserves address space by the terabyte, so there the GPU's memory is bounded,
-    and the parent watches the host's."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
-    if job.device == "cpu":
-        most = _status_bytes("VmSize") + allowance_bytes(job)
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
-        return
-    import torch
-
-    total = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
-    torch.cuda.set_per_process_memory_fraction(min(1.0, allowance_bytes(job) / total))
+def _host(runner: Runner, job: Job, arena: Arena) -> Hosted:
+    cubins = cache_folder() / "cubins"
+    return Hosted(Assignment(runner, job.spec, job.device, job.memory_bytes + SLACK_BYTES, cubins.absolute()), arena)
 
 
-def _rss_bytes() -> int:
-    return _status_bytes("VmRSS")
-
-
-def _status_bytes(field: str) -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(f"{field}:"):
-            return int(line.split()[1]) * 1024
-    raise AispError(f"/proc/self/status has no {field}")
+def _loaded(runner: Runner, job: Job, host: Hosted | None) -> Contender:
+    if host is None:
+        return Local(runner.load(job.spec))
+    host.load()
+    return host
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from .features import VARIABLE, enabled
 from .isolate import Outcome, run_job
 from .job import Job
 from .runners import Runner
-from .verdict import MIN_ROUNDS, Status, Verdict, judge, timing
+from .verdict import MIN_ROUNDS, Status, Verdict, genuine, judge, make_key, signed, timing
 
 SANITIZERS = ("memcheck", "racecheck")
 SANITIZER_EXIT = 86
@@ -91,10 +91,11 @@ def gate(
             f"set {VARIABLE}={request.feature}",
         )
     device = open_device(request.device)
+    make_key()
     request = _kept(request, artifacts)
     verdict = _Gate(request, say).verdict()
     gpu = present_gpu(device)
-    return verdict, artifacts.put_json("verdict", _record(request, verdict, gpu.name if gpu else "cpu"))
+    return verdict, artifacts.put_json("verdict", signed(_record(request, verdict, gpu.name if gpu else "cpu")))
 
 
 def _kept(request: Request, artifacts: Artifacts) -> Request:
@@ -118,11 +119,12 @@ class _Gate:
     def __init__(self, request: Request, say: Callable[[str], None]) -> None:
         self._request, self._say = request, say
         self._checks: list[Check] = []
+        self._slow = False
 
     def verdict(self) -> Verdict:
         for phase in (self._values, self._sanitized):
             if reason := phase():
-                return Verdict("refused", reason, tuple(self._checks))
+                return Verdict("unknown" if self._slow else "refused", reason, tuple(self._checks))
         return self._raced()
 
     def _values(self) -> str:
@@ -135,8 +137,8 @@ class _Gate:
     def _sanitized(self) -> str:
         """Under compute-sanitizer, where there is one and a kernel to look at."""
         tool = find_sanitizer()
-        if self._request.device != "cuda" or tool is None:
-            why = "not on a CPU" if self._request.device != "cuda" else "compute-sanitizer is not there"
+        why = self._why_not() or ("" if tool else "compute-sanitizer is not there")
+        if why or tool is None:
             self._checks.append(("compute-sanitizer", f"not run: {why}", None))
             return ""
         # racecheck sees shared memory: of a candidate's own kernels, not of those that PyTorch brings
@@ -153,6 +155,13 @@ class _Gate:
             self._checks.append((name, "no fault", True))
         return ""
 
+    def _why_not(self) -> str:
+        """Why no sanitizer looks at this candidate; "" where one can."""
+        if self._request.device != "cuda":
+            return "not on a CPU"
+        behind_walls = self._request.candidate.kind == "python"
+        return "it finds no GPU behind the walls that are around a Python candidate" if behind_walls else ""
+
     def _command(self, tool: str, name: str) -> list[str]:
         # cuda-bindings asks an older driver for newer functions, which is an API error and no fault of the kernel
         command = [tool, "--tool", name, "--error-exitcode", str(SANITIZER_EXIT), "--report-api-errors", "no"]
@@ -166,8 +175,9 @@ class _Gate:
         if wrong is not None:
             return self._wrong_in_race(str(wrong["wrong"]), str(wrong["words"]))
         if outcome.ending != "done":
-            status: Status = "unknown" if "the current best" in _last_step(outcome) else "refused"
-            return Verdict(status, self._died(outcome), tuple(self._checks))
+            reason = self._died(outcome)
+            status: Status = "unknown" if self._slow or "the current best" in _last_step(outcome) else "refused"
+            return Verdict(status, reason, tuple(self._checks))
         times: dict[str, list[int]] = {variant: [] for variant in VARIANTS}
         for one in outcome.results:
             if "timed" in one:
@@ -195,8 +205,10 @@ class _Gate:
         return outcome
 
     def _noted(self, outcome: Outcome) -> str:
-        """Add what the child checked; the reason of the first check that failed."""
+        """Add what the child checked, and which walls it did without; the reason of the first check that failed."""
         for one in outcome.results:
+            if one.get("missing"):
+                self._checks.append(("confinement", f"none: this machine refuses it: {one['missing']}", None))
             if "check" in one:
                 self._checks.append((str(one["check"]), str(one["words"]), bool(one["passed"])))
                 if not one["passed"]:
@@ -206,13 +218,18 @@ class _Gate:
     def _died(self, outcome: Outcome) -> str:
         doing = _last_step(outcome)
         error = next((str(one["error"]) for one in outcome.results if "error" in one), "")
-        self._checks.append((doing, error or outcome.tail, False))
+        self._slow = outcome.ending == "slow"
+        self._checks.append((doing, error or outcome.tail, None if self._slow else False))
         return f"{_ending(outcome, self._request.limits, error)}, {doing}"
 
 
 def _ending(outcome: Outcome, limits: Limits, error: str) -> str:
     if outcome.ending == "timeout":
         return f"it hung: no end after {limits.timeout_s:g} s"
+    if outcome.ending == "slow":
+        return f"cannot tell: no end after {limits.timeout_s:g} s, on a host that was busy with other work (--timeout)"
+    if outcome.ending == "stray":
+        return "it left processes that could not be ended"
     last = outcome.tail.splitlines()[-1] if outcome.tail else ""
     starved = ("MemoryError", "out of memory", "OutOfMemory", "can't allocate memory", "bad_alloc")
     if outcome.ending == "memory" or (outcome.ending == "exit" and any(word in outcome.tail for word in starved)):
@@ -250,7 +267,7 @@ def _record(request: Request, verdict: Verdict, device: str) -> dict[str, Any]:
         "against": {"kind": request.against.kind, "sha256": request.against.sha256},
     }
     return {
-        "schema": 1,
+        "schema": 2,
         **verdict.to_json(),
         **runners,
         "spec": {"name": request.spec.name, "sha256": request.spec.digest},
@@ -265,14 +282,17 @@ def _record(request: Request, verdict: Verdict, device: str) -> dict[str, Any]:
 
 
 def admitted(artifacts: Artifacts, runner: Runner, spec: Spec, device: str) -> bool:
-    """Whether the newest verdict on exactly this candidate, spec and device admits it.
+    """Whether the newest verdict on exactly this candidate, spec and device admits it. Only those that this account's gate signed
+    count: anything may lie in a folder.
 
     Raises:
         AispError: a verdict was altered.
+        UsageError: the key cannot be read.
     """
     mine = [
         one
         for one in artifacts.verdicts()
-        if (one["candidate"]["sha256"], one["spec"]["sha256"], one["device"]) == (runner.sha256, spec.digest, device)
+        if genuine(one)
+        and (one["candidate"]["sha256"], one["spec"]["sha256"], one["device"]) == (runner.sha256, spec.digest, device)
     ]
     return bool(mine) and mine[-1]["status"] == "admitted"

@@ -1,41 +1,46 @@
-"""In the parent: one child process with limits of time and memory, ended with all that it started, whatever it does."""
+"""In the parent: one judge, a child process with limits of time and memory, ended with all that it started, whatever that does."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .child import allowance_bytes
+from . import family
 from .job import Job, read_results
+from .limits import allowance_bytes
 
 PASSED_ON = (
-    "AISP_CACHE", "CUDA_HOME", "CUDA_VISIBLE_DEVICES", "HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH",
-    "VIRTUAL_ENV", "XDG_CACHE_HOME",
+    "AISP_CACHE", "AISP_GATE_KEY", "CUDA_HOME", "CUDA_VISIBLE_DEVICES", "HOME", "LANG", "LD_LIBRARY_PATH", "PATH",
+    "PYTHONPATH", "VIRTUAL_ENV", "XDG_CACHE_HOME", "XDG_STATE_HOME",
 )  # fmt: skip
 """No keys: a candidate gets what it needs to run and no more."""
 
 MARK = "AISP_GATE"
-"""Every process of one child carries this variable, so that one which left the process group is found all the same."""
+"""Every process of one child carries this variable unless it clears it: a second way to find what the first misses."""
 
 POLL_S = 0.05
 TAIL_BYTES = 16000
+STARTUP_S = 600
+"""For importing PyTorch and opening the device, before any limit of the candidate's counts."""
+
+STARVED = 0.3
+"""A candidate that waited for a CPU for this share of its time was held up by others: that it did not end says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a child ended.
 
-    ending   "done"; "exit" (before it was done), "signal", "timeout" or "memory"
+    ending   "done"; "exit" (before it was done), "signal", "timeout", "slow" (no end either, and not the candidate's
+             fault), "memory", or "stray" (what it started could not be ended)
     code     exit code, or the signal's number
     results  the lines that it wrote
     tail     the end of its output
@@ -65,32 +70,45 @@ def run_job(job: Job, timeout_s: float, tool: Sequence[str] = ()) -> Outcome:
             start_new_session=True,
         )
         try:
-            ending = _watch(process, job, timeout_s, mark)
+            ending = _watch(process, job, timeout_s)
         finally:
-            _end(process, mark)
+            ended = family.end(process.pid, f"{MARK}={mark}")
+            process.wait()
         lines = read_results(job.results)
         code = process.returncode
         if not ending:
             ending = "signal" if code < 0 else "done" if code == 0 and {"done": True} in lines else "exit"
-        return Outcome(ending, abs(code), lines, _tail(log))
+        return Outcome(ending if ended else "stray", abs(code), lines, _tail(log))
 
 
-def _watch(process: subprocess.Popen[bytes], job: Job, timeout_s: float, mark: str) -> str:
-    """Wait for its end; "timeout" or "memory" where a limit ended it, else ""."""
-    deadline = time.monotonic() + timeout_s
-    most = None
+def _watch(process: subprocess.Popen[bytes], job: Job, timeout_s: float) -> str:
+    """Wait for its end; "timeout", "slow" or "memory" where a limit ended it, else ""."""
+
+    def everyone() -> list[int]:
+        return [process.pid, *family.descendants(process.pid)]
+
+    begun = time.monotonic()
+    most, waited_ns, deadline = 0, 0, begun + max(timeout_s, STARTUP_S)
     while process.poll() is None:
         if time.monotonic() > deadline:
-            return "timeout"
-        if most is None:
-            ready = next(
-                (one["ready_rss_bytes"] for one in read_results(job.results) if "ready_rss_bytes" in one), None
-            )
-            most = None if ready is None else ready + allowance_bytes(job)
-        elif sum(_rss_bytes(pid) for pid in _marked(mark)) > most:
+            waited_ns = family.waited_ns(everyone()) - waited_ns
+            return "slow" if not most or _own(job) or waited_ns > STARVED * timeout_s * 1e9 else "timeout"
+        if not most:
+            ready = [one["ready_rss_bytes"] for one in read_results(job.results) if "ready_rss_bytes" in one]
+            if ready:
+                most = family.rss_bytes(everyone()) + allowance_bytes(job)
+                waited_ns = family.waited_ns(everyone())
+                deadline = time.monotonic() + timeout_s
+        elif family.rss_bytes(everyone()) > most:
             return "memory"
         time.sleep(POLL_S)
     return ""
+
+
+def _own(job: Job) -> bool:
+    """Whether the gate itself was at work."""
+    lines = read_results(job.results)
+    return bool(lines) and "own" in lines[-1]
 
 
 def _environment(mark: str, folder: str, *, bare: bool) -> dict[str, str]:
@@ -108,33 +126,6 @@ def _environment(mark: str, folder: str, *, bare: bool) -> dict[str, str]:
         "TRITON_CACHE_DIR": folder,
     }
     return {**passed, **own, MARK: mark}
-
-
-def _end(process: subprocess.Popen[bytes], mark: str) -> None:
-    """Kill the process group and every marked process, again until none is left: a candidate may start more meanwhile."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    deadline = time.monotonic() + 5
-    while (left := list(_marked(mark))) and time.monotonic() < deadline:
-        for pid in left:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(POLL_S)
-
-
-def _marked(mark: str) -> Iterator[int]:
-    wanted = f"{MARK}={mark}".encode()
-    for entry in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # gone meanwhile, or another user's
-            if wanted in (entry / "environ").read_bytes().split(b"\0"):
-                yield int(entry.name)
-
-
-def _rss_bytes(pid: int) -> int:
-    with contextlib.suppress(OSError, ValueError, IndexError):  # gone meanwhile
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    return 0
 
 
 def _tail(log: Any) -> str:

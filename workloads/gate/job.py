@@ -50,6 +50,10 @@ class Results:
         """What begins now: if nothing follows, it is what the child died of."""
         self.write(step=words)
 
+    def own(self) -> None:
+        """From here to the next step the time is the gate's own."""
+        self.write(own=True)
+
     def check(self, name: str, words: str, passed: bool) -> None:
         self.write(check=name, words=words, passed=passed)
 

@@ -1,46 +1,44 @@
-"""In the child: a candidate against the current best in rounds of A B B A, every output of a timed run compared."""
+"""In the judge: a candidate against the current best in rounds of A B B A, on inputs that neither has seen, every output compared."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from time import perf_counter_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...declaration import VARIANTS
 from ...kernels.emit.reference import reference, torch_dtype
 from ..device import Device, Stream
 from ..measure import HOLD_CAP_NS, HOLD_FACTOR, IterationTimer, order
+from .buffers import OUTPUT_GUARD, Guarded, Memory
 from .cases import Case, fill, race_shape
 from .compare import difference
+from .contender import Contender
+from .hosted import Hosted
 from .job import Job, Results
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .runners import Run
-
-SETS = 2
 WARMUP = 4
 
 _NAMES = {"baseline": "the current best", "optimized": "the candidate"}
 
 
 class _Race:
-    """Both contenders on the same memory at one shape; before each run other inputs and a poisoned output."""
+    """Both contenders on the same memory at one shape; before each run fresh inputs and a poisoned output."""
 
-    def __init__(self, job: Job, device: Device, contenders: dict[str, Run]) -> None:
-        import torch
-
+    def __init__(self, job: Job, device: Device, contenders: Mapping[str, Contender], memory: Memory) -> None:
         spec, case = job.spec, Case(race_shape(job.spec, job.device))
         kind, out_kind = torch_dtype(spec.dtype), torch_dtype(spec.output)
-        shapes = [spec.input_shape(one.layout, case.shape) for one in spec.inputs]
-        self._sets = [[torch.empty(s, dtype=kind, device=device.kind) for s in shapes] for _ in range(SETS)]
-        for number, tensors in enumerate(self._sets):
-            fill(case, spec, tensors, job.seed + 1000 + number)
-        self._expected = [reference(spec, tensors) for tensors in self._sets]
-        self._inputs = [torch.empty_like(one) for one in self._sets[0]]
-        self._output: Tensor = torch.empty(spec.output_shape(case.shape), dtype=out_kind, device=device.kind)
-        self._spec, self._device, self._contenders, self._count = spec, device, contenders, 0
+        plain: dict[str, Any] = {"guards": False, "shift": 0}
+        self._inputs = [
+            Guarded(spec.input_shape(one.layout, case.shape), kind, memory, OUTPUT_GUARD, **plain).tensor
+            for one in spec.inputs
+        ]
+        self._output = Guarded(spec.output_shape(case.shape), out_kind, memory, OUTPUT_GUARD, **plain).tensor
+        self._case, self._seed, self._count = case, job.seed + 1000, 0
+        self._spec, self._device, self._contenders = spec, device, contenders
         self._stream = device.stream()
         self._timer = IterationTimer(device, self)  # type: ignore[arg-type]
 
@@ -50,21 +48,30 @@ class _Race:
 
     def run(self, variant: str) -> None:
         with self._device.on(self._stream):
-            self._contenders[variant](self._inputs, self._output)
+            self._contenders[variant].run()
 
-    def once(self, variant: str, hold_ns: int) -> tuple[int, int, str]:
-        """Time and submission in ns, and what is wrong with the output.
-
-        The output is copied on the same stream right after the end event: work that a contender left running elsewhere is
-        not waited for, and is then missing.
-        """
-        number = self._count % SETS
+    def prepare(self, variant: str) -> Tensor:
+        """Inputs that were never there before, and their reference: who remembers an output by its inputs gains nothing."""
+        self._contenders[variant].show(self._inputs, self._output)
+        self._device.synchronize()
+        fill(self._case, self._spec, self._inputs, self._seed + self._count)
         self._count += 1
-        self._device.synchronize()
-        for to, source in zip(self._inputs, self._sets[number], strict=True):
-            to.copy_(source)
         self._output.fill_(float("nan"))
+        expected = reference(self._spec, self._inputs)
         self._device.synchronize()
+        return expected
+
+    def once(self, variant: str, hold_ns: int) -> tuple[int, int, Tensor]:
+        """Time and submission in ns, and a copy of the output.
+
+        A contender in a process of its own is timed by this one's clock, from the request to its answer. Otherwise events
+        time it, and the output is copied on the same stream right after the end event: work that a contender left running
+        elsewhere is not waited for, and is then missing.
+        """
+        contender = self._contenders[variant]
+        if isinstance(contender, Hosted):
+            contender.run()
+            return contender.took_ns, 0, self._output.clone()
         if hold_ns:
             self._timer.hold(hold_ns)
         begun = perf_counter_ns()
@@ -74,15 +81,18 @@ class _Race:
             copy = self._output.clone()
         took_ns = self._timer.wait()
         self._device.synchronize()
-        found = difference(copy, self._expected[number], self._spec.tolerance)
-        columns = 1 if self._spec.reduces else self._spec.shape[1]
-        return took_ns, submitted_ns, found.words(columns) if found.wrong else ""
+        return took_ns, submitted_ns, copy
+
+    def wrong(self, output: Tensor, expected: Tensor) -> str:
+        """What is wrong with an output; "" where it is right."""
+        found = difference(output, expected, self._spec.tolerance)
+        return found.words(1 if self._spec.reduces else self._spec.shape[1]) if found.wrong else ""
 
 
-def race(job: Job, device: Device, contenders: dict[str, Run], results: Results) -> None:
+def race(job: Job, device: Device, contenders: Mapping[str, Contender], results: Results, memory: Memory) -> None:
     """Warm up, then time `job.iterations` of each; every time goes into the results."""
     results.step("preparing the race")
-    ground = _Race(job, device, contenders)
+    ground = _Race(job, device, contenders, memory)
     longest_ns = 0
     for variant in VARIANTS:
         for number in range(WARMUP):
@@ -95,17 +105,12 @@ def race(job: Job, device: Device, contenders: dict[str, Run], results: Results)
 
 
 def _step(ground: _Race, variant: str, hold_ns: int, results: Results) -> tuple[int, int]:
+    results.own()
+    expected = ground.prepare(variant)
     results.step(f"timing {_NAMES[variant]}")
-    took_ns, submitted_ns, wrong = ground.once(variant, hold_ns)
-    if wrong:
+    took_ns, submitted_ns, output = ground.once(variant, hold_ns)
+    results.own()
+    if wrong := ground.wrong(output, expected):
         results.write(wrong=variant, words=wrong)
         raise SystemExit(0)
     return took_ns, submitted_ns
-
-
-def contenders(job: Job, results: Results) -> dict[str, Run]:
-    """The loaded runners by the harness's names: the current best as baseline."""
-    results.step("loading the current best")
-    current = job.against.load(job.spec)
-    results.step("loading the candidate")
-    return {"baseline": current, "optimized": job.candidate.load(job.spec)}

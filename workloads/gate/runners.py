@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.abc
 import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import CodeType
 from typing import TYPE_CHECKING
 
 from ...errors import AispError, UsageError
@@ -37,13 +39,15 @@ class Runner:
         """What runs it. For a Python module this imports it, so only a child process may call it.
 
         Raises:
+            AispError: the file no longer holds what was hashed.
             UsageError: a module has no `run`; or as `read_candidate`.
         """
-        if self.kind == "cuda" and self.source:
-            return read_candidate(self.source, spec).run
-        if self.kind == "python" and self.source:
-            return _module_run(self.source)
-        return inductor(spec) if self.name == "inductor" else eager(spec)
+        if self.source is None:
+            return inductor(spec) if self.name == "inductor" else eager(spec)
+        data = self.source.read_bytes()
+        if digest(data) != self.sha256:
+            raise AispError(f"{self.name} changed after it was hashed: {self.source} holds another program now")
+        return _module_run(self.source, data) if self.kind == "python" else read_candidate(self.source, spec).run
 
 
 def find_runner(name: str) -> Runner:
@@ -88,12 +92,26 @@ def inductor(spec: Spec) -> Run:
     return run
 
 
-def _module_run(source: Path) -> Run:
-    found = importlib.util.spec_from_file_location("aisp_candidate", source)
-    if found is None or found.loader is None:
+class _Hashed(importlib.abc.InspectLoader):
+    """A module of the bytes that were hashed, not of the file, which may be another by now."""
+
+    def __init__(self, source: Path, data: bytes) -> None:
+        self._source, self._data = source, data
+
+    def get_source(self, fullname: str) -> str:
+        return importlib.util.decode_source(self._data)
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self._data, str(self._source))
+
+
+def _module_run(source: Path, data: bytes) -> Run:
+    loader = _Hashed(source, data)
+    found = importlib.util.spec_from_file_location("aisp_candidate", source, loader=loader)
+    if found is None:
         raise AispError(f"{source} cannot be imported")
     module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
+    loader.exec_module(module)
     run = getattr(module, "run", None)
     if not callable(run):
         raise UsageError(f"{source} has no function run(inputs, output)", "def run(inputs, output): ...")

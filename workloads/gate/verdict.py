@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from math import comb
+from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
 from ...declaration import VARIANTS
+from ...errors import UsageError
 
 Status = Literal["admitted", "refused", "unknown"]
 
@@ -85,3 +94,69 @@ def judge(found: Timing, min_speedup: float) -> tuple[Status, str]:
     if found.high < min_speedup:
         return "refused", f"right in every case, but {shown}, and at least {min_speedup:g}× was asked for"
     return "unknown", f"right in every case, but {shown} does not tell whether it reaches {min_speedup:g}×"
+
+
+def key_file() -> Path:
+    """Of the gate that signs verdicts: $AISP_GATE_KEY, else below $XDG_STATE_HOME or ~/.local/state. Alone in its folder."""
+    if own := os.environ.get("AISP_GATE_KEY"):
+        return Path(own)
+    base = os.environ.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "aisp-prof" / "gate" / "key"
+
+
+def signed(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The record with `mac`: HMAC-SHA-256 by this account's key over all else, so that only the gate writes verdicts that count.
+
+    Raises:
+        UsageError: the key can neither be read nor made.
+    """
+    return {**record, "mac": _mac(record, _key(make=True))}
+
+
+def make_key() -> None:
+    """So that there is a key to hide before a candidate runs.
+
+    Raises:
+        UsageError: as `signed`.
+    """
+    _key(make=True)
+
+
+def genuine(record: Mapping[str, Any]) -> bool:
+    """Whether the gate of this account signed it.
+
+    Raises:
+        UsageError: the key cannot be read.
+    """
+    key, mac = _key(make=False), record.get("mac")
+    rest = {name: value for name, value in record.items() if name != "mac"}
+    return bool(key) and isinstance(mac, str) and hmac.compare_digest(_mac(rest, key).encode(), mac.encode())
+
+
+def _mac(record: Mapping[str, Any], key: bytes) -> str:
+    return hmac.new(key, json.dumps(record, sort_keys=True).encode(), hashlib.sha256).hexdigest()
+
+
+def _key(*, make: bool) -> bytes:
+    path = key_file()
+    try:
+        if make:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with suppress(FileExistsError):  # another gate's, or an earlier one's
+                _write_key(path)
+        return path.read_bytes() if make or path.exists() else b""
+    except OSError as error:
+        raise UsageError(
+            f"cannot use the gate's key {path}: {error.strerror}", "AISP_GATE_KEY=FILE names another"
+        ) from error
+
+
+def _write_key(path: Path) -> None:
+    """Whole or not at all: a link to a finished file, which fails where there is one."""
+    own = path.with_name(f".key-{secrets.token_hex(8)}")
+    own.touch(mode=0o600)
+    own.write_bytes(secrets.token_bytes(32))
+    try:
+        os.link(own, path)
+    finally:
+        own.unlink()

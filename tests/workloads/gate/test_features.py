@@ -16,6 +16,7 @@ from aisp_prof.workloads.gate.features import enabled
 from aisp_prof.workloads.gate.gate import Request, gate
 from aisp_prof.workloads.gate.runners import eager, find_runner
 from aisp_prof.workloads.gate.slot import candidate_pair, chosen
+from aisp_prof.workloads.gate.verdict import signed
 from aisp_prof.workloads.harness import run_pair
 from aisp_prof.workloads.measure import order
 
@@ -23,7 +24,8 @@ SPEC = parse_spec('version = 1\nname = "soft"\ndtype = "fp32"\nshape = [33, 64]\
 
 CANDIDATE = """
 import torch
-open({ran!r}, "w").close()
+try: open({ran!r}, "w").close()
+except OSError: pass  # at the gate every file is read-only
 def run(inputs, output): torch.softmax(inputs[0], -1, out=output)
 """
 
@@ -159,15 +161,16 @@ def test_a_changed_candidate_is_another_one(
         "status": "admitted",
         "made_utc": "2026-01-01T00:00:00",
     }
-    artifacts.put_json("verdict", verdict)
+    monkeypatch.setenv("AISP_GATE_KEY", str(artifacts.folder.parent / "key"))
+    artifacts.put_json("verdict", signed(verdict))
     assert chosen(slow, candidate, SPEC, artifacts, CpuDevice()) is not slow
     for other in (
         {**verdict, "device": "NVIDIA H200"},
         {**verdict, "status": "refused", "made_utc": "2025-01-01T00:00:00"},
     ):
-        artifacts.put_json("verdict", other)
+        artifacts.put_json("verdict", signed(other))
     assert chosen(slow, candidate, SPEC, artifacts, CpuDevice()) is not slow
-    artifacts.put_json("verdict", {**verdict, "status": "refused", "made_utc": "2026-02-01T00:00:00"})
+    artifacts.put_json("verdict", signed({**verdict, "status": "refused", "made_utc": "2026-02-01T00:00:00"}))
     with pytest.raises(AispError, match="is not admitted here"):
         chosen(slow, candidate, SPEC, artifacts, CpuDevice())
     text = Path(candidate).read_text()

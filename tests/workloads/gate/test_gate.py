@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import time
 from pathlib import Path
 from textwrap import dedent
 
@@ -76,7 +75,10 @@ REFUSED = {
     "crash": ("import os\ndef run(inputs, output): os.abort()", "it crashed: SIGABRT, running the candidate at 1 x 64"),
     "segfault": ("import ctypes\ndef run(inputs, output): ctypes.string_at(0)", "it crashed: SIGSEGV"),
     "crash-on-import": ("import os\nos.abort()", "it crashed: SIGABRT, loading the candidate"),
-    "hang": ("def run(inputs, output):\n    while True: pass", "it hung: no end after 12 s, running the candidate"),
+    "hang": (
+        "import time\ndef run(inputs, output): time.sleep(1e6)",
+        "it hung: no end after 12 s, running the candidate at 1 x 64",
+    ),
     "hog": ("import torch\ndef run(inputs, output): torch.empty(1 << 34)", "it took more than 0.25 GiB of memory"),
     "early-exit": ("import os\ndef run(inputs, output): os._exit(0)", "it ended its process early, with exit code 0"),
     "raises": ("def run(inputs, output): raise RuntimeError('no such luck')", "it raised RuntimeError: no such luck"),
@@ -177,35 +179,6 @@ def test_a_current_best_that_is_wrong_is_not_the_candidates_fault(
     verdict, _ = gate(asked, artifacts)
     assert (verdict.status, verdict.exit_code) == ("unknown", 4)
     assert verdict.reason.startswith("the current best itself is wrong")
-
-
-LEAVES = """
-import os, subprocess, sys
-import torch
-def run(inputs, output):
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
-    open({path!r}, "a").write(f"{{child.pid}}\\n")
-    torch.softmax(inputs[0], -1, out=output)
-    if len(open({path!r}).readlines()) > 2: os.abort()
-"""
-
-
-@pytest.mark.usefixtures("on")
-def test_what_it_started_is_ended(spec: Spec, artifacts: Artifacts, tmp_path: Path) -> None:
-    verdict, _ = gate(request(spec, tmp_path, LEAVES.format(path=str(tmp_path / "pids"))), artifacts)
-    assert verdict.status == "refused"
-    pids = [int(line) for line in (tmp_path / "pids").read_text().split()]
-    assert len(pids) == 3
-    deadline = time.monotonic() + 5
-    while any(alive(pid) for pid in pids) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not any(alive(pid) for pid in pids)
-
-
-def alive(pid: int) -> bool:
-    """Whether it runs; a zombie that nobody has reaped does not."""
-    stat = Path(f"/proc/{pid}/stat")
-    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 HOG = """

@@ -18,6 +18,7 @@ from aisp_prof.kernels.emit.cuda import write
 from aisp_prof.kernels.emit.spec import parse_spec
 from aisp_prof.workloads.gate.gate import Limits, Request, find_sanitizer, gate
 from aisp_prof.workloads.gate.runners import find_runner
+from aisp_prof.workloads.gate.verdict import Verdict
 
 builds = pytest.mark.skipif(find_nvcc() is None, reason="nvcc is not on PATH, below CUDA_HOME or /usr/local/cuda")
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: the candidates cannot run here")
@@ -160,3 +161,71 @@ def test_a_read_that_spoils_nothing_is_found_by_the_sanitizer(tmp_path: Path, mo
     status, reason = judged(READS_BEYOND, tmp_path, monkeypatch)
     assert status == "refused"
     assert "compute-sanitizer's memcheck found: Invalid __global__ read" in reason
+
+
+RIGHT = """
+import torch
+def run(inputs, output):
+    x, gain = inputs[0].float(), inputs[1].float()
+    output.copy_(x / x.square().sum(-1, keepdim=True).sqrt().clamp(min=1e-6) * gain)
+"""
+
+PYTHON = {
+    "late": (
+        RIGHT.replace("def run", "def work")
+        + "pending, clone = [], torch.Tensor.clone\n"
+        "def late(self, *a, **k):\n"
+        "    while pending: work(*pending.pop())\n"
+        "    return clone(self, *a, **k)\n"
+        "torch.Tensor.clone = late\n"
+        "def run(inputs, output): pending.append((inputs, output))\n",
+        "it wrote nothing",
+    ),
+    "stops-the-clock": (
+        RIGHT + "    torch.cuda._sleep(200_000_000)\ntorch.cuda.Event.elapsed_time = lambda *_: 1e-3\n",
+        "right in every case, but .* was asked for",
+    ),
+    "another-stream": (
+        RIGHT.replace("def run", "def work")
+        + "import time\ntorch.cuda.synchronize = lambda *_: None\nside = torch.cuda.Stream()\n"
+        "def run(inputs, output):\n"
+        "    with torch.cuda.stream(side):\n"
+        "        torch.cuda._sleep(400_000_000)\n"
+        "        work(inputs, output)\n",
+        "it wrote nothing|elements are wrong",
+    ),
+    "writes-after-its-output": (RIGHT + "    output.as_strided((1,), (1,), output.storage_offset() + output.numel()).zero_()\n",
+                                "it wrote outside its output"),
+}  # fmt: skip
+
+
+def python_judged(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Verdict:
+    monkeypatch.setenv("AISP_FEATURES", "test.gate")
+    monkeypatch.setenv("AISP_GATE_KEY", str(folder / "state" / "key"))
+    (folder / "candidate.py").write_text(text)
+    (folder / "current.py").write_text(RIGHT + "    torch.cuda._sleep(20_000_000)\n")
+    runners = [find_runner(str(folder / name)) for name in ("candidate.py", "current.py")]
+    asked = Request(SPEC, *runners, "cuda", 5, "test.gate", 20, limits=Limits(120))
+    return gate(asked, Artifacts(folder / "artifacts"))[0]
+
+
+@pytest.mark.gpu
+@gpu
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("kind", PYTHON)
+def test_python_that_deceives_is_refused(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text, reason = PYTHON[kind]
+    verdict = python_judged(text, tmp_path, monkeypatch)
+    assert verdict.status == "refused", verdict.reason
+    assert re.search(reason, verdict.reason), verdict.reason
+    torch.ones(1, device="cuda").add_(1).cpu()
+
+
+@pytest.mark.gpu
+@gpu
+@pytest.mark.timeout(900)
+def test_python_is_judged_in_another_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    verdict = python_judged(RIGHT, tmp_path, monkeypatch)
+    print(*verdict.checks, verdict.reason, sep="\n")
+    assert verdict.status == "admitted", verdict.reason
+    assert [name for name, _, _ in verdict.checks if name == "confinement"] == []

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from aisp_prof.kernels.emit.spec import parse_spec
-from aisp_prof.workloads.gate.buffers import INPUT_GUARD, OUTPUT_GUARD, Guarded
+from aisp_prof.workloads.gate.buffers import INPUT_GUARD, OUTPUT_GUARD, Guarded, Plain
 from aisp_prof.workloads.gate.cases import CASE_ELEMENTS, Case, cases, fill
 from aisp_prof.workloads.gate.compare import difference
 from aisp_prof.workloads.gate.job import read_results
@@ -113,7 +113,7 @@ def test_inputs_come_of_the_seed() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_guards(dtype: torch.dtype) -> None:
     for shift in (0, 1):
-        held = Guarded((3, 5), dtype, "cpu", OUTPUT_GUARD, guards=True, shift=shift)
+        held = Guarded((3, 5), dtype, Plain("cpu"), OUTPUT_GUARD, guards=True, shift=shift)
         assert held.tensor.data_ptr() % 16 == (dtype.itemsize * shift)
         held.poison(finite=False)
         assert held.tensor.isnan().all()
@@ -121,11 +121,11 @@ def test_guards(dtype: torch.dtype) -> None:
         assert held.tensor.isfinite().all()
         assert held.intact()
         for place in (-1, 15):
-            held = Guarded((3, 5), dtype, "cpu", OUTPUT_GUARD, guards=True, shift=shift)
+            held = Guarded((3, 5), dtype, Plain("cpu"), OUTPUT_GUARD, guards=True, shift=shift)
             beyond = held.tensor.as_strided((1,), (1,), held.tensor.storage_offset() + place)
             beyond.zero_()
             assert not held.intact()
-    around = Guarded((3, 5), dtype, "cpu", INPUT_GUARD, guards=True, shift=0)
+    around = Guarded((3, 5), dtype, Plain("cpu"), INPUT_GUARD, guards=True, shift=0)
     assert around.tensor.as_strided((1,), (1,), around.tensor.storage_offset() + 15).isnan().all()
 
 

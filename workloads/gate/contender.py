@@ -1,0 +1,44 @@
+"""What the judge knows of who is judged: it is shown memory, then runs on it; in this process, or in one of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .runners import Run
+
+
+class Contender(Protocol):
+    """`Local`, or `hosted.Hosted`."""
+
+    def show(self, inputs: Sequence[Tensor], output: Tensor) -> None:
+        """The memory of the next runs; what is in it does not count yet."""
+        ...
+
+    def run(self) -> None:
+        """Run once on the memory that was shown."""
+        ...
+
+    def forget(self) -> None:
+        """Let go of all memory that was shown: it is about to be freed."""
+        ...
+
+
+class Local:
+    """A runner in this process: one that the gate trusts, or whose own code runs on the GPU alone."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def show(self, inputs: Sequence[Tensor], output: Tensor) -> None:
+        self._inputs, self._output = inputs, output
+
+    def run(self) -> None:
+        """Enqueues the work on the current stream."""
+        self._run(self._inputs, self._output)
+
+    def forget(self) -> None:
+        del self._inputs, self._output

@@ -1,0 +1,121 @@
+"""A candidate's own process, `python -m aisp_prof.workloads.gate.host DESCRIPTOR`: it runs what the judge says, on the judge's memory.
+
+Nothing that it says or writes decides: the judge reads the outputs itself and has a clock of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
+from math import prod
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import recv_handle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...kernels.emit.spec import Spec
+from ..device import Kind, open_device
+from .arena import Place, Ticket, open_block
+from .confine import confine, end_with_parent
+from .limits import bound
+from .runners import Runner
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .runners import Run
+
+DONE = b"done"
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What a host is for: one runner, on one device, within so many bytes; of the folder `cubins` it gets a copy."""
+
+    runner: Runner
+    spec: Spec
+    device: Kind
+    memory_bytes: int
+    cubins: Path
+    walls: bool = True
+
+
+def main() -> int:
+    """Serve one judge until it closes the connection.
+
+    What the runner raises ends the process with Python's traceback, like anything else that goes wrong in it.
+    """
+    end_with_parent()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # the processes that only wait would dump theirs too
+    number = int(sys.argv[1])
+    os.set_inheritable(number, False)
+    judge = Connection(number)
+    assignment: Assignment = judge.recv()
+    missing = _settle(assignment)
+    judge.send_bytes(missing.encode())
+    if not missing:
+        _serve(judge, assignment)
+    return 0
+
+
+def _settle(assignment: Assignment) -> str:
+    """Behind the walls, with the device open and bounds on memory; what of the walls is missing.
+
+    All that is the gate's own comes before the candidate.
+    """
+    scratch = Path(tempfile.mkdtemp(prefix="candidate-"))
+    if assignment.walls and (missing := confine(scratch)):
+        return missing
+    for name in ("TMPDIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"):
+        os.environ[name] = str(scratch)
+    tempfile.tempdir = None
+    os.environ["AISP_CACHE"] = str(scratch / "cache")
+    if assignment.cubins.is_dir():
+        shutil.copytree(assignment.cubins, scratch / "cache" / "cubins")
+    os.chdir(scratch)
+    open_device(assignment.device).synchronize()
+    bound(assignment.device, assignment.memory_bytes)
+    return ""
+
+
+def _serve(judge: Connection, assignment: Assignment) -> None:
+    blocks: dict[int, tuple[Tensor, Any]] = {}
+    while True:
+        try:
+            asked, *rest = judge.recv()
+        except EOFError:
+            return
+        if asked == "load":
+            run = assignment.runner.load(assignment.spec)
+        elif asked == "block":
+            ticket: Ticket = rest[0]
+            blocks[ticket.number] = open_block(ticket, -1 if ticket.handle else recv_handle(judge))
+        elif asked == "forget":
+            blocks.clear()
+        else:
+            _run(run, [_tensor(blocks, one) for one in rest[0]], assignment.device)
+        judge.send_bytes(DONE)
+
+
+def _run(run: Run, tensors: list[Tensor], device: Kind) -> None:
+    import torch
+
+    run(tensors[:-1], tensors[-1])
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def _tensor(blocks: dict[int, tuple[Tensor, Any]], place: Place) -> Tensor:
+    import torch
+
+    dtype = getattr(torch, place.dtype)
+    end = place.start + prod(place.shape) * dtype.itemsize
+    return blocks[place.number][0][place.start : end].view(dtype).view(place.shape)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""A contender in a process of its own, stopped except while it is asked to run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from multiprocessing import Pipe
+from multiprocessing.connection import wait
+from multiprocessing.reduction import send_handle
+from time import perf_counter_ns
+from typing import TYPE_CHECKING
+
+from . import family
+from .arena import Arena
+from .confine import end_by
+from .host import DONE, Assignment
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+WORDS_BYTES = 4096
+
+
+class Hosted:
+    """A runner in its own process: a run lasts until that process says that the work is done, true or not.
+
+    Between runs every process of it is stopped, so that nothing of it can look at inputs before the clock runs.
+    `missing` says which walls this machine does not give; "" where all stand.
+    """
+
+    def __init__(self, assignment: Assignment, arena: Arena) -> None:
+        self._arena, self._known, self._stopped = arena, set[int](), list[int]()
+        self._start(assignment)
+        self.missing = self._answer().decode("utf-8", "replace")
+        if self.missing:  # half of the walls may stand: begin anew without any
+            self.close()
+            self._start(replace(assignment, walls=False))
+            self._answer()
+
+    def _start(self, assignment: Assignment) -> None:
+        self._pipe, theirs = Pipe()
+        number = theirs.fileno()
+        command = [sys.executable, "-P", "-m", f"{__package__}.host", str(number)]
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=(number,), start_new_session=True)
+        self._ended = os.pidfd_open(self._process.pid)
+        theirs.close()
+        self._pipe.send(assignment)
+
+    def load(self) -> None:
+        """Load the runner; until now nothing of it has run."""
+        self._ask("load")
+        self._stopped = family.stop(self._process.pid)
+
+    def show(self, inputs: Sequence[Tensor], output: Tensor) -> None:
+        """Name the memory of the next run. It is stopped again when this returns: fill the inputs in afterwards."""
+        self._places = [self._arena.place(one) for one in (*inputs, output)]
+        family.go_on(self._stopped)
+        for number in sorted({one.number for one in self._places} - self._known):
+            ticket = self._arena.ticket(number)
+            self._pipe.send(("block", ticket))
+            if not ticket.handle:
+                send_handle(self._pipe, ticket.descriptor, self._process.pid)
+            self._expect()
+            self._known.add(number)
+        self._stopped = family.stop(self._process.pid)
+
+    def run(self) -> None:
+        begun = perf_counter_ns()
+        family.go_on(self._stopped)
+        self._ask("run", self._places)
+        self.took_ns = perf_counter_ns() - begun  # by the judge's clock, from the request to the answer
+        self._stopped = family.stop(self._process.pid)
+
+    def forget(self) -> None:
+        """Let it unmap the blocks that it knows."""
+        family.go_on(self._stopped)
+        self._ask("forget")
+        self._known.clear()
+        self._stopped = family.stop(self._process.pid)
+
+    def close(self) -> None:
+        """End it; whatever it started ends with it where the walls stand."""
+        self._pipe.close()
+        for pid in (*reversed(self._stopped), self._process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait()
+        os.close(self._ended)
+
+    def _ask(self, *words: object) -> None:
+        self._pipe.send(words)
+        self._expect()
+
+    def _expect(self) -> None:
+        if self._answer() != DONE:
+            sys.exit("the candidate's process answers what nobody asked")
+
+    def _answer(self) -> bytes:
+        """What it says; where it has ended, this process ends the same way, so that whoever watches sees how."""
+        if self._pipe in wait([self._pipe, self._ended]):
+            try:
+                return self._pipe.recv_bytes(WORDS_BYTES)
+            except (EOFError, ConnectionError):  # it ended, or closed the connection
+                pass
+            except OSError:  # longer than any answer
+                sys.exit("the candidate's process answers what nobody asked")
+        code = self._process.wait()
+        if code < 0:
+            end_by(-code)
+        sys.exit(code)
