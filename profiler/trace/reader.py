@@ -18,9 +18,10 @@ from .file import Export, open_source
 from .groups import distinct_values
 from .limits import refuse_absurd_counts
 from .model import TABLES, Diagnostic, Trace
-from .nvtx import read_nvtx
+from .nvtx import Ends, read_nvtx
 from .operations import read_operations
 from .schema import CUDA_EVENT, RUNTIME, SYNCHRONIZATION, Schema, read_schema
+from .session import session_ends, start_utc
 from .source.scan import Int64, Source
 from .strings import Strings
 from .sums import refuse_absurd_sizes, refuse_absurd_times
@@ -75,6 +76,7 @@ def _state(path: Path) -> tuple[int, ...]:
 def read_source(source: Source, comm: re.Pattern[str], put: Put = as_it_is) -> Trace:
     """Read all tables of an opened trace. Every part of it goes through `put` as soon as it is read."""
     schema = read_schema(source)
+    started = start_utc(source, schema)
     strings = Strings(source, schema)
     invalid: Invalid = {}
     calls, submitted = read_calls(source, schema, strings, invalid)
@@ -87,7 +89,7 @@ def read_source(source: Source, comm: re.Pattern[str], put: Put = as_it_is) -> T
     refuse_absurd_times(schema.path, "operations", operations)
     refuse_absurd_sizes(schema.path, operations)
     operations = put("operations", operations)
-    ranges, marks = read_nvtx(source, schema, strings, end, invalid)
+    ranges, marks = read_nvtx(source, schema, strings, Ends(end, session_ends(source, schema, started)), invalid)
     refuse_absurd_times(schema.path, "ranges", ranges)
     end = max((end, *_latest(ranges.end)))
     processes = [distinct_values(rows.process) for rows in (calls, operations, ranges)]
@@ -104,7 +106,7 @@ def read_source(source: Source, comm: re.Pattern[str], put: Put = as_it_is) -> T
         diagnostics=_diagnostics(source, schema),
         rows={table: _count(source, schema, table) for table in (*TABLES, RUNTIME, SYNCHRONIZATION, CUDA_EVENT)},
         invalid=invalid,
-        start_utc_ns=_start_utc(source, schema),
+        start_utc_ns=started,
         end=end,
         marks=marks,
     )
@@ -125,14 +127,6 @@ def _diagnostics(source: Source, schema: Schema) -> tuple[Diagnostic, ...] | Non
         for severity, text, *key in rows
         if isinstance(severity, int)
     )
-
-
-def _start_utc(source: Source, schema: Schema) -> int | None:
-    table = "TARGET_INFO_SESSION_START_TIME"
-    if not schema.has(table, "utcEpochNs"):
-        return None
-    rows = source.records(schema.tables[table], ("utcEpochNs",))
-    return int(rows[0][0]) if rows and isinstance(rows[0][0], int) else None
 
 
 def _count(source: Source, schema: Schema, table: str) -> int:
