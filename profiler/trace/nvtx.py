@@ -33,7 +33,7 @@ _WISH = Wish(
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """What an open range is told by, and what it ends with.
+    """What ranges may end with that were never closed.
 
     trace     the end of the last operation or call
     sessions  the ends of the sessions by ANALYSIS_DETAILS: nsys writes them as the end of a range that was never closed
@@ -48,7 +48,8 @@ def read_nvtx(
 ) -> tuple[Ranges, Marks]:
     """All ranges and marks of NVTX_EVENTS. The event type decides what a row is, before its NULLs are looked at.
 
-    Ranges that were never closed (their end is NULL, or the end of the session) end with the last operation, call or range.
+    A range that was never closed ends with the session, as nsys writes it, or, where its end is NULL, with the last operation,
+    call or range.
     """
     events = read_table(source, schema, NVTX, _WISH, invalid)
     kind = events.columns["eventType"].clip(-1, 127).astype(np.int8)
@@ -69,8 +70,7 @@ def _ranges(
     events.columns.pop("textId")
     c = {name: picked(events.columns.pop(name), chosen) for name in list(events.columns)}
     null = {name: picked(mask, chosen) for name, mask in events.null.items()}
-    is_open = _open(c["end"], null["end"], ends.sessions)
-    end = _ends(c["start"], c["end"], is_open, ends.trace)
+    end = _ends(c["start"], c["end"], null["end"], ends.trace)
     keep = timely(c["start"], end, NVTX, invalid, zero=False) & ~null["globalTid"]
     if null["globalTid"].any():
         invalid["missing_values", NVTX] = invalid.get(("missing_values", NVTX), 0) + int(null["globalTid"].sum())
@@ -80,7 +80,7 @@ def _ranges(
         row=c["row"],
         start=c["start"],
         end=end,
-        is_open=is_open,
+        is_open=_open(c["end"], null["end"], ends.sessions),
         start_end=(c["eventType"] == START_END) | (c["eventType"] == IMPORTED_START_END),
         process=process,
         thread=c["globalTid"],
@@ -112,7 +112,7 @@ def _open(end: Int64, null: Bools, sessions: tuple[int, ...]) -> Bools:
 
 
 def _ends(start: Int64, end: Int64, is_open: Bools, trace_end: int) -> Int64:
-    """Where ranges end; those never closed where the trace ends, of which every time that can be is a part."""
+    """Where ranges end; those without an end where the trace ends, of which every time that can be is a part."""
     if not is_open.any():
         return end
     seen = np.concatenate([end[~is_open], start])

@@ -20,7 +20,7 @@ from .limits import refuse_absurd_counts
 from .model import TABLES, Diagnostic, Trace
 from .nvtx import Ends, read_nvtx
 from .operations import read_operations
-from .schema import CUDA_EVENT, RUNTIME, SYNCHRONIZATION, Schema, read_schema
+from .schema import CUDA_EVENT, NVTX, RUNTIME, SYNCHRONIZATION, Schema, read_schema
 from .session import session_ends, start_utc
 from .source.scan import Int64, Source
 from .strings import Strings
@@ -104,7 +104,7 @@ def read_source(source: Source, comm: re.Pattern[str], put: Put = as_it_is) -> T
         ranges=ranges,
         gpus=gpus,
         diagnostics=_diagnostics(source, schema),
-        rows={table: _count(source, schema, table) for table in (*TABLES, RUNTIME, SYNCHRONIZATION, CUDA_EVENT)},
+        rows={table: _count(source, schema, table) for table in (*TABLES, RUNTIME, SYNCHRONIZATION, CUDA_EVENT, NVTX)},
         invalid=invalid,
         start_utc_ns=started,
         end=end,
