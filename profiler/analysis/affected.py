@@ -9,7 +9,6 @@ import numpy as np
 
 from ..evidence import Finding
 from ..trace import api
-from ..trace.groups import distinct_values
 from ..trace.model import COMM, COMPUTE, COPIES, D2D, D2H, H2D, KINDS, MEMORY_SET, OTHER, P2P, Trace
 from ..trace.source.scan import Int64
 
@@ -40,7 +39,7 @@ def _of_call(effect: int, name: str) -> Iterable[int]:
 
 def of_operations(trace: Trace, operations: Int64) -> frozenset[int]:
     """The classes of these operations."""
-    return frozenset(distinct_values(trace.operations.kind[operations]).tolist())
+    return frozenset(np.unique(trace.operations.kind[operations]).tolist())
 
 
 def limited(code: str, count: int, kinds: frozenset[int]) -> Finding:

@@ -17,6 +17,8 @@ from .messages import messages, stated
 
 _CUDA_TABLES = (KERNEL, MEMCPY, MEMSET, RUNTIME)
 _OPTIONAL = (GRAPH_TRACE, SYNCHRONIZATION, CUDA_EVENT)
+OF_RANGES = frozenset({"nvtx_events_missing", "nvtx_count_differs"})
+"""Findings that speak against what is said of ranges, and not of the whole trace."""
 _FILTERS = ("EXPORT_PARAM_TABLES_TO_EXPORT", "EXPORT_PARAM_TIMES_TO_EXPORT")
 
 

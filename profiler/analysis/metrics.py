@@ -261,7 +261,9 @@ def classes_of(text: str) -> frozenset[int]:
     name, arguments = split(text)
     if name in _OF_COUNTS:
         return frozenset(_OF_COUNTS[name])
-    return frozenset(kind for one in arguments for kind in SELECTORS[one]) if arguments else frozenset(range(len(KINDS)))
+    return (
+        frozenset(kind for one in arguments for kind in SELECTORS[one]) if arguments else frozenset(range(len(KINDS)))
+    )
 
 
 def of_copies_beside_others(text: str) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..analysis.overlap import busy_time
-from ..trace.model import COMPUTE, COPIES, GRAPH_LAUNCH, KINDS, MEMORY_SET, OTHER, Operations, Trace
+from ..trace.model import COMPUTE, COPIES, GRAPH_LAUNCH, KINDS, MEMORY_SET, MIGRATION, OTHER, Operations, Trace
 from .spread import Spread, groups, spreads
 
 
@@ -17,11 +17,11 @@ class CopyRow:
 
     pageable   staged through pageable host memory: what of them overlaps is no evidence of an asynchronous copy
     rate       bytes per second of busy time, exact (no integer division); None where no time passed
-    hidden     the share of the busy time during which a compute kernel ran on that device; None where no time passed, and
-               where graphs were traced as a whole
+    hidden     the share of the busy time during which a compute kernel ran on that device; None where no time passed, where
+               graphs were traced as a whole, and of migrations, which kernels wait for
     """
 
-    kind: str  # h2d, d2h, d2d, p2p, other or memset
+    kind: str  # h2d, d2h, d2d, p2p, other, memset or migration (of unified memory)
     pageable: bool
     gpu_uuid: str
     device: int
@@ -36,7 +36,7 @@ class CopyRow:
 def copies(trace: Trace) -> tuple[CopyRow, ...]:
     """The rows, the longest total time first."""
     operations = trace.operations
-    found = operations.take(np.isin(operations.kind, (*COPIES, OTHER, MEMORY_SET)))
+    found = operations.take(np.isin(operations.kind, (*COPIES, OTHER, MEMORY_SET, MIGRATION)))
     group, first = groups(found.gpu, found.kind, found.pageable)
     sizes, times = spreads(group, found.bytes), spreads(group, found.end - found.start)
     rows = [_row(trace, found.take(group == number), sizes[number], times[number]) for number in range(len(first))]
@@ -58,5 +58,5 @@ def _row(trace: Trace, found: Operations, size: Spread, time: Spread) -> CopyRow
         time=time,
         busy=busy.length,
         rate=size.sum * 1e9 / busy.length if busy.length else None,
-        hidden=(busy & compute).length / busy.length if known else None,
+        hidden=(busy & compute).length / busy.length if known and found.kind[0] != MIGRATION else None,
     )

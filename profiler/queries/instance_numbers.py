@@ -79,7 +79,7 @@ class Sets:
 
     def on_streams(self) -> NDArray[np.bool_]:
         """Which operations lie on streams: `analysis.overlap.of_streams`."""
-        return self.operations.kind != MIGRATION
+        return np.asarray(self.operations.kind != MIGRATION, bool)
 
     def lanes(self) -> tuple[Int64, Int64]:
         """A number for each (set, stream) of each operation, and the set of each such number."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..analysis.overlap import busy_time
 from ..evidence import Witness
-from ..trace.model import GRAPH_LAUNCH, Trace
+from ..trace.model import GRAPH_LAUNCH, MIGRATION, Trace
 from .selectors import select
 from .witnesses import longest
 
@@ -44,12 +44,14 @@ class OverlapRow:
 
 
 def overlap(trace: Trace, a: str, b: str, count: int = 3) -> tuple[OverlapRow, ...]:
-    """A row for each device on which either selection has operations, with at most `count` witnesses each.
+    """A row for each device on which either selection has operations, with at most `count` witnesses each. Migrations of
+    unified memory are in neither: kernels wait for them.
 
     Raises:
         UsageError: a selector that means nothing.
     """
-    first, second = select(trace, a), select(trace, b)
+    of_programs = trace.operations.kind != MIGRATION
+    first, second = select(trace, a) & of_programs, select(trace, b) & of_programs
     devices = np.unique(trace.operations.gpu[first | second])
     return tuple(_row(trace, int(gpu), (a, b), (first, second), count) for gpu in devices)
 

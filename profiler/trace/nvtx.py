@@ -43,9 +43,7 @@ class Ends:
     sessions: tuple[int, ...] = ()
 
 
-def read_nvtx(
-    source: Source, schema: Schema, strings: Strings, ends: Ends, invalid: Invalid
-) -> tuple[Ranges, Marks]:
+def read_nvtx(source: Source, schema: Schema, strings: Strings, ends: Ends, invalid: Invalid) -> tuple[Ranges, Marks]:
     """All ranges and marks of NVTX_EVENTS. The event type decides what a row is, before its NULLs are looked at.
 
     A range that was never closed ends with the session, as nsys writes it, or, where its end is NULL, with the last operation,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .columns import NONE, Columns, Invalid, Wish, read_table
-from .devices import physical_gpus
+from .devices import ordinals, physical_gpus
 from .matching import Submissions
 from .model import (
     COMM,
@@ -25,6 +25,7 @@ from .model import (
     Gpu,
     Operations,
 )
+from .placing import place_graphs
 from .schema import GRAPH_TRACE, KERNEL, MEMCPY, MEMSET, Schema
 from .source.growing import constant, is_constant
 from .source.scan import Int64, Source
@@ -60,6 +61,7 @@ def read_operations(
         only_process: the process of operations that do not say theirs.
     """
     tables = [_read_table(source, schema, strings, table, only_process, invalid) for table in TABLES]
+    tables[-1] = place_graphs(tables[-1], tables[:-1], ordinals(source, schema), invalid)
     lengths = [len(t["row"]) for t in tables]
 
     def every(column: str, default: int) -> Int64:

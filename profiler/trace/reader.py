@@ -14,7 +14,7 @@ from . import communication
 from .cache import Put, TraceCache, as_it_is
 from .calls import only_process, read_calls
 from .columns import Invalid
-from .file import Export, open_source
+from .file import Export, open_source, refuse_unfinished
 from .groups import distinct_values
 from .limits import refuse_absurd_counts
 from .model import TABLES, Diagnostic, Trace
@@ -47,6 +47,7 @@ def read_trace(
         EnvironmentLacks: what a packed or a Parquet trace needs is not installed.
     """
     path, patterns = Path(path), tuple(communication_patterns)
+    refuse_unfinished(path)  # before the cache answers for the file alone
     before = _state(path)
     kept = cache or TraceCache()
     key = kept.key(path, patterns)
