@@ -109,7 +109,10 @@ def _read_table(
         source_kind, target_kind = c.pop("srcKind"), c.pop("dstKind")
         c["pageable"] = ((source_kind == _PAGEABLE) | (target_kind == _PAGEABLE)).astype(np.int64)
         c["shortName"] = _migrations(strings, c["copyKind"])
-        c["kind"] = np.where(c["shortName"] < 0, _copy_kinds(c.pop("copyKind")), MIGRATION)
+        migrates = c["shortName"] >= 0
+        c["kind"] = np.where(migrates, MIGRATION, _copy_kinds(c.pop("copyKind")))
+        if migrates.any():  # their correlation id is 0 (seen): no call's
+            c["correlationId"] = np.where(migrates, NONE, c["correlationId"])
     return c
 
 
