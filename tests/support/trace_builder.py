@@ -23,7 +23,7 @@ DDL = {
     "META_DATA_EXPORT": "name TEXT NOT NULL, value TEXT",
     "META_DATA_CAPTURE": "name TEXT NOT NULL, value TEXT",
     "TARGET_INFO_SESSION_START_TIME": "utcEpochNs INTEGER, utcTime TEXT, localTime TEXT",
-    "TARGET_INFO_GPU": "vmId INTEGER NOT NULL, id INTEGER NOT NULL, name TEXT, uuid TEXT, smCount INTEGER",
+    "TARGET_INFO_GPU": "vmId INTEGER NOT NULL, id INTEGER NOT NULL, name TEXT, smCount INTEGER, uuid TEXT",
     "TARGET_INFO_CUDA_DEVICE": "gpuId INTEGER, cudaId INTEGER NOT NULL, pid INTEGER NOT NULL",
     "DIAGNOSTIC_EVENT": "timestamp INTEGER NOT NULL, timestampType INTEGER NOT NULL, source INTEGER NOT NULL, "
     "severity INTEGER NOT NULL, text TEXT NOT NULL, globalPid INTEGER",
@@ -42,7 +42,7 @@ DDL = {
     "CUPTI_ACTIVITY_KIND_MEMCPY": "start INTEGER NOT NULL, end INTEGER NOT NULL, deviceId INTEGER NOT NULL, "
     "contextId INTEGER NOT NULL, greenContextId INTEGER, streamId INTEGER NOT NULL, correlationId INTEGER, "
     "globalPid INTEGER, bytes INTEGER NOT NULL, copyKind INTEGER NOT NULL, srcKind INTEGER, dstKind INTEGER, "
-    "graphNodeId INTEGER",
+    "migrationCause INTEGER, graphNodeId INTEGER",
     "CUPTI_ACTIVITY_KIND_MEMSET": "start INTEGER NOT NULL, end INTEGER NOT NULL, deviceId INTEGER NOT NULL, "
     "contextId INTEGER NOT NULL, greenContextId INTEGER, streamId INTEGER NOT NULL, correlationId INTEGER, "
     "globalPid INTEGER, value INTEGER, bytes INTEGER NOT NULL, graphNodeId INTEGER, memKind INTEGER",
@@ -142,13 +142,16 @@ class TraceBuilder:
     def write(self, path: Path) -> Path:
         """Write the export; what was at `path` before is gone."""
         path.unlink(missing_ok=True)
+        collected = {table: list(rows) for table, rows in self.rows.items()}
         self._metadata()
         duration = self.rows["ANALYSIS_DETAILS"][-1]["duration"]
         connection = sqlite3.connect(path)
         tables = [t for t in (*_ALWAYS, *(t for t in self.rows if t not in _ALWAYS)) if self._has(t)]
         for table in tables:
             connection.execute(f"CREATE TABLE {self._named(table)} ({self.ddl(table)})")
-        connection.executemany("INSERT INTO StringIds VALUES (?, ?)", [(i, t) for t, i in self.strings.items()])
+        connection.executemany(
+            f"INSERT INTO {self._named('StringIds')} VALUES (?, ?)", [(i, t) for t, i in self.strings.items()]
+        )
         for table, rows in self.rows.items():
             lacking = _SINCE[self.generation].get(table, ())
             for row in rows if self._has(table) else ():
@@ -159,6 +162,7 @@ class TraceBuilder:
                 connection.execute(f"INSERT INTO {self._named(table)} ({names}) VALUES ({marks})", list(row.values()))
         connection.commit()
         connection.close()
+        self.rows = collected
         return path
 
     def _has(self, table: str) -> bool:
@@ -353,6 +357,12 @@ class Process:
             kinds = {"copyKind": _COPY_KIND[kind], "srcKind": source, "dstKind": target}
             self._operation("MEMCPY", run, stream, device, correlation, bytes=size, **kinds)
         return correlation
+
+    def migration(self, kind: int, size: int, run: Times, device: int = 0, cause: int = 2) -> None:
+        """A migration of unified memory: 11 to the device, 12 to the host, 13 between devices. As seen: correlation id,
+        context and stream are 0."""
+        kinds = {"copyKind": kind, "srcKind": 7, "dstKind": 7, "migrationCause": cause, "context": 0}
+        self._operation("MEMCPY", run, 0, device, 0, bytes=size, **kinds)
 
     def memset(self, size: int, launch: Times | None, run: Times | None, stream: int = 7, device: int = 0) -> int:
         correlation = self._submit("cudaMemsetAsync_v3020", launch, 1, None)
