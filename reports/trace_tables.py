@@ -122,7 +122,7 @@ def kernel_lines(rows: Sequence[KernelRow], limit: int, longest: int = LONGEST) 
         [
             (
                 name(row.name, longest),
-                gpu(row.gpu_uuid, row.device),
+                gpu(row.gpu_uuid, row.device, row.label),
                 row.kind,
                 share(row.share),
                 time(row.time.sum),
@@ -143,7 +143,7 @@ def copy_lines(rows: Sequence[CopyRow]) -> Lines:
         [
             (
                 row.kind,
-                gpu(row.gpu_uuid, row.device),
+                gpu(row.gpu_uuid, row.device, row.label),
                 "pageable" if row.pageable else "",
                 count(row.count),
                 size(row.bytes.sum),
@@ -220,7 +220,7 @@ def overlap_lines(rows: Sequence[OverlapRow]) -> Lines:
     """A block a device: both selections, what they share, and the witnesses."""
     lines: Lines = []
     for row in rows:
-        lines.append(f"device {gpu(row.gpu_uuid, row.device)}: {time(row.overlap)} shared")
+        lines.append(f"{_on(row)}: {time(row.overlap)} shared")
         sides = (
             (row.a, row.a_ops, row.a_time, row.a_hidden, row.a_exposed),
             (row.b, row.b_ops, row.b_time, row.b_hidden, row.b_exposed),
@@ -242,6 +242,10 @@ def overlap_lines(rows: Sequence[OverlapRow]) -> Lines:
             )
             lines.append(f"  {time(seen.end - seen.start)} from {count(seen.start)} ns: {' with '.join(pair)}")
     return lines
+
+
+def _on(row: OverlapRow) -> str:
+    return f"device {gpu(row.gpu_uuid, row.device)}" if row.gpu_uuid else visible(row.label)
 
 
 def comparison_lines(answer: Comparison, limit: int) -> Lines:

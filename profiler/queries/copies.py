@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..analysis.overlap import busy_time
+from ..trace.devices import labels
 from ..trace.model import COMPUTE, COPIES, GRAPH_LAUNCH, KINDS, MEMORY_SET, MIGRATION, OTHER, Operations, Trace
 from .spread import Spread, groups, spreads
 
 
 @dataclass(frozen=True, slots=True)
 class CopyRow:
-    """All copies of one kind on one device; `bytes` in bytes, `time` and `busy` in ns.
+    """All copies of one kind on one device (`label`: its uuid, else its ordinal and process); `bytes` in bytes, `time` and `busy` in ns.
 
     pageable   staged through pageable host memory: what of them overlaps is no evidence of an asynchronous copy
     rate       bytes per second of busy time, exact (no integer division); None where no time passed
@@ -25,6 +26,7 @@ class CopyRow:
     pageable: bool
     gpu_uuid: str
     device: int
+    label: str
     count: int
     bytes: Spread
     time: Spread
@@ -40,7 +42,9 @@ def copies(trace: Trace) -> tuple[CopyRow, ...]:
     group, first = groups(found.gpu, found.kind, found.pageable)
     sizes, times = spreads(group, found.bytes), spreads(group, found.end - found.start)
     rows = [_row(trace, found.take(group == number), sizes[number], times[number]) for number in range(len(first))]
-    return tuple(sorted(rows, key=lambda row: (-row.time.sum, row.kind, row.gpu_uuid, row.device, row.pageable)))
+    return tuple(
+        sorted(rows, key=lambda row: (-row.time.sum, row.kind, row.gpu_uuid, row.device, row.label, row.pageable))
+    )
 
 
 def _row(trace: Trace, found: Operations, size: Spread, time: Spread) -> CopyRow:
@@ -53,6 +57,7 @@ def _row(trace: Trace, found: Operations, size: Spread, time: Spread) -> CopyRow
         pageable=bool(found.pageable[0]),
         gpu_uuid=trace.gpus[gpu].uuid,
         device=int(found.device[0]),
+        label=labels(trace.gpus)[gpu],
         count=time.n,
         bytes=size,
         time=time,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -88,7 +89,8 @@ def labels(gpus: Sequence[Gpu]) -> list[str]:
     """What tells each GPU from the others in words: its uuid, else its CUDA ordinal in its process, and that process's host
     or container where two have one pid."""
     plain = [gpu.uuid or f"device {gpu.device} of process {pid_of(gpu.process)}" for gpu in gpus]
+    times = Counter(plain)
     return [
-        f"{text} on host {gpu.process >> 48 & 0xFFFF}" if not gpu.uuid and plain.count(text) > 1 else text
+        f"{text} on host {gpu.process >> 48 & 0xFFFF}" if not gpu.uuid and times[text] > 1 else text
         for gpu, text in zip(gpus, plain, strict=True)
     ]

@@ -73,7 +73,7 @@ def test_a_gpu_that_has_no_name_is_shown_by_its_ordinal():
     shown = [line for line in summary_lines(found) if line.startswith("unnamed device")]
     assert len(set(shown)) == 2
     assert [name in line for name, line in zip(NAMELESS, shown, strict=True)] == [True, True]
-    assert {row.label for row in found.ranges} == set(NAMELESS)
+    assert {row.label for row in found.ranges} == {row.label for row in found.kernels} == set(NAMELESS)
 
 
 def test_a_claim_says_on_which_of_them_it_fares_worst():
