@@ -90,8 +90,9 @@ _SINCE = {
     "2025.3": {},
 }
 GENERATIONS = {"2022": "2.7.1", "2022.4": "3.0.0", "2023.4": "3.7.2", "2024": "3.14.4", "2025.3": "3.20.3"}
-"""Generation -> schema version: 2022 knows no graph nodes; 2022.4 and before write EXPORT_META_DATA; in 2023.4 CUDA_GRAPH_EVENTS holds nodes, and nothing states how
-many events there are; 2024 moved the nodes to CUDA_GRAPH_NODE_EVENTS; 2025.3 is what the real captures have."""
+"""Generation -> schema version: 2022 knows no graph nodes; it and 2022.4 write EXPORT_META_DATA; up to 2023.4
+CUDA_GRAPH_EVENTS holds nodes, and nothing states how many events there are; 2024 moved the nodes to CUDA_GRAPH_NODE_EVENTS;
+2025.3 is what the real captures have."""
 _ALWAYS = ("StringIds", "META_DATA_EXPORT", "META_DATA_CAPTURE", "TARGET_INFO_SESSION_START_TIME")
 _NAMED = {"META_DATA_EXPORT": {"2022": "EXPORT_META_DATA", "2022.4": "EXPORT_META_DATA"}}
 """What a generation calls a table."""
@@ -173,7 +174,7 @@ class TraceBuilder:
 
     def ddl(self, table: str) -> str:
         """The table's columns in this generation."""
-        if table == "CUDA_GRAPH_EVENTS" and self.generation == "2023.4":
+        if table == "CUDA_GRAPH_EVENTS" and self.generation in ("2022.4", "2023.4"):
             return DDL["CUDA_GRAPH_NODE_EVENTS"]
         lacking = _SINCE[self.generation].get(table, ())
         return ", ".join(part for part in DDL[table].split(", ") if part.split()[0] not in lacking)

@@ -20,7 +20,7 @@ def everything(generation, **options):
     p.memset(64, (15, 16), (41, 42))
     p.graph((17, 18), (95, 99))
     trace.add("CUDA_GRAPH_EVENTS", start=1, end=2, eventClass=0, globalTid=p.thread(1), nameId=1,
-              **{"graphNodeId" if generation == "2023.4" else "graphId": 1})  # fmt: skip
+              **{"graphNodeId" if generation in ("2022.4", "2023.4") else "graphId": 1})  # fmt: skip
     return trace
 
 
