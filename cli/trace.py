@@ -131,13 +131,13 @@ def kernels(
 def copies(trace: TraceFile, as_json: AsJson = False) -> None:
     """A row for every kind of copy (and memset) and device."""
     from ..profiler.queries.copies import copies as ask
-    from ..profiler.queries.notes import untraced_graphs
+    from ..profiler.queries.notes import migrations, untraced_graphs
     from ..reports.answers import print_rows
     from ..reports.trace_tables import copy_lines
 
     read = _read(trace)
     found = ask(read)
-    notes = untraced_graphs(read) + ([] if found else ["the trace holds no copy and no memset"])
+    notes = untraced_graphs(read) + migrations(read) + ([] if found else ["the trace holds no copy and no memset"])
     print_rows(trace, found, as_json, copy_lines(found), notes)
 
 
@@ -186,6 +186,7 @@ def overlap(
     as_json: AsJson = False,
 ) -> None:
     """How much of one selection's time another one hides, on each device, with witnesses."""
+    from ..profiler.queries.notes import migrations
     from ..profiler.queries.overlap import overlap as ask
     from ..profiler.queries.selectors import check, select, why_empty
     from ..reports.answers import print_rows
@@ -195,7 +196,8 @@ def overlap(
     check(b)
     read = _read(trace, communication)
     found = ask(read, a, b, witnesses)
-    notes = [why_empty(read, selector) for selector in dict.fromkeys((a, b)) if not select(read, selector).any()]
+    notes = migrations(read)
+    notes += [why_empty(read, selector) for selector in dict.fromkeys((a, b)) if not select(read, selector).any()]
     print_rows(trace, found, as_json, overlap_lines(found), notes)
 
 

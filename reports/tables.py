@@ -57,7 +57,9 @@ def more(shown: int, whole: int, option: str = "--limit 0") -> list[str]:
     return [f"… {whole - shown:,} more: {option}, or --json"] if shown < whole else []
 
 
-def gpu(uuid: str, device: int | None) -> str:
-    """A device in a table: its CUDA ordinal and the beginning of its uuid."""
+def gpu(uuid: str, device: int | None, label: str = "") -> str:
+    """A device in a table: its CUDA ordinal and the beginning of its uuid; without one what else tells it apart."""
+    if label and not uuid:
+        return visible(label)
     ordinal = NOTHING if device is None else str(device)
     return f"{ordinal} {visible(uuid)[:8]}".rstrip()

@@ -25,6 +25,8 @@ def summary_lines(found: Summary) -> Lines:
     stated = "it states no count" if state.events_stated is None else f"{count(state.events_stated)} stated"
     lines = [f"{state.status}: {count(state.events_found)} CUDA events found, {stated}"]
     lines += [f"  {visible(catalog('en').finding(finding).seen)}" for finding in state.findings]
+    if state.status == "incomplete" and found.whole_classes:
+        lines.append(f"  nothing speaks against: {', '.join(found.whole_classes)}")
     length = time(found.end - found.start)
     lines += [
         f"export schema {visible(found.schema_version) or 'unknown'}, {length} from the first event to the last",
@@ -43,8 +45,11 @@ def summary_lines(found: Summary) -> Lines:
 
 def _device(row: DeviceRow) -> Lines:
     what = f"{count(row.kernels)} kernels, {count(row.copies)} copies, {count(row.memsets)} memsets"
-    lines = [f"{name(row.name or 'unnamed device')}  {visible(row.gpu_uuid) or 'uuid unknown'}  {what}"]
+    lines = [f"{name(row.name or 'unnamed device')}  {visible(row.label)}  {what}"]
     lines.append(f"  busy {time(row.busy)} of {time(row.span)}, idle {time(row.idle)}")
+    if row.migrations:
+        moved = f"{count(row.migrations)} migrations of unified memory, {time(row.migration_time)}"
+        lines.append(f"  {moved}: kernels wait for them, so they count as no overlap")
     if row.untraced_graphs:
         lines.append(f"  {count(row.untraced_graphs)} graphs traced as a whole: overlap inside them is unknown")
         return lines
@@ -78,7 +83,7 @@ def _ranges(rows: Sequence[RangeRow]) -> Lines:
         [
             (
                 name(f"{row.domain}:{row.name}" if row.domain else row.name),
-                visible(row.gpu_uuid)[:8],
+                visible(row.gpu_uuid)[:8] or visible(row.label),
                 *map(count, (row.instances, row.ops)),
                 *map(time, (row.span, row.longest, row.busy)),
             )
@@ -117,7 +122,7 @@ def kernel_lines(rows: Sequence[KernelRow], limit: int, longest: int = LONGEST) 
         [
             (
                 name(row.name, longest),
-                gpu(row.gpu_uuid, row.device),
+                gpu(row.gpu_uuid, row.device, row.label),
                 row.kind,
                 share(row.share),
                 time(row.time.sum),
@@ -138,7 +143,7 @@ def copy_lines(rows: Sequence[CopyRow]) -> Lines:
         [
             (
                 row.kind,
-                gpu(row.gpu_uuid, row.device),
+                gpu(row.gpu_uuid, row.device, row.label),
                 "pageable" if row.pageable else "",
                 count(row.count),
                 size(row.bytes.sum),
@@ -215,7 +220,7 @@ def overlap_lines(rows: Sequence[OverlapRow]) -> Lines:
     """A block a device: both selections, what they share, and the witnesses."""
     lines: Lines = []
     for row in rows:
-        lines.append(f"device {gpu(row.gpu_uuid, row.device)}: {time(row.overlap)} shared")
+        lines.append(f"{_on(row)}: {time(row.overlap)} shared")
         sides = (
             (row.a, row.a_ops, row.a_time, row.a_hidden, row.a_exposed),
             (row.b, row.b_ops, row.b_time, row.b_hidden, row.b_exposed),
@@ -237,6 +242,10 @@ def overlap_lines(rows: Sequence[OverlapRow]) -> Lines:
             )
             lines.append(f"  {time(seen.end - seen.start)} from {count(seen.start)} ns: {' with '.join(pair)}")
     return lines
+
+
+def _on(row: OverlapRow) -> str:
+    return f"device {gpu(row.gpu_uuid, row.device)}" if row.gpu_uuid else visible(row.label)
 
 
 def comparison_lines(answer: Comparison, limit: int) -> Lines:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from itertools import combinations
 
 import numpy as np
@@ -10,36 +9,30 @@ import numpy as np
 from ..evidence import Completeness, Finding
 from ..trace.groups import distinct_values
 from ..trace.model import GRAPH_LAUNCH, Trace, pid_of
-from ..trace.schema import CUDA_EVENT, GRAPH_TRACE, SYNCHRONIZATION
+from ..trace.schema import CUDA_EVENT, GRAPH_TRACE, KERNEL, MEMCPY, MEMSET, NVTX, RUNTIME, SYNCHRONIZATION
+from ..trace.source.scan import Int64
+from .affected import limited, of_calls, of_operations
 from .ledger import Matching, match_launches
+from .messages import messages, stated
 
-_STATED = re.compile(r"Number of CUDA events collected:\s*([0-9,]{1,26})(?![0-9,])")
-"""64 bits have 20 digits and 6 commas."""
-_HARMLESS = re.compile(
-    # of processes that never used CUDA or NVTX, such as a compiler that the program started
-    r"No (CUDA|NVTX) events collected|CUDA profiling might have not been started correctly"
-)
+_CUDA_TABLES = (KERNEL, MEMCPY, MEMSET, RUNTIME)
+_OPTIONAL = (GRAPH_TRACE, SYNCHRONIZATION, CUDA_EVENT)
+OF_RANGES = frozenset({"nvtx_events_missing", "nvtx_count_differs"})
+"""Findings that speak against what is said of ranges, and not of the whole trace."""
 _FILTERS = ("EXPORT_PARAM_TABLES_TO_EXPORT", "EXPORT_PARAM_TIMES_TO_EXPORT")
 
 
 def attest(trace: Trace, matching: Matching | None = None) -> Completeness:
     """Judge a whole trace: `complete`, `incomplete` (a finding blocks), or `unattested` (the file states no count).
     `matching` is what `match_launches` found, where it is known already."""
-    stated, found = _stated(trace), _found(trace)
-    findings = [*_counts(trace, stated, found), *_messages(trace), *_export(trace)]
+    claimed, found = stated(trace, "CUDA"), _found(trace)
+    findings = [*_counts(trace, claimed, found), *_nvtx_counts(trace), *messages(trace), *_export(trace)]
     findings += [*_matching(trace, matching or match_launches(trace)), *_graphs(trace), *_nesting(trace)]
     blocked = any(finding.blocks for finding in findings)
-    if stated is None:
+    if claimed is None:
         findings.append(Finding("unattested", {}))
-    status = "incomplete" if blocked else "unattested" if stated is None else "complete"
-    return Completeness(status, stated, found, tuple(findings))
-
-
-def _stated(trace: Trace) -> int | None:
-    """Σ over processes of what the profiler says it collected; None where it says nothing."""
-    matches = [_STATED.search(diagnostic.text) for diagnostic in trace.diagnostics or ()]
-    counts = [int(match[1].replace(",", "")) for match in matches if match]
-    return sum(counts) if counts else None
+    status = "incomplete" if blocked else "unattested" if claimed is None else "complete"
+    return Completeness(status, claimed, found, tuple(findings))
 
 
 def _found(trace: Trace) -> int:
@@ -48,33 +41,29 @@ def _found(trace: Trace) -> int:
     Seen with nsys 2025.3: RUNTIME + KERNEL + MEMCPY + MEMSET, without GRAPH_TRACE, SYNCHRONIZATION and CUDA_EVENT; other
     versions may count those, each of them wholly or not at all.
     """
-    optional = (GRAPH_TRACE, SYNCHRONIZATION, CUDA_EVENT)
-    least = sum(count for table, count in trace.rows.items() if table not in optional)
-    more = [trace.rows.get(table, 0) for table in optional]
+    least = sum(trace.rows.get(table, 0) for table in _CUDA_TABLES)
+    more = [trace.rows.get(table, 0) for table in _OPTIONAL]
     readings = [least + sum(chosen) for size in range(4) for chosen in combinations(more, size)]
-    stated = _stated(trace)
-    return stated if stated in readings else least
+    claimed = stated(trace, "CUDA")
+    return claimed if claimed in readings else least
 
 
-def _counts(trace: Trace, stated: int | None, found: int) -> list[Finding]:
-    if not sum(trace.rows.values()):
+def _counts(trace: Trace, claimed: int | None, found: int) -> list[Finding]:
+    if not sum(trace.rows.get(table, 0) for table in (*_CUDA_TABLES, *_OPTIONAL)):
         return [Finding("no_cuda_activity", {}, "range")]
-    if stated is None or found == stated:
+    if claimed is None or found == claimed:
         return []
-    code = "events_missing" if found < stated else "event_count_differs"
-    return [Finding(code, {"stated": stated, "found": found}, "range")]
+    code = "events_missing" if found < claimed else "event_count_differs"
+    return [Finding(code, {"stated": claimed, "found": found}, "range")]
 
 
-def _messages(trace: Trace) -> list[Finding]:
-    """Errors block; warnings are passed on, except what is said of processes without any GPU work."""
-    working = set(distinct_values(trace.operations.process).tolist())  # a launcher may ask how many GPUs there are
-    found = []
-    for message in trace.diagnostics or ():
-        idle = message.process not in working and _HARMLESS.search(message.text)
-        if message.severity in (2, 3) and not idle:
-            values = {"severity": "error" if message.severity == 3 else "warning", "text": message.text.strip()}
-            found.append(Finding("diagnostic", values, "range" if message.severity == 3 else ""))
-    return found
+def _nvtx_counts(trace: Trace) -> list[Finding]:
+    """Every row of NVTX_EVENTS counts, whatever its type (so it was in every real file that was seen)."""
+    claimed, found = stated(trace, "NVTX"), trace.rows.get(NVTX, 0)
+    if claimed is None or found == claimed:
+        return []
+    code = "nvtx_events_missing" if found < claimed else "nvtx_count_differs"
+    return [Finding(code, {"stated": claimed, "found": found}, "range")]
 
 
 def _export(trace: Trace) -> list[Finding]:
@@ -93,14 +82,16 @@ def _export(trace: Trace) -> list[Finding]:
 
 
 def _matching(trace: Trace, matching: Matching) -> list[Finding]:
-    """Work without a launch and launches without work; where the capture's window explains it, said so."""
+    """Work without a launch and launches without work, with the classes that they leave in doubt; where the capture's
+    window explains it, said so."""
     late, early = _after_the_last(trace, matching), _before_the_first(trace, matching)
-    counts = {
-        "launch_without_operation": len(matching.dropped) - late,
-        "operation_without_launch": len(matching.orphans) - early,
-        "cut_by_window": late + early,
-    }
-    findings = [Finding(code, {"count": count}, "range") for code, count in counts.items() if count]
+    lost, orphans = (np.setdiff1d(all_, some) for all_, some in ((matching.dropped, late), (matching.orphans, early)))
+    faults = (
+        ("launch_without_operation", len(lost), of_calls(trace, lost)),
+        ("operation_without_launch", len(orphans), of_operations(trace, orphans)),
+        ("cut_by_window", len(late) + len(early), of_calls(trace, late) | of_operations(trace, early)),
+    )
+    findings = [limited(code, count, kinds) for code, count, kinds in faults if count]
     return findings + [Finding("device_without_operations", {"device": f"of process {pid}"}, "range")
                        for pid in _silent(trace, matching)]  # fmt: skip
 
@@ -112,27 +103,30 @@ def _silent(trace: Trace, matching: Matching) -> list[int]:
     return [pid_of(key) for key in launching.tolist() if key not in set(working.tolist())]
 
 
-def _after_the_last(trace: Trace, matching: Matching) -> int:
+def _after_the_last(trace: Trace, matching: Matching) -> Int64:
     """Lost launches that were called after the last one of their process whose work is there: the window closed before
-    the work was done. A process without any work is not counted here."""
-    calls, count = trace.calls, 0
+    the work was done. Those of a process without any work are not among them."""
+    calls = trace.calls
+    found = [np.empty(0, np.int64)]
     for process in distinct_values(calls.process[matching.dropped]).tolist():
         done = matching.executed[calls.process[matching.executed] == process]
         lost = matching.dropped[calls.process[matching.dropped] == process]
         if len(done):
-            count += int((calls.start[lost] > calls.start[done].max()).sum())
-    return count
+            found.append(lost[calls.start[lost] > calls.start[done].max()])
+    return np.concatenate(found)
 
 
-def _before_the_first(trace: Trace, matching: Matching) -> int:
+def _before_the_first(trace: Trace, matching: Matching) -> Int64:
     """Operations without a launch that are older than every call of their process: the window opened after the launch."""
-    operations, calls, count = trace.operations, trace.calls, 0
+    operations, calls = trace.operations, trace.calls
+    found = [np.empty(0, np.int64)]
     for process in distinct_values(operations.process[matching.orphans]).tolist():
         known = calls.correlation[(calls.process == process) & (calls.correlation >= 0)]
-        mine = operations.correlation[matching.orphans][operations.process[matching.orphans] == process]
+        mine = matching.orphans[operations.process[matching.orphans] == process]
+        ids = operations.correlation[mine]
         if len(known):
-            count += int(((mine >= 0) & (mine < known.min())).sum())
-    return count
+            found.append(mine[(ids >= 0) & (ids < known.min())])
+    return np.concatenate(found)
 
 
 def _nesting(trace: Trace) -> list[Finding]:

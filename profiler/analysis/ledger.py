@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..evidence import LedgerLine
 from ..trace import api
 from ..trace.groups import any_of, distinct_values
-from ..trace.model import COMM, COMPUTE, COPIES, GRAPH_LAUNCH, MEMORY_SET, OTHER, Trace
+from ..trace.model import COMM, COMPUTE, COPIES, GRAPH_LAUNCH, MEMORY_SET, MIGRATION, OTHER, Trace
 from ..trace.source.scan import Int64
 
 SUBMITTING = (api.KERNEL, api.GRAPH, api.COPY, api.MEMSET)
@@ -24,7 +24,7 @@ class Matching:
     captured   submitting calls without any, made while their process captured a graph
     failed     submitting calls without any that returned an error
     dropped    submitting calls without any and without such an excuse: records that were lost
-    orphans    operations whose call is not in the trace
+    orphans    operations whose call is not in the trace; migrations of unified memory have none by nature
     """
 
     executed: Int64
@@ -49,7 +49,7 @@ def match_launches(trace: Trace) -> Matching:
         captured=np.flatnonzero(submitting & ~has_work & capturing),
         failed=np.flatnonzero(submitting & ~has_work & ~capturing & failed),
         dropped=np.flatnonzero(submitting & ~has_work & ~capturing & ~failed),
-        orphans=np.flatnonzero(launch < 0),
+        orphans=np.flatnonzero((launch < 0) & (trace.operations.kind != MIGRATION)),
     )
 
 
@@ -93,6 +93,8 @@ def ledger(trace: Trace, matching: Matching | None = None) -> tuple[LedgerLine, 
         LedgerLine("unmatched_calls", len(matching.dropped)),
         LedgerLine("syncs", int((calls.outermost & (calls.effect == api.WAIT)).sum())),
     ]
+    if migrations := int((operations.kind == MIGRATION).sum()):
+        lines.append(LedgerLine("migrations", migrations))
     return tuple(lines)
 
 

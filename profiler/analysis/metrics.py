@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from ...errors import UsageError
 from ..trace import api
-from ..trace.model import COMM, COMPUTE, COPIES, MEMORY_SET, Calls, Operations
+from ..trace.model import COMM, COMPUTE, COPIES, KINDS, MEMORY_SET, MIGRATION, Calls, Operations
 from ..trace.source.scan import Int64
 from .intervals import Intervals
-from .overlap import SELECTORS, busy_time, concurrency
+from .overlap import SELECTORS, busy_time, concurrency, of_streams
 
 Number = int | float
 
@@ -111,12 +111,12 @@ def _overlap(scope: Scope, *selectors: str) -> int:
 
 
 def _ratio(scope: Scope) -> float | None:
-    numbers = concurrency(scope.operations)
+    numbers = concurrency(of_streams(scope.operations))
     return numbers.overlap / numbers.busy if numbers.busy else None
 
 
 def _mean_in_flight(scope: Scope) -> float | None:
-    numbers = concurrency(scope.operations)
+    numbers = concurrency(of_streams(scope.operations))
     return numbers.sum / numbers.busy if numbers.busy else None
 
 
@@ -214,6 +214,19 @@ OF_OVERLAP = frozenset(
 )
 """Metrics that say something of work running side by side: what pageable copies, staged by the host, cannot show."""
 
+_SIDE_BY_SIDE = OF_OVERLAP | {"overlap_bound"}
+
+_OF_COUNTS: Mapping[str, tuple[int, ...]] = {
+    "kernels_per_iteration": (COMPUTE, COMM),
+    "copies_per_iteration": COPIES,
+    "memsets_per_iteration": (MEMORY_SET,),
+    "order_violations": (COMPUTE, COMM),
+    "launch_calls_per_iteration": (),
+    "syncs_per_iteration": (),
+    "calls": (),
+}
+"""The classes that metrics without classes among their arguments speak of; those of API calls speak of none."""
+
 _NO_COPIES = frozenset(("compute", "comm", "memset", "graph"))
 
 
@@ -238,7 +251,19 @@ def split(text: str) -> tuple[str, tuple[str, ...]]:
             raise UsageError(f"{text}: {name} takes a pattern of names", "for example cudaMalloc or cuMemFree*")
         if not metric.globs and argument not in SELECTORS:
             raise UsageError(f"{text}: no operations are called {argument!r}", _nearest(argument, SELECTORS))
+        if name in _SIDE_BY_SIDE and argument == KINDS[MIGRATION]:
+            raise UsageError(f"{text}: a kernel waits for a page that migrates; beside it is no overlap")
     return name, (*arguments, *metric.default[len(arguments) - 1 :]) if arguments else ()
+
+
+def classes_of(text: str) -> frozenset[int]:
+    """The classes of operations that a metric speaks of, as indices into KINDS."""
+    name, arguments = split(text)
+    if name in _OF_COUNTS:
+        return frozenset(_OF_COUNTS[name])
+    return (
+        frozenset(kind for one in arguments for kind in SELECTORS[one]) if arguments else frozenset(range(len(KINDS)))
+    )
 
 
 def of_copies_beside_others(text: str) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..trace.blocks import in_order
-from ..trace.model import COMM, COMPUTE, COPIES, KINDS, Operations
+from ..trace.model import COMM, COMPUTE, COPIES, KINDS, MIGRATION, Operations
 from ..trace.source.scan import Int64
 from ..trace.windows import Windows, by_group
 from .intervals import Bounds, Intervals, at_least, union
@@ -43,17 +43,26 @@ class Concurrency:
     max_in_flight: int
 
 
+def of_streams(operations: Operations) -> Operations:
+    """What programs put on streams: all but migrations of unified memory, which kernels wait for rather than overlap."""
+    migrations = operations.kind == MIGRATION
+    return operations.take(~migrations) if migrations.any() else operations
+
+
 def concurrency(operations: Operations) -> Concurrency:
-    """The numbers of a set that lies on one device; all 0 for an empty set."""
-    lanes, start, end = operations.lanes(), operations.start, operations.end
-    bounds = Bounds.of(start, end)
-    busy = bounds.length()
-    span = int(end.max() - start.min()) if len(start) else 0
+    """The numbers of a set that lies on one device; all 0 for an empty set. Migrations of unified memory are busy time, and
+    in flight beside nothing."""
+    whole = Bounds.of(operations.start, operations.end)
+    total, busy = int((operations.end - operations.start).sum()), whole.length()
+    span = int(operations.end.max() - operations.start.min()) if len(operations) else 0
+    of_programs = of_streams(operations)
+    lanes, start, end = of_programs.lanes(), of_programs.start, of_programs.end
+    bounds = whole if of_programs is operations else Bounds.of(start, end)
     across, within = bounds.length(2), 0
     if share_their_stream(lanes, start, end).any():
         across, within = _stream_overlap(lanes, start, end)
     return Concurrency(
-        sum=int((end - start).sum()),
+        sum=total,
         busy=busy,
         span=span,
         idle=span - busy,

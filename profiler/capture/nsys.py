@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ...errors import AispError, EnvironmentLacks
@@ -82,15 +83,31 @@ class Nsys:
         return [str(self.executable), *options, str(report)]
 
 
-def find_nsys(environment: Mapping[str, str] | None = None, root: Path = Path("/")) -> Nsys:
+def find_nsys(
+    environment: Mapping[str, str] | None = None, root: Path = Path("/"), least: tuple[int, ...] = MINIMUM
+) -> Nsys:
     """The nsys that AISP_NSYS names, else the first usable one of PATH and NVIDIA's install folders below `root`.
 
     Raises:
-        EnvironmentLacks: there is none, none that runs, or none of at least version `MINIMUM`.
+        EnvironmentLacks: there is none, none that runs, or none of at least version `least`.
     """
     environment = os.environ if environment is None else environment
     candidates = _candidates(environment, root)
-    return first_usable(environment.get("AISP_NSYS"), candidates, usable, "Nsight Systems (nsys)", INSTALL)
+    accepted = partial(usable, least=least)
+    return first_usable(environment.get("AISP_NSYS"), candidates, accepted, "Nsight Systems (nsys)", INSTALL)
+
+
+def find_exporter(environment: Mapping[str, str] | None = None, root: Path = Path("/")) -> Nsys:
+    """An nsys that exports a report: what `find_nsys` finds, else an older one. What it exports is read as its .sqlite would
+    be, unattested where it states no count; nsys itself says when a report is newer than it is.
+
+    Raises:
+        EnvironmentLacks: there is none, or none that runs.
+    """
+    try:
+        return find_nsys(environment, root)
+    except EnvironmentLacks:
+        return find_nsys(environment, root, least=())
 
 
 def _candidates(environment: Mapping[str, str], root: Path) -> Iterator[Path]:
@@ -108,18 +125,18 @@ def _order(path: Path) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", str(path))]
 
 
-def usable(executable: Path) -> Nsys:
+def usable(executable: Path, least: tuple[int, ...] = MINIMUM) -> Nsys:
     """The nsys at a path, completed when it is the one inside Nsight Compute.
 
     Raises:
-        EnvironmentLacks: it does not run, or is older than `MINIMUM`.
+        EnvironmentLacks: it does not run, or is older than `least`.
     """
     executable = completed(executable)
     version = read_version(executable)
-    if version < MINIMUM:
-        text, least = ".".join(map(str, version)), ".".join(map(str, MINIMUM))
+    if version < least:
+        text, wanted = ".".join(map(str, version)), ".".join(map(str, least))
         raise EnvironmentLacks(
-            f"{executable} is version {text}; at least {least} is needed, because older exports cannot attest "
+            f"{executable} is version {text}; at least {wanted} is needed, because older exports cannot attest "
             "that they are complete",
             INSTALL,
         )

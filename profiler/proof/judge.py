@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from ..analysis.metrics import of_copies_beside_others
+from ..analysis.affected import touches
+from ..analysis.metrics import classes_of, of_copies_beside_others
 from ..evidence import ClaimResult, Finding, Rates, Speedup, VariantEvidence, Verdict
 from .bootstrap import LEAST_RUNS, median_interval
 from .claims import COMPARISONS, Claim, Term
@@ -115,12 +116,17 @@ def _obstacles(claim: Claim, grounds: Grounds) -> tuple[Finding, ...]:
     found: dict[str, Finding] = {}
     for term in terms:
         for variant in term.compared or (term.variant,):
-            found |= {f.code: f for f in grounds.blocked[variant]}
+            found |= {f.code: f for f in grounds.blocked[variant] if _concerns(f, term)}
             if term.metric in RATE_METRICS:
                 found |= {f.code: f for f in rate_obstacles(grounds.rates.get(variant), term.metric)}
             elif not term.compared and of_copies_beside_others(term.metric):
                 found |= {f.code: f for f in grounds.copies_blocked[variant]}
     return tuple(found.values())
+
+
+def _concerns(finding: Finding, term: Term) -> bool:
+    """A fault of some classes of operations leaves alone what is said of others; a speedup and a rate speak of all."""
+    return bool(term.compared) or term.metric in RATE_METRICS or touches(finding, classes_of(term.metric))
 
 
 def _by_speedup(claim: Claim, limits: Sequence[float], speedup: Speedup | None) -> _Outcome:

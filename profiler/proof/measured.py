@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..analysis import metrics
+from ..analysis.affected import limited, of_calls
 from ..analysis.ledger import match_launches
 from ..analysis.metrics import Scope
 from ..analysis.overlap import witnesses
@@ -75,7 +76,8 @@ def runs_of(trace: Trace, chosen: Int64, variant: str, name: str, whole_process:
         _run(trace, int(r), calls[of_calls[i] : of_calls[i + 1]], pairs[of_pairs[i] : of_pairs[i + 1]])
         for i, r in enumerate(chosen)
     )
-    found = _faults(trace, name, runs, int(np.isin(match_launches(trace).dropped, calls).sum()))
+    dropped = match_launches(trace).dropped
+    found = _faults(trace, name, runs, lost_launches(trace, dropped[np.isin(dropped, calls)]))
     return Measured(variant, tuple(r for r in runs if len(r.scope.operations)), tuple(found))
 
 
@@ -105,24 +107,28 @@ def _run(trace: Trace, index: int, calls: Int64, operations: Int64) -> Run:
     return Run(index, payload, Scope(mine, trace.calls.take(calls), trace.strings, launched))
 
 
-def _faults(trace: Trace, name: str, runs: tuple[Run, ...], lost: int) -> Iterable[Finding]:
+def lost_launches(trace: Trace, calls: Int64) -> tuple[Finding, ...]:
+    """What these launches without work (row indices) leave in doubt; nothing where there are none."""
+    return (limited(LOST, len(calls), of_calls(trace, calls)),) if len(calls) else ()
+
+
+def _faults(trace: Trace, name: str, runs: tuple[Run, ...], lost: Iterable[Finding]) -> Iterable[Finding]:
     empty = sum(not len(run.scope.operations) for run in runs)
     opened = any(bool(trace.ranges.is_open[run.range]) for run in runs)
     graphs = sum(int((run.scope.operations.kind == GRAPH_LAUNCH).sum()) for run in runs)
     return faults(name, empty, opened, graphs, lost)
 
 
-def faults(name: str, empty: int, opened: bool, graphs: int, lost: int) -> Iterable[Finding]:
+def faults(name: str, empty: int, opened: bool, graphs: int, lost: Iterable[Finding]) -> Iterable[Finding]:
     """What makes iterations unfit to prove anything: how many ran nothing, whether a range was never closed, how many
-    graphs were traced as a whole, how many launches have no work."""
+    graphs were traced as a whole, launches without work (`lost_launches`)."""
     if empty:
         yield Finding("no_cuda_activity", {"count": empty, "name": name}, "range")
     if opened:
         yield Finding("open_range", {"name": name}, "range")
     if graphs:
         yield Finding("graph_level_tracing", {"count": graphs}, "range")
-    if lost:
-        yield Finding(LOST, {"count": lost}, "range")
+    yield from lost
 
 
 def gpus_of(measured: Iterable[Measured]) -> list[int]:

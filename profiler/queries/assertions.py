@@ -10,7 +10,7 @@ from itertools import repeat
 import numpy as np
 
 from ...errors import UsageError
-from ..analysis.completeness import attest
+from ..analysis.completeness import OF_RANGES, attest
 from ..evidence import ClaimResult, Completeness, Finding, Iteration, VariantEvidence, Verdict
 from ..proof.claims import Claim, Term, parse
 from ..proof.compare import speedup_of
@@ -19,6 +19,7 @@ from ..proof.measured import Measured
 from ..proof.prove import blocked_by
 from ..proof.rate_metrics import RATE_METRICS
 from ..trace.columns import Int64
+from ..trace.devices import labels
 from ..trace.model import Trace
 from .counterexamples import Shown, shown
 from .instance_numbers import numbers, starts_and_ends
@@ -160,7 +161,12 @@ class _Case:
         for claim in self.claims:
             _check_count(claim, mine)
         variants = {name: _evidence(name, one, self.claims) for name, one in mine.items()}
-        blocked = blocked_by(self.completeness, {n: Measured(n, (), one.findings) for n, one in mine.items()})
+        blocked = {
+            name: tuple(f for f in found if not (mine[name].whole and f.code in OF_RANGES))
+            for name, found in blocked_by(
+                self.completeness, {n: Measured(n, (), one.findings) for n, one in mine.items()}
+            ).items()
+        }
         compared = {term.compared for claim in self.claims for term in _terms(claim) if term.compared}
         speedups = {(a, b): speedup_of(variants[a], variants[b], "trace") for a, b in compared}
         return _OnGpu(gpu, mine, Grounds(variants, speedups, blocked, {n: _pageable(o) for n, o in mine.items()}, ()))
@@ -211,8 +217,7 @@ def _badness(claim: ClaimResult) -> tuple[int, float]:
 def _name(part: _OnGpu) -> str:
     if part.gpu is None:
         return ""
-    gpu = next(iter(part.instances.values())).trace.gpus[part.gpu]
-    return gpu.uuid or f"device {gpu.device}"
+    return labels(next(iter(part.instances.values())).trace.gpus)[part.gpu]
 
 
 def _evidence(name: str, instances: Instances, claims: Iterable[Claim]) -> VariantEvidence:

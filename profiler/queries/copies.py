@@ -7,24 +7,26 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..analysis.overlap import busy_time
-from ..trace.model import COMPUTE, COPIES, GRAPH_LAUNCH, KINDS, MEMORY_SET, OTHER, Operations, Trace
+from ..trace.devices import labels
+from ..trace.model import COMPUTE, COPIES, GRAPH_LAUNCH, KINDS, MEMORY_SET, MIGRATION, OTHER, Operations, Trace
 from .spread import Spread, groups, spreads
 
 
 @dataclass(frozen=True, slots=True)
 class CopyRow:
-    """All copies of one kind on one device; `bytes` in bytes, `time` and `busy` in ns.
+    """All copies of one kind on one device (`label`: its uuid, else its ordinal and process); `bytes` in bytes, `time` and `busy` in ns.
 
     pageable   staged through pageable host memory: what of them overlaps is no evidence of an asynchronous copy
     rate       bytes per second of busy time, exact (no integer division); None where no time passed
-    hidden     the share of the busy time during which a compute kernel ran on that device; None where no time passed, and
-               where graphs were traced as a whole
+    hidden     the share of the busy time during which a compute kernel ran on that device; None where no time passed, where
+               graphs were traced as a whole, and of migrations, which kernels wait for
     """
 
-    kind: str  # h2d, d2h, d2d, p2p, other or memset
+    kind: str  # h2d, d2h, d2d, p2p, other, memset or migration (of unified memory)
     pageable: bool
     gpu_uuid: str
     device: int
+    label: str
     count: int
     bytes: Spread
     time: Spread
@@ -36,11 +38,13 @@ class CopyRow:
 def copies(trace: Trace) -> tuple[CopyRow, ...]:
     """The rows, the longest total time first."""
     operations = trace.operations
-    found = operations.take(np.isin(operations.kind, (*COPIES, OTHER, MEMORY_SET)))
+    found = operations.take(np.isin(operations.kind, (*COPIES, OTHER, MEMORY_SET, MIGRATION)))
     group, first = groups(found.gpu, found.kind, found.pageable)
     sizes, times = spreads(group, found.bytes), spreads(group, found.end - found.start)
     rows = [_row(trace, found.take(group == number), sizes[number], times[number]) for number in range(len(first))]
-    return tuple(sorted(rows, key=lambda row: (-row.time.sum, row.kind, row.gpu_uuid, row.device, row.pageable)))
+    return tuple(
+        sorted(rows, key=lambda row: (-row.time.sum, row.kind, row.gpu_uuid, row.device, row.label, row.pageable))
+    )
 
 
 def _row(trace: Trace, found: Operations, size: Spread, time: Spread) -> CopyRow:
@@ -53,10 +57,11 @@ def _row(trace: Trace, found: Operations, size: Spread, time: Spread) -> CopyRow
         pageable=bool(found.pageable[0]),
         gpu_uuid=trace.gpus[gpu].uuid,
         device=int(found.device[0]),
+        label=labels(trace.gpus)[gpu],
         count=time.n,
         bytes=size,
         time=time,
         busy=busy.length,
         rate=size.sum * 1e9 / busy.length if busy.length else None,
-        hidden=(busy & compute).length / busy.length if known else None,
+        hidden=(busy & compute).length / busy.length if known and found.kind[0] != MIGRATION else None,
     )

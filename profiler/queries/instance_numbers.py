@@ -22,12 +22,13 @@ from ..analysis.segments import Segments, firsts
 from ..trace import api
 from ..trace.columns import Int64
 from ..trace.groups import any_of, combined_codes, distinct_values
-from ..trace.model import COMM, COMPUTE, COPIES, MEMORY_SET, Calls, Operations
+from ..trace.model import COMM, COMPUTE, COPIES, KINDS, MEMORY_SET, MIGRATION, Calls, Operations
 from .instances import Instances
 
 CHUNK = 1 << 19
 """Operations that are worked on at once; an instance is never split."""
 _ROOM = float(1 << 62)
+_ON_STREAMS = tuple(kind for kind in range(len(KINDS)) if kind != MIGRATION)
 
 Numbers = list[Number | None]
 
@@ -75,6 +76,10 @@ class Sets:
     def pieces(self) -> tuple[Int64, Int64, Int64]:
         """When anything is in flight: set, start and end of the maximal pieces, in order."""
         return grouped(union, self.of_set, len(self.first), self.operations.start, self.operations.end)
+
+    def on_streams(self) -> NDArray[np.bool_]:
+        """Which operations lie on streams: `analysis.overlap.of_streams`."""
+        return np.asarray(self.operations.kind != MIGRATION, bool)
 
     def lanes(self) -> tuple[Int64, Int64]:
         """A number for each (set, stream) of each operation, and the set of each such number."""
@@ -168,7 +173,10 @@ def _quotients(above: Int64, below: Int64) -> Numbers:
 
 
 def _sum(sets: Sets, selector: str = "") -> Int64:
-    kinds = SELECTORS[selector] if selector else None
+    return _length(sets, SELECTORS[selector] if selector else None)
+
+
+def _length(sets: Sets, kinds: Sequence[int] | None) -> Int64:
     return sets.summed(sets.operations.end - sets.operations.start, kinds)
 
 
@@ -208,14 +216,16 @@ def _gap_median(sets: Sets) -> Numbers:
 def _overlap(sets: Sets, *selectors: str) -> Int64:
     if selectors:
         return sets.shared(*selectors)
-    lane, owner = sets.lanes()
-    of_piece, start, end = grouped(union, lane, len(owner), sets.operations.start, sets.operations.end)
+    keep, (lane, owner) = sets.on_streams(), sets.lanes()
+    operations = sets.operations.take(keep)
+    of_piece, start, end = grouped(union, lane[keep], len(owner), operations.start, operations.end)
     return _total(sets, *grouped(lambda s, e: at_least(s, e, 2), owner[of_piece], len(sets.first), start, end))
 
 
 def _same_stream(sets: Sets) -> Int64:
-    lane, owner = sets.lanes()
-    again = grouped(lambda s, e: at_least(s, e, 2), lane, len(owner), sets.operations.start, sets.operations.end)
+    keep, (lane, owner) = sets.on_streams(), sets.lanes()
+    operations = sets.operations.take(keep)
+    again = grouped(lambda s, e: at_least(s, e, 2), lane[keep], len(owner), operations.start, operations.end)
     if not len(again[0]):
         return np.zeros(len(sets.first), np.int64)
     return _total(sets, *grouped(union, owner[again[0]], len(sets.first), *again[1:]))
@@ -228,8 +238,13 @@ def _total(sets: Sets, of_piece: Int64, start: Int64, end: Int64) -> Int64:
 
 
 def _in_flight(sets: Sets) -> Int64:
-    moved = sets.shift[sets.of_set]
-    return Segments.of(sets.first, sets.operations.start + moved, sets.operations.end + moved).most_in_flight()
+    keep = sets.on_streams()
+    of_set, operations = sets.of_set[keep], sets.operations.take(keep)
+    found = np.zeros(len(sets.first), np.int64)
+    if len(of_set):
+        first, moved = firsts(of_set), sets.shift[of_set]
+        found[of_set[first]] = Segments.of(first, operations.start + moved, operations.end + moved).most_in_flight()
+    return found
 
 
 def _exposed(sets: Sets, a: str, b: str) -> Int64:
@@ -259,9 +274,9 @@ _OF_SETS: Mapping[str, Callable[..., Numbers]] = {
     "idle": _plain(lambda sets: _span(sets) - _busy(sets)),
     "gap_max": _plain(_gap_max),
     "gap_median": _gap_median,
-    "concurrency": lambda sets: _quotients(_sum(sets), _busy(sets)),
+    "concurrency": lambda sets: _quotients(_length(sets, _ON_STREAMS), sets.lengths(_ON_STREAMS)),
     "overlap": _plain(_overlap),
-    "overlap_ratio": lambda sets: _quotients(_overlap(sets), _busy(sets)),
+    "overlap_ratio": lambda sets: _quotients(_overlap(sets), sets.lengths(_ON_STREAMS)),
     "same_stream_overlap": _plain(_same_stream),
     "max_in_flight": _plain(_in_flight),
     "hidden": lambda sets, a, b: _quotients(sets.shared(a, b), sets.lengths(SELECTORS[a])),

@@ -14,7 +14,7 @@ from ..analysis.metrics import Scope
 from ..analysis.projection import calls_inside
 from ..analysis.segments import firsts
 from ..evidence import Finding
-from ..proof.measured import faults
+from ..proof.measured import faults, lost_launches
 from ..trace.columns import NONE, Int64
 from ..trace.groups import distinct_values
 from ..trace.model import GRAPH_LAUNCH, Calls, Trace
@@ -85,7 +85,8 @@ def whole_trace(trace: Trace, name: str) -> Instances:
     """All that the trace holds as one instance, also what has no launch."""
     operations = np.arange(len(trace.operations))
     graphs = int((trace.operations.kind == GRAPH_LAUNCH).sum())
-    found = faults(name, int(not len(operations)), False, graphs, len(match_launches(trace).dropped))
+    lost = lost_launches(trace, match_launches(trace).dropped)
+    found = faults(name, int(not len(operations)), False, graphs, lost)
     there = np.array([NONE] if len(operations) else [], np.int64)
     return Instances(name, trace, there, np.zeros(len(operations), np.int64), operations, False, tuple(found))
 
@@ -142,11 +143,11 @@ def _check_size(glob: str, ranges: int, pairs: int) -> None:
         )
 
 
-def _lost(trace: Trace, chosen: Int64, whole_process: bool) -> int:
-    """Launches inside these ranges whose work is not in the trace."""
+def _lost(trace: Trace, chosen: Int64, whole_process: bool) -> tuple[Finding, ...]:
+    """What launches inside these ranges whose work is not in the trace leave in doubt."""
     dropped = match_launches(trace).dropped
     if not len(dropped):
-        return 0
+        return ()
     mask = np.zeros(len(trace.calls), bool)
     mask[dropped] = True
-    return len(np.unique(calls_inside(trace, chosen, mask, whole_process)[1]))
+    return lost_launches(trace, np.unique(calls_inside(trace, chosen, mask, whole_process)[1]))

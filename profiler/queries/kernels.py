@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..trace.blocks import gathered
 from ..trace.codes import counted, joined, summed
 from ..trace.columns import Int64
+from ..trace.devices import labels
 from ..trace.groups import any_of
 from ..trace.model import COMM, COMPUTE, KINDS, Trace
 from .names import matches
@@ -21,13 +22,14 @@ from .spread import Spread, firsts_of, spreads
 class KernelRow:
     """All executions of one kernel on one device; `time` in ns, `share` of all kernel time on that device in [0, 1].
 
-    `graph_nodes` of the executions ran as nodes of a graph.
+    `graph_nodes` of the executions ran as nodes of a graph; `label` is the device's uuid, else its ordinal and process.
     """
 
     name: str
     kind: str  # compute or comm
     gpu_uuid: str
     device: int
+    label: str
     count: int
     graph_nodes: int
     share: float
@@ -57,11 +59,12 @@ def kernels(trace: Trace, name: str = "*", full: bool = False, top: int | None =
         chosen, group, count, length = _longest(chosen, group, count, length, top)
     first = firsts_of(group, count)
     nodes = counted(group[operations.graph_node[chosen] != 0], count)
-    rows = []
+    rows, named = [], labels(trace.gpus)
     for number, (at, time) in enumerate(zip(chosen[first].tolist(), spreads(group, length), strict=True)):
         text = int(names.values[names.code[at]])
-        rows.append(_row(trace, at, text, int(whole[gpu.code[at]]), int(nodes[number]), time))
-    rows.sort(key=lambda row: (-row.time.sum, row.count, row.name, row.gpu_uuid, row.device))
+        label = named[int(gpu.values[gpu.code[at]])]
+        rows.append(_row(trace, at, text, label, int(whole[gpu.code[at]]), int(nodes[number]), time))
+    rows.sort(key=lambda row: (-row.time.sum, row.count, row.name, row.gpu_uuid, row.device, row.label))
     return tuple(rows[:top])
 
 
@@ -76,7 +79,7 @@ def _longest(
     return chosen[some], number[group[some]], int(wanted.sum()), length[some]
 
 
-def _row(trace: Trace, at: int, text: int, whole: int, nodes: int, time: Spread) -> KernelRow:
+def _row(trace: Trace, at: int, text: int, label: str, whole: int, nodes: int, time: Spread) -> KernelRow:
     """A row by one of its operations; `whole` is all kernel time on its device."""
     operations = trace.operations
     return KernelRow(
@@ -84,6 +87,7 @@ def _row(trace: Trace, at: int, text: int, whole: int, nodes: int, time: Spread)
         kind=KINDS[operations.kind[at]],
         gpu_uuid=trace.gpus[operations.gpu[at]].uuid,
         device=int(operations.device[at]),
+        label=label,
         count=time.n,
         graph_nodes=nodes,
         share=time.sum / whole if whole else 0.0,

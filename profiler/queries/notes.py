@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..trace.model import GRAPH_LAUNCH, Trace
+from ..trace.model import GRAPH_LAUNCH, MIGRATION, Trace
 
 
 def untraced_graphs(trace: Trace) -> list[str]:
@@ -12,3 +12,10 @@ def untraced_graphs(trace: Trace) -> list[str]:
         return []
     what = "1 graph launch was" if count == 1 else f"{count} graph launches were"
     return [f"{what} traced as a whole: what ran inside is unknown; capture with --cuda-graph-trace=node"]
+
+
+def migrations(trace: Trace) -> list[str]:
+    """A sentence where unified memory migrated; else nothing."""
+    count = int((trace.operations.kind == MIGRATION).sum())
+    what = "1 page migration" if count == 1 else f"{count} page migrations"
+    return [f"{what} of unified memory: kernels wait for them, so what runs beside them is no overlap"] if count else []

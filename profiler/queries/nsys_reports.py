@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..trace.columns import Int64
-from ..trace.model import COMM, COMPUTE, KINDS, MEMORY_SET, TABLES, Trace
+from ..trace.model import COMM, COMPUTE, KINDS, MEMORY_SET, MIGRATION, TABLES, Trace
 from ..trace.schema import MEMCPY, MEMSET
 from .launched import operations_inside
 from .spread import Spread, groups, spreads
@@ -56,13 +56,13 @@ def kernel_sum(trace: Trace) -> tuple[SumRow, ...]:
 def memory_time_sum(trace: Trace) -> tuple[SumRow, ...]:
     """`cuda_gpu_mem_time_sum`: time by kind of copy, and of memsets."""
     mine = _memory(trace)
-    return _sums(trace.operations.kind[mine], _memory_labels(), _length(trace)[mine])
+    return _sums(_memory_kinds(trace)[mine], _memory_labels(trace), _length(trace)[mine])
 
 
 def memory_size_sum(trace: Trace) -> tuple[SumRow, ...]:
     """`cuda_gpu_mem_size_sum`: bytes by kind of copy, and of memsets."""
     mine = _memory(trace)
-    return _sums(trace.operations.kind[mine], _memory_labels(), trace.operations.bytes[mine])
+    return _sums(_memory_kinds(trace)[mine], _memory_labels(trace), trace.operations.bytes[mine])
 
 
 def api_sum(trace: Trace) -> tuple[SumRow, ...]:
@@ -118,8 +118,14 @@ def _memory(trace: Trace) -> NDArray[np.bool_]:
     return found
 
 
-def _memory_labels() -> list[str]:
-    """nsys' name of each class; one class may be several of its kinds (arrays, managed memory)."""
+def _memory_kinds(trace: Trace) -> Int64:
+    """Places in `_memory_labels`: migrations are told apart by their names."""
+    operations = trace.operations
+    return np.where(operations.kind == MIGRATION, len(KINDS) + operations.name, operations.kind)
+
+
+def _memory_labels(trace: Trace) -> list[str]:
+    """nsys' name of each class (one class may be several of its kinds of arrays), then of what migrates, by its name."""
     named = [f"[CUDA memcpy {_COPIES.get(kind, 'Host-to-Host')}]" for kind in KINDS]
     named[MEMORY_SET] = "[CUDA memset]"
-    return named
+    return named + [f"[CUDA memcpy {text}]" for text in trace.strings]

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from ..analysis.overlap import busy_time
 from ..evidence import Witness
-from ..trace.model import GRAPH_LAUNCH, Trace
+from ..trace.devices import labels
+from ..trace.model import GRAPH_LAUNCH, MIGRATION, Trace
 from .selectors import select
 from .witnesses import longest
 
@@ -18,6 +19,7 @@ from .witnesses import longest
 class OverlapRow:
     """Two selections on one device, as docs/metrics.md defines overlap, hidden, exposed, bound and efficiency; ns.
 
+    label            the device's uuid, else its ordinal and process
     shared_ops       operations that are in both: each overlaps itself
     untraced_graphs  graphs on this device traced as a whole: what overlapped inside them is unknown, and not counted
     witnesses        the longest overlaps of two operations on different streams
@@ -25,6 +27,7 @@ class OverlapRow:
 
     gpu_uuid: str
     device: int
+    label: str
     a: str
     b: str
     a_ops: int
@@ -44,12 +47,14 @@ class OverlapRow:
 
 
 def overlap(trace: Trace, a: str, b: str, count: int = 3) -> tuple[OverlapRow, ...]:
-    """A row for each device on which either selection has operations, with at most `count` witnesses each.
+    """A row for each device on which either selection has operations, with at most `count` witnesses each. Migrations of
+    unified memory are in neither: kernels wait for them.
 
     Raises:
         UsageError: a selector that means nothing.
     """
-    first, second = select(trace, a), select(trace, b)
+    of_programs = trace.operations.kind != MIGRATION
+    first, second = select(trace, a) & of_programs, select(trace, b) & of_programs
     devices = np.unique(trace.operations.gpu[first | second])
     return tuple(_row(trace, int(gpu), (a, b), (first, second), count) for gpu in devices)
 
@@ -64,6 +69,7 @@ def _row(
     return OverlapRow(
         gpu_uuid=trace.gpus[gpu].uuid,
         device=int((a if len(a) else b).device[0]),
+        label=labels(trace.gpus)[gpu],
         a=names[0],
         b=names[1],
         a_ops=len(a),

@@ -43,9 +43,9 @@ def export_report(report: Path, sqlite: Path) -> None:
         AispError: nsys made no SQLite of it.
     """
     from ..capture.child import Watch, new_mark, run_child, tail
-    from ..capture.nsys import export_failure, find_nsys
+    from ..capture.nsys import export_failure, find_exporter
 
-    nsys = find_nsys()
+    nsys = find_exporter()
     with tempfile.TemporaryDirectory(prefix="aisp-export-") as folder:
         log = Path(folder) / "nsys.log"
         code = run_child(nsys.export_command(report.absolute(), sqlite), Watch(log, _EXPORT_S, new_mark()))

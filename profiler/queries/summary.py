@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from ..analysis.affected import whole_classes
 from ..analysis.completeness import attest
 from ..analysis.ledger import closes, ledger, match_launches
 from ..analysis.overlap import busy_time, concurrency
@@ -14,8 +15,20 @@ from ..analysis.range_table import RangeTables
 from ..evidence import Completeness, LedgerLine
 from ..trace.blocks import in_order
 from ..trace.codes import Codes, joined
+from ..trace.devices import labels
 from ..trace.groups import any_of, distinct_values
-from ..trace.model import COMM, COMPUTE, COPIES, GRAPH_LAUNCH, MEMORY_SET, Operations, Trace, pid_of, process_of
+from ..trace.model import (
+    COMM,
+    COMPUTE,
+    COPIES,
+    GRAPH_LAUNCH,
+    MEMORY_SET,
+    MIGRATION,
+    Operations,
+    Trace,
+    pid_of,
+    process_of,
+)
 from .kernels import KernelRow, kernels
 from .ranges import PART
 from .spread import firsts_of
@@ -31,11 +44,15 @@ class DeviceRow:
 
     gpu_uuid: str
     name: str
+    device: int  # its CUDA ordinal in the process that was found first
+    label: str  # uuid, else ordinal and process: never that of another row
     pids: tuple[int, ...]
     ops: int
     kernels: int
     copies: int
     memsets: int
+    migrations: int
+    migration_time: int
     untraced_graphs: int
     sum: int
     busy: int
@@ -73,6 +90,7 @@ class RangeRow:
     domain: str
     name: str
     gpu_uuid: str
+    label: str
     instances: int
     ops: int
     span: int
@@ -82,13 +100,17 @@ class RangeRow:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The answer; `start` and `end` are the first and last instant of the trace in ns, `ledger_closes` checks its sums."""
+    """The answer; `start` and `end` are the first and last instant of the trace in ns, `ledger_closes` checks its sums.
+
+    whole_classes  the classes of operations that nothing speaks against, also where the trace as a whole is incomplete
+    """
 
     schema_version: str
     start_utc_ns: int | None
     start: int
     end: int
     completeness: Completeness
+    whole_classes: tuple[str, ...]
     ledger: tuple[LedgerLine, ...]
     ledger_closes: bool
     devices: tuple[DeviceRow, ...]
@@ -100,14 +122,15 @@ class Summary:
 def summary(trace: Trace, top: int = 10) -> Summary:
     """Everything at once; `top` kernels and ranges."""
     matching = match_launches(trace)
-    lines = ledger(trace, matching)
+    completeness, lines = attest(trace, matching), ledger(trace, matching)
     parts = [part for part in (trace.operations, trace.calls, trace.ranges) if len(part)]
     return Summary(
         schema_version=trace.schema.version,
         start_utc_ns=trace.start_utc_ns,
         start=min((int(part.start.min()) for part in parts), default=0),
         end=trace.end,
-        completeness=attest(trace, matching),
+        completeness=completeness,
+        whole_classes=whole_classes(completeness.status, completeness.findings),
         ledger=lines,
         ledger_closes=closes(lines),
         devices=_devices(trace),
@@ -132,11 +155,15 @@ def _device(trace: Trace, gpu: int) -> DeviceRow:
     return DeviceRow(
         gpu_uuid=trace.gpus[gpu].uuid,
         name=trace.gpus[gpu].name,
+        device=trace.gpus[gpu].device,
+        label=labels(trace.gpus)[gpu],
         pids=tuple(sorted({pid_of(int(key)) for key in distinct_values(found.process)})),
         ops=len(found),
         kernels=_count(found, COMPUTE, COMM),
         copies=_count(found, *COPIES),
         memsets=_count(found, MEMORY_SET),
+        migrations=_count(found, MIGRATION),
+        migration_time=busy_time(found.of_kind(MIGRATION)).length,
         untraced_graphs=graphs,
         sum=numbers.sum,
         busy=numbers.busy,
@@ -204,9 +231,9 @@ def top_ranges(trace: Trace, top: int) -> tuple[RangeRow, ...]:
     shown = np.flatnonzero(instances)
     if 0 < top < len(shown):
         shown = shown[span[shown] >= np.sort(span[shown])[-top]]
-    rows = []
+    rows, named = [], labels(trace.gpus)
     for number in shown.tolist():
         domain, text = (trace.text(int(c.values[c.code[first[number // gpus]]])) for c in columns)
         numbers = (int(column[number]) for column in (instances, ops, span, longest, busy))
-        rows.append(RangeRow(domain, text, trace.gpus[number % gpus].uuid, *numbers))
-    return tuple(sorted(rows, key=lambda row: (-row.span, row.domain, row.name, row.gpu_uuid)))[:top]
+        rows.append(RangeRow(domain, text, trace.gpus[number % gpus].uuid, named[number % gpus], *numbers))
+    return tuple(sorted(rows, key=lambda row: (-row.span, row.domain, row.name, row.gpu_uuid, row.label)))[:top]

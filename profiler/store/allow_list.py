@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from ..analysis.messages import LOSS
+from ..trace.schema import METADATA
 from ..trace.source.sqlite import quote
 
 TABLES = re.compile(
@@ -12,7 +14,7 @@ TABLES = re.compile(
     r"|CUPTI_ACTIVITY_KIND_(?:RUNTIME|KERNEL|MEMCPY|MEMSET|SYNCHRONIZATION|CUDA_EVENT|GRAPH_TRACE)"
     r"|CUDA_GRAPH_(?:[A-Z]+_)*EVENTS"
     r"|TARGET_INFO_(?:GPU|CUDA_DEVICE|CUDA_CONTEXT_INFO|CUDA_STREAM|SESSION_START_TIME)"
-    r"|DIAGNOSTIC_EVENT|PROFILER_OVERHEAD|ANALYSIS_DETAILS|META_DATA_EXPORT|META_DATA_CAPTURE"
+    r"|DIAGNOSTIC_EVENT|PROFILER_OVERHEAD|ANALYSIS_DETAILS|META_DATA_(?:EXPORT|CAPTURE)|(?:EXPORT|CAPTURE)_META_DATA"
     r"|ENUM_\w+)(?:_V\d+)?"
 )
 """Tables that are copied (some exports suffix them _V2, _V3); StringIds follows from what these refer to."""
@@ -25,8 +27,7 @@ TEXTS: Mapping[str, frozenset[str]] = {
     "TARGET_INFO_GPU": frozenset({"name", "busLocation", "uuid", "chipName"}),
     "TARGET_INFO_SESSION_START_TIME": frozenset({"utcTime", "localTime"}),
     "DIAGNOSTIC_EVENT": frozenset({"text"}),
-    "META_DATA_EXPORT": frozenset({"name", "value"}),
-    "META_DATA_CAPTURE": frozenset({"name", "value"}),
+    **dict.fromkeys((*METADATA["EXPORT"], *METADATA["CAPTURE"]), frozenset({"name", "value"})),
 }
 """Text columns that are copied, and those of ENUM_*; every other text becomes NULL, or empty where NULL is forbidden."""
 
@@ -49,9 +50,10 @@ NAMING_KEYS = re.compile(r"(?:PROCESS_\d+:)?(?:CAPTURE_RANGE|NVTX_OPTIONS:)\w*")
 DIAGNOSTICS = re.compile(
     r"Number of (?:CUDA|NVTX) events collected|Number of CUPTI events produced|Profiling has (?:started|stopped)"
     r"|No (?:CUDA|NVTX) events collected|CUDA profiling might|\w+ injection (?:library )?initialized"
-    r"|Buffers holding CUDA trace data"
+    r"|Buffers holding CUDA trace data|Profiling (?:started|stopped) due to"
 )
-"""Diagnostic texts that are copied whatever their severity; those of severity above 1 are copied too, without paths."""
+"""Diagnostic texts that are copied whatever their severity, as are those that speak of lost events; those of severity above
+1 are copied too, without paths."""
 
 _PATH = re.compile(
     r"(['\"])(?:/|[A-Za-z]:[\\/]|\\\\)[^'\"]*\1|(?<![\w/])/[^\s'\",;]+|\b[A-Za-z]:[\\/](?!/)[^\s'\",;]+|\\\\\w[^\s'\",;]+"
@@ -101,10 +103,13 @@ def value_of(table: str, column: str, declared: str, required: bool, names: bool
 
 def row_allowed(table: str, text: object, detail: object, names: bool) -> bool:
     """Whether a row of a table of free texts is copied; `detail` is its value or its severity; `names`: some are hidden."""
-    if table == "META_DATA_EXPORT":
+    if table in METADATA["EXPORT"]:
         return bool(EXPORT_KEYS.fullmatch(str(text)))
-    if table == "META_DATA_CAPTURE":
+    if table in METADATA["CAPTURE"]:
         if names and NAMING_KEYS.fullmatch(str(text)):
             return False
         return bool(CAPTURE_KEYS.fullmatch(str(text))) and re.search(r"[/=\\]", str(detail or "")) is None
-    return bool(DIAGNOSTICS.match(str(text))) or (isinstance(detail, int) and detail > 1)
+    said = str(text)
+    return (
+        DIAGNOSTICS.match(said) is not None or LOSS.search(said) is not None or (isinstance(detail, int) and detail > 1)
+    )

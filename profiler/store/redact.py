@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ...errors import AispError, TraceError, UsageError
 from ..trace.file import Export, plain_sqlite, readonly
+from ..trace.schema import METADATA
 from ..trace.source.sqlite import SqliteSource, quote
 from .allow_list import (
     EMPTY_TABLES,
@@ -26,7 +27,7 @@ from .leaks import environment_values, leaks
 from .names import NameRules, is_call
 from .scratch import remove_abandoned, scratch_folder
 
-_FREE_TEXTS = ("META_DATA_EXPORT", "META_DATA_CAPTURE", "DIAGNOSTIC_EVENT")
+_FREE_TEXTS = (*METADATA["EXPORT"], *METADATA["CAPTURE"], "DIAGNOSTIC_EVENT")
 _KERNEL_NAMES = ("shortName", "demangledName", "mangledName")
 
 
@@ -229,7 +230,7 @@ class _Copy:
 
     def environment(self) -> Iterator[tuple[str, str]]:
         """(name, value) of the traced processes' variables that would tell something, wherever the source keeps them."""
-        for table in ("META_DATA_CAPTURE", "TARGET_INFO_SYSTEM_ENV", "StringIds"):
+        for table in (*METADATA["CAPTURE"], "TARGET_INFO_SYSTEM_ENV", "StringIds"):
             if table in self.statements:
                 many = "where instr(cast(value as blob), x'00')" if table == "StringIds" else ""
                 for (value,) in self.database.execute(f"select cast(value as blob) from raw.{table} {many}"):
@@ -237,7 +238,7 @@ class _Copy:
 
 
 _PRIVATE = {
-    "META_DATA_EXPORT": "name in ('EXPORT_HOST', 'EXPORT_USER')",
-    "META_DATA_CAPTURE": "name = 'DEVICE_DISPLAY_NAME' or name like '%USER_NAME'",
+    **dict.fromkeys(METADATA["EXPORT"], "name in ('EXPORT_HOST', 'EXPORT_USER')"),
+    **dict.fromkeys(METADATA["CAPTURE"], "name = 'DEVICE_DISPLAY_NAME' or name like '%USER_NAME'"),
     "TARGET_INFO_SYSTEM_ENV": "name = 'Hostname'",
 }

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 import numpy as np
 
 from .groups import distinct_codes, distinct_values, looked_up
@@ -16,7 +19,7 @@ def physical_gpus(source: Source, schema: Schema, process: Int64, device: Int64)
     Returns:
         for each operation, shape (n,), an index into the devices found.
     """
-    known = _uuids(source, schema)
+    known = _identities(source, schema)
     of_process, processes = distinct_codes(process)
     devices = distinct_values(device)
     pair = of_process if len(devices) < 2 else of_process * len(devices) + distinct_codes(device)[0]
@@ -26,7 +29,7 @@ def physical_gpus(source: Source, schema: Schema, process: Int64, device: Int64)
     of_pair = []
     for code in pairs.tolist():
         key, ordinal = int(processes[code // len(devices)]), int(devices[code % len(devices)])
-        uuid, name = known.get((pid_of(key), ordinal), ("", ""))
+        uuid, name = _identity(key, known.get((pid_of(key), ordinal), []))
         identity = (uuid, 0, 0) if uuid else ("", key, ordinal)
         if identity not in index:
             index[identity] = len(found)
@@ -36,15 +39,58 @@ def physical_gpus(source: Source, schema: Schema, process: Int64, device: Int64)
     return gpu.astype(np.int64, copy=False), tuple(found)
 
 
-def _uuids(source: Source, schema: Schema) -> dict[tuple[int, int], tuple[str, str]]:
-    """(pid, CUDA ordinal) -> uuid and name, where the export says."""
-    devices, gpus = "TARGET_INFO_CUDA_DEVICE", "TARGET_INFO_GPU"
-    if not (schema.has(devices, "gpuId", "cudaId", "pid") and schema.has(gpus, "id", "uuid", "name")):
-        return {}
-    cards = {card: texts for card, *texts in source.records(schema.tables[gpus], ("id", "uuid", "name"))}
-    seen = source.records(schema.tables[devices], ("pid", "cudaId", "gpuId"))
-    return {
-        (pid, ordinal): (str(cards[card][0] or ""), str(cards[card][1] or ""))
-        for pid, ordinal, card in seen
-        if card in cards
-    }
+_Card = tuple[int, str, str]
+"""Host or VM, uuid and name of a GPU."""
+_HOST = -(1 << 48)
+"""The top 16 bits of a globalPid, and of a GPU's vmId."""
+
+
+def _identities(source: Source, schema: Schema) -> dict[tuple[int, int], list[_Card]]:
+    """(pid, CUDA ordinal) -> the GPUs that the export names so; several where hosts or containers share a pid."""
+    gpus = "TARGET_INFO_GPU"
+    found: dict[tuple[int, int], list[_Card]] = {}
+    if not schema.has(gpus, "id", "uuid", "name"):
+        return found
+    host = ("vmId",) if schema.has(gpus, "vmId") else ()
+    cards: dict[object, list[_Card]] = {}
+    for card, uuid, name, *vm in source.records(schema.tables[gpus], ("id", "uuid", "name", *host)):
+        at = vm[0] & _HOST if vm and isinstance(vm[0], int) else 0
+        cards.setdefault(card, []).append((at, str(uuid or ""), str(name or "")))
+    for pid, ordinal, card in _seen(source, schema):
+        found.setdefault((pid, ordinal), []).extend(cards.get(card, ()))
+    return found
+
+
+def _seen(source: Source, schema: Schema) -> list[tuple[int, int, object]]:
+    """pid, CUDA ordinal and GPU of every device that a process knew."""
+    devices = "TARGET_INFO_CUDA_DEVICE"
+    if not schema.has(devices, "gpuId", "cudaId", "pid"):
+        return []
+    rows = source.records(schema.tables[devices], ("pid", "cudaId", "gpuId"))
+    return [(pid, ordinal, card) for pid, ordinal, card in rows if isinstance(pid, int) and isinstance(ordinal, int)]
+
+
+def ordinals(source: Source, schema: Schema) -> dict[int, set[int]]:
+    """pid -> the CUDA devices that it knew; nothing where the export does not say."""
+    found: dict[int, set[int]] = {}
+    for pid, ordinal, _ in _seen(source, schema):
+        found.setdefault(pid, set()).add(ordinal)
+    return found
+
+
+def _identity(process: int, cards: list[_Card]) -> tuple[str, str]:
+    """uuid and name of a process's GPU, each "" where it may be one of several."""
+    mine = [card for card in cards if card[0] == process & _HOST] or cards
+    uuids, names = {uuid for _, uuid, _ in mine}, {name for _, _, name in mine}
+    return uuids.pop() if len(uuids) == 1 else "", names.pop() if len(names) == 1 else ""
+
+
+def labels(gpus: Sequence[Gpu]) -> list[str]:
+    """What tells each GPU from the others in words: its uuid, else its CUDA ordinal in its process, and that process's host
+    or container where two have one pid."""
+    plain = [gpu.uuid or f"device {gpu.device} of process {pid_of(gpu.process)}" for gpu in gpus]
+    times = Counter(plain)
+    return [
+        f"{text} on host {gpu.process >> 48 & 0xFFFF}" if not gpu.uuid and times[text] > 1 else text
+        for gpu, text in zip(gpus, plain, strict=True)
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
@@ -66,6 +67,7 @@ def plain_sqlite(path: Path, export: Export | None = None) -> Iterator[Path]:
     """
     if not path.is_file():
         raise TraceError(f"{path}: no such file")
+    refuse_unfinished(path)
     packed = path.suffix in SUFFIXES
     name = path.stem if packed else path.name
     report = name.endswith(".nsys-rep") and export is not None
@@ -82,6 +84,32 @@ def plain_sqlite(path: Path, export: Export | None = None) -> Iterator[Path]:
             export(plain, exported)
             plain = exported
         yield plain
+
+
+def refuse_unfinished(path: Path) -> None:
+    """A database that something was writing is more than its file: what was committed last may lie in a log beside it, or
+    what was not committed in the file itself. SQLite would look there, and a file opened `immutable` is read alone.
+
+    Raises:
+        TraceError: such a log is there and not empty.
+    """
+    for suffix, what, least in (("-wal", "write-ahead log", _WAL_HEADER), ("-journal", "rollback journal", 0)):
+        beside = path.with_name(path.name + suffix)
+        if beside.is_file() and beside.stat().st_size > least and (suffix == "-wal" or _is_hot(beside)):
+            raise TraceError(
+                f"{path}: a {what} lies beside it ({beside.name}): the file alone is not the whole trace",
+                f"""make a whole copy: sqlite3 {shlex.quote(str(path))} "vacuum into 'whole.sqlite'" """.rstrip(),
+            )
+
+
+_WAL_HEADER = 32
+"""Bytes before the first frame; a log without a frame adds nothing."""
+
+
+def _is_hot(journal: Path) -> bool:
+    """Whether a journal is to be played back: SQLite ends a transaction by deleting it, cutting it, or clearing its head."""
+    with journal.open("rb") as file:
+        return file.read(8) == b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
 
 
 @contextmanager

@@ -17,9 +17,10 @@ from .schema import GRAPH_TRACE, KERNEL, MEMCPY, MEMSET, Schema
 from .source.scan import Int64
 
 TABLES = (KERNEL, MEMCPY, MEMSET, GRAPH_TRACE)
-KINDS = ("compute", "comm", "h2d", "d2h", "d2d", "p2p", "memset", "graph", "other")
-"""Classes of operations; `other` is a copy that never touches a device (host to host), or of unknown kind."""
-COMPUTE, COMM, H2D, D2H, D2D, P2P, MEMORY_SET, GRAPH_LAUNCH, OTHER = range(len(KINDS))
+KINDS = ("compute", "comm", "h2d", "d2h", "d2d", "p2p", "memset", "graph", "other", "migration")
+"""Classes of operations; `other` is a copy that never touches a device (host to host), or of unknown kind; a `migration` is
+of unified memory: nobody called it, it runs on no stream, and a kernel that needs the page waits for it."""
+COMPUTE, COMM, H2D, D2H, D2D, P2P, MEMORY_SET, GRAPH_LAUNCH, OTHER, MIGRATION = range(len(KINDS))
 COPIES = (H2D, D2H, D2D, P2P)
 
 _PROCESS_MASK = np.int64(-(1 << 24))  # 0xFFFFFFFFFF000000 as a signed number

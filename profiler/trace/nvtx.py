@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,12 +31,23 @@ _WISH = Wish(
 )
 
 
-def read_nvtx(
-    source: Source, schema: Schema, strings: Strings, trace_end: int, invalid: Invalid
-) -> tuple[Ranges, Marks]:
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """What ranges may end with that were never closed.
+
+    trace     the end of the last operation or call
+    sessions  the ends of the sessions by ANALYSIS_DETAILS: nsys writes them as the end of a range that was never closed
+    """
+
+    trace: int
+    sessions: tuple[int, ...] = ()
+
+
+def read_nvtx(source: Source, schema: Schema, strings: Strings, ends: Ends, invalid: Invalid) -> tuple[Ranges, Marks]:
     """All ranges and marks of NVTX_EVENTS. The event type decides what a row is, before its NULLs are looked at.
 
-    Ranges that were never closed end with the last operation, call (`trace_end`) or range.
+    A range that was never closed ends with the session, as nsys writes it, or, where its end is NULL, with the last operation,
+    call or range.
     """
     events = read_table(source, schema, NVTX, _WISH, invalid)
     kind = events.columns["eventType"].clip(-1, 127).astype(np.int8)
@@ -42,20 +55,20 @@ def read_nvtx(
     names = {event: _declared(events, text, np.flatnonzero(kind == event)) for event in (DOMAIN, CATEGORY)}
     marks = _marks(events, text, names, np.flatnonzero(kind == MARK))
     chosen = np.flatnonzero(any_of(kind, _RANGES))
-    ranges, domain = _ranges(events, text, names, chosen, trace_end, invalid)
+    ranges, domain = _ranges(events, text, names, chosen, ends, invalid)
     del events, text
     _nest(ranges, domain)
     return ranges, marks
 
 
 def _ranges(
-    events: Table, text: Int64, names: dict[int, Names], chosen: Int64, trace_end: int, invalid: Invalid
+    events: Table, text: Int64, names: dict[int, Names], chosen: Int64, ends: Ends, invalid: Invalid
 ) -> tuple[Ranges, Int64]:
     """The ranges, not yet nested, and the number of each one's domain. Columns leave `events` as they are taken."""
     events.columns.pop("textId")
     c = {name: picked(events.columns.pop(name), chosen) for name in list(events.columns)}
     null = {name: picked(mask, chosen) for name, mask in events.null.items()}
-    end = _ends(c["start"], c["end"], null["end"], trace_end)
+    end = _ends(c["start"], c["end"], null["end"], ends.trace)
     keep = timely(c["start"], end, NVTX, invalid, zero=False) & ~null["globalTid"]
     if null["globalTid"].any():
         invalid["missing_values", NVTX] = invalid.get(("missing_values", NVTX), 0) + int(null["globalTid"].sum())
@@ -65,7 +78,7 @@ def _ranges(
         row=c["row"],
         start=c["start"],
         end=end,
-        is_open=null["end"],
+        is_open=_open(c["end"], null["end"], ends.sessions),
         start_end=(c["eventType"] == START_END) | (c["eventType"] == IMPORTED_START_END),
         process=process,
         thread=c["globalTid"],
@@ -87,8 +100,17 @@ def _ranges(
     return whole, domain
 
 
+def _open(end: Int64, null: Bools, sessions: tuple[int, ...]) -> Bools:
+    """Which ranges were never closed. One that was closed in the session's last nanosecond is taken for one of them:
+    docs/traces.md says why."""
+    for session in sessions:
+        if (last := end == session).any():
+            null = null | last
+    return null
+
+
 def _ends(start: Int64, end: Int64, is_open: Bools, trace_end: int) -> Int64:
-    """Where ranges end; those never closed where the trace ends, of which every time that can be is a part."""
+    """Where ranges end; those without an end where the trace ends, of which every time that can be is a part."""
     if not is_open.any():
         return end
     seen = np.concatenate([end[~is_open], start])

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .columns import NONE, Columns, Invalid, Wish, read_table
-from .devices import physical_gpus
+from .devices import ordinals, physical_gpus
 from .matching import Submissions
 from .model import (
     COMM,
@@ -18,20 +18,24 @@ from .model import (
     GRAPH_LAUNCH,
     H2D,
     MEMORY_SET,
+    MIGRATION,
     OTHER,
     P2P,
     TABLES,
     Gpu,
     Operations,
 )
+from .placing import place_graphs
 from .schema import GRAPH_TRACE, KERNEL, MEMCPY, MEMSET, Schema
 from .source.growing import constant, is_constant
 from .source.scan import Int64, Source
 from .strings import Strings
 from .validity import valid_times
 
-# copyKind -> class. 3-7 are array copies, 11-13 managed memory; 9 (host to host) touches no device.
-_COPY_KIND = {1: H2D, 2: D2H, 3: H2D, 4: D2H, 5: D2D, 6: D2D, 7: D2D, 8: D2D, 10: P2P, 11: H2D, 12: D2H, 13: D2D}
+# copyKind -> class. 3-7 are array copies; 9 (host to host) touches no device.
+_COPY_KIND = {1: H2D, 2: D2H, 3: H2D, 4: D2H, 5: D2D, 6: D2D, 7: D2D, 8: D2D, 10: P2P}
+UNIFIED = {11: "Unified Host-to-Device", 12: "Unified Device-to-Host", 13: "Unified Device-to-Device"}
+"""copyKind -> nsys' word for a migration of unified memory, which is its name here."""
 _PAGEABLE = 0  # srcKind / dstKind
 _COMMON = {"contextId": 0, "correlationId": NONE, "graphNodeId": 0}
 _OWN: dict[str, dict[str, int]] = {
@@ -57,6 +61,7 @@ def read_operations(
         only_process: the process of operations that do not say theirs.
     """
     tables = [_read_table(source, schema, strings, table, only_process, invalid) for table in TABLES]
+    tables[-1] = place_graphs(tables[-1], tables[:-1], ordinals(source, schema), invalid)
     lengths = [len(t["row"]) for t in tables]
 
     def every(column: str, default: int) -> Int64:
@@ -103,7 +108,11 @@ def _read_table(
     if table == MEMCPY:
         source_kind, target_kind = c.pop("srcKind"), c.pop("dstKind")
         c["pageable"] = ((source_kind == _PAGEABLE) | (target_kind == _PAGEABLE)).astype(np.int64)
-        c["kind"] = _copy_kinds(c.pop("copyKind"))
+        c["shortName"] = _migrations(strings, c["copyKind"])
+        migrates = c["shortName"] >= 0
+        c["kind"] = np.where(migrates, MIGRATION, _copy_kinds(c.pop("copyKind")))
+        if migrates.any():  # their correlation id is 0 (seen): no call's
+            c["correlationId"] = np.where(migrates, NONE, c["correlationId"])
     return c
 
 
@@ -118,6 +127,17 @@ def _joined(parts: list[Int64]) -> Int64:
 def _copy_kinds(code: Int64) -> Int64:
     known = np.array([_COPY_KIND.get(k, OTHER) for k in range(14)], np.int64)
     return np.where((code >= 0) & (code < len(known)), known[np.clip(code, 0, len(known) - 1)], OTHER)
+
+
+def _migrations(strings: Strings, code: Int64) -> Int64:
+    """The name of each migration of unified memory, -1 for what a program copied."""
+    if not len(code) or int(code.max()) < min(UNIFIED):
+        return constant(NONE, len(code), np.int64)
+    found = np.full(len(code), NONE, np.int64)
+    for kind, text in UNIFIED.items():
+        if (here := code == kind).any():
+            found[here] = strings.add(text)
+    return found
 
 
 def _kinds(

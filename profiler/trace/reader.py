@@ -14,13 +14,14 @@ from . import communication
 from .cache import Put, TraceCache, as_it_is
 from .calls import only_process, read_calls
 from .columns import Invalid
-from .file import Export, open_source
+from .file import Export, open_source, refuse_unfinished
 from .groups import distinct_values
 from .limits import refuse_absurd_counts
 from .model import TABLES, Diagnostic, Trace
-from .nvtx import read_nvtx
+from .nvtx import Ends, read_nvtx
 from .operations import read_operations
-from .schema import CUDA_EVENT, RUNTIME, SYNCHRONIZATION, Schema, read_schema
+from .schema import CUDA_EVENT, NVTX, RUNTIME, SYNCHRONIZATION, Schema, read_schema
+from .session import session_ends, start_utc
 from .source.scan import Int64, Source
 from .strings import Strings
 from .sums import refuse_absurd_sizes, refuse_absurd_times
@@ -46,6 +47,7 @@ def read_trace(
         EnvironmentLacks: what a packed or a Parquet trace needs is not installed.
     """
     path, patterns = Path(path), tuple(communication_patterns)
+    refuse_unfinished(path)  # before the cache answers for the file alone
     before = _state(path)
     kept = cache or TraceCache()
     key = kept.key(path, patterns)
@@ -75,6 +77,7 @@ def _state(path: Path) -> tuple[int, ...]:
 def read_source(source: Source, comm: re.Pattern[str], put: Put = as_it_is) -> Trace:
     """Read all tables of an opened trace. Every part of it goes through `put` as soon as it is read."""
     schema = read_schema(source)
+    started = start_utc(source, schema)
     strings = Strings(source, schema)
     invalid: Invalid = {}
     calls, submitted = read_calls(source, schema, strings, invalid)
@@ -87,7 +90,7 @@ def read_source(source: Source, comm: re.Pattern[str], put: Put = as_it_is) -> T
     refuse_absurd_times(schema.path, "operations", operations)
     refuse_absurd_sizes(schema.path, operations)
     operations = put("operations", operations)
-    ranges, marks = read_nvtx(source, schema, strings, end, invalid)
+    ranges, marks = read_nvtx(source, schema, strings, Ends(end, session_ends(source, schema, started)), invalid)
     refuse_absurd_times(schema.path, "ranges", ranges)
     end = max((end, *_latest(ranges.end)))
     processes = [distinct_values(rows.process) for rows in (calls, operations, ranges)]
@@ -102,9 +105,9 @@ def read_source(source: Source, comm: re.Pattern[str], put: Put = as_it_is) -> T
         ranges=ranges,
         gpus=gpus,
         diagnostics=_diagnostics(source, schema),
-        rows={table: _count(source, schema, table) for table in (*TABLES, RUNTIME, SYNCHRONIZATION, CUDA_EVENT)},
+        rows={table: _count(source, schema, table) for table in (*TABLES, RUNTIME, SYNCHRONIZATION, CUDA_EVENT, NVTX)},
         invalid=invalid,
-        start_utc_ns=_start_utc(source, schema),
+        start_utc_ns=started,
         end=end,
         marks=marks,
     )
@@ -125,14 +128,6 @@ def _diagnostics(source: Source, schema: Schema) -> tuple[Diagnostic, ...] | Non
         for severity, text, *key in rows
         if isinstance(severity, int)
     )
-
-
-def _start_utc(source: Source, schema: Schema) -> int | None:
-    table = "TARGET_INFO_SESSION_START_TIME"
-    if not schema.has(table, "utcEpochNs"):
-        return None
-    rows = source.records(schema.tables[table], ("utcEpochNs",))
-    return int(rows[0][0]) if rows and isinstance(rows[0][0], int) else None
 
 
 def _count(source: Source, schema: Schema, table: str) -> int:

@@ -11,7 +11,7 @@ from ...errors import TraceError
 from .source.scan import Source
 from .source.sqlite import quote
 
-__all__ = ["Schema", "quote", "read_schema"]
+__all__ = ["METADATA", "Schema", "quote", "read_schema"]
 
 NVTX = "NVTX_EVENTS"
 RUNTIME = "CUPTI_ACTIVITY_KIND_RUNTIME"
@@ -24,6 +24,11 @@ CUDA_EVENT = "CUPTI_ACTIVITY_KIND_CUDA_EVENT"
 
 KNOWN_MAJOR = (2, 3)
 """Major versions of the export schema that were read and checked; others are read by their columns, with a finding."""
+
+METADATA: Mapping[str, tuple[str, ...]] = {
+    kind: (f"META_DATA_{kind}", f"{kind}_META_DATA") for kind in ("CAPTURE", "EXPORT")
+}
+"""The tables of metadata; Nsight Systems 2022 writes EXPORT_META_DATA."""
 
 _SUFFIX = re.compile(r"_V([0-9]{1,4})\Z")
 _CAPABILITIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
@@ -102,7 +107,7 @@ def read_schema(source: Source) -> Schema:
         if plain not in tables or _number(name) > _number(tables[plain]):
             tables[plain] = name
             columns[plain] = frozenset(column.lower() for column in found)
-    if not {"StringIds", "META_DATA_EXPORT"} & set(tables):
+    if not {"StringIds", *METADATA["EXPORT"]} & set(tables):
         raise TraceError(
             f"{source.path}: no export of Nsight Systems (neither StringIds nor META_DATA_EXPORT is in it)",
             "make one with: nsys export --type sqlite REPORT.nsys-rep",
@@ -119,9 +124,8 @@ def _number(table: str) -> int:
 
 
 def _metadata(source: Source, schema: Schema, kind: str) -> dict[str, tuple[str, ...]]:
-    table = f"META_DATA_{kind}"
     found: dict[str, tuple[str, ...]] = {}
-    if schema.has(table, "name", "value"):
+    for table in (table for table in METADATA[kind] if schema.has(table, "name", "value")):
         for name, value in source.records(schema.tables[table], ("name", "value")):
             if str(name).endswith("ENVIRONMENT_VARIABLE"):
                 continue  # the profiled process's environment is nobody's business, and nothing here needs it

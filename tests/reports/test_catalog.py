@@ -17,6 +17,11 @@ CODES = {
     "events_missing": ("stated", "found"),
     "event_count_differs": ("stated", "found"),
     "diagnostic": ("severity", "text"),
+    "nvtx_events_missing": ("stated", "found"),
+    "nvtx_count_differs": ("stated", "found"),
+    "may_be_missing": ("text",),
+    "capture_range": ("text",),
+    "graphs_without_device": ("table", "count"),
     "unattested": (),
     "launch_without_operation": ("count",),
     "operation_without_launch": ("count",),
@@ -68,6 +73,15 @@ CODES = {
     "flops_disagree": ("variant", "percent", "band_percent"),
     "kernel_above_roof": ("variant", "kernel", "percent"),
 }
+SEVERAL = {
+    "may_be_missing": ("text", "count"),
+    "capture_range": ("text", "count"),
+    "diagnostic": ("severity", "text", "count"),
+    "launch_without_operation": ("count", "classes"),
+    "operation_without_launch": ("count", "classes"),
+    "cut_by_window": ("count", "classes"),
+}
+"""Codes with a second set of values, which has words of its own."""
 OUTCOMES = ("tier.", "outcome.")
 PACKAGE = Path(__file__).resolve().parents[2]
 
@@ -91,6 +105,15 @@ def test_a_finding_says_what_why_and_the_mend(code: str, lang: str) -> None:
     said = catalog(lang).finding(Finding(code, values))
     assert all((said.seen, said.why, said.mend))
     assert "{" not in said.seen + said.why + said.mend
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("code", SEVERAL)
+def test_a_finding_with_more_values_tells_all_of_them(code: str, lang: str) -> None:
+    values: dict[str, str | int | float] = {name: f"<{name}>" for name in SEVERAL[code]}
+    said = catalog(lang).finding(Finding(code, values))
+    assert all(f"<{name}>" in said.seen for name in values)
+    assert all((said.why, said.mend))
 
 
 def test_every_code_that_the_profiler_uses_has_words() -> None:

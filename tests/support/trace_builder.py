@@ -1,4 +1,4 @@
-"""Write small SQLite exports as Nsight Systems would: the same tables and columns (schema 3.20), from a few readable lines.
+"""Write small SQLite exports as Nsight Systems would: the same tables and columns (schema 3.20, and those of older versions), from a few readable lines.
 
     trace = TraceBuilder()
     gpu = trace.process(pid=100)
@@ -13,6 +13,7 @@ Times are integers in ns. A launch of None leaves the API call out, a run of Non
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,12 @@ DDL = {
     "META_DATA_EXPORT": "name TEXT NOT NULL, value TEXT",
     "META_DATA_CAPTURE": "name TEXT NOT NULL, value TEXT",
     "TARGET_INFO_SESSION_START_TIME": "utcEpochNs INTEGER, utcTime TEXT, localTime TEXT",
-    "TARGET_INFO_GPU": "vmId INTEGER NOT NULL, id INTEGER NOT NULL, name TEXT, uuid TEXT, smCount INTEGER",
+    "TARGET_INFO_GPU": "vmId INTEGER NOT NULL, id INTEGER NOT NULL, name TEXT, smCount INTEGER, uuid TEXT",
     "TARGET_INFO_CUDA_DEVICE": "gpuId INTEGER, cudaId INTEGER NOT NULL, pid INTEGER NOT NULL",
     "DIAGNOSTIC_EVENT": "timestamp INTEGER NOT NULL, timestampType INTEGER NOT NULL, source INTEGER NOT NULL, "
     "severity INTEGER NOT NULL, text TEXT NOT NULL, globalPid INTEGER",
+    "ANALYSIS_DETAILS": "globalVid INTEGER NOT NULL, duration INTEGER NOT NULL, startTime INTEGER NOT NULL, "
+    "stopTime INTEGER NOT NULL",
     "NVTX_EVENTS": "start INTEGER NOT NULL, end INTEGER, eventType INTEGER NOT NULL, rangeId INTEGER, category INTEGER, "
     "color INTEGER, text TEXT, globalTid INTEGER, endGlobalTid INTEGER, textId INTEGER, domainId INTEGER, "
     "uint64Value INTEGER, int64Value INTEGER, doubleValue REAL, uint32Value INTEGER, int32Value INTEGER, floatValue REAL, "
@@ -39,7 +42,7 @@ DDL = {
     "CUPTI_ACTIVITY_KIND_MEMCPY": "start INTEGER NOT NULL, end INTEGER NOT NULL, deviceId INTEGER NOT NULL, "
     "contextId INTEGER NOT NULL, greenContextId INTEGER, streamId INTEGER NOT NULL, correlationId INTEGER, "
     "globalPid INTEGER, bytes INTEGER NOT NULL, copyKind INTEGER NOT NULL, srcKind INTEGER, dstKind INTEGER, "
-    "graphNodeId INTEGER",
+    "migrationCause INTEGER, graphNodeId INTEGER",
     "CUPTI_ACTIVITY_KIND_MEMSET": "start INTEGER NOT NULL, end INTEGER NOT NULL, deviceId INTEGER NOT NULL, "
     "contextId INTEGER NOT NULL, greenContextId INTEGER, streamId INTEGER NOT NULL, correlationId INTEGER, "
     "globalPid INTEGER, value INTEGER, bytes INTEGER NOT NULL, graphNodeId INTEGER, memKind INTEGER",
@@ -63,11 +66,18 @@ _SINCE = {
         "CUDA_GRAPH_NODE_EVENTS": (),
         "CUDA_GRAPH_EVENTS": (),
     },
-    "2023.4": {
+    "2022.4": {
         "CUPTI_ACTIVITY_KIND_KERNEL": ("greenContextId",),
         "CUPTI_ACTIVITY_KIND_MEMCPY": ("greenContextId",),
         "CUPTI_ACTIVITY_KIND_MEMSET": ("greenContextId",),
         "CUPTI_ACTIVITY_KIND_GRAPH_TRACE": ("greenContextId",),
+        "NVTX_EVENTS": ("binaryData",),
+        "META_DATA_CAPTURE": (),
+        "DIAGNOSTIC_EVENT": (),
+        "CUDA_GRAPH_NODE_EVENTS": (),
+    },
+    "2023.4": {
+        "NVTX_EVENTS": ("binaryData",),
         "DIAGNOSTIC_EVENT": (),
         "CUDA_GRAPH_NODE_EVENTS": (),
     },
@@ -79,10 +89,14 @@ _SINCE = {
     },
     "2025.3": {},
 }
-GENERATIONS = {"2022": "2.7.1", "2023.4": "3.11.0", "2024": "3.14.4", "2025.3": "3.20.3"}
-"""Generation -> schema version: 2022 knows no graph nodes; in 2023.4 CUDA_GRAPH_EVENTS holds nodes, and nothing states how
-many events there are; 2024 moved the nodes to CUDA_GRAPH_NODE_EVENTS; 2025.3 is what the real captures have."""
+GENERATIONS = {"2022": "2.7.1", "2022.4": "3.0.0", "2023.4": "3.7.2", "2024": "3.14.4", "2025.3": "3.20.3"}
+"""Generation -> schema version: 2022 knows no graph nodes; it and 2022.4 write EXPORT_META_DATA; up to 2023.4
+CUDA_GRAPH_EVENTS holds nodes, and nothing states how many events there are; 2024 moved the nodes to CUDA_GRAPH_NODE_EVENTS;
+2025.3 is what the real captures have."""
 _ALWAYS = ("StringIds", "META_DATA_EXPORT", "META_DATA_CAPTURE", "TARGET_INFO_SESSION_START_TIME")
+_NAMED = {"META_DATA_EXPORT": {"2022": "EXPORT_META_DATA", "2022.4": "EXPORT_META_DATA"}}
+"""What a generation calls a table."""
+_RANGES = (59, 60, 70, 71)
 _COPY_KIND = {"h2d": 1, "d2h": 2, "d2d": 8, "h2h": 9, "p2p": 10}
 _MEMORY = {"h2d": (1, 2), "d2h": (2, 1), "d2d": (2, 2), "h2h": (1, 1), "p2p": (2, 2)}
 _COUNTED = ("RUNTIME", "KERNEL", "MEMCPY", "MEMSET", "GRAPH_TRACE")
@@ -92,11 +106,18 @@ Times = tuple[int, int]
 
 @dataclass
 class TraceBuilder:
-    """Collects rows; `stated` overrides the number of CUDA events that the profiler claims to have collected."""
+    """Collects rows; `stated` and `stated_nvtx` override how many events the profiler claims to have collected.
+
+    A range without an end ends with the session, as every real export of 2022 to 2025 writes it; with `null_ends` its end
+    is NULL, as the schema allows. `suffixes` are appended to tables' names (_V2, _V3).
+    """
 
     generation: str = "2025.3"
     version: str = ""
     stated: int | None = None
+    stated_nvtx: int | None = None
+    null_ends: bool = False
+    suffixes: dict[str, str] = field(default_factory=dict)
     attested: bool = True
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     strings: dict[str, int] = field(default_factory=dict)
@@ -122,28 +143,38 @@ class TraceBuilder:
     def write(self, path: Path) -> Path:
         """Write the export; what was at `path` before is gone."""
         path.unlink(missing_ok=True)
+        collected = {table: list(rows) for table, rows in self.rows.items()}
         self._metadata()
+        duration = self.rows["ANALYSIS_DETAILS"][-1]["duration"]
         connection = sqlite3.connect(path)
-        tables = [*_ALWAYS, *(t for t in self.rows if t not in _ALWAYS and self._has(t))]
+        tables = [t for t in (*_ALWAYS, *(t for t in self.rows if t not in _ALWAYS)) if self._has(t)]
         for table in tables:
-            connection.execute(f"CREATE TABLE {table} ({self.ddl(table)})")
-        connection.executemany("INSERT INTO StringIds VALUES (?, ?)", [(i, t) for t, i in self.strings.items()])
+            connection.execute(f"CREATE TABLE {self._named(table)} ({self.ddl(table)})")
+        connection.executemany(
+            f"INSERT INTO {self._named('StringIds')} VALUES (?, ?)", [(i, t) for t, i in self.strings.items()]
+        )
         for table, rows in self.rows.items():
             lacking = _SINCE[self.generation].get(table, ())
             for row in rows if self._has(table) else ():
                 row = {name: value for name, value in row.items() if name not in lacking}
+                if row.get("eventType") in _RANGES and row["end"] is None and not self.null_ends:
+                    row["end"] = duration
                 names, marks = ", ".join(row), ", ".join("?" * len(row))
-                connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(row.values()))
+                connection.execute(f"INSERT INTO {self._named(table)} ({names}) VALUES ({marks})", list(row.values()))
         connection.commit()
         connection.close()
+        self.rows = collected
         return path
 
     def _has(self, table: str) -> bool:
         return _SINCE[self.generation].get(table) != ()
 
+    def _named(self, table: str) -> str:
+        return _NAMED.get(table, {}).get(self.generation, table) + self.suffixes.get(table, "")
+
     def ddl(self, table: str) -> str:
         """The table's columns in this generation."""
-        if table == "CUDA_GRAPH_EVENTS" and self.generation == "2023.4":
+        if table == "CUDA_GRAPH_EVENTS" and self.generation in ("2022.4", "2023.4"):
             return DDL["CUDA_GRAPH_NODE_EVENTS"]
         lacking = _SINCE[self.generation].get(table, ())
         return ", ".join(part for part in DDL[table].split(", ") if part.split()[0] not in lacking)
@@ -152,10 +183,24 @@ class TraceBuilder:
         self.add("META_DATA_EXPORT", name="EXPORT_PRODUCT_NAME", value="NVIDIA Nsight Systems")
         self.add("META_DATA_EXPORT", name="EXPORT_SCHEMA_VERSION", value=self.version or GENERATIONS[self.generation])
         self.add("TARGET_INFO_SESSION_START_TIME", utcEpochNs=1_795_209_738_000_000_000, utcTime="", localTime="")
+        self.add("ANALYSIS_DETAILS", globalVid=1 << 48, duration=self._last() + 1_000, startTime=0, stopTime=0)
         if self.attested:
             tables = [f"CUPTI_ACTIVITY_KIND_{name}" for name in _COUNTED]
             count = sum(len(self.rows.get(table, [])) for table in tables) if self.stated is None else self.stated
             self.diagnostic(f"Number of CUDA events collected: \t{count:,}.")
+            for process, number in self._annotated().items():
+                self.diagnostic(f"Number of NVTX events collected: \t{number:,}.", process=process)
+
+    def _annotated(self) -> dict[int, int]:
+        """process -> its rows of NVTX_EVENTS, as many as it collected."""
+        if self.stated_nvtx is not None:
+            return {0: self.stated_nvtx}
+        return Counter((row["globalTid"] or 0) & -(1 << 24) for row in self.rows.get("NVTX_EVENTS", ()))
+
+    def _last(self) -> int:
+        """The last time of any row that is one."""
+        times = [row.get(name) or 0 for rows in self.rows.values() for row in rows for name in ("start", "end")]
+        return max((time for time in times if isinstance(time, int) and time < 1 << 60), default=0)
 
     def diagnostic(self, text: str, severity: int = 1, process: int = 0) -> None:
         self.add(
@@ -313,6 +358,12 @@ class Process:
             kinds = {"copyKind": _COPY_KIND[kind], "srcKind": source, "dstKind": target}
             self._operation("MEMCPY", run, stream, device, correlation, bytes=size, **kinds)
         return correlation
+
+    def migration(self, kind: int, size: int, run: Times, device: int = 0, cause: int = 2) -> None:
+        """A migration of unified memory: 11 to the device, 12 to the host, 13 between devices. As seen: correlation id,
+        context and stream are 0."""
+        kinds = {"copyKind": kind, "srcKind": 7, "dstKind": 7, "migrationCause": cause, "context": 0}
+        self._operation("MEMCPY", run, 0, device, 0, bytes=size, **kinds)
 
     def memset(self, size: int, launch: Times | None, run: Times | None, stream: int = 7, device: int = 0) -> int:
         correlation = self._submit("cudaMemsetAsync_v3020", launch, 1, None)

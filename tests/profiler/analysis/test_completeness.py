@@ -33,18 +33,21 @@ def test_nothing_is_wrong(trace, p, tmp_path):
 
 def test_work_after_the_window(trace, p, tmp_path):
     p.kernel("lost", (80, 82), None)
-    assert findings(trace, tmp_path) == ("incomplete", {"cut_by_window": {"count": 1}})
+    assert findings(trace, tmp_path) == ("incomplete", {"cut_by_window": {"count": 1, "classes": "compute, comm"}})
 
 
 def test_work_launched_before_the_window(trace, p, tmp_path):
     p.kernel("early", None, (1, 15), correlation=3)
-    assert findings(trace, tmp_path) == ("incomplete", {"cut_by_window": {"count": 1}})
+    assert findings(trace, tmp_path) == ("incomplete", {"cut_by_window": {"count": 1, "classes": "compute"}})
 
 
 def test_a_lost_record_in_between(trace, p, tmp_path):
     p.kernel("lost", (30, 32), None)
     p.kernel("orphan", None, (50, 55), correlation=9_999)
-    expected = {"launch_without_operation": {"count": 1}, "operation_without_launch": {"count": 1}}
+    expected = {
+        "launch_without_operation": {"count": 1, "classes": "compute, comm"},
+        "operation_without_launch": {"count": 1, "classes": "compute"},
+    }
     assert findings(trace, tmp_path) == ("incomplete", expected)
 
 
@@ -86,6 +89,7 @@ def test_times_that_say_nothing(trace, p, tmp_path, run, code):
 
 
 def test_an_end_of_minus_one_is_a_time_and_no_null(trace, p, tmp_path):
+    trace.null_ends = True
     p.range("before the session", -50, -1, domain="d")
     p.range("open", 300, None, domain="d")
     found = read_trace(trace.write(tmp_path / "t.sqlite"))

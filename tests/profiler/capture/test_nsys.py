@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from aisp_prof.errors import AispError, EnvironmentLacks
-from aisp_prof.profiler.capture.nsys import Nsys, export_failure, find_nsys, profile_failure, usable
+from aisp_prof.profiler.capture.nsys import Nsys, export_failure, find_exporter, find_nsys, profile_failure, usable
 
 FakeNsys = Callable[..., Path]
 
@@ -38,6 +38,20 @@ def test_an_old_one_on_the_path_does_not_hide_a_usable_one(tmp_path: Path, fake_
     good = install(root, "usr/lib/nsight-systems/bin/nsys", Path(old), "")
     good.write_text(good.read_text().replace("2023.4.4.54", "2024.1.1"))
     assert find_nsys({"PATH": str(old.parent)}, root).executable == good
+
+
+def test_an_old_one_exports_its_own_reports(tmp_path: Path, fake_nsys: FakeNsys) -> None:
+    """What it exports is read as its .sqlite would be; a newer one is preferred, and capturing still asks for it."""
+    root, old = tmp_path / "root", fake_nsys(version="2022.4.2.1")
+    assert find_exporter({"PATH": str(old.parent)}, root).executable == old
+    assert find_exporter({"AISP_NSYS": str(old)}, root).version == (2022, 4, 2, 1)
+    with pytest.raises(EnvironmentLacks, match=r"at least 2024\.1"):
+        find_nsys({"AISP_NSYS": str(old)}, root)
+    good = install(root, "usr/lib/nsight-systems/bin/nsys", old, "")
+    good.write_text(good.read_text().replace("2022.4.2.1", "2024.1.1"))
+    assert find_exporter({"PATH": str(old.parent)}, root).executable == good
+    with pytest.raises(EnvironmentLacks, match="none was found"):
+        find_exporter({"PATH": "/nowhere"}, tmp_path / "empty")
 
 
 def test_none_and_too_old_say_what_was_found(tmp_path: Path, fake_nsys: FakeNsys) -> None:

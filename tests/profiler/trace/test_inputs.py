@@ -54,7 +54,7 @@ def test_every_generation_reads_alike(tmp_path, generation):
     for name in ("start", "end", "kind", "launch", "stream", "bytes", "pageable", "gpu"):
         assert np.array_equal(getattr(older.operations, name), getattr(newest.operations, name))
     assert older.ranges.payload.tolist() == newest.ranges.payload.tolist()
-    assert (older.diagnostics is None) == (generation in ("2022", "2023.4"))
+    assert (older.diagnostics is None) == (generation in ("2022", "2022.4", "2023.4"))
     assert older.schema.capabilities["graph nodes of kernels"] == (generation != "2022")
 
 
@@ -64,9 +64,10 @@ def test_graph_nodes_are_found_by_columns(tmp_path, generation):
     key = trace.process(1).thread(1)
     row = {"start": 1, "end": 2, "eventClass": 77, "globalTid": key, "nameId": trace.string("n")}
     trace.add("CUDA_GRAPH_NODE_EVENTS", **row, graphNodeId=1)
-    own = {"graphNodeId": 1} if generation == "2023.4" else {"graphId": 1}
+    nodes = generation in ("2022.4", "2023.4")
+    own = {"graphNodeId": 1} if nodes else {"graphId": 1}
     trace.add("CUDA_GRAPH_EVENTS", **row, **own)
-    expected = {"2022": "", "2023.4": "CUDA_GRAPH_EVENTS"}.get(generation, "CUDA_GRAPH_NODE_EVENTS")
+    expected = "" if generation == "2022" else "CUDA_GRAPH_EVENTS" if nodes else "CUDA_GRAPH_NODE_EVENTS"
     assert read_trace(trace.write(tmp_path / "t.sqlite")).schema.graph_nodes == expected
 
 

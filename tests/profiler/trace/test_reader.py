@@ -98,8 +98,8 @@ def test_two_processes_that_see_device_0_may_mean_two_gpus(tmp_path):
     assert [found.gpus[g].uuid for g in found.operations.gpu] == ["aaaa", "bbbb", "aaaa"]
 
 
-def test_open_ranges_end_with_the_trace(tmp_path):
-    trace = TraceBuilder()
+def test_ranges_without_an_end_end_with_the_trace(tmp_path):
+    trace = TraceBuilder(null_ends=True)
     p = trace.process(1)
     p.range("open", 5, None)
     p.kernel("k", (10, 12), (20, 90))
