@@ -130,7 +130,7 @@ def _busy(scope: Scope, selector: str = "") -> int:
 
 
 def _count(*kinds: int) -> Callable[[Scope], int]:
-    return lambda scope: int(np.isin(scope.operations.kind, kinds).sum())
+    return lambda scope: int(scope.operations.copies[np.isin(scope.operations.kind, kinds)].sum())
 
 
 def _calls(*effects: int) -> Callable[[Scope], int]:

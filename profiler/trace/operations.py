@@ -36,7 +36,7 @@ _PAGEABLE = 0  # srcKind / dstKind
 _COMMON = {"contextId": 0, "correlationId": NONE, "graphNodeId": 0}
 _OWN: dict[str, dict[str, int]] = {
     KERNEL: {"shortName": NONE, "demangledName": NONE},
-    MEMCPY: {"copyKind": 0, "bytes": 0, "srcKind": NONE, "dstKind": NONE},
+    MEMCPY: {"copyKind": 0, "bytes": 0, "srcKind": NONE, "dstKind": NONE, "copyCount": 1},
     MEMSET: {"bytes": 0},
     GRAPH_TRACE: {},
 }
@@ -84,6 +84,7 @@ def read_operations(
         name=name if len(name) and int(name.min()) >= 0 else np.where(name >= 0, name, full_name),
         full_name=full_name,
         bytes=every("bytes", NONE),
+        copies=every("copyCount", 1),
         graph_node=every("graphNodeId", 0),
         pageable=every("pageable", 0).astype(bool),
         launch=submitted.of(process, correlation),
@@ -104,6 +105,8 @@ def _read_table(
         source_kind, target_kind = c.pop("srcKind"), c.pop("dstKind")
         c["pageable"] = ((source_kind == _PAGEABLE) | (target_kind == _PAGEABLE)).astype(np.int64)
         c["kind"] = _copy_kinds(c.pop("copyKind"))
+        if int(c["copyCount"].min(initial=1)) < 1:
+            c["copyCount"] = c["copyCount"].clip(1)  # 0 where the driver does not say: the record itself is one
     return c
 
 

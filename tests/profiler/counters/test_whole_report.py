@@ -51,10 +51,12 @@ def test_damaged_lengths_end_in_a_refusal_or_in_another_count(tmp_path: Path, at
         content = bytearray(WHOLE)
         content[at] = value
         (tmp_path / "x.ncu-rep").write_bytes(content)
+        said = ""
         try:
             assert refuse_cut_report(tmp_path / "x.ncu-rep") >= 0
         except UsageError as error:
-            assert "report" in str(error) or "cut or damaged" in str(error)
+            said = str(error)
+        assert not said or "cut or damaged" in said
 
 
 def package() -> None:
