@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .columns import NONE, Columns, Invalid, Wish, read_table
+from .communication import known_by
 from .devices import physical_gpus
 from .matching import Submissions
 from .model import (
@@ -127,7 +128,7 @@ def _kinds(
     table: NDArray[np.int8], copies: Int64, short: Int64, full: Int64, strings: Strings, comm: re.Pattern[str]
 ) -> NDArray[np.int8]:
     """The class of each operation; a kernel talks to other GPUs when its short or its full name says so."""
-    talking = np.array([*(comm.search(text) is not None for text in strings.values()), False])
+    talking = np.array([*(bool(known_by(comm, text)) for text in strings.values()), False])
     by_table = np.array([COMPUTE, OTHER, MEMORY_SET, GRAPH_LAUNCH], np.int8)
     kind = by_table[table]
     kernels, moved = table == TABLES.index(KERNEL), table == TABLES.index(MEMCPY)
