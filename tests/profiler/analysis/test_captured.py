@@ -164,7 +164,7 @@ def test_every_captured_launch_of_the_shipped_captures_made_a_node() -> None:
     folder = Path(__file__).parents[2] / "captures"
     seen = 0
     for name in ("ch11.tensor_cores_streams", "ch20.pipeline_sequential", "ch09.compute_bound"):
-        path = sorted(folder.glob(f"{name}-*/trace.sqlite.xz"))[-1]
+        path = max(folder.glob(f"{name}-*/trace.sqlite.xz"))
         trace = read_trace(path)
         matching = match_launches(trace)
         kernel = trace.calls.effect == api.KERNEL

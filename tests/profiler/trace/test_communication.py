@@ -76,6 +76,7 @@ def attested(tmp_path):
     def found(*names: str, communication=()):
         trace = TraceBuilder()
         p = trace.process(7)
+        p.range("step", 0, 1)
         for number, name in enumerate(names):
             at = 10 * number + 1
             p.kernel(name, (at, at + 1), (at + 2, at + 4))
