@@ -96,7 +96,8 @@ _WRITTEN_BY_INDUCTOR = re.compile(r"triton_\w*fused_")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _FUNCTION = re.compile(r"[^<(]*")
 _ANONYMOUS = "(anonymous namespace)::"
-_COLLECTIVE = re.compile(r"_(all_?reduce|all_?gather|reduce_?scatter|all_?(to|2)_?all|a_?2_?a|send_?recv)v?_")
+_COLLECTIVE = re.compile(r"_(all_?reduce|all_?gather|reduce_?scatter|all_?(to|2)_?all|send_?recv)v?_")
+_A2A = re.compile(r"(?<![^\W_])a2a(?![^\W_])", re.IGNORECASE)  # a word of its own: a hash may hold these letters
 _PART = re.compile(r"_(reduce|gather|scatter|dispatch|combine|broadcast|exchange|barrier|put|push|pull|send|recv)_")
 _BETWEEN = re.compile(
     r"_(ranks?|peers?|inter_?node|intra_?node|nvlink|nvls|mnnvl|multimem|ipc|p_2_p|rdma|ibgda|remote|cross_device|multi_gpu"
@@ -124,6 +125,7 @@ def sounds_like_communication(name: str) -> bool:
     if _WRITTEN_BY_INDUCTOR.match(name):
         return False
     function = _FUNCTION.match(name.replace(_ANONYMOUS, ""))
-    words = f"_{'_'.join(_WORD.findall(function[0] if function else '')).lower()}_"
+    bare = function[0] if function else ""
+    words = f"_{'_'.join(_WORD.findall(bare)).lower()}_"
     between = _PART.search(words) and _BETWEEN.search(words)
-    return bool(_COLLECTIVE.search(words) or between or _EXPERTS.search(words))
+    return bool(_COLLECTIVE.search(words) or _A2A.search(bare) or between or _EXPERTS.search(words))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -53,6 +54,11 @@ def test_a_hidden_name_keeps_its_class(name: str) -> None:
         rules.decide([name.encode()])
         hidden = rules.named(name.encode()).decode()
         assert bool(known_by(KNOWN, hidden)) is bool(known_by(KNOWN, name))
+
+
+def test_no_hash_sounds_like_anything() -> None:
+    for number in range(20_000):
+        assert not sounds_like_communication(f"h_{hashlib.sha256(str(number).encode()).hexdigest()[:16]}")
 
 
 @pytest.mark.parametrize("name", ["triton_poi_fused_one_shot_all_reduce_1", "reduce_kernel"])
