@@ -63,7 +63,8 @@ def _under_capture(trace: Trace) -> NDArray[np.bool_]:
     calls = trace.calls
     nodes = calls.made_node
     tells = (calls.effect == api.KERNEL) & bool(nodes.any())
-    return nodes | (_while_capturing(trace) & ~tells)
+    captured: NDArray[np.bool_] = nodes | (_while_capturing(trace) & ~tells)
+    return captured
 
 
 def _while_capturing(trace: Trace) -> NDArray[np.bool_]:
