@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import UsageError
-from .trace import TraceFile, _read
+from .trace import Communication, TraceFile, _read
 
 if TYPE_CHECKING:
     from ..profiler.queries.assertions import Answer
@@ -33,6 +33,7 @@ def assertion(
     attribution: Annotated[
         str | None, typer.Option(metavar="thread|process", help="Whose launches a range counts; its own thread's.")
     ] = None,
+    communication: Communication = None,
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML too.")] = None,
     sarif: Annotated[Path | None, typer.Option(metavar="FILE", help="Write SARIF too.")] = None,
     summary: Annotated[
@@ -54,7 +55,7 @@ def assertion(
     made = places(file, question) if file else {}
     question = with_arguments(question, claims or [], ranges or [], domain, attribution)
     question.parsed()  # a slip is answered before a large trace is read
-    answer = check(_read(trace), question)
+    answer = check(_read(trace, communication), question)
     _print(answer, str(trace), as_json)
     if os.environ.get("GITHUB_ACTIONS") == "true" if annotations is None else annotations:
         _annotate(answer, str(trace), made)

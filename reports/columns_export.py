@@ -18,7 +18,7 @@ from ..profiler.queries.raw import calls, operations
 from ..profiler.queries.table import Column, Table
 from ..profiler.trace.codes import Codes
 from ..profiler.trace.model import Trace
-from .perfetto import events
+from .perfetto import events, rebased
 
 TARGETS = ("perfetto", "parquet", "csv")
 _ROWS = 1 << 16
@@ -120,8 +120,10 @@ def write_rows(parts: Iterable[Table], out: Path) -> Written:
 
 def _write_perfetto(trace: Trace, out: Path) -> Written:
     count = 0
+    trace, offset = rebased(trace)
+    told = {"generator": "aisp-prof"} | ({"offset_ns": str(offset)} if offset else {})  # a string: no reader rounds it
     with out.open("w", encoding="ascii") as file:
-        file.write('{"displayTimeUnit": "ns", "otherData": ' + json.dumps({"generator": "aisp-prof"}))
+        file.write('{"displayTimeUnit": "ns", "otherData": ' + json.dumps(told))
         file.write(', "traceEvents": [')
         for count, event in enumerate(events(trace), 1):
             file.write((",\n" if count > 1 else "\n") + event)

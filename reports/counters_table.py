@@ -51,14 +51,17 @@ def scaled(value: float, unit: str) -> str:
 
 
 def notes(rows: Sequence[CounterRow]) -> list[str]:
-    """What is not known, once for every set of metrics that would tell."""
+    """What is not known, once for every set of metrics that would tell, and what is known from rates."""
     if not rows:
         return ["the report holds no kernel launch"]
     launches: dict[tuple[str, ...], int] = {}
     for row in rows:
         if row.lacking:
             launches[row.lacking] = launches.get(row.lacking, 0) + 1
-    return [
+    derived = [row for row in rows if row.derived]
+    told = ", ".join(map(visible, dict.fromkeys(metric for row in derived for metric in row.derived)))
+    marked = [f"derived from rates of {count(len(derived))} of {count(len(rows))} launches: {told}"] if derived else []
+    return marked + [
         f"not known of {count(number)} of {count(len(rows))} launches, for the report lacks {', '.join(map(visible, what))}"
         for what, number in launches.items()
     ]

@@ -2,7 +2,9 @@
 
 A process of the file is either a host process or a device. Streams, threads and NVTX domains get as many lanes as they need:
 what would overlap, such as nested ranges or dependent launches of one stream, moves to the next lane of its own.
-Format: "Trace Event Format" of the Chromium project; times are in µs there, written with three decimals, so none is rounded.
+Format: "Trace Event Format" of the Chromium project; times are in µs there, written with three decimals. Readers hold them as
+doubles, which tell nanoseconds apart up to `EXACT_NS`: a trace of later times, such as a normalized one's since 1970, is
+written from its first instant on, and the file's `otherData` says which that is.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import heapq
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,10 @@ from ..profiler.trace.columns import Int64
 from ..profiler.trace.model import KINDS, TABLES, Trace, pid_of
 
 _CATEGORY_NVTX, _CATEGORY_API, _CATEGORY_MARK = "nvtx", "api", "mark"
+
+EXACT_NS = 1000 << 43
+"""Below 2^43 µs, 101 days, the doubles next to each other are no more than 0.00098 µs apart."""
+_TIMES = {"operations": ("start", "end"), "calls": ("start", "end"), "ranges": ("start", "end"), "marks": ("time",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,21 @@ def lanes(start: Int64, end: Int64) -> Int64:
         lane[i] = heapq.heappop(free)
         heapq.heappush(busy, (int(max(end[i], start[i])), int(lane[i])))
     return lane
+
+
+def rebased(trace: Trace) -> tuple[Trace, int]:
+    """The trace from its first instant on, and that instant in ns; as it is, and 0, where the file's times are exact so,
+    or would not be either way."""
+    parts = {name: getattr(trace, name) for name in _TIMES}
+    columns = [getattr(parts[part], name) for part, names in _TIMES.items() for name in names if len(parts[part])]
+    first, last = min((int(c.min()) for c in columns), default=0), max((int(c.max()) for c in columns), default=0)
+    if max(-first, last) < EXACT_NS or last - first >= EXACT_NS:
+        return trace, 0
+    moved = {
+        part: replace(rows, **{name: getattr(rows, name) - first for name in _TIMES[part]})
+        for part, rows in parts.items()
+    }
+    return replace(trace, **moved), first
 
 
 def events(trace: Trace) -> Iterator[str]:

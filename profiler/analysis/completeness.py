@@ -7,8 +7,9 @@ from itertools import combinations
 import numpy as np
 
 from ..evidence import Completeness, Finding
+from ..trace.communication import sounds_like_communication
 from ..trace.groups import distinct_values
-from ..trace.model import GRAPH_LAUNCH, Trace, pid_of
+from ..trace.model import COMPUTE, GRAPH_LAUNCH, Trace, pid_of
 from ..trace.schema import CUDA_EVENT, GRAPH_TRACE, KERNEL, MEMCPY, MEMSET, NVTX, RUNTIME, SYNCHRONIZATION
 from ..trace.source.scan import Int64
 from .affected import limited, of_calls, of_operations
@@ -28,6 +29,7 @@ def attest(trace: Trace, matching: Matching | None = None) -> Completeness:
     claimed, found = stated(trace, "CUDA"), _found(trace)
     findings = [*_counts(trace, claimed, found), *_nvtx_counts(trace), *messages(trace), *_export(trace)]
     findings += [*_matching(trace, matching or match_launches(trace)), *_graphs(trace), *_nesting(trace)]
+    findings += _unlisted(trace)
     blocked = any(finding.blocks for finding in findings)
     if claimed is None:
         findings.append(Finding("unattested", {}))
@@ -143,3 +145,19 @@ def _graphs(trace: Trace) -> list[Finding]:
     """Graphs traced as a whole hide their kernels: only claims on ranges that hold one suffer."""
     count = int((trace.operations.kind == GRAPH_LAUNCH).sum())
     return [Finding("graph_level_tracing", {"count": count})] if count else []
+
+
+_MOST_NAMES = 3
+
+
+def _unlisted(trace: Trace) -> list[Finding]:
+    """Kernels that count as compute and are called like communication: what hides what may be another thing than it seems."""
+    kernels = trace.operations.take(trace.operations.kind == COMPUTE)
+    columns = (kernels.name, kernels.full_name)
+    told = {
+        i for column in columns for i in distinct_values(column).tolist() if sounds_like_communication(trace.text(i))
+    }
+    found = np.logical_or.reduce([np.isin(column, list(told)) for column in columns])
+    names = [trace.text(i) for i in distinct_values(kernels.name[found]).tolist()]
+    listed = ", ".join(names[:_MOST_NAMES]) + (", …" if len(names) > _MOST_NAMES else "")
+    return [Finding("unlisted_communication", {"count": int(found.sum()), "names": listed})] if told else []

@@ -21,7 +21,7 @@ class Matching:
     """Row indices into `trace.calls` and `trace.operations`.
 
     executed   submitting calls with operations
-    captured   submitting calls without any, made while their process captured a graph
+    captured   submitting calls without any that a stream captured into a graph
     failed     submitting calls without any that returned an error
     dropped    submitting calls without any and without such an excuse: records that were lost
     orphans    operations whose call is not in the trace; migrations of unified memory have none by nature
@@ -54,15 +54,36 @@ def match_launches(trace: Trace) -> Matching:
 
 
 def _under_capture(trace: Trace) -> NDArray[np.bool_]:
-    """Calls between a BeginCapture and the next EndCapture of their process: there, launches execute nothing."""
+    """Calls that execute nothing because a stream captures them.
+
+    The trace does not say on which stream a call was made. Where it holds the nodes of graphs, a launch that was captured
+    made one, on whichever thread it was called; else, and for copies and memsets, of which empty ones make none, a capture
+    excuses the calls of the thread that began it.
+    """
+    calls = trace.calls
+    nodes = calls.made_node
+    tells = (calls.effect == api.KERNEL) & bool(nodes.any())
+    captured: NDArray[np.bool_] = nodes | (_while_capturing(trace) & ~tells)
+    return captured
+
+
+def _while_capturing(trace: Trace) -> NDArray[np.bool_]:
+    """Calls between a BeginCapture that succeeded and the next EndCapture of their thread."""
     calls = trace.calls
     inside = np.zeros(len(calls), bool)
-    begins, ends = calls.effect == api.BEGIN, calls.effect == api.END
-    for process in distinct_values(calls.process[begins]).tolist():
-        mine = calls.process == process
-        opened, closed = np.sort(calls.start[begins & mine]), np.sort(calls.end[ends & mine])
-        depth = np.searchsorted(opened, calls.start, "right") - np.searchsorted(closed, calls.start, "right")
-        inside |= mine & (depth > 0)
+    begins = np.flatnonzero(calls.outermost & (calls.effect == api.BEGIN) & (calls.result == 0))
+    for thread in distinct_values(calls.thread[begins]).tolist():
+        mine = calls.thread == thread
+        opened, closed = (
+            calls.end[begins[mine[begins]]],
+            calls.start[mine & calls.outermost & (calls.effect == api.END)],
+        )
+        times = np.concatenate((opened, closed))
+        order = np.argsort(times, kind="stable")
+        steps = np.repeat((1, -1), (len(opened), len(closed)))[order].cumsum()
+        depth = steps - np.minimum.accumulate(np.minimum(steps, 0))  # an end without a beginning ends nothing
+        last = np.searchsorted(times[order], calls.start, "right") - 1
+        inside |= mine & (last >= 0) & (depth[last] > 0)
     return inside
 
 
@@ -77,12 +98,16 @@ def ledger(trace: Trace, matching: Matching | None = None) -> tuple[LedgerLine, 
         graph[launched] = calls.effect[operations.launch[launched]] == api.GRAPH
     single = launched & ~graph
     lines: list[LedgerLine] = []
+
+    def counted(mask: NDArray[np.bool_]) -> int:
+        return int(operations.copies[mask].sum())
+
     for name, kinds in (("kernels", (COMPUTE, COMM)), ("copies", (*COPIES, OTHER)), ("memsets", (MEMORY_SET,))):
         mine = any_of(operations.kind, kinds)
-        lines.append(LedgerLine(name, int(mine.sum())))
-        lines.append(LedgerLine(f"{name}_one_by_one", int((mine & single).sum())))
-        lines.append(LedgerLine(f"{name}_in_graphs", int((mine & graph).sum())))
-        lines.append(LedgerLine(f"{name}_unmatched", int((mine & ~launched).sum())))
+        lines.append(LedgerLine(name, counted(mine)))
+        lines.append(LedgerLine(f"{name}_one_by_one", counted(mine & single)))
+        lines.append(LedgerLine(f"{name}_in_graphs", counted(mine & graph)))
+        lines.append(LedgerLine(f"{name}_unmatched", counted(mine & ~launched)))
     executed = calls.effect[matching.executed]
     lines += [
         LedgerLine("kernel_launch_calls", int((executed == api.KERNEL).sum())),

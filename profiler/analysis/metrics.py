@@ -130,7 +130,7 @@ def _busy(scope: Scope, selector: str = "") -> int:
 
 
 def _count(*kinds: int) -> Callable[[Scope], int]:
-    return lambda scope: int(np.isin(scope.operations.kind, kinds).sum())
+    return lambda scope: int(scope.operations.copies[np.isin(scope.operations.kind, kinds)].sum())
 
 
 def _calls(*effects: int) -> Callable[[Scope], int]:
@@ -227,6 +227,13 @@ _OF_COUNTS: Mapping[str, tuple[int, ...]] = {
 }
 """The classes that metrics without classes among their arguments speak of; those of API calls speak of none."""
 
+_OPERATIONS = frozenset(("kernels_per_iteration", "copies_per_iteration", "memsets_per_iteration"))
+GROWING = _OPERATIONS | frozenset(
+    ("sum", "busy", "span", "overlap", "same_stream_overlap", "overlap_bound", "max_in_flight")
+)
+"""Metrics that one more operation can only make larger, so that what is there is a lower bound. No share is one, nothing of
+`idle`, nothing exposed; and no count of calls, for a driver call stands for itself where the call around it is missing."""
+
 _NO_COPIES = frozenset(("compute", "comm", "memset", "graph"))
 
 
@@ -271,6 +278,14 @@ def of_copies_beside_others(text: str) -> bool:
     `overlap_ratio`, which is of everything, does."""
     name, arguments = split(text)
     return name in OF_OVERLAP and not (arguments and set(arguments) <= _NO_COPIES)
+
+
+def is_lower_bound(text: str, whole_graphs: bool) -> bool:
+    """Whether operations that are missing could only make a metric larger. `whole_graphs`: some are hidden in graphs that were
+    traced as a whole, whose own rows also hold the time between their nodes."""
+    name, arguments = split(text)
+    by_class = name in _OPERATIONS or (bool(arguments) and "graph" not in arguments)
+    return name in GROWING and (by_class or not whole_graphs)
 
 
 def measure(text: str, scope: Scope) -> Number | None:

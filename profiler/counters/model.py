@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Dim = tuple[int, int, int]
@@ -26,9 +26,10 @@ class KernelCounters:
 
     index               in the report, from 0
     name                demangled, with parameters; a CSV may hold it shortened: compare `function_name` of both
-    compute_capability  "9.0"
+    compute_capability  "9.0"; "" where the report does not say
     metrics             by ncu's names, in base units (ns, bytes, Hz, per cent); what was not counted is not in it
     nvtx                outermost first; push/pop before start/end
+    derived             totals that the report does not hold, but its rates give exactly (`totals.exact_totals`)
     """
 
     index: int
@@ -39,6 +40,11 @@ class KernelCounters:
     compute_capability: str
     metrics: Mapping[str, float]
     nvtx: tuple[NvtxRange, ...]
+    derived: Mapping[str, float] = field(default_factory=dict)
+
+    def total(self, metric: str) -> float | None:
+        """A metric as it was counted, else as it is derived, else None."""
+        return self.metrics.get(metric, self.derived.get(metric))
 
 
 def function_name(demangled: str) -> str:

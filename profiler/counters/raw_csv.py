@@ -4,25 +4,44 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 from ...errors import UsageError
 from ..untrusted import read_whole
 from .model import Dim, KernelCounters, NvtxRange
-from .quantities import base, decimal_mark, number
+from .quantities import AmbiguousError, base, decimal_mark, factor, number, uncertainty
+from .totals import exact_totals
 
 PUSH_POP = "thread Domain:Push/Pop_Range:PL_Type:PL_Value:CLR_Type:Color:Msg_Type:Msg"
 START_END = "Id:Domain:Start/Stop_Range:PL_Type:PL_Value:CLR_Type:Color:Msg_Type:Msg"
-_NEEDED = ("ID", "Kernel Name", "Block Size", "Grid Size", "Device", "CC")
-_TEXTS = {*_NEEDED, "Process ID", "Process Name", "Host Name", "Context", "Stream", PUSH_POP, START_END}
+_NEEDED = ("ID", "Kernel Name")
+_DIMS = {"Grid Size": "launch__grid_dim_x", "Block Size": "launch__block_dim_x"}
+"""Where ncu before 2023 has the grid and the block: in metrics, one for each axis."""
+_TEXTS = {
+    *_NEEDED,
+    *_DIMS,
+    "Device",
+    "CC",
+    "Kernel Time",
+    "Process ID",
+    "Process Name",
+    "Host Name",
+    "Context",
+    "Stream",
+    PUSH_POP,
+    START_END,
+}
 
 MOST_BYTES = 128 << 20
 """The largest raw page that is read: some 10,000 launches with every metric. It is written by others: untrusted."""
 LARGEST = 1e18
 """The largest count, rate or size that is taken for a measured one."""
 
-EXPORT = "ncu --import FILE.ncu-rep --page raw --csv --print-units base --rename-kernels no > FILE.csv"
+EXPORT = "LC_ALL=C ncu --import FILE.ncu-rep --page raw --csv --print-units base > FILE.csv"
+"""Options of every version; `--rename-kernels no`, which keeps names whole, is refused by those before 2025."""
 
 # A name may hold colons; what follows it is told by its shape. The last two fields are none:none, or a type and the message.
 _RANGE = re.compile(
@@ -36,16 +55,17 @@ def read_raw_csv(path: Path) -> list[KernelCounters]:
     Raises:
         UsageError: it cannot be read, or is not ncu's raw page with its row of units.
     """
-    rows = _rows(path)
-    header, units, launches = rows[0], rows[1], rows[2:]
+    header, units, *launches = _rows(path)
     column = {name: i for i, name in enumerate(header)}
-    if missing := [name for name in _NEEDED if name not in column]:
+    needed = [*_NEEDED, *(name for name, metric in _DIMS.items() if metric not in column)]
+    if missing := [name for name in needed if name not in column]:
         raise UsageError(f"{path} is no raw page of ncu: it has no column {missing[0]}", EXPORT)
     if units[column["ID"]].strip():
         raise UsageError(f"{path}: row 2 holds no units", EXPORT)
     metrics = [(i, name, units[i]) for i, name in enumerate(header) if name not in _TEXTS]
     mark = decimal_mark(row[i] for row in launches for i, _, _ in metrics)
-    return [_launch(path, i + 3, row, column, metrics, mark) for i, row in enumerate(launches)]
+    page = _Page(path, column, metrics, mark)
+    return [page.launch(i + 3, row) for i, row in enumerate(launches)]
 
 
 def write_raw_csv(launches: Sequence[KernelCounters], metrics: Collection[str], path: Path) -> None:
@@ -63,7 +83,13 @@ def write_raw_csv(launches: Sequence[KernelCounters], metrics: Collection[str], 
             pushed = " ".join(_cell(r) for r in one.nvtx if r.kind == "push_pop")
             started = " ".join(_cell(r, "1:") for r in one.nvtx if r.kind == "start_end")
             told = [one.index, pushed, started, one.name, one.block, one.grid, one.device, one.compute_capability]
-            rows.writerow([*told, *(one.metrics.get(name, "n/a") for name in shown)])
+            rows.writerow([*told, *(_written(one.metrics.get(name)) for name in shown)])
+
+
+def _written(value: float | None) -> str:
+    """A number that cannot be read as thousands: never with three decimals."""
+    text = "n/a" if value is None else str(value)
+    return f"{text}0" if re.fullmatch(r"-?\d+\.\d{3}", text) else text
 
 
 def _cell(one: NvtxRange, number: str = "") -> str:
@@ -98,31 +124,60 @@ def _rows(path: Path) -> list[list[str]]:
     return rows
 
 
-def _launch(
-    path: Path,
-    line: int,
-    row: Sequence[str],
-    column: dict[str, int],
-    metrics: Sequence[tuple[int, str, str]],
-    mark: str,
-) -> KernelCounters:
-    def text(name: str) -> str:
-        return row[column[name]] if name in column else ""
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """What all launches of a page share: `column` finds cells by name, `metrics` are column, name and unit, `mark` is what
+    stands before its decimals."""
 
-    found = [(name, number(row[i], mark), unit) for i, name, unit in metrics]
-    for name, value, _ in found:
-        if value is not None and not -LARGEST < value < LARGEST:
-            raise UsageError(f"{path}, row {line}: {name[:60]!r} is no measured number", EXPORT)
-    return KernelCounters(
-        index=_integer(text("ID"), f"{path}, row {line}: ID"),
-        name=text("Kernel Name"),
-        grid=_dim(text("Grid Size"), f"{path}, row {line}: Grid Size"),
-        block=_dim(text("Block Size"), f"{path}, row {line}: Block Size"),
-        device=_integer(text("Device"), f"{path}, row {line}: Device"),
-        compute_capability=text("CC"),
-        metrics={name: base(value, unit) for name, value, unit in found if value is not None},
-        nvtx=(*_ranges(text(PUSH_POP)), *_ranges(text(START_END), numbered=True)),
-    )
+    path: Path
+    column: Mapping[str, int]
+    metrics: Sequence[tuple[int, str, str]]
+    mark: str
+
+    def launch(self, line: int, row: Sequence[str]) -> KernelCounters:
+        def text(name: str) -> str:
+            return row[self.column[name]] if name in self.column else ""
+
+        where = f"{self.path}, row {line}"
+        metrics, unsure = self._numbers(row, where)
+        return KernelCounters(
+            index=_integer(text("ID"), f"{where}: ID"),
+            name=text("Kernel Name"),
+            grid=_dim(text("Grid Size"), metrics, "grid", f"{where}: Grid Size"),
+            block=_dim(text("Block Size"), metrics, "block", f"{where}: Block Size"),
+            device=_integer(text("Device"), f"{where}: Device")
+            if "Device" in self.column
+            else int(metrics.get("launch__device_id", 0)),
+            compute_capability=text("CC") or capability(metrics),
+            metrics=metrics,
+            nvtx=(*_ranges(text(PUSH_POP)), *_ranges(text(START_END), numbered=True)),
+            derived=exact_totals(metrics, unsure),
+        )
+
+    def _numbers(self, row: Sequence[str], where: str) -> tuple[dict[str, float], dict[str, float]]:
+        """The metrics in base units, and how far each may lie from what was printed rounded."""
+        values: dict[str, float] = {}
+        unsure: dict[str, float] = {}
+        for i, name, unit in self.metrics:
+            try:
+                value = number(row[i], self.mark)
+            except AmbiguousError as error:
+                told = f"{name[:60]!r} is {row[i][:60]!r}, thousands or decimals by the locale that ncu ran in"
+                raise UsageError(f"{where}: {told}, and no other number tells", EXPORT) from error
+            if value is None:
+                continue
+            if not -LARGEST < value < LARGEST:
+                raise UsageError(f"{where}: {name[:60]!r} is no measured number", EXPORT)
+            values[name] = base(value, unit)
+            if half := uncertainty(row[i], self.mark):
+                unsure[name] = half * factor(unit)
+        return values, unsure
+
+
+def capability(metrics: Mapping[str, float]) -> str:
+    """The compute capability that a device's attributes state, "" where they do not."""
+    parts = [metrics.get(f"device__attribute_compute_capability_{part}") for part in ("major", "minor")]
+    return ".".join(str(int(part)) for part in parts if part is not None)
 
 
 def _integer(text: str, where: str) -> int:
@@ -131,12 +186,17 @@ def _integer(text: str, where: str) -> int:
     return int(text)
 
 
-def _dim(text: str, where: str) -> Dim:
-    """ "(384, 1, 1)" """
+def _dim(text: str, metrics: Mapping[str, float], what: str, where: str) -> Dim:
+    """ "(384, 1, 1)", or where the page has no such column what `launch__grid_dim_x` and its like say."""
     found = re.fullmatch(r"\(([0-9]{1,18}), *([0-9]{1,18}), *([0-9]{1,18})\)", text.strip())
-    if not found:
+    if found:
+        return int(found[1]), int(found[2]), int(found[3])
+    told = [metrics.get(f"launch__{what}_dim_{axis}", 1 if axis != "x" else None) for axis in "xyz"]
+    size = metrics.get(f"launch__{what}_size")
+    if text or None in told or (size is not None and size != prod(side for side in told if side)):
         raise UsageError(f"{where} is not like (x, y, z): {text[:60]!r}", EXPORT)
-    return int(found[1]), int(found[2]), int(found[3])
+    x, y, z = (int(side or 0) for side in told)
+    return x, y, z
 
 
 def _ranges(cell: str, numbered: bool = False) -> Iterator[NvtxRange]:

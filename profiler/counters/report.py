@@ -10,9 +10,9 @@ from typing import Any
 from ...errors import EnvironmentLacks, UsageError
 from .model import Dim, KernelCounters, NvtxRange
 from .quantities import base
-from .raw_csv import read_raw_csv
-
-_MAGIC = b"NVR"
+from .raw_csv import EXPORT, capability, read_raw_csv
+from .totals import exact_totals
+from .whole_report import refuse_cut_report
 
 
 def read_counters(path: Path) -> list[KernelCounters]:
@@ -31,7 +31,7 @@ def read_counters(path: Path) -> list[KernelCounters]:
     beside = path.with_suffix(".csv")
     if beside.is_file():
         return read_raw_csv(beside)
-    export = f"ncu --import {path} --page raw --csv --print-units base > {beside}"
+    export = EXPORT.replace("FILE.ncu-rep", str(path)).replace("FILE.csv", str(beside))
     raise EnvironmentLacks(
         f"{path} cannot be read: the package ncu_report is not installed, and there is no {beside.name} beside it",
         f"pip install 'aisp-prof[ncu]' (NVIDIA's own licence), or where there is ncu: {export}",
@@ -42,37 +42,38 @@ def read_report(path: Path) -> list[KernelCounters]:
     """Every kernel launch of a .ncu-rep, through NVIDIA's ncu_report package.
 
     Raises:
-        UsageError: it is no report, or one that this version of the package cannot read.
+        UsageError: it is no report, a part of one, or one that this version of the package cannot read.
         EnvironmentLacks: the package does not load.
     """
     try:
         import ncu_report
     except ImportError as error:
         raise EnvironmentLacks(f"ncu_report cannot be loaded: {error}", "pip install 'aisp-prof[ncu]'") from error
-    with path.open("rb") as file:
-        if file.read(len(_MAGIC)) != _MAGIC:  # load_report would answer with an empty report
-            raise UsageError(f"{path} is no Nsight Compute report: it does not begin with NVR")
+    stated = refuse_cut_report(path)
     try:
         context = ncu_report.load_report(str(path))
     except (RuntimeError, OSError, ValueError) as error:
         raise UsageError(f"{path} is no report that ncu_report reads: {error}", "pip install -U ncu-report") from error
     actions = [action for part in context for action in part]
+    if len(actions) != stated:
+        held = f"it states {stated:,} results, and ncu_report finds {len(actions):,}"
+        raise UsageError(f"{path} cannot be read whole: {held}", "pip install -U ncu-report")
     return [_launch(index, action) for index, action in enumerate(actions)]
 
 
 def _launch(index: int, action: Any) -> KernelCounters:
     metrics = {name: action[name] for name in action.metric_names()}
     values = {name: found for name, metric in metrics.items() if (found := _value(metric)) is not None}
-    capability = (values.get(f"device__attribute_compute_capability_{part}", 0) for part in ("major", "minor"))
     return KernelCounters(
         index=index,
         name=str(action.name(action.NameBase_DEMANGLED)),
         grid=_dim(values, "grid"),
         block=_dim(values, "block"),
         device=int(values.get("launch__device_id", 0)),
-        compute_capability=".".join(str(int(part)) for part in capability),
+        compute_capability=capability(values),
         metrics=values,
         nvtx=_ranges(action.nvtx_state()),
+        derived=exact_totals(values),
     )
 
 

@@ -19,6 +19,7 @@ class CounterRow:
     dram_bytes            read and written
     arithmetic_intensity  flops / dram_bytes
     tensor_active_pct     of the elapsed cycles, averaged over the SMs, to 0.01
+    derived               metrics that FLOP and bytes rest on and that were not stored as totals, but follow exactly from rates
     """
 
     index: int
@@ -35,6 +36,7 @@ class CounterRow:
     tensor_active_pct: float | None
     nvtx: tuple[NvtxRange, ...]
     lacking: tuple[str, ...]
+    derived: tuple[str, ...] = ()
 
 
 def counter_rows(launches: Sequence[KernelCounters]) -> list[CounterRow]:
@@ -63,6 +65,16 @@ def _row(launch: KernelCounters) -> CounterRow:
         tensor_active_pct=None if tensor is None else round(tensor, 2),
         nvtx=launch.nvtx,
         lacking=(*lacking_flops, *lacking_dram, *absent),
+        derived=_derived(launch),
+    )
+
+
+def _derived(launch: KernelCounters) -> tuple[str, ...]:
+    common, chip = table().common, table().chips.get(launch.compute_capability)
+    used = [metric for weights in (chip.flops.values() if chip else ()) for metric in weights]
+    whole = all(launch.total(metric) is not None for metric in common.dram)
+    return tuple(
+        metric for metric in (*used, *(common.dram if whole else (common.dram_total,))) if metric in launch.derived
     )
 
 
@@ -70,25 +82,27 @@ def flops_by_type(launch: KernelCounters) -> tuple[dict[str, int], list[str]]:
     """FLOP of every type with a count (METRICS: an FMA is two), and the metrics that the report lacks for the others."""
     chip = table().chips.get(launch.compute_capability)
     if chip is None:
-        return {}, [f"a table of the FLOP counters of compute capability {launch.compute_capability}"]
+        told = launch.compute_capability
+        return {}, [f"a table of the FLOP counters of compute capability {told}" if told else "the compute capability"]
     counted, lacking = {}, []
     for kind, weights in chip.flops.items():
-        absent = [metric for metric in weights if metric not in launch.metrics]
-        lacking += absent
-        if not absent:
-            counted[kind] = sum(round(launch.metrics[metric]) * weight for metric, weight in weights.items())
+        totals = {metric: launch.total(metric) for metric in weights}
+        lacking += [metric for metric, total in totals.items() if total is None]
+        if None not in totals.values():
+            counted[kind] = sum(round(total) * weights[metric] for metric, total in totals.items() if total is not None)
     return {kind: count for kind, count in counted.items() if count}, lacking
 
 
 def dram_bytes(launch: KernelCounters) -> tuple[int | None, list[str]]:
     """Bytes read from and written to DRAM, or None and the metrics that would tell."""
-    common, metrics = table().common, launch.metrics
-    absent = [metric for metric in common.dram if metric not in metrics]
-    if not absent:
-        return sum(round(metrics[metric]) for metric in common.dram), []
-    if common.dram_total in metrics:
-        return round(metrics[common.dram_total]), []
-    return None, absent
+    common = table().common
+    parts = [launch.total(metric) for metric in common.dram]
+    if None not in parts:
+        return sum(round(part) for part in parts if part is not None), []
+    whole = launch.total(common.dram_total)
+    if whole is not None:
+        return round(whole), []
+    return None, [metric for metric, part in zip(common.dram, parts, strict=True) if part is None]
 
 
 def total_flops(launches: Sequence[KernelCounters]) -> tuple[dict[str, int], tuple[str, ...]]:

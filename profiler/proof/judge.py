@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from ..analysis.affected import touches
-from ..analysis.metrics import classes_of, of_copies_beside_others
+from ..analysis.metrics import classes_of, is_lower_bound, of_copies_beside_others
 from ..evidence import ClaimResult, Finding, Rates, Speedup, VariantEvidence, Verdict
 from .bootstrap import LEAST_RUNS, median_interval
 from .claims import COMPARISONS, Claim, Term
 from .rate_metrics import RATE_METRICS, rate_obstacles, rate_values
+
+_WHOLE_GRAPHS = "graph_level_tracing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ def judge(claim: Claim, grounds: Grounds) -> ClaimResult:
     if grounds.invalid:
         outcome = _Outcome(Verdict.INVALID, reasons=grounds.invalid)
     elif reasons:
-        outcome = _Outcome(Verdict.UNPROVEN, reasons=reasons)
+        outcome = _already_broken(claim, values, reasons) or _Outcome(Verdict.UNPROVEN, reasons=reasons)
     elif claim.left.compared:
         outcome = _by_speedup(claim, limits, grounds.speedups[claim.left.compared])
     elif _missing(values, claim.left, grounds) or not limits:
@@ -178,6 +180,43 @@ def _in_every_run(claim: Claim, values: Sequence[float], limits: Sequence[float]
         return _Outcome(Verdict.PROVEN, worst)
     reason = Finding("worst_iteration", {"value": worst, "index": max(broken)[1]})
     return _Outcome(Verdict.REFUTED, worst, reasons=(reason,))
+
+
+RECORDS_MISSING = frozenset(
+    [
+        *("unattested", "events_missing", "launch_without_operation", "operation_without_launch", "cut_by_window"),
+        *("device_without_operations", "no_cuda_activity", "filtered_export", _WHOLE_GRAPHS),
+        *("zero_timestamps", "reversed_times", "absurd_times", "missing_values"),
+    ]
+)
+"""Findings that say of a trace that rows may be missing, and nothing else. None of those is here by which rows may be too many
+or in the wrong place: more events than are stated, crossing or open ranges, a schema or an error that nobody knows."""
+
+
+def _already_broken(claim: Claim, values: Sequence[float], obstacles: Sequence[Finding]) -> _Outcome | None:
+    """A refutation needs no complete trace: a number above its upper limit stays above it, whatever is missing.
+
+    Only where the claim is one on every iteration: of those that are missing nobody knows the median, or whether one holds.
+    """
+    codes = {finding.code for finding in obstacles}
+    limit, metric = claim.right, claim.left.metric
+    upper = claim.comparison in ("<=", "<", "==") and not isinstance(limit, Term) and metric not in RATE_METRICS
+    if (
+        not upper
+        or claim.left.compared
+        or claim.quantifier == "any"
+        or of_the_median(claim)
+        or not codes <= RECORDS_MISSING
+    ):
+        return None
+    worst = max(values, default=None)
+    least = 0.0 if isinstance(limit, Term) else limit
+    if worst is None or worst < least or COMPARISONS[claim.comparison](worst, least):
+        return None
+    if not is_lower_bound(metric, _WHOLE_GRAPHS in codes):
+        return None
+    reason = Finding("worst_iteration", {"value": worst, "index": values.index(worst)})
+    return _Outcome(Verdict.REFUTED, worst, reasons=(reason, Finding("lower_bound", {}), *obstacles))
 
 
 def of_the_median(claim: Claim) -> bool:

@@ -14,8 +14,10 @@ from .spread import Spread, groups, spreads
 
 @dataclass(frozen=True, slots=True)
 class CopyRow:
-    """All copies of one kind on one device (`label`: its uuid, else its ordinal and process); `bytes` in bytes, `time` and `busy` in ns.
+    """All copies of one kind on one device (`label`: its uuid, else its ordinal and process); `bytes` in bytes, `time` and `busy`
+    in ns, both spread over the records.
 
+    count      the copies; a record may stand for a batch of them
     pageable   staged through pageable host memory: what of them overlaps is no evidence of an asynchronous copy
     rate       bytes per second of busy time, exact (no integer division); None where no time passed
     hidden     the share of the busy time during which a compute kernel ran on that device; None where no time passed, where
@@ -58,7 +60,7 @@ def _row(trace: Trace, found: Operations, size: Spread, time: Spread) -> CopyRow
         gpu_uuid=trace.gpus[gpu].uuid,
         device=int(found.device[0]),
         label=labels(trace.gpus)[gpu],
-        count=time.n,
+        count=int(found.copies.sum()),
         bytes=size,
         time=time,
         busy=busy.length,

@@ -264,7 +264,7 @@ def _rate(sets: Sets, selector: str) -> Numbers:
 
 
 def _count(*kinds: int) -> Callable[[Sets], Int64]:
-    return lambda sets: sets.summed(any_of(sets.operations.kind, kinds))
+    return lambda sets: sets.summed(sets.operations.copies, kinds)
 
 
 _OF_SETS: Mapping[str, Callable[..., Numbers]] = {

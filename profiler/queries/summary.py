@@ -183,7 +183,7 @@ def _device(trace: Trace, gpu: int) -> DeviceRow:
 
 
 def _count(operations: Operations, *kinds: int) -> int:
-    return int(any_of(operations.kind, kinds).sum())
+    return int(operations.copies[any_of(operations.kind, kinds)].sum())
 
 
 def _processes(trace: Trace) -> tuple[ProcessRow, ...]:

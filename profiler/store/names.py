@@ -63,8 +63,8 @@ class NameRules:
             self._kept.add(name)
             return raw
         new = DROPPED if self._fates[raw] == _DROPPED else f"h_{hashlib.sha256(raw).hexdigest()[:DIGITS]}"
-        known_by = _COMMUNICATION.search(name)
-        self.hidden[name] = f"{known_by[0]}_{new}" if known_by else new
+        known_by = communication.known_by(_COMMUNICATION, name)
+        self.hidden[name] = f"{known_by}_{new}" if known_by else new
         return self.hidden[name].encode()
 
     def _fate(self, names: list[str]) -> int:

@@ -23,8 +23,6 @@ KERNEL_LAUNCH = frozenset(
     ]
 )
 GRAPH_LAUNCH = frozenset({"cudaGraphLaunch", "cuGraphLaunch"})
-CAPTURE_BEGIN = frozenset({"cudaStreamBeginCapture", "cuStreamBeginCapture", "cudaStreamBeginCaptureToGraph"})
-CAPTURE_END = frozenset({"cudaStreamEndCapture", "cuStreamEndCapture"})
 SYNC = frozenset(
     [
         "cudaDeviceSynchronize",
@@ -39,6 +37,9 @@ SYNC = frozenset(
 # cudaMemcpyToSymbol and its like end up in the same records as the plain copies.
 _COPY = re.compile(r"^(cudaMemcpy|cuMemcpy)(?!.*(?:GetAttribute|Node))")
 _MEMSET = re.compile(r"^(cudaMemset|cuMemset)(?!.*Node)")
+# …BeginCapture, …BeginCaptureToGraph (CUDA 12.3), …BeginCaptureToCig (12.8), …BeginRecaptureToGraph (13), and what follows.
+_CAPTURE_BEGIN = re.compile(r"^cu(da)?StreamBegin(Re)?[Cc]apture")
+_CAPTURE_END = re.compile(r"^cu(da)?StreamEndCapture")
 
 OTHER, KERNEL, GRAPH, COPY, MEMSET, WAIT, BEGIN, END = range(8)
 """What a call does, as a small code."""
@@ -56,11 +57,10 @@ def effect(name: str) -> int:
         (KERNEL, KERNEL_LAUNCH),
         (GRAPH, GRAPH_LAUNCH),
         (WAIT, SYNC),
-        (BEGIN, CAPTURE_BEGIN),
-        (END, CAPTURE_END),
     ):
         if short in names:
             return code
-    if _COPY.match(short):
-        return COPY
-    return MEMSET if _MEMSET.match(short) else OTHER
+    for code, pattern in ((COPY, _COPY), (MEMSET, _MEMSET), (BEGIN, _CAPTURE_BEGIN), (END, _CAPTURE_END)):
+        if pattern.match(short):
+            return code
+    return OTHER

@@ -48,6 +48,7 @@ class Operations(Rows):
     name           index into `Trace.strings` (-1: none): the short name, else the full one
     full_name      index into `Trace.strings` (-1: none): a kernel's demangled name, with template arguments
     bytes          copied or set, -1 for kernels
+    copies         how many copies a record stands for: a batch has one record; 1 for all that is no copy
     graph_node     0 unless it ran as a node of a graph
     pageable       a copy that was staged through pageable host memory
     launch         index into `Trace.calls` of the call that submitted it, -1 if there is none
@@ -67,6 +68,7 @@ class Operations(Rows):
     name: Int64
     full_name: Int64
     bytes: Int64
+    copies: Int64
     graph_node: Int64
     pageable: NDArray[np.bool_]
     launch: Int64
@@ -84,7 +86,8 @@ class Operations(Rows):
 class Calls(Rows):
     """CUDA API calls, runtime and driver; `effect` is a code of `api`. `name` indexes `Trace.strings`.
 
-    `outermost` marks the call that stands for its correlation id: a runtime call hides the driver call under it.
+    `outermost` marks the call that stands for its correlation id: a runtime call hides the driver call under it. `made_node`
+    marks calls inside which a graph's node was made on their thread: of a launch, that a stream captured it.
     """
 
     row: Int64
@@ -97,6 +100,7 @@ class Calls(Rows):
     result: Int64
     effect: NDArray[np.int8]
     outermost: NDArray[np.bool_]
+    made_node: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .columns import NONE, Columns, Invalid, Wish, read_table
+from .communication import known_by
 from .devices import ordinals, physical_gpus
 from .matching import Submissions
 from .model import (
@@ -40,7 +41,7 @@ _PAGEABLE = 0  # srcKind / dstKind
 _COMMON = {"contextId": 0, "correlationId": NONE, "graphNodeId": 0}
 _OWN: dict[str, dict[str, int]] = {
     KERNEL: {"shortName": NONE, "demangledName": NONE},
-    MEMCPY: {"copyKind": 0, "bytes": 0, "srcKind": NONE, "dstKind": NONE},
+    MEMCPY: {"copyKind": 0, "bytes": 0, "srcKind": NONE, "dstKind": NONE, "copyCount": 1},
     MEMSET: {"bytes": 0},
     GRAPH_TRACE: {},
 }
@@ -89,6 +90,7 @@ def read_operations(
         name=name if len(name) and int(name.min()) >= 0 else np.where(name >= 0, name, full_name),
         full_name=full_name,
         bytes=every("bytes", NONE),
+        copies=every("copyCount", 1),
         graph_node=every("graphNodeId", 0),
         pageable=every("pageable", 0).astype(bool),
         launch=submitted.of(process, correlation),
@@ -113,6 +115,8 @@ def _read_table(
         c["kind"] = np.where(migrates, MIGRATION, _copy_kinds(c.pop("copyKind")))
         if migrates.any():  # their correlation id is 0 (seen): no call's
             c["correlationId"] = np.where(migrates, NONE, c["correlationId"])
+        if int(c["copyCount"].min(initial=1)) < 1:
+            c["copyCount"] = c["copyCount"].clip(1)  # 0 where the driver does not say: the record itself is one
     return c
 
 
@@ -144,7 +148,7 @@ def _kinds(
     table: NDArray[np.int8], copies: Int64, short: Int64, full: Int64, strings: Strings, comm: re.Pattern[str]
 ) -> NDArray[np.int8]:
     """The class of each operation; a kernel talks to other GPUs when its short or its full name says so."""
-    talking = np.array([*(comm.search(text) is not None for text in strings.values()), False])
+    talking = np.array([*(bool(known_by(comm, text)) for text in strings.values()), False])
     by_table = np.array([COMPUTE, OTHER, MEMORY_SET, GRAPH_LAUNCH], np.int8)
     kind = by_table[table]
     kernels, moved = table == TABLES.index(KERNEL), table == TABLES.index(MEMCPY)

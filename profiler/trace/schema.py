@@ -81,12 +81,10 @@ class Schema:
 
     @property
     def graph_nodes(self) -> str:
-        """The table of graph nodes' creation, "" without one: CUDA_GRAPH_EVENTS held nodes in 2023 and holds graphs since
-        2024, when the nodes moved to CUDA_GRAPH_NODE_EVENTS; its columns tell."""
-        for table in ("CUDA_GRAPH_NODE_EVENTS", "CUDA_GRAPH_EVENTS"):
-            if self.has(table, "graphNodeId"):
-                return self.tables[table]
-        return ""
+        """The table of graph nodes' creation by its plain name, "" without one: CUDA_GRAPH_EVENTS held nodes in 2023 and
+        holds graphs since 2024, when the nodes moved to CUDA_GRAPH_NODE_EVENTS; its columns tell."""
+        tables = ("CUDA_GRAPH_NODE_EVENTS", "CUDA_GRAPH_EVENTS")
+        return next((table for table in tables if self.has(table, "graphNodeId")), "")
 
     @property
     def capabilities(self) -> Mapping[str, bool]:

@@ -25,11 +25,13 @@ def refuse_absurd_times(path: Path, what: str, rows: Operations | Calls | Ranges
 
 
 def refuse_absurd_sizes(path: Path, operations: Operations) -> None:
-    """Look at the bytes that every command adds up.
+    """Look at the bytes, and the copies of batches, that every command adds up.
 
     Raises:
         TraceError: they add up to something absurd, or a size is negative.
     """
+    if _sum(operations.copies) > LARGEST:
+        raise TraceError(f"{path}: batches of absurdly many copies: they are not measured ones")
     if len(operations.bytes) and (_sum(operations.bytes) > LARGEST or int(operations.bytes.min()) < -1):
         raise TraceError(f"{path}: copies and memsets of absurd sizes: they are not measured ones")
 

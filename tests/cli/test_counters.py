@@ -74,7 +74,7 @@ def test_a_file_that_is_none_of_it(run, tmp_path):
     other = shutil.copy(ROOT / "README.md", tmp_path / "x.csv")
     code, out, err = run("counters", other)
     assert (code, out) == (2, "")
-    assert "→ ncu --import" in err
+    assert "→ LC_ALL=C ncu --import" in err
 
 
 @pytest.fixture

@@ -32,6 +32,8 @@ CODES = {
     "missing_values": ("table", "count"),
     "cut_by_window": ("count",),
     "crossing_ranges": ("count",),
+    "unlisted_communication": ("count", "names"),
+    "lower_bound": (),
     "open_range": ("name",),
     "device_without_operations": ("device",),
     "filtered_export": ("what",),

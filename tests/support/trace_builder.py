@@ -42,7 +42,7 @@ DDL = {
     "CUPTI_ACTIVITY_KIND_MEMCPY": "start INTEGER NOT NULL, end INTEGER NOT NULL, deviceId INTEGER NOT NULL, "
     "contextId INTEGER NOT NULL, greenContextId INTEGER, streamId INTEGER NOT NULL, correlationId INTEGER, "
     "globalPid INTEGER, bytes INTEGER NOT NULL, copyKind INTEGER NOT NULL, srcKind INTEGER, dstKind INTEGER, "
-    "migrationCause INTEGER, graphNodeId INTEGER",
+    "migrationCause INTEGER, graphNodeId INTEGER, copyCount INTEGER",
     "CUPTI_ACTIVITY_KIND_MEMSET": "start INTEGER NOT NULL, end INTEGER NOT NULL, deviceId INTEGER NOT NULL, "
     "contextId INTEGER NOT NULL, greenContextId INTEGER, streamId INTEGER NOT NULL, correlationId INTEGER, "
     "globalPid INTEGER, value INTEGER, bytes INTEGER NOT NULL, graphNodeId INTEGER, memKind INTEGER",
@@ -58,7 +58,7 @@ _SINCE = {
     # what a schema generation lacks of the newest one: {table: columns}; no columns means the whole table
     "2022": {
         "CUPTI_ACTIVITY_KIND_KERNEL": ("greenContextId", "graphNodeId"),
-        "CUPTI_ACTIVITY_KIND_MEMCPY": ("greenContextId", "graphNodeId"),
+        "CUPTI_ACTIVITY_KIND_MEMCPY": ("greenContextId", "graphNodeId", "copyCount"),
         "CUPTI_ACTIVITY_KIND_MEMSET": ("greenContextId", "graphNodeId"),
         "CUPTI_ACTIVITY_KIND_GRAPH_TRACE": ("greenContextId",),
         "NVTX_EVENTS": ("jsonTextId", "jsonText", "binaryData"),
@@ -68,7 +68,7 @@ _SINCE = {
     },
     "2022.4": {
         "CUPTI_ACTIVITY_KIND_KERNEL": ("greenContextId",),
-        "CUPTI_ACTIVITY_KIND_MEMCPY": ("greenContextId",),
+        "CUPTI_ACTIVITY_KIND_MEMCPY": ("greenContextId", "copyCount"),
         "CUPTI_ACTIVITY_KIND_MEMSET": ("greenContextId",),
         "CUPTI_ACTIVITY_KIND_GRAPH_TRACE": ("greenContextId",),
         "NVTX_EVENTS": ("binaryData",),
@@ -77,13 +77,14 @@ _SINCE = {
         "CUDA_GRAPH_NODE_EVENTS": (),
     },
     "2023.4": {
+        "CUPTI_ACTIVITY_KIND_MEMCPY": ("copyCount",),
         "NVTX_EVENTS": ("binaryData",),
         "DIAGNOSTIC_EVENT": (),
         "CUDA_GRAPH_NODE_EVENTS": (),
     },
     "2024": {
         "CUPTI_ACTIVITY_KIND_KERNEL": ("greenContextId",),
-        "CUPTI_ACTIVITY_KIND_MEMCPY": ("greenContextId",),
+        "CUPTI_ACTIVITY_KIND_MEMCPY": ("greenContextId", "copyCount"),
         "CUPTI_ACTIVITY_KIND_MEMSET": ("greenContextId",),
         "CUPTI_ACTIVITY_KIND_GRAPH_TRACE": ("greenContextId",),
     },
@@ -350,13 +351,16 @@ class Process:
         device: int = 0,
         tid: int = 1,
         pageable: bool = False,
+        count: int | None = None,
+        api: str = "cudaMemcpyAsync_v3020",
     ) -> int:
-        """A memcpy of kind h2d, d2h, d2d, h2h or p2p."""
-        correlation = self._submit("cudaMemcpyAsync_v3020", launch, tid, None)
+        """A memcpy of kind h2d, d2h, d2d, h2h or p2p; with `count` one record for a batch of so many."""
+        correlation = self._submit(api, launch, tid, None)
         source, target = (0 if pageable and memory == 1 else memory for memory in _MEMORY[kind])
         if run is not None:
             kinds = {"copyKind": _COPY_KIND[kind], "srcKind": source, "dstKind": target}
-            self._operation("MEMCPY", run, stream, device, correlation, bytes=size, **kinds)
+            batch = {} if count is None else {"copyCount": count}
+            self._operation("MEMCPY", run, stream, device, correlation, bytes=size, **kinds, **batch)
         return correlation
 
     def migration(self, kind: int, size: int, run: Times, device: int = 0, cause: int = 2) -> None:
@@ -364,6 +368,18 @@ class Process:
         context and stream are 0."""
         kinds = {"copyKind": kind, "srcKind": 7, "dstKind": 7, "migrationCause": cause, "context": 0}
         self._operation("MEMCPY", run, 0, device, 0, bytes=size, **kinds)
+
+    def node(self, at: int, tid: int = 1, number: int = 1) -> None:
+        """A node of a graph is made: inside the launch that a stream captures, when graphs are traced by node."""
+        self.trace.add(
+            "CUDA_GRAPH_NODE_EVENTS",
+            start=at,
+            end=at,
+            eventClass=77,
+            globalTid=self.thread(tid),
+            nameId=self.trace.string("cudaGraphNode"),
+            graphNodeId=number,
+        )
 
     def memset(self, size: int, launch: Times | None, run: Times | None, stream: int = 7, device: int = 0) -> int:
         correlation = self._submit("cudaMemsetAsync_v3020", launch, 1, None)

@@ -69,6 +69,49 @@ def test_perfetto_loses_no_nanosecond(tmp_path):
     assert '"ts": 1795209738000000.003, "dur": 1.001' in (tmp_path / "t.json").read_text()
 
 
+SHAPES = Path(__file__).parents[2] / "traces" / "shapes"
+
+
+def loaded(path):
+    """Start and end in ns of every slice, as a reader has them that holds µs as doubles."""
+    events = json.loads(path.read_text())["traceEvents"]
+    return [(e["name"], e["ts"] * 1000, (e["ts"] + e["dur"]) * 1000) for e in events if e["ph"] == "X"]
+
+
+def test_times_since_1970_stay_apart_to_the_nanosecond(tmp_path):
+    trace = read_trace(SHAPES / "ts-normalize.sqlite.xz")
+    export_trace(trace, "perfetto", tmp_path / "t.json")
+    slices = loaded(tmp_path / "t.json")
+    first = {name: round(start, 3) for name, start, _ in reversed(slices)}
+    assert (first["k"], first["k2"], first["iter"]) == (20.0, 30.0, 0.0)
+    offset = int(json.loads((tmp_path / "t.json").read_text())["otherData"]["offset_ns"])
+    assert offset == int(min(trace.ranges.start))
+    starts = sorted(round(start) + offset for _, start, _ in slices)
+    assert starts == sorted([*trace.operations.start, *trace.calls.start, *trace.ranges.start])
+    ends = sorted(round(end) + offset for _, _, end in slices)
+    assert ends == sorted([*trace.operations.end, *trace.calls.end, *trace.ranges.end])
+
+
+@pytest.mark.parametrize(
+    "shift", [0, 10**15, 2**43 * 1000 - 10**6, 2**43 * 1000, -(2**43) * 1000, 1_795_209_738 * 10**9]
+)
+def test_a_shift_of_all_times_changes_no_distance(tmp_path, shift):
+    trace = TraceBuilder()
+    p = trace.process(1)
+    for at in range(1000, 3000, 7):
+        p.kernel("k", (at + shift, at + 2 + shift), (at + 3 + shift, at + 10 + shift))
+    p.mark("m", 1001 + shift)
+    path = tmp_path / "t.json"
+    export_trace(read_trace(trace.write(tmp_path / "t.sqlite")), "perfetto", path)
+    data = json.loads(path.read_text())
+    offset = int(data["otherData"].get("offset_ns", 0))
+    assert (offset != 0) is (abs(1000 + shift) >= 2**43 * 1000)
+    kernels = [start for name, start, _ in loaded(path) if name == "k"]
+    assert [round(start) + offset - shift for start in kernels] == [at + 3 for at in range(1000, 3000, 7)]
+    (mark,) = [e["ts"] for e in data["traceEvents"] if e["ph"] == "i"]
+    assert round(mark * 1000) + offset - shift == 1001
+
+
 def test_csv_holds_every_row_and_no_formula(tmp_path):
     trace = read_trace(busy_trace().write(tmp_path / "t.sqlite"))
     written = export_trace(trace, "csv", tmp_path / "out")
