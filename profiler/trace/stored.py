@@ -65,7 +65,6 @@ class ColumnFile:
                 raise EOFError("the cache of this trace was cut while it was read: run the command again")
             view, at = view[got:], at + got
 
-
     def sums(self) -> list[int]:
         """The CRC-32 of every `_PART` of the file, in their order, made on all cores: about 1 GiB/s on each.
 

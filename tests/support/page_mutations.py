@@ -53,7 +53,8 @@ class Database:
         """The tables on whose pages something differs; None where it may be any."""
         if len(broken) != len(self.content):
             return None
-        differing = [at for at in range(0, len(broken), self.size) if self.content[at : at + self.size] != broken[at : at + self.size]]
+        places = range(0, len(broken), self.size)
+        differing = [at for at in places if self.content[at : at + self.size] != broken[at : at + self.size]]
         owners = {page.base: page.table for page in self.pages}
         found = frozenset(owners.get(at, "") for at in differing)
         return None if "" in found else found
@@ -202,7 +203,9 @@ def record_header(db: Database, random: Random, broken: bytearray) -> None:
         _varint_changed(random, broken, at)
         return
     if at + place < len(broken):
-        broken[at + place] = _pick(random, *range(15), broken[at + place] + 1 & 255, 127, 128, int(random.integers(256)))
+        broken[at + place] = _pick(
+            random, *range(15), broken[at + place] + 1 & 255, 127, 128, int(random.integers(256))
+        )
 
 
 def value(db: Database, random: Random, broken: bytearray) -> None:
@@ -232,9 +235,20 @@ def copied_page(db: Database, random: Random, broken: bytearray) -> None:
 
 def file_header(db: Database, random: Random, broken: bytearray) -> None:
     """Page size, versions, reserved bytes, the counters by which the number of pages is believed, encoding."""
-    at, width = ((16, 2), (18, 1), (19, 1), (20, 1), (21, 3), (24, 4), (28, 4), (36, 4), (44, 4), (52, 4), (56, 4), (92, 4))[
-        int(random.integers(12))
-    ]
+    at, width = (
+        (16, 2),
+        (18, 1),
+        (19, 1),
+        (20, 1),
+        (21, 3),
+        (24, 4),
+        (28, 4),
+        (36, 4),
+        (44, 4),
+        (52, 4),
+        (56, 4),
+        (92, 4),
+    )[int(random.integers(12))]
     old = int.from_bytes(broken[at : at + width], "big")
     _put(broken, at, _number(random, old, (1 << (8 * width)) - 1), width)
 
@@ -274,6 +288,8 @@ def schema(db: Database, random: Random, broken: bytearray) -> None:
 
 def _change_schema(connection: sqlite3.Connection, random: Random, pages: int) -> None:
     tables = connection.execute("SELECT rowid, rootpage FROM sqlite_master WHERE type = 'table'").fetchall()
+    if not tables:
+        return
     (one, first), (two, second) = (tables[int(random.integers(len(tables)))] for _ in range(2))
     setting = "UPDATE sqlite_master SET rootpage = ? WHERE rowid = ?"
     match _pick(random, 0, 1, 2, 2, 2, 2):

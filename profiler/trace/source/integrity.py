@@ -26,7 +26,9 @@ def faults(connection: sqlite3.Connection, table: str | None = None) -> list[str
     Raises:
         sqlite3.Error: the schema cannot be read.
     """
-    roots = connection.execute("SELECT rootpage FROM sqlite_master WHERE typeof(rootpage) = 'integer' AND rootpage BETWEEN 1 AND 4294967295").fetchall()
+    roots = connection.execute(
+        "SELECT rootpage FROM sqlite_master WHERE typeof(rootpage) = 'integer' AND rootpage BETWEEN 1 AND 4294967295"
+    ).fetchall()
     path = Path(connection.execute("PRAGMA database_list").fetchone()[2])
     if loop := endless(path, [1, *(int(root) for (root,) in roots)]):
         return [loop]

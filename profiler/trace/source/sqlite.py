@@ -89,7 +89,7 @@ class SqliteSource:
             raise TraceError(f"{self._path}: table {table} has more rows than the file can hold: its pages form a loop")
         return rows
 
-    def _check(self, table: str) -> None:
+    def _check_structure(self, table: str) -> None:
         """See that the table is as SQLite writes it: a scan of its rows does not tell, and a query that looks rows up
         would give others.
 
@@ -104,7 +104,7 @@ class SqliteSource:
         self._sound.add(table)
 
     def records(self, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
-        self._check(table)
+        self._check_structure(table)
         self.connection.text_factory = decoded
         terms = ", ".join(quote(column) for column in columns)
         query = f"SELECT {terms} FROM {quote(table)} NOT INDEXED LIMIT ?"
@@ -113,7 +113,7 @@ class SqliteSource:
         return rows
 
     def scan(self, table: str, wanted: Wanted) -> Scan:
-        self._check(table)
+        self._check_structure(table)
         # Limited inside: ROW_NUMBER would collect the rows of a loop without end before it gave the first one.
         rows = (
             f"{quote(table)} NOT INDEXED"
