@@ -19,6 +19,7 @@ from ..profiler.queries.raw import calls, operations
 from ..profiler.queries.table import Column, Table
 from ..profiler.store.scratch import output_file, whole_files
 from ..profiler.trace.codes import Codes
+from ..profiler.trace.file import refuse_beside
 from ..profiler.trace.limits import output_bytes, too_much_output
 from ..profiler.trace.model import Trace
 from .perfetto import events
@@ -40,7 +41,8 @@ def check_target(trace: Path, to: str, out: Path) -> None:
     """Refuse, before anything is read, what could not be written.
 
     Raises:
-        UsageError: no such format, or the output would overwrite the trace or stands in the way.
+        UsageError: no such format, the output would overwrite the trace or stands in the way, or a write-ahead log lies
+            beside the trace.
         EnvironmentLacks: Parquet without pyarrow.
     """
     if to not in TARGETS:
@@ -54,6 +56,7 @@ def check_target(trace: Path, to: str, out: Path) -> None:
         raise UsageError(f"{out} is a folder, Perfetto's export is one file", f"-o {out / 'trace.json'}")
     if to != "perfetto" and out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file, {to} is exported into a folder", "choose another --output")
+    refuse_beside(trace)
     if to == "parquet":
         _pyarrow()
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ...errors import AispError, TraceError, UsageError
-from ..trace.file import Export, plain_sqlite, readonly
+from ..trace.file import Export, plain_sqlite, readonly, refuse_beside
 from ..trace.source.sqlite import SqliteSource, quote
 from .allow_list import (
     EMPTY_TABLES,
@@ -41,7 +41,7 @@ def scrub_trace(source: Path, target: Path, names: NameRules | None = None, expo
         names: which names of kernels and ranges are told; all by default.
 
     Raises:
-        UsageError: `target` exists, or `source` is a folder.
+        UsageError: `target` exists, `source` is a folder, or a write-ahead log lies beside it.
         TraceError: `source` is no SQLite, or has not the form of an export.
         AispError: something private is left in the result, which is removed; or `target` cannot be written.
     """
@@ -49,6 +49,7 @@ def scrub_trace(source: Path, target: Path, names: NameRules | None = None, expo
         raise UsageError(f"{target} exists", "name a file that does not")
     if source.is_dir():
         raise UsageError(f"{source} is a folder", "scrub the report's SQLite export: nsys export --type sqlite")
+    refuse_beside(source)
     try:
         remove_abandoned(target.absolute().parent)
         with scratch_folder(target.absolute().parent) as work, plain_sqlite(source, export) as plain:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ...errors import TraceError
+from ...errors import TraceError, UsageError
 from .limits import VALUE_BYTES
 from .source.fast import FastSource
 from .source.integrity import faults
@@ -56,6 +56,35 @@ def connect(path: Path) -> Iterator[sqlite3.Connection]:
     """
     with plain_sqlite(path) as plain, readonly(plain, path) as connection:
         yield connection
+
+
+_JOURNAL = bytes.fromhex("d9d505f920a163d7")
+
+
+def beside(path: Path) -> Path | None:
+    """The write-ahead log or the journal beside a trace, whose changes no reading of the file alone sees; None where there
+    is none, or an empty or a finished one."""
+    log, journal = (path.with_name(path.name + suffix) for suffix in ("-wal", "-journal"))
+    if log.is_file() and log.stat().st_size:
+        return log
+    if journal.is_file():
+        with journal.open("rb") as file:
+            if file.read(len(_JOURNAL)) == _JOURNAL:  # zeroes: it was finished with
+                return journal
+    return None
+
+
+def refuse_beside(path: Path) -> None:
+    """Refuse to pass on a trace of which a part lies beside it.
+
+    Raises:
+        UsageError: it does.
+    """
+    if (found := beside(path)) is not None:
+        raise UsageError(
+            f"{path}: {found.name} lies beside it, and holds changes that are not in the file",
+            f"let SQLite write them into it: sqlite3 {path} 'PRAGMA journal_mode = DELETE'",
+        )
 
 
 def damage(path: Path) -> list[str]:

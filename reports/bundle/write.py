@@ -18,6 +18,7 @@ from ...profiler.store.manifest import FILE_NAME, encode, encode_json
 from ...profiler.store.scrub import scrub_capture
 from ...profiler.store.scrubbed import leftovers
 from ...profiler.store.zipped import write_zip
+from ...profiler.trace.file import refuse_beside
 from ..page import render_html
 from ..pdf import print_html
 from .environment import environment_data, read_me
@@ -113,8 +114,11 @@ def _copied(capture: Capture, target: Path) -> Capture:
     """A scrubbed capture's files, byte for byte.
 
     Raises:
-        UsageError: they are not as they were scrubbed, or scrubbing them once more would leave something out.
+        UsageError: they are not as they were scrubbed, scrubbing them once more would leave something out, or a write-ahead
+            log lies beside the trace.
     """
+    if capture.trace_path is not None:
+        refuse_beside(capture.trace_path)
     if problems := capture.verify_files():
         raise UsageError("the capture was changed: " + "; ".join(problems))
     for what in leftovers(capture):

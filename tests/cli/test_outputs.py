@@ -65,7 +65,7 @@ MADE = {
 @pytest.mark.parametrize("writer", WRITERS)
 @pytest.mark.usefixtures("capsys")
 def test_a_full_disk_leaves_what_was_there(run: Run, trace: Path, tmp_path: Path, writer: str) -> None:
-    room = 600
+    room = 100
     command, options, name = WRITERS[writer]
     files = [tmp_path / one for one in MADE.get(writer, (name,))]
     for file in files:
