@@ -17,6 +17,8 @@ from ..capture.child import end_marked
 
 PREFIX = ".aisp-tmp-"
 _LOCK = ".lock"
+_STREAM = re.compile(r"/dev/(?:stdout|stderr|fd/\d+)|/proc/self/fd/\d+")
+"""What is open already, whatever lies behind it."""
 _OURS = re.compile(re.escape(PREFIX) + "[0-9a-f]{32}" + re.escape(_LOCK))
 
 
@@ -116,7 +118,7 @@ def output_file(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         OSError: as there.
     """
-    if path.exists() and not path.is_file() and not path.is_dir():
+    if (path.exists() and not path.is_file() and not path.is_dir()) or _STREAM.fullmatch(str(path.absolute())):
         with path.open("wb") as file:
             yield file
         return

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -90,11 +92,15 @@ def test_a_summary_is_added_to_what_others_wrote(run: Run, trace: Path, tmp_path
     assert (tmp_path / "s.md").read_text() == once + "and more"
 
 
-@pytest.mark.parametrize("to", ["perfetto", "junit"])
-def test_a_device_is_written_to_as_it_is(run: Run, trace: Path, to: str, capfd: pytest.CaptureFixture[str]) -> None:
-    command, options, _ = WRITERS[to]
-    assert run(*command, trace, *options, "/dev/stdout") == 0
-    assert {"perfetto": "traceEvents", "junit": "<testsuite"}[to] in capfd.readouterr().out
+@pytest.mark.parametrize("to", ["perfetto", "ranges.csv", "junit", "sarif"])
+def test_a_pipe_is_written_to_as_it_is(run: Run, trace: Path, to: str, tmp_path: Path) -> None:
+    command, options, name = WRITERS[to]
+    os.mkfifo(tmp_path / name)
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit((tmp_path / name).read_text)
+        assert run(*command, trace, *options, tmp_path / name) == 0
+        assert len(read.result(60)) > 100
+    assert not (tmp_path / name).is_file()
 
 
 @pytest.fixture
