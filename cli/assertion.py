@@ -81,6 +81,7 @@ def _annotate(answer: Answer, trace: str, made: Mapping[str, Place]) -> None:
 def _write(
     answer: Answer, trace: str, made: Mapping[str, Place], junit: Path | None, sarif: Path | None, summary: Path | None
 ) -> None:
+    from ..profiler.store.scratch import append_whole, output_file
     from ..reports.assertion import summary_markdown
     from ..reports.junit import junit as as_junit
     from ..reports.sarif import sarif as as_sarif
@@ -94,8 +95,11 @@ def _write(
         if path is None:
             continue
         try:
-            with path.open(mode, encoding="utf-8") as out:
-                out.write(text)
+            if mode == "a":
+                append_whole(path, text.encode())
+                continue
+            with output_file(path) as out:
+                out.write(text.encode())
         except OSError as error:
             raise UsageError(f"cannot write {path}: {error.strerror}", "name a file in a writable folder") from error
 

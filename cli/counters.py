@@ -97,8 +97,11 @@ def measure_ceilings(timeout_s: float, progress: Callable[[str], None]) -> dict[
 
 
 def _store(path: Path, text: str) -> None:
+    from ..profiler.store.scratch import output_file
+
     try:
-        path.write_text(text + "\n", encoding="utf-8")
+        with output_file(path) as file:
+            file.write(f"{text}\n".encode())
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}", "name a file in a writable folder") from error
 

@@ -95,7 +95,7 @@ def ranges(
         check_file(trace, out)
     read = _read(trace, communication)
     if out is not None:
-        written = write_rows(ranges_in_parts(read, domain, name, everything, attribution), out)
+        written = write_rows(ranges_in_parts(read, domain, name, everything, attribution), out, trace)
         notes = untraced_graphs(read) + ([] if written.rows else [why_none(read, domain, name)])
         print_rows(trace, (written,), as_json, [f"wrote {written.file}  {written.rows:,} rows"], notes)
         return

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..profiler.queries.table import Table
+from ..profiler.trace.limits import output_bytes, too_much_output
 from .hostile import inert_json, line
 
 if TYPE_CHECKING:
@@ -30,7 +31,13 @@ def print_table(
     notes: Sequence[str],
     **head: Any,
 ) -> None:
-    """Columns: one row a line of JSON, written as they are made."""
+    """Columns: one row a line of JSON, written as they are made.
+
+    Raises:
+        UsageError: names would make it larger than `limits.output_bytes` says.
+    """
+    if as_json and trace.exists() and rows.text_bytes() > output_bytes(trace):
+        raise too_much_output(trace)
     if as_json:
         _write_json({"trace": str(trace), **head, "notes": list(notes)}, rows.json_rows())
     else:

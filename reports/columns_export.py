@@ -6,17 +6,20 @@ import csv
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
+from io import BufferedIOBase, TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, TextIO, cast
 
 from ..errors import AispError, EnvironmentLacks, UsageError
 from ..profiler.queries.ranges import check_attribution, ranges_in_parts
 from ..profiler.queries.raw import calls, operations
 from ..profiler.queries.table import Column, Table
+from ..profiler.store.scratch import output_file, whole_files
 from ..profiler.trace.codes import Codes
+from ..profiler.trace.limits import output_bytes, too_much_output
 from ..profiler.trace.model import Trace
 from .perfetto import events, rebased
 
@@ -37,7 +40,8 @@ def check_target(trace: Path, to: str, out: Path) -> None:
     """Refuse, before anything is read, what could not be written.
 
     Raises:
-        UsageError: no such format, or the output would overwrite the trace or stands in the way.
+        UsageError: no such format, the output would overwrite the trace or stands in the way, or a write-ahead log lies
+            beside the trace.
         EnvironmentLacks: Parquet without pyarrow.
     """
     if to not in TARGETS:
@@ -59,7 +63,7 @@ def export_trace(trace: Trace, to: str, out: Path, attribution: str = "thread") 
     """Write the trace: one JSON file for perfetto, else a file a table in the folder `out`.
 
     Raises:
-        UsageError: no such attribution.
+        UsageError: no such attribution, or it would be more than `limits.output_bytes` says.
         EnvironmentLacks: Parquet without pyarrow.
         AispError: the output cannot be written.
     """
@@ -67,9 +71,11 @@ def export_trace(trace: Trace, to: str, out: Path, attribution: str = "thread") 
     with _writing(out):
         if to == "perfetto":
             out.parent.mkdir(parents=True, exist_ok=True)
-            return (_write_perfetto(trace, out),)
-        out.mkdir(parents=True, exist_ok=True)
-        return tuple(_write_each(trace, out, to, attribution))
+            with output_file(out) as file:
+                return (Written(str(out), _write_perfetto(trace, _Bounded(file, trace.path))),)
+        with whole_files(out) as work:
+            written = tuple(_write_each(trace, work, to, attribution))
+        return tuple(Written(str(out / name), rows) for name, rows in written)
 
 
 @contextmanager
@@ -80,15 +86,15 @@ def _writing(out: Path) -> Iterator[None]:
         raise AispError(f"{out}: cannot be written: {error.strerror or error}") from error
 
 
-def _write_each(trace: Trace, out: Path, suffix: str, attribution: str) -> Iterator[Written]:
+def _write_each(trace: Trace, folder: Path, suffix: str, attribution: str) -> Iterator[tuple[str, int]]:
     tables: Mapping[str, Callable[[], Iterable[Table]]] = {
         "operations": lambda: [operations(trace)],
         "calls": lambda: [calls(trace)],
         "ranges": lambda: ranges_in_parts(trace, everything=True, attribution=attribution),
     }
     for name, make in tables.items():
-        file = out / f"{name}.{suffix}"
-        yield Written(str(file), _WRITERS[suffix](make(), file))
+        with (folder / f"{name}.{suffix}").open("wb") as file:
+            yield f"{name}.{suffix}", _WRITERS[suffix](make(), _Bounded(file, trace.path))
 
 
 def check_file(trace: Path, out: Path) -> None:
@@ -107,37 +113,75 @@ def check_file(trace: Path, out: Path) -> None:
         raise UsageError(f"{out} is the trace itself", "choose another --output")
 
 
-def write_rows(parts: Iterable[Table], out: Path) -> Written:
-    """Write rows to one file, as its suffix says; the parts follow each other.
+def write_rows(parts: Iterable[Table], out: Path, trace: Path) -> Written:
+    """Write rows of a trace to one file, as its suffix says; the parts follow each other.
 
     Raises:
+        UsageError: it would be more than `limits.output_bytes` says.
         AispError: the output cannot be written.
     """
     with _writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-        return Written(str(out), _WRITERS[out.suffix.removeprefix(".")](parts, out))
+        with output_file(out) as file:
+            return Written(str(out), _WRITERS[out.suffix.removeprefix(".")](parts, _Bounded(file, trace)))
 
 
-def _write_perfetto(trace: Trace, out: Path) -> Written:
+def _write_perfetto(trace: Trace, out: BufferedIOBase) -> int:
+    """The number of events."""
     count = 0
     trace, offset = rebased(trace)
     told = {"generator": "aisp-prof"} | ({"offset_ns": str(offset)} if offset else {})  # a string: no reader rounds it
-    with out.open("w", encoding="ascii") as file:
+    with _text(out, "ascii", "strict") as file:
         file.write('{"displayTimeUnit": "ns", "otherData": ' + json.dumps(told))
         file.write(', "traceEvents": [')
         for count, event in enumerate(events(trace), 1):
             file.write((",\n" if count > 1 else "\n") + event)
         file.write("\n]}\n")
-    return Written(str(out), count)
+    return count
 
 
-def write_csv(parts: Iterable[Table], file: Path) -> int:
+class _Bounded(BufferedIOBase):
+    """An open file to which no more is written than may be made of a trace."""
+
+    def __init__(self, out: IO[bytes], trace: Path) -> None:
+        self._out, self._trace, self._left = out, trace, output_bytes(trace)
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        """Raises UsageError where it becomes too much."""
+        self._left -= memoryview(data).nbytes
+        if self._left < 0:
+            raise too_much_output(self._trace)
+        return self._out.write(data)
+
+    def flush(self) -> None:
+        self._out.flush()
+
+    def tell(self) -> int:
+        return self._out.tell()
+
+
+@contextmanager
+def _text(out: BufferedIOBase, encoding: str, errors: str) -> Iterator[TextIO]:
+    """Text into an open file, which stays open."""
+    text = TextIOWrapper(cast(Any, out), encoding, errors, newline="")
+    try:
+        yield text
+        text.flush()
+    finally:
+        with suppress(OSError, ValueError, UsageError):  # what was raised already, by a full disk, is not raised again
+            text.detach()
+
+
+def write_csv(parts: Iterable[Table], file: BufferedIOBase) -> int:
     """Columns as CSV, UTF-8, inner ones as `outer.inner`; nothing where there is no value. Returns the number of rows.
 
     Text that a spreadsheet would take for a formula gets an apostrophe in front.
     """
     count = 0
-    with file.open("w", encoding="utf-8", errors="backslashreplace", newline="") as out:
+    with _text(file, "utf-8", "backslashreplace") as out:
         writer = csv.writer(out)
         for number, table in enumerate(parts):
             columns = table.flat()
@@ -165,7 +209,7 @@ def neutral(text: str | None) -> str | None:
     return _FORMULA.sub(r"\1'", text) if text else text
 
 
-def write_parquet(parts: Iterable[Table], file: Path) -> int:
+def write_parquet(parts: Iterable[Table], file: BufferedIOBase) -> int:
     """Columns as Parquet: int64, double, bool and dictionary-encoded text, null where there is no value. Returns the
     number of rows.
 
@@ -188,7 +232,7 @@ def write_parquet(parts: Iterable[Table], file: Path) -> int:
     return count
 
 
-_WRITERS: Mapping[str, Callable[[Iterable[Table], Path], int]] = {"parquet": write_parquet, "csv": write_csv}
+_WRITERS: Mapping[str, Callable[[Iterable[Table], BufferedIOBase], int]] = {"parquet": write_parquet, "csv": write_csv}
 
 
 def _encodings(columns: Mapping[str, Column]) -> dict[str, Any]:

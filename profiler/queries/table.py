@@ -71,6 +71,16 @@ class Table:
         """The rows of a boolean mask or of an index array."""
         return Table({name: column.take(which) for name, column in self.columns.items()})
 
+    def text_bytes(self) -> int:
+        """About how many bytes the texts of all rows take, where each row spells its own."""
+        total = 0
+        for column in self.flat().values():
+            if column.texts is not None and len(column):
+                used = Codes.of(column.values)
+                each = np.array([len(column.texts[i]) if i >= 0 else 0 for i in used.values.tolist()], np.int64)
+                total += int(np.bincount(used.code, minlength=len(each)) @ each)
+        return total
+
     def head(self, limit: int) -> Table:
         """The first rows; a limit of 0 is none."""
         return self.take(np.arange(min(limit or len(self), len(self))))

@@ -2,101 +2,111 @@
 
 from __future__ import annotations
 
+import json
 import lzma
 import os
 import re
 import socket
+import sqlite3
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from urllib.parse import quote
 
-_RULES = (
-    (
-        "an absolute path",
-        rb"/(?:home\d*|root|work|tmp|Users|workspace|scratch|mnt|media|srv|nfs|lustre|gpfs|fsx|var/folders)/[\w.@/-]+",
-    ),
-    # what may also be a word of a range's name, only where no word stands before it
-    (
-        "an absolute path",
-        (
-            rb"(?<![\w.)\]>-])/(?:users|data\d*|datasets?|projects?|proj|export|homes|gscratch|storage|raid\d*|nvme\d*|dev/shm|Volumes"
-            rb"|private|afs|cluster|global|lus)/[\w.@/-]+"
-        ),
-    ),
-    ("an absolute path, percent-encoded", rb"%2[Ff](?:home\d*|root|work|tmp|Users|mnt|scratch|data\d*)%2[Ff][\w.%-]+"),
-    (
-        "an absolute path in UTF-16",
-        rb"/\0(?:h\0o\0m\0e\0|r\0o\0o\0t\0|w\0o\0r\0k\0|t\0m\0p\0|U\0s\0e\0r\0s\0)/\0(?:[\w./-]\0)+",
-    ),
-    ("a folder of Windows", rb"\b[A-Za-z]:\\{1,4}\w[\w. -]*\\|\\\\[\w.-]+\\+\w+"),
-    # "=" is also page 61 of a database, written between a table's name and its CREATE TABLE
-    ("an environment variable", rb"[A-Z][A-Z0-9_]{5,}=(?!CREATE (?:TABLE|INDEX) )[\x21-\x7e]{3}"),
-    ("a search path", rb"PATH="),
-    ("LD_PRELOAD", rb"LD_PRELOAD"),
-    ("an environment, NUL-separated", rb"[A-Za-z_]\w{2,}=[\t\n\x20-\x7e]{0,4000}\0[A-Za-z_]\w{2,}="),
-    (
-        "a table that leaks",
-        rb"CREATE TABLE \W?(?:ProcessStreams|TARGET_INFO_SYSTEM_ENV|PROCESSES|ANALYSIS_FILE)\b",
-    ),
-)
-
-_KEYS = (
-    ("an e-mail address", rb"@(?<=[\w.%+-]{2}@)[A-Za-z0-9-]{2,63}(?:\.[A-Za-z0-9-]{1,63}){0,6}\.[a-z]{2,24}(?![\w-])"),
-    ("a private key", rb"-----BEGIN [A-Z ]*PRIVATE KEY"),
-    ("a key of AWS", rb"(?:AKIA|ASIA)[0-9A-Z]{16}"),
-    ("a token of GitHub", rb"gh[oprsu]_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9_]{22}"),
-    ("a token of GitLab", rb"glpat-[\w-]{20}"),
-    ("a token of Hugging Face", rb"hf_[A-Za-z0-9]{30}"),
-    ("a token of Slack", rb"xox[abeoprs]-[0-9A-Za-z-]{10}"),
-    ("an API key", rb"sk-[A-Za-z0-9_-]{20}|AIza[\w-]{35}"),
-    ("a JSON Web Token", rb"eyJ[\w-]{10,}\.eyJ[\w-]{10,}\."),
-    ("a password in a URL", rb"[a-z]{2,10}://[^\s/:@\0]{1,64}:[^\s/@\0]{1,128}@"),
-)
-"""What is private wherever it stands; shown in a message by its place alone."""
+from ..trace.source.scan import told
+from .leak_forms import KEYS, RULES, TEXT_KEYS, TEXT_RULES
+from .leak_texts import MAGIC, decoded, texts
 
 _SECRET = re.compile(r"token|secret|passw|api_?key|credential", re.IGNORECASE)
 _IDENTITY = re.compile(r"HOST(?:NAME)?|USER(?:NAME)?|LOGNAME|MAIL|EMAIL|\w*_USER(?:NAME)?|\w*_HOST(?:NAME)?")
+_TO_URLSAFE = bytes.maketrans(b"+/", b"-_")
 _TELLS_NOTHING = re.compile(r"[A-Za-z_]+|[\d.,:+\- ]+")
 _ASSIGNED = re.compile(rb"([A-Za-z_]\w*)=(.+)", re.DOTALL)
 _SHOWN = 3
+Known = tuple[str, tuple[bytes, ...]]
+"""A variable's name, and its value as it may be written."""
 
 
 def leaks(path: Path, names: Iterable[str] = (), values: Mapping[str, str] | None = None) -> list[str]:
     """What in a file (.xz is unpacked first) should not leave this machine, as sentences; empty when nothing was found.
 
-    Searched in the raw bytes, so that rows deleted without VACUUM are found too: absolute paths, environment variables,
-    e-mail addresses, keys and tokens, this process's own environment, secrets, host and folders, tables known to leak,
-    `names` (a user's, a host's), and `values` of variables by their name, as `environment_values` gives them.
+    Searched in the raw bytes, so that rows deleted without VACUUM are found too, and in the texts one by one, as they are and
+    as what they spell (`leak_texts`): absolute paths, environment variables, e-mail addresses, keys and tokens, this
+    process's own environment, secrets, host and folders, tables known to leak, `names` (a user's, a host's), and `values` of
+    variables by their name, as `environment_values` gives them.
     """
+    known = [
+        (name, _spellings(name, value))
+        for name, value in (*_secrets(), *((name, value.encode()) for name, value in (values or {}).items()))
+    ]
+    names = [socket.gethostname(), *names]
     with _content(path) as data:
-        if data[:16] == b"SQLite format 3\0" and data[59:60] not in (b"\0", b"\1"):
+        if data[:16] == MAGIC and data[59:60] not in (b"\0", b"\1"):
             return [f"{path.name}: a database in UTF-16, which is not searched"]
-        patterns = [*_RULES, *_of_this_machine(), *_words("a name", names)]
-        found = [f"{path.name}: {what}: {text}" for what, pattern in patterns for text in _found(pattern, data)]
-        found += [f"{path.name}: {what} {place}" for what, pattern in _KEYS for place in _places(pattern, data)]
-        known = [*_secrets(), *((name, value.encode()) for name, value in (values or {}).items())]
-        return found + [f"{path.name}: the value of {name}" for name, value in known if _told(name, value, data)]
+        found = list(_of_bytes(data, names, known))
+        already = "\n".join(found)
+        try:
+            found += [what for what in _of_texts(data, names, known) if what.partition(" in ")[0] not in already]
+        except sqlite3.Error as error:
+            found.append(f"a database whose texts cannot be read: {told(error)}")
+        return [f"{path.name}: {what}" for what in dict.fromkeys(found)]
 
 
-def _told(name: str, value: bytes, data: bytes | mmap) -> bool:
-    return any(data.find(one) >= 0 for one in (_disguises(value) if _SECRET.search(name) else [value]))
+def _of_bytes(data: bytes | mmap, names: Iterable[str], known: Iterable[Known]) -> Iterator[str]:
+    """What is found in bytes, whatever they are."""
+    for what, pattern in (*RULES, *_of_this_machine(), *_words("a name", names)):
+        yield from (f"{what}: {text}" for text in _found(pattern, data))
+    for what, pattern in KEYS:
+        yield from (f"{what} {place}" for place in _places(pattern, data))
+    yield from (f"the value of {name}" for name, forms in known if _told(forms, data))
+
+
+def _of_texts(data: bytes | mmap, names: Iterable[str], known: Sequence[Known]) -> Iterator[str]:
+    """What is found in texts that stand by themselves, and in what they spell."""
+    rules = [(what, re.compile(pattern)) for what, pattern in (*RULES, *TEXT_RULES)]
+    rules += [(what, re.compile(pattern, re.IGNORECASE)) for what, pattern in _words("a name", names)]
+    rules += [(what, re.compile(pattern)) for what, pattern in _of_this_machine()]
+    keys = [(what, re.compile(pattern)) for what, pattern in (*KEYS, *TEXT_KEYS)]
+    for where, text in texts(data):
+        place = f" in {where}" if where else ""
+        for view in (text, *decoded(text)):
+            spelled = "" if view is text else ", spelled otherwise"
+            for what, rule in rules:
+                yield from (f"{what}: {_shown(m)}{place}{spelled}" for m in islice(rule.finditer(view), _SHOWN))
+            yield from (f"{what}{place}{spelled}" for what, key in keys if key.search(view))
+            yield from (f"the value of {name}{place}{spelled}" for name, forms in known if _told(forms, view))
+
+
+def _spellings(name: str, value: bytes) -> tuple[bytes, ...]:
+    return tuple(_disguises(value)) if _SECRET.search(name) else (value,)
+
+
+def _told(forms: Iterable[bytes], data: bytes | mmap) -> bool:
+    return any(data.find(one) >= 0 for one in forms)
 
 
 def _disguises(value: bytes) -> Iterator[bytes]:
-    """A text as it is, and as programs write texts otherwise: in UTF-16, percent-encoded, in hex, in base64 at any place."""
+    """A text as it is, and as programs write texts otherwise: in UTF-16, percent-encoded, as JSON, in hex, in base64 at any
+    place."""
     yield value
-    yield value.decode("utf-8", "replace").encode("utf-16-le")
-    if (encoded := quote(value, safe="").encode()) != value:
-        yield encoded
+    text = value.decode("utf-8", "replace")
+    yield from (text.encode(kind) for kind in ("utf-16-le", "utf-16-be"))
+    encoded = quote(value, safe="")
+    escaped = json.dumps(text)[1:-1]
+    for other in (encoded, encoded.replace("%2F", "%2f"), escaped, escaped.replace("/", "\\/")):
+        if other.encode() != value:
+            yield other.encode()
     yield value.hex().encode()
+    yield value.hex().upper().encode()
     for before in range(3):  # each letter of base64 tells six bits: those that neighbours share are cut off
-        encoded = b64encode(bytes(before) + value)
-        whole = (before + len(value)) * 8 // 6
-        yield encoded[-(-before * 8 // 6) : whole]
+        letters = b64encode(bytes(before) + value)
+        part = letters[-(-before * 8 // 6) : (before + len(value)) * 8 // 6]
+        yield part
+        if (urlsafe := part.translate(_TO_URLSAFE)) != part:
+            yield urlsafe
 
 
 @contextmanager
@@ -134,7 +144,11 @@ def _places(pattern: bytes, data: bytes | mmap) -> Iterator[str]:
 
 def _found(pattern: bytes, data: bytes | mmap) -> Iterator[str]:
     for match in islice(re.finditer(pattern, data), _SHOWN):
-        yield f"{match[0][:60].decode('ascii', 'backslashreplace')!r} at byte {match.start()}"
+        yield f"{_shown(match)} at byte {match.start()}"
+
+
+def _shown(match: re.Match[bytes]) -> str:
+    return repr(match[0][:60].decode("ascii", "backslashreplace"))
 
 
 def _secrets() -> Iterator[tuple[str, bytes]]:
@@ -151,7 +165,6 @@ def _of_this_machine() -> Iterator[tuple[str, bytes]]:
                 "a variable of this process",
                 re.escape(f"{name}=".encode()) + rb"(?=" + re.escape(value[:40].encode()) + rb")",
             )
-    yield from _words("this machine's name", [socket.gethostname()])
     for folder in {str(Path.home()), str(Path.cwd())}:
         if len(folder) > 3:
             yield "a folder of this machine", re.escape(folder.encode())
@@ -162,6 +175,6 @@ def _words(what: str, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
 
     Found inside a word too: a row of SQLite stores its texts without anything between them.
     """
-    for name in names:
+    for name in dict.fromkeys(part for whole in names for part in (whole, whole.partition(".")[0])):
         if len(name) >= 6 and name != "localhost":
             yield what, b"|".join(re.escape(one) for one in _disguises(name.encode()))

@@ -42,7 +42,7 @@ def scrub_trace(source: Path, target: Path, names: NameRules | None = None, expo
         names: which names of kernels and ranges are told; all by default.
 
     Raises:
-        UsageError: `target` exists, or `source` is a folder.
+        UsageError: `target` exists, `source` is a folder, or a write-ahead log lies beside it.
         TraceError: `source` is no SQLite, or has not the form of an export.
         AispError: something private is left in the result, which is removed; or `target` cannot be written.
     """

@@ -17,6 +17,8 @@ from ..capture.child import end_marked
 
 PREFIX = ".aisp-tmp-"
 _LOCK = ".lock"
+_STREAM = re.compile(r"/dev/(?:stdout|stderr|fd/\d+)|/proc/self/fd/\d+")
+"""What is open already, whatever lies behind it."""
 _OURS = re.compile(re.escape(PREFIX) + "[0-9a-f]{32}" + re.escape(_LOCK))
 
 
@@ -107,6 +109,60 @@ def write_whole(path: Path, data: bytes) -> None:
     """
     with whole_file(path) as file:
         file.write(data)
+
+
+@contextlib.contextmanager
+def output_file(path: Path) -> Iterator[IO[bytes]]:
+    """As `whole_file`; a device or a pipe (`/dev/stdout`), which keeps nothing, is written to as it is.
+
+    Raises:
+        OSError: as there.
+    """
+    if (path.exists() and not path.is_file() and not path.is_dir()) or _STREAM.fullmatch(str(path.absolute())):
+        with path.open("wb") as file:
+            yield file
+        return
+    with whole_file(path) as file:
+        yield file
+
+
+def append_whole(path: Path, data: bytes) -> None:
+    """Add to a file that others write to as well; where that fails, what it held before is all that it holds.
+
+    Raises:
+        OSError: it cannot be written, or the disk is full.
+    """
+    with path.open("ab", buffering=0) as file:
+        before = file.tell()
+        left = memoryview(data)
+        try:
+            while left:
+                left = left[file.write(left) :]
+        except OSError:
+            if path.is_file():
+                file.truncate(before)
+            raise
+
+
+@contextlib.contextmanager
+def whole_files(folder: Path) -> Iterator[Path]:
+    """A hidden folder in `folder`, whose files move there at the end, all of them or, where one could not be written, none.
+
+    Raises:
+        OSError: the folder cannot be made or written, or is full.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(folder)
+    with scratch_folder(folder) as work:
+        yield work
+        made = sorted(work.iterdir())
+        if taken := [folder / one.name for one in made if (folder / one.name).is_dir()]:
+            raise IsADirectoryError(errno.EISDIR, "is a folder", str(taken[0]))
+        for one in made:
+            with one.open("rb") as file:
+                os.fsync(file.fileno())
+        for one in made:
+            one.replace(folder / one.name)
 
 
 @contextlib.contextmanager

@@ -6,16 +6,18 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from .fingerprint import fingerprint, reader_fingerprint
 from .model import Trace
 from .packed import described, unpacked
 from .rows import Rows
+from .source.scan import told
 from .stored import ColumnFile, StoredRows, store
 
 LEAST = 32 << 20
@@ -62,16 +64,20 @@ class TraceCache:
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
     def get(self, key: str, path: Path) -> Trace | None:
-        """The cached trace under the path that it has now; None where there is none, or none that can be read."""
+        """The cached trace under the path that it has now; None where there is none, or none that can be read. One whose
+        bytes are not those that were written is removed, and stderr says so."""
         folder = self._folder / key
+        if not folder.is_dir():
+            return None
         try:
-            info = json.loads((folder / _INFO).read_text("utf-8"))
-            file = ColumnFile(folder / _COLUMNS)
-            if file.size != info["bytes"]:
-                return None
+            info, file = _info(folder), ColumnFile(folder / _COLUMNS)
+            if file.sums() != info["sums"]:
+                raise ValueError("its columns are not those that were written")
             found = unpacked(info, file, path)
             os.utime(folder)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            print(f"aisp-prof: {told(path)}: dropped from the cache, and read anew: {told(error)}", file=sys.stderr)
             return None
         return found
 
@@ -92,6 +98,7 @@ class TraceCache:
             with suppress(OSError):
                 if entry.finish(trace):
                     new.rename(self._folder / key)
+                    _settle(self._folder)
                     self._shrink()
         finally:
             shutil.rmtree(new, ignore_errors=True)
@@ -129,8 +136,36 @@ class _Entry:
         return type(rows).supplied(self._parts[name])
 
     def finish(self, trace: Trace) -> bool:
-        """Write the rest; whether the entry is whole."""
+        """Write the rest, so that it outlives a failure of power; whether the entry is whole."""
         if not self._failed:
-            info = {**described(trace, self._parts), "bytes": self._file.size}
-            (self._folder / _INFO).write_text(json.dumps(info), "utf-8")
+            text = json.dumps({**described(trace, self._parts), "sums": self._file.sums()}).encode()
+            os.fsync(self._file.descriptor)
+            with (self._folder / _INFO).open("wb") as file:
+                file.write(hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
+                file.flush()
+                os.fsync(file.fileno())
+            _settle(self._folder)
         return not self._failed
+
+
+def _info(folder: Path) -> dict[str, Any]:
+    """What an entry says of its columns.
+
+    Raises:
+        OSError: there is none, or it cannot be read.
+        ValueError: it is not as it was written.
+    """
+    said, _, text = (folder / _INFO).read_bytes().partition(b"\n")
+    if said.decode("ascii", "replace") != hashlib.sha256(text).hexdigest():
+        raise ValueError("its description is not the one that was written")
+    info: dict[str, Any] = json.loads(text)
+    return info
+
+
+def _settle(folder: Path) -> None:
+    """Have the disk keep the names that a folder holds now."""
+    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(held)
+    finally:
+        os.close(held)

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from ...errors import TraceError
 from .limits import VALUE_BYTES
 from .source.fast import FastSource
+from .source.integrity import faults
 from .source.scan import Source, decoded, told
 from .source.sqlite import SqliteSource
 from .unpack import SUFFIXES, unpack
@@ -56,6 +57,16 @@ def connect(path: Path) -> Iterator[sqlite3.Connection]:
     """
     with plain_sqlite(path) as plain, readonly(plain, path) as connection:
         yield connection
+
+
+def damage(path: Path) -> list[str]:
+    """What SQLite's own integrity check says against a trace, plain or packed: its pages, its rows, every index.
+
+    Raises:
+        TraceError: as `connect`.
+    """
+    with connect(path) as connection:
+        return faults(connection)
 
 
 @contextmanager

@@ -23,6 +23,23 @@ DEVICES = 1_024
 ROW_BYTES = 4
 """The least that a row takes in a file: a pointer, two lengths, a header. More rows than that are a loop of pages."""
 
+OUTPUT_LEAST, OUTPUT_RATIO = 256 << 20, 256
+"""Bytes of text that may be made of any trace, and times its file's size: a name of megabytes in every row is more."""
+
+
+def output_bytes(trace: Path) -> int:
+    """How many bytes of text (CSV, JSON) may be made of a trace."""
+    files = trace.iterdir() if trace.is_dir() else [trace]
+    return max(OUTPUT_LEAST, OUTPUT_RATIO * sum(file.stat().st_size for file in files if file.is_file()))
+
+
+def too_much_output(trace: Path) -> UsageError:
+    """The error of more than that."""
+    return UsageError(
+        f"{trace}: as text it would be more than {output_bytes(trace):,} bytes: names far longer than nsys writes",
+        "choose fewer rows, or write Parquet, which holds each name once",
+    )
+
 
 def refuse_absurd_counts(path: Path, processes: int, devices: int) -> None:
     """Look at what every command goes through one by one.

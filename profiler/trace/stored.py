@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from threading import Lock
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,8 @@ _NARROW = tuple(np.dtype(kind) for kind in ("u1", "u2", "u4"))
 _COUNTED_FROM = {"end": "start"}
 """A column that is stored as the difference to another one: lengths take half the bytes of ends."""
 _MOST_VALUES = 1 << 12
+_PART = 8 << 20
+_STEP = 1 << 18  # stays in a core's cache
 How = dict[str, Any]
 """How one column is stored, as plain data that JSON holds."""
 
@@ -61,6 +64,22 @@ class ColumnFile:
             if not got:
                 raise EOFError("the cache of this trace was cut while it was read: run the command again")
             view, at = view[got:], at + got
+
+    def sums(self) -> list[int]:
+        """The CRC-32 of every `_PART` of the file, in their order, made on all cores: about 1 GiB/s on each.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+
+        def one(at: int) -> int:
+            found, stop = 0, min(at + _PART, self.size)
+            while at < stop and (got := os.pread(self.descriptor, min(_STEP, stop - at), at)):
+                found, at = crc32(got, found), at + len(got)
+            return found
+
+        with ThreadPoolExecutor(workers()) as pool:
+            return list(pool.map(one, range(0, self.size, _PART)))
 
 
 @dataclass(slots=True)

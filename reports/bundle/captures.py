@@ -12,6 +12,7 @@ from ...profiler.store.captures import Capture
 from ...profiler.store.manifest import FILE_NAME, Manifest, encode
 from ...profiler.store.scrubbed import leftovers
 from ...profiler.store.zipped import check_packed
+from ...profiler.trace.file import damage
 from .layout import CAPTURES, capture_files, capture_folder, expectation_name, read_json
 from .proof import Proven, proven
 from .verification import Problem
@@ -48,11 +49,20 @@ def read_captures(folder: Path, names: Iterable[str]) -> Read:
         try:
             capture = _capture(folder, one, names)
             problems += [Problem(f"{CAPTURES}/{one}/{FILE_NAME}", "files", what) for what in capture.verify_files()]
+            problems += _damage(capture)
             proofs[one] = proven(capture)
             more += _more(capture)
         except DAMAGE as error:
             problems.append(Problem(f"{CAPTURES}/{one}", "", f"nothing can be computed of it: {told(error)}"))
     return Read(proofs, len(ids), tuple(problems), tuple(more))
+
+
+def _damage(capture: Capture) -> list[Problem]:
+    """What SQLite says against the trace: a query by hand would give other numbers than those that are verified."""
+    if capture.trace_path is None:
+        return []
+    file = f"{CAPTURES}/{capture.id}/{capture.trace_path.name}"
+    return [Problem(file, "", f"SQLite's integrity check: {what}") for what in damage(capture.trace_path)]
 
 
 def _more(capture: Capture) -> list[Problem]:

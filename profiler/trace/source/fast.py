@@ -20,11 +20,11 @@ from ....errors import TraceError
 from ..blocks import in_order, workers
 from . import values
 from .growing import is_constant
-from .pages import Impossible, PageFile, Unusual, leaves, open_pages
+from .pages import Impossible, Leaves, PageFile, Unusual, leaves, open_pages
 from .pieces import Piece, assembled, merged_codes, together
 from .records import Records, plain_rows, read_batch
 from .scan import Int64, Integers, Scan, Wanted
-from .sqlite import SqliteSource, quote
+from .sqlite import REPAIR, SqliteSource, quote
 
 PAGES = 768
 """Leaf pages a batch: about 3 MB, 20 000 to 70 000 rows, whose columns stay in a core's cache."""
@@ -33,12 +33,14 @@ _MOST_SPILLED = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A table: its root page, how many columns a record has, the place of each, and which is another name of the rowid."""
+    """A table: its root page, how many columns a record has, the place of each, which is another name of the rowid, and
+    in which SQLite keeps whole numbers as reals."""
 
     root: int
     columns: int
     place: dict[str, int]
     alias: str
+    reals: frozenset[str]
 
 
 class FastSource(SqliteSource):
@@ -53,7 +55,7 @@ class FastSource(SqliteSource):
         try:
             return self._scan(table, wanted)
         except Impossible as error:
-            raise TraceError(f"{self.path}: table {table}: {error}: its pages form a loop") from error
+            raise TraceError(f"{self.path}: table {table}: {error}", REPAIR) from error
         except Unusual:
             return super().scan(table, wanted)
 
@@ -67,8 +69,8 @@ class FastSource(SqliteSource):
         layout = self._layout(table)
         file = open_pages(self._file)
         try:
-            numbers = leaves(file, layout.root)
-            scan, spilled = assembled(_pieces(file, numbers, layout, wanted), wanted, _expected(file, numbers))
+            found = leaves(file, layout.root)
+            scan, spilled = assembled(_pieces(file, found, layout, wanted), wanted, _expected(file, found))
         finally:
             os.close(file.descriptor)
         if len(spilled) > 1000 + _MOST_SPILLED * len(scan):
@@ -95,7 +97,9 @@ class FastSource(SqliteSource):
         alias = (
             str(keys[0][1]).lower() if len(keys) == 1 and str(keys[0][2]).upper() == "INTEGER" and not indexed else ""
         )
-        return Layout(int(root[0]), len(columns), {str(column[1]).lower(): int(column[0]) for column in columns}, alias)
+        place = {str(column[1]).lower(): int(column[0]) for column in columns}
+        reals = frozenset(str(column[1]).lower() for column in columns if _is_real(str(column[2])))
+        return Layout(int(root[0]), len(columns), place, alias, reals)
 
     def _patch(self, table: str, wanted: Wanted, scan: Scan, spilled: Int64) -> None:
         """Let SQLite's library read these rows."""
@@ -120,18 +124,24 @@ class FastSource(SqliteSource):
             scan.texts[name].values = list(index)
 
 
+def _is_real(declared: str) -> bool:
+    """Source: "Determination Of Column Affinity" of SQLite's documentation."""
+    kinds = ("INT", "CHAR", "CLOB", "TEXT", "BLOB", "REAL", "FLOA", "DOUB")
+    return next((kind for kind in kinds if kind in declared.upper()), "") in ("REAL", "FLOA", "DOUB")
+
+
 def _writable(column: NDArray[Any]) -> NDArray[Any]:
     return column.copy() if is_constant(column) else column
 
 
-def _pieces(file: PageFile, numbers: Int64, layout: Layout, wanted: Wanted) -> Iterator[Piece]:
+def _pieces(file: PageFile, found: Leaves, layout: Layout, wanted: Wanted) -> Iterator[Piece]:
     """Decoded batches in the order of the table."""
-    parts = [numbers[i : i + PAGES] for i in range(0, len(numbers), PAGES)]
+    parts = [found[i : i + PAGES] for i in range(0, len(found), PAGES)]
     return in_order(lambda part: _decode(file, part, layout, wanted), parts, min(workers(), len(parts)))
 
 
-def _decode(file: PageFile, numbers: Int64, layout: Layout, wanted: Wanted) -> Piece:
-    batch = read_batch(file, numbers)
+def _decode(file: PageFile, part: Leaves, layout: Layout, wanted: Wanted) -> Piece:
+    batch = read_batch(file, part)
     plain = plain_rows(batch, layout.columns)
     if plain.all():
         return _columns(Records(batch, slice(None), layout.columns, True), batch.row, layout, wanted)
@@ -149,6 +159,8 @@ def _columns(records: Records, row: Int64, layout: Layout, wanted: Wanted) -> Pi
     piece = Piece(row, np.empty(0, np.int64))
     for name in sorted(set(wanted.every), key=lambda name: layout.place[name.lower()]):
         column = layout.place[name.lower()]
+        if name in wanted.integers and name.lower() in layout.reals:
+            raise Unusual("integers of a real column")
         if name in wanted.integers:
             piece.integers[name] = (
                 _alias(records, column, row) if name.lower() == layout.alias else values.integers(records, column)
@@ -157,6 +169,8 @@ def _columns(records: Records, row: Int64, layout: Layout, wanted: Wanted) -> Pi
             piece.reals[name] = values.reals(records, column)
         else:
             piece.texts[name] = values.texts(records, column)
+    if wanted.every:
+        records.check_end(max(layout.place[name.lower()] for name in wanted.every))
     return piece
 
 
@@ -167,10 +181,10 @@ def _alias(records: Records, column: int, row: Int64) -> Integers:
     return Integers(row)
 
 
-def _expected(file: PageFile, numbers: Int64) -> int:
+def _expected(file: PageFile, found: Leaves) -> int:
     """About how many rows there will be: rowids are usually without gaps."""
-    if len(numbers) < 2:
+    if len(found) < 2:
         return 0
-    first, last = read_batch(file, numbers[:1]).row, read_batch(file, numbers[-1:]).row
+    first, last = read_batch(file, found[:1]).row, read_batch(file, found[-1:]).row
     span = int(last[-1]) - int(first[0]) + 1 if len(first) and len(last) else 0
-    return span if 0 < span <= 4 * max(len(first), len(last)) * len(numbers) else 0
+    return span if 0 < span <= 4 * max(len(first), len(last)) * len(found) else 0

@@ -21,7 +21,11 @@ Words = NDArray[np.uint64]
 
 INTERIOR, LEAF = 0x05, 0x0D  # of table b-trees; those of indices and of tables WITHOUT ROWID are 0x02 and 0x0A
 _UTF8 = 1
-_DEEPEST = 20  # SQLite's own limit on the depth of a cursor
+DEEPEST = 20  # SQLite's own limit on the depth of a cursor
+_LEAST_CELL = 6
+"""Bytes of the smallest cell and its pointer."""
+_LEAST, _MOST = -(1 << 63), (1 << 63) - 1
+CONTINUES = np.uint64(0x8080808080808080)
 PAD = 16
 """Bytes of zero after a batch, so that eight bytes may be loaded at its last one."""
 
@@ -31,7 +35,7 @@ class Unusual(Exception):
 
 
 class Impossible(Unusual):
-    """What no file of SQLite can be, and what its library would follow without end."""
+    """What no file of SQLite can be: what its library would follow without end, or find by one way and miss by another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,13 @@ def open_pages(path: Path) -> PageFile:
     if usable < 480 or size & (size - 1) or int.from_bytes(header[56:60], "big") != _UTF8:
         os.close(descriptor)
         raise Unusual("not the usual header")
-    return PageFile(descriptor, size, usable, os.fstat(descriptor).st_size // size)
+    return PageFile(descriptor, size, usable, _count(header, os.fstat(descriptor).st_size // size))
+
+
+def _count(header: bytes, there: int) -> int:
+    """How many pages belong to the database: what the header says, where the program that wrote it last knew that field."""
+    says = int.from_bytes(header[28:32], "big")
+    return min(says, there) if says and header[24:28] == header[92:96] else there
 
 
 def words(content: Bytes) -> Words:
@@ -99,6 +109,31 @@ def big_endian(content: Bytes, at: Int64, width: int) -> Int64:
     return value
 
 
+def varints(loads: Words, at: Int64, size: int) -> tuple[Int64, Int64]:
+    """The varints at these positions, up to 8 bytes long, and the positions after them.
+
+    Raises:
+        Unusual: a varint of 9 bytes: a negative number, or one above 2^56.
+    """
+    if len(at) and int(at.max()) > size - 8:
+        raise Unusual("a varint at the end of the content")
+    raw = loads[at]
+    stops = ~raw & CONTINUES
+    if (stops == 0).any():
+        raise Unusual("a varint of nine bytes")
+    lowest = stops & (~stops + np.uint64(1))  # the top bit of the varint's last byte
+    length = np.ones(len(at), np.int64)
+    longest = 1
+    while longest < 8 and (more := lowest > np.uint64(1 << (8 * longest - 1))).any():
+        length += more
+        longest += 1
+    aligned = raw.byteswap() >> (64 - 8 * length).astype(np.uint64)
+    value = aligned & np.uint64(0x7F)
+    for k in range(1, longest):
+        value |= (aligned >> np.uint64(k)) & np.uint64(0x7F << (7 * k))
+    return value.astype(np.int64), at + length
+
+
 def cells(file: PageFile, content: Bytes, kind: int) -> tuple[Int64, Int64]:
     """All cells of pages of one kind, in the order of their keys.
 
@@ -107,45 +142,69 @@ def cells(file: PageFile, content: Bytes, kind: int) -> tuple[Int64, Int64]:
         at    position of the cell in the content, shape (cells,)
 
     Raises:
-        Unusual: a page of another kind, or a pointer that leaves its page.
+        Unusual: a page of another kind, more cells than SQLite reads, or a pointer that leaves its page.
     """
     base = np.arange(len(content) // file.size, dtype=np.int64) * file.size
     if (content[base] != kind).any():
         raise Unusual("a page of another kind")
     header = 12 if kind == INTERIOR else 8
     counts = big_endian(content, base + 3, 2)
-    if header + 2 * int(counts.max(initial=0)) > file.usable:
+    if int(counts.max(initial=0)) > (file.size - 8) // _LEAST_CELL:
         raise Unusual("more cells than a page holds")
     page = np.repeat(np.arange(len(base)), counts)
     number = np.arange(len(page)) - np.repeat(np.cumsum(counts) - counts, counts)
     pointer = big_endian(content, base[page] + header + 2 * number, 2)
-    if len(pointer) and ((pointer < header + 2 * counts[page]) | (pointer > file.usable - 4)).any():
+    least = 5 if kind == INTERIOR else 4
+    if len(pointer) and ((pointer < header + 2 * counts[page]) | (pointer > file.usable - least)).any():
         raise Unusual("a cell outside its page")
     return page, base[page] + pointer
 
 
-def leaves(file: PageFile, root: int) -> Int64:
-    """Numbers of the leaf pages under a table's root, in the order of rowids.
+@dataclass(frozen=True, slots=True)
+class Leaves:
+    """Leaf pages in the order of rowids, and the rowids that lie between them: `above[i]` is below every one of leaf i,
+    `upto[i]` is at least its last; shape (leaves,) each."""
+
+    numbers: Int64
+    above: Int64
+    upto: Int64
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, some: slice) -> Leaves:
+        return Leaves(self.numbers[some], self.above[some], self.upto[some])
+
+
+def leaves(file: PageFile, root: int) -> Leaves:
+    """The leaf pages under a table's root.
 
     Raises:
         Unusual: no table b-tree, or one whose leaves lie at different depths.
         Impossible: it leads to a page twice.
     """
-    level = np.array([root], np.int64)
-    for _ in range(_DEEPEST):
+    level, between = np.array([root], np.int64), np.empty(0, np.int64)
+    for _ in range(DEEPEST):
         if len(np.unique(level)) != len(level):
-            raise Impossible("a page that is reached twice")
+            raise Impossible("a page is reached twice: its pages form a loop")
         first = int(file.read(level[:1])[0])
         if first == LEAF:
-            return level
-        level = _children(file, level)
+            return Leaves(level, np.insert(between, 0, _LEAST), np.append(between, _MOST))
+        level, between = _children(file, level, between)
     raise Unusual("too deep")
 
 
-def _children(file: PageFile, level: Int64) -> Int64:
-    """The pages under interior pages: each cell's left child, and the right-most one from the header."""
+def _children(file: PageFile, level: Int64, between: Int64) -> tuple[Int64, Int64]:
+    """The pages under interior pages: each cell's left child, and the right-most one from the header; and the rowids
+    between them, of which `between` has those between the interior pages."""
     content = file.read(level)
     page, at = cells(file, content, INTERIOR)
     base = np.arange(len(level), dtype=np.int64) * file.size
     last = np.searchsorted(page, np.arange(len(level)), "right")
-    return np.insert(big_endian(content, at, 4), last, big_endian(content, base + 8, 4))
+    if (np.diff(last, prepend=0) == 0).any():
+        raise Unusual("an interior page without a cell")
+    key, after = varints(words(content), at + 4, len(content))
+    if (after > base[page] + file.usable).any():
+        raise Unusual("a cell that leaves its page")
+    pages = np.insert(big_endian(content, at, 4), last, big_endian(content, base + 8, 4))
+    return pages, np.insert(key, last[:-1], between)

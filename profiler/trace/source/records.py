@@ -13,14 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .pages import LEAF, Bytes, PageFile, Unusual, Words, cells, words
+from .pages import CONTINUES, LEAF, Bytes, Impossible, Leaves, PageFile, Unusual, Words, cells, varints, words
 from .scan import Bools, Int64
 
 NULL, FLOAT, ZERO, ONE, BLOB = 0, 7, 8, 9, 12
 """Serial types; 1 to 6 are integers of 1, 2, 3, 4, 6 and 8 bytes, from 12 on BLOB (even) and TEXT (odd); 10 and 11 are
 reserved, and every check refuses them."""
 _SIZE = np.array([0, 1, 2, 3, 4, 6, 8, 8, 0, 0, 0, 0, *((t - 12) // 2 for t in range(12, 128))], np.int64)
-_CONTINUES = np.uint64(0x8080808080808080)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +34,15 @@ class Batch:
     spilled: Bools
 
 
-def read_batch(file: PageFile, numbers: Int64) -> Batch:
+def read_batch(file: PageFile, leaves: Leaves) -> Batch:
     """All cells of these leaf pages.
 
     Raises:
         Unusual: anything that is not a table's leaf, or that leaves its page.
+        Impossible: rowids that do not ascend, or that lie beyond those between the leaves. SQLite's library gives such
+            rows where it goes through a table, and others or none where it looks a rowid up.
     """
-    content = file.read(numbers)
+    content = file.read(leaves.numbers)
     loads = words(content)
     page, at = cells(file, content, LEAF)
     end = (page + 1) * file.size - (file.size - file.usable)
@@ -51,32 +52,30 @@ def read_batch(file: PageFile, numbers: Int64) -> Batch:
     stop = np.where(spilled, end, at + payload)
     if (stop > end).any() or (at >= end).any():
         raise Unusual("a record that leaves its page")
+    if spilled.any() and ((at + _local(payload, file.usable) + 4)[spilled] > end[spilled]).any():
+        raise Unusual("a record that leaves its page before it overflows")
+    _check_order(leaves, page, row)
     return Batch(content, loads, row, at, stop, spilled)
 
 
-def varints(loads: Words, at: Int64, size: int) -> tuple[Int64, Int64]:
-    """The varints at these positions, up to 8 bytes long, and the positions after them.
+def _local(payload: Int64, usable: int) -> Int64:
+    """How much of a record that overflows lies on its leaf."""
+    if int(payload.max()) >= 1 << 31:
+        raise Unusual("a record longer than SQLite reads")
+    least = (usable - 12) * 32 // 255 - 23
+    rest = least + (payload - least) % (usable - 4)
+    return np.where(rest <= usable - 35, rest, least)
 
-    Raises:
-        Unusual: a varint of 9 bytes: a negative number, or one above 2^56.
-    """
-    if len(at) and int(at.max()) > size - 8:
-        raise Unusual("a varint at the end of the content")
-    raw = loads[at]
-    stops = ~raw & _CONTINUES
-    if (stops == 0).any():
-        raise Unusual("a varint of nine bytes")
-    lowest = stops & (~stops + np.uint64(1))  # the top bit of the varint's last byte
-    length = np.ones(len(at), np.int64)
-    longest = 1
-    while longest < 8 and (more := lowest > np.uint64(1 << (8 * longest - 1))).any():
-        length += more
-        longest += 1
-    aligned = raw.byteswap() >> (64 - 8 * length).astype(np.uint64)
-    value = aligned & np.uint64(0x7F)
-    for k in range(1, longest):
-        value |= (aligned >> np.uint64(k)) & np.uint64(0x7F << (7 * k))
-    return value.astype(np.int64), at + length
+
+def _check_order(leaves: Leaves, page: Int64, row: Int64) -> None:
+    begin = np.searchsorted(page, np.arange(len(leaves) + 1))
+    if len(leaves) > 1 and (np.diff(begin) == 0).any():
+        raise Unusual("an empty leaf among others")
+    if not len(row):
+        return
+    first, last = row[begin[:-1]], row[begin[1:] - 1]
+    if (row[1:] <= row[:-1]).any() or (first <= leaves.above).any() or (last > leaves.upto).any():
+        raise Impossible("its rowids do not ascend")
 
 
 class Records:
@@ -124,6 +123,17 @@ class Records:
             raise Unusual("a value that leaves its record")
         return self._at
 
+    def check_end(self, column: int) -> None:
+        """See that the columns up to the last one that is asked for lie within their records; those of all columns fill
+        them. SQLite's library refuses other records, whatever the last column holds.
+
+        Raises:
+            Unusual: they do not.
+        """
+        end = self.positions(column) + self._sizes(column)
+        if column == self.columns - 1 and (end != self.stop).any():
+            raise Unusual("a record that goes on behind its last column")
+
     def _sizes(self, column: int) -> int | Int64:
         """Bytes that the values of a column take: one number where they agree."""
         low, high = self.bounds(column)
@@ -164,6 +174,6 @@ def plain_rows(batch: Batch, columns: int) -> Bools:
     wide = np.zeros(len(header), np.uint64)
     for first in range(0, columns, 8):
         mask = (1 << (8 * min(8, columns - first))) - 1
-        wide |= batch.words[header + (1 + first)] & np.uint64(mask & int(_CONTINUES))
+        wide |= batch.words[header + (1 + first)] & np.uint64(mask & int(CONTINUES))
     plain[plain] = wide == 0
     return plain

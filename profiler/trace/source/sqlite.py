@@ -12,12 +12,14 @@ import numpy as np
 
 from ....errors import TraceError
 from ..limits import ROW_BYTES, TABLES
+from .integrity import faults
 from .scan import Bools, Int64, Integers, Scan, Texts, Wanted, decoded, told
 
 _CHUNK = 100_000
 _NUMBERS: frozenset[type] = frozenset({int, float, type(None)})
 _INTEGERS: frozenset[type] = frozenset({int, type(None)})
 
+REPAIR = "export the report again: nsys export --type sqlite"
 _TABLE = re.compile(r"CREATE TABLE\b")  # SQLite stores it so, however it was written
 _OF_NSYS = re.compile(
     r"NVTX_|CUPTI_|CUDA_|StringIds|TARGET_INFO_|META_DATA_|DIAGNOSTIC_|PROFILER_|ANALYSIS_|ENUM_", re.IGNORECASE
@@ -36,6 +38,7 @@ class SqliteSource:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self.connection = connection
         self._path = path
+        self._sound: set[str] = set()
 
     @property
     def path(self) -> Path:
@@ -86,7 +89,22 @@ class SqliteSource:
             raise TraceError(f"{self._path}: table {table} has more rows than the file can hold: its pages form a loop")
         return rows
 
+    def _check_structure(self, table: str) -> None:
+        """See that the table is as SQLite writes it: a scan of its rows does not tell, and a query that looks rows up
+        would give others.
+
+        Raises:
+            TraceError: it is not.
+        """
+        if table in self._sound:
+            return
+        self.connection.text_factory = decoded
+        if found := faults(self.connection, table):
+            raise TraceError(f"{self._path}: table {told(table)} is damaged: {found[0]}", REPAIR)
+        self._sound.add(table)
+
     def records(self, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+        self._check_structure(table)
         self.connection.text_factory = decoded
         terms = ", ".join(quote(column) for column in columns)
         query = f"SELECT {terms} FROM {quote(table)} NOT INDEXED LIMIT ?"
@@ -95,6 +113,7 @@ class SqliteSource:
         return rows
 
     def scan(self, table: str, wanted: Wanted) -> Scan:
+        self._check_structure(table)
         # Limited inside: ROW_NUMBER would collect the rows of a loop without end before it gave the first one.
         rows = (
             f"{quote(table)} NOT INDEXED"

@@ -2,13 +2,19 @@
 
 import shutil
 import sqlite3
+import sys
+from contextlib import closing
+from pathlib import Path
 
 import pytest
+from aisp_prof import cli
 from aisp_prof.cli import app
 from aisp_prof.errors import TraceError
+from aisp_prof.profiler.store.redact import scrub_trace
 from aisp_prof.profiler.trace.cache import TraceCache
 from aisp_prof.profiler.trace.file import connect
 from aisp_prof.profiler.trace.reader import read_trace
+from busy_trace import busy_trace
 from trace_builder import TraceBuilder
 from typer.testing import CliRunner
 
@@ -79,3 +85,39 @@ def test_a_journal_that_is_to_be_played_back_is_named(tmp_path):
         read_trace(path)
     journal.write_bytes(bytes(608))  # ended: its head is cleared
     assert len(read_trace(path).operations) == 1
+
+
+def changed(folder: Path, mode: str, suffix: str) -> Path:
+    """A trace as a program leaves it that dies in the middle of a change: the change, or how to undo it, lies beside it."""
+    path, left = busy_trace().write(folder / "whole.sqlite"), folder / "t.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"PRAGMA journal_mode = {mode}")
+        connection.execute("PRAGMA cache_size = 1")
+        connection.execute("BEGIN")
+        connection.execute("UPDATE NVTX_EVENTS SET start = start + 1")
+        connection.execute(
+            "INSERT INTO StringIds VALUES (888888, ?)", ("x" * (4 << 20),)
+        )  # more than memory is to hold
+        if mode == "WAL":
+            connection.commit()
+        for name in ("", suffix):
+            shutil.copyfile(f"{path}{name}", f"{left}{name}")
+    return left
+
+
+@pytest.mark.parametrize(("mode", "suffix"), [("WAL", "-wal"), ("DELETE", "-journal"), ("PERSIST", "-journal")])
+def test_it_is_found_and_nothing_is_passed_on(
+    tmp_path: Path, mode: str, suffix: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = changed(tmp_path, mode, suffix)
+    with pytest.raises(TraceError, match=f"t.sqlite{suffix}"):
+        scrub_trace(path, tmp_path / "out.sqlite")
+    for arguments in (
+        ("export", path, "--to", "csv", "-o", tmp_path / "out"),
+        ("ranges", path, "-o", tmp_path / "r.csv"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["aisp-prof", "trace", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        assert (caught.value.code, f"t.sqlite{suffix}" in capsys.readouterr().err) == (2, True)
+    assert not {"out.sqlite", "out", "r.csv"} & {one.name for one in tmp_path.iterdir()}

@@ -173,6 +173,33 @@ def test_a_damaged_cache_is_no_cache(tmp_path, kept):
         file.write_bytes(content)
 
 
+@pytest.mark.parametrize("name", ["columns", "trace.json"])
+def test_bytes_overwritten_in_the_cache_are_not_believed(tmp_path, kept, capsys, name):
+    """Wherever they lie: the entry is dropped, that is said, and the next reading finds a whole one again."""
+    path = written(tmp_path / "t.sqlite")
+    whole = read_trace(path)
+    read_trace(path, cache=kept)
+    file = tmp_path / "cache" / "traces" / kept.key(path, ()) / name
+    size = file.stat().st_size
+    for at in range(0, size, max(1, size // 40)):
+        content = bytearray(file.read_bytes())
+        content[at : at + 64] = bytes(byte ^ 0x11 for byte in content[at : at + 64])
+        file.write_bytes(content)
+        same(read_trace(path, cache=kept), whole)
+        assert "dropped from the cache" in capsys.readouterr().err
+    same(read_trace(path, cache=kept), whole)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_file_that_lacks_is_made_again(tmp_path, kept):
+    path = written(tmp_path / "t.sqlite")
+    read_trace(path, cache=kept)
+    for file in list((tmp_path / "cache" / "traces" / kept.key(path, ())).iterdir()):
+        file.unlink()
+        read_trace(path, cache=kept)
+        assert file.exists()
+
+
 def test_the_cache_is_bounded_and_private(tmp_path, monkeypatch):
     small = TraceCache(tmp_path / "cache", least=0, limit=12_000)
     for number in range(5):

@@ -1,0 +1,147 @@
+"""Files that commands write: whole or not at all, and of a bounded size, whatever the trace holds."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from aisp_prof import cli
+from aisp_prof.profiler.store.scratch import PREFIX, append_whole
+from busy_trace import busy_trace
+
+Run = Callable[..., int]
+OLD = "what was there before\n"
+
+
+@pytest.fixture(scope="module")
+def trace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return busy_trace().write(tmp_path_factory.mktemp("outputs") / "t.sqlite")
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    def call(*arguments: object) -> int:
+        monkeypatch.setattr(sys, "argv", ["aisp-prof", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        return int(caught.value.code or 0)
+
+    return call
+
+
+@contextmanager
+def no_file_above(size: int) -> Iterator[None]:
+    """What a full disk is to whoever writes more than this: an error in the middle of a file."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+CLAIM = ("kernels_per_iteration >= 0", "--range", "step")
+WRITERS = {
+    "perfetto": (("trace", "export"), ("--to", "perfetto", "-o"), "out.json"),
+    "csv": (("trace", "export"), ("--to", "csv", "-o"), "."),
+    "parquet": (("trace", "export"), ("--to", "parquet", "-o"), "."),
+    "ranges.csv": (("trace", "ranges"), ("-o",), "out.csv"),
+    "ranges.parquet": (("trace", "ranges"), ("-o",), "out.parquet"),
+    "junit": (("assert",), (*CLAIM, "--junit"), "out.xml"),
+    "sarif": (("assert",), (*CLAIM, "--sarif"), "out.sarif"),
+    "summary": (("assert",), (*CLAIM, "--summary"), "out.md"),
+}
+MADE = {
+    "csv": ("operations.csv", "calls.csv", "ranges.csv"),
+    "parquet": ("operations.parquet", "calls.parquet", "ranges.parquet"),
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.usefixtures("capsys")
+def test_a_full_disk_leaves_what_was_there(run: Run, trace: Path, tmp_path: Path, writer: str) -> None:
+    room = 100
+    command, options, name = WRITERS[writer]
+    files = [tmp_path / one for one in MADE.get(writer, (name,))]
+    for file in files:
+        file.write_text(OLD)
+    with no_file_above(room):
+        code = run(*command, trace, *options, tmp_path / name)
+    if code == 0:
+        pytest.fail(f"{writer} fits into {room} bytes: this shows nothing")
+    assert [file.read_text() for file in files] == [OLD] * len(files)
+    assert sorted(tmp_path.iterdir()) == sorted(files)
+    assert run(*command, trace, *options, tmp_path / name) == 0
+    assert all(file.stat().st_size > room for file in files)
+    assert not list(tmp_path.glob(f"{PREFIX}*"))
+
+
+def test_a_summary_is_added_to_what_others_wrote(run: Run, trace: Path, tmp_path: Path) -> None:
+    (tmp_path / "s.md").write_text(OLD)
+    assert run("assert", trace, *CLAIM, "--summary", tmp_path / "s.md") == 0
+    once = (tmp_path / "s.md").read_text()
+    assert once.startswith(OLD)
+    append_whole(tmp_path / "s.md", b"and more")
+    assert (tmp_path / "s.md").read_text() == once + "and more"
+
+
+@pytest.mark.parametrize("to", ["perfetto", "ranges.csv", "junit", "sarif"])
+def test_a_pipe_is_written_to_as_it_is(run: Run, trace: Path, to: str, tmp_path: Path) -> None:
+    command, options, name = WRITERS[to]
+    os.mkfifo(tmp_path / name)
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit((tmp_path / name).read_text)
+        assert run(*command, trace, *options, tmp_path / name) == 0
+        assert len(read.result(60)) > 100
+    assert not (tmp_path / name).is_file()
+
+
+@pytest.fixture
+def swollen(tmp_path: Path) -> Path:
+    """A name of a megabyte that every range bears: a few kB packed, many MB where each row spells it."""
+    path = busy_trace().write(tmp_path / "t.sqlite")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("INSERT INTO StringIds VALUES (777777, ?)", ("n" * (1 << 20),))
+        connection.execute("UPDATE NVTX_EVENTS SET text = NULL, textId = 777777 WHERE end IS NOT NULL")
+        connection.commit()
+    return path
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("trace", "export", "{trace}", "--to", "perfetto", "-o", "{out}/p.json"),
+        ("trace", "export", "{trace}", "--to", "csv", "-o", "{out}"),
+        ("trace", "ranges", "{trace}", "-o", "{out}/r.csv"),
+        ("trace", "ranges", "{trace}", "--json"),
+    ],
+)
+def test_output_is_bounded(
+    run: Run,
+    swollen: Path,
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("aisp_prof.profiler.trace.limits.OUTPUT_RATIO", 4)
+    monkeypatch.setattr("aisp_prof.profiler.trace.limits.OUTPUT_LEAST", 1 << 20)
+    out = tmp_path / "out"
+    out.mkdir()
+    assert run(*(one.format(trace=swollen, out=out) for one in arguments)) == 2
+    printed = capsys.readouterr()
+    assert "names far longer than nsys writes" in printed.err
+    assert len(printed.out) < 1000
+    assert list(out.iterdir()) == []
+
+
+def test_parquet_holds_a_long_name_once(run: Run, swollen: Path, tmp_path: Path) -> None:
+    assert run("trace", "ranges", swollen, "-o", tmp_path / "r.parquet") == 0
+    assert (tmp_path / "r.parquet").stat().st_size < 1 << 20
