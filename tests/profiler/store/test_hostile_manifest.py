@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ from typing import Any
 import pytest
 from aisp_prof.errors import AispError, UsageError
 from aisp_prof.profiler.proof.prove import prove_capture
-from aisp_prof.profiler.store.captures import INDEX, Capture, Store
+from aisp_prof.profiler.store.captures import Capture, Store
 from aisp_prof.profiler.store.manifest import MOST_BYTES, Manifest, decode, encode, read_manifest, write_manifest
 from aisp_prof.profiler.store.scrub import scrub_capture
 from aisp_prof.reports.console import summary
@@ -133,38 +131,3 @@ def test_a_mutated_manifest_is_refused_or_judged_and_never_a_traceback(folder: P
 def test_every_capture_that_ships_is_read() -> None:
     folders = [folder for folder in SHIPPED if folder.is_dir()]
     assert {read_manifest(folder).id for folder in folders} == {folder.name for folder in folders}
-
-
-ENDLESS = """create view captures as with recursive c(folder, mtime_ns, bytes, manifest) as (
-    select 'a', 1, 1, 'x' union all select 'a' || bytes, 1, bytes + 1, 'x' from c) select * from c"""
-COLUMNS = "create table captures (folder, mtime_ns, bytes, manifest)"
-LARGE = f"create table captures (folder, mtime_ns, bytes, manifest as (hex(zeroblob({4 * MOST_BYTES}))))"
-OF_ANOTHER_TYPE = "insert into captures values (?, ?, ?, ?)"
-
-
-@pytest.mark.timeout(30)
-@pytest.mark.parametrize(
-    "statements",
-    [
-        pytest.param([ENDLESS], id="a view without end"),
-        pytest.param([COLUMNS, (OF_ANOTHER_TYPE, None)], id="null"),
-        pytest.param([COLUMNS, (OF_ANOTHER_TYPE, 5)], id="a number"),
-        pytest.param([COLUMNS, (OF_ANOTHER_TYPE, b"{}")], id="a blob"),
-        pytest.param([LARGE, ("insert into captures values (?, ?, ?)", None)], id="gigabytes"),
-    ],
-)
-def test_an_index_that_came_with_the_folder(manifest: Manifest, tmp_path: Path, statements: list[Any]) -> None:
-    """The folders are the truth: it is made anew."""
-    (tmp_path / manifest.id).mkdir()
-    write_manifest(replace(manifest, files={}), tmp_path / manifest.id)
-    facts = (tmp_path / manifest.id / "manifest.json").stat()
-    with closing(sqlite3.connect(tmp_path / INDEX)) as index:
-        for one in statements:
-            text, *value = (one,) if isinstance(one, str) else one
-            row = (manifest.id, facts.st_mtime_ns, facts.st_size, *value)[: text.count("?")]
-            index.execute(text, row)
-        index.commit()
-    assert [one.id for one in Store(tmp_path).captures()] == [manifest.id]
-    with closing(sqlite3.connect(tmp_path / INDEX)) as index:
-        assert index.execute("select type from sqlite_master where name = 'captures'").fetchone() == ("table",)
-        assert index.execute("select count(*) from captures where typeof(manifest) = 'text'").fetchone() == (1,)
