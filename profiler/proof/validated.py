@@ -41,9 +41,7 @@ def _agrees(validation: Mapping[str, Any], declaration: Declaration) -> bool:
     return validation.get("valid") is True and right and validation.get("bitwise") is not False and refused
 
 
-def unvalidated(
-    manifest: Mapping[str, Any], declaration: Declaration, traced: bool
-) -> tuple[Finding, ...]:
+def unvalidated(manifest: Mapping[str, Any], declaration: Declaration, traced: bool) -> tuple[Finding, ...]:
     """Runs whose outputs nobody says were compared, whole or in part: their times are those of any program."""
     wanted = ["untraced", *(["traced"] if traced else []), *_counted(manifest)]
     missing = {run: _lacks(manifest["runs"].get(run) or {}, declaration) for run in wanted}

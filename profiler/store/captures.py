@@ -18,7 +18,6 @@ from ...errors import CannotTell, UsageError
 from .manifest import FILE_NAME, Manifest, decode, file_facts, read_bounded
 
 
-
 class Damaged(CannotTell):
     """The newest capture of a pair cannot be read."""
 

@@ -88,9 +88,7 @@ def validation(*variants: str, **changes: Any) -> dict[str, Any]:
 def record(factor: float = 1.0, of: Mapping[str, int] | None = None, **changes: Any) -> dict[str, Any]:
     """A run of the pair that was built last, its iterations as long as traced times this factor; `of` says how long a
     variant's are instead."""
-    iterations = [
-        {**one, "event_ns": round(factor * (of or {}).get(one["variant"], one["event_ns"]))} for one in _ran
-    ]
+    iterations = [{**one, "event_ns": round(factor * (of or {}).get(one["variant"], one["event_ns"]))} for one in _ran]
     return {"validation": validation(*{one["variant"] for one in _ran}, **changes), "iterations": iterations}
 
 
