@@ -96,9 +96,9 @@ def _outside(trace: Trace, runs: Sequence[Run], events: Sequence[int]) -> int:
 
 
 def _between(trace: Trace, run: Run, ns: int) -> bool:
-    slack = EVENT_NS + EVENT_SHARE * ns
+    slack, busy = EVENT_NS + EVENT_SHARE * ns, run.end - run.start
     host = int(trace.ranges.end[run.range] - trace.ranges.start[run.range])
-    return run.end - run.start - slack <= ns <= host + slack
+    return busy - slack <= ns <= max(busy, host) + slack
 
 
 def _busiest(runs: Sequence[Run]) -> float:
