@@ -33,7 +33,7 @@ def built(
     folder.mkdir(parents=True)
     created = f"2027-01-{day:02}T12:00:00.000000Z"
     with closing(sqlite3.connect(trace.write(folder / "trace.sqlite"))) as connection:
-        _begun(connection, _utc_ns(created) - 60 * 10**9)
+        _begun(connection, began_ns(created))
         connection.commit()
     changes = {"id": f"ch11.streams-{name}", "commit": {"sha": f"c{name}", "dirty": False}}
     more = {
@@ -68,6 +68,9 @@ def rewritten(
     created = f"2027-02-{day:02}T12:00:00.000000Z"
     later = _utc_ns(created) - _utc_ns(data["created_utc"])
     data |= {"id": folder.name, "created_utc": created}
+    conditions = data["conditions"] or {}
+    for sample in filter(None, (conditions.get("before"), *conditions.get("during", ()), conditions.get("after"))):
+        sample["utc_ns"] += later
     with closing(sqlite3.connect(plain)) as connection:
         if change:
             change(connection)
@@ -76,10 +79,12 @@ def rewritten(
         if told:
             told(data)
         _fit(connection, data)
-    conditions = data["conditions"] or {}
-    for sample in filter(None, (conditions.get("before"), *conditions.get("during", ()), conditions.get("after"))):
-        sample["utc_ns"] += later
     return _written(folder, {**data, "files": folder_facts(folder)})
+
+
+def began_ns(created_utc: str) -> int:
+    """When the session of a built capture began, in ns since 1970: a minute before its manifest was written."""
+    return _utc_ns(created_utc) - 60 * 10**9
 
 
 def _utc_ns(text: str) -> int:

@@ -13,7 +13,7 @@ from aisp_prof.profiler.expect.update import update_expectations
 from aisp_prof.profiler.store.captures import Capture
 from aisp_prof.profiler.store.manifest import Manifest, write_manifest
 from pair_trace import US, overlapped, run_pair, serial
-from rewritten import a_sync_more, built, rewritten, slower
+from rewritten import a_sync_more, began_ns, built, rewritten, slower
 from trace_builder import TraceBuilder
 
 
@@ -174,7 +174,7 @@ def at_clock(mhz):
     """The manifest of a capture whose SM clock was sampled during its iterations."""
 
     def told(data):
-        begin = 1_795_209_738_000_000_000
+        begin = began_ns(data["created_utc"])
         samples = [{"utc_ns": begin + i * 1_000_000, "sm_mhz": mhz} for i in range(60)]
         data["conditions"] = {"before": {}, "during": samples, "after": {}}
 
