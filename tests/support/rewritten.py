@@ -312,4 +312,5 @@ def another_gpu(trace: Trace) -> None:
 
 def told_of_another_gpu(data: Data) -> None:
     data["hardware_key"] = "a100_sxm_80gb"
-    data["gpus"][0]["name"] = "NVIDIA A100-SXM4-80GB"
+    for gpu in (data["gpus"][0], *(run["gpu"] for run in data["runs"].values() if "gpu" in run)):
+        gpu["name"] = "NVIDIA A100-SXM4-80GB"

@@ -49,12 +49,16 @@ def test_another_commit_changes_nothing(lab, first):
     assert (one.status, [r.to_json() for r in one.rows]) == (two.status, [r.to_json() for r in two.rows])
 
 
+def of_eight_chunks(data):
+    data["sizes"] = data["declaration"]["sizes"]["default"] = {"chunks": 8}
+
+
 @pytest.mark.parametrize(
     ("told", "reason"),
     [
         (lambda d: d["versions"].update(driver="570.1"), "driver branch: 580 expected, 570 here"),
         (lambda d: d.update(size="small"), "size: default expected, small here"),
-        (lambda d: d.update(sizes={"chunks": 8}), "sizes: chunks 4 expected, chunks 8 here"),
+        (of_eight_chunks, "sizes: chunks 4 expected, chunks 8 here"),
         (lambda d: d["gpus"][0].update(mig=True), "MIG: False expected, True here"),
         (lambda d: d["declaration"].update(attribution="process"), "attribution: thread expected, process here"),
     ],

@@ -19,7 +19,7 @@ from aisp_prof.reports.console import summary
 from aisp_prof.reports.page import render_html
 
 SHIPPED = sorted((Path(__file__).parents[2] / "captures").iterdir())
-ODD: tuple[Any, ...] = (None, -1, 2**70, 1e308, "x", "\x1b[31m", "../x", [], {}, [1], {"a": 1}, True, [[]], {"en": 1})
+ODD: tuple[Any, ...] = (None, 0, -1, 2**70, 1e308, "x", "\x1b[31m", "../x", [], {}, [1], {"a": 1}, True, [[]], {"en": 1})
 
 
 def changed(manifest: Manifest, **values: Any) -> str:
@@ -87,6 +87,29 @@ def test_a_link_or_a_pipe_is_no_file_of_a_capture(manifest: Manifest, tmp_path: 
         read_manifest(folder)
     assert Store(tmp_path / "store").captures() == []
     assert len(Store(tmp_path / "store").unreadable()) == 1
+
+
+IMPOSSIBLE = (
+    (("runs", "traced", "iterations", 0, "event_ns"), 0, "must be 1 or more"),
+    (("runs", "traced", "iterations", 0, "event_ns"), -5, "must be 1 or more"),
+    (("runs", "untraced", "iterations", 0, "event_ns"), 0.5, "must be 1 or more"),
+    (("runs", "untraced", "iterations", 0, "index"), "0", "is str"),
+    (("runs", "untraced", "validation", "rejects", "zeros"), 1, "is int, not bool"),
+    (("runs", "traced", "declared", "baseline", "flops"), -1, "must be 0 or more"),
+    (("counters", "iterations"), 0, "must be 1 or more"),
+)
+
+
+@pytest.mark.parametrize(("place", "value", "said"), IMPOSSIBLE, ids=lambda one: str(one)[-30:])
+def test_a_number_that_nothing_measures_is_refused(place: tuple[Any, ...], value: Any, said: str) -> None:
+    (folder,) = (one for one in SHIPPED if one.name.startswith("ch09.triton-20261121"))
+    data = json.loads((folder / "manifest.json").read_text())
+    parent = data
+    for key in place[:-1]:
+        parent = parent[key]
+    parent[place[-1]] = value
+    with pytest.raises(UsageError, match=said):
+        decode(json.dumps(data), "m.json")
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
