@@ -71,12 +71,18 @@ _CEILING = {
     "!name": str,
     "unit": str,
     "what": str,
-    "!value": NUMBER,
+    "!value": Least(1),
     "n": int,
     "p5": Maybe(NUMBER),
     "p95": Maybe(NUMBER),
 }
-_CALIBRATED = {"!type": str, "counted": Maybe(NUMBER), "declared": Maybe(NUMBER), "ratio": Maybe(NUMBER), "ok": bool}
+_CALIBRATED = {
+    "!type": str,
+    "!counted": Maybe(NUMBER),
+    "!declared": Maybe(NUMBER),
+    "ratio": Maybe(NUMBER),
+    "!ok": bool,
+}
 _DECLARATION = {
     **dict.fromkeys(("chapter", "name", "attribution"), str),
     **dict.fromkeys(("topic", "title", "sentence", "compares"), _TEXT),
@@ -105,7 +111,7 @@ SHAPE: Mapping[str, Any] = {
             "!files": [str],
             "!tier": str,
             **dict.fromkeys(("ncu", "reason", "mend", "sections", "sections_reason"), Maybe(str)),
-            "iterations": Maybe(Least(1)),
+            "iterations": Maybe(Least(0)),
         }
     ),
     "ceilings": Maybe(

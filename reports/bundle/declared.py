@@ -49,7 +49,7 @@ def check_word(bundle: Opened) -> Check:
     """What is the manifest's word alone: said each time, as no check of a bundle can find that it is a lie."""
     timed = sum(1 for one in bundle.proofs if one.evidence.speedup and one.evidence.speedup.source == "events")
     about = (
-        "only the manifests say that outputs were right, which conditions held, and the untraced times"
+        "only the manifests say that outputs were right, which conditions held, how high the roofs are, and the untraced times"
         + (f" (the speedup of {timed} rests on them)" if timed else "")
         + "; who says so, only a signature shows"
     )

@@ -96,7 +96,7 @@ IMPOSSIBLE = (
     (("runs", "untraced", "iterations", 0, "index"), "0", "is str"),
     (("runs", "untraced", "validation", "rejects", "zeros"), 1, "is int, not bool"),
     (("runs", "traced", "declared", "baseline", "flops"), -1, "must be 0 or more"),
-    (("counters", "iterations"), 0, "must be 1 or more"),
+    (("counters", "iterations"), -1, "must be 0 or more"),
 )
 
 
