@@ -13,7 +13,7 @@ import typer
 
 from .. import __version__
 from ..errors import AispError, EnvironmentLacks, UsageError
-from . import assertion, bench, bundle, compare, counters, demos, expect, kernels, scrubbing, trace
+from . import assertion, bench, bundle, compare, counters, demos, expect, judging, kernels, scrubbing, trace
 
 if TYPE_CHECKING:
     from ..profiler.evidence import Evidence
@@ -221,11 +221,13 @@ def report(
     bundle.refuse_sign_alone(into, sign)
     keys = [pair.key for pair in find(stage)]
     found, missing = select(keys, captures_folder(captures), chosen, with_shipped(captures))
+    refused = dict(judging.unreadable(missing, captures_folder(captures), with_shipped(captures)))
     name, kinds = stage.replace(":", "-").replace(".", "-"), formats.split(",")
     if into is None:
-        observed, kept = [observe(one) for one in found], expectations_folder()
-        evidences = [one.evidence for one in observed]
-        expected = {c.id: held_against(o, c.manifest.pair, kept) for c, o in zip(found, observed, strict=True)}
+        (observed, more), kept = judging.judge_each(found, observe), expectations_folder()
+        refused |= more
+        evidences = [one.evidence for _, one in observed]
+        expected = {c.id: held_against(o, c.manifest.pair, kept) for c, o in observed}
         files, failure = _write(name, evidences, out, lang, kinds, expected)
     else:
         evidences, expected = bundle.make(into, sign, found, missing, name, lang, kinds)
@@ -234,15 +236,16 @@ def report(
         "stage": stage,
         "files": files,
         "missing": missing,
+        "refused": refused,
         "proofs": [one.to_json() for one in evidences],
         "expectations": [one.to_json() for one in expected.values() if one],
     }
     lines = [line for one in evidences for line in (*summary(one, lang), *held_lines(expected[one.capture_id]))]
-    lines += [f"{pair}  UNPROVEN  no capture of it: aisp-prof capture {pair.replace('.', ':')}" for pair in missing]
+    lines += judging.lines(missing, refused)
     _print(data, as_json, [*lines, *(f"wrote {file}" for file in files)])
     if failure:
         raise failure
-    verdicts = [one.verdict for one in evidences] + [Verdict.UNPROVEN] * len(missing)
+    verdicts = [one.verdict for one in evidences] + [Verdict.UNPROVEN] * len({*missing, *refused})
     raise typer.Exit(Verdict.worst(verdicts).exit_code)
 
 

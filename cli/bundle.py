@@ -67,11 +67,15 @@ def verify(
     Needs no GPU and none of NVIDIA's tools. Exit codes: 0 verified and proven, 1 something is wrong or a claim does not hold,
     2 no bundle, 4 it cannot be told.
     """
+    from ..profiler.expect.files import expectations_folder
     from ..reports.answers import print_data
     from ..reports.bundle.console import verification_lines
+    from ..reports.bundle.declared import Own
     from ..reports.bundle.verify import verify_bundle
+    from ..workloads.registry import pairs
 
-    outcome = verify_bundle(bundle, key)
+    own = Own({pair.key: pair.declaration for pair in pairs()}, expectations_folder())
+    outcome = verify_bundle(bundle, key, own)
     print_data(outcome.to_json(), as_json, () if as_json else verification_lines(outcome))
     raise typer.Exit(outcome.exit_code)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import UsageError
+from . import judging
 
 if TYPE_CHECKING:
     from ..profiler.store.captures import Capture
@@ -54,19 +55,22 @@ def compare(
 
     pairs = _named(selector, examples)
     missing: list[str] = []
+    refused: dict[str, str] = {}
     with ExitStack() as stack:
         if profile or (captures is None and _has_gpu()):
             done = _run(pairs, profile or "none", iterations, timeout, captures, stack)
         else:
             keys = [pair.key for pair in pairs]
             done, missing = select(keys, captures_folder(captures), shipped=with_shipped(captures))
-        evidences = [prove_capture(one) for one in done]
-        kept = expectations_folder()
-        found = {o.id: expected_for(o, e, kept) for o, e in zip(done, evidences, strict=True)}
+            refused |= judging.unreadable(missing, captures_folder(captures), with_shipped(captures))
+        proven, more = judging.judge_each(done, prove_capture)
+        evidences, kept = [one for _, one in proven], expectations_folder()
+        refused |= more
+        found = {capture.id: expected_for(capture, one, kept) for capture, one in proven}
     expected = {name: one for name, one in found.items() if one is not None}
-    lines = [] if as_json else comparison_lines(evidences, missing, expected)
-    print_data(comparison_data(evidences, missing, expected), as_json, lines)
-    verdicts = [one.verdict for one in evidences] + [Verdict.UNPROVEN] * len(missing)
+    lines = [] if as_json else [*comparison_lines(evidences, expected), *judging.lines(missing, refused)]
+    print_data({**comparison_data(evidences, missing, expected), "refused": refused}, as_json, lines)
+    verdicts = [one.verdict for one in evidences] + [Verdict.UNPROVEN] * len({*missing, *refused})
     raise typer.Exit(Verdict.worst(verdicts).exit_code)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import CannotTell
+from . import judging
 
 if TYPE_CHECKING:
     from ..profiler.store.captures import Capture
@@ -53,11 +55,19 @@ def check(
     """
     from ..profiler.expect.check import Status, check_capture, without_capture
     from ..profiler.expect.files import expectations_folder
+    from ..profiler.store.captures import captures_folder, with_shipped
     from ..reports.expectations import check_lines
 
     folder = expectations_folder(expectations)
     found, missing = _chosen(_pairs(selector), captures, chosen)
-    done = [check_capture(one, folder) for one in found] + [without_capture(pair, folder) for pair in missing]
+    checked, refused = judging.judge_each(found, lambda one: check_capture(one, folder))
+    refused = {**judging.unreadable(missing, captures_folder(captures), with_shipped(captures)), **refused}
+    lacking = [pair for pair in missing if pair not in refused]
+    done = [one for _, one in checked] + [without_capture(pair, folder) for pair in lacking]
+    done += [
+        replace(without_capture(pair, folder), status=Status.UNPROVEN, reasons=(f"refused: {why}",))
+        for pair, why in refused.items()
+    ]
     status = Status.worst(one.status for one in done)
     data = {"status": status.value, "exit_code": status.exit_code, "rows": [one.to_json() for one in done]}
     _print(data, as_json, check_lines(done))

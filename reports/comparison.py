@@ -35,18 +35,13 @@ Expected = Mapping[str, PairExpectations]
 """Capture -> what is expected of its pair on its hardware, where it may be compared with that."""
 
 
-def comparison_lines(
-    evidences: Sequence[Evidence], missing: Iterable[str] = (), expected: Expected | None = None
-) -> list[str]:
+def comparison_lines(evidences: Sequence[Evidence], expected: Expected | None = None) -> list[str]:
     """For each pair what was compared, then a table of its claims."""
     lines: list[str] = []
     for evidence in evidences:
         rows = rows_of(evidence, (expected or {}).get(evidence.capture_id))
         lines += [*([""] if lines else []), *_summary(evidence), *table_of_claims(rows)]
-    return [
-        *lines,
-        *(f"{key}  UNPROVEN  no capture of it: aisp-prof capture {key.replace('.', ':')}" for key in missing),
-    ]
+    return lines
 
 
 def table_of_claims(rows: Sequence[Row], head: Sequence[str] = HEAD) -> list[str]:

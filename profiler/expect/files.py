@@ -11,50 +11,60 @@ from typing import Any
 from ...errors import AispError, UsageError
 from ..store.manifest import MOST_BYTES, encode_json, parsed
 from ..store.scratch import only_one, write_whole
-from ..store.shape import NUMBER, Each, Maybe, check_shape
+from ..store.shape import NUMBER, Each, Maybe, Only, check_shape
 from ..untrusted import read_whole
 from .model import SCHEMA, PairExpectations
 
 _ELSEWHERE = "name another folder: --expectations"
 
-_BOUND = {"kind": str, "low": Maybe(NUMBER), "high": Maybe(NUMBER)}
-_MEASURED = {"capture": str, **dict.fromkeys(("value", "low", "high"), NUMBER), "n": int, "noise_floor": Maybe(NUMBER)}
-_FORMER = {
-    "until": str,
-    "because": str,
-    "value": NUMBER,
-    "bound": _BOUND,
-    "tolerance": Maybe(NUMBER),
-    "captures": [str],
-}
-_ENTRY = {
-    **dict.fromkeys(("variant", "metric", "tier", "unit", "better", "claim", "since", "reason"), str),
-    **dict.fromkeys(("normalised", "at_mhz", "tolerance"), Maybe(NUMBER)),
-    "value": NUMBER,
-    "bound": _BOUND,
-    "n": int,
-    "captures": int,
-    "measured": [_MEASURED],
-    "history": [_FORMER],
-}
-_SOURCE = {
-    **dict.fromkeys(("capture", "created_utc", "profile"), str),
-    **dict.fromkeys(("trace_sha256", "driver"), Maybe(str)),
-    "commit": Maybe({"sha": Maybe(str), "dirty": Maybe(bool)}),
-    "versions": Each(Maybe(str)),
-    "conditions": Each([NUMBER]),
-    "sm_mhz": Maybe(NUMBER),
-}
-_CONTEXT = {
-    **dict.fromkeys(("gpu", "size", "attribution"), str),
-    "driver": Maybe(str),
-    "gpus_used": int,
-    "mig": Maybe(bool),
-    "sizes": Each(int),
-    "queued": bool,
-}
+_BOUND = Only({"kind": str, "low": Maybe(NUMBER), "high": Maybe(NUMBER)})
+_MEASURED = Only(
+    {"capture": str, **dict.fromkeys(("value", "low", "high"), NUMBER), "n": int, "noise_floor": Maybe(NUMBER)}
+)
+_FORMER = Only(
+    {
+        "until": str,
+        "because": str,
+        "value": NUMBER,
+        "bound": _BOUND,
+        "tolerance": Maybe(NUMBER),
+        "captures": [str],
+    }
+)
+_ENTRY = Only(
+    {
+        **dict.fromkeys(("variant", "metric", "tier", "unit", "better", "claim", "since", "reason"), str),
+        **dict.fromkeys(("normalised", "at_mhz", "tolerance"), Maybe(NUMBER)),
+        "value": NUMBER,
+        "bound": _BOUND,
+        "n": int,
+        "captures": int,
+        "measured": [_MEASURED],
+        "history": [_FORMER],
+    }
+)
+_SOURCE = Only(
+    {
+        **dict.fromkeys(("capture", "created_utc", "profile"), str),
+        **dict.fromkeys(("trace_sha256", "driver"), Maybe(str)),
+        "commit": Maybe({"sha": Maybe(str), "dirty": Maybe(bool)}),
+        "versions": Each(Maybe(str)),
+        "conditions": Each([NUMBER]),
+        "sm_mhz": Maybe(NUMBER),
+    }
+)
+_CONTEXT = Only(
+    {
+        **dict.fromkeys(("gpu", "size", "attribution"), str),
+        "driver": Maybe(str),
+        "gpus_used": int,
+        "mig": Maybe(bool),
+        "sizes": Each(int),
+        "queued": bool,
+    }
+)
 LARGEST = 1e18
-SHAPE = Each({"context": _CONTEXT, "sources": [_SOURCE], "entries": [_ENTRY], "retired": [_ENTRY]})
+SHAPE = Each(Only({"context": _CONTEXT, "sources": [_SOURCE], "entries": [_ENTRY], "retired": [_ENTRY]}))
 """Of `pairs`, by pair: a file of expectations may come with a bundle or a pull request, and is untrusted."""
 
 
@@ -104,6 +114,8 @@ def read_chapter(path: Path) -> dict[str, PairExpectations]:
         raise UsageError(
             f"{path}: is not of {placed[1]} on {placed[0]}", "the folder's and the file's name say what is in it"
         )
+    if odd := sorted(data.keys() - {"schema", "hardware_key", "chapter", "pairs"}):
+        raise UsageError(f"{path}: no field is called {odd[0][:80]!r}")
     check_shape(data["pairs"], str(path), SHAPE)
     _check_numbers(data["pairs"], str(path))
     return {pair: PairExpectations.from_json(pair, one, str(path)) for pair, one in data["pairs"].items()}

@@ -34,6 +34,9 @@ def _conditions(trace: Trace | None, manifest: Mapping[str, Any], measured: Sequ
         yield Finding("no_conditions", {})
         return
     samples = during_runs(trace, conditions["during"], measured)
+    if not samples:
+        yield Finding("no_conditions_inside", {"count": len(conditions["during"])})
+    yield from _not_sampled(samples)
     clocks = [sample["sm_mhz"] for sample in samples if sample.get("sm_mhz") is not None]
     if clocks and min(clocks) < (1 - CLOCK_BAND) * max(clocks):
         yield Finding("clocks_moved", {"low_mhz": min(clocks), "high_mhz": max(clocks)})
@@ -44,6 +47,14 @@ def _conditions(trace: Trace | None, manifest: Mapping[str, Any], measured: Sequ
     others = max((sample.get("other_processes") or 0 for sample in everyone), default=0)
     if others:
         yield Finding("other_processes", {"count": others})
+
+
+def _not_sampled(samples: Sequence[Mapping[str, Any]]) -> Iterable[Finding]:
+    """What NVML did not answer, or nobody asked, was not looked at: no clock that moved, no process beside."""
+    wanted = ("sm_mhz", "throttle_reasons", "other_processes")
+    lacking = [name for name in wanted if samples and all(sample.get(name) is None for sample in samples)]
+    if lacking:
+        yield Finding("conditions_not_known", {"what": ", ".join(lacking)})
 
 
 def during_runs(
@@ -112,7 +123,7 @@ def engine_bound(iterations: Sequence[Iteration]) -> tuple[Finding, ...]:
 
 def perturbation(traced: Mapping[str, Sequence[int]], untraced: Mapping[str, Sequence[int]]) -> dict[str, float]:
     """variant -> median traced / median untraced iteration time, both by CUDA events, where both exist."""
-    return {v: median(traced[v]) / median(untraced[v]) for v in traced if traced[v] and untraced[v]}
+    return {v: median(traced[v]) / median(untraced[v]) for v in traced if traced[v] and any(untraced[v])}
 
 
 def perturbed(ratios: Mapping[str, float], band: float) -> tuple[Finding, ...]:

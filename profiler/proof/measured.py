@@ -57,7 +57,7 @@ def find_runs(trace: Trace, pair: str, variant: str, whole_process: bool = False
     `whole_process` counts the launches of all threads of the process inside a range, not its own thread's alone.
     """
     name = f"{pair}.{variant}.measure"
-    chosen = _iterations(trace, name)
+    chosen = iteration_ranges(trace, name)
     return runs_of(trace, chosen, variant, f"{name}/{ITERATION}", whole_process)
 
 
@@ -88,7 +88,8 @@ def _split(chosen: Int64, column: Int64) -> Int64:
     return np.searchsorted(position[column], np.arange(len(chosen) + 1))
 
 
-def _iterations(trace: Trace, name: str) -> Int64:
+def iteration_ranges(trace: Trace, name: str) -> Int64:
+    """The `iter` ranges inside ranges of this name, as row indices in the order of time."""
     ranges = trace.ranges
     strings = {text: index for index, text in enumerate(trace.strings)}
     wanted = [strings.get(text, -2) for text in (DOMAIN, ITERATION, name)]

@@ -20,9 +20,12 @@ from .compare import speedup_of, steps_of
 from .gain import gain_ledger
 from .judge import Grounds, judge
 from .measured import LOST, Measured, find_runs, gpus_of, on_gpu, variant_evidence
+from .plausible import Held, against_trace
 from .rate_metrics import RATE_METRICS
 from .rates import caveats as rate_caveats
 from .rates import find_rates, implausible
+from .sequence import times_of
+from .validated import invalid, loose, unvalidated
 
 
 def prove_capture(capture: Capture) -> Evidence:
@@ -56,9 +59,10 @@ def prove_each(
     declaration = Declaration.from_json(manifest["declaration"])
     claims = [parse(text, declaration.names) for text in declaration.claims]
     trace = read_trace(trace_path) if trace_path else None
-    completeness = attest(trace) if trace else _without_trace(manifest)
-    case = _Case(manifest, declaration, claims, trace, trace_path, completeness, shipped, changed)
+    completeness = attest(trace) if trace else _without_trace(manifest, declaration)
     measured = {v: _find_runs(trace, declaration, v) for v in declaration.names}
+    held = against_trace(manifest, declaration, trace, measured)
+    case = _Case(manifest, declaration, claims, trace, trace_path, completeness, held, shipped, changed)
     gpus = gpus_of(measured.values())
     if trace is None or len(gpus) < 2:
         return {"": case.judged(measured)}
@@ -94,6 +98,7 @@ class _Case:
     trace: Trace | None
     trace_path: Path | None
     completeness: Completeness
+    held: Held
     shipped: bool
     changed: Sequence[str]
 
@@ -104,11 +109,12 @@ class _Case:
         untraced = _event_times(manifest, "untraced", names)
         variants = {v: _variant(trace, measured[v], claims, untraced[v], declaration.queued) for v in names}
         rates = find_rates(manifest, trace, self.trace_path, measured)
-        invalid = (*_invalid(manifest), *implausible(rates))
-        blocked = blocked_by(self.completeness, measured, changed)
+        wrong = (*invalid(manifest, declaration), *implausible(rates))
+        doubts = (*unvalidated(manifest, declaration, trace is not None), *loose(declaration))
+        blocked = _and_held(blocked_by(self.completeness, measured, changed), self.held, doubts)
         ratios = conduct.perturbation(_event_times(manifest, "traced", names), untraced)
         perturbed = conduct.perturbed(ratios, declaration.perturbation_band)
-        usable = not invalid and not any(blocked.values())
+        usable = not wrong and not any(blocked.values())
         source = "events" if perturbed or trace is None else "trace"
         first, last = variants[names[0]], variants[names[-1]]
         pageable = {v: conduct.pageable(measured[v]) for v in names}
@@ -116,7 +122,7 @@ class _Case:
             (a, b): speedup_of(variants[a], variants[b], source) if usable else None
             for a, b in {(names[0], names[-1]), *_compared(claims)}
         }
-        grounds = Grounds(variants, speedups, blocked, pageable, invalid, rates)
+        grounds = Grounds(variants, speedups, blocked, pageable, wrong, rates)
         results = tuple(judge(claim, grounds) for claim in claims)
         return Evidence(
             manifest=manifest,
@@ -134,7 +140,7 @@ class _Case:
                 manifest,
                 measured,
                 variants,
-                (*perturbed, *invalid, *_changed(changed), *_of_rates(manifest, rates)),
+                (*perturbed, *wrong, *doubts, *self.held.all, *_changed(changed), *_of_rates(manifest, rates)),
             ),
             conditions=conduct.seen(trace, manifest, [measured[v] for v in names]),
             baseline=first,
@@ -145,9 +151,9 @@ class _Case:
         )
 
 
-def _without_trace(manifest: Mapping[str, Any]) -> Completeness:
+def _without_trace(manifest: Mapping[str, Any], declaration: Declaration) -> Completeness:
     """Where the outputs are right, none was asked for: the untraced run's times stand, and nothing else can be shown."""
-    return Completeness("incomplete", None, 0, () if _invalid(manifest) else (Finding("not_traced", {}),))
+    return Completeness("incomplete", None, 0, () if invalid(manifest, declaration) else (Finding("not_traced", {}),))
 
 
 def _of_rates(manifest: Mapping[str, Any], rates: Mapping[str, Rates]) -> tuple[Finding, ...]:
@@ -176,17 +182,6 @@ def _variant(
     return variant_evidence(trace, measured, traced, untraced, queued)
 
 
-def _invalid(manifest: Mapping[str, Any]) -> tuple[Finding, ...]:
-    """Outputs that disagree with the reference, in either run, make everything else pointless."""
-    for record in manifest["runs"].values():
-        validation = (record or {}).get("validation") or {}
-        if not validation.get("valid"):
-            errors = [float(e) for e in (validation.get("max_relative_error") or {}).values() if e is not None]
-            values = {"error": max(errors, default="?"), "tolerance": validation.get("tolerance", "?")}
-            return (Finding("outputs_invalid", values),)
-    return ()
-
-
 def blocked_by(
     completeness: Completeness, measured: Mapping[str, Measured], changed: Sequence[str] = ()
 ) -> dict[str, tuple[Finding, ...]]:
@@ -202,10 +197,16 @@ def _changed(changed: Sequence[str]) -> tuple[Finding, ...]:
     return tuple(Finding("file_changed", {"file": name}, "range") for name in changed)
 
 
+def _and_held(
+    blocked: Mapping[str, tuple[Finding, ...]], held: Held, doubts: tuple[Finding, ...]
+) -> dict[str, tuple[Finding, ...]]:
+    """A manifest that the trace contradicts leaves claims unproven as a trace does that is not whole."""
+    whole = (*doubts, *held.whole)
+    return {v: (*own, *(f for f in (*whole, *held.each[v]) if f.blocks)) for v, own in blocked.items()}
+
+
 def _event_times(manifest: Mapping[str, Any], run: str, names: Iterable[str]) -> dict[str, list[int]]:
-    record = manifest["runs"].get(run) or {}
-    runs = record.get("iterations") or []
-    return {v: [int(entry["event_ns"]) for entry in runs if entry["variant"] == v] for v in names}
+    return {v: times_of(manifest, run, v) for v in names}
 
 
 def _caveats(

@@ -84,7 +84,7 @@ def _launches(
         return [], (Finding("no_counters", {}),)
     files = [name for name in counters["files"] if name.endswith(".csv")]
     if not files or folder is None:
-        return [], (_not_counted(str(counters["reason"]) or "no CSV is left of it", str(counters["mend"])),)
+        return [], (_not_counted(counters.get("reason") or "no CSV is left of it", counters.get("mend") or ""),)
     try:
         return read_raw_csv(folder / files[0]), ()
     except UsageError as error:
@@ -146,10 +146,10 @@ class _Variant:
         rows = calibration.get("rows") or ()
         if not rows:
             return (Finding("not_calibrated", {"reason": str(calibration.get("reason") or "no product was counted")}),)
-        wrong = [row for row in rows if not row["ok"] and any(flops.get(own) for own in OWN_TYPES[row["type"]])]
+        wrong = [row for row in rows if not row["ok"] and any(flops.get(own) for own in OWN_TYPES.get(row["type"], ()))]
         return tuple(
             Finding(
-                "calibration_off", {"type": row["type"], "counted": row["counted"] or 0, "declared": row["declared"]}
+                "calibration_off", {"type": row["type"], "counted": row["counted"] or 0, "declared": row["declared"] or 0}
             )
             for row in wrong
         )

@@ -25,6 +25,20 @@ class Maybe:
     shape: Any
 
 
+@dataclass(frozen=True, slots=True)
+class Only:
+    """An object that holds the fields of this shape and no others."""
+
+    shape: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Least:
+    """A number that is at least this."""
+
+    value: int
+
+
 NUMBER = (int, float)
 _TEXT = Each(str)
 _SCALAR = (str, int, float, bool, type(None))
@@ -42,26 +56,33 @@ _VALIDATION = {
     "bitwise": Maybe(bool),
     "tolerance": Maybe(NUMBER),
     "max_relative_error": Maybe(Each(Maybe(NUMBER))),
+    "rejects": Maybe(Each(bool)),
 }
 _RECORD = {
     "validation": Maybe(_VALIDATION),
-    "iterations": Maybe([{"!variant": str, "!event_ns": NUMBER}]),
+    "iterations": Maybe([{"!variant": str, "!event_ns": Least(1), "index": int}]),
     "versions": Maybe(Each(Maybe(str))),
     "sizes": Maybe(Each(int)),
     "gpu": Maybe(Each(_SCALAR)),
     "order": Maybe([str]),
-    "declared": Maybe(Each({"!flops": NUMBER, "!bytes": NUMBER, "ceiling": str})),
+    "declared": Maybe(Each({"!flops": Least(0), "!bytes": Least(0), "ceiling": str})),
 }
 _CEILING = {
     "!name": str,
     "unit": str,
     "what": str,
-    "!value": NUMBER,
+    "!value": Least(1),
     "n": int,
     "p5": Maybe(NUMBER),
     "p95": Maybe(NUMBER),
 }
-_CALIBRATED = {"!type": str, "counted": Maybe(NUMBER), "declared": Maybe(NUMBER), "ratio": Maybe(NUMBER), "ok": bool}
+_CALIBRATED = {
+    "!type": str,
+    "!counted": Maybe(NUMBER),
+    "!declared": Maybe(NUMBER),
+    "ratio": Maybe(NUMBER),
+    "!ok": bool,
+}
 _DECLARATION = {
     **dict.fromkeys(("chapter", "name", "attribution"), str),
     **dict.fromkeys(("topic", "title", "sentence", "compares"), _TEXT),
@@ -90,7 +111,7 @@ SHAPE: Mapping[str, Any] = {
             "!files": [str],
             "!tier": str,
             **dict.fromkeys(("ncu", "reason", "mend", "sections", "sections_reason"), Maybe(str)),
-            "iterations": Maybe(int),
+            "iterations": Maybe(Least(0)),
         }
     ),
     "ceilings": Maybe(
@@ -116,6 +137,15 @@ def check_shape(data: Any, where: str, shape: Any = SHAPE) -> None:
         _is(data, where, (dict,), "an object")
         for name, value in data.items():
             check_shape(value, f"{where}.{name[:80]}", shape.shape)
+    elif isinstance(shape, Only):
+        _is(data, where, (dict,), "an object")
+        if odd := sorted(set(data) - {name.removeprefix("!") for name in shape.shape}):
+            raise UsageError(f"{where}: no field is called {odd[0][:80]!r}")
+        check_shape(data, where, shape.shape)
+    elif isinstance(shape, Least):
+        _is(data, where, NUMBER, "int or float")
+        if data < shape.value:
+            raise UsageError(f"{where} is {data}, and must be {shape.value} or more")
     elif isinstance(shape, Mapping):
         _is(data, where, (dict,), "an object")
         for name, inner in shape.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,11 @@ from typing import Any
 from ...errors import UsageError
 from ..catalog import LANGUAGES
 from .layout import SCHEMA, Pages, plain
+
+_VERSION = re.compile(r"\d[\w.+-]{0,30}", re.ASCII)
+"""Free text in its place would be printed beside a ✓."""
+_PROGRAM = re.compile(r"[a-z][a-z0-9_-]{0,30}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,10 @@ def read_maker(environment: Any) -> Maker:
     made, printer = environment.get("made_by"), environment.get("printer")
     if not isinstance(made, dict) or not _texts(made) or set(made) != {"aisp_prof", "code_sha256", "numpy"}:
         raise UsageError("made_by does not say what made it")
+    if not _VERSION.fullmatch(made["numpy"]) or not _VERSION.fullmatch(made["aisp_prof"]):
+        raise UsageError("made_by: a version begins with a digit, and holds letters, digits, '.', '+' and '-' alone")
+    if not _SHA256.fullmatch(made["code_sha256"]):
+        raise UsageError("made_by: code_sha256 is no hash")
     if printer is not None and not _is_printer(printer):
         raise UsageError("printer does not say what printed it")
     return Maker(made["aisp_prof"], made["code_sha256"], printer or {}, {"made_by": made, "printer": printer})
@@ -86,4 +96,6 @@ def _texts(value: Any) -> bool:
 def _is_printer(value: Any) -> bool:
     if not isinstance(value, dict) or set(value) != {"versions", "fonts"} or not _texts(value["versions"]):
         return False
-    return isinstance(value["fonts"], list) and all(isinstance(font, str) for font in value["fonts"])
+    named = all(_PROGRAM.fullmatch(name) and _VERSION.fullmatch(text) for name, text in value["versions"].items())
+    fonts = value["fonts"]
+    return named and isinstance(fonts, list) and all(isinstance(f, str) and _SHA256.fullmatch(f) for f in fonts)

@@ -10,6 +10,7 @@ from ...errors import UsageError
 from ...profiler.store.zipped import unzipped
 from .captures import DAMAGE, told
 from .content_checks import check_captures, check_environment, check_numbers, check_pages
+from .declared import Own, check_declared, check_word
 from .file_checks import check_container, check_files, check_signature
 from .layout import PROOF, SUMS
 from .opened import Opened
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 
-def verify_bundle(path: Path, key: Path | None = None) -> Verification:
+def verify_bundle(path: Path, key: Path | None = None, own: Own | None = None) -> Verification:
     """Check a bundle, all of it: nothing is believed but the traces and this program.
 
     Args:
         key: the public key that must have signed it.
+        own: the pairs that this code knows; theirs must claim no less.
 
     Raises:
         UsageError: it is no bundle, or `key` no key.
@@ -35,7 +37,7 @@ def verify_bundle(path: Path, key: Path | None = None) -> Verification:
             raise UsageError(
                 f"{path}: no bundle: it holds neither {PROOF} nor {SUMS}", "aisp-prof report --bundle makes one"
             )
-        return _verified(Opened.read(path, found), signer)
+        return _verified(Opened.read(path, found), signer, own)
 
 
 def _signer(key: Path | None) -> Ed25519PublicKey | None:
@@ -46,7 +48,7 @@ def _signer(key: Path | None) -> Ed25519PublicKey | None:
     return public_key(key)
 
 
-def _verified(bundle: Opened, signer: Ed25519PublicKey | None) -> Verification:
+def _verified(bundle: Opened, signer: Ed25519PublicKey | None, own: Own | None) -> Verification:
     checks = (
         check_container(bundle),
         check_files(bundle),
@@ -54,7 +56,9 @@ def _verified(bundle: Opened, signer: Ed25519PublicKey | None) -> Verification:
         check_captures(bundle),
         _guarded("environment", check_environment, bundle),
         _guarded("numbers", check_numbers, bundle),
+        _guarded("declared", lambda bundle: check_declared(bundle, own), bundle),
         *check_pages(bundle),
+        check_word(bundle),
     )
     evidences = tuple(one.evidence for one in bundle.proofs)
     return Verification(str(bundle.path), checks, evidences, bundle.header.missing)

@@ -9,7 +9,7 @@ from typing import Any
 from aisp_prof.profiler.counters.model import KernelCounters, NvtxRange
 from aisp_prof.profiler.counters.raw_csv import write_raw_csv
 from aisp_prof.profiler.counters.table import minimal_metrics
-from pair_trace import PAIR, US, manifest, run_pair
+from pair_trace import PAIR, US, manifest, record, run_pair
 from trace_builder import Process, TraceBuilder
 
 GRID, BLOCK = (64, 1, 1), (256, 1, 1)
@@ -93,9 +93,10 @@ def counted_capture(
     path = trace.write(folder / "trace.sqlite")
     seen = counted or {"baseline": BASELINE, "optimized": OPTIMIZED}
     write_raw_csv(launches(seen, absent=absent), minimal_metrics("9.0"), folder / "counters.csv")
-    record = {"validation": {"valid": True, "tolerance": 1e-6}, "iterations": [], "declared": DECLARED}
+    timed = {**record(), "declared": DECLARED}
+    bare = {**timed, "iterations": []}
     data = {
-        "runs": {"untraced": record, "traced": record, "counted": record},
+        "runs": {"untraced": bare, "traced": timed, "counted": bare},
         "profile": "roofline",
         "counters": {
             "tier": "counted", "ncu": "2025.3.1.0", "files": ["counters.csv"], "iterations": 2,

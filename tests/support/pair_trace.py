@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,10 @@ from trace_builder import Process, TraceBuilder
 US = 1_000
 PAIR = "ch11.streams"
 Iteration = Callable[[Process, int, int], int]
+CREATED = "2026-11-20T21:23:00Z"
+"""A minute after the session of every built trace began."""
+_ran: list[dict[str, Any]] = []
+"""The iterations of the pair that was built last, as its harness would list them: `manifest` tells of them."""
 
 
 def serial(p: Process, at: int, wobble: int, chunks: int = 4) -> int:
@@ -55,12 +59,14 @@ def run_pair(
     for ordinal, uuid in enumerate(gpus):
         p.sees(trace.gpu(uuid), ordinal)
     at, count = 1_000 * US, dict.fromkeys(order, 0)
+    _ran.clear()
     for step, letter in enumerate(order * rounds):
         name, run = variants["ABCDEF".index(letter)]
         end = run(p, at + 10, 100 * (step % 5)) + 5 * US
         p.call("cudaDeviceSynchronize_v3020", (at + 100, end - 1))
         p.range(f"{PAIR}.{name}.measure", at, end + 2, domain="aisp")
         p.range("iter", at + 1, end + 1, domain="aisp", payload=count[letter])
+        _ran.append({"variant": name, "index": count[letter], "event_ns": end - at - 2 * US})
         count[letter] += 1
         at = end + 50 * US
     return p
@@ -70,12 +76,34 @@ def text(english: str) -> dict[str, str]:
     return {"en": english, "ko": english}
 
 
+def validation(*variants: str, **changes: Any) -> dict[str, Any]:
+    """What the harness says of outputs that are right."""
+    errors = dict.fromkeys(variants or ("baseline", "optimized"), 4e-8)
+    rejects = dict.fromkeys(("permuted", "stale", "zeros"), True)
+    return {
+        "valid": True, "tolerance": 1e-6, "bitwise": True, "max_relative_error": errors, "rejects": rejects, **changes
+    }  # fmt: skip
+
+
+def record(factor: float = 1.0, of: Mapping[str, int] | None = None, **changes: Any) -> dict[str, Any]:
+    """A run of the pair that was built last, its iterations as long as traced times this factor; `of` says how long a
+    variant's are instead."""
+    iterations = [{**one, "event_ns": round(factor * (of or {}).get(one["variant"], one["event_ns"]))} for one in _ran]
+    return {"validation": validation(*{one["variant"] for one in _ran}, **changes), "iterations": iterations}
+
+
+def runs(factor: float = 1.0) -> dict[str, Any]:
+    """Both runs of the pair that was built last: the traced one took `factor` times as long as the untraced one."""
+    return {"traced": record(), "untraced": record(1 / factor)}
+
+
 def manifest(claims: Sequence[str], **changes: Any) -> dict[str, Any]:
-    """A manifest as a capture has it, for claims of one's own."""
-    record = {"validation": {"valid": True, "tolerance": 1e-6}, "iterations": []}
+    """A manifest as a capture of the pair that was built last has it, for claims of one's own."""
     return {
         "schema": 1,
-        "id": "ch11-streams-test",
+        "id": "ch11.streams-20261120T212300Z-7e57ed",
+        "created_utc": CREATED,
+        "gpus": [{"name": "NVIDIA H200", "uuid": "GPU-a0ae1ff2-b9e3"}],
         "declaration": {
             "chapter": "ch11",
             "name": "streams",
@@ -94,7 +122,7 @@ def manifest(claims: Sequence[str], **changes: Any) -> dict[str, Any]:
         },
         "conditions": None,
         "commit": {"sha": None, "dirty": False},
-        "runs": {"traced": record, "untraced": record},
+        "runs": {"traced": record(), "untraced": {**record(), "iterations": []}},
         "files": {},
         **changes,
     }
@@ -109,11 +137,10 @@ def capture_folder(captures: Path, trace: TraceBuilder | bytes, claims: Sequence
     else:
         trace.write(folder / "trace.sqlite")
     rest = {
-        "created_utc": "2026-11-20T12:00:00Z",
         "hardware_key": "h200",
         "size": "default",
         "sizes": {"chunks": 4},
-        "gpus": [{"name": "NVIDIA H200", "driver": "580"}],
+        "gpus": [{"name": "NVIDIA H200", "driver": "580", "uuid": "GPU-a0ae1ff2-b9e3"}],
         "versions": {"nsys": "2025.3.1.0"},
         "command": ["aisp-prof", "capture", "ch11"],
     }

@@ -8,7 +8,9 @@ import re
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from aisp_prof.profiler.store.captures import Capture
@@ -29,14 +31,17 @@ def built(
     """A capture of a built trace of ch11:streams, made on a day of January 2027."""
     folder = captures / f"ch11.streams-{name}"
     folder.mkdir(parents=True)
-    trace.write(folder / "trace.sqlite")
+    created = f"2027-01-{day:02}T12:00:00.000000Z"
+    with closing(sqlite3.connect(trace.write(folder / "trace.sqlite"))) as connection:
+        _begun(connection, began_ns(created))
+        connection.commit()
     changes = {"id": f"ch11.streams-{name}", "commit": {"sha": f"c{name}", "dirty": False}}
     more = {
-        "created_utc": f"2027-01-{day:02}T12:00:00.000000Z",
+        "created_utc": created,
         "hardware_key": "h200",
         "size": "default",
         "sizes": {"chunks": 4},
-        "gpus": [{"name": "NVIDIA H200", "driver": "580.159.04", "mig": False}],
+        "gpus": [{"name": "NVIDIA H200", "uuid": "GPU-a0ae1ff2-b9e3", "driver": "580.159.04", "mig": False}],
         "versions": {"nsys": "2025.3.1.0", "driver": "580.159.04"},
         "command": ["aisp-prof", "capture", "ch11"],
         "profile": "minimal",
@@ -59,15 +64,64 @@ def rewritten(
     packed = capture.trace_path.read_bytes()
     plain = folder / "trace.sqlite"
     plain.write_bytes(lzma.decompress(packed) if capture.trace_path.suffix == ".xz" else packed)
-    if change:
-        with closing(sqlite3.connect(plain)) as connection:
-            change(connection)
-            connection.commit()
     data = json.loads(json.dumps(capture.manifest.to_json()))
-    data |= {"id": folder.name, "created_utc": f"2027-02-{day:02}T12:00:00.000000Z"}
-    if told:
-        told(data)
+    created = f"2027-02-{day:02}T12:00:00.000000Z"
+    later = _utc_ns(created) - _utc_ns(data["created_utc"])
+    data |= {"id": folder.name, "created_utc": created}
+    conditions = data["conditions"] or {}
+    for sample in filter(None, (conditions.get("before"), *conditions.get("during", ()), conditions.get("after"))):
+        sample["utc_ns"] += later
+    with closing(sqlite3.connect(plain)) as connection:
+        if change:
+            change(connection)
+        _begun(connection, later=later)
+        connection.commit()
+        if told:
+            told(data)
+        _fit(connection, data)
     return _written(folder, {**data, "files": folder_facts(folder)})
+
+
+def began_ns(created_utc: str) -> int:
+    """When the session of a built capture began, in ns since 1970: a minute before its manifest was written."""
+    return _utc_ns(created_utc) - 60 * 10**9
+
+
+def _utc_ns(text: str) -> int:
+    return int(datetime.fromisoformat(text).timestamp()) * 10**9
+
+
+def _begun(trace: Trace, at: int = 0, later: int = 0) -> None:
+    """The session began at a moment, or so much later."""
+    moment = "?" if at else "utcEpochNs + ?"
+    trace.execute(f"UPDATE TARGET_INFO_SESSION_START_TIME SET utcEpochNs = {moment}", (at or later,))
+
+
+def _fit(trace: Trace, data: Data) -> None:
+    """CUDA events that show what the changed trace does: where a traced time is none that it allows, it is moved to the nearest
+    that is, and the untraced times of the variant by the same share."""
+    for variant in [one["name"] for one in data["declaration"]["variants"]]:
+        bounds = iterations(trace, variant)
+        listed = [one for one in data["runs"]["traced"]["iterations"] if one["variant"] == variant]
+        if len(bounds) != len(listed):
+            continue
+        before = median(one["event_ns"] for one in listed)
+        for one, around in zip(listed, bounds, strict=True):
+            busy = _projected(trace, around)
+            one["event_ns"] = min(max(one["event_ns"], busy), max(busy, around[2] - around[1]))
+        share = median(one["event_ns"] for one in listed) / before
+        for one in data["runs"]["untraced"]["iterations"]:
+            one["event_ns"] = round(one["event_ns"] * (share if one["variant"] == variant else 1))
+
+
+def _projected(trace: Trace, bounds: tuple[int, int, int]) -> int:
+    """From the start of the first operation launched in an iteration to the end of the last."""
+    found = [
+        trace.execute(f"SELECT min(start), max(end) FROM {table} WHERE {_ours(table)}", bounds).fetchone()
+        for table in _tables(trace)
+    ]
+    times = [times for times in found if times[0] is not None]
+    return max(end for _, end in times) - min(start for start, _ in times) if times else 0
 
 
 def _written(folder: Path, data: Data) -> Capture:
@@ -206,26 +260,45 @@ def half_the_kernels(trace: Trace) -> None:
 
 
 def a_against_a(trace: Trace) -> None:
-    """Every second baseline iteration is called an optimized one; the optimized ones are called nothing."""
-    query = """SELECT m.rowid, COALESCE(m.text, b.value) FROM NVTX_EVENTS m LEFT JOIN StringIds b ON b.id = m.textId
+    """Every second baseline iteration is called an optimized one; the optimized ones were never there."""
+    query = """SELECT m.rowid, COALESCE(m.text, b.value), m.globalTid, m.start, m.end FROM NVTX_EVENTS m
+        LEFT JOIN StringIds b ON b.id = m.textId
         WHERE m.eventType = 59 AND COALESCE(m.text, b.value) LIKE '%.measure' ORDER BY m.start"""
     seen = 0
-    for row, text in trace.execute(query).fetchall():
-        variant = text.split(".")[-2]
-        renamed = "nothing" if variant == "optimized" else "optimized" if seen % 2 else "baseline"
-        seen += variant == "baseline"
-        changed = text.replace(f".{variant}.", f".{renamed}.")
-        trace.execute("UPDATE NVTX_EVENTS SET text = ?, textId = NULL WHERE rowid = ?", (changed, row))
+    for row, text, *bounds in trace.execute(query).fetchall():
+        if ".optimized." in text:
+            _removed(trace, bounds)
+            continue
+        renamed = text.replace(".baseline.", ".optimized." if seen % 2 else ".baseline.")
+        trace.execute("UPDATE NVTX_EVENTS SET text = ?, textId = NULL WHERE rowid = ?", (renamed, row))
+        inner = "globalTid = ? AND start > ? AND end < ? AND int64Value IS NOT NULL"
+        trace.execute(f"UPDATE NVTX_EVENTS SET int64Value = ? WHERE {inner}", (seen // 2, *bounds))
+        seen += 1
+
+
+def _removed(trace: Trace, bounds: Sequence[int]) -> None:
+    """What was launched within these bounds, and the ranges there."""
+    inside = "globalTid = ? AND start >= ? AND end <= ?"
+    ids = [
+        one for (one,) in trace.execute(f"SELECT correlationId FROM {RUNTIME} WHERE {inside}", tuple(bounds)).fetchall()
+    ]
+    marks, gone = ", ".join("?" * len(ids)), 0
+    names = trace.execute("SELECT name FROM sqlite_master WHERE name LIKE 'CUPTI_ACTIVITY_KIND_%'").fetchall()
+    for (table,) in names:
+        gone += trace.execute(f"DELETE FROM {table} WHERE correlationId IN ({marks})", ids).rowcount
+    trace.execute(f"DELETE FROM NVTX_EVENTS WHERE {inside}", tuple(bounds))
+    _count(trace, -gone)
 
 
 def events_of_a(data: Data) -> None:
-    """The bare run of `a_against_a`."""
+    """The runs of `a_against_a`."""
     for run in data["runs"].values():
-        first = [entry["event_ns"] for entry in run["iterations"] if entry["variant"] == "baseline"]
-        second = iter(first)
-        for entry in run["iterations"]:
-            if entry["variant"] == "optimized":
-                entry["event_ns"] = next(second)
+        first = [entry for entry in run["iterations"] if entry["variant"] == "baseline"]
+        run["iterations"] = [
+            {**entry, "variant": "optimized" if place % 2 else "baseline", "index": place // 2}
+            for place, entry in enumerate(first)
+        ]
+        run["order"] = [entry["variant"] for entry in run["iterations"]]
 
 
 def wrong_outputs(data: Data) -> None:
@@ -239,4 +312,5 @@ def another_gpu(trace: Trace) -> None:
 
 def told_of_another_gpu(data: Data) -> None:
     data["hardware_key"] = "a100_sxm_80gb"
-    data["gpus"][0]["name"] = "NVIDIA A100-SXM4-80GB"
+    for gpu in (data["gpus"][0], *(run["gpu"] for run in data["runs"].values() if "gpu" in run)):
+        gpu["name"] = "NVIDIA A100-SXM4-80GB"

@@ -15,6 +15,7 @@ from ..limits import ROW_BYTES, TABLES
 from .integrity import faults
 from .scan import Bools, Int64, Integers, Scan, Texts, Wanted, decoded, told
 
+_ROWIDS = ("rowid", "_rowid_", "oid")
 _CHUNK = 100_000
 _NUMBERS: frozenset[type] = frozenset({int, float, type(None)})
 _INTEGERS: frozenset[type] = frozenset({int, type(None)})
@@ -115,29 +116,39 @@ class SqliteSource:
     def scan(self, table: str, wanted: Wanted) -> Scan:
         self._check_structure(table)
         # Limited inside: ROW_NUMBER would collect the rows of a loop without end before it gave the first one.
+        name = self._rowid(table)
         rows = (
             f"{quote(table)} NOT INDEXED"
-            if self._has_rowid(table)
+            if self._has(table, name)
             else (
-                f"(SELECT ROW_NUMBER() OVER () AS rowid, * FROM (SELECT * FROM {quote(table)} LIMIT {self._most_rows + 1}))"
+                f"(SELECT ROW_NUMBER() OVER () AS {name}, * FROM (SELECT * FROM {quote(table)} LIMIT {self._most_rows + 1}))"
             )
         )
-        query = f"SELECT {', '.join(['rowid', *map(quote, wanted.every)])} FROM {rows}"
+        query = f"SELECT {', '.join([name, *map(quote, wanted.every)])} FROM {rows}"
         return self._collect(table, wanted, self._chunks(table, query))
 
     def rows(self, table: str, wanted: Wanted, rowids: Sequence[int]) -> Scan:
         """The rows of these ids, in their order; an id without a row is left out."""
-        query = f"SELECT {', '.join(['rowid', *map(quote, wanted.every)])} FROM {quote(table)} WHERE rowid = ?"
+        name = self._rowid(table)
+        query = f"SELECT {', '.join([name, *map(quote, wanted.every)])} FROM {quote(table)} WHERE {name} = ?"
         self.connection.text_factory = bytes
         found = [row for rowid in rowids for row in self.connection.execute(query, (rowid,)).fetchall()]
         return self._collect(table, wanted, iter([found] if found else []))
 
-    def _has_rowid(self, table: str) -> bool:
+    def _rowid(self, table: str) -> str:
+        """The name by which SQLite gives a row's id: one of three, each of which a column of that name hides."""
+        columns = {name.lower() for name in self._columns(table)}
+        free = [name for name in _ROWIDS if name not in columns]
+        if not free:
+            raise TraceError(f"{self._path}: table {told(table)}: columns hide the ids of its rows: nsys did not write this")
+        return free[0]
+
+    def _has(self, table: str, name: str) -> bool:
         """A table WITHOUT ROWID has no such column, and its rows are numbered as they come."""
         try:
-            self.connection.execute(f"SELECT rowid FROM {quote(table)} LIMIT 0")
+            self.connection.execute(f"SELECT {name} FROM {quote(table)} LIMIT 0")
         except sqlite3.OperationalError as error:
-            if "rowid" not in str(error):
+            if name not in str(error):
                 raise
             return False
         return True

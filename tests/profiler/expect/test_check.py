@@ -13,7 +13,7 @@ from aisp_prof.profiler.expect.update import update_expectations
 from aisp_prof.profiler.store.captures import Capture
 from aisp_prof.profiler.store.manifest import Manifest, write_manifest
 from pair_trace import US, overlapped, run_pair, serial
-from rewritten import a_sync_more, built, rewritten, slower
+from rewritten import a_sync_more, began_ns, built, rewritten, slower
 from trace_builder import TraceBuilder
 
 
@@ -49,12 +49,16 @@ def test_another_commit_changes_nothing(lab, first):
     assert (one.status, [r.to_json() for r in one.rows]) == (two.status, [r.to_json() for r in two.rows])
 
 
+def of_eight_chunks(data):
+    data["sizes"] = data["declaration"]["sizes"]["default"] = {"chunks": 8}
+
+
 @pytest.mark.parametrize(
     ("told", "reason"),
     [
         (lambda d: d["versions"].update(driver="570.1"), "driver branch: 580 expected, 570 here"),
         (lambda d: d.update(size="small"), "size: default expected, small here"),
-        (lambda d: d.update(sizes={"chunks": 8}), "sizes: chunks 4 expected, chunks 8 here"),
+        (of_eight_chunks, "sizes: chunks 4 expected, chunks 8 here"),
         (lambda d: d["gpus"][0].update(mig=True), "MIG: False expected, True here"),
         (lambda d: d["declaration"].update(attribution="process"), "attribution: thread expected, process here"),
     ],
@@ -174,7 +178,7 @@ def at_clock(mhz):
     """The manifest of a capture whose SM clock was sampled during its iterations."""
 
     def told(data):
-        begin = 1_795_209_738_000_000_000
+        begin = began_ns(data["created_utc"])
         samples = [{"utc_ns": begin + i * 1_000_000, "sm_mhz": mhz} for i in range(60)]
         data["conditions"] = {"before": {}, "during": samples, "after": {}}
 

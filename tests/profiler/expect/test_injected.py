@@ -195,7 +195,8 @@ def test_a_small_win_is_not_met_by_a_against_a(tmp_path):
 def test_a_trace_from_another_gpu(streams):
     """The manifest says h200 still; the trace does not."""
     checked, _ = streams.checked(another_gpu)
-    assert (checked.status, checked.status.exit_code) == (Status.NOT_COMPARABLE, 4)
+    assert (checked.status, checked.status.exit_code) == (Status.UNPROVEN, 4)
+    assert {finding.code for finding in checked.findings} == {"manifest_contradicts"}
     assert checked.reasons == ("hardware: NVIDIA H200 expected, NVIDIA A100-SXM4-80GB here",)
     assert set(by_status(checked).values()) == {Status.NOT_COMPARABLE}
 

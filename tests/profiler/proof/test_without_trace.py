@@ -7,7 +7,7 @@ from aisp_prof.profiler.evidence import Verdict
 from aisp_prof.profiler.proof.prove import prove
 from aisp_prof.reports.console import summary
 from aisp_prof.reports.page import render_html
-from pair_trace import manifest
+from pair_trace import manifest, validation
 
 CLAIMS = ("speedup >= 1.5", "hidden(h2d, d2h) >= 0.5", "achieved_flops >= 1 GFLOP/s")
 
@@ -15,7 +15,7 @@ CLAIMS = ("speedup >= 1.5", "hidden(h2d, d2h) >= 0.5", "achieved_flops >= 1 GFLO
 def record(valid=True):
     times = {"baseline": 200_000, "optimized": 100_000}
     ran = [{"variant": v, "index": i, "event_ns": ns + i} for i in range(8) for v, ns in times.items()]
-    return {"validation": {"valid": valid, "tolerance": 1e-6}, "iterations": ran}
+    return {"validation": validation(valid=valid), "iterations": ran}
 
 
 @pytest.fixture

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from aisp_prof.errors import CannotTell, UsageError
 from aisp_prof.profiler.store import captures as module
-from aisp_prof.profiler.store.captures import INDEX, Capture, Store, captures_folder, resolve, select, shipped_store
-from aisp_prof.profiler.store.manifest import Manifest, folder_facts, write_manifest
+from aisp_prof.profiler.store.captures import Capture, Damaged, Store, captures_folder, resolve, select, shipped_store
+from aisp_prof.profiler.store.manifest import Manifest, encode, folder_facts, write_manifest
 
 
 def publish(store: Path, manifest: Manifest, day: int, chapter: str = "ch99") -> Capture:
@@ -42,30 +44,34 @@ def test_newest_first_and_by_pair(tmp_path: Path, manifest: Manifest) -> None:
     assert ids(Store(tmp_path / "none")) == []
 
 
-def test_index_follows_the_folders(tmp_path: Path, manifest: Manifest) -> None:
+def test_captures_come_and_go(tmp_path: Path, manifest: Manifest) -> None:
     publish(tmp_path, manifest, 1)
     store = Store(tmp_path)
     assert ids(store) == ["ch99.fake-1"]
-    first = (tmp_path / INDEX).stat().st_ino
-    assert ids(store) == ["ch99.fake-1"]
-    assert (tmp_path / INDEX).stat().st_ino == first  # nothing changed: nothing is written
     second = publish(tmp_path, manifest, 2)
     assert len(ids(store)) == 2
     for path in second.folder.iterdir():
         path.unlink()
     second.folder.rmdir()
     assert ids(store) == ["ch99.fake-1"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["ch99.fake-1", INDEX]
+    assert [path.name for path in tmp_path.iterdir()] == ["ch99.fake-1"]  # reading writes nothing
 
 
-@pytest.mark.parametrize("damage", [b"", b"not a database", b"SQLite format 3\0" + b"\xff" * 200])
-def test_a_damaged_index_is_rebuilt(tmp_path: Path, manifest: Manifest, damage: bytes) -> None:
-    publish(tmp_path, manifest, 1)
-    store = Store(tmp_path)
-    store.rebuild()
-    (tmp_path / INDEX).write_bytes(damage)
-    assert ids(store) == ["ch99.fake-1"]
-    assert (tmp_path / INDEX).read_bytes() != damage
+@pytest.mark.parametrize("hidden", [False, True])
+def test_nothing_beside_the_manifests_is_believed(tmp_path: Path, manifest: Manifest, hidden: bool) -> None:
+    """An index once did: it came with a folder, newer than the words of its manifest, and was proof of 111 times."""
+    capture = publish(tmp_path, manifest, 1)
+    facts = (capture.folder / "manifest.json").stat()
+    claims = replace(manifest.declaration, claims=("speedup >= 100",), chapter="ch98" if hidden else "ch99")
+    forged = encode(replace(capture.manifest, declaration=claims))
+    with closing(sqlite3.connect(tmp_path / "index.db")) as index:
+        index.execute("create table captures (folder, mtime_ns, bytes, pair, created_utc, manifest)")
+        row = (capture.id, facts.st_mtime_ns, facts.st_size, claims.key, "2026-01-01", forged)
+        index.execute("insert into captures values (?, ?, ?, ?, ?, ?)", row)
+        index.commit()
+    assert Store(tmp_path).captures("ch99.fake") == [capture]
+    assert Store(tmp_path).captures() == [capture]
+    assert Store(tmp_path).captures("ch98.fake") == []
 
 
 def test_unfinished_and_unreadable_folders_are_no_captures(tmp_path: Path, manifest: Manifest) -> None:
@@ -109,19 +115,8 @@ def test_a_shipped_store_is_not_written_to(tmp_path: Path, manifest: Manifest) -
     publish(tmp_path, manifest, 1)
     (capture,) = Store(tmp_path, shipped=True).captures()
     assert capture.shipped
-    assert not (tmp_path / INDEX).exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["ch99.fake-1"]
     assert all(one.shipped for one in shipped_store().captures())
-
-
-def test_an_index_that_cannot_be_written_is_no_hindrance(
-    tmp_path: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(self: Store, rows: object) -> None:
-        raise PermissionError
-
-    publish(tmp_path, manifest, 1)
-    monkeypatch.setattr(Store, "_write_index", refuse)
-    assert ids(Store(tmp_path)) == ["ch99.fake-1"]
 
 
 def test_resolve(tmp_path: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,6 +129,31 @@ def test_resolve(tmp_path: Path, manifest: Manifest, monkeypatch: pytest.MonkeyP
     assert resolve("ch99.fake", local).shipped
     publish(local, manifest, 1)
     assert resolve("ch99.fake", local).id == "ch99.fake-1"
+
+
+def test_another_capture_does_not_answer_for_one_that_cannot_be_read(
+    tmp_path: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped, local = tmp_path / "shipped", tmp_path / "local"
+    monkeypatch.setattr(module, "shipped_store", lambda: Store(shipped, shipped=True))
+    publish(shipped, manifest, 1)
+    broken = publish(local, manifest, 3).folder / "manifest.json"
+    whole = broken.read_bytes()
+    broken.write_text("{")
+    with pytest.raises(Damaged, match=r"the newest capture of ch99\.fake cannot be read: .*ch99\.fake-3") as caught:
+        resolve("ch99.fake", local)
+    assert "--capture ID" in caught.value.mend
+    publish(local, manifest, 2)
+    with pytest.raises(Damaged):
+        resolve("ch99.fake", local)
+    publish(local, manifest, 4)
+    assert resolve("ch99.fake", local).id == "ch99.fake-4"  # an older one that is damaged is no matter
+    (local / "ch99.fake-4" / "manifest.json").unlink()
+    broken.write_bytes(whole)
+    assert resolve("ch99.fake", local).id == "ch99.fake-3"
+    publish(local, manifest, 5, "ch98")
+    (local / "ch98.fake-5" / "manifest.json").write_text("{")
+    assert resolve("ch99.fake", local).id == "ch99.fake-3"  # nor is another pair's
 
 
 def test_select(tmp_path: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,14 +12,14 @@ from typing import Any
 import pytest
 from aisp_prof.errors import AispError, UsageError
 from aisp_prof.profiler.proof.prove import prove_capture
-from aisp_prof.profiler.store.captures import INDEX, Capture, Store
+from aisp_prof.profiler.store.captures import Capture, Store
 from aisp_prof.profiler.store.manifest import MOST_BYTES, Manifest, decode, encode, read_manifest, write_manifest
 from aisp_prof.profiler.store.scrub import scrub_capture
 from aisp_prof.reports.console import summary
 from aisp_prof.reports.page import render_html
 
 SHIPPED = sorted((Path(__file__).parents[2] / "captures").iterdir())
-ODD: tuple[Any, ...] = (None, -1, 2**70, 1e308, "x", "\x1b[31m", "../x", [], {}, [1], {"a": 1}, True, [[]], {"en": 1})
+ODD: tuple[Any, ...] = (None, 0, -1, 2**70, 1e308, "x", "\x1b[31m", "../x", [], {}, [1], {"a": 1}, True, [[]], {"en": 1})
 
 
 def changed(manifest: Manifest, **values: Any) -> str:
@@ -91,6 +89,29 @@ def test_a_link_or_a_pipe_is_no_file_of_a_capture(manifest: Manifest, tmp_path: 
     assert len(Store(tmp_path / "store").unreadable()) == 1
 
 
+IMPOSSIBLE = (
+    (("runs", "traced", "iterations", 0, "event_ns"), 0, "must be 1 or more"),
+    (("runs", "traced", "iterations", 0, "event_ns"), -5, "must be 1 or more"),
+    (("runs", "untraced", "iterations", 0, "event_ns"), 0.5, "must be 1 or more"),
+    (("runs", "untraced", "iterations", 0, "index"), "0", "is str"),
+    (("runs", "untraced", "validation", "rejects", "zeros"), 1, "is int, not bool"),
+    (("runs", "traced", "declared", "baseline", "flops"), -1, "must be 0 or more"),
+    (("counters", "iterations"), -1, "must be 0 or more"),
+)
+
+
+@pytest.mark.parametrize(("place", "value", "said"), IMPOSSIBLE, ids=lambda one: str(one)[-30:])
+def test_a_number_that_nothing_measures_is_refused(place: tuple[Any, ...], value: Any, said: str) -> None:
+    (folder,) = (one for one in SHIPPED if one.name.startswith("ch09.triton-20261121"))
+    data = json.loads((folder / "manifest.json").read_text())
+    parent = data
+    for key in place[:-1]:
+        parent = parent[key]
+    parent[place[-1]] = value
+    with pytest.raises(UsageError, match=said):
+        decode(json.dumps(data), "m.json")
+
+
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """Every place in JSON data, of a list's items the first only."""
     inner = value.items() if isinstance(value, dict) else list(enumerate(value))[:1] if isinstance(value, list) else ()
@@ -133,38 +154,3 @@ def test_a_mutated_manifest_is_refused_or_judged_and_never_a_traceback(folder: P
 def test_every_capture_that_ships_is_read() -> None:
     folders = [folder for folder in SHIPPED if folder.is_dir()]
     assert {read_manifest(folder).id for folder in folders} == {folder.name for folder in folders}
-
-
-ENDLESS = """create view captures as with recursive c(folder, mtime_ns, bytes, manifest) as (
-    select 'a', 1, 1, 'x' union all select 'a' || bytes, 1, bytes + 1, 'x' from c) select * from c"""
-COLUMNS = "create table captures (folder, mtime_ns, bytes, manifest)"
-LARGE = f"create table captures (folder, mtime_ns, bytes, manifest as (hex(zeroblob({4 * MOST_BYTES}))))"
-OF_ANOTHER_TYPE = "insert into captures values (?, ?, ?, ?)"
-
-
-@pytest.mark.timeout(30)
-@pytest.mark.parametrize(
-    "statements",
-    [
-        pytest.param([ENDLESS], id="a view without end"),
-        pytest.param([COLUMNS, (OF_ANOTHER_TYPE, None)], id="null"),
-        pytest.param([COLUMNS, (OF_ANOTHER_TYPE, 5)], id="a number"),
-        pytest.param([COLUMNS, (OF_ANOTHER_TYPE, b"{}")], id="a blob"),
-        pytest.param([LARGE, ("insert into captures values (?, ?, ?)", None)], id="gigabytes"),
-    ],
-)
-def test_an_index_that_came_with_the_folder(manifest: Manifest, tmp_path: Path, statements: list[Any]) -> None:
-    """The folders are the truth: it is made anew."""
-    (tmp_path / manifest.id).mkdir()
-    write_manifest(replace(manifest, files={}), tmp_path / manifest.id)
-    facts = (tmp_path / manifest.id / "manifest.json").stat()
-    with closing(sqlite3.connect(tmp_path / INDEX)) as index:
-        for one in statements:
-            text, *value = (one,) if isinstance(one, str) else one
-            row = (manifest.id, facts.st_mtime_ns, facts.st_size, *value)[: text.count("?")]
-            index.execute(text, row)
-        index.commit()
-    assert [one.id for one in Store(tmp_path).captures()] == [manifest.id]
-    with closing(sqlite3.connect(tmp_path / INDEX)) as index:
-        assert index.execute("select type from sqlite_master where name = 'captures'").fetchone() == ("table",)
-        assert index.execute("select count(*) from captures where typeof(manifest) = 'text'").fetchone() == (1,)

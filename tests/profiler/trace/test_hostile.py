@@ -422,3 +422,33 @@ def test_what_is_no_file(tmp_path: Path, what: str, name: str) -> None:
         path.symlink_to("/dev/zero" if what == "device" else name)
     with pytest.raises(TraceError, match="no such file"):
         read_trace(path)
+
+
+def in_utf_16(path: Path, target: Path, hiding: tuple[str, ...]) -> Path:
+    """The same rows in a file of UTF-16, which only SQLite reads, its tables with columns that hide the ids of rows."""
+    with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(target)) as new:
+        new.execute("pragma encoding = 'UTF-16'")
+        for name, sql in old.execute("select name, sql from sqlite_master where type = 'table'").fetchall():
+            new.execute(sql)
+            rows = old.execute(f"select * from {name}").fetchall()
+            if rows:
+                new.executemany(f"insert into {name} values ({', '.join('?' * len(rows[0]))})", rows)
+            for column in hiding if name.startswith(("CUPTI_ACTIVITY", "NVTX")) else ():
+                new.execute(f"alter table {name} add column {column} text default 'x'")
+        new.commit()
+    return target
+
+
+@pytest.mark.parametrize("hiding", [(), ("rowid",), ("ROWID", "_rowid_"), ("oid",)])
+def test_a_column_that_hides_the_ids_of_rows(tmp_path: Path, hiding: tuple[str, ...]) -> None:
+    """It was a traceback, since a text is no number."""
+    whole = read_trace(plain(tmp_path / "t.sqlite"))
+    found = read_trace(in_utf_16(tmp_path / "t.sqlite", tmp_path / "u.sqlite", hiding))
+    assert found.operations.row.tolist() == whole.operations.row.tolist()
+    assert found.operations.start.tolist() == whole.operations.start.tolist()
+
+
+def test_columns_that_hide_every_name_of_an_id(tmp_path: Path) -> None:
+    path = in_utf_16(plain(tmp_path / "t.sqlite"), tmp_path / "u.sqlite", ("rowid", "_rowid_", "oid"))
+    with pytest.raises(TraceError, match="columns hide the ids of its rows"):
+        read_trace(path)

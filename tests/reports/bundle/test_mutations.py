@@ -9,11 +9,14 @@ import pytest
 from aisp_prof.errors import UsageError
 from aisp_prof.profiler.expect.files import expectations_folder
 from aisp_prof.profiler.store.captures import shipped_store
+from aisp_prof.reports.bundle.declared import Own
 from aisp_prof.reports.bundle.layout import Pages
 from aisp_prof.reports.bundle.verify import verify_bundle
 from aisp_prof.reports.bundle.write import write_bundle
+from aisp_prof.workloads.registry import pairs
 from bundle_mutations import contents, of_another_printer, packings, rehashed_contents
 from forgery import pack, read
+from remade import remade
 
 EVERY = {"counted": 4, "steps": 9, "Korean": 5}
 LEAST = {"packing": 250, "contents": 200, "counted": 30, "steps": 15, "Korean": 25}
@@ -78,3 +81,32 @@ def test_what_says_that_another_printed_it_is_read_and_right(made: Path, tmp_pat
     code, said = outcome(tmp_path / "b.zip")
     assert code == 0, said
     assert "its drawing was not compared" in said
+
+
+OWN = Own({pair.key: pair.declaration for pair in pairs()}, expectations_folder())
+
+
+@pytest.mark.timeout(580)
+def test_a_bundle_made_by_the_rules_of_a_forged_manifest_is_found(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every hash, number and page of it fits: the trace contradicts it, or this code claims more."""
+    path = tmp_path / "forged.zip"
+    tried, missed, unnamed = 0, [], []
+    for mutation in remade(read(made.read_bytes())):
+        path.write_bytes(mutation.data)
+        found = verify_bundle(path, own=OWN)
+        said = json.dumps([found.to_json(), [one.to_json()["caveats"] for one in found.evidences]], default=str)
+        tried += 1
+        missed += [mutation.name] if found.exit_code not in (1, 4) else []
+        unnamed += [mutation.name] if not any(name in said for name in mutation.named) else []
+    with capsys.disabled():
+        print(f" remade: {tried} forged bundles tried, {tried - len(missed)} found ", end="")
+    assert (missed, unnamed) == ([], [])
+    assert tried >= 24
+
+
+def test_a_bundle_of_this_codes_own_pair_claims_no_less(made: Path) -> None:
+    found = verify_bundle(made, own=OWN)
+    (declared,) = (check for check in found.checks if check.name == "declared")
+    assert (declared.problems, declared.status.value, found.exit_code) == ((), "ok", 0)

@@ -34,7 +34,7 @@ def test_an_honest_bundle(made: Path) -> None:
     found = verify_bundle(made)
     assert (found.exit_code, found.status, found.verdict.value) == (0, Status.OK, "proven")
     assert set(statuses(found)) == {
-        *("zip", "files", "signature", "captures", "environment", "numbers", "html", "pdf"),
+        *("zip", "files", "signature", "captures", "environment", "numbers", "declared", "html", "pdf", "word"),
     }
     assert statuses(found)["signature"] is Status.ABSENT
     assert "byte for byte" in next(check.about for check in found.checks if check.name == "pdf")

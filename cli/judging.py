@@ -1,0 +1,64 @@
+"""Judge several captures for one command: one that cannot be judged is named and refused, and the others are judged all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from ..errors import AispError, CannotTell
+
+if TYPE_CHECKING:
+    from ..profiler.store.captures import Capture
+
+T = TypeVar("T")
+Refused = Mapping[str, str]
+"""Pair -> why its capture was refused. A refused pair is unproven: another capture in its place would answer for it."""
+
+
+def judge_each(captures: Sequence[Capture], judge: Callable[[Capture], T]) -> tuple[list[tuple[Capture, T]], Refused]:
+    """What `judge` makes of each capture, and the pairs whose capture it refuses.
+
+    Raises:
+        AispError: it refuses all of them; the first one's reason.
+    """
+    done: list[tuple[Capture, T]] = []
+    refused: dict[str, AispError] = {}
+    for one in captures:
+        try:
+            done.append((one, judge(one)))
+        except AispError as error:
+            refused[one.manifest.pair] = type(error)(f"{one.id}: {error}", error.mend)
+    if refused and not done:
+        raise next(iter(refused.values()))
+    return done, {pair: _told(error) for pair, error in refused.items()}
+
+
+def unreadable(missing: Sequence[str], captures: Path, shipped: bool) -> Refused:
+    """Of pairs without a capture those that have one that cannot be read, and why."""
+    from ..profiler.store.captures import Damaged, resolve
+
+    found: dict[str, str] = {}
+    for pair in missing:
+        try:
+            resolve(pair, captures, shipped)
+        except Damaged as error:
+            found[pair] = _told(error)
+        except CannotTell:
+            continue
+    return found
+
+
+def _told(error: AispError) -> str:
+    return f"{error} ({error.mend})" if error.mend else str(error)
+
+
+def lines(missing: Sequence[str], refused: Refused) -> list[str]:
+    """A line a pair that is not shown: why it was refused, or that there is no capture of it."""
+    from ..reports.hostile import visible
+
+    lacking = [pair for pair in missing if pair not in refused]
+    return [
+        *(visible(f"{pair}  REFUSED  {why}") for pair, why in refused.items()),
+        *(f"{pair}  UNPROVEN  no capture of it: aisp-prof capture {pair.replace('.', ':')}" for pair in lacking),
+    ]
