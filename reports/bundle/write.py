@@ -113,8 +113,7 @@ def _copied(capture: Capture, target: Path) -> Capture:
     """A scrubbed capture's files, byte for byte.
 
     Raises:
-        UsageError: they are not as they were scrubbed, scrubbing them once more would leave something out, or a write-ahead
-            log lies beside the trace.
+        UsageError: they are not as they were scrubbed, or scrubbing them once more would leave something out.
     """
     if problems := capture.verify_files():
         raise UsageError("the capture was changed: " + "; ".join(problems))
