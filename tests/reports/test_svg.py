@@ -30,7 +30,9 @@ def test_the_grammar_knows_what_is_one(data: str) -> None:
     list(path_commands(data))
 
 
-@pytest.mark.parametrize("data", ["M1 2h3…M4 5", "M1", "L1 2", "M1 2x", "M1 2h", "M1 2hnan", "M0 0a1 1 0 2 1 2 2", "M1 2z3"])
+@pytest.mark.parametrize(
+    "data", ["M1 2h3…M4 5", "M1", "L1 2", "M1 2x", "M1 2h", "M1 2hnan", "M0 0a1 1 0 2 1 2 2", "M1 2z3"]
+)
 def test_the_grammar_knows_what_is_none(data: str) -> None:
     with pytest.raises(NotGrammatical):
         list(path_commands(data))
@@ -73,7 +75,9 @@ def test_a_lane_of_many_marks_is_whole(samples: ModuleType, count: int, apart: i
     for kind in ("wide", "narrow"):
         found = drawn.timelines["pair-1", kind]
         merge = sum(len(one.timeline) for one in every) > MOST_MARKS
-        check_marks(found.bands[1, 0, "compute"], found, [(a - starts[1], b - starts[1]) for a, b in rows], limit, merge)
+        check_marks(
+            found.bands[1, 0, "compute"], found, [(a - starts[1], b - starts[1]) for a, b in rows], limit, merge
+        )
 
 
 def test_long_geometry_is_longer_than_the_longest_text(samples: ModuleType) -> None:

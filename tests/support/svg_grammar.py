@@ -60,8 +60,11 @@ def subpaths(data: str) -> list[list[Point]]:
         if kind == "Z":
             x, y = found[-1][0]
             continue
-        bx, by = (x, y) if relative else (0.0, 0.0)
-        x, y = {"H": lambda: (bx + n[0], y), "V": lambda: (x, by + n[0])}.get(kind, lambda: (bx + n[-2], by + n[-1]))()
+        across, down = (0.0, n[-1]) if kind == "V" else (n[-1], 0.0) if kind == "H" else (n[-2], n[-1])
+        if relative:
+            x, y = x + across, y + down
+        else:
+            x, y = (x if kind == "V" else across), (y if kind == "H" else down)
         if kind == "M":
             found.append([])
         found[-1].append((x, y))
