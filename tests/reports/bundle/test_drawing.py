@@ -169,7 +169,7 @@ def test_what_is_drawn_otherwise_is_found_and_named(samples: ModuleType, what: s
 
 @pytest.mark.parametrize(
     "edit",
-    [without(0), without(-1), without(40), shifted(0.4, 9), wider(0.4), wider(-0.2), lambda p: p[: len(p) // 2]],
+    [without(0), without(-1), without(7), shifted(0.4, 9), wider(0.4), wider(-0.2), lambda p: p[: len(p) // 2]],
     ids=["first", "last", "one within", "moved", "longer", "shorter", "half"],
 )
 def test_merged_marks_that_are_others_are_found(samples: ModuleType, edit: Callable[[str], str]) -> None:
