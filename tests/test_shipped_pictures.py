@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from aisp_prof.profiler.evidence import Evidence, VariantEvidence
 from aisp_prof.profiler.proof.prove import prove_capture
 from aisp_prof.profiler.store.captures import Capture, shipped_store
 from aisp_prof.reports.page import render_html
+from aisp_prof.reports.pdf import print_html
 from svg_grammar import Pictures, check_marks
 
 CAPTURES = tuple({capture.manifest.pair: capture for capture in shipped_store().captures()}.values())
@@ -121,3 +123,41 @@ def test_all_geometry_of_a_chapter_is_grammatical(chapter: str, lang: str) -> No
     page = Pictures(render_html(chapter, mine, lang))
     assert len(page.timelines) == 2 * len(mine)
     assert page.paths > 2 * len(mine)
+
+
+def filled(data: bytes) -> list[tuple[float, ...]]:
+    """Of every filled path of a PDF the left edges of its parts, in points of its picture, by pypdf's reading of the operators."""
+    from pypdf import PdfReader
+    from pypdf.generic import ContentStream
+
+    reader, found = PdfReader(BytesIO(data)), []
+
+    def follow(stream: object, resources: dict) -> None:
+        parts: list[list[float]] = []
+        for operands, operator in ContentStream(stream, reader).operations:
+            if operator in (b"m", b"re"):
+                parts.append([float(operands[0])])
+            elif operator == b"l":
+                parts[-1].append(float(operands[0]))
+            elif operator in (b"f", b"f*", b"B", b"B*"):
+                found.append(tuple(min(part) for part in parts if len(part) > 1))
+            if operator in (b"f", b"f*", b"B", b"B*", b"S", b"n"):
+                parts = []
+            elif operator == b"Do":
+                form = resources["/XObject"][operands[0]].get_object()
+                follow(form, form.get("/Resources", resources))
+
+    for page in reader.pages:
+        follow(page["/Contents"].get_object(), page["/Resources"])
+    return found
+
+
+def test_the_print_draws_as_many_marks_at_the_same_places(capture: Capture) -> None:
+    """What the test above has held against the rows, the PDF has too: all of it, once."""
+    html = render_html("page", [proven(capture.id)])
+    picture = Pictures(html).timelines["pair-1", "wide"]
+    painted = filled(print_html(html).data)
+    for band, marks in picture.bands.items():
+        lefts = tuple(min(x for x, _ in mark) for mark in marks)
+        same = [one for one in painted if len(one) == len(lefts) and one == pytest.approx(lefts, abs=0.02)]
+        assert len(same) >= 1, f"{band}: {len(lefts)} marks"
