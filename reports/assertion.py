@@ -46,7 +46,7 @@ def summary_markdown(answer: Answer, title: str) -> str:
     say = catalog("en")
     rows = [
         f"| {MARKS[one.claim.verdict]} {one.claim.verdict} | {_cell(one.claim.text)} | {_cell(measured(one))} | "
-        f"{_cell(' '.join(reasons(one, say)))} |"
+        f"{' '.join(map(_cell, reasons(one, say)))} |"
         for one in answer.claims
     ]
     head = [f"### {_cell(title)}: {answer.verdict}", "", "| verdict | claim | measured | why |", "|---|---|---|---|"]

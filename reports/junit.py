@@ -19,7 +19,7 @@ def junit(answer: Answer, trace: str) -> str:
     suite = Xml.Element("testsuite", {"name": visible(trace), **{name: str(n) for name, n in counts.items()}})
     for one in answer.claims:
         case = Xml.SubElement(suite, "testcase", {"classname": visible(trace), "name": visible(one.claim.text)})
-        text = visible("; ".join([measured(one), *reasons(one, catalog("en"))]))
+        text = "; ".join(map(visible, [measured(one), *reasons(one, catalog("en"))]))
         if one.claim.verdict is Verdict.PROVEN:
             Xml.SubElement(case, "system-out").text = text
         else:

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from markupsafe import Markup
+
 from ..profiler.evidence import Op
 from .axis import Axis
 from .colours import of_kind
+from .svg import boxes
 
 MOST_MARKS: Final = 2_000
 """Above so many operations on a page, those closer than a third of a pixel are drawn as one."""
@@ -42,7 +45,7 @@ class Band:
     colour: str
     y: float
     height: float
-    path: str
+    path: Markup
 
 
 def extent(kind: str) -> tuple[float, float]:
@@ -61,8 +64,7 @@ def _band(kind: str, ops: Sequence[Op], box: Box, merge: bool) -> Band:
     y, height = round(box.y + top * box.height, 2), round((bottom - top) * box.height, 2)
     spans = [(box.axis.x(op.start - box.origin), box.axis.x(op.end - box.origin)) for op in ops]
     drawn = merged(spans) if merge else parted(spans)
-    path = "".join(f"M{x:g} {y:g}h{width:g}v{height:g}h{-width:g}z" for x, width in drawn)
-    return Band(kind, of_kind(kind), y, height, path)
+    return Band(kind, of_kind(kind), y, height, boxes(drawn, y, height))
 
 
 def merged(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

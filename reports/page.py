@@ -54,7 +54,7 @@ def render_html(
     if not evidences:
         raise CannotTell(f"nothing to report: {stage} has no capture", f"aisp-prof capture {stage}")
     say = catalog(lang)
-    ordered = sorted(evidences, key=lambda evidence: _FIRST.index(evidence.verdict))
+    ordered = in_order(evidences)
     anchored = {f"pair-{place}": evidence for place, evidence in enumerate(ordered, 1)}
     proofs = [
         proof(evidence, say, anchor, against(evidence, expected or {}, say)) for anchor, evidence in anchored.items()
@@ -78,6 +78,11 @@ def render_html(
             csp=_policy(style, script),
         )
     )
+
+
+def in_order(evidences: Sequence[Evidence]) -> list[Evidence]:
+    """As they stand on a page: the refuted ones first."""
+    return sorted(evidences, key=lambda evidence: _FIRST.index(evidence.verdict))
 
 
 def _title(stage: str, proofs: Sequence[Proof], say: Catalog) -> str:
@@ -108,7 +113,9 @@ def _environment() -> Environment:
 
 
 def _finalize(value: Any) -> Any:
-    """Every expression of every template passes here: hostile characters become visible before they are escaped."""
+    """Every expression of every template passes here: hostile characters become visible before they are escaped, and what is
+    too long is shortened. That is for texts of others; what we draw is `Markup` made of numbers (`svg`) and stays whole.
+    """
     if isinstance(value, Markup):
         return value
     if value is None:

@@ -7,11 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from markupsafe import Markup
+
 from ..profiler.evidence import KernelRates, Rates
 from .axis import Measure, Tick
 from .catalog import Catalog
 from .colours import OF_VARIANT
 from .labels import Label, Rect, Segment, beside, width
+from .svg import polygon
 from .units import NOTHING, SCALES, fixed, percent, scaled
 
 MOST_SMALL = 500
@@ -107,7 +110,7 @@ class Arrow:
     y1: float
     x2: float
     y2: float
-    head: str
+    head: Markup
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,8 +329,8 @@ def _arrow(one: Mark, two: Mark) -> Arrow | None:
     tip = (two[0] - 8 * ux, two[1] - 8 * uy)
     base = (tip[0] - 7 * ux, tip[1] - 7 * uy)
     corners = [tip, (base[0] - 3 * uy, base[1] + 3 * ux), (base[0] + 3 * uy, base[1] - 3 * ux)]
-    head = "M" + "L".join(f"{x:.2f} {y:.2f}" for x, y in corners) + "z"
-    return Arrow(round(one[0] + 7 * ux, 2), round(one[1] + 7 * uy, 2), round(base[0], 2), round(base[1], 2), head)
+    line = (round(one[0] + 7 * ux, 2), round(one[1] + 7 * uy, 2), round(base[0], 2), round(base[1], 2))
+    return Arrow(*line, polygon(corners))
 
 
 def _in_words(place: Place, say: Catalog) -> str:

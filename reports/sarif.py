@@ -45,12 +45,12 @@ def _rule(number: int) -> str:
 
 
 def _result(number: int, one: Checked, place: Place) -> dict[str, Any]:
-    text = "; ".join([f"{one.claim.text}: {one.claim.verdict}", measured(one), *reasons(one, catalog("en"))])
+    said = [f"{one.claim.text}: {one.claim.verdict}", measured(one), *reasons(one, catalog("en"))]
     return {
         "ruleId": _rule(number),
         "ruleIndex": number,
         "level": _LEVEL.get(one.claim.verdict, "warning"),
-        "message": {"text": visible(text)},
+        "message": {"text": "; ".join(map(visible, said))},
         "locations": [{"physicalLocation": _location(place)}],
     }
 

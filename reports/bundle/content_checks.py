@@ -10,9 +10,10 @@ from jinja2 import TemplateError
 
 from ... import __version__
 from ...profiler.store.manifest import encode_json
-from ..page import render_html
+from ..page import in_order, render_html
 from .captures import DAMAGE, told
 from .differences import Difference, json_differences, line_differences
+from .drawing import check_drawing
 from .environment import environment_data, read_me
 from .layout import ENVIRONMENT, PROOF, READ_ME, SIGNATURE, SUMS
 from .opened import Opened
@@ -106,6 +107,7 @@ def check_pages(bundle: Opened) -> list[Check]:
     except (*DAMAGE, TemplateError) as error:
         return [check("html", "cannot be made", [Problem(pages.html_name, "", f"cannot be made: {told(error)}")])]
     made = [_check_html(bundle, html)]
+    made.append(_check_drawing(bundle, made[0].status))
     if not pages.pdf:
         return [*made, Check("pdf", Status.ABSENT, "none")]
     if made[0].status is Status.UNPROVEN:
@@ -130,6 +132,20 @@ def _check_html(bundle: Opened, html: str) -> Check:
         return check("html", about, unbound + (differences or [Problem(name, "", "holds bytes that are no text")]))
     first = f", first in {differences[0].where}: {differences[0].what}" if differences else ""
     return _of_other_code(bundle, "html", f"{name}: differs in {len(differences)} lines{first}")
+
+
+def _check_drawing(bundle: Opened, html: Status) -> Check:
+    """A page of other code may be built otherwise: then only that can be said."""
+    name = bundle.header.pages.html_name
+    if name not in bundle.found.sha256:
+        return Check("drawing", Status.UNPROVEN, f"{name} is missing")
+    evidences = in_order([one.evidence for one in bundle.proofs])
+    found = check_drawing(name, bundle.bytes_of(name).decode("utf-8", "replace"), evidences)
+    if isinstance(found, Check):
+        return found
+    if html is Status.UNPROVEN:
+        return _of_other_code(bundle, "drawing", f"{name}: {found}")
+    return check("drawing", f"{name}: its timelines could not be read", [Problem(name, "timeline", found)])
 
 
 def _of_other_code(bundle: Opened, name: str, about: str) -> Check:

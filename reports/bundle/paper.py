@@ -8,11 +8,13 @@ from typing import Any
 
 from ...errors import EnvironmentLacks, UsageError
 from ..pdf import Printed, identifier_of, print_html, printer_versions
-from .paper_text import read_pdf, text_differences
+from .paper_fonts import Compared
+from .paper_text import Paper, read_pdf, text_differences
 from .verification import Check, Problem, Status, check
 
 NAME = "pdf"
 _ANOTHER = "it is no print of the page that the traces give"
+_WHERE = "verify it where the versions and fonts that environment.json names are installed; or trust its HTML alone"
 
 
 @lru_cache(maxsize=2)
@@ -66,7 +68,7 @@ def _differing(file: str, data: bytes, again: bytes, html: str) -> list[Problem]
 
 
 def _read(file: str, data: bytes, html: str, printer: Mapping[str, Any], reason: str) -> Check:
-    """The weaker check: its text alone."""
+    """The weaker check: it finds what is wrong, and proves nothing, since whoever made the bundle names his printer's versions."""
     try:
         paper = read_pdf(data)
     except EnvironmentLacks as error:
@@ -74,8 +76,27 @@ def _read(file: str, data: bytes, html: str, printer: Mapping[str, Any], reason:
         return Check(NAME, Status.UNPROVEN, about, mend=f"{error.mend}, or install what it was printed by")
     except UsageError as error:
         return check(NAME, f"{file}: read, because {reason}", [Problem(file, "", str(error))])
-    about = f"{file}: all of its text is the page's, as pypdf reads it; its drawing was not compared: {reason}"
     other = [] if paper.identifier == identifier_of(html) else [Problem(file, "", _ANOTHER)]
     if list(paper.fonts) != list(printer.get("fonts") or ()):
         other.append(Problem(file, "fonts", "it embeds other fonts than those that it was printed with"))
-    return check(NAME, about, [*other, *(Problem(file, "text", what) for what in text_differences(html, paper))])
+    if isinstance(paper.glyphs, Compared):
+        other += [Problem(file, "glyphs", what) for what in paper.glyphs.problems]
+    other += [Problem(file, "text", what) for what in text_differences(html, paper)]
+    about = f"{file}: only read, not printed again: {reason}. All of its text is the page's and can be seen; {_glyphs(paper)}"
+    if other:
+        return check(NAME, about, other)
+    return Check(
+        NAME, Status.UNPROVEN, f"{about}; where it stands and what is drawn beside it was not compared", mend=_WHERE
+    )
+
+
+def _glyphs(paper: Paper) -> str:
+    """How far it is known that its letters are drawn as what they are read as."""
+    if isinstance(paper.glyphs, str):
+        return f"how its letters are drawn was not compared: {paper.glyphs}"
+    strange = (
+        f", but those of {', '.join(paper.glyphs.strange)}, fonts of the machine that printed it"
+        if paper.glyphs.strange
+        else ""
+    )
+    return f"its letters are drawn as in the fonts of aisp-prof{strange}"

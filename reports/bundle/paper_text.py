@@ -11,7 +11,10 @@ from io import BytesIO
 from typing import Any
 
 from ...errors import EnvironmentLacks, UsageError
-from .paper_form import Watch, check_form, fonts_of, spoken_texts
+from .paper_fonts import Compared, compare_glyphs, fonts_of
+from .paper_form import check_form, font_hashes, spoken_texts
+from .paper_ink import ink_of
+from .paper_sight import hidden_text
 
 MAX_PAGES = 2_000
 MAX_PDF_BYTES = 256 << 20
@@ -79,12 +82,14 @@ class Paper:
     identifier  of which document it says that it is a print
     spoken      what it says beside its pages: title, headings in a list, dates, what is read aloud in place of pictures
     fonts       the sha256 of each that it embeds
+    glyphs      what became of comparing how its letters are drawn with our fonts; where nothing here can, why
     """
 
     text: str
     identifier: bytes
     spoken: tuple[str, ...] = ()
     fonts: tuple[str, ...] = ()
+    glyphs: Compared | str = ""
 
 
 def read_pdf(data: bytes) -> Paper:
@@ -110,20 +115,36 @@ def read_pdf(data: bytes) -> Paper:
         if len(reader.pages) > MAX_PAGES:
             raise UsageError(f"{len(reader.pages)} pages, at most {MAX_PAGES} are read")
         check_form(reader, data)
-        pages = (_text_of(page, number) for number, page in enumerate(reader.pages, 1))
+        glyphs = _looked_at(reader)
+        pages = (_bare(page.extract_text()) for page in reader.pages)
         text = "".join(_without_footer(one, i, len(reader.pages)) for i, one in enumerate(pages, 1))
-        told, fonts = tuple(spoken_texts(reader)), tuple(sorted(set(fonts_of(reader))))
-        return Paper(text, bytes(reader.trailer["/ID"][0].original_bytes), told, fonts)
+        told, hashes = tuple(spoken_texts(reader)), tuple(sorted(set(font_hashes(reader))))
+        return Paper(text, bytes(reader.trailer["/ID"][0].original_bytes), told, hashes, glyphs)
     except (PyPdfError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise UsageError(f"no PDF that can be read: {type(error).__name__}: {error}") from error
 
 
-def _text_of(page: Any, number: int) -> str:
-    watch = Watch(page)
-    text = page.extract_text(visitor_operand_before=watch.before, visitor_operand_after=watch.after)
-    if watch.found:
-        raise UsageError(f"its page {number} holds {watch.found[0]}")
-    return _bare(text)
+def _looked_at(reader: Any) -> Compared | str:
+    """Follow the drawing of every page, and compare the glyphs that it draws.
+
+    Raises:
+        UsageError: a letter cannot be seen, or it is drawn as no print draws.
+    """
+    fonts = fonts_of(reader)
+    used: dict[int, set[int]] = {}
+    for number, page in enumerate(reader.pages, 1):
+        try:
+            ink = ink_of(page, reader, fonts)
+        except UsageError as error:
+            raise UsageError(f"its page {number}: {error}") from error
+        for what in hidden_text(ink, [float(one) for one in page["/MediaBox"]]):
+            raise UsageError(f"its page {number} holds {what}")
+        for font, glyphs in ink.used.items():
+            used.setdefault(font, set()).update(glyphs)
+    try:
+        return compare_glyphs(fonts.values(), used)
+    except EnvironmentLacks as error:
+        return f"{error} ({error.mend})"
 
 
 def _without_footer(text: str, number: int, pages: int) -> str:

@@ -7,11 +7,14 @@ import shutil
 import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 from aisp_prof.profiler.evidence import Evidence, Op, Verdict
+from aisp_prof.profiler.proof.prove import prove_capture
+from aisp_prof.profiler.store.captures import shipped_store
 from aisp_prof.reports.page import render_html
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -174,6 +177,48 @@ def test_a_page_cannot_call_out(browser: Browser, tmp_path: Path, evidence: Evid
     assert made.page.evaluate("fetch('https://example.org/y').then(() => 'sent', () => 'refused')") == "refused"
     assert len(made.complaints) >= 2
     assert all("Content Security Policy" in text or "Failed to" in text for text in made.complaints), made.complaints
+    made.page.context.close()
+
+
+@cache
+def shipped(chapter: str) -> list[Evidence]:
+    """The newest capture of each pair of a chapter."""
+    newest = {capture.manifest.pair: capture for capture in shipped_store().captures()}
+    return [prove_capture(capture) for pair, capture in newest.items() if pair.startswith(f"{chapter}.")]
+
+
+CHAPTERS = sorted({capture.manifest.pair.partition(".")[0] for capture in shipped_store().captures()})
+
+
+@pytest.mark.parametrize("lang", ["en", "ko"])
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_no_chapter_has_anything_to_complain_of(browser: Browser, tmp_path: Path, chapter: str, lang: str) -> None:
+    """Chromium says in its console what it cannot draw, and each path reaches as far as its data says."""
+    made = Opened(browser, tmp_path, render_html(chapter, shipped(chapter), lang))
+    charts = made.page.locator(CHART)
+    assert charts.count() == len(shipped(chapter)) > 1
+    for place in range(charts.count()):
+        charts.nth(place).focus()
+        for key in ("+", "ArrowRight", ".", "0"):
+            made.page.keyboard.press(key)
+    short = made.page.evaluate(
+        """() => [...document.querySelectorAll("svg.timeline.wide path[data-kind]")].filter(path => {
+          const last = path.getAttribute("d").match(/M([\\d.]+) [\\d.]+h([\\d.]+)v[^M]*$/), box = path.getBBox();
+          return Math.abs(box.x + box.width - Number(last[1]) - Number(last[2])) > 0.1;
+        }).length"""
+    )
+    assert short == 0
+    made.page.set_viewport_size({"width": 400, "height": 800})
+    assert made.complaints == []
+    assert made.outside == []
+    made.page.context.close()
+
+
+def test_geometry_that_is_cut_makes_chromium_complain(browser: Browser, tmp_path: Path, evidence: Evidence) -> None:
+    """Else the test above shows nothing."""
+    html = re.sub(r'd="(M[^"]{30})[^"]*"([^>]*data-kind)', r'd="\1…"\2', render_html("ch11", [evidence]), count=1)
+    made = Opened(browser, tmp_path, html)
+    assert any("attribute d" in text for text in made.complaints)
     made.page.context.close()
 
 

@@ -12,8 +12,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from aisp_prof.profiler.evidence import Evidence, Finding
+from aisp_prof.profiler.evidence import Evidence, Finding, Verdict
+from aisp_prof.profiler.queries.assertions import Answer, Checked
 from aisp_prof.profiler.trace.reader import read_trace
+from aisp_prof.reports.assertion import summary_markdown
 from aisp_prof.reports.hostile import (
     LONGEST_SHOWN,
     inert_json,
@@ -25,8 +27,10 @@ from aisp_prof.reports.hostile import (
     visible,
     whole_words,
 )
+from aisp_prof.reports.junit import junit
 from aisp_prof.reports.page import render_html
 from aisp_prof.reports.perfetto import events
+from aisp_prof.reports.sarif import sarif
 from trace_builder import TraceBuilder
 
 ATTACKS = (
@@ -190,3 +194,14 @@ def test_a_stream_or_a_lane_an_operation(tmp_path: Path) -> None:
     assert len(names) == 8_000
     assert len({event["tid"] for event in names}) == 8_000
     assert time.process_time() - begun < 4
+
+
+def test_of_many_long_reasons_none_is_cut_out(evidence: Evidence) -> None:
+    """Each text of others is shortened on its own: what is made of them keeps its own words."""
+    reasons = tuple(Finding("diagnostic", {"severity": f"reason {n}", "text": "x" * 400}) for n in range(60))
+    claim = replace(evidence.claims[0], reasons=reasons, verdict=Verdict.UNPROVEN)
+    answer = Answer(Verdict.UNPROVEN, evidence.completeness, "thread", {}, (Checked(claim, "", ()),))
+    written = (junit(answer, "t"), sarif(answer, "t"), summary_markdown(answer, "t"))
+    for text in written:
+        assert len(text) > LONGEST_SHOWN
+        assert all(f"reason {n}" in text for n in range(60))

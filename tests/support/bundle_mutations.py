@@ -32,7 +32,7 @@ from forgery import (
     sha256,
     with_sums,
 )
-from paper_mutations import HIDDEN, MOVED, behind, identify, rewritten
+from paper_mutations import GLYPHS, HIDDEN, MOVED, UNSEEN, behind, embedded, identify, rewritten
 from row_mutations import counters, trace, unread_rows
 
 
@@ -374,16 +374,25 @@ def _paper(files: Files) -> Iterator[Mutation]:
             yield Mutation(
                 f"PDF: {what}, listed", pack(with_sums({**files, name: rewritten(files[name], change)})), (name,)
             )
-        for what, change in HIDDEN.items():
+        for what, change in {**HIDDEN, **dict(list(UNSEEN.items())[::5])}.items():
             data = rewritten(read_only[name], change)
             yield Mutation(f"PDF that is read: {what}", pack(with_sums({**read_only, name: data})), (name,))
+        for what, change in GLYPHS.items():  # with the hashes of its fonts put right
+            theirs = of_another_printer(files, embedded(rewritten(files[name], change)))
+            data = rewritten(theirs[name], change)
+            yield Mutation(f"PDF that is read: {what}", pack(with_sums({**theirs, name: data})), (name,))
         for what, data in behind(read_only[name]):
             yield Mutation(f"PDF that is read: {what}", pack(with_sums({**read_only, name: data})), (name,))
 
 
-def of_another_printer(files: Files) -> Files:
+def of_another_printer(files: Files, fonts: list[str] | None = None) -> Files:
     """A bundle that is right, and says that its PDF was printed by another version: it is then read and not printed again."""
-    made = rehashed(files, edited(files, ENVIRONMENT, lambda e: e["printer"]["versions"].update(pango="0.1")))
+
+    def edit(environment: Any) -> None:
+        environment["printer"]["versions"].update(pango="0.1")
+        environment["printer"].update(fonts=fonts or environment["printer"]["fonts"])
+
+    made = rehashed(files, edited(files, ENVIRONMENT, edit))
     (page,) = (name for name in files if name.endswith(".html"))
     name = page.replace(".html", ".pdf")
     data = rewritten(files[name], lambda writer: identify(writer, hashlib.sha256(made[page]).digest()[:16]))

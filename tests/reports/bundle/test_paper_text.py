@@ -7,12 +7,15 @@ from io import BytesIO
 import pytest
 from aisp_prof.errors import UsageError
 from aisp_prof.profiler.evidence import Verdict
+from aisp_prof.reports.bundle.paper_fonts import Compared, fonts_of
+from aisp_prof.reports.bundle.paper_ink import ink_of
 from aisp_prof.reports.bundle.paper_text import Paper, Text, printed_texts, read_pdf, text_differences
 from aisp_prof.reports.page import render_html
 from aisp_prof.reports.pdf import identifier_of, print_html
 
 pypdf = pytest.importorskip("pypdf")
-from paper_mutations import HIDDEN, MOVED, behind, rewritten
+from paper_mutations import GLYPHS, HIDDEN, MOVED, UNSEEN, behind, rewritten
+from pypdf.generic import DecodedStreamObject, NameObject
 
 PAGE = """<html><head><title>t</title><style>p{}</style></head><body>
 <p>One <b>2.18×</b></p><svg class="narrow"><text>slim</text></svg>
@@ -55,6 +58,8 @@ def test_every_print_says_all_of_its_page_and_no_more(samples: object, verdict: 
     html = render_html("ch11", [samples.judged(verdict)], lang)
     paper = read_pdf(print_html(html).data)
     assert text_differences(html, paper) == []
+    assert isinstance(paper.glyphs, Compared)
+    assert paper.glyphs.problems == ()
     assert paper.identifier == identifier_of(html)
 
 
@@ -120,10 +125,35 @@ def printed(samples: object) -> tuple[str, bytes]:
     return html, print_html(html).data
 
 
-@pytest.mark.parametrize("what", HIDDEN)
+@pytest.mark.parametrize("what", [*HIDDEN, *UNSEEN])
 def test_what_hides_or_adds_to_the_text_is_found_by_reading(what: str, printed: tuple[str, bytes]) -> None:
     html, data = printed
-    assert said_of(html, rewritten(data, HIDDEN[what]))
+    assert said_of(html, rewritten(data, {**HIDDEN, **UNSEEN}[what]))
+
+
+@pytest.mark.parametrize("what", GLYPHS)
+def test_letters_that_are_drawn_as_others_are_found_by_reading(what: str, printed: tuple[str, bytes]) -> None:
+    html, data = printed
+    said = said_of(html, rewritten(data, GLYPHS[what]))
+    assert said
+    assert any("Inter" in one or "Noto" in one or "over text" in one for one in said), said
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.97])
+def test_a_part_of_a_line_that_is_painted_over_is_found(share: float, printed: tuple[str, bytes]) -> None:
+    """Not only where a text begins: a digit in the middle of a line."""
+    html, data = printed
+    reader = pypdf.PdfReader(BytesIO(data))
+    letters = ink_of(reader.pages[0], reader, fonts_of(reader)).glyphs
+    x, y = letters[int(share * len(letters))].at
+    white = b"\nq 1 1 1 rg %f %f 2 2 re f Q\n" % (x - 1, y - 1)
+
+    def change(writer: object) -> None:
+        stream = DecodedStreamObject()
+        stream.set_data(writer.pages[0]["/Contents"].get_object().get_data() + white)
+        writer.pages[0][NameObject("/Contents")] = writer._add_object(stream)
+
+    assert "painted over" in said_of(html, rewritten(data, change))[0]
 
 
 @pytest.mark.parametrize("place", range(3))
@@ -140,6 +170,8 @@ def test_what_is_only_written_otherwise_is_not_found_by_reading(what: str, print
 
 def said_of(html: str, data: bytes) -> list[str]:
     try:
-        return text_differences(html, read_pdf(data))
+        paper = read_pdf(data)
+        assert isinstance(paper.glyphs, Compared)
+        return [*paper.glyphs.problems, *text_differences(html, paper)]
     except UsageError as error:
         return [str(error)]

@@ -1,0 +1,126 @@
+"""The timelines of a page as they stand in it: read from the document, by nothing that draws them."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from typing import Any
+
+_NUMBER = r"-?\d+(?:\.\d+)?"
+_MARK = re.compile(rf"M({_NUMBER}) ({_NUMBER})h({_NUMBER})v({_NUMBER})h-({_NUMBER})z")
+
+Band = tuple[int, int, str]
+"""Track, lane and kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A rectangle, in the units of its picture."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def right(self) -> float:
+        return self.x + self.width
+
+
+@dataclass(slots=True)
+class Picture:
+    """One timeline: where its axis lies, the lanes' tops and heights, the path data of each band, each variant's end."""
+
+    name: str
+    left: float
+    width: float
+    lanes: list[tuple[float, float]] = field(default_factory=list)
+    bands: dict[Band, str] = field(default_factory=dict)
+    ends: dict[int, float] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Article:
+    """One pair of a page: its timelines, and the data that the script zooms with (None where there is none)."""
+
+    pictures: list[Picture] = field(default_factory=list)
+    replay: Any = None
+
+
+def marks_of(path: str) -> list[Mark] | None:
+    """The rectangles of a path; None where it is anything but rectangles, one after the other."""
+    found = [Mark(*map(float, one.groups()[:4])) for one in _MARK.finditer(path)]
+    whole = "".join(one[0] for one in _MARK.finditer(path)) == path
+    closed = all(one[3] == one[5] for one in _MARK.finditer(path))
+    seen = all(one.width > 0 and one.height > 0 for one in found)
+    return found if found and whole and closed and seen else None
+
+
+def articles_of(html: str) -> list[Article]:
+    """The pairs of a page in their order.
+
+    Raises:
+        ValueError, LookupError: what stands where a picture should be is none.
+    """
+    reader = _Reader()
+    reader.feed(html)
+    reader.close()
+    return reader.articles
+
+
+def _number(text: str) -> float:
+    """No "nan" and no "inf", which equal nothing and so hide whatever is compared with them."""
+    if not re.fullmatch(_NUMBER, text):
+        raise ValueError(f"{text[:40]!r} is no place")
+    return float(text)
+
+
+class _Reader(HTMLParser):
+    """Collects what is drawn of operations; the rest of a page is not its matter."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.articles: list[Article] = []
+        self._drawing = self._told = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        told = {name: value or "" for name, value in attrs}
+        words = told.get("class", "").split()
+        if tag == "article":
+            self.articles.append(Article())
+        elif tag == "script":
+            self._told = told.get("type") == "application/json"
+        elif tag == "svg":
+            self._drawing = "timeline" in words
+            if self._drawing:
+                picture = Picture(words[-1], _number(told["data-left"]), _number(told["data-width"]))
+                self.articles[-1].pictures.append(picture)
+        elif self._drawing:
+            self._shape(tag, words, told)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+
+    def _shape(self, tag: str, words: list[str], told: dict[str, str]) -> None:
+        picture = self.articles[-1].pictures[-1]
+        if tag == "rect" and "f-lane" in words:
+            picture.lanes.append((_number(told["y"]), _number(told["height"])))
+        elif tag == "path":
+            band = int(told["data-track"]), int(told["data-lane"]), told["data-kind"]
+            if band in picture.bands:
+                raise ValueError(f"a band is there twice: {band}")
+            picture.bands[band] = told["d"]
+        elif tag == "g" and "end" in words:
+            picture.ends[int(told["data-track"])] = _number(told["data-x"])
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "svg":
+            self._drawing = False
+        elif tag == "script":
+            self._told = False
+
+    def handle_data(self, data: str) -> None:
+        if self._told:
+            self.articles[-1].replay = json.loads(data)

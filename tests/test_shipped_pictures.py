@@ -1,0 +1,163 @@
+"""Every picture of every page that ships: its geometry is grammatical, and it draws the rows of its trace, by SQL alone."""
+
+from __future__ import annotations
+
+import lzma
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from aisp_prof.profiler.evidence import Evidence, VariantEvidence
+from aisp_prof.profiler.proof.prove import prove_capture
+from aisp_prof.profiler.store.captures import Capture, shipped_store
+from aisp_prof.reports.page import render_html
+from aisp_prof.reports.pdf import print_html
+from svg_grammar import Pictures, check_marks
+
+CAPTURES = tuple({capture.manifest.pair: capture for capture in shipped_store().captures()}.values())
+MOST = 2_000
+KINDS = {1: "h2d", 2: "d2h", 8: "d2d", 10: "p2p"}
+Row = tuple[int, int, int, int, str]
+"""Device, stream, start, end, kind."""
+
+
+@cache
+def proven(capture_id: str) -> Evidence:
+    return prove_capture(next(capture for capture in CAPTURES if capture.id == capture_id))
+
+
+@pytest.fixture(params=CAPTURES, ids=lambda capture: capture.manifest.pair)
+def capture(request: pytest.FixtureRequest) -> Capture:
+    return request.param
+
+
+@pytest.fixture
+def trace(capture: Capture, tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    plain = tmp_path / "trace.sqlite"
+    plain.write_bytes(lzma.decompress(capture.trace_path.read_bytes()))
+    with closing(sqlite3.connect(plain)) as connection:
+        yield connection
+
+
+def ranges(trace: sqlite3.Connection, variant: str) -> list[tuple[int, int, int]]:
+    query = """
+        SELECT i.globalTid, i.start, i.end FROM NVTX_EVENTS i JOIN NVTX_EVENTS m
+            ON m.globalTid = i.globalTid AND m.start <= i.start AND i.end <= m.end
+        LEFT JOIN StringIds a ON a.id = i.textId LEFT JOIN StringIds b ON b.id = m.textId
+        WHERE i.eventType = 59 AND m.eventType = 59
+            AND COALESCE(i.text, a.value) = 'iter' AND COALESCE(m.text, b.value) LIKE '%.' || ? || '.measure'
+        ORDER BY i.start"""
+    return trace.execute(query, (variant,)).fetchall()
+
+
+def launched(trace: sqlite3.Connection, bounds: tuple[int, int, int], whole_process: bool) -> list[Row]:
+    found: list[Row] = []
+    for table, kind in (("KERNEL", "0"), ("MEMSET", "-1"), ("MEMCPY", "o.copyKind")):
+        query = f"""SELECT DISTINCT o.rowid, o.deviceId, o.streamId, o.start, o.end, {kind}
+            FROM CUPTI_ACTIVITY_KIND_{table} o JOIN CUPTI_ACTIVITY_KIND_RUNTIME r
+            ON r.correlationId = o.correlationId AND (r.globalTid & -16777216) = o.globalPid
+            WHERE r.globalTid {"& -16777216 = ? & -16777216" if whole_process else "= ?"}
+                AND r.start >= ? AND r.end <= ?"""
+        for _, device, stream, start, end, code in trace.execute(query, bounds):
+            found.append((device, stream, start, end, {0: "compute", -1: "memset"}.get(code) or KINDS[code]))
+    return sorted(found, key=lambda row: (row[2], row[3]))
+
+
+def drawn_rows(capture: Capture, trace: sqlite3.Connection, variant: VariantEvidence) -> list[Row]:
+    """The rows of the iteration of median length: of the drawn one, which must be such."""
+    whole_process = capture.manifest.declaration.to_json().get("attribution") == "process"
+    every = [launched(trace, bounds, whole_process) for bounds in ranges(trace, variant.name)]
+    lengths = sorted(max(row[3] for row in rows) - rows[0][2] for rows in every)
+    rows = every[variant.median_index]
+    assert max(row[3] for row in rows) - rows[0][2] in (lengths[(len(lengths) - 1) // 2], lengths[len(lengths) // 2])
+    return rows
+
+
+@pytest.mark.parametrize("lang", ["en", "ko"])
+def test_the_timeline_draws_the_rows(capture: Capture, trace: sqlite3.Connection, lang: str) -> None:
+    """Both widths: each lane's marks of each kind, painted and counted against the rows, and each variant's end."""
+    evidence = proven(capture.id)
+    page = Pictures(render_html("page", [evidence], lang))
+    rows = [drawn_rows(capture, trace, one) for one in (evidence.baseline, evidence.optimized)]
+    limit = max(max(row[3] for row in one) - one[0][2] for one in rows)
+    merge = sum(map(len, rows)) > MOST
+    assert set(page.timelines) == {("pair-1", "wide"), ("pair-1", "narrow")}
+    for picture in page.timelines.values():
+        expected = {}
+        for track, every in enumerate(rows):
+            lanes = list(dict.fromkeys(row[:2] for row in every))
+            for row in every:
+                place = (track, lanes.index(row[:2]), row[4])
+                expected.setdefault(place, []).append((row[2] - every[0][2], row[3] - every[0][2]))
+            end = max(row[3] for row in every) - every[0][2]
+            assert picture.ends[track] == pytest.approx(picture.left + picture.width * end / limit, abs=0.01)
+        assert set(picture.bands) == set(expected)
+        for place, spans in expected.items():
+            check_marks(picture.bands[place], picture, spans, limit, merge)
+
+
+def test_the_strips_show_every_run(capture: Capture) -> None:
+    evidence = proven(capture.id)
+    page = Pictures(render_html("page", [evidence]))
+    variants = (evidence.baseline, *evidence.between, evidence.optimized)
+    events = evidence.speedup is not None and evidence.speedup.source == "events"
+    shown = [(len(one.iterations), len(one.untraced_ns)) for one in variants]
+    runs = sum(one[events] for one in shown) if evidence.between else sum(map(sum, shown))
+    assert runs > 20
+    text = render_html("page", [evidence])
+    for kind in ("wide", "narrow"):
+        picture = next(one for one in re.findall(rf'<svg class="{kind}".*?</svg>', text, re.DOTALL) if "circle" in one)
+        assert picture.count("<circle") == runs
+    assert page.numbers > 100
+
+
+@pytest.mark.parametrize("lang", ["en", "ko"])
+@pytest.mark.parametrize("chapter", sorted({capture.manifest.pair.partition(".")[0] for capture in CAPTURES}))
+def test_all_geometry_of_a_chapter_is_grammatical(chapter: str, lang: str) -> None:
+    mine = [proven(one.id) for one in CAPTURES if one.manifest.pair.startswith(f"{chapter}.")]
+    page = Pictures(render_html(chapter, mine, lang))
+    assert len(page.timelines) == 2 * len(mine)
+    assert page.paths > 2 * len(mine)
+
+
+def filled(data: bytes) -> list[tuple[float, ...]]:
+    """Of every filled path of a PDF the left edges of its parts, in points of its picture, by pypdf's reading of the operators."""
+    from pypdf import PdfReader
+    from pypdf.generic import ContentStream
+
+    reader, found = PdfReader(BytesIO(data)), []
+
+    def follow(stream: object, resources: dict) -> None:
+        parts: list[list[float]] = []
+        for operands, operator in ContentStream(stream, reader).operations:
+            if operator in (b"m", b"re"):
+                parts.append([float(operands[0])])
+            elif operator == b"l":
+                parts[-1].append(float(operands[0]))
+            elif operator in (b"f", b"f*", b"B", b"B*"):
+                found.append(tuple(min(part) for part in parts if len(part) > 1))
+            if operator in (b"f", b"f*", b"B", b"B*", b"S", b"n"):
+                parts = []
+            elif operator == b"Do":
+                form = resources["/XObject"][operands[0]].get_object()
+                follow(form, form.get("/Resources", resources))
+
+    for page in reader.pages:
+        follow(page["/Contents"].get_object(), page["/Resources"])
+    return found
+
+
+def test_the_print_draws_as_many_marks_at_the_same_places(capture: Capture) -> None:
+    """What the test above has held against the rows, the PDF has too: all of it, once."""
+    html = render_html("page", [proven(capture.id)])
+    picture = Pictures(html).timelines["pair-1", "wide"]
+    painted = filled(print_html(html).data)
+    for band, marks in picture.bands.items():
+        lefts = tuple(min(x for x, _ in mark) for mark in marks)
+        same = [one for one in painted if len(one) == len(lefts) and one == pytest.approx(lefts, abs=0.02)]
+        assert len(same) >= 1, f"{band}: {len(lefts)} marks"
