@@ -182,6 +182,8 @@ class ClaimResult:
     values: tuple[float, ...]
     verdict: Verdict
     reasons: tuple[Finding, ...]
+    autocorrelation: float | None = None  # lag-1, of a time or a rate over its iterations
+    effective_n: float | None = None  # for how many independent iterations these count
 
 
 @dataclass(frozen=True, slots=True)

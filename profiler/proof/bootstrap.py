@@ -41,9 +41,11 @@ def effective_runs(values: Sequence[float]) -> float:
 
     r is the lag-1 autocorrelation, corrected for what short series show too little (Kendall 1954: (1 + 3 r) / n) and one
     standard error higher, because an underestimate makes a false claim and an overestimate an unproven one. Negative ones
-    count as none.
+    count as none, and so does what never varies.
     """
     n = len(values)
+    if min(values) == max(values):
+        return n
     found = autocorrelation(values)
     found += (1 + 3 * found) / n
     found = min(0.99, max(0.0, found + sqrt(max(0.0, 1 - found**2) / n)))
@@ -64,7 +66,7 @@ def median_interval(values: Sequence[float], independent: bool = False) -> tuple
     if effective >= n:
         return low, high
     middle, few = float(np.median(ordered)), _between(ordered, int(effective))
-    wider = sqrt(n / effective) * _student(effective - 1) / _student(n - 1)
+    wider = sqrt(n / effective) * student(effective - 1) / student(n - 1)
     return min(few[0], middle - wider * (middle - low)), max(few[1], middle + wider * (high - middle))
 
 
@@ -81,7 +83,7 @@ def _rank(n: int) -> int:
     return max(0, int(np.searchsorted(below, (1 - CONFIDENCE) / 2, "right")) - 1)
 
 
-def _student(freedom: float) -> float:
+def student(freedom: float) -> float:
     """Student's 97.5 % quantile, by summing his density: degrees of freedom need not be whole. From 1 upwards."""
     at = np.linspace(0, 16, 16_001)
     density = (1 + at**2 / freedom) ** (-(freedom + 1) / 2)
@@ -97,7 +99,7 @@ def ratio_interval(numerator: Sequence[float], denominator: Sequence[float], rou
     further out than 2.5 % where rounds are few, as Student's distribution is wider than the normal one (Hesterberg 2015).
     """
     ratios = _ratios(numerator, denominator, rounds)
-    wider = sqrt(rounds.count / (rounds.count - 1)) * _student(rounds.count - 1) if rounds.count > 1 else _Z
+    wider = sqrt(rounds.count / (rounds.count - 1)) * student(rounds.count - 1) if rounds.count > 1 else _Z
     tail = NormalDist().cdf(-wider)
     low, high = np.quantile(ratios, [tail, 1 - tail])
     return float(low), float(high)

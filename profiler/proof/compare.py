@@ -23,9 +23,9 @@ def speedup_of(before: VariantEvidence, after: VariantEvidence, source: str) -> 
     ours, theirs = times(before, source), times(after, source)
     if min(len(ours), len(theirs)) < LEAST_TO_COMPARE or not median(theirs):
         return None
-    rounds = _rounds(before, after, source)
     if not_in_turn(before, after, source):
         return None
+    rounds = _rounds(before, after, source)
     low, high = ratio_interval(ours, theirs, rounds)
     return Speedup(
         value=median(ours) / median(theirs),
@@ -46,8 +46,8 @@ def not_in_turn(before: VariantEvidence, after: VariantEvidence, source: str) ->
     fewest = min(len(times(before, source)), len(times(after, source)))
     if not fewest:
         return ()
-    count = _rounds(before, after, source).count
-    return (Finding("not_interleaved", {"rounds": count}),) if count < min(fewest, LEAST_RUNS) else ()
+    few = _rounds(before, after, source).count < min(fewest, LEAST_RUNS)
+    return (Finding("not_interleaved", {}),) if few else ()
 
 
 def _rounds(before: VariantEvidence, after: VariantEvidence, source: str) -> Rounds:
@@ -59,8 +59,11 @@ def _begun(variant: VariantEvidence, source: str) -> Iterable[int]:
     return variant.untraced_at if source == "events" else (iteration.start for iteration in variant.iterations)
 
 
-def steps_of(variants: Sequence[VariantEvidence], source: str) -> tuple[Step, ...]:
-    """Every variant after the first against the one before it; none where one of them has no times."""
+def steps_of(variants: Sequence[VariantEvidence], source: str, in_turn: bool = True) -> tuple[Step, ...]:
+    """Every variant after the first against the one before it; none where one of them has no times.
+
+    Without a speedup where the variants did not run `in_turn`.
+    """
     if not all(times(variant, source) for variant in variants):
         return ()
     return tuple(
@@ -68,7 +71,7 @@ def steps_of(variants: Sequence[VariantEvidence], source: str) -> tuple[Step, ..
             variant=after.name,
             before=before.name,
             saved_ns=whole_median(times(before, source)) - whole_median(times(after, source)),
-            speedup=speedup_of(before, after, source),
+            speedup=speedup_of(before, after, source) if in_turn else None,
             gain=gain_ledger(before.iterations, after.iterations),
         )
         for before, after in pairwise(variants)

@@ -16,7 +16,7 @@ from ..trace.model import Trace
 from ..trace.reader import read_trace
 from . import conduct
 from .claims import Claim, Term, parse
-from .compare import speedup_of, steps_of
+from .compare import not_in_turn, speedup_of, steps_of
 from .gain import gain_ledger
 from .judge import Grounds, judge
 from .measured import LOST, Measured, find_runs, gpus_of, on_gpu, variant_evidence
@@ -102,7 +102,11 @@ class _Case:
         manifest, declaration, claims, trace = self.manifest, self.declaration, self.claims, self.trace
         names, changed = declaration.names, self.changed
         untraced = _event_times(manifest, "untraced", names)
-        variants = {v: _variant(trace, measured[v], claims, untraced[v], declaration.queued) for v in names}
+        places = _places(manifest, names)
+        variants = {
+            v: replace(_variant(trace, measured[v], claims, untraced[v], declaration.queued), untraced_at=places[v])
+            for v in names
+        }
         rates = find_rates(manifest, trace, self.trace_path, measured)
         invalid = (*_invalid(manifest), *implausible(rates))
         blocked = blocked_by(self.completeness, measured, changed)
@@ -112,11 +116,14 @@ class _Case:
         source = "events" if perturbed or trace is None else "trace"
         first, last = variants[names[0]], variants[names[-1]]
         pageable = {v: conduct.pageable(measured[v]) for v in names}
+        compared = {(names[0], names[-1]), *_compared(claims)}
+        led = conduct.order(measured.values())
+        order = {(a, b): led or not_in_turn(variants[a], variants[b], source) for a, b in compared}
         speedups = {
-            (a, b): speedup_of(variants[a], variants[b], source) if usable else None
-            for a, b in {(names[0], names[-1]), *_compared(claims)}
+            (a, b): speedup_of(variants[a], variants[b], source) if usable and not order[a, b] else None
+            for a, b in compared
         }
-        grounds = Grounds(variants, speedups, blocked, pageable, invalid, rates)
+        grounds = Grounds(variants, speedups, blocked, pageable, invalid, rates, order)
         results = tuple(judge(claim, grounds) for claim in claims)
         return Evidence(
             manifest=manifest,
@@ -134,15 +141,22 @@ class _Case:
                 manifest,
                 measured,
                 variants,
-                (*perturbed, *invalid, *_changed(changed), *_of_rates(manifest, rates)),
+                (*perturbed, *invalid, *_changed(changed), *_of_rates(manifest, rates), *_first(order.values())),
             ),
             conditions=conduct.seen(trace, manifest, [measured[v] for v in names]),
             baseline=first,
             optimized=last,
             between=tuple(variants[v] for v in names[1:-1]),
-            steps=steps_of([variants[v] for v in names], source) if usable and trace and declaration.staged else (),
+            steps=steps_of([variants[v] for v in names], source, in_turn=not led)
+            if usable and trace and declaration.staged
+            else (),
             rates=rates,
         )
+
+
+def _first(found: Iterable[tuple[Finding, ...]]) -> tuple[Finding, ...]:
+    """Of several that say the same one is enough."""
+    return next((findings for findings in found if findings), ())
 
 
 def _without_trace(manifest: Mapping[str, Any]) -> Completeness:
@@ -206,6 +220,12 @@ def _event_times(manifest: Mapping[str, Any], run: str, names: Iterable[str]) ->
     record = manifest["runs"].get(run) or {}
     runs = record.get("iterations") or []
     return {v: [int(entry["event_ns"]) for entry in runs if entry["variant"] == v] for v in names}
+
+
+def _places(manifest: Mapping[str, Any], names: Iterable[str]) -> dict[str, tuple[int, ...]]:
+    """variant -> where each of its runs stands in the order of the untraced run."""
+    runs = (manifest["runs"].get("untraced") or {}).get("iterations") or []
+    return {v: tuple(place for place, entry in enumerate(runs) if entry["variant"] == v) for v in names}
 
 
 def _caveats(
