@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import exp, lgamma, log, pi, sqrt
+from math import ceil, exp, lgamma, log, pi, sqrt
 from statistics import NormalDist
 from typing import Self
 
@@ -37,7 +37,7 @@ def autocorrelation(values: Sequence[float]) -> float:
 
 
 def effective_runs(values: Sequence[float]) -> float:
-    """For how many independent runs a series counts: n (1 - r) / (1 + r), as for an autoregressive series of order 1.
+    """For how many independent runs a series counts at least: n (1 - r) / (1 + r), as if autoregressive of order 1.
 
     r is the lag-1 autocorrelation, corrected for what short series show too little (Kendall 1954: (1 + 3 r) / n) and one
     standard error higher, because an underestimate makes a false claim and an overestimate an unproven one. Negative ones
@@ -46,28 +46,36 @@ def effective_runs(values: Sequence[float]) -> float:
     n = len(values)
     if min(values) == max(values):
         return n
+    found = _corrected(values)
+    return _worth(n, found + sqrt(max(0.0, 1 - found**2) / n))
+
+
+def _corrected(values: Sequence[float]) -> float:
     found = autocorrelation(values)
-    found += (1 + 3 * found) / n
-    found = min(0.99, max(0.0, found + sqrt(max(0.0, 1 - found**2) / n)))
-    return min(n, max(LEAST_EFFECTIVE, n * (1 - found) / (1 + found)))
+    return found + (1 + 3 * found) / len(values)
+
+
+def _worth(n: int, alike: float) -> float:
+    alike = min(0.99, max(0.0, alike))
+    return min(n, max(LEAST_EFFECTIVE, n * (1 - alike) / (1 + alike)))
 
 
 def median_interval(values: Sequence[float], independent: bool = False) -> tuple[float, float]:
     """95 % interval of the median of the process that these runs, in the order of time, come from; at least one value.
 
     Between two of the ordered values, by the binomial distribution: without assumptions on how runs spread (David & Nagaraja
-    2003, ch. 7.1). `independent` says that each run is. Else both ends are those of as many runs as the series counts for,
-    and at least sqrt(n / effective) times as far from the median, by Student's distribution. Below `LEAST_RUNS` the ends are
-    the lowest and the highest value.
+    2003, ch. 7.1). `independent` says that each run is. Else each end is at least that of as many runs as the autocorrelation
+    seen leaves of these, which tells levels apart that a series rests on in turn; and at least sqrt(n / effective) times as
+    far from the median, by Student's distribution. Below `LEAST_RUNS` the ends are the lowest and the highest value.
     """
     ordered, n = np.sort(np.asarray(values, np.float64)), len(values)
-    effective = n if independent else effective_runs(values)
     low, high = _between(ordered, n)
+    effective = n if independent else effective_runs(values)
     if effective >= n:
         return low, high
-    middle, few = float(np.median(ordered)), _between(ordered, int(effective))
+    middle, seen = float(np.median(ordered)), _between(ordered, ceil(_worth(n, _corrected(values))))
     wider = sqrt(n / effective) * student(effective - 1) / student(n - 1)
-    return min(few[0], middle - wider * (middle - low)), max(few[1], middle + wider * (high - middle))
+    return min(seen[0], middle - wider * (middle - low)), max(seen[1], middle + wider * (high - middle))
 
 
 def _between(ordered: NDArray[np.float64], runs: int) -> tuple[float, float]:

@@ -90,8 +90,9 @@ def _of_variant(variant: VariantEvidence) -> Iterator[Number]:
     for position, ns in enumerate(variant.untraced_ns):
         of = f"runs.untraced.iterations of {variant.name}"
         yield Number(f"{variant.name}.untraced_ns[{position}]", ns, "ns", "event_ns", of, MANIFEST)
-        at = variant.untraced_at[position]
-        yield Number(f"{variant.name}.untraced_at[{position}]", at, "", "place in runs.untraced.iterations", of, MANIFEST)
+    for position, at in enumerate(variant.untraced_at):
+        how, of = "place in the order of all runs", f"runs.untraced.iterations of {variant.name}"
+        yield Number(f"{variant.name}.untraced_at[{position}]", at, "", how, of, MANIFEST)
 
 
 _BOUNDS = {
