@@ -48,14 +48,17 @@ def assertion(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md) instead of text.")] = False,
 ) -> None:
     """Judge claims on a trace; the exit code is the worst verdict's. Needs no GPU."""
-    from ..profiler.queries.assertions import Question, check
-    from ..profiler.queries.claims_file import places, read_claims, with_arguments
+    from ..profiler.queries.assertions import Question, check, is_called
+    from ..profiler.queries.claims_file import check_before_reading, places, read_claims, with_arguments
 
     question = read_claims(file) if file else Question((), {})
     made = places(file, question) if file else {}
-    question = with_arguments(question, claims or [], ranges or [], domain, attribution)
-    question.parsed()  # a slip is answered before a large trace is read
-    answer = check(_read(trace, communication), question)
+    added = (claims or [], ranges or [], domain, attribution)
+    check_before_reading(question, *added)
+    read = _read(trace, communication)
+    where = question.domain if domain is None else domain
+    question = with_arguments(question, *added, lambda glob: is_called(read, where, glob))
+    answer = check(read, question)
     _print(answer, str(trace), as_json)
     if os.environ.get("GITHUB_ACTIONS") == "true" if annotations is None else annotations:
         _annotate(answer, str(trace), made)

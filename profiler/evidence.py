@@ -95,11 +95,12 @@ class VariantEvidence:
     timeline: tuple[Op, ...]  # the operations of the drawn iteration, by start
     witnesses: tuple[Witness, ...]  # the longest overlaps of the drawn iteration
     untraced_ns: tuple[int, ...]  # CUDA-event times of the untraced run, in its order
+    untraced_at: tuple[int, ...] = ()  # and the place of each among the runs of all variants
 
 
 @dataclass(frozen=True, slots=True)
 class Speedup:
-    """median(baseline) / median(optimized) with its 95 % bootstrap interval; times in ns, from `source`."""
+    """median(baseline) / median(optimized) in this session, with its 95 % bootstrap interval; times in ns, from `source`."""
 
     value: float
     low: float
@@ -108,12 +109,13 @@ class Speedup:
     optimized_ns: int
     n_baseline: int
     n_optimized: int
-    noise_floor: float  # largest distance from 1 of the 95 % interval of baseline against baseline
+    noise_floor: float  # largest distance from 1 of the 95 % interval of either variant against itself
     source: str  # "trace" (projected intervals) or "events" (untraced run, CUDA events)
+    rounds: int  # stretches of the session in which both took their turns: what is resampled
 
     @property
     def differs(self) -> bool:
-        """Whether the variants differ by more than the baseline does from itself: the interval is clear of the noise floor."""
+        """Whether the variants differ by more than either does from itself: the interval is clear of the noise floor."""
         return self.low > 1 + self.noise_floor or self.high < 1 - self.noise_floor
 
 
@@ -180,6 +182,8 @@ class ClaimResult:
     values: tuple[float, ...]
     verdict: Verdict
     reasons: tuple[Finding, ...]
+    autocorrelation: float | None = None  # lag-1, of a time or a rate over its iterations
+    effective_n: float | None = None  # for how many independent iterations these count
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,10 @@ from ..profiler.queries.counterexamples import Shown
 from .catalog import Catalog, catalog
 from .console import MARKS
 from .hostile import visible
-from .units import duration, quantity
+from .units import duration, fixed, quantity
+
+MOST_RUNS = 24
+"""Runs of a range that are printed; JSON has them all."""
 
 _INTRODUCED = {
     "iteration": "in iteration {iteration}",
@@ -58,15 +61,36 @@ def measured(one: Checked) -> str:
     claim = one.claim
     if claim.measured is None:
         return "not measured"
-    value = quantity(claim.measured, claim.unit)
+    value = quantity(claim.measured, claim.unit, claim.threshold)
     if claim.low is not None and claim.high is not None:
-        return f"{value} [{quantity(claim.low, claim.unit)}, {quantity(claim.high, claim.unit)}], n = {claim.n}"
+        low, high = (quantity(end, claim.unit, claim.threshold) for end in (claim.low, claim.high))
+        return f"{value} [{low}, {high}], n = {claim.n}{_worth(one)}"
     return f"{value} (n = {claim.n})"
+
+
+def _worth(one: Checked) -> str:
+    """For how many independent runs a series counts, where that is fewer than it has."""
+    effective, likeness = one.claim.effective_n, one.claim.autocorrelation
+    if effective is None or likeness is None or effective >= one.claim.n:
+        return ""
+    return f" (autocorrelation {fixed(likeness, 2)}: worth {int(effective)})"
 
 
 def details(one: Checked, say: Catalog) -> list[str]:
     """Why a claim is not proven, and what can be looked up by hand."""
-    return [*reasons(one, say), *(_shown(one, shown) for shown in one.shown if _worth_a_line(one, shown))]
+    shown = [_shown(one, shown) for shown in one.shown if _worth_a_line(one, shown)]
+    return [*reasons(one, say), *shown, *_runs(one)]
+
+
+def _runs(one: Checked) -> list[str]:
+    """What leaves a claim unproven, run by run in the order of time."""
+    unit = "ns" if one.claim.unit == "x" else one.claim.unit
+    return [
+        f"runs of {name}: {', '.join(quantity(value, unit) for value in values[:MOST_RUNS])}"
+        f"{f', … ({len(values)} in all)' if len(values) > MOST_RUNS else ''}"
+        for name, values in one.runs.items()
+        if values
+    ]
 
 
 def reasons(one: Checked, say: Catalog) -> list[str]:

@@ -58,28 +58,34 @@ def held(evidence: Evidence) -> int:
 
 def _row(claim: ClaimResult, evidence: Evidence, say: Catalog) -> ClaimRow:
     reasons = tuple(say.finding(reason, claim.unit) for reason in claim.reasons)
-    measured = quantity(claim.measured, claim.unit)
+    measured = quantity(claim.measured, claim.unit, claim.threshold)
     spread = _spread(claim, say)
-    return ClaimRow(claim.text, measured, spread, _n(claim, evidence), claim.verdict, reasons)
+    return ClaimRow(claim.text, measured, spread, _n(claim, evidence, say), claim.verdict, reasons)
 
 
-def _n(claim: ClaimResult, evidence: Evidence) -> str:
-    """A factor between the variants rests on the runs of both."""
+def _n(claim: ClaimResult, evidence: Evidence, say: Catalog) -> str:
+    """A factor between the variants rests on the runs of both; runs that are like their neighbours count for fewer."""
     speedup = evidence.speedup
-    return f"{speedup.n_baseline} + {speedup.n_optimized}" if claim.metric == "speedup" and speedup else str(claim.n)
+    if claim.metric == "speedup" and speedup:
+        return f"{speedup.n_baseline} + {speedup.n_optimized}"
+    if claim.effective_n is None or claim.effective_n >= claim.n:
+        return str(claim.n)
+    return say("claims.counts_for", n=claim.n, effective=int(claim.effective_n))
 
 
 def _spread(claim: ClaimResult, say: Catalog) -> str:
     if claim.low is not None and claim.high is not None:
-        return _between(claim.low, claim.high, claim.unit, say)
+        return _between(claim.low, claim.high, claim.unit, say, apart_from=claim.threshold)
     if not claim.values or claim.measured is None:
         return NOTHING
     return _between(min(claim.values), max(claim.values), claim.unit, say, "claims.all_alike")
 
 
-def _between(low: float, high: float, unit: str, say: Catalog, alike: str = "claims.alike") -> str:
+def _between(
+    low: float, high: float, unit: str, say: Catalog, alike: str = "claims.alike", apart_from: float | None = None
+) -> str:
     """Both ends with their unit once; one value where they are written alike."""
-    first, last = quantity(low, unit), quantity(high, unit)
+    first, last = quantity(low, unit, apart_from), quantity(high, unit, apart_from)
     if first == last:
         return say(alike, value=last)
     unit_of_last = _UNIT.search(last)

@@ -69,7 +69,8 @@ def lead(evidence: Evidence, say: Catalog) -> tuple[str, ...]:
     low, high = factors(speedup.low, speedup.high)
     counts = {"n_baseline": speedup.n_baseline, "n_optimized": speedup.n_optimized}
     times = {"baseline": duration(speedup.baseline_ns), "optimized": duration(speedup.optimized_ns)}
-    sentences.append(say("lead.measured", factor=factor(speedup.value), low=low, high=high))
+    measured = factor(speedup.value, claim.threshold if claim else None)
+    sentences.append(say("lead.measured", factor=measured, low=low, high=high))
     sentences.append(say("lead.medians", **times, **counts))
     if math.isfinite(speedup.noise_floor):
         sentences.append(say("lead.noise", percent=percent(speedup.noise_floor)))

@@ -9,6 +9,7 @@ from fractions import Fraction
 NOTHING = "–"
 MINUS = "−"
 _NS_PER_MS = 1_000_000
+_MOST_PLACES = 6
 SCALES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 """Decimal prefixes, the largest first."""
 
@@ -65,9 +66,13 @@ def signed_ms(ns: int, places: int) -> str:
     return f"+{text}" if ns > 0 and any(digit in text for digit in "123456789") else text
 
 
-def factor(value: float) -> str:
-    """A ratio of times without its ×: 1.71, 12.7, 123."""
-    return fixed(value, 0 if value >= 100 else 1 if value >= 10 else 2)
+def factor(value: float, apart_from: float | None = None) -> str:
+    """A ratio of times without its ×: 1.71, 12.7, 123; with as many digits more as tell it from another: 1.004 from 1."""
+    places = 0 if value >= 100 else 1 if value >= 10 else 2
+    if apart_from is not None and math.isfinite(value) and value != apart_from:
+        while places < _MOST_PLACES and fixed(value, places) == fixed(apart_from, places):
+            places += 1
+    return fixed(value, places)
 
 
 def factors(low: float, high: float) -> tuple[str, str]:
@@ -95,14 +100,17 @@ def gbps(bytes_per_second: float) -> float:
     return bytes_per_second / 1e9
 
 
-def quantity(value: float | None, unit: str) -> str:
-    """A claim's value in the unit of its `ClaimResult`: "", "ns", "B/s", "x", "count", "ratio", "FLOP/s", "FLOP", "B", …"""
+def quantity(value: float | None, unit: str, apart_from: float | None = None) -> str:
+    """A claim's value in the unit of its `ClaimResult`: "", "ns", "B/s", "x", "count", "ratio", "FLOP/s", "FLOP", "B", …
+
+    A factor is told `apart_from` a threshold that it is not.
+    """
     if value is None or not math.isfinite(value):
         return NOTHING
     if unit == "ratio":
         return percent(value)
     if unit == "x":
-        return f"{factor(value)}×"
+        return f"{factor(value, apart_from)}×"
     if unit == "ns":
         return duration(value)
     if unit == "B/s":

@@ -25,7 +25,10 @@ HOLD_CAP_NS = 50_000_000
 
 
 def order(iterations: int, variants: Sequence[str] = VARIANTS) -> tuple[str, ...]:
-    """The variants in the order they run: rounds of A B B A (A B C C B A), so that a steady drift of the clocks cancels.
+    """The variants in the order they run: A B B A, then B A A B, and again (A B C C B A, B C A A C B, C A B B A C).
+
+    There and back, so that a steady drift of the clocks cancels; each time beginning with the next variant, so that none has
+    the outer places for itself.
 
     Raises:
         UsageError: `iterations`, a variant's count, is not a positive even number.
@@ -34,7 +37,10 @@ def order(iterations: int, variants: Sequence[str] = VARIANTS) -> tuple[str, ...
         raise UsageError(
             f"{iterations} iterations a variant do not make whole rounds of A B B A", "use an even number, 2 or more"
         )
-    return (*variants, *reversed(variants)) * (iterations // 2)
+    names = tuple(variants)
+    begun = [place % len(names) for place in range(iterations // 2)]
+    turns = [names[first:] + names[:first] for first in begun]
+    return tuple(name for turn in turns for name in (*turn, *reversed(turn)))
 
 
 class IterationTimer:

@@ -254,6 +254,8 @@ def _row(entry: Entry, observed: Observed) -> Row:
     low, high = clock_hull(found.measured, clock, entry.at_mhz)
     scale = clock / entry.at_mhz if clock and entry.at_mhz else None
     status, reason = _judged(entry, low, high)
+    if entry.too_noisy and status is not Status.REGRESSED:
+        status, reason = Status.UNQUALIFIED, entry.too_noisy
     return Row(
         variant=entry.variant,
         metric=entry.metric,

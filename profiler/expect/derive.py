@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import median
+from math import sqrt
+from statistics import median, stdev
 
+from ..proof.bootstrap import student
 from .model import Bound, Entry
 from .observe import ITERATION, Observation, clock_hull
 
@@ -13,10 +15,14 @@ AGREEMENT = 0.10
 no more than half of it, as a difference. Counts agree when they are the same."""
 
 PROVISIONAL = 0.10
-"""The least tolerance of a number that one capture alone has shown: how sessions differ is not known yet."""
+"""The least tolerance until `SETTLING` captures agree: how sessions differ is not known yet."""
+
+SETTLING = 4
+"""Captures whose spread says how sessions differ. Two that happen to lie close say little: where sessions spread by 2 %,
+tolerances from two captures failed one later session in six (benchmarks/gate_statistics.py)."""
 
 SETTLED = 0.05
-"""The least tolerance once captures agree. Their own spread counts twice: a bound never lies inside what was measured."""
+"""The least tolerance once they do. A bound never lies inside what was measured: what captures are off counts twice."""
 
 OF_WORK = 0.01
 """Counted FLOPs are those of the algorithm: the same within a per cent, or something else was run."""
@@ -77,7 +83,7 @@ def _bound(
         return Bound(low, high), None
     if newest.unit == "ns" and newest.metric != ITERATION:
         return _of_the_claim(newest)
-    tolerance = _tolerance(newest.unit, value, low, high, len(observations) == 1)
+    tolerance = _tolerance(newest.unit, [one.measured.value for one in observations], low, high)
     reach = tolerance if newest.unit == "ratio" else abs(value) * tolerance
     if not newest.better:
         return Bound(value - reach, value + reach), tolerance
@@ -94,15 +100,23 @@ def _of_the_claim(observation: Observation) -> tuple[Bound, None] | None:
     return (Bound(None, limit) if observation.better == "less" else Bound(limit, None)), None
 
 
-def _tolerance(unit: str, value: float, low: float, high: float, alone: bool) -> float:
+def _tolerance(unit: str, values: Sequence[float], low: float, high: float) -> float:
     """Twice what the captures themselves are off, and no less than what is known of how sessions differ."""
     if unit == "FLOP":
         return OF_WORK
-    off = max(value - low, high - value)
-    least = PROVISIONAL if alone else SETTLED
+    value = float(median(values))
+    off = max(2 * max(value - low, high - value), between_sessions(values))
+    least = PROVISIONAL if len(values) < SETTLING else SETTLED
     if unit == "ratio":
-        return max(least / 2, 2 * off)
-    return max(least, 2 * off / abs(value)) if value else least
+        return max(least / 2, off)
+    return max(least, off / abs(value)) if value else least
+
+
+def between_sessions(values: Sequence[float]) -> float:
+    """How far from these captures' values the next one's may lie: the 95 % prediction interval of Student's distribution, its
+    half width; 0 of fewer than `SETTLING`."""
+    n = len(values)
+    return student(n - 1) * stdev(values) * sqrt(1 + 1 / n) if n >= SETTLING else 0.0
 
 
 def _not_looser(edge: float, observation: Observation, end: float) -> float:

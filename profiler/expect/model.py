@@ -14,6 +14,10 @@ TIERS = ("trace", "events", "counted")
 """Where a number comes from: the nsys trace, CUDA events of the bare run, or Nsight Compute's counters."""
 
 
+NOISIEST = 0.25
+"""The largest tolerance that gates anything, of shares half of it: a bound that lets a time double stops nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bound:
     """What a value must lie between; None leaves a side open. Both sides alike ask for exactly one value."""
@@ -147,6 +151,14 @@ class Entry:
     def name(self) -> str:
         """`optimized.iteration`; a speedup's is its metric alone."""
         return f"{self.variant}.{self.metric}" if self.variant else self.metric
+
+    @property
+    def too_noisy(self) -> str:
+        """Why its bound gates nothing; "" where it does."""
+        most = NOISIEST / 2 if self.unit == "ratio" else NOISIEST
+        if self.tolerance is None or self.tolerance <= most:
+            return ""
+        return f"too noisy to gate: its captures ask for a tolerance of {self.tolerance:.0%}, more than {100 * most:g}%"
 
     @property
     def n(self) -> int:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+import numpy as np
+
 from ...declaration import Declaration
 from ..analysis.metrics import METRICS, split
 from ..evidence import Evidence, Finding, Speedup, VariantEvidence
@@ -212,12 +214,13 @@ def _times(capture: str, variant: VariantEvidence, tiers: Iterable[str]) -> Iter
     for tier in tiers:
         values = times(variant, tier)
         if len(values) >= LEAST_RUNS:
-            measured = _by_interval(capture, values, noise_floor(values))
+            measured = _by_interval(capture, values, noise_floor(values, np.arange(len(values))))
             yield Observation(variant.name, ITERATION, tier, "ns", "less", measured)
 
 
 def _by_interval(capture: str, values: Sequence[float], noise: float | None = None) -> Measurement:
-    low, high = median_interval(values)
+    """Iterations taken as independent: what makes neighbours alike makes sessions differ, and that is the tolerance's part."""
+    low, high = median_interval(values, independent=True)
     return Measurement(capture, float(median(values)), low, high, len(values), noise)
 
 

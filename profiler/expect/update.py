@@ -261,6 +261,7 @@ def _compared(
     keys = {entry.key for entry in made}
     changes += [Change(entry, None, weaker=True) for entry in old.values() if entry.key not in keys]
     notes = list(grounds.notes)
+    notes += [f"{entry.name} [{entry.tier}] is {entry.too_noisy}" for entry in made if entry.too_noisy]
     if before is not None and not same:
         notes += [f"another context: {one}" for one in before.context.differences(grounds.context)]
     plan = Plan(

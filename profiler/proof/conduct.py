@@ -24,7 +24,7 @@ def caveats(trace: Trace | None, manifest: Mapping[str, Any], measured: Sequence
     """Everything about how the runs were made that a reader should know."""
     found = [*_conditions(trace, manifest, measured), *_commit(manifest)]
     if trace is not None:
-        found += [*_order(measured), *_operations(trace, measured)]
+        found += _operations(trace, measured)
     return found
 
 
@@ -83,15 +83,15 @@ def _commit(manifest: Mapping[str, Any]) -> Iterable[Finding]:
         yield Finding("dirty_commit", {})
 
 
-def _order(measured: Sequence[Measured]) -> Iterable[Finding]:
-    """Interleaved means that at no moment one variant is more than two runs ahead of another."""
+def order(measured: Iterable[Measured]) -> tuple[Finding, ...]:
+    """Whether all variants took turns: at no moment is one more than two runs ahead of another."""
+    measured = list(measured)
     counts = dict.fromkeys(range(len(measured)), 0)
     furthest = 0
     for _, place in sorted((run.start, place) for place, variant in enumerate(measured) for run in variant.runs):
         counts[place] += 1
         furthest = max(furthest, max(counts.values()) - min(counts.values()))
-    if furthest > 2:
-        yield Finding("not_interleaved", {})
+    return (Finding("not_interleaved", {}),) if furthest > 2 else ()
 
 
 def _operations(trace: Trace, measured: Sequence[Measured]) -> Iterable[Finding]:

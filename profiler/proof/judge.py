@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 from statistics import median
 
 from ..analysis.affected import touches
 from ..analysis.metrics import classes_of, is_lower_bound, of_copies_beside_others
 from ..evidence import ClaimResult, Finding, Rates, Speedup, VariantEvidence, Verdict
-from .bootstrap import LEAST_RUNS, median_interval
+from .bootstrap import LEAST_RUNS, autocorrelation, effective_runs, median_interval
 from .claims import COMPARISONS, Claim, Term
 from .rate_metrics import RATE_METRICS, rate_obstacles, rate_values
 
 _WHOLE_GRAPHS = "graph_level_tracing"
 
 
+_FURTHEST = 1000.0
+"""An interval that would have to be a thousand times narrower is not to be had by measuring longer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Grounds:
     """What claims are judged on: the variants' numbers, the speedups that claims ask for, and what stands in the way.
 
-    `speedups` maps two variants to how much faster the second is, None where the runs do not tell. `blocked` holds, for each variant, findings that leave claims about it unproven; `invalid` says that outputs disagree.
+    `speedups` maps two variants to how much faster the second is, None where the runs do not tell; `order` to why these
+    do not, where it is that they were not made in turn. `blocked` holds, for each variant, findings that leave claims about it
+    unproven; `invalid` says that outputs disagree.
     """
 
     variants: Mapping[str, VariantEvidence]
@@ -29,6 +36,7 @@ class Grounds:
     copies_blocked: Mapping[str, tuple[Finding, ...]]
     invalid: tuple[Finding, ...]
     rates: Mapping[str, Rates] = field(default_factory=dict)
+    order: Mapping[tuple[str, str], tuple[Finding, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +52,7 @@ def judge(claim: Claim, grounds: Grounds) -> ClaimResult:
     """Decide one claim.
 
     Counts and shares must hold in every iteration; times, rates and the speedup by their 95 % interval. An interval on
-    both sides of the threshold is UNPROVEN, not rounded to either side.
+    both sides of the threshold is UNPROVEN, not rounded to either side, and says how many more iterations would decide.
     """
     values = _values(claim.left, grounds)
     limits = _limits(claim, grounds)
@@ -75,6 +83,7 @@ def _n(term: Term, values: Sequence[float], grounds: Grounds) -> int:
 
 
 def _result(claim: Claim, threshold: float | None, values: Sequence[float], n: int, outcome: _Outcome) -> ClaimResult:
+    in_a_row = bool(values) and outcome.low is not None
     return ClaimResult(
         text=claim.text,
         metric=claim.left.metric,
@@ -89,6 +98,8 @@ def _result(claim: Claim, threshold: float | None, values: Sequence[float], n: i
         values=tuple(values),
         verdict=outcome.verdict,
         reasons=outcome.reasons,
+        autocorrelation=autocorrelation(values) if in_a_row else None,
+        effective_n=effective_runs(values) if in_a_row else None,
     )
 
 
@@ -117,6 +128,7 @@ def _obstacles(claim: Claim, grounds: Grounds) -> tuple[Finding, ...]:
     terms = [claim.left, *([claim.right] if isinstance(claim.right, Term) else [])]
     found: dict[str, Finding] = {}
     for term in terms:
+        found |= {f.code: f for f in grounds.order.get(term.compared, ())} if term.compared else {}
         for variant in term.compared or (term.variant,):
             found |= {f.code: f for f in grounds.blocked[variant] if _concerns(f, term)}
             if term.metric in RATE_METRICS:
@@ -134,14 +146,30 @@ def _concerns(finding: Finding, term: Term) -> bool:
 def _by_speedup(claim: Claim, limits: Sequence[float], speedup: Speedup | None) -> _Outcome:
     if speedup is None or not limits:
         return _Outcome(Verdict.UNPROVEN, reasons=(Finding("metric_missing", {"metric": claim.left.metric}),))
-    outcome = _against(claim, limits[0], speedup.value, speedup.low, speedup.high)
+    value, low, high = speedup.value, speedup.low, speedup.high
     least = min(speedup.n_baseline, speedup.n_optimized)
     if least < LEAST_RUNS:
-        return _Outcome(Verdict.UNPROVEN, speedup.value, speedup.low, speedup.high, (_few(least),))
+        return _Outcome(Verdict.UNPROVEN, value, low, high, (_few(least),))
+    outcome = _against(claim, limits[0], value, low, high, least)
     if outcome.verdict is Verdict.PROVEN and _says_different(claim, limits[0]) and not speedup.differs:
         reason = Finding("within_noise", {"percent": round(100 * speedup.noise_floor, 2)})
-        return _Outcome(Verdict.UNPROVEN, speedup.value, speedup.low, speedup.high, (reason,))
+        clear = 1 + speedup.noise_floor if value > 1 else 1 - speedup.noise_floor
+        end = low if value > 1 else high
+        more = _more(least, abs(value - end), (value - clear) * (1 if value > 1 else -1))
+        return _Outcome(Verdict.UNPROVEN, value, low, high, (reason, *more))
     return outcome
+
+
+def _more(n: int, reach: float, gap: float) -> tuple[Finding, ...]:
+    """How many more iterations would decide, at the spread seen: an interval gets narrower as 1 / sqrt(n).
+
+    Args:
+        reach: from the value to the end of its interval on the side of what it is held against.
+        gap: from the value to that; where it is not above 0 no number of iterations decides.
+    """
+    needed = ceil(n * (reach / gap) ** 2) if gap > 0 and reach / gap < _FURTHEST else 0
+    even = needed + needed % 2
+    return (Finding("more_iterations", {"n": n, "needed": max(even, n + 2)}),) if needed else ()
 
 
 def _says_different(claim: Claim, threshold: float) -> bool:
@@ -154,10 +182,10 @@ def _by_interval(claim: Claim, threshold: float, values: Sequence[float]) -> _Ou
     low, high = median_interval(values)
     if len(values) < LEAST_RUNS:
         return _Outcome(Verdict.UNPROVEN, middle, low, high, (_few(len(values)),))
-    return _against(claim, threshold, middle, low, high)
+    return _against(claim, threshold, middle, low, high, len(values))
 
 
-def _against(claim: Claim, threshold: float, value: float, low: float, high: float) -> _Outcome:
+def _against(claim: Claim, threshold: float, value: float, low: float, high: float, n: int) -> _Outcome:
     """Both ends of the interval on the good side: proven; both on the bad side: refuted; else it cannot be told."""
     holds = COMPARISONS[claim.comparison]
     at_low, at_high = holds(low, threshold), holds(high, threshold)
@@ -166,7 +194,8 @@ def _against(claim: Claim, threshold: float, value: float, low: float, high: flo
     straddles = at_low or at_high or low <= threshold <= high
     if straddles:
         reason = Finding("interval_straddles", {"low": low, "high": high, "threshold": threshold})
-        return _Outcome(Verdict.UNPROVEN, value, low, high, (reason,))
+        more = _more(n, value - low if value > threshold else high - value, abs(value - threshold))
+        return _Outcome(Verdict.UNPROVEN, value, low, high, (reason, *more))
     reason = Finding("contradicted", {"measured": value, "threshold": threshold})
     return _Outcome(Verdict.REFUTED, value, low, high, (reason,))
 

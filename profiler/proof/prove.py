@@ -16,7 +16,7 @@ from ..trace.model import Trace
 from ..trace.reader import read_trace
 from . import conduct
 from .claims import Claim, Term, parse
-from .compare import speedup_of, steps_of
+from .compare import not_in_turn, speedup_of, steps_of
 from .gain import gain_ledger
 from .judge import Grounds, judge
 from .measured import LOST, Measured, find_runs, gpus_of, on_gpu, variant_evidence
@@ -24,7 +24,7 @@ from .plausible import Held, against_trace
 from .rate_metrics import RATE_METRICS
 from .rates import caveats as rate_caveats
 from .rates import find_rates, implausible
-from .sequence import times_of
+from .sequence import places_of, times_of
 from .validated import invalid, loose, unvalidated
 
 
@@ -107,7 +107,13 @@ class _Case:
         manifest, declaration, claims, trace = self.manifest, self.declaration, self.claims, self.trace
         names, changed = declaration.names, self.changed
         untraced = _event_times(manifest, "untraced", names)
-        variants = {v: _variant(trace, measured[v], claims, untraced[v], declaration.queued) for v in names}
+        variants = {
+            v: replace(
+                _variant(trace, measured[v], claims, untraced[v], declaration.queued),
+                untraced_at=places_of(manifest, "untraced", v),
+            )
+            for v in names
+        }
         rates = find_rates(manifest, trace, self.trace_path, measured)
         wrong = (*invalid(manifest, declaration), *implausible(rates))
         doubts = (*unvalidated(manifest, declaration, trace is not None), *loose(declaration))
@@ -118,11 +124,14 @@ class _Case:
         source = "events" if perturbed or trace is None else "trace"
         first, last = variants[names[0]], variants[names[-1]]
         pageable = {v: conduct.pageable(measured[v]) for v in names}
+        compared = {(names[0], names[-1]), *_compared(claims)}
+        led = conduct.order(measured.values())
+        order = {(a, b): led or not_in_turn(variants[a], variants[b], source) for a, b in compared}
         speedups = {
-            (a, b): speedup_of(variants[a], variants[b], source) if usable else None
-            for a, b in {(names[0], names[-1]), *_compared(claims)}
+            (a, b): speedup_of(variants[a], variants[b], source) if usable and not order[a, b] else None
+            for a, b in compared
         }
-        grounds = Grounds(variants, speedups, blocked, pageable, wrong, rates)
+        grounds = Grounds(variants, speedups, blocked, pageable, wrong, rates, order)
         results = tuple(judge(claim, grounds) for claim in claims)
         return Evidence(
             manifest=manifest,
@@ -140,15 +149,25 @@ class _Case:
                 manifest,
                 measured,
                 variants,
-                (*perturbed, *wrong, *doubts, *self.held.all, *_changed(changed), *_of_rates(manifest, rates)),
+                (
+                    *(*perturbed, *wrong, *doubts, *self.held.all, *_changed(changed), *_of_rates(manifest, rates)),
+                    *_first(order.values()),
+                ),
             ),
             conditions=conduct.seen(trace, manifest, [measured[v] for v in names]),
             baseline=first,
             optimized=last,
             between=tuple(variants[v] for v in names[1:-1]),
-            steps=steps_of([variants[v] for v in names], source) if usable and trace and declaration.staged else (),
+            steps=steps_of([variants[v] for v in names], source, in_turn=not led)
+            if usable and trace and declaration.staged
+            else (),
             rates=rates,
         )
+
+
+def _first(found: Iterable[tuple[Finding, ...]]) -> tuple[Finding, ...]:
+    """Of several that say the same one is enough."""
+    return next((findings for findings in found if findings), ())
 
 
 def _without_trace(manifest: Mapping[str, Any], declaration: Declaration) -> Completeness:

@@ -19,6 +19,11 @@ def times_of(manifest: Mapping[str, Any], run: str, variant: str) -> list[int]:
     return [int(one["event_ns"]) for one in _listed(manifest, run) if one["variant"] == variant]
 
 
+def places_of(manifest: Mapping[str, Any], run: str, variant: str) -> tuple[int, ...]:
+    """Where a variant's iterations stand in the order in which all were measured."""
+    return tuple(place for place, one in enumerate(_listed(manifest, run)) if one["variant"] == variant)
+
+
 def _listed(manifest: Mapping[str, Any], run: str) -> list[Mapping[str, Any]]:
     return (manifest["runs"].get(run) or {}).get("iterations") or []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import repeat
 
 import numpy as np
@@ -13,7 +13,7 @@ from ...errors import UsageError
 from ..analysis.completeness import OF_RANGES, attest
 from ..evidence import ClaimResult, Completeness, Finding, Iteration, VariantEvidence, Verdict
 from ..proof.claims import Claim, Term, parse
-from ..proof.compare import speedup_of
+from ..proof.compare import not_in_turn, speedup_of, times
 from ..proof.judge import Grounds, judge, of_the_median
 from ..proof.measured import Measured
 from ..proof.prove import blocked_by
@@ -75,11 +75,15 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One claim judged, and what can be looked up by hand: why it holds, or what breaks it."""
+    """One claim judged, and what can be looked up by hand: why it holds, or what breaks it.
+
+    `runs` are those that leave a claim by interval unproven: range -> its values in the order of time; of a speedup, times in ns.
+    """
 
     claim: ClaimResult
     gpu: str
     shown: tuple[Shown, ...]
+    runs: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,11 @@ def check(trace: Trace, question: Question) -> Answer:
         gpus=tuple(_name(part) for part in case.parts if part.gpu is not None),
         notes=_notes(trace, question),
     )
+
+
+def is_called(trace: Trace, domain: str | None, glob: str) -> bool:
+    """Whether any range of the trace matches."""
+    return bool(len(chosen_ranges(trace, domain, glob)))
 
 
 def _notes(trace: Trace, question: Question) -> tuple[str, ...]:
@@ -169,7 +178,9 @@ class _Case:
         }
         compared = {term.compared for claim in self.claims for term in _terms(claim) if term.compared}
         speedups = {(a, b): speedup_of(variants[a], variants[b], "trace") for a, b in compared}
-        return _OnGpu(gpu, mine, Grounds(variants, speedups, blocked, {n: _pageable(o) for n, o in mine.items()}, ()))
+        order = {(a, b): not_in_turn(variants[a], variants[b], "trace") for a, b in compared}
+        pageable = {n: _pageable(o) for n, o in mine.items()}
+        return _OnGpu(gpu, mine, Grounds(variants, speedups, blocked, pageable, (), order=order))
 
     def worst(self, claim: Claim) -> Checked:
         """A claim on the GPU where it fares worst, of those on which all its ranges ran."""
@@ -181,7 +192,15 @@ class _Case:
             _check_pairs(asked, part)
         judged = [(part, judge(asked, part.grounds)) for part in there or self.parts]
         part, result = max(judged, key=lambda one: _badness(one[1]))
-        return Checked(result, _name(part), shown(result, part.instances))
+        return Checked(result, _name(part), shown(result, part.instances), _runs(claim, result, part))
+
+
+def _runs(claim: Claim, result: ClaimResult, part: _OnGpu) -> Mapping[str, tuple[float, ...]]:
+    if result.verdict is not Verdict.UNPROVEN:
+        return {}
+    if claim.left.compared:
+        return {name: tuple(times(part.grounds.variants[name], "trace")) for name in claim.left.compared}
+    return {claim.left.variant: result.values} if result.low is not None else {}
 
 
 def _check_count(claim: Claim, instances: Mapping[str, Instances]) -> None:

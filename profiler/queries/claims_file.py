@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -80,29 +81,78 @@ def places(path: Path, question: Question) -> dict[str, Place]:
 
 
 def with_arguments(
-    question: Question, claims: list[str], ranges: list[str], domain: str | None, attribution: str | None
+    question: Question,
+    claims: list[str],
+    ranges: list[str],
+    domain: str | None,
+    attribution: str | None,
+    called: Callable[[str], bool] | None = None,
 ) -> Question:
     """A question with what the command line adds: further claims and ranges, another domain or attribution.
 
-    `ranges` are `NAME=GLOB`, or a GLOB alone, which is then called "range". One of the file's name stands in its place.
+    `ranges` are a GLOB, which is then called "range", or `NAME=GLOB`. One of the file's name stands in its place. Names of
+    ranges may hold a `=` themselves: `called`, which says whether ranges of the trace match a glob, is asked of the whole
+    text first. Without it `NAME=GLOB` is meant wherever there is a `=`.
 
     Raises:
-        UsageError: two of `ranges` have the same name.
+        UsageError: two of `ranges` have the same name, or one may be read both ways.
     """
     return replace(
         question,
         claims=(*question.claims, *claims),
-        ranges={**question.ranges, **_named(ranges)},
+        ranges={**question.ranges, **_named(ranges, called)},
         domain=question.domain if domain is None else domain,
         attribution=attribution or question.attribution,
     )
 
 
-def _named(ranges: list[str]) -> dict[str, str]:
+def check_before_reading(
+    question: Question, claims: list[str], ranges: list[str], domain: str | None, attribution: str | None
+) -> None:
+    """Answer a slip before a large trace is read, whichever way its ranges will turn out to be meant.
+
+    Raises:
+        UsageError: as `with_arguments` and `Question.parsed`, where neither way can be read.
+    """
+    try:
+        with_arguments(question, claims, ranges, domain, attribution).parsed()
+    except UsageError:
+        if not any("=" in text for text in ranges):
+            raise
+        try:
+            with_arguments(question, claims, ranges, domain, attribution, _whole).parsed()
+        except UsageError:
+            pass
+        else:
+            return
+        raise
+
+
+def _whole(glob: str) -> bool:
+    """As if the ranges of a trace had a `=` in their names, and no others."""
+    return "=" in glob
+
+
+def _named(ranges: list[str], called: Callable[[str], bool] | None) -> dict[str, str]:
     named: dict[str, str] = {}
     for text in ranges:
-        name, _, glob = text.partition("=") if "=" in text else (UNNAMED, "", text)
-        if name.strip() in named:
-            raise UsageError(f"two ranges are called {name.strip()!r}", "name each: --range before=v1 --range after=v2")
-        named[name.strip()] = glob
+        name, glob = _read(text, called)
+        if name in named:
+            raise UsageError(f"two ranges are called {name!r}", "name each: --range before=v1 --range after=v2")
+        named[name] = glob
     return named
+
+
+def _read(text: str, called: Callable[[str], bool] | None) -> tuple[str, str]:
+    """The name and the glob of a `--range`."""
+    name, parted, glob = text.partition("=")
+    if not parted:
+        return UNNAMED, text
+    if called is None or not called(text):
+        return name.strip(), glob
+    if called(glob):
+        raise UsageError(
+            f"--range {text!r} may mean the ranges of that name, or those called {glob!r} under the name {name.strip()!r}",
+            f"say which: --range {UNNAMED}={text!r}, or by another name --range it={glob!r}",
+        )
+    return UNNAMED, text

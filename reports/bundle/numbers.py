@@ -16,7 +16,8 @@ from ...profiler.proof.rate_metrics import RATE_METRICS
 TRACE, MANIFEST, COUNTERS, CLAIM, CAPTURE = "trace", "manifest", "counters", "claim", "capture"
 """What a number is read from: a file of the capture; the declaration's own text, as for a threshold; or several files."""
 
-_INTERVAL = f"{CONFIDENCE:.0%} percentile bootstrap, {RESAMPLES} resamples, numpy default_rng({SEED})"
+_INTERVAL = f"{CONFIDENCE:.0%} bootstrap over rounds, {RESAMPLES} resamples, numpy default_rng({SEED})"
+_OF_MEDIAN = f"{CONFIDENCE:.0%} interval of the median by order statistics, of effective_n values"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,9 @@ def _of_variant(variant: VariantEvidence) -> Iterator[Number]:
     for position, ns in enumerate(variant.untraced_ns):
         of = f"runs.untraced.iterations of {variant.name}"
         yield Number(f"{variant.name}.untraced_ns[{position}]", ns, "ns", "event_ns", of, MANIFEST)
+    for position, at in enumerate(variant.untraced_at):
+        how, of = "place in the order of all runs", f"runs.untraced.iterations of {variant.name}"
+        yield Number(f"{variant.name}.untraced_at[{position}]", at, "", how, of, MANIFEST)
 
 
 _BOUNDS = {
@@ -123,8 +127,9 @@ def _speedup(name: str, speedup: Any, before: str, after: str) -> Iterator[Numbe
     yield Number(f"{name}.optimized_ns", speedup.optimized_ns, "ns", "median(iteration)", second, source)
     yield Number(f"{name}.n_baseline", speedup.n_baseline, "", "count", first, source)
     yield Number(f"{name}.n_optimized", speedup.n_optimized, "", "count", second, source)
-    how = f"largest distance from 1 of even against odd runs, {_INTERVAL}"
-    yield Number(f"{name}.noise_floor", speedup.noise_floor, "", how, first, source)
+    yield Number(f"{name}.rounds", speedup.rounds, "", "stretches in which both took their turns", both, source)
+    how = f"distance from 1 of median(time in an even round / in the odd one after it), the larger of {before}, {after}"
+    yield Number(f"{name}.noise_floor", speedup.noise_floor, "", how, both, source)
 
 
 def _claims(evidence: Evidence) -> Iterator[Number]:
@@ -132,17 +137,23 @@ def _claims(evidence: Evidence) -> Iterator[Number]:
         name, of = f"claims[{position}]", _of_claim(claim.variant, claim.metric)
         source = COUNTERS if claim.metric in RATE_METRICS else TRACE if claim.values else _times_from(evidence)
         deciding = "the value that decides" if claim.values else claim.metric
-        told = {"measured": deciding, "low": f"lower end, {_INTERVAL}", "high": f"upper end, {_INTERVAL}", "n": "count"}
+        interval = _OF_MEDIAN if claim.values else _INTERVAL
+        told = {"measured": deciding, "low": f"lower end, {interval}", "high": f"upper end, {interval}", "n": "count"}
+        told |= {"autocorrelation": "lag-1 autocorrelation of values", "effective_n": "docs/metrics.md: effective n"}
         if claim.threshold is not None:
             yield Number(f"{name}.threshold", claim.threshold, claim.unit, "as claimed", claim.text, CLAIM)
         for field, how in told.items():
             if (value := getattr(claim, field)) is not None:
-                yield Number(f"{name}.{field}", value, "" if field == "n" else claim.unit, how, of, source)
+                yield Number(f"{name}.{field}", value, "" if field in _PLAIN else claim.unit, how, of, source)
         for place, value in enumerate(claim.values):
             yield Number(
                 f"{name}.values[{place}]", value, claim.unit, claim.metric, of.replace("*", str(place)), source
             )
         yield from _findings(f"{name}.reasons", claim.reasons)
+
+
+_PLAIN = ("n", "autocorrelation", "effective_n")
+"""Fields of a claim that have not its unit."""
 
 
 def _of_claim(variant: str, metric: str) -> str:

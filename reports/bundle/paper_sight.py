@@ -113,7 +113,8 @@ def _inside(points: Floats, outlines: Sequence[Outline]) -> Bools:
             if ay != by:
                 across = (bx - ax) * (y - ay) / (by - ay) + ax
                 crossed += ((ay > y) != (by > y)) & (x < across)
-    return crossed % 2 == 1
+    inside: Bools = crossed % 2 == 1
+    return inside
 
 
 def _along(points: Floats, outlines: Sequence[Outline], reach: float) -> Bools:

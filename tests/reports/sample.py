@@ -259,7 +259,7 @@ def sample() -> Evidence:
         shipped=False,
         verdict=Verdict.PROVEN,
         claims=claims(),
-        speedup=Speedup(length[0] / length[1], 2.176, 2.185, length[0], length[1], 20, 20, 0.0041, "trace"),
+        speedup=Speedup(length[0] / length[1], 2.176, 2.185, length[0], length[1], 20, 20, 0.0041, "trace", 20),
         perturbation={"baseline": 1.0025, "optimized": 1.0053},
         gain=(*terms, GainTerm("residual", residual), GainTerm("total", total)),
         ledger=(*(LedgerLine(code, count) for code, count in LEDGER.items()),),

@@ -49,6 +49,7 @@ CODES = {
     "noise_floor": ("percent",),
     "within_noise": ("percent",),
     "interval_straddles": ("low", "high", "threshold"),
+    "more_iterations": ("n", "needed"),
     "other_processes": ("count",),
     "negative_latency": ("count",),
     "pageable_copies": ("count",),

@@ -341,7 +341,7 @@ ORDERED = (
 
 def test_order_calls_and_gaps_are_proven_from_a_trace(proof):
     trace = TraceBuilder()
-    run_pair(trace, baseline=cached(0), optimized=cached(0))
+    run_pair(trace, 10, baseline=cached(0), optimized=cached(0))
     evidence = proof(ORDERED, trace)
     assert set(verdicts(evidence).values()) == {Verdict.PROVEN}
     assert {claim.metric: claim.measured for claim in evidence.claims}["gap_max"] <= 10 * US
