@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import repeat
+from time import perf_counter
 
 import numpy as np
 
@@ -74,11 +75,12 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One claim judged, and what can be looked up by hand: why it holds, or what breaks it."""
+    """One claim judged, and what can be looked up by hand: why it holds, or what breaks it. `seconds` is what that took."""
 
     claim: ClaimResult
     gpu: str
     shown: tuple[Shown, ...]
+    seconds: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ def check(trace: Trace, question: Question) -> Answer:
     claims = question.parsed()
     instances = _instances(trace, question)
     case = _Case(attest(trace), claims, instances)
-    judged = tuple(case.worst(claim) for claim in claims)
+    judged = tuple(_timed(case, claim) for claim in claims)
     return Answer(
         verdict=Verdict.worst([one.claim.verdict for one in judged]),
         completeness=case.completeness,
@@ -115,6 +117,11 @@ def check(trace: Trace, question: Question) -> Answer:
         gpus=tuple(_name(part) for part in case.parts if part.gpu is not None),
         notes=_notes(trace, question),
     )
+
+
+def _timed(case: _Case, claim: Claim) -> Checked:
+    start = perf_counter()
+    return replace(case.worst(claim), seconds=perf_counter() - start)
 
 
 def _notes(trace: Trace, question: Question) -> tuple[str, ...]:
