@@ -49,7 +49,7 @@ def check(
 ) -> None:
     """Hold the newest capture of each pair against what is expected of it on its hardware.
 
-    Which commit made a capture plays no part. The exit code is that of the worst pair.
+    A pair without a capture of its own is missing; one that came with aisp-prof is judged where --capture names it. Which commit made a capture plays no part. The exit code is that of the worst pair.
     """
     from ..profiler.expect.check import Status, check_capture, without_capture
     from ..profiler.expect.files import expectations_folder
@@ -65,8 +65,11 @@ def check(
 
 
 def _chosen(pairs: list[str], option: Path | None, chosen: str) -> tuple[list[Capture], list[str]]:
-    """The capture of each pair, and the pairs that have none; a pair that nothing is known of is named, not skipped."""
-    from ..profiler.store.captures import captures_folder, resolve, select, with_shipped
+    """The capture of each pair, and the pairs that have none; a pair that nothing is known of is named, not skipped.
+
+    What came with aisp-prof never stands in: a build whose captures did not arrive would meet expectations made of ours.
+    """
+    from ..profiler.store.captures import captures_folder, resolve, select
 
     captures = captures_folder(option)
     if chosen:
@@ -74,7 +77,7 @@ def _chosen(pairs: list[str], option: Path | None, chosen: str) -> tuple[list[Ca
     found, missing = [], []
     for pair in pairs:
         try:
-            found.append(resolve(pair, captures, with_shipped(option)))
+            found.append(resolve(pair, captures, shipped=False))
         except CannotTell:
             missing.append(pair)
     return found, missing

@@ -78,6 +78,8 @@ def _writing(out: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise AispError(f"{out}: cannot be written: {error.strerror or error}") from error
+    except UnicodeError as error:
+        raise UsageError(f"{out}: pyarrow writes no file whose name is no UTF-8", "choose another --output") from error
 
 
 def _write_each(trace: Trace, out: Path, suffix: str, attribution: str) -> Iterator[Written]:

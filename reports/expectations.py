@@ -61,6 +61,8 @@ def _checked(one: Checked) -> list[str]:
     lines += [visible(f"  {seen(finding, say)}") for finding in one.findings]
     if one.status is Status.UNQUALIFIED and one.capture:
         lines.append(f'  → aisp-prof expect update {one.pair.replace(".", ":")} --reason "…"')
+    if not one.capture:
+        lines.append(f"  → aisp-prof capture {one.pair.replace('.', ':')}, or --capture ID for one that came with aisp-prof")
     cells = [(row.name, row.tier, expected(row.entry), _measured(row), _outcome(row)) for row in one.rows]
     return (
         [*lines, *table(HEAD, [[visible(cell) for cell in row] for row in cells], left=len(HEAD))] if cells else lines

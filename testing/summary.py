@@ -13,6 +13,11 @@ PROPERTY = "aisp-prof claim"
 _VERDICTS = ("proven", "refuted", "unproven")
 
 
+def forget(item: pytest.Item) -> None:
+    """Drop what an earlier attempt of a test told: plugins that run a failed one again give it the same item."""
+    item.user_properties[:] = [one for one in item.user_properties if one[0] != PROPERTY]
+
+
 class Summary:
     """Collects what the tests' reports carry; with pytest-xdist these come from the workers."""
 
@@ -35,7 +40,7 @@ class Summary:
         traces = Counter(claim["trace"] for _, claim in self.claims)
         terminalreporter.section("claims on traces")
         for test, claim in self.claims:
-            if claim["verdict"] != "proven" or config.get_verbosity() > 0:
+            if claim["verdict"] != "proven" or config.getoption("verbose") > 0:  # pytest 7 has no get_verbosity
                 text = f"{MARKS[claim['verdict']]} {claim['claim']}  {claim['measured']}  {claim['verdict']} in {test}"
                 write(visible(text), red=claim["verdict"] != "proven")
         for trace, count in sorted(traces.items()):

@@ -71,7 +71,7 @@ def documented(title, *records):
 
 
 def test_check_says_what_was_expected_and_measured(run, written):
-    code, out, _ = run("expect", "check", STREAMS)
+    code, out, _ = run("expect", "check", STREAMS, "--capture", newest().id)
     assert code == 0
     assert out.startswith("✓ MET  ch11.streams on h200")
     (row,) = (line for line in out.splitlines() if line.startswith("optimized.iteration") and " trace " in line)
@@ -80,7 +80,7 @@ def test_check_says_what_was_expected_and_measured(run, written):
 
 
 def test_check_as_json(run, written):
-    code, out, _ = run("expect", "check", STREAMS, "--json")
+    code, out, _ = run("expect", "check", STREAMS, "--json", "--capture", newest().id)
     data = json.loads(out)
     (pair,) = data["rows"]
     assert (code, data["schema"], data["status"], pair["status"]) == (0, 1, "met", "met")
@@ -88,7 +88,7 @@ def test_check_as_json(run, written):
 
 
 def test_a_pair_that_nothing_is_expected_of_has_an_exit_code_of_its_own(run):
-    code, out, _ = run("expect", "check", STREAMS)
+    code, out, _ = run("expect", "check", STREAMS, "--capture", newest().id)
     assert code == 5
     assert "UNQUALIFIED" in out
     assert 'aisp-prof expect update ch11:streams --reason "…"' in out
@@ -108,8 +108,19 @@ def test_one_capture_by_its_id(run, written, tmp_path):
     assert run("expect", "check", STREAMS, "--capture", changed.id)[0] == 1
 
 
-def test_every_pair_of_a_chapter_is_asked(run, written):
+def test_a_capture_that_did_not_arrive_is_missing(run, written):
+    """The one that ships would meet expectations that were made of it, whatever became of the build's own."""
+    code, out, _ = run("expect", "check", STREAMS)
+    assert code == 4
+    assert out.startswith("– MISSING  ch11.streams\n  no capture of it; it has expectations on h200\n")
+    assert "→ aisp-prof capture ch11:streams, or --capture ID for one that came with aisp-prof" in out
+    code, out, _ = run("expect", "check", STREAMS, "--json")
+    assert (code, json.loads(out)["status"], json.loads(out)["rows"][0]["rows"]) == (4, "missing", [])
+
+
+def test_every_pair_of_a_chapter_is_asked(run, written, tmp_path):
     """Those without a capture, or of which nothing is expected, are no pass."""
+    rewritten(newest(), tmp_path / "aisp-captures")
     code, out, _ = run("expect", "check", "ch11")
     assert code == 5
     assert "✓ MET  ch11.streams" in out
