@@ -19,15 +19,22 @@ def forget(item: pytest.Item) -> None:
 
 
 class Summary:
-    """Collects what the tests' reports carry; with pytest-xdist these come from the workers."""
+    """Collects what the tests' reports carry; with pytest-xdist these come from the workers.
+
+    Of a test that was run again the last attempt counts.
+    """
 
     def __init__(self) -> None:
-        self.claims: list[tuple[str, dict[str, str]]] = []
+        self.told: dict[str, list[dict[str, str]]] = {}
+
+    @property
+    def claims(self) -> list[tuple[str, dict[str, str]]]:
+        return [(test, claim) for test, claims in self.told.items() for claim in claims]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "teardown":  # the last of a test's reports, with everything that was added
-            told = [value for name, value in report.user_properties if name == PROPERTY]
-            self.claims += [(report.nodeid, json.loads(str(value))) for value in told]
+            told = [str(value) for name, value in report.user_properties if name == PROPERTY]
+            self.told[report.nodeid] = [json.loads(one) for one in told]
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
         if not self.claims:

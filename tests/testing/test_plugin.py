@@ -219,9 +219,10 @@ def test_of_a_test_that_is_run_again_the_last_attempt_counts(session, pair, pyte
     result = session(body, "--reruns", "3", "--junitxml=j.xml")
     assert (pytester.path / "attempts").read_text() == "xxx"
     result.stdout.fnmatch_lines(["1 claim on 1 trace: 1 proven, 0 refuted, 0 unproven"])
-    told = [one.get("value") for one in Xml.parse(pytester.path / "j.xml").iter("property")]
-    assert len(told) == 1
-    assert "== 4" in told[0]
+    attempts = Xml.parse(pytester.path / "j.xml").iter("testcase")
+    told = [[str(one.get("value")) for one in attempt.iter("property")] for attempt in attempts]
+    assert max(map(len, told)) == 1
+    assert "== 4" in told[-1][0]
 
 
 def test_a_captured_body_is_not_run_again_inside_its_capture(session, fake_machine, pytester):
@@ -239,7 +240,10 @@ def test_a_captured_body_is_not_run_again_inside_its_capture(session, fake_machi
                 file.write("x")
             raise ValueError
     """)
-    assert result.parseoutcomes() == {"failed": 1, "rerun": 2}
+    assert {name: count for name, count in result.parseoutcomes().items() if name != "warnings"} == {
+        "failed": 1,
+        "rerun": 2,
+    }
     assert (pytester.path / "ran").read_text() == "xxx"
 
 
@@ -289,7 +293,7 @@ def test_a_pytest_that_is_too_old_runs_what_does_not_use_the_plugin(pytester):
     )
     environment = {"PYTHONPATH": str(Path(machine.__file__).parents[1] / ".pythonpath"), "PATH": "/usr/bin:/bin"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
-    assert "1 passed, 2 errors" in done.stdout, done.stdout + done.stderr
+    assert "1 passed, 2 warnings, 2 errors" in done.stdout, done.stdout + done.stderr
     assert done.stdout.count("aisp-prof needs pytest 7.0") >= 2
 
 
