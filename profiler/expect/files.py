@@ -37,6 +37,15 @@ _ENTRY = {
     "measured": [_MEASURED],
     "history": [_FORMER],
 }
+_ACCEPTED = {
+    **{
+        f"!{name}": str
+        for name in ("variant", "metric", "tier", "unit", "capture", "created_utc", "since", "by", "reason")
+    },
+    "!value": NUMBER,
+    "!expected": _BOUND,
+    "!bound": _BOUND,
+}
 _SOURCE = {
     **dict.fromkeys(("capture", "created_utc", "profile"), str),
     **dict.fromkeys(("trace_sha256", "driver"), Maybe(str)),
@@ -54,7 +63,9 @@ _CONTEXT = {
     "queued": bool,
 }
 LARGEST = 1e18
-SHAPE = Each({"context": _CONTEXT, "sources": [_SOURCE], "entries": [_ENTRY], "retired": [_ENTRY]})
+SHAPE = Each(
+    {"context": _CONTEXT, "sources": [_SOURCE], "entries": [_ENTRY], "retired": [_ENTRY], "accepted": [_ACCEPTED]}
+)
 """Of `pairs`, by pair: a file of expectations may come with a bundle or a pull request, and is untrusted."""
 
 
