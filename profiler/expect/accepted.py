@@ -65,8 +65,13 @@ def withdraw(pair: str, names: Sequence[str], folder: Path) -> list[Acceptance]:
 
 
 def _regressed(row: Row) -> bool:
-    """Also a number of which it cannot be told whether it is within its bound: its interval lies on both sides."""
-    return row.status in (Status.REGRESSED, Status.UNPROVEN) and row.measured is not None and row.entry is not None
+    """Also a number of which it cannot be told whether it is within its bound: its interval lies on both sides; and one that
+    was accepted before, perhaps until it was mended."""
+    return (
+        row.status in (Status.REGRESSED, Status.UNPROVEN, Status.ACCEPTED)
+        and row.measured is not None
+        and row.entry is not None
+    )
 
 
 def _named(found: Sequence[T], names: Sequence[str], pair: str, what: str) -> list[T]:

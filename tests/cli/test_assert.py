@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from xml.etree import ElementTree as Xml
 
@@ -127,8 +129,14 @@ def test_a_misspelt_metric_is_answered_with_the_nearest(trace, capsys, monkeypat
 
 def annotated(trace, *arguments, environment=None):
     """What is printed for a job of GitHub Actions: stdout, stderr."""
-    result = CliRunner().invoke(app, ["assert", trace, *arguments], env=environment or {"GITHUB_ACTIONS": "true"})
-    return result.stdout, result.stderr
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (environment or {"GITHUB_ACTIONS": "true"}).items():
+            patch.setenv(name, value)
+        patch.setattr("sys.argv", ["aisp-prof", "assert", trace, *arguments])
+        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit):
+            main()
+    return out.getvalue(), err.getvalue()
 
 
 def test_github_is_told_of_each_claim_that_does_not_hold(trace):

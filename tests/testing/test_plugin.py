@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -293,7 +294,7 @@ def test_a_pytest_that_is_too_old_runs_what_does_not_use_the_plugin(pytester):
     )
     environment = {"PYTHONPATH": str(Path(machine.__file__).parents[1] / ".pythonpath"), "PATH": "/usr/bin:/bin"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
-    assert "1 passed, 2 warnings, 2 errors" in done.stdout, done.stdout + done.stderr
+    assert re.search(r"\n1 passed, .*2 errors", done.stdout), done.stdout + done.stderr
     assert done.stdout.count("aisp-prof needs pytest 7.0") >= 2
 
 
