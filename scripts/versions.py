@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -62,7 +63,9 @@ def run(which: str) -> int:
     if which == "too-old":
         return _others_are_left_alone()
     print(f"{which}: " + ", ".join(f"{name} {version(name)}" for name in SHOWN), flush=True)
-    return subprocess.run([sys.executable, "-m", "pytest", "-q", *TESTS], cwd=ROOT, check=False).returncode
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / ".pythonpath")}  # of xdist's workers too
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 
 def _others_are_left_alone() -> int:

@@ -258,7 +258,7 @@ def test_a_test_that_is_repeated_is_captured_each_time(session, fake_machine, py
 
         class TestIt:
             @pytest.mark.nsys
-            @pytest.mark.parametrize("x", ["a::b"])
+            @pytest.mark.parametrize("x", ["a b"])
             def test_body(self, x):
                 with pathlib.Path("ran").open("a") as file:
                     file.write("x")
