@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
+import resource
+import subprocess
 import sys
 from itertools import islice
 from pathlib import Path
@@ -11,12 +14,14 @@ from xml.etree import ElementTree as Xml
 
 import pytest
 from aisp_prof import cli
+from aisp_prof.errors import AispError
 from pair_trace import run_pair
 from trace_builder import TraceBuilder
 
 jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed: scripts/setup test")
 
 SCHEMA = json.loads((Path(__file__).parents[1] / "schemas" / "sarif-schema-2.1.0.json").read_text("utf-8"))
+PACKAGE = Path(__file__).parents[2] / ".pythonpath"
 OPTIMIZED, BASELINE = "ch11.streams.optimized.measure", "ch11.streams.baseline.measure"
 HELD, REFUTED, UNPROVEN = "hidden(h2d, d2h) >= 0.5", "hidden(h2d, d2h) >= 0.99", "hidden(comm) >= 0.5"
 
@@ -357,3 +362,47 @@ def test_the_fingerprints_are_of_the_claims_themselves(sarif):
     (once,) = (one["partialFingerprints"] for one in sarif(REFUTED, "--range", OPTIMIZED)["results"])
     first, second = islice(twice, 2)
     assert first == once != second
+
+
+def _kinds(error):
+    yield error
+    for below in error.__subclasses__():
+        yield from _kinds(below)
+
+
+def test_no_error_ends_as_a_refuted_claim_does():
+    assert len(list(_kinds(AispError))) > 4
+    assert {kind.exit_code for kind in _kinds(AispError)} == {2, 3, 4}
+
+
+def test_what_cannot_be_written_or_has_no_room_is_no_refutation(run, trace, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    packed = tmp_path / "t.sqlite.gz"
+    packed.write_bytes(gzip.compress(trace.read_bytes()))
+    limits = (resource.RLIMIT_FSIZE, (4096, 4096))  # what a file may have: a full disk for this process alone
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "aisp_prof", "assert", "t.sqlite.gz", HELD, "--range", OPTIMIZED],
+        env={"PYTHONPATH": str(PACKAGE), "PYTHONDONTWRITEBYTECODE": "1", "AISP_CACHE": str(tmp_path / "cache")},
+        preexec_fn=lambda: resource.setrlimit(*limits),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (3, False), done.stderr
+    assert "no room to unpack a trace" in done.stderr
+    command = ["aisp-prof", "trace", "export", str(trace), "--to", "csv", "-o", "file/x"]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 3
+
+
+def test_a_bug_is_no_refutation(run, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("aisp_prof.cli.assertion._read", broken)
+    code, _, err = run(HELD)
+    assert code == 70
+    assert err.startswith("Traceback")
+    assert err.endswith("RuntimeError: a bug\n")
