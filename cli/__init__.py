@@ -6,14 +6,16 @@ import io
 import os
 import shlex
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from .. import __version__
-from ..errors import AispError, EnvironmentLacks, UsageError
+from ..errors import BUG, AispError, EnvironmentLacks, UsageError
 from . import assertion, bench, bundle, compare, counters, demos, expect, judging, kernels, scrubbing, trace
+from .complaint import complain
 
 if TYPE_CHECKING:
     from ..profiler.evidence import Evidence
@@ -51,6 +53,7 @@ def main() -> NoReturn:
     """Run the command line; an `AispError` becomes its message, its mend and its exit code, never a traceback.
 
     Nor does what the system refuses: a name too long, a folder that may not be entered, a disk that is full, memory.
+    A bug is a traceback, and ends with `BUG`: Python's own exit code is that of a refuted claim.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -64,15 +67,14 @@ def main() -> NoReturn:
         _end(UsageError(f"{': '.join([*names, error.strerror or str(error)])}"))
     except MemoryError:
         _end(EnvironmentLacks("memory ran out", "on a machine with more, or of a smaller trace"))
+    except Exception:  # noqa: BLE001  whatever it is, it is shown, and is no verdict
+        traceback.print_exc()
+        sys.exit(BUG)
     sys.exit(0)
 
 
 def _end(error: AispError) -> NoReturn:
-    from ..reports.hostile import printable
-
-    typer.echo(printable(f"aisp-prof: {error}"), err=True)
-    if error.mend:
-        typer.echo(printable(f"  → {error.mend}"), err=True)
+    complain(error)
     sys.exit(error.exit_code)
 
 

@@ -10,11 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import UsageError
+from .complaint import complain
 from .trace import Communication, TraceFile, _read
 
 if TYPE_CHECKING:
     from ..profiler.queries.assertions import Answer
-    from ..profiler.queries.claims_file import Place
+    from ..profiler.queries.places import Place
+    from ..reports.asked import Asked
+
+
+def _output(text: str) -> Path | None:
+    """A file to write; none where a variable of the build is empty: `--summary "$GITHUB_STEP_SUMMARY"` outside of GitHub."""
+    return Path(text) if text else None
 
 
 def assertion(
@@ -34,11 +41,16 @@ def assertion(
         str | None, typer.Option(metavar="thread|process", help="Whose launches a range counts; its own thread's.")
     ] = None,
     communication: Communication = None,
-    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML too.")] = None,
-    sarif: Annotated[Path | None, typer.Option(metavar="FILE", help="Write SARIF too.")] = None,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", parser=_output, help="Write JUnit XML too.")] = None,
+    sarif: Annotated[Path | None, typer.Option(metavar="FILE", parser=_output, help="Write SARIF too.")] = None,
     summary: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Append Markdown, e.g. to $GITHUB_STEP_SUMMARY.")
+        Path | None,
+        typer.Option(metavar="FILE", parser=_output, help="Append Markdown, e.g. to $GITHUB_STEP_SUMMARY."),
     ] = None,
+    category: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="What SARIF and JUnit call this analysis; else the trace and its ranges."),
+    ] = "",
     annotations: Annotated[
         bool | None,
         typer.Option(
@@ -49,7 +61,9 @@ def assertion(
 ) -> None:
     """Judge claims on a trace; the exit code is the worst verdict's. Needs no GPU."""
     from ..profiler.queries.assertions import Question, check, is_called
-    from ..profiler.queries.claims_file import check_before_reading, places, read_claims, with_arguments
+    from ..profiler.queries.claims_file import check_before_reading, read_claims, with_arguments
+    from ..profiler.queries.places import places
+    from ..reports.asked import Asked
 
     question = read_claims(file) if file else Question((), {})
     made = places(file, question) if file else {}
@@ -62,8 +76,12 @@ def assertion(
     _print(answer, str(trace), as_json)
     if os.environ.get("GITHUB_ACTIONS") == "true" if annotations is None else annotations:
         _annotate(answer, str(trace), made)
-    _write(answer, str(trace), made, junit, sarif, summary)
-    raise typer.Exit(answer.verdict.exit_code)
+    unwritten = _write(
+        answer, Asked(str(trace), question, category), made, {"junit": junit, "sarif": sarif, "summary": summary}
+    )
+    for error in unwritten:
+        complain(error)
+    raise typer.Exit(answer.verdict.exit_code or (UsageError.exit_code if unwritten else 0))
 
 
 def _print(answer: Answer, trace: str, as_json: bool) -> None:
@@ -82,29 +100,47 @@ def _annotate(answer: Answer, trace: str, made: Mapping[str, Place]) -> None:
 
 
 def _write(
-    answer: Answer, trace: str, made: Mapping[str, Place], junit: Path | None, sarif: Path | None, summary: Path | None
-) -> None:
-    from ..profiler.store.scratch import append_whole, output_file
+    answer: Answer, asked: Asked, made: Mapping[str, Place], files: Mapping[str, Path | None]
+) -> list[UsageError]:
+    """Write the files that were asked for; what cannot be written comes back, for the verdict counts first."""
     from ..reports.assertion import summary_markdown
-    from ..reports.junit import junit as as_junit
-    from ..reports.sarif import sarif as as_sarif
+    from ..reports.junit import junit
+    from ..reports.sarif import sarif
 
-    texts = {
-        junit: ("w", as_junit(answer, trace)),
-        sarif: ("w", as_sarif(answer, trace, made)),
-        summary: ("a", summary_markdown(answer, trace)),
+    make = {
+        "junit": lambda: junit(answer, asked),
+        "sarif": lambda: sarif(answer, asked, made),
+        "summary": lambda: summary_markdown(answer, asked.trace),
     }
-    for path, (mode, text) in texts.items():
+    unwritten = []
+    for name, path in files.items():
         if path is None:
             continue
         try:
-            if mode == "a":
-                append_whole(path, text.encode())
-                continue
-            with output_file(path) as out:
-                out.write(text.encode())
+            _put(path, make[name](), append=name == "summary")
         except OSError as error:
-            raise UsageError(f"cannot write {path}: {error.strerror}", "name a file in a writable folder") from error
+            mend = f"name a file in a writable folder: --{name}"
+            unwritten.append(UsageError(f"cannot write {path}: {error.strerror or error}", mend))
+    return unwritten
+
+
+def _put(path: Path, text: str, append: bool) -> None:
+    """Write a file whole, or append to it after an empty line: Markdown goes on with whatever stood there last."""
+    from ..profiler.store.scratch import append_whole, output_file
+
+    if not append:
+        with output_file(path) as out:
+            out.write(text.encode())
+        return
+    before = _last(path, 2) if path.is_file() else b""
+    blank = b"" if before in (b"", b"\n\n") else b"\n" if before.endswith(b"\n") else b"\n\n"
+    append_whole(path, blank + text.encode())
+
+
+def _last(path: Path, count: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - count))
+        return file.read(count)
 
 
 def register(app: typer.Typer) -> None:

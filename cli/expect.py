@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import CannotTell
+from ..errors import CannotTell, UsageError
 from . import judging
 
 if TYPE_CHECKING:
@@ -51,17 +51,20 @@ def check(
 ) -> None:
     """Hold the newest capture of each pair against what is expected of it on its hardware.
 
-    Which commit made a capture plays no part. The exit code is that of the worst pair.
+    A pair without a capture of its own is missing; one that came with aisp-prof is judged where --capture names it. Which commit made a capture plays no part. The exit code is that of the worst pair.
     """
+    from ..profiler.expect.accepted import without_mended
     from ..profiler.expect.check import Status, check_capture, without_capture
     from ..profiler.expect.files import expectations_folder
-    from ..profiler.store.captures import captures_folder, with_shipped
+    from ..profiler.store.captures import captures_folder
     from ..reports.expectations import check_lines
 
-    folder = expectations_folder(expectations)
+    folder, stored = expectations_folder(expectations), captures_folder(captures)
     found, missing = _chosen(_pairs(selector), captures, chosen)
-    checked, refused = judging.judge_each(found, lambda one: check_capture(one, folder))
-    refused = {**judging.unreadable(missing, captures_folder(captures), with_shipped(captures)), **refused}
+    checked, refused = judging.judge_each(
+        found, lambda one: without_mended(check_capture(one, folder), one, stored, folder)
+    )
+    refused = {**judging.unreadable(missing, stored, shipped=False), **refused}
     lacking = [pair for pair in missing if pair not in refused]
     done = [one for _, one in checked] + [without_capture(pair, folder) for pair in lacking]
     done += [
@@ -75,8 +78,11 @@ def check(
 
 
 def _chosen(pairs: list[str], option: Path | None, chosen: str) -> tuple[list[Capture], list[str]]:
-    """The capture of each pair, and the pairs that have none; a pair that nothing is known of is named, not skipped."""
-    from ..profiler.store.captures import captures_folder, resolve, select, with_shipped
+    """The capture of each pair, and the pairs that have none; a pair that nothing is known of is named, not skipped.
+
+    What came with aisp-prof never stands in: a build whose captures did not arrive would meet expectations made of ours.
+    """
+    from ..profiler.store.captures import captures_folder, resolve, select
 
     captures = captures_folder(option)
     if chosen:
@@ -84,7 +90,7 @@ def _chosen(pairs: list[str], option: Path | None, chosen: str) -> tuple[list[Ca
     found, missing = [], []
     for pair in pairs:
         try:
-            found.append(resolve(pair, captures, with_shipped(option)))
+            found.append(resolve(pair, captures, shipped=False))
         except CannotTell:
             missing.append(pair)
     return found, missing
@@ -127,23 +133,71 @@ def update(
     raise typer.Exit(max((plan.exit_code for plan in plans), default=0))
 
 
+@app.command()
+def accept(
+    pair: Annotated[str, typer.Argument(metavar="CHAPTER:PAIR")],
+    numbers: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NUMBER]...", help="As check names them, e.g. optimized.iteration; all by default."),
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Why it is as it is; kept beside the bound.")] = "",
+    by: Annotated[str, typer.Option(metavar="NAME", help="Who answers for it.")] = "",
+    taken_back: Annotated[bool, typer.Option("--withdraw", help="Take back what was accepted.")] = False,
+    chosen: Annotated[
+        str, typer.Option("--capture", help="A capture's id or its beginning; the newest of the pair by default.")
+    ] = "",
+    captures: CapturesFolder = None,
+    expectations: ExpectationsFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Accept what regressed in a capture, with a reason: check passes while it gets no worse, until it is mended.
+
+    What is expected stays as it is. A claim of the pair that is refuted cannot be accepted.
+    """
+    from ..profiler.expect import accepted
+    from ..profiler.expect.files import expectations_folder
+    from ..reports.accepted import accepted_data, accepted_lines
+
+    (key, *more), folder, names = _pairs(pair), expectations_folder(expectations), numbers or []
+    if more:
+        raise UsageError(f"{pair} is several pairs", f"one at a time: aisp-prof expect accept {key.replace('.', ':')}")
+    if taken_back:
+        done = accepted.withdraw(key, names, folder)
+    else:
+        found, _ = _chosen([key], captures, chosen)
+        if not found:
+            raise CannotTell(f"no capture of {key}", "aisp-prof list shows the captures")
+        done = accepted.accept(found[0], names, reason, by, folder)
+    _print(
+        {"pair": key, "withdrawn": taken_back, "rows": accepted_data(done)}, as_json, accepted_lines(done, taken_back)
+    )
+
+
 def history(
     selector: Selector = "",
     limit: Annotated[int, typer.Option(metavar="N", help="Only the newest N captures of each pair.")] = 0,
     captures: CapturesFolder = None,
+    expectations: ExpectationsFolder = None,
     as_json: AsJson = False,
 ) -> None:
-    """How the times and the speedup of each pair went over its captures, changes marked."""
+    """How the times and the speedup of each pair went over its captures, changes marked, and which regressions were accepted."""
+    from ..profiler.expect.accepted import standing
+    from ..profiler.expect.files import expectations_folder
     from ..profiler.expect.trend import trend
     from ..profiler.store.captures import captures_folder
+    from ..reports.accepted import standing_lines
     from ..reports.trend import trend_lines
 
     pairs, stored = _pairs(selector), captures_folder(captures)
     every = {pair: moments for pair in pairs if (moments := trend(pair, stored, limit))}
     if not every:
         raise CannotTell(f"no capture of {', '.join(pairs)} in {stored}", "aisp-prof list shows the captures")
-    rows = [{"pair": pair, "captures": [one.to_json() for one in moments]} for pair, moments in every.items()]
-    _print({"rows": rows}, as_json, trend_lines(every))
+    accepted = {pair: list(standing(pair, stored, expectations_folder(expectations))) for pair in every}
+    rows = [
+        {"pair": pair, "captures": [m.to_json() for m in moments], "accepted": [a.to_json() for a in accepted[pair]]}
+        for pair, moments in every.items()
+    ]
+    _print({"rows": rows}, as_json, [*trend_lines(every), *standing_lines(accepted)])
 
 
 def _print(data: dict[str, Any], as_json: bool, lines: list[str]) -> None:

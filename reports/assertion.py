@@ -25,8 +25,11 @@ _INTRODUCED = {
 
 
 def answer_json(answer: Answer) -> dict[str, Any]:
-    """The answer as plain JSON types (docs/json.md)."""
-    return asdict(answer)
+    """The answer as plain JSON types (docs/json.md); the same of the same trace, so without the time that judging took."""
+    data = asdict(answer)
+    for one in data["claims"]:
+        del one["seconds"]
+    return data
 
 
 def answer_lines(answer: Answer) -> list[str]:

@@ -84,6 +84,8 @@ def _writing(out: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise AispError(f"{out}: cannot be written: {error.strerror or error}") from error
+    except UnicodeError as error:
+        raise UsageError(f"{out}: pyarrow writes no file whose name is no UTF-8", "choose another --output") from error
 
 
 def _write_each(trace: Trace, folder: Path, suffix: str, attribution: str) -> Iterator[tuple[str, int]]:

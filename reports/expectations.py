@@ -17,6 +17,7 @@ from .units import NOTHING, percent, quantity
 MARKS = {
     Status.MET: "✓",
     Status.IMPROVED: "▲",
+    Status.ACCEPTED: "⊘",
     Status.UNQUALIFIED: "∅",
     Status.NOT_COMPARABLE: "≠",
     Status.MISSING: "–",
@@ -45,7 +46,9 @@ def held_lines(checked: Checked | None) -> list[str]:
         return [visible(f"  expectations on {checked.hardware_key}: not comparable: {'; '.join(checked.reasons)}")]
     rows = [row for row in checked.rows if row.entry]
     held = sum(row.status in (Status.MET, Status.IMPROVED) for row in rows)
-    return [visible(f"  expectations on {checked.hardware_key}: {held} of {len(rows)} hold")]
+    accepted = sum(row.status is Status.ACCEPTED for row in rows)
+    more = f", {accepted} accepted as it is" if accepted else ""
+    return [visible(f"  expectations on {checked.hardware_key}: {held} of {len(rows)} hold{more}")]
 
 
 def status_text(status: Status) -> str:
@@ -61,6 +64,12 @@ def _checked(one: Checked) -> list[str]:
     lines += [visible(f"  {seen(finding, say)}") for finding in one.findings]
     if one.status is Status.UNQUALIFIED and one.capture:
         lines.append(f'  → aisp-prof expect update {one.pair.replace(".", ":")} --reason "…"')
+    if not one.capture:
+        lines.append(
+            f"  → aisp-prof capture {one.pair.replace('.', ':')}, or --capture ID for one that came with aisp-prof"
+        )
+    if any(row.accepted and row.status.exit_code == 0 and row.status is not Status.ACCEPTED for row in one.rows):
+        lines.append(f"  → aisp-prof expect accept {one.pair.replace('.', ':')} --withdraw  (what is mended)")
     cells = [(row.name, row.tier, expected(row.entry), _measured(row), _outcome(row)) for row in one.rows]
     return (
         [*lines, *table(HEAD, [[visible(cell) for cell in row] for row in cells], left=len(HEAD))] if cells else lines

@@ -66,9 +66,12 @@ def _trace(marked: Marked, folder: Path) -> Path:
 
 
 def _child(marked: Marked, outcome: Path) -> list[str]:
-    """pytest again, for this test alone, with the imports and the ini file of this one."""
+    """pytest again, for this test alone, with the imports and the ini file of this one.
+
+    The test is named by its classes and its own name, not by its node id: xdist's `--dist loadgroup` adds the group to that.
+    """
     item, config = marked.item, marked.item.config
-    _, _, inside = item.nodeid.partition("::")
+    inside = [node.name for node in item.listchain() if isinstance(node, pytest.Class | pytest.Function)]
     passed = [f"{name}={os.environ[name]}" for name in marked.asked.env if name in os.environ]
     imports = os.pathsep.join(path for path in sys.path if path)
     environment = [shutil.which("env") or "/usr/bin/env", f"PYTHONPATH={imports}", *passed]
@@ -77,9 +80,11 @@ def _child(marked: Marked, outcome: Path) -> list[str]:
     options += ["--rootdir", str(config.rootpath), *(["-c", str(config.inipath)] if config.inipath else [])]
     options += ["-n0"] if config.pluginmanager.hasplugin("xdist") else []
     options += ["--no-cov"] if config.pluginmanager.hasplugin("pytest_cov") else []
+    if config.pluginmanager.hasplugin("repeat") and config.option.count > 1:  # else the child has no test[1-3]
+        options += ["--count", str(config.option.count), "--repeat-scope", config.option.repeat_scope]
     options += ["--junitxml="] if config.pluginmanager.hasplugin("junitxml") else []
     options += marked.asked.options
-    return [*environment, sys.executable, "-m", "pytest", *options, f"{item.path}::{inside}"]
+    return [*environment, sys.executable, "-m", "pytest", *options, "::".join([str(item.path), *inside])]
 
 
 def _outcome(outcome: Path) -> bool:

@@ -58,6 +58,17 @@ def _synchronise() -> None:
         ctypes.CDLL("libcuda.so.1").cuCtxSynchronize()
 
 
+_RUN_AGAIN = ("rerunfailures", "pytest-retry", "flaky")
+"""Plugins that run a failed test again: under nsys both attempts would be iterations of one trace."""
+
+
+def run_once(config: pytest.Config) -> None:
+    """A test that fails here fails there, where it may be run again, with a trace of its own."""
+    for name in _RUN_AGAIN:
+        if config.pluginmanager.hasplugin(name):
+            config.pluginmanager.unregister(name=name)
+
+
 class Outcome:
     """Collects the reports of the one test of this process and writes them where the parent looks."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -15,6 +16,7 @@ from ..profiler.evidence import Verdict
 from ..profiler.queries.assertions import Answer, Question, check
 from ..profiler.queries.claims_file import UNNAMED, read_claims
 from ..profiler.queries.face import TraceFile
+from ..profiler.trace.fingerprint import fingerprint
 from ..reports.assertion import answer_lines, measured
 from .summary import PROPERTY
 
@@ -38,14 +40,14 @@ class TraceClaims:
 
     def check(
         self,
-        *claims: str,
+        *claims: str | Iterable[str],
         range: str | None = None,
         ranges: Mapping[str, str] | None = None,
         domain: str | None = None,
         attribution: str | None = None,
         file: str | Path | None = None,
     ) -> Answer:
-        """Judge claims, in the language of docs/metrics.md; without a range the whole trace, or the captured test's own.
+        """Judge claims, one by one or as a list, in the language of docs/metrics.md; without a range the whole trace, or the captured test's own.
 
         Args:
             range: a glob; every instance of a range that it matches is an iteration.
@@ -62,12 +64,13 @@ class TraceClaims:
             UsageError: a claim cannot be read, or the file.
         """
         __tracebackhide__ = True
+        texts = _texts(claims)
         asked = read_claims(_beside(self._item, Path(file))) if file else replace(self._usual, claims=())
         named = {**(ranges or {}), **({} if range is None else {UNNAMED: range})}
         kept = asked.ranges if file or not named else {}
         return self.check_all(
             Question(
-                (*asked.claims, *claims),
+                (*asked.claims, *texts),
                 {**kept, **named},
                 asked.domain if domain is None else domain,
                 attribution or asked.attribution,
@@ -98,13 +101,27 @@ def opened(
         TraceError: the file is missing, damaged or no trace.
     """
     where = _beside(item, path)
-    changed = where.stat().st_mtime_ns if where.exists() else 0
-    return TraceClaims(where, _read(where, changed, tuple(communication)), item, usual or Question((), {}))
+    content = fingerprint(where) if where.is_file() and os.access(where, os.R_OK) else ""
+    read = _read_once if content else _read
+    return TraceClaims(where, read(where, content, tuple(communication)), item, usual or Question((), {}))
 
 
-@lru_cache(maxsize=4)
-def _read(path: Path, changed: int, communication: tuple[str, ...]) -> TraceFile:
+def _read(path: Path, content: str, communication: tuple[str, ...]) -> TraceFile:
     return TraceFile.read(path, communication)
+
+
+_read_once = lru_cache(maxsize=4)(_read)
+"""By all bytes of the file, as the reader's own cache knows it: times say nothing, two files may have one, and one file two
+contents. A folder of Parquet files, which that cache does not keep, is read each time."""
+
+
+def _texts(claims: Iterable[str | Iterable[str]]) -> list[str]:
+    texts = [
+        text for one in claims for text in (one if isinstance(one, Iterable) and not isinstance(one, str) else [one])
+    ]
+    if wrong := [one for one in texts if not isinstance(one, str)]:
+        raise UsageError(f"claims are texts, not {wrong[0]!r}", "check('hidden(copy) >= 0.8', …) or check(['…', '…'])")
+    return texts
 
 
 def _beside(item: pytest.Item, path: Path) -> Path:

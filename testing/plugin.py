@@ -1,4 +1,8 @@
-"""The plugin as pytest sees it: hooks, fixtures and options; the work is done by its neighbours, imported when needed."""
+"""The plugin as pytest sees it: hooks, fixtures and options; the work is done by its neighbours, imported when needed.
+
+Every session of an environment loads it, with a pytest that is too old for it too: that one is told so in the tests that use
+it, and all others run as ever.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +18,11 @@ if TYPE_CHECKING:
 
 MARKER = "nsys"
 CHILD_OPTION = "--nsys-outcome"
+TOO_OLD = "" if hasattr(pytest, "StashKey") else f"aisp-prof needs pytest 7.0, this is {pytest.__version__}"
 _FOLDER = "_nsys_folder"
-_CAPTURED: pytest.StashKey[bool] = pytest.StashKey()
-_MARKED: pytest.StashKey[Marked] = pytest.StashKey()
+if not TOO_OLD:
+    _CAPTURED: pytest.StashKey[bool] = pytest.StashKey()
+    _MARKED: pytest.StashKey[Marked] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -34,20 +40,27 @@ def pytest_configure(config: pytest.Config) -> None:
         "nsys(*claims, claims=(), range=None, ranges={}, domain=None, attribution='thread', iterations=1, warmup=0, "
         "timeout=600, env=(), options=()): run the test's body under Nsight Systems and judge claims on its trace.",
     )
+    if TOO_OLD:
+        return
     from .summary import Summary
 
     config.pluginmanager.register(Summary(), "aisp-prof-summary")
     if config.option.nsys_outcome:
-        from .child import Outcome
+        from .child import Outcome, run_once
 
         config.pluginmanager.register(Outcome(Path(config.option.nsys_outcome)), "aisp-prof-child")
+        run_once(config)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Before any fixture: is the marker right, can this machine capture, and does the body run in this process at all?"""
+    from .summary import forget
+
+    forget(item)
     marker = item.get_closest_marker(MARKER)
     if marker is None:
         return
+    _check_version()
     from .marked import read_marker
 
     marked = item.stash[_MARKED] = read_marker(item, marker)
@@ -66,7 +79,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     __tracebackhide__ = True
-    marked = pyfuncitem.stash.get(_MARKED, None)
+    marked = None if TOO_OLD else pyfuncitem.stash.get(_MARKED, None)
     if marked is None:
         return None
     if pyfuncitem.config.option.nsys_outcome:
@@ -85,6 +98,11 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     return True
 
 
+def _check_version() -> None:
+    if TOO_OLD:
+        pytest.fail(f"{TOO_OLD}: pip install --upgrade 'pytest>=7.0'", pytrace=False)
+
+
 @pytest.fixture(scope="session", name=_FOLDER)
 def _folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where traces of marked tests go."""
@@ -97,6 +115,7 @@ def _folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 @pytest.fixture
 def trace(request: pytest.FixtureRequest) -> Callable[..., TraceClaims]:
     """`trace("run.sqlite").check("hidden(copy) >= 0.8", range="step*")`: claims on an export beside the test's file."""
+    _check_version()
     from .claims import opened
 
     return lambda path, communication=(): opened(request.node, Path(path), communication)
@@ -105,6 +124,7 @@ def trace(request: pytest.FixtureRequest) -> Callable[..., TraceClaims]:
 @pytest.fixture
 def captured(request: pytest.FixtureRequest) -> Callable[..., TraceClaims]:
     """`captured(step, batch)`: run it under nsys, in a child of this test marked `nsys`, and give its trace."""
+    _check_version()
     marked = request.node.stash.get(_MARKED, None)
     if marked is None:
         pytest.fail("the fixture captured needs a test marked nsys: @pytest.mark.nsys", pytrace=False)

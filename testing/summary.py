@@ -13,16 +13,28 @@ PROPERTY = "aisp-prof claim"
 _VERDICTS = ("proven", "refuted", "unproven")
 
 
+def forget(item: pytest.Item) -> None:
+    """Drop what an earlier attempt of a test told: plugins that run a failed one again give it the same item."""
+    item.user_properties[:] = [one for one in item.user_properties if one[0] != PROPERTY]
+
+
 class Summary:
-    """Collects what the tests' reports carry; with pytest-xdist these come from the workers."""
+    """Collects what the tests' reports carry; with pytest-xdist these come from the workers.
+
+    Of a test that was run again the last attempt counts.
+    """
 
     def __init__(self) -> None:
-        self.claims: list[tuple[str, dict[str, str]]] = []
+        self.told: dict[str, list[dict[str, str]]] = {}
+
+    @property
+    def claims(self) -> list[tuple[str, dict[str, str]]]:
+        return [(test, claim) for test, claims in self.told.items() for claim in claims]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "teardown":  # the last of a test's reports, with everything that was added
-            told = [value for name, value in report.user_properties if name == PROPERTY]
-            self.claims += [(report.nodeid, json.loads(str(value))) for value in told]
+            told = [str(value) for name, value in report.user_properties if name == PROPERTY]
+            self.told[report.nodeid] = [json.loads(one) for one in told]
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
         if not self.claims:
@@ -35,7 +47,7 @@ class Summary:
         traces = Counter(claim["trace"] for _, claim in self.claims)
         terminalreporter.section("claims on traces")
         for test, claim in self.claims:
-            if claim["verdict"] != "proven" or config.get_verbosity() > 0:
+            if claim["verdict"] != "proven" or config.getoption("verbose") > 0:  # pytest 7 has no get_verbosity
                 text = f"{MARKS[claim['verdict']]} {claim['claim']}  {claim['measured']}  {claim['verdict']} in {test}"
                 write(visible(text), red=claim["verdict"] != "proven")
         for trace, count in sorted(traces.items()):

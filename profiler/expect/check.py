@@ -12,7 +12,7 @@ from ..evidence import Evidence, Finding, Verdict
 from ..proof.bootstrap import LEAST_RUNS
 from ..store.captures import Capture
 from .files import hardware_of, read_pair
-from .model import Entry, Measurement, PairExpectations
+from .model import Acceptance, Entry, Measurement, PairExpectations
 from .observe import (
     ITERATION,
     Observation,
@@ -28,10 +28,11 @@ from .observe import (
 
 
 class Status(StrEnum):
-    """What became of an expectation, worst last; MET and IMPROVED alone are a pass."""
+    """What became of an expectation, worst last; MET, IMPROVED and ACCEPTED alone are a pass."""
 
     MET = "met"
     IMPROVED = "improved"
+    ACCEPTED = "accepted"
     UNQUALIFIED = "unqualified"
     NOT_COMPARABLE = "not_comparable"
     MISSING = "missing"
@@ -42,7 +43,7 @@ class Status(StrEnum):
 
     @property
     def exit_code(self) -> int:
-        if self in (Status.MET, Status.IMPROVED):
+        if self in (Status.MET, Status.IMPROVED, Status.ACCEPTED):
             return 0
         if self is Status.UNQUALIFIED:
             return 5
@@ -63,6 +64,7 @@ class Row:
     measured     None where the capture has no such number
     low, high    what was held against the bound: the interval widened by the noise floor and, for times, by the clocks
     normalised   a time at the entry's clock; None where clocks are not known, and of other numbers
+    accepted     the regression of it that somebody accepted, whether it still lasts or is mended
     """
 
     variant: str
@@ -76,6 +78,7 @@ class Row:
     high: float | None = None
     normalised: float | None = None
     reason: str = ""
+    accepted: Acceptance | None = None
 
     @property
     def name(self) -> str:
@@ -103,6 +106,7 @@ class Row:
             "n": self.measured.n if self.measured else 0,
             "claim": entry.claim if entry else "",
             "reason": self.reason,
+            **({"accepted": self.accepted.to_json()} if self.accepted else {}),
         }
 
 
@@ -214,10 +218,10 @@ def _checked(observed: Observed, pair: str, status: Status, rows: tuple[Row, ...
 
 def _rows(expected: PairExpectations, observed: Observed, elsewhere: bool) -> Iterable[Row]:
     for entry in expected.entries:
-        row = _row(entry, observed)
+        row = _with_accepted(_row(entry, observed), expected.acceptance(entry))
         if elsewhere:
             yield _but(row, Status.NOT_COMPARABLE, "")
-        elif row.status in (Status.MET, Status.IMPROVED) and observed.evidence.verdict in _TELLS_NOTHING:
+        elif row.status.exit_code == 0 and observed.evidence.verdict in _TELLS_NOTHING:
             yield _but(row, Status.UNPROVEN, f"the capture is {observed.evidence.verdict}")
         else:
             yield row
@@ -293,6 +297,23 @@ def _judged(entry: Entry, low: float, high: float) -> tuple[Status, str]:
     if entry.unit == "count" or bound.misses(low, high):
         return Status.REGRESSED, ""
     return Status.UNPROVEN, "its interval lies on both sides of the bound"
+
+
+def _with_accepted(row: Row, accepted: Acceptance | None) -> Row:
+    """A number whose regression was accepted: not worse than that, worse, or mended, which is said until it is withdrawn."""
+    low, high = row.low, row.high
+    if accepted is None or low is None or high is None:
+        return row
+    row, whose = replace(row, accepted=accepted), f"{accepted.by}, {accepted.since}: {accepted.reason}"
+    if row.status in (Status.MET, Status.IMPROVED):
+        return replace(row, reason=f"mended; stale: accepted by {whose}")
+    if accepted.bound.holds(low, high):
+        return replace(row, status=Status.ACCEPTED, reason=f"by {whose}")
+    if accepted.bound.misses(low, high) or row.unit == "count":
+        return replace(row, status=Status.REGRESSED, reason=f"worse than accepted by {whose}")
+    return replace(
+        row, status=Status.UNPROVEN, reason=f"its interval lies on both sides of what was accepted by {whose}"
+    )
 
 
 def _clearly_better(entry: Entry, low: float, high: float) -> bool:

@@ -43,6 +43,17 @@ _ENTRY = Only(
         "history": [_FORMER],
     }
 )
+_ACCEPTED = Only(
+    {
+        **{
+            f"!{name}": str
+            for name in ("variant", "metric", "tier", "unit", "capture", "created_utc", "since", "by", "reason")
+        },
+        "!value": NUMBER,
+        "!expected": _BOUND,
+        "!bound": _BOUND,
+    }
+)
 _SOURCE = Only(
     {
         **dict.fromkeys(("capture", "created_utc", "profile"), str),
@@ -64,7 +75,9 @@ _CONTEXT = Only(
     }
 )
 LARGEST = 1e18
-SHAPE = Each(Only({"context": _CONTEXT, "sources": [_SOURCE], "entries": [_ENTRY], "retired": [_ENTRY]}))
+SHAPE = Each(
+    Only({"context": _CONTEXT, "sources": [_SOURCE], "entries": [_ENTRY], "retired": [_ENTRY], "accepted": [_ACCEPTED]})
+)
 """Of `pairs`, by pair: a file of expectations may come with a bundle or a pull request, and is untrusted."""
 
 

@@ -196,6 +196,47 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Acceptance:
+    """A regression of one number that somebody accepted, until it is mended.
+
+    expected      the bound that it misses; of an entry with another bound nothing is accepted
+    bound         what may pass meanwhile
+    capture       the one that showed it, made at `created_utc`, and `value` what it showed
+    since         the day on which it was accepted
+    """
+
+    variant: str
+    metric: str
+    tier: str
+    unit: str
+    expected: Bound
+    bound: Bound
+    capture: str
+    created_utc: str
+    value: float
+    since: str
+    by: str
+    reason: str
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.variant, self.metric, self.tier
+
+    @property
+    def name(self) -> str:
+        return f"{self.variant}.{self.metric}" if self.variant else self.metric
+
+    def to_json(self) -> dict[str, Any]:
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {**plain, "expected": self.expected.to_json(), "bound": self.bound.to_json()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], where: str) -> Self:
+        bounds = {name: Bound.from_json(data[name], where) for name in ("expected", "bound")}
+        return cls(**{**data, **bounds})
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """What must be alike before two captures of a pair may be compared at all.
 
@@ -266,7 +307,8 @@ class Source:
 class PairExpectations:
     """What one pair must show on one hardware: its entries, and the captures that these, or former ones, rest on.
 
-    `retired` are entries that nothing is held against any more, kept for their history.
+    `retired` are entries that nothing is held against any more, kept for their history; `accepted` regressions that fail
+    nothing while they last.
     """
 
     pair: str
@@ -274,6 +316,11 @@ class PairExpectations:
     sources: tuple[Source, ...]
     entries: tuple[Entry, ...]
     retired: tuple[Entry, ...] = ()
+    accepted: tuple[Acceptance, ...] = ()
+
+    def acceptance(self, entry: Entry) -> Acceptance | None:
+        """What was accepted of an entry, while its bound is the one that was missed."""
+        return next((one for one in self.accepted if one.key == entry.key and one.expected == entry.bound), None)
 
     def entry(self, key: tuple[str, str, str]) -> Entry | None:
         return next((entry for entry in self.entries if entry.key == key), None)
@@ -289,6 +336,7 @@ class PairExpectations:
             "sources": [source.to_json() for source in self.sources],
             "entries": [entry.to_json() for entry in self.entries],
             "retired": [entry.to_json() for entry in self.retired],
+            **({"accepted": [one.to_json() for one in self.accepted]} if self.accepted else {}),
         }
 
     @classmethod
@@ -304,9 +352,10 @@ class PairExpectations:
             context = Context(**data["context"])
             sources = tuple(Source.from_json(one) for one in data["sources"])
             entries, retired = (tuple(Entry.from_json(e, where) for e in data[part]) for part in ("entries", "retired"))
+            accepted = tuple(Acceptance.from_json(one, where) for one in data.get("accepted", ()))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise UsageError(f"{where}: damaged: {error}") from error
-        found = cls(pair, context, sources, entries, retired)
+        found = cls(pair, context, sources, entries, retired, accepted)
         if lost := sorted(found.captures - {source.capture for source in sources}):
             raise UsageError(f"{where}: nothing is said of the captures {', '.join(lost)}")
         if len({entry.key for entry in entries}) < len(entries):

@@ -316,7 +316,10 @@ def _after(
     known = {source.capture: source for source in (before.sources if before else ())}
     known |= {source.capture: source for source, _ in grounds.observed}
     sources = sorted((known[name] for name in needed if name in known), key=lambda one: one.created_utc, reverse=True)
-    return PairExpectations(pair, grounds.context, tuple(sources), entries, tuple(retired))
+    made = PairExpectations(pair, grounds.context, tuple(sources), entries, tuple(retired))
+    standing = {(entry.key, entry.bound) for entry in entries}
+    accepted = tuple(one for one in (before.accepted if before else ()) if (one.key, one.expected) in standing)
+    return replace(made, accepted=accepted)
 
 
 def _with_history(change: Change, wanted: _Wanted) -> Entry:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import repeat
+from time import perf_counter
 
 import numpy as np
 
@@ -78,12 +79,14 @@ class Checked:
     """One claim judged, and what can be looked up by hand: why it holds, or what breaks it.
 
     `runs` are those that leave a claim by interval unproven: range -> its values in the order of time; of a speedup, times in ns.
+    `seconds` is what judging it took.
     """
 
     claim: ClaimResult
     gpu: str
     shown: tuple[Shown, ...]
     runs: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    seconds: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,7 @@ def check(trace: Trace, question: Question) -> Answer:
     claims = question.parsed()
     instances = _instances(trace, question)
     case = _Case(attest(trace), claims, instances)
-    judged = tuple(case.worst(claim) for claim in claims)
+    judged = tuple(_timed(case, claim) for claim in claims)
     return Answer(
         verdict=Verdict.worst([one.claim.verdict for one in judged]),
         completeness=case.completeness,
@@ -125,6 +128,11 @@ def check(trace: Trace, question: Question) -> Answer:
 def is_called(trace: Trace, domain: str | None, glob: str) -> bool:
     """Whether any range of the trace matches."""
     return bool(len(chosen_ranges(trace, domain, glob)))
+
+
+def _timed(case: _Case, claim: Claim) -> Checked:
+    start = perf_counter()
+    return replace(case.worst(claim), seconds=perf_counter() - start)
 
 
 def _notes(trace: Trace, question: Question) -> tuple[str, ...]:

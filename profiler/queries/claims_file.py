@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ def read_claims(path: Path) -> Question:
         UsageError: it cannot be read, or holds something else; the message names the key.
     """
     try:
-        data = _parsed(read_whole(path, MOST_BYTES).decode("utf-8"))
+        data = _parsed(read_whole(path, MOST_BYTES).decode("utf-8-sig"))
     except (OSError, ValueError) as error:  # ValueError: no UTF-8, no TOML, or a number of 5,000 digits
         reason = error.strerror if isinstance(error, OSError) else error
         raise UsageError(f"{path} cannot be read: {reason}", "docs/ci.md shows a claims file") from error
@@ -63,21 +63,6 @@ def _check(path: Path, key: str, value: Any) -> None:
         raise UsageError(f"{path}: {key} is beyond 64 bits")
     if not isinstance(value, _KEYS[key]) or not all(isinstance(text, str) for text in texts):
         raise UsageError(f"{path}: {key} is {_KEYS[key].__name__}, of texts where it holds several")
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a claim is made: a file as it was named, and a line of it, from 1, where that is known."""
-
-    file: str
-    line: int | None
-
-
-def places(path: Path, question: Question) -> dict[str, Place]:
-    """claim -> the line of the claims file that makes it; None for one that the file writes with escapes."""
-    lines = read_whole(path, MOST_BYTES).decode("utf-8", "replace").splitlines()
-    found = {text: [number for number, line in enumerate(lines, 1) if text in line] for text in question.claims}
-    return {text: Place(str(path), numbers[0] if numbers else None) for text, numbers in found.items()}
 
 
 def with_arguments(

@@ -155,7 +155,7 @@ def _secrets() -> Iterator[tuple[str, bytes]]:
     """Names and values of what may not even be shown in a message."""
     for name, value in os.environ.items():
         if _SECRET.search(name) and len(value) >= 8:
-            yield name, value.encode()
+            yield name, os.fsencode(value)
 
 
 def _of_this_machine() -> Iterator[tuple[str, bytes]]:
@@ -163,11 +163,11 @@ def _of_this_machine() -> Iterator[tuple[str, bytes]]:
         if len(name) > 2 and len(value) > 2:
             yield (
                 "a variable of this process",
-                re.escape(f"{name}=".encode()) + rb"(?=" + re.escape(value[:40].encode()) + rb")",
+                re.escape(os.fsencode(f"{name}=")) + rb"(?=" + re.escape(os.fsencode(value[:40])) + rb")",
             )
     for folder in {str(Path.home()), str(Path.cwd())}:
         if len(folder) > 3:
-            yield "a folder of this machine", re.escape(folder.encode())
+            yield "a folder of this machine", re.escape(os.fsencode(folder))
 
 
 def _words(what: str, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:

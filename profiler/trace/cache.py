@@ -61,7 +61,7 @@ class TraceCache:
         if not path.is_file() or path.stat().st_size < self._least:
             return None
         parts = (fingerprint(path), reader_fingerprint(), *patterns)
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+        return hashlib.sha256(os.fsencode("\0".join(parts))).hexdigest()  # an argument may be no UTF-8
 
     def get(self, key: str, path: Path) -> Trace | None:
         """The cached trace under the path that it has now; None where there is none, or none that can be read. One whose

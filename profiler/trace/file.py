@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from ...errors import TraceError
 from .limits import VALUE_BYTES
@@ -131,7 +130,7 @@ def readonly(path: Path, shown: Path) -> Iterator[sqlite3.Connection]:
         TraceError: as `connect`.
     """
     _check_header(path, shown)
-    connection = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1", uri=True)
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
     connection.text_factory = decoded
     try:
         _harden(connection)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from xml.etree import ElementTree as Xml
 
@@ -60,11 +62,12 @@ def test_files_for_ci_systems(trace, tmp_path):
     }
     assert [[child.tag for child in case] for case in suite] == [["system-out"], ["failure"], ["error"]]
     (one,) = json.loads(sarif.read_text())["runs"]
+    rules = [rule["id"] for rule in one["tool"]["driver"]["rules"]]
     assert [(result["ruleId"], result["level"]) for result in one["results"]] == [
-        ("claim-2", "error"),
-        ("claim-3", "warning"),
+        (rules[1], "error"),
+        (rules[2], "warning"),
     ]
-    assert summary.read_text().startswith("before\n### ")
+    assert summary.read_text().startswith("before\n\n### ")
     assert summary.read_text().count("\n| ") == 4
 
 
@@ -126,8 +129,14 @@ def test_a_misspelt_metric_is_answered_with_the_nearest(trace, capsys, monkeypat
 
 def annotated(trace, *arguments, environment=None):
     """What is printed for a job of GitHub Actions: stdout, stderr."""
-    result = CliRunner().invoke(app, ["assert", trace, *arguments], env=environment or {"GITHUB_ACTIONS": "true"})
-    return result.stdout, result.stderr
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (environment or {"GITHUB_ACTIONS": "true"}).items():
+            patch.setenv(name, value)
+        patch.setattr("sys.argv", ["aisp-prof", "assert", trace, *arguments])
+        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit):
+            main()
+    return out.getvalue(), err.getvalue()
 
 
 def test_github_is_told_of_each_claim_that_does_not_hold(trace):
@@ -156,13 +165,19 @@ def test_a_claim_of_a_file_is_annotated_where_it_is_made(trace, tmp_path, monkey
     arguments = ["--claims", "my claims.toml", "idle >= 1s", "--sarif", "out.sarif"]
     _, err = annotated(trace, *arguments)
     assert [line.partition(",title")[0] for line in err.splitlines()] == [
+        f"::error file={trace}",  # the worst first
         "::error file=my claims.toml,line=4",
-        f"::error file={trace}",
     ]
     (run,) = json.loads((tmp_path / "out.sarif").read_text())["runs"]
     assert [result["locations"][0]["physicalLocation"] for result in run["results"]] == [
-        {"artifactLocation": {"uri": "my%20claims.toml"}, "region": {"startLine": 4}},
-        {"artifactLocation": {"uri": f"file://{trace}"}},
+        {
+            "artifactLocation": {"uri": "my%20claims.toml"},
+            "region": {"startLine": 4, "startColumn": 3, "endLine": 4, "endColumn": 29},
+        },
+        {
+            "artifactLocation": {"uri": f"file://{trace}"},
+            "region": {"startLine": 1, "startColumn": 1, "endLine": 1, "endColumn": 1},
+        },
     ]
 
 

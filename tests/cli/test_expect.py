@@ -71,7 +71,7 @@ def documented(title, *records):
 
 
 def test_check_says_what_was_expected_and_measured(run, written):
-    code, out, _ = run("expect", "check", STREAMS)
+    code, out, _ = run("expect", "check", STREAMS, "--capture", newest().id)
     assert code == 0
     assert out.startswith("✓ MET  ch11.streams on h200")
     (row,) = (line for line in out.splitlines() if line.startswith("optimized.iteration") and " trace " in line)
@@ -80,7 +80,7 @@ def test_check_says_what_was_expected_and_measured(run, written):
 
 
 def test_check_as_json(run, written):
-    code, out, _ = run("expect", "check", STREAMS, "--json")
+    code, out, _ = run("expect", "check", STREAMS, "--json", "--capture", newest().id)
     data = json.loads(out)
     (pair,) = data["rows"]
     assert (code, data["schema"], data["status"], pair["status"]) == (0, 1, "met", "met")
@@ -88,7 +88,7 @@ def test_check_as_json(run, written):
 
 
 def test_a_pair_that_nothing_is_expected_of_has_an_exit_code_of_its_own(run):
-    code, out, _ = run("expect", "check", STREAMS)
+    code, out, _ = run("expect", "check", STREAMS, "--capture", newest().id)
     assert code == 5
     assert "UNQUALIFIED" in out
     assert 'aisp-prof expect update ch11:streams --reason "…"' in out
@@ -108,8 +108,19 @@ def test_one_capture_by_its_id(run, written, tmp_path):
     assert run("expect", "check", STREAMS, "--capture", changed.id)[0] == 1
 
 
-def test_every_pair_of_a_chapter_is_asked(run, written):
+def test_a_capture_that_did_not_arrive_is_missing(run, written):
+    """The one that ships would meet expectations that were made of it, whatever became of the build's own."""
+    code, out, _ = run("expect", "check", STREAMS)
+    assert code == 4
+    assert out.startswith("– MISSING  ch11.streams\n  no capture of it; it has expectations on h200\n")
+    assert "→ aisp-prof capture ch11:streams, or --capture ID for one that came with aisp-prof" in out
+    code, out, _ = run("expect", "check", STREAMS, "--json")
+    assert (code, json.loads(out)["status"], json.loads(out)["rows"][0]["rows"]) == (4, "missing", [])
+
+
+def test_every_pair_of_a_chapter_is_asked(run, written, tmp_path):
     """Those without a capture, or of which nothing is expected, are no pass."""
+    rewritten(newest(), tmp_path / "aisp-captures")
     code, out, _ = run("expect", "check", "ch11")
     assert code == 5
     assert "✓ MET  ch11.streams" in out
@@ -242,3 +253,39 @@ def test_what_ships_rests_on_captures_that_ship(monkeypatch):
         stated = {source.capture: source.trace_sha256 for source in pair.sources if source.capture in hashes}
         assert stated == {name: hashes[name] for name in stated}
         assert pair.captures & set(hashes), f"no capture that {pair.pair} rests on ships"
+
+
+def test_accepting_a_regression_as_typed(run, written, tmp_path):
+    """Accepted, worse, mended, back again: what `check` and `history` say of each."""
+
+    def make(name, day, factor):
+        folder = tmp_path / "aisp-captures"
+        return rewritten(newest(), folder, slower("optimized", factor), name=name, day=day)
+
+    slow = make("slow", 1, 1.12)
+    code, out, _ = run("expect", "check", STREAMS)
+    assert (code, "regressed" in out) == (1, True)
+    code, _, err = run("expect", "accept", STREAMS)
+    assert (code, "--by" in err) == (2, True)
+    code, out, _ = run("expect", "accept", STREAMS, "optimized.iteration", "--by", "Ada", "--reason", "exact sums, #42")
+    assert code == 0
+    assert out.startswith("accepted: optimized.iteration [trace] ≤ ")
+    assert f"shown by {slow.id}, by Ada on 20" in out
+    _, data, _ = run("expect", "check", STREAMS, "--json")
+    accepted = [row for row in json.loads(data)["rows"][0]["rows"] if row["status"] == "accepted"]
+    assert {(row["variant"], row["metric"], row["accepted"]["by"]) for row in accepted} == {
+        ("optimized", "iteration", "Ada")
+    }
+    assert documented("expect check", accepted[0]) == []
+    make("mended", 2, 1.0)
+    code, out, _ = run("expect", "check", STREAMS)
+    assert (code, "mended; stale: accepted by Ada" in out) == (0, True)
+    assert "→ aisp-prof expect accept ch11:streams --withdraw" in out
+    code, out, _ = run("history", STREAMS, "--limit", 1)
+    assert "accepted of ch11.streams on h200: optimized.iteration [trace]" in out
+    assert "exact sums, #42; mended in ch11.streams-mended" in out
+    code, out, _ = run("expect", "accept", STREAMS, "--withdraw", "--json")
+    data = json.loads(out)
+    assert (code, data["withdrawn"], documented("expect accept", data)) == (0, True, [])
+    (pair,) = json.loads(run("history", STREAMS, "--json", "--limit", 1)[1])["rows"]
+    assert (pair["accepted"], documented("history", pair)) == ([], [])

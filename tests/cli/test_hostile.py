@@ -332,6 +332,41 @@ def test_what_the_system_refuses_is_a_message(run: Run, trace: Path, tmp_path: P
     assert "File name too long" in err
 
 
+ODD = os.fsdecode(b"od\xffd")
+NO_UTF_8 = {
+    "trace summary": ("{odd}/t.sqlite",),
+    "trace kernels": ("{odd}/t.sqlite", "--communication", ODD),
+    "trace ranges": ("{odd}/t.sqlite", "-o", "{odd}/r.parquet"),
+    "trace export": ("{odd}/t.sqlite", "--to", "parquet", "-o", "{odd}/p"),
+    "trace diff": ("{odd}/t.sqlite", "{odd}/t.sqlite"),
+    "trace raw": ("{odd}",),
+    "scrub": ("{odd}/t.sqlite", "-o", "{odd}/s.sqlite.xz"),
+    "report": ("--stage", "ch11:streams", "--format", "html", "--out", "{odd}"),
+    "expect check": ("ch11:streams", "--captures", "{odd}", "--expectations", "{odd}"),
+    "history": ("ch11:streams", "--captures", "{odd}"),
+    "verify": ("{odd}/t.sqlite",),
+    "counters": ("{odd}/t.sqlite",),
+    "assert": ("{odd}/t.sqlite", ODD),
+}
+
+
+@pytest.mark.parametrize("command", NO_UTF_8)
+def test_a_name_that_is_no_utf_8(
+    run: Run, trace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """A name is bytes to Linux; a traceback's exit code would be that of a refuted claim."""
+    monkeypatch.setenv("AISP_TEST_TOKEN", os.fsdecode(b"abcdefgh\xff"))
+    odd = tmp_path / ODD
+    odd.mkdir()
+    (odd / "t.sqlite").write_bytes(trace.read_bytes())
+    (odd / "t.parquet").write_bytes(b"no parquet")
+    monkeypatch.chdir(odd)
+    words = command.split() if command != "trace raw" else ["trace", "summary"]
+    code, _, err = run(*words, *(word.format(odd=odd) for word in NO_UTF_8[command]))
+    assert code in (0, 2, 4, 5), err
+    assert "Traceback" not in err
+
+
 def test_memory_that_runs_out_is_a_message(run: Run, trace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise MemoryError

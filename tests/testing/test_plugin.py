@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -162,6 +164,138 @@ def test_the_trace_answers_other_questions_and_is_read_once(session, pair):
             assert trace("pair.sqlite").path.is_absolute()
     """)
     result.assert_outcomes(passed=1)
+
+
+def test_what_a_file_holds_now_is_judged(session, pytester):
+    """Two files of one time and size: the second passed on what was read of the first."""
+    for name, count in (("a", 2), ("b", 3)):
+        os.utime(kernels("step", count).write(pytester.path / f"{name}.sqlite"), ns=(10**18, 10**18))
+    result = session("""
+        import os, shutil
+
+        def test_another_file(trace):
+            trace("a.sqlite").check("kernels_per_iteration == 2", range="step")
+            trace("b.sqlite").check("kernels_per_iteration == 3", range="step")
+
+        def test_another_content(trace):
+            shutil.copy2("a.sqlite", "x.sqlite")
+            trace("x.sqlite").check("kernels_per_iteration == 2", range="step")
+            shutil.copyfile("b.sqlite", "x.sqlite")
+            os.utime("x.sqlite", ns=(10**18, 10**18))
+            trace("x.sqlite").check("kernels_per_iteration == 3", range="step")
+    """)
+    result.assert_outcomes(passed=2)
+
+
+def test_a_list_of_claims(session, pair):
+    result = session(f"""
+        import pytest
+        from aisp_prof.errors import UsageError
+
+        def test_list(trace):
+            claims = ["hidden(h2d, d2h) >= 0.5", "kernels_per_iteration == 4"]
+            answer = trace("pair.sqlite").check(claims, "every span <= 1s", range="{OPTIMIZED}")
+            assert [one.claim.text for one in answer.claims] == [*claims, "every span <= 1s"]
+
+        @pytest.mark.parametrize("wrong", [1, None, [1], ["busy >= 0us", None]])
+        def test_no_text(trace, wrong):
+            with pytest.raises(UsageError, match="claims are texts"):
+                trace("pair.sqlite").check(wrong)
+    """)
+    result.assert_outcomes(passed=5)
+
+
+def test_of_a_test_that_is_run_again_the_last_attempt_counts(session, pair, pytester):
+    pytest.importorskip("pytest_rerunfailures", reason="pytest-rerunfailures is not installed: scripts/setup test")
+    body = f"""
+        import pathlib
+
+        def test_overlap(trace):
+            with pathlib.Path("attempts").open("a+") as file:
+                file.write("x")
+                file.seek(0)
+                attempt = len(file.read())
+            trace("pair.sqlite").check(f"kernels_per_iteration == {{1 + attempt}}", range="{OPTIMIZED}")
+    """
+    result = session(body, "--reruns", "3", "--junitxml=j.xml")
+    assert (pytester.path / "attempts").read_text() == "xxx"
+    result.stdout.fnmatch_lines(["1 claim on 1 trace: 1 proven, 0 refuted, 0 unproven"])
+    attempts = Xml.parse(pytester.path / "j.xml").iter("testcase")
+    told = [[str(one.get("value")) for one in attempt.iter("property")] for attempt in attempts]
+    assert max(map(len, told)) == 1
+    assert "== 4" in told[-1][0]
+
+
+def test_a_captured_body_is_not_run_again_inside_its_capture(session, fake_machine, pytester):
+    """Both attempts would be iterations of one trace; here the test as a whole is run again."""
+    pytest.importorskip("pytest_rerunfailures", reason="pytest-rerunfailures is not installed: scripts/setup test")
+    fake_machine(kernels("test_body"))
+    pytester.makeini("[pytest]\naddopts = --reruns 2")
+    result = session("""
+        import pathlib
+        import pytest
+
+        @pytest.mark.nsys
+        def test_body():
+            with pathlib.Path("ran").open("a") as file:
+                file.write("x")
+            raise ValueError
+    """)
+    assert {name: count for name, count in result.parseoutcomes().items() if name != "warnings"} == {
+        "failed": 1,
+        "rerun": 2,
+    }
+    assert (pytester.path / "ran").read_text() == "xxx"
+
+
+def test_a_test_that_is_repeated_is_captured_each_time(session, fake_machine, pytester):
+    pytest.importorskip("pytest_repeat", reason="pytest-repeat is not installed: scripts/setup test")
+    fake_machine(kernels("test_body_*"))
+    result = session(
+        """
+        import pathlib
+        import pytest
+
+        class TestIt:
+            @pytest.mark.nsys
+            @pytest.mark.parametrize("x", ["a b"])
+            def test_body(self, x):
+                with pathlib.Path("ran").open("a") as file:
+                    file.write("x")
+    """,
+        "--count=2",
+    )
+    result.assert_outcomes(passed=2)
+    assert (pytester.path / "ran").read_text() == "xx"
+
+
+def test_a_pytest_that_is_too_old_runs_what_does_not_use_the_plugin(pytester):
+    """As if there were no `pytest.StashKey`: what pytest 6 lacks. `scripts/test-versions` runs a real one."""
+    pytester.makepyfile("""
+        import pytest
+
+        def test_other():
+            pass
+
+        @pytest.mark.nsys
+        def test_marked():
+            pass
+
+        def test_trace(trace):
+            pass
+    """)
+    code = (
+        "import pytest\n"
+        "key, pytest.StashKey = pytest.StashKey, None\n"
+        "del pytest.StashKey\n"
+        "from aisp_prof.testing import plugin\n"
+        "pytest.StashKey = key\n"
+        "raise SystemExit(pytest.main(['-q', '-p', 'aisp_prof.testing.plugin', '-p', 'no:cacheprovider']))"
+    )
+    environment = {"PYTHONPATH": str(Path(machine.__file__).parents[1] / ".pythonpath"), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert re.search(r"\n1 passed, .*2 errors", done.stdout), done.stdout + done.stderr
+    assert done.stdout.count("aisp-prof needs pytest 7.0") >= 2
 
 
 def test_junit_xml_carries_the_claims(session, pair, pytester):

@@ -60,7 +60,7 @@ class ParquetSource:
 
         try:
             return self._parquet.ParquetFile(self._folder / f"{table}.parquet")
-        except (ArrowException, OSError) as error:
+        except (ArrowException, OSError, UnicodeError) as error:  # pyarrow takes names in UTF-8 alone
             raise TraceError(f"{self._folder / table}.parquet: cannot be read: {error}") from error
 
     def _read(self, table: str, columns: Sequence[str]) -> dict[str, Any]:

@@ -1,0 +1,16 @@
+"""An error on stderr: its message, and the way out."""
+
+from __future__ import annotations
+
+import typer
+
+from ..errors import AispError
+
+
+def complain(error: AispError) -> None:
+    """Print it in lines that are safe to show; which exit code it has is for the caller."""
+    from ..reports.hostile import printable
+
+    typer.echo(printable(f"aisp-prof: {error}"), err=True)
+    if error.mend:
+        typer.echo(printable(f"  → {error.mend}"), err=True)

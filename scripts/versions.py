@@ -1,0 +1,95 @@
+"""What `scripts/test-versions` installs and runs: the oldest, the newest, or a pytest below what the plugin supports."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+EXTRAS = ("pytest", "parquet")
+BESIDE = ("nvtx", "pytest-timeout", "pytest-xdist", "pytest-rerunfailures", "pytest-repeat", "pyyaml", "jsonschema")
+"""For the tests themselves: of these the newest that goes with the others."""
+SHOWN = ("pytest", "typer", "click", "numpy", "pandas", "rich", "jinja2", "sqlite-utils", "pyarrow")
+TESTS = (
+    "tests/testing/test_plugin.py",
+    "tests/cli/test_assert.py",
+    "tests/cli/test_ci_systems.py",
+    "tests/cli/test_cli.py",
+    "tests/cli/test_trace.py",
+    "tests/profiler/trace/test_reader.py",
+    "tests/profiler/trace/test_source.py",
+    "tests/profiler/queries/test_export.py",
+    "tests/profiler/queries/test_tables.py",
+    "tests/profiler/proof/test_bootstrap.py",
+)
+TOO_OLD = """
+import pytest
+
+def test_other(tmp_path):
+    pass
+
+@pytest.mark.parametrize("x", [1, 2])
+def test_with_a_mark(x):
+    pass
+
+@pytest.mark.nsys
+def test_ours():
+    pass
+"""
+
+
+def requirements(which: str) -> list[str]:
+    """Every dependency at its floor, or without any bound; of pytest one that is too old."""
+    extras = PROJECT["project"]["optional-dependencies"]
+    allowed = [*PROJECT["project"]["dependencies"], *(one for name in EXTRAS for one in extras[name])]
+    found = [re.fullmatch(r"([\w-]+)>=([\d.]+)", one) for one in allowed]
+    floors = {one[1]: one[2] for one in found if one}
+    if len(floors) < len(allowed):
+        raise SystemExit(f"not understood: {allowed}")
+    if which == "too-old":
+        return ["pytest==6.2.5"]
+    return [f"{name}=={floor}" if which == "oldest" else name for name, floor in floors.items()] + list(BESIDE)
+
+
+def run(which: str) -> int:
+    """The tests, in this environment; 0 when they pass."""
+    if which == "too-old":
+        return _others_are_left_alone()
+    print(f"{which}: " + ", ".join(f"{name} {version(name)}" for name in SHOWN), flush=True)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / ".pythonpath")}  # of xdist's workers too
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+
+
+def _others_are_left_alone() -> int:
+    """A session of a pytest that the plugin does not support: what does not use it passes, what does says why not."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "test_it.py").write_text(TOO_OLD)
+        command = [sys.executable, "-m", "pytest", "-p", "aisp_prof.testing.plugin", "--strict-markers"]
+        environment = {"PYTHONPATH": str(ROOT / ".pythonpath"), "PATH": "/usr/bin:/bin"}
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    print(f"{which_pytest()}: {done.stdout.splitlines()[-1]}", flush=True)
+    well = "3 passed, 1 error" in done.stdout and "aisp-prof needs pytest 7.0" in done.stdout
+    if not well:
+        print(done.stdout, done.stderr)
+    return not well
+
+
+def which_pytest() -> str:
+    return f"too old: pytest {version('pytest')}"
+
+
+if __name__ == "__main__":
+    which = sys.argv[1]
+    if which not in ("oldest", "newest", "too-old"):
+        raise SystemExit("oldest, newest or too-old")
+    if sys.argv[2:] == ["run"]:
+        raise SystemExit(run(which))
+    print("\n".join(requirements(which)))
