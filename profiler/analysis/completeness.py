@@ -152,12 +152,12 @@ _MOST_NAMES = 3
 
 def _unlisted(trace: Trace) -> list[Finding]:
     """Kernels that count as compute and are called like communication: what hides what may be another thing than it seems."""
-    kernels = trace.operations.take(trace.operations.kind == COMPUTE)
-    columns = (kernels.name, kernels.full_name)
-    told = {
-        i for column in columns for i in distinct_values(column).tolist() if sounds_like_communication(trace.text(i))
-    }
-    found = np.logical_or.reduce([np.isin(column, list(told)) for column in columns])
-    names = [trace.text(i) for i in distinct_values(kernels.name[found]).tolist()]
+    operations = trace.operations
+    found = np.zeros(len(operations), bool)
+    for column in (operations.codes("name"), operations.codes("full_name")):
+        told = np.array([sounds_like_communication(trace.text(i)) for i in column.values.tolist()], bool)
+        if told.any():
+            found |= told[column.code] & (operations.kind == COMPUTE)
+    names = [trace.text(i) for i in distinct_values(operations.name[found]).tolist()]
     listed = ", ".join(names[:_MOST_NAMES]) + (", …" if len(names) > _MOST_NAMES else "")
-    return [Finding("unlisted_communication", {"count": int(found.sum()), "names": listed})] if told else []
+    return [Finding("unlisted_communication", {"count": int(found.sum()), "names": listed})] if names else []

@@ -13,8 +13,6 @@ from ..trace.groups import any_of, distinct_values
 from ..trace.model import COMM, COMPUTE, COPIES, GRAPH_LAUNCH, MEMORY_SET, MIGRATION, OTHER, Trace
 from ..trace.source.scan import Int64
 
-SUBMITTING = (api.KERNEL, api.GRAPH, api.COPY, api.MEMSET)
-
 
 @dataclass(frozen=True, slots=True)
 class Matching:
@@ -37,7 +35,7 @@ class Matching:
 def match_launches(trace: Trace) -> Matching:
     """Sort every submitting call into one of the lists above."""
     calls = trace.calls
-    submitting = calls.outermost & any_of(calls.effect, SUBMITTING)
+    submitting = calls.outermost & any_of(calls.effect, api.SUBMITTING)
     launch = trace.operations.launch
     has_work = np.zeros(len(calls) + 1, bool)
     has_work[launch] = True  # -1, no launch, is the one at the end
@@ -71,20 +69,27 @@ def _while_capturing(trace: Trace) -> NDArray[np.bool_]:
     """Calls between a BeginCapture that succeeded and the next EndCapture of their thread."""
     calls = trace.calls
     inside = np.zeros(len(calls), bool)
-    begins = np.flatnonzero(calls.outermost & (calls.effect == api.BEGIN) & (calls.result == 0))
-    for thread in distinct_values(calls.thread[begins]).tolist():
-        mine = calls.thread == thread
-        opened, closed = (
-            calls.end[begins[mine[begins]]],
-            calls.start[mine & calls.outermost & (calls.effect == api.END)],
-        )
-        times = np.concatenate((opened, closed))
-        order = np.argsort(times, kind="stable")
-        steps = np.repeat((1, -1), (len(opened), len(closed)))[order].cumsum()
-        depth = steps - np.minimum.accumulate(np.minimum(steps, 0))  # an end without a beginning ends nothing
-        last = np.searchsorted(times[order], calls.start, "right") - 1
-        inside |= mine & (last >= 0) & (depth[last] > 0)
+    begins = calls.outermost & (calls.effect == api.BEGIN) & (calls.result == 0)
+    if not begins.any():
+        return inside
+    ends = calls.outermost & (calls.effect == api.END)
+    by_thread = np.argsort(calls.thread, kind="stable")
+    threads = distinct_values(calls.thread[begins])
+    low, high = (np.searchsorted(calls.thread[by_thread], threads, side).tolist() for side in ("left", "right"))
+    for first, last in zip(low, high, strict=True):
+        mine = by_thread[first:last]
+        opened, closed = calls.end[mine[begins[mine]]], calls.start[mine[ends[mine]]]
+        inside[mine] = _depth(opened, closed, calls.start[mine]) > 0
     return inside
+
+
+def _depth(opened: Int64, closed: Int64, at: Int64) -> Int64:
+    """How many captures are open at these times; an end without a beginning ends nothing."""
+    times = np.concatenate((opened, closed))
+    order = np.argsort(times, kind="stable")
+    steps = np.repeat((1, -1), (len(opened), len(closed)))[order].cumsum()
+    depth = steps - np.minimum.accumulate(np.minimum(steps, 0))
+    return np.append(0, depth)[np.searchsorted(times[order], at, "right")]
 
 
 def ledger(trace: Trace, matching: Matching | None = None) -> tuple[LedgerLine, ...]:

@@ -228,24 +228,17 @@ def _already_broken(claim: Claim, values: Sequence[float], obstacles: Sequence[F
     Only where the claim is one on every iteration: of those that are missing nobody knows the median, or whether one holds.
     """
     codes = {finding.code for finding in obstacles}
-    limit, metric = claim.right, claim.left.metric
-    upper = claim.comparison in ("<=", "<", "==") and not isinstance(limit, Term) and metric not in RATE_METRICS
-    if (
-        not upper
-        or claim.left.compared
-        or claim.quantifier == "any"
-        or of_the_median(claim)
-        or not codes <= RECORDS_MISSING
-    ):
+    limit, metric, holds = claim.right, claim.left.metric, COMPARISONS[claim.comparison]
+    if isinstance(limit, Term) or metric in RATE_METRICS or claim.left.compared or not codes <= RECORDS_MISSING:
         return None
-    worst = max(values, default=None)
-    least = 0.0 if isinstance(limit, Term) else limit
-    if worst is None or worst < least or COMPARISONS[claim.comparison](worst, least):
+    of_every = claim.quantifier != "any" and not of_the_median(claim)
+    if not of_every or claim.comparison in (">=", ">") or not is_lower_bound(metric, _WHOLE_GRAPHS in codes):
         return None
-    if not is_lower_bound(metric, _WHOLE_GRAPHS in codes):
+    broken = [value for value in values if value >= limit and not holds(value, limit)]
+    if not broken:
         return None
-    reason = Finding("worst_iteration", {"value": worst, "index": values.index(worst)})
-    return _Outcome(Verdict.REFUTED, worst, reasons=(reason, Finding("lower_bound", {}), *obstacles))
+    reason = Finding("worst_iteration", {"value": max(broken), "index": values.index(max(broken))})
+    return _Outcome(Verdict.REFUTED, max(broken), reasons=(reason, Finding("lower_bound", {}), *obstacles))
 
 
 def of_the_median(claim: Claim) -> bool:

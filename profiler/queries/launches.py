@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..analysis.ledger import SUBMITTING, match_launches
+from ..analysis.ledger import match_launches
 from ..trace import api
 from ..trace.columns import Int64
 from ..trace.model import Trace
@@ -59,7 +59,7 @@ def launches(trace: Trace, everything: bool = False) -> tuple[LaunchRow, ...]:
     group, first = groups(calls.name)
     times = spreads(group, calls.end - calls.start)
     rows = []
-    shown = [everything or int(calls.effect[at]) in SUBMITTING for at in first]
+    shown = [everything or int(calls.effect[at]) in api.SUBMITTING for at in first]
     outcomes = _outcomes(trace, group, len(first))
     begin = _begins(trace)
     order = np.argsort(group, kind="stable")

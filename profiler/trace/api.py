@@ -43,6 +43,7 @@ _CAPTURE_END = re.compile(r"^cu(da)?StreamEndCapture")
 
 OTHER, KERNEL, GRAPH, COPY, MEMSET, WAIT, BEGIN, END = range(8)
 """What a call does, as a small code."""
+SUBMITTING = (KERNEL, GRAPH, COPY, MEMSET)
 
 
 def plain(name: str) -> str:

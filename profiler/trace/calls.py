@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from . import api
 from .columns import NONE, Columns, Invalid, Wish, read_table
-from .groups import distinct_values
+from .groups import any_of
 from .matching import Submissions, submissions
 from .model import Calls, process_of
 from .schema import RUNTIME, Schema
 from .source.growing import constant
-from .source.scan import Int64, Source
+from .source.scan import Source
 from .strings import Strings
 from .validity import valid_times
 
@@ -38,29 +40,28 @@ def read_calls(source: Source, schema: Schema, strings: Strings, invalid: Invali
         result=c["returnValue"],
         effect=np.array([*effects, api.OTHER], np.int8)[name],
         outermost=outermost,
-        made_node=_made_node(
-            c, process, submitted, read_table(source, schema, schema.graph_nodes, _NODE, invalid).columns
-        ),
+        made_node=constant(False, len(process), bool),
     )
+    nodes = read_table(source, schema, schema.graph_nodes, _NODE, invalid).columns
+    calls = replace(calls, made_node=_made_node(calls, nodes))
     return calls, submitted
 
 
-def _made_node(c: Columns, process: Int64, submitted: Submissions, nodes: Columns) -> NDArray[np.bool_]:
-    """In which calls nodes of a graph were made, and the calls that stand for those. In every capture of 2025.3 whose graphs
-    were traced by node, each captured launch made one, and no launch that ran did."""
+def _made_node(calls: Calls, nodes: Columns) -> NDArray[np.bool_]:
+    """In which calls that submit work nodes of a graph were made. In every capture of 2025.3 whose graphs were traced by node,
+    each captured launch made one, and no launch that ran did."""
     if not len(nodes["start"]):
-        return constant(False, len(process), bool)
-    found = np.zeros(len(process), bool)
-    for thread in distinct_values(nodes["globalTid"]).tolist():
-        mine = np.flatnonzero(c["globalTid"] == thread)
-        mine = mine[np.argsort(c["start"][mine], kind="stable")]
-        made = nodes["start"][nodes["globalTid"] == thread]
-        last = np.searchsorted(c["start"][mine], made, "right") - 1
-        inside = mine[last[last >= 0]]
-        found[inside[c["end"][inside] >= made[last >= 0]]] = True
-    made_by = np.flatnonzero(found)
-    outer = submitted.of(process[made_by], c["correlationId"][made_by])
-    found[outer[outer >= 0]] = True
+        return constant(False, len(calls), bool)
+    submitting = np.flatnonzero(calls.outermost & any_of(calls.effect, api.SUBMITTING))
+    thread = np.concatenate((calls.thread[submitting], nodes["globalTid"]))
+    time = np.concatenate((calls.start[submitting], nodes["start"]))
+    order = np.lexsort((time, thread))  # stable: a call that begins when a node is made stands before it
+    last = np.maximum.accumulate(np.where(order < len(submitting), np.arange(len(order)), -1))
+    made = np.flatnonzero((order >= len(submitting)) & (last >= 0))
+    call = order[last[made]]
+    inside = (thread[order[made]] == thread[call]) & (time[order[made]] <= calls.end[submitting[call]])
+    found = np.zeros(len(calls), bool)
+    found[submitting[call[inside]]] = True
     return found
 
 

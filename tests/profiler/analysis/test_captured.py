@@ -159,6 +159,13 @@ def test_a_node_beside_a_launch_excuses_nothing(built, at: int) -> None:
     assert judged() == (0, 1)
 
 
+def test_a_node_of_a_thread_that_called_nothing_excuses_no_other_thread(built) -> None:
+    p, judged = built
+    p.call(LAUNCH, (20, 29), tid=3)
+    p.node(25, tid=4)
+    assert judged() == (0, 1)
+
+
 def test_every_captured_launch_of_the_shipped_captures_made_a_node() -> None:
     """What the rule rests on: no launch that ran made one."""
     folder = Path(__file__).parents[2] / "captures"
