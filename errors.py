@@ -17,7 +17,6 @@ Bugs raise Python's own exceptions, are shown as tracebacks and end with `BUG`, 
 
 from __future__ import annotations
 
-
 BUG = 70
 """The exit code of a bug: EX_SOFTWARE of sysexits.h. Python's own, 1, would say that a claim is refuted."""
 
