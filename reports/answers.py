@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
@@ -65,7 +66,7 @@ def print_record(trace: Path, record: Record, as_json: bool, lines: Callable[[Re
 def print_data(data: dict[str, Any], as_json: bool, lines: Iterable[str]) -> None:
     """Plain data as JSON, or lines that say the same."""
     if as_json:
-        sys.stdout.write(inert_json(json.dumps({"schema": SCHEMA, **data}, indent=1)) + "\n")
+        _put(inert_json(json.dumps({"schema": SCHEMA, **data}, indent=1)) + "\n")
     else:
         _write_lines(lines)
 
@@ -73,14 +74,23 @@ def print_data(data: dict[str, Any], as_json: bool, lines: Iterable[str]) -> Non
 def _write_json(head: dict[str, Any], rows: Iterable[str]) -> None:
     """`{"schema": 1, …, "rows": [` and a row a line: streamed, and greppable. ASCII only, whatever a name holds."""
     opening = json.dumps({"schema": SCHEMA, **head})
-    sys.stdout.write(f'{inert_json(opening[:-1])}, "rows": [')
+    _put(f'{inert_json(opening[:-1])}, "rows": [')
     every, separator = iter(rows), "\n"
     while part := list(islice(every, _AT_ONCE)):
-        sys.stdout.write(separator + inert_json(",\n".join(part)))
+        _put(separator + inert_json(",\n".join(part)))
         separator = ",\n"
-    sys.stdout.write("\n]}\n")
+    _put("\n]}\n")
 
 
 def _write_lines(lines: Iterable[str]) -> None:
     """Notes hold names from the trace, so everything is made harmless once more, at the door."""
-    sys.stdout.write("".join(f"{line(one)}\n" for one in lines))
+    _put("".join(f"{line(one)}\n" for one in lines))
+
+
+def _put(text: str) -> None:
+    """Write it out; a reader that has seen enough (`| head`) changes no verdict: the rest goes nowhere."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -14,7 +14,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 EXTRAS = ("pytest", "parquet")
-BESIDE = ("nvtx", "pytest-timeout", "pytest-xdist", "pytest-rerunfailures", "pytest-repeat", "pyyaml", "jsonschema")
+BESIDE = (
+    "hypothesis",
+    "nvtx",
+    "pytest-timeout",
+    "pytest-xdist",
+    "pytest-rerunfailures",
+    "pytest-repeat",
+    "pyyaml",
+    "jsonschema",
+)
 """For the tests themselves: of these the newest that goes with the others."""
 SHOWN = ("pytest", "typer", "click", "numpy", "pandas", "rich", "jinja2", "sqlite-utils", "pyarrow")
 TESTS = (

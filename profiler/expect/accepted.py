@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ...errors import UsageError
+from ...errors import TraceError, UsageError
 from ..store.captures import Capture
 from .check import Checked, Row, Status, check
 from .derive import PROVISIONAL
@@ -168,8 +168,15 @@ def _mended(accepted: Acceptance, pair: str, captures: Path, folder: Path, befor
     """The first capture after the accepted one (and before another moment) that met what is expected; "" for none."""
     for capture in reversed(captures_of(pair, captures)):
         created = capture.manifest.created_utc
-        if created > accepted.created_utc and not (before and created >= before):
-            rows = check(observe(capture), pair, folder).rows
-            if any(row.accepted == accepted and row.status in (Status.MET, Status.IMPROVED) for row in rows):
-                return capture.id
+        later = created > accepted.created_utc and not (before and created >= before)
+        if later and _shows_mended(capture, accepted, pair, folder):
+            return capture.id
     return ""
+
+
+def _shows_mended(capture: Capture, accepted: Acceptance, pair: str, folder: Path) -> bool:
+    try:
+        rows = check(observe(capture), pair, folder).rows
+    except TraceError:  # one that cannot be read shows nothing, and is no reason not to judge another one
+        return False
+    return any(row.accepted == accepted and row.status in (Status.MET, Status.IMPROVED) for row in rows)

@@ -397,6 +397,24 @@ def test_what_cannot_be_written_or_has_no_room_is_no_refutation(run, trace, tmp_
     assert ended.value.code == 3
 
 
+@pytest.mark.parametrize(("claim", "code"), [(HELD, 0), (REFUTED, 1), (UNPROVEN, 4)])
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_a_reader_that_has_seen_enough_changes_no_verdict(trace, tmp_path, claim, code, more):
+    """`aisp-prof assert … | head -1` where the shell takes the first code of a pipe: a proven claim ended with 1 or 120."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "aisp_prof", "assert", "t.sqlite", claim, "--range", OPTIMIZED, *more],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(PACKAGE)},
+        stdout=writes,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writes)
+    assert (done.returncode, done.stderr) == (code, b"")
+
+
 def test_a_bug_is_no_refutation(run, monkeypatch):
     def broken(*_):
         raise RuntimeError("a bug")

@@ -101,3 +101,24 @@ def test_in_korean(section: Callable[..., list[str]]) -> None:
 
 def test_a_page_that_nobody_held_against_anything_says_nothing(observed: Observed) -> None:
     assert texts(render_html("ch11", [observed.evidence])) == []
+
+
+@pytest.mark.parametrize(("lang", "word"), [("en", "accepted"), ("ko", "승인됨")])
+def test_an_accepted_regression_is_told_as_one(section: Callable[..., list[str]], lang: str, word: str) -> None:
+    """As one of a bound that stands; of another one nothing is accepted."""
+
+    def accepted(pair: Any) -> None:
+        kernels = bound(pair, "optimized", "kernels_per_iteration")
+        seen = kernels["high"]
+        kernels.update(low=seen - 1, high=seen - 1)
+        told = dict.fromkeys(("capture", "created_utc", "since", "by", "reason"), "x")
+        number = {"variant": "optimized", "metric": "kernels_per_iteration", "tier": "trace", "unit": "count"}
+        allowed = {"kind": "range", "low": seen - 1, "high": seen}
+        pair["accepted"] = [{**number, **told, "value": seen, "expected": {**kernels}, "bound": allowed}]
+
+    def refused(pair: Any) -> None:
+        accepted(pair)
+        pair["accepted"][0]["expected"].update(low=0, high=0)  # of another bound: it says nothing of this one
+
+    assert word in section(accepted, lang)
+    assert word not in section(refused, lang)

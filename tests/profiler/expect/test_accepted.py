@@ -75,6 +75,13 @@ def test_once_mended_it_is_stale_and_covers_no_longer(lab, slow):
     assert row(checked(lab, again), "optimized.iteration").reason.endswith(": again")
 
 
+def test_a_capture_that_cannot_be_read_mends_nothing(lab, slow):
+    damaged = lab.capture("mended", 3)
+    damaged.trace_path.write_bytes(b"no trace")
+    again = lab.capture("again", 4, optimized=SLOW)
+    assert row(checked(lab, again), "optimized.iteration").status is Status.ACCEPTED
+
+
 def test_the_trend_knows_it_until_it_is_mended(lab, slow):
     every = {(one.accepted.name, one.accepted.tier): one for one in standing("ch11.streams", lab.captures, lab.folder)}
     assert every["optimized.iteration", "trace"].mended == ""
