@@ -118,7 +118,11 @@ def spoiled(code: str, tmp_path: Path) -> TraceBuilder:
     elif code == "unknown_schema":
         trace.version = "9.1.0"
     elif code == "diagnostic":
-        trace.diagnostic("Error when processing events", 3)
+        trace.diagnostic("Something went wrong that nobody knows", 3)
+    elif code == "may_be_missing":
+        trace.diagnostic("Not all CUDA events might have been collected.", 2)
+    elif code == "nvtx_events_missing":
+        trace.diagnostic("Number of NVTX events collected: 1,000.", 1)
     elif code == "filtered_export":
         trace.add("META_DATA_EXPORT", name="EXPORT_PARAM_TABLES_TO_EXPORT", value="CUPTI_ACTIVITY_KIND_KERNEL")
     elif code == "graph_level_tracing":
@@ -131,6 +135,7 @@ def spoiled(code: str, tmp_path: Path) -> TraceBuilder:
 MISSING = [
     *("events_missing", "launch_without_operation", "operation_without_launch", "cut_by_window", "zero_timestamps"),
     *("reversed_times", "filtered_export", "graph_level_tracing", "no_cuda_activity"),
+    *("may_be_missing", "nvtx_events_missing"),
 ]
 WRONG = ["event_count_differs", "crossing_ranges", "open_range", "unknown_schema", "diagnostic"]
 
