@@ -113,7 +113,8 @@ def _inside(points: Floats, outlines: Sequence[Outline]) -> Bools:
             if ay != by:
                 across = (bx - ax) * (y - ay) / (by - ay) + ax
                 crossed += ((ay > y) != (by > y)) & (x < across)
-    return crossed % 2 == 1
+    odd: Bools = crossed % 2 == 1
+    return odd
 
 
 def _along(points: Floats, outlines: Sequence[Outline], reach: float) -> Bools:
