@@ -339,6 +339,7 @@ UNSEEN: dict[str, Change] = {
     "a wide frame in white": _content(lambda c: c + b"\nq 1 1 1 RG 900 w 0 0 595 842 re S Q\n"),
     "a wide line by its scale": _content(lambda c: c + b"\nq 1 1 1 RG 900 0 0 900 0 0 cm 2 w 0 0 m 1 1 l S Q\n"),
     "many thin lines in white": _content(_lines),
+    "a sharp corner in white": _content(lambda c: c + b"\nq 1 1 1 RG 3 w 999 M 0 0 m 300 1 l 0 2 l S Q\n"),
     "a filled and drawn area in white": _content(lambda c: c + b"\nq 1 1 1 rg 1 1 1 RG 0 0 9000 9000 re B Q\n"),
     "a round area in white": _content(
         lambda c: c + b"\nq 1 1 1 rg -900 0 m -900 2000 1500 2000 1500 0 c 1500 -900 -900 -900 -900 0 c f Q\n"
