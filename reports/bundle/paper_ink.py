@@ -96,7 +96,7 @@ class _Pen:
             b"BDC": self._mark,
             b"BMC": self._nothing,
             b"EMC": self._nothing,
-            **{b"M": self._corner},
+            b"M": self._corner,
             **dict.fromkeys((b"d", b"J", b"j"), self._nothing),
         }
 

@@ -263,6 +263,14 @@ def _blank(font: Any, glyphs: Mapping[str, int]) -> None:
         _another_outline(" ", "9")(font, glyphs)
 
 
+def _damaged(font: Any) -> None:
+    """With the second half of its file gone."""
+    described = font["/DescendantFonts"][0].get_object()["/FontDescriptor"].get_object()
+    if "/FontFile2" in described:
+        stream = described["/FontFile2"].get_object()
+        stream.set_data(stream.get_data()[: len(stream.get_data()) // 2])
+
+
 def _of_fonts(edit: Callable[[Any], object]) -> Change:
     """Change what the PDF says of every font that text is drawn with."""
 
@@ -294,6 +302,7 @@ GLYPHS: dict[str, Change] = {
     "a font whose blank is a 9": fonts(_blank),
     "letters of no width": _of_fonts(_thin),
     "a font of another name": _of_fonts(_renamed),
+    "a damaged font": _of_fonts(_damaged),
 }
 """What the letters of a PDF are drawn as; what it embeds is other fonts, too, which whoever makes the bundle can put right."""
 
