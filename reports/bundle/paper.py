@@ -14,7 +14,10 @@ from .verification import Check, Problem, Status, check
 
 NAME = "pdf"
 _ANOTHER = "it is no print of the page that the traces give"
-_WHERE = "verify it where the versions and fonts that environment.json names are installed; or trust its HTML alone"
+_WHERE = (
+    "verify it where the versions and fonts that environment.json names are installed, "
+    "or ask for a bundle without a PDF (report --format html)"
+)
 
 
 @lru_cache(maxsize=2)
@@ -82,12 +85,13 @@ def _read(file: str, data: bytes, html: str, printer: Mapping[str, Any], reason:
     if isinstance(paper.glyphs, Compared):
         other += [Problem(file, "glyphs", what) for what in paper.glyphs.problems]
     other += [Problem(file, "text", what) for what in text_differences(html, paper)]
-    about = f"{file}: only read, not printed again: {reason}. All of its text is the page's and can be seen; {_glyphs(paper)}"
     if other:
-        return check(NAME, about, other)
-    return Check(
-        NAME, Status.UNPROVEN, f"{about}; where it stands and what is drawn beside it was not compared", mend=_WHERE
+        return check(NAME, f"{file}: read, because {reason}", other)
+    about = (
+        f"{file}: only read, not printed again: {reason}. All of its text is the page's and can be seen; {_glyphs(paper)}; "
+        "where it stands and what is drawn beside it was not compared"
     )
+    return Check(NAME, Status.UNPROVEN, about, mend=_WHERE)
 
 
 def _glyphs(paper: Paper) -> str:

@@ -130,34 +130,39 @@ def compare_glyphs(fonts: Iterable[Font], used: Mapping[int, set[int]]) -> Compa
 
     Raises:
         EnvironmentLacks: fontTools, or what it unpacks woff2 with, is not installed.
+        UsageError: a font is damaged.
     """
     problems: list[str] = []
     strange: list[str] = []
     for font in fonts:
-        drawn = sorted(used.get(font.number, ()))
-        if font.name in SHIPPED:
-            problems += _differing(font, drawn)
-        elif drawn:
-            problems += _ours(font, drawn)
-            strange.append(
-                f"{font.name} ({''.join(sorted({font.texts[one] for one in drawn if font.texts[one].strip()}))[:20]})"
-            )
+        if not (drawn := sorted(used.get(font.number, ()))):
+            continue
+        try:
+            problems += _differing(font, drawn) if font.name in SHIPPED else _ours(font, drawn)
+        except EnvironmentLacks:
+            raise
+        except Exception as error:  # fontTools raises whatever its reading of a damaged font runs into
+            what = f"the font {font.name[:40]!r} cannot be read: {type(error).__name__}: {error}"
+            raise UsageError(what) from error
+        if font.name not in SHIPPED:
+            shown = "".join(sorted({font.texts[one] for one in drawn if font.texts[one].strip()}))
+            strange.append(f"{font.name} ({shown[:20]})")
     return Compared(tuple(problems), tuple(strange))
 
 
 def _differing(font: Font, drawn: Iterable[int]) -> Iterator[str]:
-    ours, theirs = _shipped(SHIPPED[font.name]), _opened(font.data, font.name)
-    if odd := sorted(_ODD & set(theirs.keys())):
+    ours, theirs = _shipped(SHIPPED[font.name]), _opened(font.data)
+    if odd := sorted(_ODD & set(theirs.font.keys())):
         yield f"{font.name} holds {odd[0]!r}, which the font of a print does not"
-    if theirs["head"].unitsPerEm != ours.font["head"].unitsPerEm:
+    if theirs.font["head"].unitsPerEm != ours.opened.font["head"].unitsPerEm:
         yield f"{font.name} is of another size than the font"
     for glyph in drawn:
         text = font.texts[glyph]
         if text not in ours.readings.get(glyph, ()):
             yield f"a glyph of {font.name} is read as {text!r}, which it is not in the font"
-        elif _outline(theirs, glyph) != _outline(ours.font, glyph):
+        elif _outline(theirs, glyph) != _outline(ours.opened, glyph):
             yield f"the {text!r} of {font.name} is drawn otherwise than in the font"
-        elif _measures(theirs, glyph) != _measures(ours.font, glyph):
+        elif _measures(theirs, glyph) != _measures(ours.opened, glyph):
             yield f"the {text!r} of {font.name} stands otherwise than in the font"
         elif abs(font.width(glyph) - ours.width(glyph)) > 1:
             yield f"the {text!r} of {font.name} is {font.width(glyph):g} wide, in the font {ours.width(glyph):g}"
@@ -165,8 +170,8 @@ def _differing(font: Font, drawn: Iterable[int]) -> Iterator[str]:
 
 def _ours(font: Font, drawn: Iterable[int]) -> Iterator[str]:
     """A page is set in its own fonts; another is taken for the characters that they lack."""
-    theirs = _opened(font.data, font.name)
-    ours = set.intersection(*(set(_shipped(one).font.getBestCmap()) for one in SHIPPED.values()))
+    theirs = _opened(font.data)
+    ours = set.intersection(*(set(_shipped(one).opened.font.getBestCmap()) for one in SHIPPED.values()))
     for glyph in drawn:
         text = font.texts[glyph]
         if not text.strip() and _outline(theirs, glyph):
@@ -176,25 +181,34 @@ def _ours(font: Font, drawn: Iterable[int]) -> Iterator[str]:
 
 
 @dataclass(frozen=True, slots=True)
+class _Opened:
+    """A font that was read; its glyphs are those of fontTools, which take long to list."""
+
+    font: Any
+    glyphs: Any
+    order: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class _Shipped:
     """A font of ours: glyph -> the texts that it may stand for."""
 
-    font: Any
+    opened: _Opened
     readings: Mapping[int, frozenset[str]]
 
     def width(self, glyph: int) -> float:
-        name = self.font.getGlyphOrder()[glyph]
-        return float(self.font["hmtx"][name][0]) * 1000 / float(self.font["head"].unitsPerEm)
+        font = self.opened.font
+        return float(font["hmtx"][self.opened.order[glyph]][0]) * 1000 / float(font["head"].unitsPerEm)
 
 
 @cache
 def _shipped(name: str) -> _Shipped:
     folder = files(__package__.rpartition(".reports")[0]).joinpath("templates", "fonts")
-    font = _opened(folder.joinpath(name).read_bytes(), name)
-    return _Shipped(font, _readings(font))
+    opened = _opened(folder.joinpath(name).read_bytes())
+    return _Shipped(opened, _readings(opened.font))
 
 
-def _opened(data: bytes, name: str) -> Any:
+def _opened(data: bytes) -> _Opened:
     try:
         from fontTools.ttLib import TTFont
 
@@ -205,31 +219,24 @@ def _opened(data: bytes, name: str) -> Any:
             f"comparing glyphs needs fontTools and brotli: {error.name} is not installed",
             "pip install 'aisp-prof[verify]'",
         ) from error
-    try:
-        return TTFont(BytesIO(data), lazy=False)
-    except Exception as error:  # fontTools raises whatever its reading of a damaged font runs into
-        raise UsageError(f"the font {name[:40]!r} cannot be read: {type(error).__name__}: {error}") from error
+    font = TTFont(BytesIO(data))
+    return _Opened(font, font.getGlyphSet(), font.getGlyphOrder())
 
 
-def _outline(font: Any, glyph: int) -> Any:
+def _outline(opened: _Opened, glyph: int) -> Any:
     """What a glyph draws; None of one that is not there."""
     from fontTools.pens.recordingPen import DecomposingRecordingPen
 
-    order = font.getGlyphOrder()
-    if glyph >= len(order):
+    if glyph >= len(opened.order):
         return None
-    glyphs = font.getGlyphSet()
-    pen = DecomposingRecordingPen(glyphs)
-    try:
-        glyphs[order[glyph]].draw(pen)
-    except Exception as error:  # as above: the font is a stranger's
-        raise UsageError(f"a glyph cannot be read: {type(error).__name__}: {error}") from error
+    pen = DecomposingRecordingPen(opened.glyphs)
+    opened.glyphs[opened.order[glyph]].draw(pen)
     return pen.value
 
 
-def _measures(font: Any, glyph: int) -> Any:
+def _measures(opened: _Opened, glyph: int) -> Any:
     """How far a glyph goes and where it begins: what draws it moves it to there."""
-    return font["hmtx"][font.getGlyphOrder()[glyph]]
+    return opened.font["hmtx"][opened.order[glyph]]
 
 
 def _readings(font: Any) -> Mapping[int, frozenset[str]]:

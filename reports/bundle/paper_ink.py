@@ -6,54 +6,21 @@ An interpreter of the operators that a print of a page has, and of no others.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...errors import UsageError
 from .paper_fonts import Font
+from .paper_shapes import UNIT, Clip, Glyph, Ink, Matrix, Paint, Point, luminance, moved, times
 
-Point = tuple[float, float]
-Matrix = tuple[float, float, float, float, float, float]
-Outline = tuple[Point, ...]
-
-UNIT: Matrix = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
 MOST_NESTED = 8
 MOST_OPERATORS = 500_000
 """Of a page, its forms counted as often as they are drawn: a print of two thousand marks has some ten thousand."""
+MOST_WIDE = 4.0
+"""Points of a line, and by how many times its width its corners may reach beyond it; a print has 1.6 and 4."""
 _CURVE = (0.25, 0.5, 0.75, 1.0)
 _SAID = {"/MCID", "/Type", "/Subtype", "/Attached", "/BBox"}
 _GS = {"/ca", "/CA", "/Type"}
-
-
-@dataclass(frozen=True, slots=True)
-class Clip:
-    """Only what lies inside is drawn."""
-
-    outlines: tuple[Outline, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Glyph:
-    """One drawn letter: its middle, how wide and high an em of it is, the direction of its line, its luminance and alpha."""
-
-    place: int
-    at: Point
-    em: tuple[Point, Point]
-    text: str
-    luminance: float
-    alpha: float
-    clips: tuple[Clip, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Paint:
-    """An area that was filled, or a line that was drawn `width` wide (0 where it was filled)."""
-
-    place: int
-    outlines: tuple[Outline, ...]
-    width: float
-    luminance: float
-    alpha: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +39,6 @@ class _State:
     mode: int = 0
 
 
-@dataclass(slots=True)
-class Ink:
-    """All that one page shows."""
-
-    glyphs: list[Glyph] = field(default_factory=list)
-    paints: list[Paint] = field(default_factory=list)
-    used: dict[int, set[int]] = field(default_factory=dict)
-
-
 def ink_of(page: Any, reader: Any, fonts: Mapping[int, Font]) -> Ink:
     """Follow the drawing of a page.
 
@@ -90,26 +48,6 @@ def ink_of(page: Any, reader: Any, fonts: Mapping[int, Font]) -> Ink:
     pen = _Pen(reader, fonts)
     pen.run(page["/Contents"].get_object(), page["/Resources"], 0)
     return pen.ink
-
-
-def times(one: Matrix, two: Matrix) -> Matrix:
-    a, b, c, d, e, f = one
-    g, h, i, j, k, m = two
-    return a * g + b * i, a * h + b * j, c * g + d * i, c * h + d * j, e * g + f * i + k, e * h + f * j + m
-
-
-def moved(point: Point, matrix: Matrix) -> Point:
-    a, b, c, d, e, f = matrix
-    return a * point[0] + c * point[1] + e, b * point[0] + d * point[1] + f
-
-
-def luminance(colour: Sequence[float]) -> float:
-    """0 black to 1 white, of a colour in one, three or four parts."""
-    if len(colour) == 4:
-        colour = [(1 - one) * (1 - colour[3]) for one in colour[:3]]
-    if len(colour) == 1:
-        return float(colour[0])
-    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), colour, strict=True))
 
 
 class _Pen:
@@ -158,7 +96,8 @@ class _Pen:
             b"BDC": self._mark,
             b"BMC": self._nothing,
             b"EMC": self._nothing,
-            **dict.fromkeys((b"d", b"J", b"j", b"M"), self._nothing),
+            b"M": self._corner,
+            **dict.fromkeys((b"d", b"J", b"j"), self._nothing),
         }
 
     def run(self, stream: Any, resources: Any, nested: int) -> None:
@@ -204,6 +143,10 @@ class _Pen:
 
     def _thick(self, width: Any) -> None:
         self._state = replace(self._state, width=float(width))
+
+    def _corner(self, limit: Any) -> None:
+        if float(limit) > MOST_WIDE:
+            raise UsageError(f"its corners reach {float(limit):g} times as far as their lines, which no print's do")
 
     def _fill_colour(self, *colour: Any) -> None:
         self._state = replace(self._state, fill=luminance([float(one) for one in colour]))
@@ -259,6 +202,8 @@ class _Pen:
     def _draw(self) -> None:
         a, b, c, d, _, _ = self._state.matrix
         scale = max((a * a + b * b) ** 0.5, (c * c + d * d) ** 0.5)
+        if self._state.width * scale > MOST_WIDE:
+            raise UsageError(f"it draws a line {self._state.width * scale:.0f} pt wide, which no print of a page does")
         self._paint(self._state.width * scale, self._state.stroke, self._state.stroke_alpha)
         self._end()
 

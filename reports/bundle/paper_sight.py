@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from .paper_ink import Clip, Glyph, Ink, Outline, Paint
+from .paper_shapes import Clip, Glyph, Ink, Outline, Paint
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -113,8 +113,8 @@ def _inside(points: Floats, outlines: Sequence[Outline]) -> Bools:
             if ay != by:
                 across = (bx - ax) * (y - ay) / (by - ay) + ax
                 crossed += ((ay > y) != (by > y)) & (x < across)
-    inside: Bools = crossed % 2 == 1
-    return inside
+    odd: Bools = crossed % 2 == 1
+    return odd
 
 
 def _along(points: Floats, outlines: Sequence[Outline], reach: float) -> Bools:

@@ -263,6 +263,14 @@ def _blank(font: Any, glyphs: Mapping[str, int]) -> None:
         _another_outline(" ", "9")(font, glyphs)
 
 
+def _damaged(font: Any) -> None:
+    """With the second half of its file gone."""
+    described = font["/DescendantFonts"][0].get_object()["/FontDescriptor"].get_object()
+    if "/FontFile2" in described:
+        stream = described["/FontFile2"].get_object()
+        stream.set_data(stream.get_data()[: len(stream.get_data()) // 2])
+
+
 def _of_fonts(edit: Callable[[Any], object]) -> Change:
     """Change what the PDF says of every font that text is drawn with."""
 
@@ -294,6 +302,7 @@ GLYPHS: dict[str, Change] = {
     "a font whose blank is a 9": fonts(_blank),
     "letters of no width": _of_fonts(_thin),
     "a font of another name": _of_fonts(_renamed),
+    "a damaged font": _of_fonts(_damaged),
 }
 """What the letters of a PDF are drawn as; what it embeds is other fonts, too, which whoever makes the bundle can put right."""
 
@@ -339,6 +348,7 @@ UNSEEN: dict[str, Change] = {
     "a wide frame in white": _content(lambda c: c + b"\nq 1 1 1 RG 900 w 0 0 595 842 re S Q\n"),
     "a wide line by its scale": _content(lambda c: c + b"\nq 1 1 1 RG 900 0 0 900 0 0 cm 2 w 0 0 m 1 1 l S Q\n"),
     "many thin lines in white": _content(_lines),
+    "a sharp corner in white": _content(lambda c: c + b"\nq 1 1 1 RG 3 w 999 M 0 0 m 300 1 l 0 2 l S Q\n"),
     "a filled and drawn area in white": _content(lambda c: c + b"\nq 1 1 1 rg 1 1 1 RG 0 0 9000 9000 re B Q\n"),
     "a round area in white": _content(
         lambda c: c + b"\nq 1 1 1 rg -900 0 m -900 2000 1500 2000 1500 0 c 1500 -900 -900 -900 -900 0 c f Q\n"

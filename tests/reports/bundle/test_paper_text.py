@@ -150,7 +150,7 @@ def test_a_part_of_a_line_that_is_painted_over_is_found(share: float, printed: t
 
     def change(writer: object) -> None:
         stream = DecodedStreamObject()
-        stream.set_data(writer.pages[0]["/Contents"].get_object().get_data() + white)
+        stream.set_data(b"q\n" + writer.pages[0]["/Contents"].get_object().get_data() + b"\nQ" + white)
         writer.pages[0][NameObject("/Contents")] = writer._add_object(stream)
 
     assert "painted over" in said_of(html, rewritten(data, change))[0]
