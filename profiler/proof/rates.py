@@ -149,7 +149,8 @@ class _Variant:
         wrong = [row for row in rows if not row["ok"] and any(flops.get(own) for own in OWN_TYPES.get(row["type"], ()))]
         return tuple(
             Finding(
-                "calibration_off", {"type": row["type"], "counted": row["counted"] or 0, "declared": row["declared"] or 0}
+                "calibration_off",
+                {"type": row["type"], "counted": row["counted"] or 0, "declared": row["declared"] or 0},
             )
             for row in wrong
         )

@@ -121,7 +121,9 @@ class SqliteSource:
         columns = {name.lower() for name in self._columns(table)}
         free = [name for name in _ROWIDS if name not in columns]
         if not free:
-            raise TraceError(f"{self._path}: table {told(table)}: columns hide the ids of its rows: nsys did not write this")
+            raise TraceError(
+                f"{self._path}: table {told(table)}: columns hide the ids of its rows: nsys did not write this"
+            )
         return free[0]
 
     def _has(self, table: str, name: str) -> bool:

@@ -19,7 +19,23 @@ from aisp_prof.reports.console import summary
 from aisp_prof.reports.page import render_html
 
 SHIPPED = sorted((Path(__file__).parents[2] / "captures").iterdir())
-ODD: tuple[Any, ...] = (None, 0, -1, 2**70, 1e308, "x", "\x1b[31m", "../x", [], {}, [1], {"a": 1}, True, [[]], {"en": 1})
+ODD: tuple[Any, ...] = (
+    None,
+    0,
+    -1,
+    2**70,
+    1e308,
+    "x",
+    "\x1b[31m",
+    "../x",
+    [],
+    {},
+    [1],
+    {"a": 1},
+    True,
+    [[]],
+    {"en": 1},
+)
 
 
 def changed(manifest: Manifest, **values: Any) -> str:
