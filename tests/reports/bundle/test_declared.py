@@ -136,5 +136,5 @@ def test_a_version_is_a_version(version: str) -> None:
 )
 def test_free_text_of_a_maker_is_refused(made: dict[str, str], printer: Any) -> None:
     """It was printed beside a check mark."""
-    with pytest.raises(UsageError, match="made_by|printer"):
+    with pytest.raises(UsageError, match=r"made_by|printer"):
         read_maker({"schema": 1, "made_by": {**MADE, **made}, "printer": printer})
