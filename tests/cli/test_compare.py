@@ -14,6 +14,7 @@ from aisp_prof.profiler.store.captures import Capture
 from aisp_prof.profiler.store.manifest import Manifest, folder_facts, write_manifest
 from aisp_prof.workloads.registry import find
 from counted_pair import counted_capture
+from pair_trace import validation
 
 CLAIMS = ("speedup >= 1.5", "optimized.achieved_flops >= 280 TFLOP/s", "optimized.of_roofline >= 0.4")
 ROOT = Path(__file__).parents[2]
@@ -40,8 +41,8 @@ def stored(tmp_path):
     folder.mkdir(parents=True)
     data, _ = counted_capture(folder, CLAIMS)
     more = {
-        "created_utc": "2026-11-20T12:00:00Z", "hardware_key": "h200", "size": "default", "sizes": {"chunks": 4},
-        "gpus": [{"name": "NVIDIA H200"}], "versions": {"nsys": "2025.3.1.0"}, "command": ["aisp-prof", "capture", "ch11"],
+        "hardware_key": "h200", "size": "default", "sizes": {"chunks": 4},
+        "gpus": data["gpus"], "versions": {"nsys": "2025.3.1.0"}, "command": ["aisp-prof", "capture", "ch11"],
     }  # fmt: skip
     manifest = Manifest.from_json({**data, **more, "files": folder_facts(folder)})
     write_manifest(manifest, folder)
@@ -99,7 +100,7 @@ def test_with_a_gpu_the_pairs_run_bare_and_nothing_is_kept(run, stored, monkeypa
             for i in range(8)
             for v, ns in (("baseline", 2000), ("optimized", 1000))
         ]
-        record = {"validation": {"valid": True, "bitwise": True, "tolerance": 1e-6}, "iterations": times}
+        record = {"validation": validation(), "iterations": times}
         bare = replace(
             stored.manifest, runs={"untraced": record}, files={}, profile="none", counters=None, ceilings=None
         )

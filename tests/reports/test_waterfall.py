@@ -24,7 +24,7 @@ def staged(tmp_path) -> Evidence:
     )
     trace = TraceBuilder()
     run_pair(trace, order="ABCCBA", variants=variants)
-    data = manifest(["speedup >= 2", "speedup(baseline, halved) >= 1.5"], created_utc="2026-11-20T12:00:00Z")
+    data = manifest(["speedup >= 2", "speedup(baseline, halved) >= 1.5"])
     data["declaration"]["variants"] = {
         "baseline": text("four chunks"),
         "halved": text("two chunks"),

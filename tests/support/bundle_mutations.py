@@ -114,9 +114,23 @@ def _expectations(files: Files, chance: random.Random, count: int) -> Iterator[M
                     bound.update({end: bound[end] * 1.5 + 1 for end in ("low", "high") if bound[end] is not None})
 
                 yield from both(f"{name}: bound {place} of {pair} moved", files, edited(files, name, edit), *named)
+        yield from _further(files, name)
         without = {other: data for other, data in files.items() if other != name}
         proof = edited(without, PROOF, lambda data, name=name: data["inputs"].pop(name))
         yield from both(f"{name} left out", without, proof, *named)
+
+
+def _further(files: Files, name: str) -> Iterator[Mutation]:
+    """Fields that no such file has, at every depth."""
+    edits: dict[str, Callable[[Any], None]] = {
+        "the file": lambda data: data.update(audited=True),
+        "a pair": lambda data: next(iter(data["pairs"].values())).update(audited=True),
+        "a context": lambda data: next(iter(data["pairs"].values()))["context"].update(audited=True),
+        "an entry": lambda data: next(iter(data["pairs"].values()))["entries"][0].update(audited=True),
+        "a bound": lambda data: next(iter(data["pairs"].values()))["entries"][0]["bound"].update(audited=True),
+    }
+    for what, edit in edits.items():
+        yield from both(f"{name}: a further field of {what}", files, edited(files, name, edit), name, *pages_of(files))
 
 
 def _flipped_zip(bundle: bytes, chance: random.Random, count: int) -> Iterator[Mutation]:
@@ -407,6 +421,10 @@ def _environment(files: Files) -> Iterator[Mutation]:
         "another commit": lambda e: next(iter(e["captures"].values()))["commit"].update(sha="0" * 40),
         "another GPU": lambda e: next(iter(e["captures"].values()))["gpus"][0].update(name="NVIDIA B200"),
         "further": lambda e: e.update(note="9.99 times faster"),
+        "free text for numpy": lambda e: e["made_by"].update(numpy="2.0; audited, 111 times faster"),
+        "free text for this program": lambda e: e["made_by"].update(aisp_prof="audited by ada"),
+        "free text for its hash": lambda e: e["made_by"].update(code_sha256="audited"),
+        "a printer of free text": lambda e: e.update(printer={"versions": {"pango": "audited by ada"}, "fonts": []}),
     }
     for what, edit in edits.items():
         changed = edited(files, ENVIRONMENT, edit)

@@ -285,7 +285,8 @@ def _removed(trace: Trace, bounds: Sequence[int]) -> None:
     marks, gone = ", ".join("?" * len(ids)), 0
     names = trace.execute("SELECT name FROM sqlite_master WHERE name LIKE 'CUPTI_ACTIVITY_KIND_%'").fetchall()
     for (table,) in names:
-        gone += trace.execute(f"DELETE FROM {table} WHERE correlationId IN ({marks})", ids).rowcount
+        removed = trace.execute(f"DELETE FROM {table} WHERE correlationId IN ({marks})", ids).rowcount
+        gone += removed if table in (*OPERATIONS, RUNTIME) else 0  # nsys counts no others
     trace.execute(f"DELETE FROM NVTX_EVENTS WHERE {inside}", tuple(bounds))
     _count(trace, -gone)
 

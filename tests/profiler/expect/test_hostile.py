@@ -82,3 +82,16 @@ def test_mutated_expectations_are_refused_or_checked(
             except Exception as error:
                 raise AssertionError(f"{place}: {odd!r}") from error
     assert min(outcomes.values()) > 10, outcomes
+
+
+@pytest.mark.parametrize("place", [(), ("pairs", PAIR), ("pairs", PAIR, "context"), ("pairs", PAIR, "entries", 0),
+    ("pairs", PAIR, "entries", 0, "bound"), ("pairs", PAIR, "entries", 0, "measured", 0), ("pairs", PAIR, "sources", 0)],
+    ids=lambda place: ".".join(map(str, place)) or "file")  # fmt: skip
+def test_a_field_that_no_such_file_has(tmp_path: Path, shipped: dict[str, Any], place: tuple[Any, ...]) -> None:
+    """In a bundle it would stand there unread, and be taken for verified."""
+    inner: Any = shipped
+    for key in place:
+        inner = inner[key]
+    inner["audited"] = True
+    with pytest.raises(UsageError, match="no field is called 'audited'"):
+        read_chapter(written(tmp_path, json.dumps(shipped)))

@@ -71,6 +71,7 @@ def judged_once(known: dict[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     once(captures, "proven")
     once(captures, "leftovers")
     once(write, "leftovers")
+    once(write, "proven")
 
 
 @pytest.fixture

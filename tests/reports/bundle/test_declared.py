@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 from aisp_prof.declaration import Declaration
+from aisp_prof.errors import UsageError
 from aisp_prof.profiler.expect.files import expectations_folder
 from aisp_prof.profiler.store.captures import Capture, shipped_store
 from aisp_prof.reports.bundle import declared
 from aisp_prof.reports.bundle.declared import Own
+from aisp_prof.reports.bundle.header import read_maker
 from aisp_prof.reports.bundle.layout import Pages
 from aisp_prof.reports.bundle.verification import Status, Verification
 from aisp_prof.reports.bundle.verify import verify_bundle
@@ -109,3 +111,30 @@ def test_an_older_capture_of_a_pair_that_claims_more_today(tmp_path: Path) -> No
     assert (declared_check(unknown), unknown.exit_code) == (Status.ABSENT, 0)
     word = next(check.about for check in found.checks if check.name == "word")
     assert "only a signature shows" in word
+
+
+MADE = {"aisp_prof": "0.1.0", "code_sha256": "0" * 64, "numpy": "2.3.1"}
+
+
+@pytest.mark.parametrize("version", ["2.3.1", "2.0.0rc1", "1.26.4+cu130", "0.1.dev3"])
+def test_a_version_is_a_version(version: str) -> None:
+    made = {**MADE, "numpy": version}
+    assert read_maker({"schema": 1, "made_by": made, "printer": None}).data["made_by"] == made
+
+
+@pytest.mark.parametrize(
+    ("made", "printer"),
+    [
+        ({"numpy": "2.0; audited, 111 times faster"}, None),
+        ({"numpy": ""}, None),
+        ({"aisp_prof": "0.1.0 (audited)"}, None),
+        ({"code_sha256": "audited by ada"}, None),
+        ({}, {"versions": {"pango": "audited by ada"}, "fonts": []}),
+        ({}, {"versions": {"audited by ada": "1"}, "fonts": []}),
+        ({}, {"versions": {"pango": "15012"}, "fonts": ["audited by ada"]}),
+    ],
+)
+def test_free_text_of_a_maker_is_refused(made: dict[str, str], printer: Any) -> None:
+    """It was printed beside a check mark."""
+    with pytest.raises(UsageError, match=r"made_by|printer"):
+        read_maker({"schema": 1, "made_by": {**MADE, **made}, "printer": printer})
