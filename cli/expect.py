@@ -186,18 +186,26 @@ def history(
     from ..profiler.expect.trend import trend
     from ..profiler.store.captures import captures_folder
     from ..reports.accepted import standing_lines
-    from ..reports.trend import trend_lines
+    from ..reports.trend import refused_lines, trend_lines
 
     pairs, stored = _pairs(selector), captures_folder(captures)
-    every = {pair: moments for pair in pairs if (moments := trend(pair, stored, limit))}
-    if not every:
+    told = {pair: trend(pair, stored, limit) for pair in pairs}
+    every = {pair: moments for pair, (moments, _) in told.items() if moments}
+    refused = {pair: why for pair, (_, why) in told.items() if why}
+    if not every and not refused:
         raise CannotTell(f"no capture of {', '.join(pairs)} in {stored}", "aisp-prof list shows the captures")
     accepted = {pair: list(standing(pair, stored, expectations_folder(expectations))) for pair in every}
     rows = [
         {"pair": pair, "captures": [m.to_json() for m in moments], "accepted": [a.to_json() for a in accepted[pair]]}
         for pair, moments in every.items()
     ]
-    _print({"rows": rows}, as_json, [*trend_lines(every), *standing_lines(accepted)])
+    lines = [
+        *trend_lines(every),
+        *standing_lines(accepted),
+        *(line for one in refused.values() for line in refused_lines(one)),
+    ]
+    _print({"rows": rows, "refused": refused}, as_json, lines)
+    raise typer.Exit(CannotTell.exit_code if refused else 0)
 
 
 def _print(data: dict[str, Any], as_json: bool, lines: list[str]) -> None:

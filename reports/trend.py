@@ -26,6 +26,11 @@ def trend_lines(every: Mapping[str, Sequence[Moment]]) -> list[str]:
     return [*lines, "", marked]
 
 
+def refused_lines(why: Sequence[str]) -> list[str]:
+    """A line a capture that is none."""
+    return [visible(f"REFUSED  {one}") for one in why]
+
+
 def _table(moments: Sequence[Moment]) -> list[str]:
     rows = [
         (

@@ -10,8 +10,8 @@ from typing import Any
 
 from .derive import SETTLED
 from .model import Measurement
-from .observe import ITERATION, Observed, observe
-from .update import captures_of
+from .observe import ITERATION, Observed
+from .update import observed_of
 
 SERIES = ("baseline", "optimized", "speedup")
 
@@ -68,14 +68,10 @@ class Moment:
         }
 
 
-def trend(pair: str, captures: Path, limit: int = 0) -> list[Moment]:
-    """All captures of a pair, in a folder and shipped, oldest first; `limit` takes the newest only.
-
-    Raises:
-        UsageError, TraceError: as `prove_capture`.
-    """
-    found = captures_of(pair, captures)
-    return _moments([observe(one) for one in reversed(found[:limit] if limit else found)])
+def trend(pair: str, captures: Path, limit: int = 0) -> tuple[list[Moment], list[str]]:
+    """All captures of a pair, in a folder and shipped, oldest first, and why others are none; `limit` takes the newest only."""
+    found, refused = observed_of(pair, captures, limit)
+    return _moments([observed for _, observed in reversed(found)]), refused
 
 
 def _moments(every: Sequence[Observed]) -> list[Moment]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ...errors import CannotTell, UsageError
+from ...errors import AispError, CannotTell, UsageError
 from ..evidence import Verdict
 from ..store.captures import Capture, Store, shipped_store
 from .derive import Clocks, disagreement, entry_of
@@ -128,9 +128,23 @@ def captures_of(pair: str, captures: Path) -> list[Capture]:
     return sorted(every.values(), key=lambda one: (one.manifest.created_utc, one.id), reverse=True)
 
 
+def observed_of(pair: str, captures: Path, newest: int = 0) -> tuple[list[tuple[Capture, Observed]], list[str]]:
+    """A pair's captures with what each shows, newest first (`newest` of them, or all), and why others show nothing: one that
+    cannot be read or judged is named, and neither ends what is said of the rest nor is passed over in silence."""
+    found, refused = [], Store(captures).unreadable(pair)
+    for one in captures_of(pair, captures)[: newest or None]:
+        try:
+            found.append((one, observe(one)))
+        except AispError as error:
+            refused.append(f"{one.id}: {error}")
+    return found, refused
+
+
 def _plans(pair: str, captures: Path, wanted: _Wanted) -> list[Plan]:
     """A plan for every hardware that a pair was captured on."""
-    found = [(one, observe(one)) for one in captures_of(pair, captures)[:LOOKED_AT]]
+    found, refused = observed_of(pair, captures, LOOKED_AT)
+    if refused:
+        return [Plan(pair, "?", refused=f"a capture cannot be judged: {refused[0]}")]
     keys = dict.fromkeys(observed.hardware_key for _, observed in found)
     return [_plan(pair, key, [one for one in found if one[1].hardware_key == key], wanted) for key in keys]
 

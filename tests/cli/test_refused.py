@@ -91,3 +91,24 @@ def test_where_nothing_else_is_left_the_refusal_is_the_answer(run: Run, stage: P
     assert code in (2, 4)
     assert (out, "Traceback" in err) == ("", False)
     assert HOSTILE in err
+
+
+@pytest.mark.parametrize("stage", [no_claim, None], ids=["claim", "json"], indirect=True)
+def test_history_names_it_and_shows_the_others(run: Run, stage: Path) -> None:
+    code, out, err = run("history", "ch11:streams", "--captures", stage)
+    assert (code, err) == (4, "")
+    assert len([line for line in out.splitlines() if line.startswith("REFUSED") and HOSTILE in line]) == 1
+    assert "ch11.streams: " in out
+    code, out, _ = run("history", "ch11:streams", "--captures", stage, "--json")
+    data = json.loads(out)
+    assert (code, list(data["refused"])) == (4, [HOSTILE])
+    assert data["rows"][0]["captures"]
+
+
+@pytest.mark.parametrize("stage", [no_claim], ids=["claim"], indirect=True)
+def test_update_refuses_its_pair_and_plans_the_others(run: Run, stage: Path) -> None:
+    code, out, err = run("expect", "update", "ch11", "--reason", "a new driver", "--captures", stage, "--json")
+    rows = {row["pair"]: row for row in json.loads(out)["rows"]}
+    assert (code, err) == (4, "")
+    assert rows[HOSTILE]["refused"].startswith("a capture cannot be judged: ")
+    assert len(rows) > 5

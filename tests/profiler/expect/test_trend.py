@@ -13,7 +13,7 @@ def marks(moments):
 def test_a_change_is_marked_once_where_it_came(lab):
     for day, factor in enumerate((1, 1.01, 1.3, 1.31, 1.3), 1):
         lab.capture(f"d{day}", day, optimized=factor)
-    shipped, *moments = trend("ch11.streams", lab.captures)
+    shipped, *moments = trend("ch11.streams", lab.captures)[0]
     assert [one.capture for one in moments] == [f"ch11.streams-d{day}" for day in range(1, 6)]
     assert marks(moments) == [{}, {}, {"optimized": 0.29, "speedup": -0.23}, {}, {}]
     assert shipped.shipped
@@ -24,7 +24,7 @@ def test_a_change_is_marked_once_where_it_came(lab):
 def test_a_return_is_a_change_too(lab):
     for day, factor in enumerate((1, 1.3, 1), 1):
         lab.capture(f"d{day}", day, optimized=factor)
-    assert [sorted(one) for one in marks(trend("ch11.streams", lab.captures, 3))] == [
+    assert [sorted(one) for one in marks(trend("ch11.streams", lab.captures, 3)[0])] == [
         [], ["optimized", "speedup"], ["optimized", "speedup"]
     ]  # fmt: skip
 
@@ -36,7 +36,7 @@ def test_other_hardware_starts_anew(lab):
         data["versions"]["driver"] = "590.1"
 
     rewritten(one, lab.captures, None, told, "b", 2)
-    *_, last = trend("ch11.streams", lab.captures)
+    *_, last = trend("ch11.streams", lab.captures)[0]
     assert last.context == ("driver branch: 580 expected, 590 here",)
     assert marks([last]) == [{}]
 
@@ -45,6 +45,6 @@ def test_a_capture_that_shows_nothing_is_in_it_without_numbers(lab):
     one = lab.capture("a", 1)
     with (one.folder / "trace.sqlite").open("ab") as file:
         file.write(b" ")
-    (moment,) = trend("ch11.streams", lab.captures, 1)
+    (moment,) = trend("ch11.streams", lab.captures, 1)[0]
     assert (moment.verdict, moment.series) == ("unproven", {})
     assert moment.to_json()["baseline"] is None
