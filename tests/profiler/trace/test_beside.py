@@ -24,7 +24,9 @@ def changed(folder: Path, mode: str, suffix: str) -> Path:
         connection.execute("PRAGMA cache_size = 1")
         connection.execute("BEGIN")
         connection.execute("UPDATE NVTX_EVENTS SET start = start + 1")
-        connection.execute("INSERT INTO StringIds VALUES (888888, ?)", ("x" * (4 << 20),))  # more than memory is to hold
+        connection.execute(
+            "INSERT INTO StringIds VALUES (888888, ?)", ("x" * (4 << 20),)
+        )  # more than memory is to hold
         if mode == "WAL":
             connection.commit()
         for name in ("", suffix):
