@@ -159,7 +159,8 @@ class _Bounded(BufferedIOBase):
         return self._out.write(data)
 
     def flush(self) -> None:
-        self._out.flush()
+        if not self._out.closed:  # by a failure, before this object goes
+            self._out.flush()
 
     def tell(self) -> int:
         return self._out.tell()
@@ -228,10 +229,21 @@ def write_parquet(parts: Iterable[Table], file: BufferedIOBase) -> int:
             columns = table.flat()
             rows = pa.table({name: _arrow(pa, column) for name, column in columns.items()})
             if writer is None:
-                writer = stack.enter_context(pyarrow.parquet.ParquetWriter(file, rows.schema, **_encodings(columns)))
+                writer = pyarrow.parquet.ParquetWriter(file, rows.schema, **_encodings(columns))
+                stack.enter_context(_closed(writer))
             writer.write_table(rows)
             count += len(table)
     return count
+
+
+@contextmanager
+def _closed(writer: Any) -> Iterator[None]:
+    """Close it at the end. One that could not write is not to try again when it is collected, and complain on stderr."""
+    try:
+        yield
+        writer.close()
+    finally:
+        writer.is_open = False
 
 
 _WRITERS: Mapping[str, Callable[[Iterable[Table], BufferedIOBase], int]] = {"parquet": write_parquet, "csv": write_csv}

@@ -14,11 +14,11 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any
 
-from ..errors import AispError, UsageError
+from ..errors import AispError
 from .annotate import Notes, open_notes
 from .device import Device, enough_memory, open_device
 from .hardware import present_gpu, versions
-from .record import check_writable
+from .record import check_writable, write_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -314,10 +314,7 @@ def _write(result: dict[str, Any], path: Path | None) -> None:
     if path is None:
         sys.stdout.write(text)
         return
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}", "name a file in a writable folder") from error
+    write_text(path, text)
 
 
 def _parser() -> argparse.ArgumentParser:

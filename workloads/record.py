@@ -105,12 +105,24 @@ class Record:
 
 
 def write_record(record: Record, path: Path) -> None:
-    """Write `record` as JSON so that `path` is at every moment absent, the old file, or the whole new one.
+    """Write `record` as JSON, as `write_text` does.
 
     Raises:
         UsageError: the folder does not exist or cannot be written to.
     """
-    text = json.dumps(record.to_json(), indent=1, allow_nan=False) + "\n"
+    write_text(path, json.dumps(record.to_json(), indent=1, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write so that `path` is at every moment absent, the old file, or the whole new one. (`store.scratch` does as much, but
+    a pair runs without the profiler.) A device or a pipe is written to as it is.
+
+    Raises:
+        UsageError: the folder does not exist or cannot be written to.
+    """
+    if path.exists() and not path.is_file():
+        _write_straight(path, text)
+        return
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with partial.open("x", encoding="utf-8") as file:
@@ -120,6 +132,13 @@ def write_record(record: Record, path: Path) -> None:
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
+        raise UsageError(f"cannot write {path}: {error.strerror}", "name a file in a writable folder") from error
+
+
+def _write_straight(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}", "name a file in a writable folder") from error
 
 

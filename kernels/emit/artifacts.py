@@ -24,6 +24,28 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def put_whole(path: Path, data: bytes) -> None:
+    """Write a file so that whoever looks meanwhile, or finds the disk full, sees what was there before or the whole new one.
+    A device or a pipe is written to as it is.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path = path.resolve()  # a link stays, and what it leads to is replaced
+    if path.exists() and not path.is_file():
+        path.write_bytes(data)
+        return
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".writing-", delete=False) as file:
+        try:
+            file.write(data)
+            file.flush()
+            os.fchmod(file.fileno(), 0o644)
+            os.replace(file.name, path)
+        except OSError:
+            os.unlink(file.name)
+            raise
+
+
 @dataclass(frozen=True, slots=True)
 class Artifacts:
     """`kind-<SHA-256 of the bytes>.suffix`: candidates (.cu, .py), logs of how they were written and verdicts (.json)."""
@@ -43,10 +65,7 @@ class Artifacts:
                 self.get(path)
                 return path
             self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".writing-", delete=False) as file:
-                file.write(data)
-            os.chmod(file.name, 0o644)
-            os.replace(file.name, path)  # whoever looks meanwhile sees no file or the whole one
+            put_whole(path, data)
         except OSError as error:
             raise UsageError(f"cannot write to {self.folder}: {error.strerror}", "--artifacts FOLDER") from error
         return path

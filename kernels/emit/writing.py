@@ -8,7 +8,7 @@ from typing import Any
 
 from ...errors import UsageError
 from . import cuda, plan
-from .artifacts import Artifacts, digest
+from .artifacts import Artifacts, digest, put_whole
 from .model import Endpoint, ask, model_header, prompt
 from .spec import VERSION, Spec
 
@@ -55,6 +55,6 @@ def copy_to(emitted: Emitted, out: Path) -> None:
         UsageError: they cannot be written there.
     """
     try:
-        out.write_bytes(emitted.kernel.read_bytes())
+        put_whole(out, emitted.kernel.read_bytes())
     except OSError as error:
         raise UsageError(f"cannot write {out}: {error.strerror}", "name a file in a writable folder") from error

@@ -35,7 +35,10 @@ RULES = (
 TEXT_RULES = (
     ("a home folder", rb"(?<![\w~)\]>])~[a-z_][\w-]{1,31}/[\w.@/-]+"),
     ("a folder of Windows", rb"(?<![\w/])[A-Za-z]:/(?!/)\w[\w. -]*/"),
-    ("a place in a storage", rb"(?i:\b(?:s3a?|gs|gcs|abfss?|wasbs?|hdfs|nfs|smb|ssh|sftp|ftp|rsync|file)://)/?[\w.-]+"),
+    (
+        "a place in a storage",
+        rb"(?i:(?<![a-z0-9])(?:s3a?|gs|gcs|abfss?|wasbs?|hdfs|nfs|smb|ssh|sftp|ftp|rsync|file)://)/?[\w.-]+",
+    ),
     ("an address of a network", rb"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}:\d{2,5}(?![\w.])"),
 )
 """As `RULES`, of texts that stand by themselves: in raw bytes any letter may stand before them, and these would find chance."""
@@ -74,13 +77,14 @@ KEYS = (
 )
 """What is private wherever it stands; shown in a message by its place alone."""
 
-_NAMED = rb"(?:[\w-]*[_-])?(?:token|secret|pass|passwd|password|passphrase|pwd|api_?key|access_?key|secret_?key|auth|credentials?)"
+_NAMED = rb"(?:[\w-]*[_-])?(?:token|secret|pass|passwd|password|passphrase|pwd|api[_-]?key|access[_-]?key|secret[_-]?key|auth|credentials?)"
 _TELLING = rb"(?=[^\s\"'&;,]*\d)(?=[^\s\"'&;,]*[A-Za-z])[^\s\"'&;,]{8}"
 """At least eight characters, a letter and a digit among them: `token=128` and `pass=forward` tell nothing."""
 
 TEXT_KEYS = (
     ("an e-mail address", rb"(?<![\w@])\w@[A-Za-z0-9-]{2,63}(?:\.[A-Za-z0-9-]{1,63}){1,6}(?![\w-])"),
     ("a credential", rb"(?i:(?<![A-Za-z])" + _NAMED + rb")[\"']?\s*[=:]\s*[\"']?" + _TELLING),
+    ("a credential", rb"(?<![\w-])--?(?i:" + _NAMED + rb")[ =][\"']?[^\s\"'-][^\s\"']{5}"),
     (
         "a signature of a URL",
         rb"[?&](?:sig|signature|X-Amz-Signature|X-Goog-Signature)=[\w%+/-]{8}|\bsig=[\w%+/-]{8,}=?&",

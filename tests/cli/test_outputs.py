@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,10 +14,15 @@ from pathlib import Path
 
 import pytest
 from aisp_prof import cli
+from aisp_prof.cli.counters import _store
+from aisp_prof.errors import UsageError
+from aisp_prof.kernels.emit.artifacts import put_whole
 from aisp_prof.profiler.store.scratch import PREFIX, append_whole
+from aisp_prof.workloads.record import write_text
 from busy_trace import busy_trace
 
 Run = Callable[..., int]
+ROOT = Path(__file__).parents[2]
 OLD = "what was there before\n"
 
 
@@ -47,6 +53,22 @@ def no_file_above(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+def _short_of_room(room: int, *arguments: object) -> int:
+    """A command's exit code in a process of its own, of which no file may become larger than `room`."""
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+
+    command = [sys.executable, "-P", "-m", "aisp_prof", *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / ".pythonpath"), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        command, env=environment, preexec_fn=limit, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+    return done.returncode
+
+
 CLAIM = ("kernels_per_iteration >= 0", "--range", "step")
 WRITERS = {
     "perfetto": (("trace", "export"), ("--to", "perfetto", "-o"), "out.json"),
@@ -65,22 +87,34 @@ MADE = {
 
 
 @pytest.mark.parametrize("writer", WRITERS)
-@pytest.mark.usefixtures("capsys")
 def test_a_full_disk_leaves_what_was_there(run: Run, trace: Path, tmp_path: Path, writer: str) -> None:
     room = 100
     command, options, name = WRITERS[writer]
     files = [tmp_path / one for one in MADE.get(writer, (name,))]
     for file in files:
         file.write_text(OLD)
-    with no_file_above(room):
-        code = run(*command, trace, *options, tmp_path / name)
-    if code == 0:
+    if _short_of_room(room, *command, trace, *options, tmp_path / name) == 0:
         pytest.fail(f"{writer} fits into {room} bytes: this shows nothing")
     assert [file.read_text() for file in files] == [OLD] * len(files)
     assert sorted(tmp_path.iterdir()) == sorted(files)
     assert run(*command, trace, *options, tmp_path / name) == 0
     assert all(file.stat().st_size > room for file in files)
     assert not list(tmp_path.glob(f"{PREFIX}*"))
+
+
+@pytest.mark.parametrize(
+    "write",
+    [put_whole, lambda path, data: write_text(path, data.decode()), lambda path, data: _store(path, data.decode())],
+)
+def test_other_writers_leave_what_was_there(tmp_path: Path, write: Callable[[Path, bytes], object]) -> None:
+    (tmp_path / "out").write_text(OLD)
+    with no_file_above(100), pytest.raises((OSError, UsageError), match="File too large"):
+        write(tmp_path / "out", b"x" * 1000)
+    assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("out", OLD)]
+    write(tmp_path / "out", b"x" * 1000)
+    assert (tmp_path / "out").read_text().strip() == "x" * 1000
+    write(Path("/dev/null"), b"x")
+    assert Path("/dev/null").is_char_device()
 
 
 def test_a_summary_is_added_to_what_others_wrote(run: Run, trace: Path, tmp_path: Path) -> None:

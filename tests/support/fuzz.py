@@ -2,7 +2,8 @@
 
     python tests/support/fuzz.py TRACE.sqlite --count 20000 --seed 1
 
-runs longer than the test-suite does; PYTHONPATH must name .pythonpath.
+runs longer than the test-suite does; PYTHONPATH must name .pythonpath. With --readers single fields of pages are mutated, and
+what this project and SQLite's library read of them is compared (readers.py).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from aisp_prof.profiler.analysis.overlap import concurrency
 from aisp_prof.profiler.analysis.projection import by_gpu
 from aisp_prof.profiler.analysis.range_table import range_table
 from aisp_prof.profiler.trace.reader import read_trace
+from readers import compared, readable
 
 SLOW_S = 10.0
 _WORTH = (-1, 0, 1, 2**31, 2**53 + 1, 2**61, 2**62, 2**63 - 1, -(2**63), "text", b"\xff\x00", 1.5, None)
@@ -120,7 +122,13 @@ def main() -> None:
     parser.add_argument("trace", type=Path)
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--readers", action="store_true", help="compare both readers")
+    parser.add_argument("--page-size", type=int, default=512, help="of the pages that --readers mutates")
     given = parser.parse_args()
+    if given.readers:
+        content = readable(given.trace.read_bytes(), given.page_size)
+        print(dict(compared(content, given.count, given.seed, stop=False)))
+        return
     print(dict(fuzz(given.trace.read_bytes(), given.count, given.seed)))
 
 

@@ -1,13 +1,10 @@
 """Both readers of a trace's tables, this project's by pages and SQLite's own, on one file: they agree, or one refuses.
 
-    python tests/support/readers.py TRACE.sqlite --count 20000 --seed 1
-
-runs longer than the test-suite does; PYTHONPATH must name .pythonpath.
+`scripts/fuzz TRACE.sqlite --readers --count 20000` runs longer than the test-suite does.
 """
 
 from __future__ import annotations
 
-import argparse
 import sqlite3
 import tempfile
 from collections import Counter
@@ -23,7 +20,6 @@ from aisp_prof.profiler.trace.source.scan import Scan, Source, Wanted
 from aisp_prof.profiler.trace.source.sqlite import quote
 from page_mutations import Database, mutations
 
-PAGE_SIZES = (512, 4096)
 SOME = 4
 """Of so many tables the readers are compared where a mutation may concern any."""
 _KINDS = {"INTEGER": "integers", "REAL": "reals", "TEXT": "texts"}
@@ -147,17 +143,3 @@ def compared(content: bytes, count: int, seed: int, stop: bool = True) -> Counte
             else:
                 outcomes["refused" if found else "read alike"] += 1
     return outcomes
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("trace", type=Path)
-    parser.add_argument("--count", type=int, default=2000)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--page-size", type=int, default=PAGE_SIZES[0])
-    given = parser.parse_args()
-    print(dict(compared(readable(given.trace.read_bytes(), given.page_size), given.count, given.seed, stop=False)))
-
-
-if __name__ == "__main__":
-    main()

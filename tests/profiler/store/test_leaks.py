@@ -3,8 +3,10 @@ from __future__ import annotations
 import lzma
 import socket
 import sqlite3
+from base64 import b64encode, urlsafe_b64encode
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from aisp_prof.profiler.store.leaks import leaks
@@ -94,3 +96,141 @@ def test_utf_16_is_not_searched_and_says_so(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as database:
         database.executescript("pragma encoding = 'UTF-16'; create table t (x)")
     assert "UTF-16" in leaks(path)[0]
+
+
+def database(path: Path, text: str | bytes, statement: str = "CREATE TABLE t (i INTEGER, x TEXT)") -> Path:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(statement)
+        connection.execute(f"INSERT INTO {statement.split()[2]} VALUES (1, ?)", (text,))
+        connection.commit()
+    return path
+
+
+@pytest.mark.parametrize("length", range(1, 60))
+@pytest.mark.parametrize("template", ["/data/ada/{}", "c:\\users\\ada\\{}", "/opt/ada/{}", "D:/work/ada/{}"])
+def test_a_path_of_any_length_is_found(tmp_path: Path, template: str, length: int) -> None:
+    """Before a text SQLite writes its length and its kind in bytes that may be letters."""
+    assert leaks(database(tmp_path / "t.sqlite", template.format("k" * length)))
+
+
+PATHS = (
+    "/opt/acme/x",
+    "/efs/team/x",
+    "/net/fs/x",
+    "/run/user/1000/x",
+    "/nas01/team/x",
+    "/weka/team/x",
+    "/shared/team/x",
+    "~ada/models/x",
+)
+TOKENS = (
+    "npm_" + "Ab12" * 9,
+    "pypi-AgEIcHlwaS5vcmc" + "Ab12" * 10,
+    "sk_live_" + "Ab12" * 6,
+    "rk_test_" + "Ab12" * 6,
+    "nvapi-" + "Ab12" * 12,
+    "dckr_pat_" + "Ab12" * 7,
+    "dop_v1_" + "ab12" * 16,
+    "SG." + "Ab12" * 5 + "." + "Ab12" * 10,
+    "Authorization: Bearer Ab12Cd34Ef56Gh",
+    "bearer Ab12Cd34Ef56Gh",
+    "https://x.example.com/?token=Ab12Cd34Ef",
+    "db_pass=hunter2-Zq81",
+    "password: hunter2hunter2",
+    "train --api-key hunter2-x",
+    "gldt-" + "x1Y2z3" * 4,
+    "hvs." + "Ab12" * 8,
+    "https://b.blob/x?sig=Ab12%2Fabc%3D&se=2027",
+    "s3://corp-bucket/x",
+    "10.20.30.40:8080",
+    "ada@corp.example.COM",
+    "a@corp.example.com",
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI",
+)
+
+
+def spelled(text: str) -> dict[str, str]:
+    raw = text.encode()
+    return {
+        "plain": text,
+        "in a name": f"k_{text}",
+        "hex": f"k{raw.hex()}",
+        "upper hex": f"kernel_a{raw.hex().upper()}_",
+        "base64": b64encode(raw).decode().rstrip("="),
+        "base64 behind letters": f"abc{b64encode(raw).decode()}",
+        "base64 of URLs": urlsafe_b64encode(raw).decode().rstrip("="),
+        "percent": quote(text, safe=""),
+        "percent twice": quote(quote(text, safe=""), safe=""),
+        "escaped": text.replace("/", "\\/"),
+        "escaped as code points": "".join(f"\\u{ord(letter):04x}" if letter in "/@:= " else letter for letter in text),
+        "wide": "\0".join(text),
+    }
+
+
+@pytest.mark.parametrize("text", [*PATHS, *TOKENS])
+def test_whatever_form_it_has(tmp_path: Path, text: str) -> None:
+    missed = []
+    for number, (form, said) in enumerate(spelled(text).items()):
+        if form == "in a name" and text.startswith(("/", "~", "10", "a@", "bearer")):
+            continue  # where a word stands before it, it is another
+        if not leaks(database(tmp_path / f"{number}.sqlite", said)):
+            missed.append(form)
+    assert missed == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "train/opt/step",
+        "token=128",
+        "max_tokens=4096, batch=8",
+        "tokens: 2048",
+        "render_pass=shadow",
+        "pass=forward",
+        "std::~vector()",
+        "cutlass::Kernel<float, 128>::operator()",
+        "TensorRT 10.13.3.9",
+        "_ZN7cutlass6KernelINS_4gemm6kernel4GemmINS1_11threadblock12MmaMultistageI" * 20,
+        "0123456789abcdef" * 8,
+        "ampere_sgemm_128x64_tn",
+        "author=ada",
+    ],
+)
+def test_names_that_tell_nothing(tmp_path: Path, text: str) -> None:
+    assert leaks(database(tmp_path / "t.sqlite", text)) == []
+
+
+@pytest.mark.parametrize(
+    "said", ["k_GPU-HOST-77", "k_gpu-host-77_", "Gpu-Host-77.corp.example", b"gpu-host-77".hex().upper()]
+)
+def test_a_host_in_any_case_and_without_its_domain(tmp_path: Path, said: str) -> None:
+    path = database(tmp_path / "t.sqlite", said)
+    assert leaks(path, ["gpu-host-77.corp.example"])
+    assert leaks(path, ["gpu-host-78.corp.example"]) == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE t (i INTEGER, -- made in /opt/acme/x\n x TEXT)",
+        'CREATE TABLE t (i INTEGER, "/opt/acme/x" TEXT)',
+        'CREATE TABLE "/opt/acme/x" (i INTEGER, x TEXT)',
+    ],
+)
+def test_comments_columns_and_tables_are_searched(tmp_path: Path, statement: str) -> None:
+    assert leaks(database(tmp_path / "t.sqlite", "x", statement))
+
+
+def test_a_secret_in_other_spellings(tmp_path: Path) -> None:
+    secret = 'ab"cd/ef~gh?12'
+    for number, said in enumerate(spelled(secret).values()):
+        path = database(tmp_path / f"{number}.sqlite", said)
+        assert leaks(path, values={"API_TOKEN": secret}), said
+
+
+def test_texts_that_cannot_be_read_are_not_called_clean(tmp_path: Path) -> None:
+    path = database(tmp_path / "t.sqlite", "x")
+    content = bytearray(path.read_bytes())
+    content[4096] = 99
+    path.write_bytes(content)
+    assert "cannot be read" in str(leaks(path))
