@@ -91,6 +91,7 @@ def _rank(n: int) -> int:
     return max(0, int(np.searchsorted(below, (1 - CONFIDENCE) / 2, "right")) - 1)
 
 
+@lru_cache(maxsize=1024)
 def student(freedom: float) -> float:
     """Student's 97.5 % quantile, by summing his density: degrees of freedom need not be whole. From 1 upwards."""
     at = np.linspace(0, 16, 16_001)

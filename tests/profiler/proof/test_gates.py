@@ -93,8 +93,7 @@ def test_a_drift_of_the_clocks_is_no_difference(order):
 @pytest.mark.parametrize("worse", "AB")
 def test_the_floor_is_that_of_the_worse_variant(worse):
     """One of the two is 1 % slower in every other round: the other one's steadiness does not hide it."""
-    jumps = [0, 0, 1, 1, 1, 1, 0, 0]
-    made = variants("ABBABAAB" * 5, lambda letter, at: 1e6 * (1 + 0.01 * (letter == worse) * jumps[at % 8]))
+    made = variants("ABBABAAB" * 5, lambda letter, at: 1e6 * (1 + 0.01 * (letter == worse) * (at // 2 % 2)))
     found = speedup_of(*made, "trace")
     assert found.noise_floor > 0.009
 
@@ -103,8 +102,8 @@ def test_a_place_that_is_slower_is_no_difference_where_it_is_shared():
     def outer(_, at):
         return 1e6 * (1.01 if at % 4 in (0, 3) else 1) + at % 3
 
-    assert said("speedup <= 1.0", "ABBA" * 10, outer)[0] is Verdict.PROVEN  # by order alone nobody can tell
-    assert said("speedup <= 1.0", "ABBABAAB" * 5, outer)[0] is Verdict.UNPROVEN
+    assert said("speedup >= 1.0", "ABBA" * 10, outer)[0] is Verdict.PROVEN  # of such a session nobody can tell
+    assert said("speedup >= 1.0", "ABBABAAB" * 5, outer)[0] is Verdict.UNPROVEN
 
 
 def test_an_unproven_claim_says_how_many_iterations_would_decide():
