@@ -130,13 +130,13 @@ def test_no_number_of_iterations_is_named_where_none_would_do():
     assert (verdict, "more_iterations" in codes) == (Verdict.UNPROVEN, False)
 
 
-SMALL = 60
+SMALL = 40
 
 
 @pytest.mark.parametrize("model", simulated.MODELS, ids=lambda model: model.name)
 def test_simulated_sessions_are_judged_rightly(model, monkeypatch):
-    """The table of docs/metrics.md, small: more than two false wins in sixty sessions are hardly ever 1 % (p < 0.03)."""
-    monkeypatch.setattr(simulated.bootstrap, "RESAMPLES", 200)
+    """The table of docs/metrics.md, small: more than two false wins in forty sessions are hardly ever 1 % (p < 0.01)."""
+    monkeypatch.setattr(simulated.bootstrap, "RESAMPLES", 1000)
     simulated.bootstrap._kept.cache_clear()
     found = list(islice(simulated.sessions(model, simulated.runners_order, 20, 7), SMALL))
     simulated.bootstrap._kept.cache_clear()
@@ -149,6 +149,6 @@ def test_simulated_sessions_are_judged_rightly(model, monkeypatch):
 
 @pytest.mark.parametrize("model", simulated.MODELS, ids=lambda model: model.name)
 def test_simulated_blocks_win_nothing(model, monkeypatch):
-    monkeypatch.setattr(simulated.bootstrap, "RESAMPLES", 200)
+    monkeypatch.setattr(simulated.bootstrap, "RESAMPLES", 1000)
     found = list(islice(simulated.sessions(model, simulated.in_blocks, 20, 7), 5))
     assert not any(one.false_win or one.false_loss or one.win for one in found)
