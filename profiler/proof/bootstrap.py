@@ -68,15 +68,16 @@ def median_interval(values: Sequence[float], independent: bool = False) -> tuple
 
     Between two of the ordered values, by the binomial distribution: without assumptions on how runs spread (David & Nagaraja
     2003, ch. 7.1). `independent` says that each run is. Else each end is at least that of as many runs as the autocorrelation
-    seen leaves of these, which tells levels apart that a series rests on in turn; and at least sqrt(n / effective) times as
-    far from the median, by Student's distribution. Below `LEAST_RUNS` the ends are the lowest and the highest value.
+    seen leaves of these, which tells levels apart that a series rests on in turn (but a tenth of the runs is an outlier, no
+    level); and at least sqrt(n / effective) times as far from the median, by Student's distribution. Below `LEAST_RUNS` the ends are the lowest and the highest value.
     """
     ordered, n = np.sort(np.asarray(values, np.float64)), len(values)
     low, high = _between(ordered, n)
     effective = n if independent else effective_runs(values)
     if effective >= n:
         return low, high
-    middle, seen = float(np.median(ordered)), _between(ordered, ceil(_worth(n, _corrected(values))))
+    middle = float(np.median(ordered))
+    seen = _between(ordered[n // 10 : n - n // 10], ceil(_worth(n, _corrected(values))))
     wider = sqrt(n / effective) * student(effective - 1) / student(n - 1)
     return min(seen[0], middle - wider * (middle - low)), max(seen[1], middle + wider * (high - middle))
 

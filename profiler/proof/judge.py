@@ -13,7 +13,6 @@ from .bootstrap import LEAST_RUNS, autocorrelation, effective_runs, median_inter
 from .claims import COMPARISONS, Claim, Term
 from .rate_metrics import RATE_METRICS, rate_obstacles, rate_values
 
-
 _FURTHEST = 1000.0
 """An interval that would have to be a thousand times narrower is not to be had by measuring longer."""
 

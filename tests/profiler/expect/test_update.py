@@ -9,8 +9,10 @@ import threading
 import pytest
 from aisp_prof.errors import AispError, CannotTell, UsageError
 from aisp_prof.profiler.expect import update as module
-from aisp_prof.profiler.expect.derive import PROVISIONAL, SETTLED
+from aisp_prof.profiler.expect.derive import PROVISIONAL, SETTLED, entry_of
 from aisp_prof.profiler.expect.files import read_pair, write_chapter
+from aisp_prof.profiler.expect.model import Measurement
+from aisp_prof.profiler.expect.observe import Observation
 from aisp_prof.profiler.expect.update import update_expectations
 from aisp_prof.profiler.store import scratch
 from aisp_prof.profiler.store.captures import shipped_store
@@ -288,3 +290,41 @@ def test_a_full_disk_leaves_what_stood(lab, first, monkeypatch):
 
 def full_disk(descriptor):
     raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def seen_at(*values, unit="ns"):
+    """Captures of one iteration time, or of a share."""
+    metric = "iteration" if unit == "ns" else "hidden(h2d)"
+    return [
+        Observation("optimized", metric, "trace", unit, "less", Measurement(str(i), v, v, v, 20, 0.0))
+        for i, v in enumerate(values)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "tolerance"),
+    [
+        ((100.0,), 0.10),
+        ((100.0, 100.1), 0.10),  # two that happen to lie close settle nothing
+        ((100.0, 100.1, 99.9), 0.10),
+        ((100.0, 100.1, 99.9, 100.0), 0.05),
+        ((100.0, 97.0, 103.0, 100.0), 3.182 * 6**0.5 * 1.25**0.5 / 100),  # s = sqrt(18 / 3), three degrees of freedom
+    ],
+)
+def test_the_spread_of_four_sessions_says_how_the_next_may_differ(values, tolerance):
+    entry = entry_of(seen_at(*values), {}, "", "")
+    assert entry.tolerance == pytest.approx(tolerance, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("unit", "values", "noisy"),
+    [
+        ("ns", (100.0, 112.0), False),
+        ("ns", (100.0, 140.0), True),
+        ("ratio", (0.5, 0.6), False),
+        ("ratio", (0.4, 0.6), True),
+    ],
+)
+def test_what_would_be_too_loose_gates_nothing(unit, values, noisy):
+    entry = entry_of(seen_at(*values, unit=unit), {}, "", "")
+    assert bool(entry.too_noisy) is noisy

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[3]
 GATES = ROOT / "tests" / "traces" / "gates"
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
-import gate_statistics as simulated  # noqa: E402
+import gate_statistics as simulated
 
 PAIR = ("baseline", "optimized")
 
@@ -29,7 +29,9 @@ def variants(order, times):
     found = []
     for name, letter in zip(PAIR, "AB", strict=True):
         places = [at for at, one in enumerate(order) if one == letter]
-        runs = [Iteration(i, 10**7 * at, 10**7 * at + round(times(letter, at)), None, {}) for i, at in enumerate(places)]
+        runs = [
+            Iteration(i, 10**7 * at, 10**7 * at + round(times(letter, at)), None, {}) for i, at in enumerate(places)
+        ]
         found.append(VariantEvidence(name, tuple(runs), None, (), (), ()))
     return found
 
@@ -121,7 +123,8 @@ def test_an_unproven_claim_says_how_many_iterations_would_decide():
     result = judge(parse("speedup >= 1.0"), grounds)
     (more,) = [reason for reason in result.reasons if reason.code == "more_iterations"]
     reach, gap = found.value - found.low, found.value - 1
-    assert more.values["n"] == 20 and more.values["needed"] % 2 == 0
+    assert more.values["n"] == 20
+    assert more.values["needed"] % 2 == 0
     assert reach * (20 / more.values["needed"]) ** 0.5 <= gap < reach * (20 / (more.values["needed"] - 2)) ** 0.5
 
 
