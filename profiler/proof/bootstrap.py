@@ -24,7 +24,7 @@ LEAST_RUNS = 6
 LEAST_EFFECTIVE = 2.0
 """No series counts for fewer independent runs: below, Student's distribution has no spread to speak of."""
 
-CAUTION = 0.5
+CAUTION = 0.6
 """By how many of its standard errors an autocorrelation is taken higher than it was seen: an underestimate makes a false claim,
 an overestimate an unproven one. Chosen so that of twenty runs at 0.9 the interval covers in 93 % (benchmarks/gate_statistics.py)."""
 
@@ -159,7 +159,8 @@ class _Sorted:
         reached = np.cumsum(drawn[:, self.round], axis=1, dtype=np.uint32)
         half = reached[:, -1:]
         lower, upper = (2 * reached < half).sum(axis=1), (2 * reached <= half).sum(axis=1)
-        return (self.values[lower] + self.values[upper]) / 2
+        middle: NDArray[np.float64] = (self.values[lower] + self.values[upper]) / 2
+        return middle
 
 
 def noise_floor(values: Sequence[float], rounds: Int64) -> float:

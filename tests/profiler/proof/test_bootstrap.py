@@ -70,7 +70,7 @@ def test_the_effective_number_is_that_of_the_formula():
     r = sum(a * b for a, b in pairwise(off)) / sum(a * a for a in off)
     assert autocorrelation(values) == pytest.approx(r)
     r += (1 + 3 * r) / 12
-    r = min(0.99, r + 0.5 * sqrt(1 - r * r) / sqrt(12))
+    r = min(0.99, r + 0.6 * sqrt(1 - r * r) / sqrt(12))
     assert effective_runs(values) == pytest.approx(max(2, 12 * (1 - r) / (1 + r)))
 
 
