@@ -87,7 +87,7 @@ def test_the_order_is_that_of_a_proof(evidence: Evidence) -> None:
 
 def test_the_proof_states_n_and_the_interval(evidence: Evidence) -> None:
     text = text_of(render_html("ch11", [evidence]))
-    assert "Claimed: at least 2.10×. Measured: 2.18×, 95% interval 2.18× to 2.19×." in text
+    assert "Claimed: at least 2.10×. Measured in this session: 2.18×, 95% interval 2.18× to 2.19×." in text
     assert "(n = 20)" in text
     assert "The trace is complete. 6,184 events stated, 6,184 found." in text
 
