@@ -18,8 +18,8 @@ PROVISIONAL = 0.10
 """The least tolerance until `SETTLING` captures agree: how sessions differ is not known yet."""
 
 SETTLING = 4
-"""Captures whose spread says how sessions differ. Two that happen to lie close say little: where sessions spread by 2 %,
-tolerances from two captures failed one later session in six (benchmarks/gate_statistics.py)."""
+"""Captures whose spread says how sessions differ. Two that happen to lie close say little: where sessions spread by 2 %, 3 % of
+later sessions failed a bound from two captures, each of a pair's dozen numbers anew (benchmarks/gate_statistics.py)."""
 
 SETTLED = 0.05
 """The least tolerance once they do. A bound never lies inside what was measured: what captures are off counts twice."""

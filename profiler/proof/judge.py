@@ -15,8 +15,6 @@ from .claims import COMPARISONS, Claim, Term
 from .rate_metrics import RATE_METRICS, rate_obstacles, rate_values
 
 _WHOLE_GRAPHS = "graph_level_tracing"
-
-
 _FURTHEST = 1000.0
 """An interval that would have to be a thousand times narrower is not to be had by measuring longer."""
 

@@ -219,3 +219,45 @@ def test_only_what_holds_a_graph_that_was_traced_as_a_whole_is_unproven(argument
     result = run(str(TRACES / "two-gpus-graph.sqlite.xz"), "every kernels_per_iteration >= 1", *arguments)
     assert result.exit_code == code
     assert "Graph launches traced as a whole: 4." in result.stdout
+
+
+EQ_NAMES = str(Path(__file__).parents[1] / "traces" / "gates" / "eq_names.sqlite.xz")
+"""Eight ranges called bs=32, of 5 ms each, and a hundred called op, of 10 us."""
+
+
+@pytest.mark.parametrize("ranges", ["bs=32", "bs=3?", "range=bs=*", "range=bs=32"])
+def test_a_name_with_an_equals_sign_is_a_name(ranges):
+    result = run(EQ_NAMES, "span <= 1ms", "--range", ranges, "--json")
+    assert (result.exit_code, json.loads(result.stdout)["instances"]) == (1, {"range": 8})
+
+
+def test_a_range_that_may_be_read_both_ways_is_refused(capsys):
+    for text in ("bs=*", "bs=op"):
+        built = [EQ_NAMES, "span <= 1ms", "--range", text]
+        assert main(["assert", *built]) == (2 if text == "bs=*" else 0)
+    err = capsys.readouterr().err
+    assert "may mean the ranges of that name" in err
+    assert "--range range='bs=*'" in err
+    assert "--range it='*'" in err
+
+
+def test_both_ways_out_of_an_ambiguity_are_ways_out():
+    for ranges, instances in (("range=bs=*", 8), ("it=*", 108)):
+        result = run(EQ_NAMES, "every span <= 1s", "--range", ranges, "--json")
+        assert (result.exit_code, list(json.loads(result.stdout)["instances"].values())) == (0, [instances])
+
+
+def test_a_slip_is_answered_before_the_trace_is_read(tmp_path):
+    nothing = str(tmp_path / "none.sqlite")
+    for claim, ranges in (("spam <= 1ms", "bs=32"), ("a.span <= 1ms", "bs=32"), ("spam <= 1ms", "plain")):
+        assert "none.sqlite" not in str(run(nothing, claim, "--range", ranges).exception)
+    for claim in ("bs.span <= 1ms", "range.span <= 1ms"):
+        assert "none.sqlite" in str(run(nothing, claim, "--range", "bs=32").exception)
+
+
+def test_an_unproven_time_shows_its_runs_and_how_many_more_would_decide():
+    out = run(EQ_NAMES, "it.span <= 1ms", "--range", "it=*").stdout
+    assert "autocorrelation 0.87" in out
+    assert "iterations would decide it; there are 108." in out
+    assert "runs of it: 5.00" in out
+    assert "(108 in all)" in out

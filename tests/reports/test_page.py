@@ -87,7 +87,7 @@ def test_the_order_is_that_of_a_proof(evidence: Evidence) -> None:
 
 def test_the_proof_states_n_and_the_interval(evidence: Evidence) -> None:
     text = text_of(render_html("ch11", [evidence]))
-    assert "Claimed: at least 2.10×. Measured: 2.18×, 95% interval 2.18× to 2.19×." in text
+    assert "Claimed: at least 2.10×. Measured in this session: 2.18×, 95% interval 2.18× to 2.19×." in text
     assert "(n = 20)" in text
     assert "The trace is complete. 6,184 events stated, 6,184 found." in text
 
@@ -136,6 +136,17 @@ def test_a_difference_that_may_be_none_is_no_gain(
     found = replace(evidence.speedup, value=value, low=low, high=high, noise_floor=noise_floor)
     html = render_html("ch11", [replace(evidence, speedup=found)])
     assert f"<title>ch11: Four streams finish the same iteration {words} than one.</title>" in html
+
+
+def test_runs_that_count_for_fewer_say_so(evidence: Evidence) -> None:
+    claim = replace(evidence.claims[0], metric="span", n=20, low=1.0, high=2.0, autocorrelation=0.6, effective_n=3.7)
+    for lang, words in (("en", "20, worth 3"), ("ko", "20 (유효 3)")):
+        assert words in text_of(render_html("ch11", [replace(evidence, claims=(claim,))], lang))
+
+
+def test_a_number_of_this_session_is_called_that(evidence: Evidence) -> None:
+    assert "Measured in this session: " in text_of(render_html("ch11", [evidence]))
+    assert "이 세션의 측정: " in text_of(render_html("ch11", [evidence], "ko"))
 
 
 @pytest.mark.parametrize("verdict", [Verdict.UNPROVEN, Verdict.INVALID, Verdict.UNSUPPORTED])

@@ -77,3 +77,20 @@ def test_durations_choose_their_unit() -> None:
         "2.00\u00a0ms",
         "3.00\u00a0s",
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "other", "text"),
+    [
+        (1.004, 1.0, "1.004"),
+        (0.9996, 1.0, "0.9996"),
+        (1.0, 1.0, "1.00"),
+        (1.05, 1.0, "1.05"),
+        (1.2000004, 1.2, "1.200000"),
+        (10.04, 10.0, "10.04"),
+        (1.71, None, "1.71"),
+    ],
+)
+def test_a_factor_has_the_digits_that_tell_it_from_its_threshold(value: float, other: float | None, text: str) -> None:
+    assert units.factor(value, other) == text
+    assert units.quantity(value, "x", other) == f"{text}×"

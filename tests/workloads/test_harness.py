@@ -102,7 +102,19 @@ def test_rounds_must_be_whole(iterations: int) -> None:
 
 
 def test_order_is_abba() -> None:
-    assert "".join(variant[0] for variant in order(6)) == "boobboobboob"
+    assert "".join(variant[0] for variant in order(6)) == "boobobboboob"
+
+
+@pytest.mark.parametrize(("variants", "iterations"), [("AB", 20), ("ABC", 12), ("ABCDEFGH", 16)])
+def test_no_variant_has_a_place_for_itself(variants: str, iterations: int) -> None:
+    """A slot that is slower, or a steady drift, hits all alike: each runs as often in each place, and about the same middle."""
+    sequence, width = order(iterations, variants), 2 * len(variants)
+    assert len(sequence) == iterations * len(variants)
+    rounds = [sequence[at : at + width] for at in range(0, len(sequence), width)]
+    for variant in variants:
+        places = [min(one.index(variant), width - 1 - one[::-1].index(variant)) for one in rounds]
+        assert {places.count(place) for place in range(len(variants))} == {len(rounds) // len(variants)}
+        assert all(one == one[::-1] and one.count(variant) == 2 for one in rounds)
 
 
 def test_sizes_that_make_no_equal_chunks_are_refused() -> None:

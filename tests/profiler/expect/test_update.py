@@ -9,8 +9,10 @@ import threading
 import pytest
 from aisp_prof.errors import AispError, CannotTell, UsageError
 from aisp_prof.profiler.expect import update as module
-from aisp_prof.profiler.expect.derive import PROVISIONAL, SETTLED
+from aisp_prof.profiler.expect.derive import PROVISIONAL, SETTLED, entry_of
 from aisp_prof.profiler.expect.files import read_pair, write_chapter
+from aisp_prof.profiler.expect.model import Measurement
+from aisp_prof.profiler.expect.observe import Observation
 from aisp_prof.profiler.expect.update import update_expectations
 from aisp_prof.profiler.store import scratch
 from aisp_prof.profiler.store.captures import shipped_store
@@ -91,19 +93,25 @@ def test_the_same_captures_change_nothing(lab, first):
     assert lab.file.read_bytes() == before
 
 
-def test_captures_that_agree_tighten(lab, first):
-    lab.capture("b", 2, optimized=1.01)
+def three_more(lab):
+    """With the first, as many as say how sessions differ."""
+    for day, name in enumerate("bcd", 2):
+        lab.capture(name, day, optimized=1 + 0.001 * day)
+
+
+def test_four_captures_that_agree_tighten(lab, first):
+    three_more(lab)
     lab.update("a second machine")
     entry = kept(lab).entry(OPTIMIZED)
-    assert entry.captures == ("ch11.streams-b", "ch11.streams-a")
-    assert entry.value == pytest.approx(sum(one.value for one in entry.measured) / 2)
+    assert entry.captures == tuple(f"ch11.streams-{name}" for name in "dcba")
+    assert entry.value == pytest.approx(sorted(one.value for one in entry.measured)[1], rel=0.002)
     assert entry.tolerance == SETTLED
-    assert len(kept(lab).sources) == 2
+    assert len(kept(lab).sources) == 4
 
 
 def test_history_says_what_it_was_and_why_it_changed(lab, first):
     old = kept(lab).entry(OPTIMIZED)
-    lab.capture("b", 2)
+    three_more(lab)
     lab.update("a second machine")
     (former,) = kept(lab).entry(OPTIMIZED).history
     assert (former.value, former.bound, former.tolerance) == (old.value, old.bound, PROVISIONAL)
@@ -151,9 +159,9 @@ def test_two_that_agree_on_being_faster_are_believed(lab, first):
 
 def test_a_capture_that_is_gone_speaks_through_what_was_recorded(lab, first):
     forget(first)
-    lab.capture("b", 2)
+    three_more(lab)
     plan = lab.update("a second machine")
-    assert plan.rests_on == ("ch11.streams-b", "ch11.streams-a")
+    assert plan.rests_on == tuple(f"ch11.streams-{name}" for name in "dcba")
     assert kept(lab).entry(OPTIMIZED).tolerance == SETTLED
 
 
@@ -288,3 +296,41 @@ def test_a_full_disk_leaves_what_stood(lab, first, monkeypatch):
 
 def full_disk(descriptor):
     raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def seen_at(*values, unit="ns"):
+    """Captures of one iteration time, or of a share."""
+    metric = "iteration" if unit == "ns" else "hidden(h2d)"
+    return [
+        Observation("optimized", metric, "trace", unit, "less", Measurement(str(i), v, v, v, 20, 0.0))
+        for i, v in enumerate(values)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "tolerance"),
+    [
+        ((100.0,), 0.10),
+        ((100.0, 100.1), 0.10),  # two that happen to lie close settle nothing
+        ((100.0, 100.1, 99.9), 0.10),
+        ((100.0, 100.1, 99.9, 100.0), 0.05),
+        ((100.0, 97.0, 103.0, 100.0), 3.182 * 6**0.5 * 1.25**0.5 / 100),  # s = sqrt(18 / 3), three degrees of freedom
+    ],
+)
+def test_the_spread_of_four_sessions_says_how_the_next_may_differ(values, tolerance):
+    entry = entry_of(seen_at(*values), {}, "", "")
+    assert entry.tolerance == pytest.approx(tolerance, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("unit", "values", "noisy"),
+    [
+        ("ns", (100.0, 112.0), False),
+        ("ns", (100.0, 140.0), True),
+        ("ratio", (0.5, 0.6), False),
+        ("ratio", (0.4, 0.6), True),
+    ],
+)
+def test_what_would_be_too_loose_gates_nothing(unit, values, noisy):
+    entry = entry_of(seen_at(*values, unit=unit), {}, "", "")
+    assert bool(entry.too_noisy) is noisy
