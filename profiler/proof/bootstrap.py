@@ -26,7 +26,7 @@ LEAST_EFFECTIVE = 2.0
 
 CAUTION = 0.6
 """By how many of its standard errors an autocorrelation is taken higher than it was seen: an underestimate makes a false claim,
-an overestimate an unproven one. Chosen so that of twenty runs at 0.9 the interval covers in 93 % (benchmarks/gate_statistics.py)."""
+an overestimate an unproven one. Chosen so that of twenty runs at 0.9 the interval covers in 92 % (benchmarks/gate_statistics.py)."""
 
 _AT_ONCE = 1 << 22
 """Numbers that are drawn at once: 32 MiB."""
