@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aisp_prof.profiler.expect.check import held_against
+from aisp_prof.profiler.expect.check import Status, held_against
 from aisp_prof.profiler.expect.files import expectations_folder
 from aisp_prof.profiler.expect.observe import Observed, observe
 from aisp_prof.profiler.store.captures import shipped_store
+from aisp_prof.reports.catalog import catalog
 from aisp_prof.reports.page import render_html
 
 PAIR = "ch11.streams"
@@ -122,3 +123,10 @@ def test_an_accepted_regression_is_told_as_one(section: Callable[..., list[str]]
 
     assert word in section(accepted, lang)
     assert word not in section(refused, lang)
+
+
+@pytest.mark.parametrize("lang", ["en", "ko"])
+@pytest.mark.parametrize("status", [one for one in Status if one not in (Status.REFUTED, Status.INVALID)])
+def test_whatever_may_become_of_an_expectation_has_words(status: Status, lang: str) -> None:
+    """A whole capture may be refuted or invalid too, one number of it not."""
+    assert catalog(lang)(f"outcome.{status.value}")
