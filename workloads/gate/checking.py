@@ -22,7 +22,7 @@ def check(job: Job, device: Device, contender: Contender, results: Results, memo
     """Examine every case; the first that fails ends it, because a candidate that is wrong once is not to be used."""
     brief = job.phase == "brief"
     for number, case in enumerate(cases(job.spec, brief=brief)):
-        found = _Examination(_Bench(job.spec, device, contender, results, memory), case, guards=not brief).result(
+        found = Examination(Bench(job.spec, device, contender, results, memory), case, guards=not brief).result(
             job.seed + 10 * number
         )
         results.check(str(case), found or "right", not found)
@@ -33,7 +33,7 @@ def check(job: Job, device: Device, contender: Contender, results: Results, memo
 
 
 @dataclass(frozen=True, slots=True)
-class _Bench:
+class Bench:
     """What every case is examined with."""
 
     spec: Spec
@@ -54,13 +54,13 @@ class _Run:
     inputs_changed: bool
 
 
-class _Examination:
+class Examination:
     """One case: two runs on different inputs in the same memory, so that whoever remembers the first is wrong the second time.
 
     Before a run the output is poisoned: with NaN, or, where NaN may be right, with a number.
     """
 
-    def __init__(self, bench: _Bench, case: Case, *, guards: bool) -> None:
+    def __init__(self, bench: Bench, case: Case, *, guards: bool) -> None:
         spec, memory = bench.spec, bench.memory
         kind: Any = torch_dtype(spec.dtype)
         shift = 1 if case.misaligned else 0

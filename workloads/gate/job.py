@@ -43,6 +43,9 @@ class Results:
     def __init__(self, path: Path) -> None:
         self._file = path.open("a", encoding="utf-8", buffering=1)
 
+    def close(self) -> None:
+        self._file.close()
+
     def write(self, **line: Any) -> None:
         self._file.write(json.dumps(line) + "\n")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,11 @@ from aisp_prof.kernels.emit.ops import OPS
 from aisp_prof.kernels.emit.plan import plan
 from aisp_prof.kernels.emit.spec import DTYPES, SHIPPED, Spec, parse_spec, read_spec
 from aisp_prof.workloads.device import CpuDevice, CudaDevice
+from aisp_prof.workloads.gate.buffers import Plain
 from aisp_prof.workloads.gate.cases import cases
-from aisp_prof.workloads.gate.checking import _Examination
+from aisp_prof.workloads.gate.checking import Bench, Examination
+from aisp_prof.workloads.gate.contender import Local
+from aisp_prof.workloads.gate.job import Results
 from host_kernels import find_compiler, host_run
 
 builds = pytest.mark.skipif(find_nvcc() is None, reason="nvcc is not on PATH, below CUDA_HOME or /usr/local/cuda")
@@ -71,7 +75,9 @@ def wrong_cases(spec: Spec, folder: Path) -> dict[str, str]:
     run = host_run(spec, folder)
     chosen = cases(spec, brief=True)
     assert any(case.values == "non-finite" for case in chosen)
-    found = {str(case): _Examination(spec, CpuDevice(), run, case, guards=True).result(11) for case in chosen}
+    with closing(Results(folder / "results")) as results:
+        bench = Bench(spec, CpuDevice(), Local(run), results, Plain("cpu"))
+        found = {str(case): Examination(bench, case, guards=True).result(11) for case in chosen}
     return {case: words for case, words in found.items() if words}
 
 
@@ -164,7 +170,9 @@ def test_it_is_right_on_a_gpu_at_every_edge(name: str, tmp_path: Path) -> None:
     source = tmp_path / "test.cu"
     source.write_text(write(spec))
     run = read_candidate(source, spec).run
-    found = {str(case): _Examination(spec, CudaDevice(), run, case, guards=True).result(11) for case in cases(spec)}
+    with closing(Results(tmp_path / "results")) as results:
+        bench = Bench(spec, CudaDevice(), Local(run), results, Plain("cuda"))
+        found = {str(case): Examination(bench, case, guards=True).result(11) for case in cases(spec)}
     assert {case: words for case, words in found.items() if words} == {}
 
 
