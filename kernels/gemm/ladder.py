@@ -9,13 +9,14 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ..building.contract import Contract
+from ..building.nvcc import architecture
 from ..driver.arguments import Argument, Cell
-from ..driver.launch import Shape, int32, int64, kernel, pointer, sm_count
+from ..driver.launch import Kernel, Shape, int32, int64, kernel, pointer, sm_count
 from ..driver.tensor_map import tiled
 from ..rung import Rung, Trial
 
@@ -171,9 +172,13 @@ def matmul(
 
     Raises:
         ValueError: dtype, layout, shape or device is not as above.
-        EnvironmentLacks, AispError: as `driver.launch.kernel`; the GPU is not of compute capability 9.0.
+        EnvironmentLacks: the GPU is not of compute capability 9.0; nothing else is run instead.
+        EnvironmentLacks, AispError: as `driver.launch.kernel`.
     """
+    import torch
+
     _check(a, b, c, bias)
+    RUNGS[0].require(architecture(*torch.cuda.get_device_capability(a.device)))
     run(STEPS[rung], a, b, c, bias, gelu)
 
 
@@ -188,18 +193,14 @@ def cut(step: Step, width: int, m: int, n: int) -> Tiling:
 
 
 @lru_cache(maxsize=4096)
-def fitting(step: Step, m: int, n: int, multiprocessors: int, whole_lines: bool = True) -> Tiling:
-    """The tiling that takes least time; of equals the widest.
-
-    A row of A or B that begins within a line of 128 bytes costs two lines a step, which wide tiles make less of.
-    """
-    fixed = _FIXED_COLUMNS if whole_lines else _FIXED_COLUMNS_BROKEN
+def fitting(step: Step, m: int, n: int, multiprocessors: int) -> Tiling:
+    """The tiling that takes least time; of equals the widest."""
     at_once = multiprocessors // step.blocks_together
-    return min((cut(step, width, m, n) for width in step.widths), key=lambda one: one.time(at_once, fixed))
+    return min((cut(step, width, m, n) for width in step.widths), key=lambda one: one.time(at_once, _FIXED_COLUMNS))
 
 
-_FIXED_COLUMNS, _FIXED_COLUMNS_BROKEN = 32, 130
-"""What a tile takes whatever its width, in columns: from the times of 4104³ and 8192³ at every width on an H200, 2026-11-30."""
+_FIXED_COLUMNS = 32
+"""What a tile takes whatever its width, in columns: so that the fastest widths of six sizes on an H200 come out (2026-11-30)."""
 
 
 def run(
@@ -215,12 +216,18 @@ def run(
     import torch
 
     m, n = c.shape
-    lines = a.stride(0) % BLOCK_K == 0 and b.stride(0) % BLOCK_K == 0
-    tiling = cut(step, width, m, n) if width else fitting(step, m, n, sm_count(), lines)
-    found = kernel(step.source, f"gemm_{step.name}_{'bf16' if a.dtype == torch.bfloat16 else 'fp16'}")
+    tiling = cut(step, width, m, n) if width else fitting(step, m, n, sm_count())
+    name = f"gemm_{step.name}_{'bf16' if a.dtype == torch.bfloat16 else 'fp16'}"
     out = Output(c.data_ptr(), m, n, c.stride(0), None if bias is None else bias.data_ptr(), gelu)
     arguments = (*_operands(step, tiling, a, b, c), int32(a.shape[1]), *_tiles_of(step, tiling), out)
+    found = _kernel(step.source, name, torch.cuda.current_device())
     found.launch(_grid(step, tiling), step.shape, arguments)
+
+
+@cache
+def _kernel(source: Path, name: str, device: int) -> Kernel:
+    """Found once a device: looking a cubin up reads the sources."""
+    return kernel(source, name)
 
 
 def declared_flops(m: int, n: int, k: int) -> int:

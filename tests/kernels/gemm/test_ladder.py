@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from aisp_prof.errors import EnvironmentLacks
+from aisp_prof.kernels.gemm import ladder
 from aisp_prof.kernels.gemm.ladder import (
     DTYPES,
     NAMES,
@@ -48,7 +50,12 @@ def test_seven_rungs_in_order() -> None:
         (8192, 8192, Tiling(256, 32, 32, 32, 0)),  # 1024 clusters in 16 rounds of 66
         (2048, 2048, Tiling(256, 8, 8, 8, 0)),  # one round
         (3072, 3072, Tiling(192, 12, 16, 12, 0)),  # 192 clusters in 3 rounds; 144 wider ones would take 3 rounds too
-        (4096, 4104, Tiling(256, 16, 16, 16, 1)),  # 8 columns left over: cheap tiles behind four rounds
+        (
+            4096,
+            4104,
+            Tiling(208, 16, 20, 16, 0),
+        ),  # 320 clusters in 5 rounds; 256 wide there would be 4 and 16 narrow ones
+        (8200, 8200, Tiling(256, 33, 32, 32, 1)),  # 8 rows and 8 columns left over: cheap tiles behind the rounds
         (8, 8, Tiling(256, 1, 0, 0, 1)),
     ],
 )
@@ -117,6 +124,14 @@ def matrix(rows: int, columns: int, kind: torch.dtype = torch.bfloat16) -> torch
 def test_what_does_not_fit_is_refused(a: torch.Tensor, b: torch.Tensor, c: torch.Tensor) -> None:
     with pytest.raises(ValueError, match="must be"):
         matmul(a, b, c)
+
+
+def test_another_gpu_is_refused_and_nothing_runs_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ladder, "_check", lambda *tensors: None)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (10, 0))
+    monkeypatch.setattr(ladder, "run", lambda *anything: pytest.fail("it ran"))
+    with pytest.raises(EnvironmentLacks, match=r"needs compute capability 9\.0, and this GPU is of 10\.0"):
+        matmul(matrix(8, 8), matrix(8, 8), matrix(8, 8))
 
 
 def operands(m: int, n: int, k: int, kind: torch.dtype, seed: int) -> tuple[torch.Tensor, ...]:
