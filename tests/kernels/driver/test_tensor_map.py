@@ -55,6 +55,15 @@ def test_what_the_driver_is_asked_for(driver: Driver) -> None:
     assert driver.asked[1][8] == "CU_TENSOR_MAP_SWIZZLE_NONE"
 
 
+def test_the_cache_fetches_ahead_where_rows_begin_at_its_lines(driver: Driver) -> None:
+    whole = torch.empty(64 * 1024, dtype=torch.bfloat16)
+    begin = -whole.data_ptr() % 256 // 2
+    for first, stride in ((begin, 512), (begin + 8, 512), (begin, 520), (begin, 192)):
+        tiled(whole.as_strided((8, 128), (stride, 1), first), 8, 64)
+    asked = [arguments[9].removeprefix("CU_TENSOR_MAP_L2_PROMOTION_") for arguments in driver.asked]
+    assert asked == ["L2_256B", "NONE", "NONE", "NONE"]
+
+
 @pytest.mark.parametrize(
     ("tensor", "box", "said"),
     [
