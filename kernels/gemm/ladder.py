@@ -165,8 +165,8 @@ def matmul(
     """Enqueue c = gelu(a·bᵀ + bias) on PyTorch's current stream.
 
     Args:
-        a, b, c: bf16 or fp16 [m, k], [n, k], [m, n] on one CUDA device, each row contiguous and 16-byte aligned; k a
-            multiple of 8, any m and n. `c` overlaps neither.
+        a, b, c: bf16 or fp16 [m, k], [n, k], [m, n] on the current CUDA device, each row contiguous and 16-byte aligned; k
+            a multiple of 8, any m and n. `c` overlaps neither.
         bias: [n] of the same dtype, or none.
         rung: one of `NAMES`; of the last, the width of tiles is chosen by the sizes.
 
@@ -268,8 +268,8 @@ def _check(a: Tensor, b: Tensor, c: Tensor, bias: Tensor | None) -> None:
     for name, tensor in (("a", a), ("b", b), ("c", c)):
         if tensor.dtype not in (torch.bfloat16, torch.float16) or tensor.dim() != 2 or tensor.dtype != a.dtype:
             raise ValueError(f"{name} must be a matrix of bf16 or fp16, of one dtype with a, not {tensor.dtype}")
-        if not tensor.is_cuda or tensor.device != a.device:
-            raise ValueError(f"{name} must be on one CUDA device with a, not on {tensor.device}")
+        if not tensor.is_cuda or tensor.device.index != torch.cuda.current_device():
+            raise ValueError(f"{name} must be on PyTorch's current CUDA device, not on {tensor.device}")
         if tensor.stride(1) != 1 or tensor.stride(0) % 8 or tensor.data_ptr() % 16:
             raise ValueError(f"rows of {name} must be contiguous and 16-byte aligned, not {tensor.stride()}")
     (m, k), n = a.shape, b.shape[0]
