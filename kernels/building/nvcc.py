@@ -1,4 +1,4 @@
-"""Compiles CUDA sources to cubins for one architecture, once each: the cache knows a cubin by all that went into it."""
+"""Compiles CUDA sources for one architecture, once each, to cubins or shared libraries: the cache knows each by all that went in."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from ...errors import AispError, EnvironmentLacks
 
 FLAGS = ("-std=c++17", "-O3", "-lineinfo", "-Xptxas=-warn-spills")
 """`-lineinfo` costs no speed and lets Nsight Compute show the source beside the SASS."""
+
+HEADERS = (".cuh", ".h", ".hpp", ".inl")
 
 INCLUDE = Path(__file__).parents[1] / "include"
 """The headers that kernels share; every source may include them."""
@@ -29,29 +32,31 @@ def architecture(major: int, minor: int) -> str:
     return f"{major}{minor}a" if major >= 9 else f"{major}{minor}"
 
 
-def cubin(source: Path, arch: str) -> Path:
+def cubin(source: Path, arch: str, include: Sequence[Path] = ()) -> Path:
     """The compiled form of `source` for `arch` (`90a`, `86`, …), compiled now unless the cache has it.
 
-    The key is the source, every header beside it and below `include/`, the flags and nvcc's version. Without nvcc a cubin that
-    was carried into the cache serves, whichever nvcc made it: the sources and flags must agree all the same.
+    The key is the source, every header beside it, below `include/` and below the folders of `include`, the flags and nvcc's
+    version. Without nvcc a cubin that was carried into the cache serves, whichever nvcc made it: the sources and flags must agree
+    all the same.
 
     Raises:
         EnvironmentLacks: there is neither nvcc nor a cubin in the cache.
         AispError: nvcc refuses the source; the message holds its words.
     """
-    stem = f"{source.stem}.{arch}.{_content_key(source, arch)}"
-    folder = cache_folder() / "cubins"
-    nvcc = find_nvcc()
-    if nvcc is None:
-        return _carried(folder, stem, source)
-    path = folder / f"{stem}.{_digest(_version(nvcc))}.cubin"
-    if not path.is_file():
-        _compile(nvcc, source, arch, path)
-    return path
+    return _built(source, arch, "cubin", ("-cubin",), include)
+
+
+def library(source: Path, arch: str, include: Sequence[Path] = ()) -> Path:
+    """A shared library of the source's `extern "C"` host functions, for ctypes: where kernels come with their own launcher.
+
+    CUTLASS is such; `include` names its folder. Without NDEBUG its assertions make ptxas serialize wgmma. Key, cache and errors as
+    for `cubin`; a library needs the host's C++ library, so it may not run on a host that it was carried to.
+    """
+    return _built(source, arch, "so", ("-shared", "-Xcompiler=-fPIC", "-DNDEBUG"), include)
 
 
 def said(path: Path) -> str:
-    """What nvcc said when it made this cubin: warnings, or nothing. A carried cubin may have come without its words."""
+    """What nvcc said when it made this product: warnings, or nothing. A carried one may have come without its words."""
     words = path.with_suffix(".log")
     return words.read_text(encoding="utf-8") if words.is_file() else ""
 
@@ -77,15 +82,31 @@ def _flags(arch: str) -> list[str]:
     return [f"-gencode=arch=compute_{arch},code=sm_{arch}", *FLAGS]
 
 
-def _content_key(source: Path, arch: str) -> str:
-    """Headers count by name and content, not by where they lie: a cubin may be carried to a host that has them elsewhere."""
+def _built(source: Path, arch: str, suffix: str, kind: Sequence[str], include: Sequence[Path]) -> Path:
+    flags = [*kind, *_flags(arch)]
+    stem = f"{source.stem}.{arch}.{_content_key(source, flags, include)}"
+    folder = cache_folder() / "cubins"
+    nvcc = find_nvcc()
+    if nvcc is None:
+        return _carried(folder, stem, suffix, source)
+    path = folder / f"{stem}.{_digest(_version(nvcc))}.{suffix}"
+    if not path.is_file():
+        folders = [f"-I{one}" for one in (INCLUDE, *include)]
+        _compile([nvcc, *flags, *folders, str(source)], f"{source} for sm_{arch}", path)
+    return path
+
+
+def _content_key(source: Path, flags: Sequence[str], include: Sequence[Path]) -> str:
+    """Headers count by name and content, not by where they lie: a product may be carried to a host that has them elsewhere."""
     beside = [path.read_bytes() for path in sorted(source.parent.glob("*.cuh"))]
-    shared = [
-        part
-        for path in sorted(INCLUDE.rglob("*.cuh"))
-        for part in (path.relative_to(INCLUDE).as_posix().encode(), path.read_bytes())
-    ]
-    return _digest(source.read_bytes(), *beside, b"include/", *shared, *(flag.encode() for flag in _flags(arch)))
+    found = [part for folder in (INCLUDE, *include) for part in (b"include/", *_headers(folder))]
+    return _digest(source.read_bytes(), *beside, *found, *(flag.encode() for flag in flags))
+
+
+def _headers(folder: Path) -> Iterator[bytes]:
+    for path in sorted(one for one in folder.rglob("*") if one.suffix in HEADERS):
+        yield path.relative_to(folder).as_posix().encode()
+        yield path.read_bytes()
 
 
 def _digest(*parts: bytes) -> str:
@@ -98,8 +119,8 @@ def _version(nvcc: str) -> bytes:
     return subprocess.run([nvcc, "--version"], capture_output=True, check=True, timeout=TIMEOUT_S).stdout
 
 
-def _carried(folder: Path, stem: str, source: Path) -> Path:
-    found = sorted(folder.glob(f"{stem}.*.cubin"))
+def _carried(folder: Path, stem: str, suffix: str, source: Path) -> Path:
+    found = sorted(folder.glob(f"{stem}.*.{suffix}"))
     if not found:
         raise EnvironmentLacks(
             f"{source.name} must be compiled, and nvcc is neither on PATH nor below CUDA_HOME or /usr/local/cuda",
@@ -108,8 +129,8 @@ def _carried(folder: Path, stem: str, source: Path) -> Path:
     return found[-1]
 
 
-def _compile(nvcc: str, source: Path, arch: str, path: Path) -> None:
-    """Compile beside `path` and move there: whoever looks meanwhile sees no cubin or the whole one."""
+def _compile(command: Sequence[str], what: str, path: Path) -> None:
+    """Compile beside `path` and move there: whoever looks meanwhile sees nothing or the whole of it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = tempfile.mkdtemp(prefix=".building-", dir=path.parent)
@@ -120,10 +141,11 @@ def _compile(nvcc: str, source: Path, arch: str, path: Path) -> None:
         ) from error
     try:
         built = Path(folder) / path.name
-        command = [nvcc, "-cubin", *_flags(arch), f"-I{INCLUDE}", "-o", str(built), str(source)]
+        *options, source = command
+        command = [*options, "-o", str(built), source]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
         if done.returncode:
-            raise AispError(f"nvcc refuses {source} for sm_{arch}:\n{(done.stderr or done.stdout).strip()}")
+            raise AispError(f"nvcc refuses {what}:\n{(done.stderr or done.stdout).strip()}")
         if done.stderr:
             built.with_suffix(".log").write_text(done.stderr, encoding="utf-8")
             built.with_suffix(".log").replace(path.with_suffix(".log"))

@@ -17,20 +17,35 @@ struct Stage {
 };
 
 // Chunks change places from row to row, so that the eight rows of a matrix lie in different banks.
-template <typename T>
-__device__ __forceinline__ T* chunk_at(T* tile, int row, int chunk) {
-    return tile + row * K + (chunk ^ row % CHUNKS) * 8;
+__device__ __forceinline__ int place(int row, int chunk) {
+    return row * K + (chunk ^ row % CHUNKS) * 8;
 }
 
+// The part of a tile that a thread copies: a 16-byte chunk of every 32nd row. Where they lie is worked out once.
 template <int ROWS, typename T>
-__device__ __forceinline__ void load(T* tile, const T* from, int64_t stride, int first_row, int first_k, int rows, int k) {
-#pragma unroll
-    for (int at = threadIdx.x; at < ROWS * CHUNKS; at += THREADS) {
-        const int row = at / CHUNKS, chunk = at % CHUNKS, where = first_k + chunk * 8;
-        const bool inside = first_row + row < rows && where < k;
-        ptx::copy_16(chunk_at(tile, row, chunk), from + (inside ? (first_row + row) * stride + where : 0), inside);
+struct Copies {
+    static constexpr int STEP = THREADS / CHUNKS, COUNT = ROWS / STEP;
+    const T* from;
+    int64_t step;
+    int to, rows_inside, k_inside;
+
+    __device__ __forceinline__ Copies(const T* matrix, int64_t stride, int first_row, int rows, int k) {
+        const int row = threadIdx.x / CHUNKS, chunk = threadIdx.x % CHUNKS;
+        from = matrix + (first_row + row) * stride + chunk * 8;
+        step = STEP * stride;
+        to = place(row, chunk);
+        rows_inside = (rows - first_row - row + STEP - 1) / STEP;  // none where not positive
+        k_inside = k - chunk * 8;
     }
-}
+
+    __device__ __forceinline__ void request(T* tile, int first_k) const {
+#pragma unroll
+        for (int at = 0; at < COUNT; ++at) {
+            const bool inside = at < rows_inside && first_k < k_inside;
+            ptx::copy_16(tile + to + at * STEP * K, from + at * step + first_k, inside);
+        }
+    }
+};
 
 // What a warp multiplies in one step of 16 along k: four times 16 rows of A and four of B.
 struct Fragments {
@@ -41,8 +56,8 @@ struct Fragments {
         const int lane = threadIdx.x % 32;
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
-            ptx::load_matrices(a[i], chunk_at(stage.a, row + 16 * i + lane % 16, 2 * step + lane / 16));
-            ptx::load_matrices(b[i], chunk_at(stage.b, column + 16 * i + lane / 16 * 8 + lane % 8, 2 * step + lane / 8 % 2));
+            ptx::load_matrices(a[i], stage.a + place(row + 16 * i + lane % 16, 2 * step + lane / 16));
+            ptx::load_matrices(b[i], stage.b + place(column + 16 * i + lane / 16 * 8 + lane % 8, 2 * step + lane / 8 % 2));
         }
     }
 };
@@ -64,10 +79,12 @@ __device__ __forceinline__ void gemm_tile(const T* a, const T* b, int64_t a_stri
     extern __shared__ __align__(128) uint8_t raw[];
     Stage<T>* const stages = reinterpret_cast<Stage<T>*>(raw);
     const int row = blockIdx.x * M, column = blockIdx.y * N, blocks = (k + K - 1) / K;
+    const Copies<M, T> of_a(a, a_stride, row, out.m, k);
+    const Copies<N, T> of_b(b, b_stride, column, out.n, k);
     const auto request = [&](int block) {
         if (block < blocks) {
-            load<M>(stages[block % STAGES].a, a, a_stride, row, block * K, out.m, k);
-            load<N>(stages[block % STAGES].b, b, b_stride, column, block * K, out.n, k);
+            of_a.request(stages[block % STAGES].a, block * K);
+            of_b.request(stages[block % STAGES].b, block * K);
         }
         ptx::commit_copies();
     };

@@ -25,7 +25,7 @@ __device__ __forceinline__ void gemm_tiles(const CUtensorMap& a, const CUtensorM
         if (threadIdx.x == 0) {
             for (int index = first; index < rows * columns; index += step) {
                 const gemm::Tile tile = gemm::tile_at(index, rows, columns, BAND);
-                gemm::produce_for_cluster<false>(a, b, ring, at, tile.row * gemm::CLUSTER * M + own_row, tile.column * N, N, blocks);
+                gemm::produce_for_cluster(a, b, ring, at, tile.row * gemm::CLUSTER * M + own_row, tile.column * N, N, blocks);
             }
         }
     } else {

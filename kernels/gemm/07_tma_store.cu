@@ -1,8 +1,8 @@
 // C = A B^T, seventh rung: the copy engine stores the tile too, while the next one is multiplied; and no round goes to waste.
 //
 // New: a consumer group lays its sums down in shared memory, 64 columns at a time, and goes on; how long device memory takes is
-// no longer its concern. And tiles are as wide as suits the sizes, 128 to 256 columns, with the two of a cluster one above the other
-// or side by side: whichever leaves fewest multiprocessors idle in the last round.
+// no longer its concern. And the last round is not wasted: tiles are as wide as suits the sizes; what is left over at the right in
+// few columns makes a narrow column; groups whose rows lie outside of C multiply nothing; and such tiles come last.
 
 #include "gemm/cluster.cuh"
 #include "gemm/epilogue.cuh"
@@ -14,11 +14,12 @@ constexpr int PIECE = 64;   // columns: a row of a piece is 128 bytes
 constexpr int BUFFERS = 2;  // pieces of a group that the copy engine may still be reading
 
 struct Tiling {
-    int width;          // columns of a tile
-    int aside;          // the tiles of a cluster lie side by side
-    int rows, columns;  // of clusters
-    int band;           // rows of clusters, see order.cuh
+    int width;        // columns of a tile that is not narrow
+    gemm::Area area;  // in clusters
 };
+
+constexpr int BAND = 8;     // clusters: 2048 rows
+constexpr int NARROW = 64;  // columns
 
 template <typename T>
 struct Shared {
@@ -57,10 +58,22 @@ __device__ __forceinline__ void lay_down(T* piece, const float* d, int first) {
     }
 }
 
+// A piece by the group's threads, where C ends within 16 bytes: the copy engine would write them whole.
+template <typename T>
+__device__ __forceinline__ void copy_out(const T* piece, const gemm::Output<T>& out, int row, int column) {
+#pragma unroll 1
+    for (int at = threadIdx.x % ptx::GROUP; at < 64 * PIECE; at += ptx::GROUP) {
+        const int r = at / PIECE, c = at % PIECE;
+        if (row + r < out.m && column + c < out.n) {
+            out.c[int64_t(row + r) * out.stride + column + c] = piece[r * PIECE + (c / 8 ^ r % 8) * 8 + c % 8];
+        }
+    }
+}
+
 // The last piece begins 64 columns before the end, and may write some columns again: the same numbers.
 template <int WIDTH, typename T>
-__device__ __forceinline__ void store(const float (&d)[WIDTH / 2], T (&pieces)[BUFFERS][64 * PIECE], const CUtensorMap& c, int row,
-                                      int column) {
+__device__ __forceinline__ void store(const float (&d)[WIDTH / 2], T (&pieces)[BUFFERS][64 * PIECE], const CUtensorMap& c,
+                                      const gemm::Output<T>& out, int row, int column) {
     const int group = threadIdx.x / ptx::GROUP;
     const bool leader = threadIdx.x % ptx::GROUP == 0;
 #pragma unroll
@@ -72,7 +85,9 @@ __device__ __forceinline__ void store(const float (&d)[WIDTH / 2], T (&pieces)[B
         lay_down(piece, d, first / 2);
         ptx::publish_to_copy_engine();
         ptx::sync_group(group);
-        if (leader) {
+        if (out.n % 8 != 0 && column + first + PIECE > out.n) {
+            copy_out(piece, out, row, column + first);
+        } else if (leader) {
             ptx::store_box(c, column + first, row, piece);
             ptx::commit_stores();
         }
@@ -84,17 +99,7 @@ __device__ __forceinline__ void gemm_tiles(const CUtensorMap& a, const CUtensorM
                                            const Tiling& tiling, const gemm::Output<T>& out) {
     auto& shared = gemm::shared_memory<Shared<T>>();
     const int blocks = (k + gemm::BLOCK_K - 1) / gemm::BLOCK_K, group = threadIdx.x / ptx::GROUP;
-    const int first = blockIdx.x / gemm::CLUSTER, step = gridDim.x / gemm::CLUSTER, rank = ptx::block_in_cluster();
-    const auto own_row = [&](gemm::Tile tile) { return (tiling.aside ? tile.row : tile.row * gemm::CLUSTER + rank) * M; };
-    const auto own_column = [&](gemm::Tile tile) {
-        return (tiling.aside ? tile.column * gemm::CLUSTER + rank : tile.column) * tiling.width;
-    };
-    const auto each = [&](auto body) {
-        for (int index = first; index < tiling.rows * tiling.columns; index += step) {
-            const gemm::Tile tile = gemm::tile_at(index, tiling.rows, tiling.columns, tiling.band);
-            body(own_row(tile), own_column(tile));
-        }
-    };
+    const int first = blockIdx.x / gemm::CLUSTER, step = gridDim.x / gemm::CLUSTER, own_row = M * ptx::block_in_cluster();
     if (threadIdx.x == 0) {
         ptx::prefetch(a);
         ptx::prefetch(b);
@@ -106,27 +111,34 @@ __device__ __forceinline__ void gemm_tiles(const CUtensorMap& a, const CUtensorM
     if (group == 0) {
         ptx::shrink_to<40>();
         if (threadIdx.x == 0) {
-            if (tiling.aside) {
-                each([&](int row, int column) {
-                    gemm::produce_for_cluster<true>(a, b, shared.ring, at, row, column, tiling.width, blocks);
-                });
-            } else {
-                each([&](int row, int column) {
-                    gemm::produce_for_cluster<false>(a, b, shared.ring, at, row, column, tiling.width, blocks);
-                });
+#pragma unroll 1
+            for (int index = first; index < tiling.area.count(); index += step) {
+                const gemm::Tile tile = tiling.area.at(index, BAND);
+                gemm::produce_for_cluster(a, b, shared.ring, at, tile.row * gemm::CLUSTER * M + own_row,
+                                          tile.column * tiling.width, tiling.width, blocks);
             }
         }
     } else {
         ptx::grow_to<232>();
         const int mine = 64 * (group - 1);
-        with_width(tiling.width, [&](auto width) {
-            each([&](int row, int column) {
-                float d[width.value / 2];
-                gemm::consume<width.value>(d, shared.ring, at, mine, blocks, gemm::give_back_to_cluster);
-                gemm::bias_gelu(d, out.bias, out.gelu, column + 2 * (threadIdx.x % 4), out.n);
-                store<width.value>(d, shared.pieces[group - 1], c, row + mine, column);
-            });
-        });
+        int index = first;
+        const auto each_until = [&](int end, auto width) {
+#pragma unroll 1
+            for (; index < end; index += step) {
+                const gemm::Tile tile = tiling.area.at(index, BAND);
+                const int row = tile.row * gemm::CLUSTER * M + own_row + mine, column = tile.column * tiling.width;
+                if (row < out.m) {
+                    float d[width.value / 2];
+                    gemm::consume<width.value>(d, shared.ring, at, mine, blocks, gemm::give_back_to_cluster);
+                    gemm::bias_gelu(d, out.bias, out.gelu, column + 2 * (threadIdx.x % 4), out.n);
+                    store<width.value>(d, shared.pieces[group - 1], c, out, row, column);
+                } else {
+                    gemm::pass_by(shared.ring, at, blocks, gemm::give_back_to_cluster);
+                }
+            }
+        };
+        with_width(tiling.width, [&](auto width) { each_until(tiling.area.wide_count(), width); });
+        each_until(tiling.area.count(), Width<NARROW>());
         ptx::wait_until_read<0>();  // shared memory goes when the block does
     }
     ptx::sync_cluster();

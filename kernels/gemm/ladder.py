@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import astuple, dataclass
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ..building.contract import Contract
+from ..building.nvcc import architecture
 from ..driver.arguments import Argument, Cell
-from ..driver.launch import Shape, int32, int64, kernel, pointer, sm_count
+from ..driver.launch import Kernel, Shape, int32, int64, kernel, pointer, sm_count
 from ..driver.tensor_map import tiled
 from ..rung import Rung, Trial
 
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent
 DTYPES = ("bf16", "fp16")
 BLOCK_K, ROWS, CLUSTER, GROUP = 64, 128, 2, 128
-PIECE = 64
-"""Columns, and rows, that one store of the copy engine writes."""
+NARROW = PIECE = GROUP_ROWS = 64
+"""Columns of a narrow tile; columns, and rows, that one store of the copy engine writes; rows of a group."""
 _ELEMENT, _KIB, _ALIGNED = 2, 1 << 10, 1 << 10
 _BARRIERS = 128
 """Bytes, at most, of a ring's barriers."""
@@ -48,15 +49,39 @@ class Output(ctypes.Structure):
 class TilingCell(ctypes.Structure):
     """`Tiling` of 07_tma_store.cu."""
 
-    _fields_ = tuple((name, ctypes.c_int32) for name in ("width", "aside", "rows", "columns", "band"))
+    _fields_ = tuple((name, ctypes.c_int32) for name in ("width", "rows", "columns", "whole_rows", "narrow"))
 
 
 @dataclass(frozen=True, slots=True)
 class Tiling:
-    """How C is cut: tiles of 128 rows and `width` columns; the two of a cluster one above the other, or side by side."""
+    """How C is cut into tiles, or clusters of tiles.
+
+    Args:
+        width: columns of a tile.
+        rows, columns: of tiles, without the narrow column.
+        whole_rows: `rows`, or one less, where the last has so few rows of C that one group of four has something to do.
+        narrow: 1 where a column of tiles of 64 columns holds the rest.
+    """
 
     width: int
-    aside: bool = False
+    rows: int
+    columns: int
+    whole_rows: int
+    narrow: int
+
+    @property
+    def count(self) -> int:
+        return self.rows * (self.columns + self.narrow)
+
+    def time(self, at_once: int, fixed: int) -> int:
+        """The longest of `at_once` that take tiles in turn, in columns; `fixed` is what a tile takes whatever its width."""
+        whole = self.whole_rows * self.columns
+        cheap = [self.width // 2 + fixed] * ((self.rows - self.whole_rows) * self.columns)
+        cheap += [NARROW + fixed] * (self.rows * self.narrow)
+        taken = [-(-(whole - place) // at_once) * (self.width + fixed) for place in range(at_once)]
+        for index, cost in enumerate(cheap, whole):
+            taken[index % at_once] += cost
+        return max(taken)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +92,7 @@ class Step:
         stem: of the source.
         shape: how its blocks are launched.
         loads: "threads" where they copy by pointers, "block" where the copy engine does, "cluster" where two blocks share.
-        tilings: those that it can do.
+        widths: of tiles, those that it can do.
         persistent: blocks take tile after tile.
         stores: C goes through the copy engine.
     """
@@ -75,7 +100,7 @@ class Step:
     stem: str
     shape: Shape
     loads: Literal["threads", "block", "cluster"]
-    tilings: tuple[Tiling, ...]
+    widths: tuple[int, ...]
     persistent: bool = False
     stores: bool = False
 
@@ -100,22 +125,21 @@ def _shared(columns: int, stages: int, pieces: int = 0) -> int:
 
 _SPECIALIZED = 3 * GROUP
 """A producer group and two consumer groups of 128 threads."""
-_WIDE, _NARROW = (Tiling(256),), (Tiling(128),)
 WIDTHS = (256, 224, 208, 192, 160, 128)
 STEPS = {
     step.stem: step
     for step in (
-        Step("01_mma_sync", Shape(256, 3 * 48 * _KIB), "threads", _WIDE),
-        Step("02_wgmma", Shape(128, _shared(128, 1)), "block", _NARROW),
-        Step("03_ring", Shape(128, _shared(128, 4)), "block", _NARROW),
-        Step("04_warp_specialized", Shape(_SPECIALIZED, _shared(128, 4)), "block", _NARROW),
-        Step("05_persistent", Shape(_SPECIALIZED, _shared(256, 4)), "block", _WIDE, persistent=True),
-        Step("06_multicast", Shape(_SPECIALIZED, _shared(256, 4), CLUSTER), "cluster", _WIDE, persistent=True),
+        Step("01_mma_sync", Shape(256, 3 * 48 * _KIB), "threads", (256,)),
+        Step("02_wgmma", Shape(128, _shared(128, 1)), "block", (128,)),
+        Step("03_ring", Shape(128, _shared(128, 4)), "block", (128,)),
+        Step("04_warp_specialized", Shape(_SPECIALIZED, _shared(128, 4)), "block", (128,)),
+        Step("05_persistent", Shape(_SPECIALIZED, _shared(256, 4)), "block", (256,), persistent=True),
+        Step("06_multicast", Shape(_SPECIALIZED, _shared(256, 4), CLUSTER), "cluster", (256,), persistent=True),
         Step(
             "07_tma_store",
             Shape(_SPECIALIZED, _shared(256, 4, pieces=4), CLUSTER),
             "cluster",
-            tuple(Tiling(width, aside) for width in WIDTHS for aside in (False, True)),
+            WIDTHS,
             persistent=True,
             stores=True,
         ),
@@ -141,30 +165,42 @@ def matmul(
     """Enqueue c = gelu(a·bᵀ + bias) on PyTorch's current stream.
 
     Args:
-        a, b, c: bf16 or fp16 [m, k], [n, k], [m, n] on one CUDA device, each row contiguous and 16-byte aligned; k a
-            multiple of 8, any m and n. `c` overlaps neither.
+        a, b, c: bf16 or fp16 [m, k], [n, k], [m, n] on the current CUDA device, each row contiguous and 16-byte aligned; k
+            a multiple of 8, any m and n. `c` overlaps neither.
         bias: [n] of the same dtype, or none.
         rung: one of `NAMES`; of the last, the width of tiles is chosen by the sizes.
 
     Raises:
         ValueError: dtype, layout, shape or device is not as above.
-        EnvironmentLacks, AispError: as `driver.launch.kernel`; the GPU is not of compute capability 9.0.
+        EnvironmentLacks: the GPU is not of compute capability 9.0; nothing else is run instead.
+        EnvironmentLacks, AispError: as `driver.launch.kernel`.
     """
+    import torch
+
     _check(a, b, c, bias)
+    RUNGS[0].require(architecture(*torch.cuda.get_device_capability(a.device)))
     run(STEPS[rung], a, b, c, bias, gelu)
 
 
+def cut(step: Step, width: int, m: int, n: int) -> Tiling:
+    """The tiling of an m × n result by tiles of this width."""
+    height = ROWS * step.blocks_together
+    rows, columns = -(-m // height), -(-n // width)
+    if not step.stores:
+        return Tiling(width, rows, columns, rows, 0)
+    low, narrow = m - (rows - 1) * height <= GROUP_ROWS, n - (columns - 1) * width <= NARROW
+    return Tiling(width, rows, columns - narrow, rows - low, int(narrow))
+
+
+@lru_cache(maxsize=4096)
 def fitting(step: Step, m: int, n: int, multiprocessors: int) -> Tiling:
-    """The tiling whose rounds, each as long as its tiles are wide, take least; of equals the first."""
-
-    def cost(tiling: Tiling) -> int:
-        return _rounds(step, tiling, m, n, multiprocessors) * (tiling.width + _FIXED_COLUMNS)
-
-    return min(step.tilings, key=cost)
+    """The tiling that takes least time; of equals the widest."""
+    at_once = multiprocessors // step.blocks_together
+    return min((cut(step, width, m, n) for width in step.widths), key=lambda one: one.time(at_once, _FIXED_COLUMNS))
 
 
-_FIXED_COLUMNS = 24
-"""What a tile takes whatever its width, in columns: A is read all the same, and the sums are stored."""
+_FIXED_COLUMNS = 32
+"""What a tile takes whatever its width, in columns: so that the fastest widths of six sizes on an H200 come out (2026-11-30)."""
 
 
 def run(
@@ -174,17 +210,24 @@ def run(
     c: Tensor,
     bias: Tensor | None = None,
     gelu: bool = False,
-    tiling: Tiling | None = None,
+    width: int | None = None,
 ) -> None:
-    """`matmul` by one step, unchecked; of its tilings the one that fits, or the given one."""
+    """`matmul` by one step, unchecked; by tiles of the width that fits, or of this one."""
     import torch
 
     m, n = c.shape
-    tiling = tiling or fitting(step, m, n, sm_count())
-    found = kernel(step.source, f"gemm_{step.name}_{'bf16' if a.dtype == torch.bfloat16 else 'fp16'}")
+    tiling = cut(step, width, m, n) if width else fitting(step, m, n, sm_count())
+    name = f"gemm_{step.name}_{'bf16' if a.dtype == torch.bfloat16 else 'fp16'}"
     out = Output(c.data_ptr(), m, n, c.stride(0), None if bias is None else bias.data_ptr(), gelu)
-    arguments = (*_operands(step, tiling, a, b, c), int32(a.shape[1]), *_tiles_of(step, tiling, m, n), out)
-    found.launch(_grid(step, tiling, m, n), step.shape, arguments)
+    arguments = (*_operands(step, tiling, a, b, c), int32(a.shape[1]), *_tiles_of(step, tiling), out)
+    found = _kernel(step.source, name, torch.cuda.current_device())
+    found.launch(_grid(step, tiling), step.shape, arguments)
+
+
+@cache
+def _kernel(source: Path, name: str, device: int) -> Kernel:
+    """Found once a device: looking a cubin up reads the sources."""
+    return kernel(source, name)
 
 
 def declared_flops(m: int, n: int, k: int) -> int:
@@ -196,39 +239,26 @@ def declared_bytes(m: int, n: int, k: int) -> int:
     return _ELEMENT * (m * k + n * k + m * n)
 
 
-def _tiles(step: Step, tiling: Tiling, m: int, n: int) -> tuple[int, int]:
-    """Rows and columns of tiles; where two blocks share, of clusters."""
-    beside, above = (step.blocks_together, 1) if tiling.aside else (1, step.blocks_together)
-    return -(-m // (ROWS * above)), -(-n // (tiling.width * beside))
-
-
-def _rounds(step: Step, tiling: Tiling, m: int, n: int, multiprocessors: int) -> int:
-    rows, columns = _tiles(step, tiling, m, n)
-    return -(-rows * columns // (multiprocessors // step.blocks_together))
-
-
-def _grid(step: Step, tiling: Tiling, m: int, n: int) -> int | tuple[int, int]:
+def _grid(step: Step, tiling: Tiling) -> int | tuple[int, int]:
     """Of persistent blocks no more than the rounds need: the rest of the chip may as well stay cool."""
-    rows, columns = _tiles(step, tiling, m, n)
     if not step.persistent:
-        return rows, columns
-    return -(-rows * columns // _rounds(step, tiling, m, n, sm_count())) * step.blocks_together
+        return tiling.rows, tiling.columns
+    at_once = sm_count() // step.blocks_together
+    if tiling.whole_rows == tiling.rows and not tiling.narrow:
+        at_once = -(-tiling.count // -(-tiling.count // at_once))
+    return min(at_once, tiling.count) * step.blocks_together
 
 
-def _tiles_of(step: Step, tiling: Tiling, m: int, n: int) -> Sequence[Cell]:
-    """What the kernel is told of its tiles, where it has a choice. A band is some 2048 rows high."""
-    if len(step.tilings) == 1:
-        return ()
-    return (TilingCell(tiling.width, tiling.aside, *_tiles(step, tiling, m, n), 16 if tiling.aside else 8),)
+def _tiles_of(step: Step, tiling: Tiling) -> Sequence[Cell]:
+    """What the kernel is told of its tiles, where it has a choice."""
+    return (TilingCell(*astuple(tiling)),) if step.stores else ()
 
 
 def _operands(step: Step, tiling: Tiling, a: Tensor, b: Tensor, c: Tensor) -> Sequence[Argument | Cell]:
     """A box of the operand that a cluster shares is a half: each block asks for one."""
     if step.loads == "threads":
         return pointer(a), pointer(b), int64(a.stride(0)), int64(b.stride(0))
-    together = step.blocks_together
-    rows, columns = (ROWS // together, tiling.width) if tiling.aside else (ROWS, tiling.width // together)
-    maps = tiled(a, rows, BLOCK_K), tiled(b, columns, BLOCK_K)
+    maps = tiled(a, ROWS, BLOCK_K), tiled(b, tiling.width // step.blocks_together, BLOCK_K)
     return (*maps, tiled(c, PIECE, PIECE)) if step.stores else maps
 
 
@@ -238,8 +268,8 @@ def _check(a: Tensor, b: Tensor, c: Tensor, bias: Tensor | None) -> None:
     for name, tensor in (("a", a), ("b", b), ("c", c)):
         if tensor.dtype not in (torch.bfloat16, torch.float16) or tensor.dim() != 2 or tensor.dtype != a.dtype:
             raise ValueError(f"{name} must be a matrix of bf16 or fp16, of one dtype with a, not {tensor.dtype}")
-        if not tensor.is_cuda or tensor.device != a.device:
-            raise ValueError(f"{name} must be on one CUDA device with a, not on {tensor.device}")
+        if not tensor.is_cuda or tensor.device.index != torch.cuda.current_device():
+            raise ValueError(f"{name} must be on PyTorch's current CUDA device, not on {tensor.device}")
         if tensor.stride(1) != 1 or tensor.stride(0) % 8 or tensor.data_ptr() % 16:
             raise ValueError(f"rows of {name} must be contiguous and 16-byte aligned, not {tensor.stride()}")
     (m, k), n = a.shape, b.shape[0]
@@ -259,18 +289,17 @@ def _contract(step: Step, dtype: str) -> Contract:
         copies = (r"\bLDGSTS\.E\.BYPASS\b",)  # how many depends on how the compiler unrolls the first stages
         return Contract(entry, counts, copies, ("HGMMA", "UTMALDG", r"\bSTL\b"), 255, _ALIGNED)
     # of four steps of 16 along k, two rows of tiles where one group holds both
-    widths, groups = sorted({tiling.width for tiling in step.tilings}), 2 if step.shape.block == GROUP else 1
+    widths, groups = (*step.widths, NARROW) if step.stores else step.widths, 2 if step.shape.block == GROUP else 1
     specialized, cluster = step.shape.block == _SPECIALIZED, step.loads == "cluster"
     pieces = sum(-(-width // PIECE) for width in widths) * step.stores
     loads = 4 if step.name == "ring" else 2  # the ring's are asked for in two places
-    orders = len({tiling.aside for tiling in step.tilings})
     return Contract(
         entry,
         {
             **{rf"\bHGMMA\.64x{width}x16\.F32{kind}": 4 * groups for width in widths},
             r"\bHGMMA\b": 4 * groups * len(widths),
-            r"\bUTMALDG\.2D(?!\.MULTICAST)": orders if cluster else loads,
-            r"\bUTMALDG\.2D\.MULTICAST\b": orders * cluster,
+            r"\bUTMALDG\.2D(?!\.MULTICAST)": 1 if cluster else loads,
+            r"\bUTMALDG\.2D\.MULTICAST\b": int(cluster),
             r"\bUSETMAXREG\.DEALLOC\b": int(specialized),
             r"\bUSETMAXREG\.TRY_ALLOC\b": int(specialized),
             r"\bUTMASTG\.2D\b": pieces,
@@ -278,7 +307,13 @@ def _contract(step: Step, dtype: str) -> Contract:
             r"\bUCGABAR_ARV\b": 2 * cluster,
         },
         must=(r"\bSYNCS\.PHASECHK\.TRANS64\.TRYWAIT\b",),
-        must_not=(r"\bHMMA\b", r"\bLDGSTS\b", r"\bLDL\b", r"\bSTL\b", *((r"\bSTG\b",) if step.stores else ())),
+        must_not=(
+            r"\bHMMA\b",
+            r"\bLDGSTS\b",
+            r"\bLDL\b",
+            r"\bSTL\b",
+            *((r"\bSTG\.E\b(?!\.U16)",) if step.stores else ()),
+        ),
         max_registers=168 if specialized else 192,
         static_shared=_ALIGNED,  # what Hopper keeps for itself
     )

@@ -16,4 +16,22 @@ __device__ __forceinline__ Tile tile_at(int index, int rows, int columns, int ba
     return {number * band + within % height, number % 2 ? columns - 1 - column : column};
 }
 
+// The tiles of C, cheap ones last, so that they fill up the last round: first `whole_rows` x `columns`, then the row below them if
+// there is one, of whose rows few lie in C, then the column beside them if there is one, which is narrow.
+struct Area {
+    int rows, columns;  // without the narrow column
+    int whole_rows;     // rows, or one less
+    int narrow;         // 1 for a narrow column, 0 for none
+
+    __device__ __forceinline__ int wide_count() const { return rows * columns; }
+    __device__ __forceinline__ int count() const { return rows * (columns + narrow); }
+
+    __device__ __forceinline__ Tile at(int index, int band) const {
+        const int whole = whole_rows * columns;
+        if (index < whole) return tile_at(index, whole_rows, columns, band);
+        if (index < wide_count()) return {whole_rows, index - whole};
+        return {index - wide_count(), columns};
+    }
+};
+
 }  // namespace gemm

@@ -80,4 +80,14 @@ __device__ __forceinline__ void consume(float (&d)[N / 2], Ring<T, M, MOST, STAG
     give_back(&ring.empty[before]);
 }
 
+// What a group does whose rows lie outside of C: others may need the stages.
+template <typename T, int M, int N, int STAGES, typename GiveBack>
+__device__ __forceinline__ void pass_by(Ring<T, M, N, STAGES>& ring, Position<STAGES>& at, int blocks, GiveBack give_back) {
+#pragma unroll 1
+    for (int block = 0; block < blocks; ++block, at.advance()) {
+        ptx::wait(&ring.full[at.stage], at.parity);
+        give_back(&ring.empty[at.stage]);
+    }
+}
+
 }  // namespace gemm

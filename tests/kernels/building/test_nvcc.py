@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import stat
 from pathlib import Path
 
 import pytest
 from aisp_prof.errors import AispError, EnvironmentLacks
 from aisp_prof.kernels.building import nvcc as build
-from aisp_prof.kernels.building.nvcc import architecture, cache_folder, cubin
+from aisp_prof.kernels.building.nvcc import architecture, cache_folder, cubin, library
 
 FAKE = """#!/bin/sh
 if [ "$1" = --version ]; then echo "{version}"; exit; fi
@@ -149,3 +150,44 @@ def test_what_nvcc_says_is_kept(nvcc: Nvcc, source: Path) -> None:
     nvcc.path.write_text(nvcc.path.read_text() + 'echo "warning (C7510)" >&2\n')
     source.write_text("// talked about\n")
     assert build.said(cubin(source, "90a")) == "warning (C7510)\n"
+
+
+def test_folders_of_headers_are_part_of_the_key_and_of_the_call(nvcc: Nvcc, source: Path, tmp_path: Path) -> None:
+    folder, other = tmp_path / "cutlass", tmp_path / "util"
+    for one in (folder, other):
+        one.mkdir()
+        (one / "gemm.hpp").write_text("// the same\n")
+    seen = [cubin(source, "90a"), cubin(source, "90a", [folder]), cubin(source, "90a", [folder, other])]
+    assert f"-I{folder} -I{other}" in nvcc.calls[-1]
+    assert cubin(source, "90a", [other]) == seen[1], "the same headers elsewhere make the same code"
+    (folder / "gemm.hpp").write_text("// another\n")
+    seen.append(cubin(source, "90a", [folder]))
+    (folder / "README.md").write_text("not a header\n")
+    assert cubin(source, "90a", [folder]) == seen[-1]
+    assert len(set(seen)) == len(nvcc.calls) == 4
+
+
+def test_a_library_is_another_product_of_the_same_source(
+    nvcc: Nvcc, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, other = library(source, "90a"), cubin(source, "90a")
+    assert (made.suffix, other.suffix) == (".so", ".cubin")
+    first, second = nvcc.calls
+    assert "-shared" in first
+    assert "-DNDEBUG" in first
+    assert "-shared" not in second
+    assert library(source, "90a") == made
+    monkeypatch.setattr(build, "find_nvcc", lambda: None)
+    assert library(source, "90a") == made
+
+
+@pytest.mark.skipif(build.find_nvcc() is None, reason="nvcc is not on PATH, below CUDA_HOME or /usr/local/cuda")
+def test_a_library_opens_by_ctypes_without_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AISP_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "sizes").mkdir()
+    (tmp_path / "sizes" / "sizes.hpp").write_text("constexpr int ROWS = 7;\n")
+    path = tmp_path / "told.cu"
+    path.write_text(
+        '#include <sizes.hpp>\n__global__ void k(int* out) { *out = ROWS; }\nextern "C" int rows() { return ROWS * 6; }\n'
+    )
+    assert ctypes.CDLL(str(library(path, "90a", [tmp_path / "sizes"]))).rows() == 42

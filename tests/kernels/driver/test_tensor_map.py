@@ -45,13 +45,23 @@ def test_what_the_driver_is_asked_for(driver: Driver) -> None:
     x = matrix(100, 72)[:, :40]
     made = tiled(x, 128, 64)
     assert bytes(made) == bytes(range(128))
-    kind, rank, address, extents, strides, box, steps, _, swizzle, *_ = driver.asked[0]
+    kind, rank, address, extents, strides, box, steps, _, swizzle, promotion, fill = driver.asked[0]
     assert (kind, rank, address) == ("CU_TENSOR_MAP_DATA_TYPE_BFLOAT16", 2, x.data_ptr())
     assert (extents, strides, box, steps) == ([40, 100], [144], [64, 128], [1, 1])
     assert swizzle == "CU_TENSOR_MAP_SWIZZLE_128B"
+    assert (promotion, fill) == ("CU_TENSOR_MAP_L2_PROMOTION_NONE", "CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE")
     tiled(matrix(8, 8, torch.float32), 8, 8, swizzle=0)
     assert driver.asked[1][0] == "CU_TENSOR_MAP_DATA_TYPE_FLOAT32"
     assert driver.asked[1][8] == "CU_TENSOR_MAP_SWIZZLE_NONE"
+
+
+def test_the_cache_fetches_ahead_where_rows_begin_at_its_lines(driver: Driver) -> None:
+    whole = torch.empty(64 * 1024, dtype=torch.bfloat16)
+    begin = -whole.data_ptr() % 256 // 2
+    for first, stride in ((begin, 512), (begin + 8, 512), (begin, 520), (begin, 192)):
+        tiled(whole.as_strided((8, 128), (stride, 1), first), 8, 64)
+    asked = [arguments[9].removeprefix("CU_TENSOR_MAP_L2_PROMOTION_") for arguments in driver.asked]
+    assert asked == ["L2_256B", "NONE", "NONE", "NONE"]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from aisp_prof.errors import EnvironmentLacks
+from aisp_prof.kernels.gemm import ladder
 from aisp_prof.kernels.gemm.ladder import (
     DTYPES,
     NAMES,
@@ -16,6 +18,7 @@ from aisp_prof.kernels.gemm.ladder import (
     Output,
     Step,
     Tiling,
+    cut,
     declared_bytes,
     declared_flops,
     fitting,
@@ -44,20 +47,53 @@ def test_seven_rungs_in_order() -> None:
 @pytest.mark.parametrize(
     ("m", "n", "tiling"),
     [
-        (8192, 8192, Tiling(256)),  # 1024 clusters in 16 rounds of 66
-        (2048, 2048, Tiling(256)),  # one round
-        (3072, 3072, Tiling(192)),  # 192 clusters in 3 rounds; 144 wider ones would take 3 rounds too
-        (4104, 4104, Tiling(208, aside=True)),  # 33 by 10 clusters in exactly 5 rounds
-        (256, 128, Tiling(128)),
+        (8192, 8192, Tiling(256, 32, 32, 32, 0)),  # 1024 clusters in 16 rounds of 66
+        (2048, 2048, Tiling(256, 8, 8, 8, 0)),  # one round
+        (3072, 3072, Tiling(192, 12, 16, 12, 0)),  # 192 clusters in 3 rounds; 144 wider ones would take 3 rounds too
+        (
+            4096,
+            4104,
+            Tiling(208, 16, 20, 16, 0),
+        ),  # 320 clusters in 5 rounds; 256 wide there would be 4 and 16 narrow ones
+        (8200, 8200, Tiling(256, 33, 32, 32, 1)),  # 8 rows and 8 columns left over: cheap tiles behind the rounds
+        (8, 8, Tiling(256, 1, 0, 0, 1)),
     ],
 )
 def test_the_last_rung_chooses_its_tiles_by_the_last_round(m: int, n: int, tiling: Tiling) -> None:
     assert fitting(LAST, m, n, 132) == tiling
 
 
-def test_every_cluster_takes_a_whole_tile_or_the_tests_would_not_notice() -> None:
-    assert {tiling.width for tiling in LAST.tilings} == set(WIDTHS)
-    assert all(width % 16 == 0 for width in WIDTHS)  # half a tile of B begins where the swizzle does
+def covered(tiling: Tiling) -> list[tuple[int, int, int]]:
+    """The corner, in rows and columns, and the width of each tile, in the order of gemm/order.cuh."""
+    wide = [(row, column) for row in range(tiling.rows) for column in range(tiling.columns)]
+    tiles = [(256 * row, tiling.width * column, tiling.width) for row, column in wide]
+    return tiles + [(256 * row, tiling.width * tiling.columns, 64) for row in range(tiling.rows * tiling.narrow)]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_every_element_lies_in_one_tile(width: int) -> None:
+    chance = random.Random(5)
+    for _ in range(50):
+        m, n = chance.randint(1, 900), chance.randint(1, 900)
+        tiling = cut(LAST, width, m, n)
+        seen = torch.zeros(m, n, dtype=torch.int32)
+        for row, column, columns in covered(tiling):
+            seen[row : row + 256, column : column + columns] += 1
+        assert (seen == 1).all(), (m, n, tiling)
+        assert tiling.count == len(covered(tiling))
+        # the row that is cheap holds rows of one group alone
+        assert tiling.whole_rows == tiling.rows or 0 < m - 256 * tiling.whole_rows <= 64
+
+
+def test_the_time_of_a_tiling_by_hand() -> None:
+    # 6 whole tiles of 100 + 10 for 4 at once: two take two; one cheap tile of 50 + 10 goes to the third
+    assert Tiling(100, 3, 3, 2, 0).time(4, 10) == 2 * 110 + 60
+    assert Tiling(100, 2, 2, 2, 1).time(4, 10) == 110 + 74
+    assert Tiling(100, 2, 2, 2, 1).time(3, 10) == 2 * 110
+
+
+def test_half_a_tile_of_b_begins_where_the_swizzle_does() -> None:
+    assert all(width % 16 == 0 for width in WIDTHS)
 
 
 def test_what_is_declared() -> None:
@@ -90,6 +126,14 @@ def test_what_does_not_fit_is_refused(a: torch.Tensor, b: torch.Tensor, c: torch
         matmul(a, b, c)
 
 
+def test_another_gpu_is_refused_and_nothing_runs_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ladder, "_check", lambda *tensors: None)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (10, 0))
+    monkeypatch.setattr(ladder, "run", lambda *anything: pytest.fail("it ran"))
+    with pytest.raises(EnvironmentLacks, match=r"needs compute capability 9\.0, and this GPU is of 10\.0"):
+        matmul(matrix(8, 8), matrix(8, 8), matrix(8, 8))
+
+
 def operands(m: int, n: int, k: int, kind: torch.dtype, seed: int) -> tuple[torch.Tensor, ...]:
     source = torch.Generator("cuda").manual_seed(seed)
     return tuple(torch.randn(*shape, generator=source, device="cuda").to(kind) for shape in ((m, k), (n, k), (n,)))
@@ -111,12 +155,12 @@ def check(
     seed: int,
     bias: bool,
     gelu: bool,
-    tiling: Tiling | None = None,
+    width: int | None = None,
 ) -> None:
     a, b, shift = operands(m, n, k, kind, seed)
     added = shift if bias else None
     whole, c = guarded(m, n, kind)
-    run(step, a, b, c, added, gelu, tiling)
+    run(step, a, b, c, added, gelu, width)
     want = reference(a, b, added, gelu)
     error = float((c.double() - want).norm() / want.norm())
     assert error < (3e-3 if kind is torch.bfloat16 else 4e-4), (m, n, k, bias, gelu)
@@ -153,11 +197,12 @@ def test_every_rung_over_a_hundred_shapes(step: Step, dtype: str) -> None:
 @pytest.mark.gpu
 @needs_hopper
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("tiling", LAST.tilings, ids=str)
-def test_every_tiling_of_the_last_rung(tiling: Tiling, dtype: str) -> None:
+@pytest.mark.parametrize("width", WIDTHS)
+def test_every_width_of_the_last_rung(width: int, dtype: str) -> None:
     for seed, (m, n, k) in enumerate(shapes(20)):
-        check(LAST, m, n, k, KINDS[dtype], seed, bias=seed % 3 > 0, gelu=seed % 2 > 0, tiling=tiling)
-    check(LAST, 3000, 6500, 520, KINDS[dtype], 99, bias=True, gelu=False, tiling=tiling)
+        check(LAST, m, n, k, KINDS[dtype], seed, bias=seed % 3 > 0, gelu=seed % 2 > 0, width=width)
+    for m, n in ((3000, 6500), (4104, 4104), (2561, 40), (40, 5001)):  # a low row, a narrow column, both
+        check(LAST, m, n, 520, KINDS[dtype], 99, bias=True, gelu=False, width=width)
 
 
 @pytest.mark.gpu
