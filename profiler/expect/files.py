@@ -102,7 +102,9 @@ def read_pair(folder: Path, hardware_key: str, pair: str) -> PairExpectations | 
 
 def hardware_of(folder: Path, pair: str) -> list[str]:
     """The hardware keys under which something is expected of a pair."""
-    files = sorted(folder.glob(f"*/{pair.partition('.')[0]}.json"))
+    name = f"{pair.partition('.')[0]}.json"
+    # lexists: a link to itself or to nothing is a file that cannot be read, not one that is not there
+    files = sorted(one / name for one in folder.glob("*") if os.path.lexists(one / name))
     return [path.parent.name for path in files if pair in read_chapter(path)]
 
 

@@ -63,7 +63,7 @@ class NameRules:
             self._kept.add(name)
             return raw
         new = DROPPED if self._fates[raw] == _DROPPED else f"h_{hashlib.sha256(raw).hexdigest()[:DIGITS]}"
-        known_by = communication.known_by(_COMMUNICATION, name)
+        known_by = _COMMUNICATION.part(name)
         self.hidden[name] = f"{known_by}_{new}" if known_by else new
         return self.hidden[name].encode()
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 from numpy.typing import NDArray
 
 from .columns import NONE, Columns, Invalid, Wish, read_table
-from .communication import known_by
+from .communication import Known
 from .devices import ordinals, physical_gpus
 from .matching import Submissions
 from .model import (
@@ -53,7 +51,7 @@ def read_operations(
     strings: Strings,
     only_process: int,
     submitted: Submissions,
-    comm: re.Pattern[str],
+    comm: Known,
     invalid: Invalid,
 ) -> tuple[Operations, tuple[Gpu, ...]]:
     """All operations of all tables, each with its call, and the physical devices that they ran on.
@@ -145,10 +143,10 @@ def _migrations(strings: Strings, code: Int64) -> Int64:
 
 
 def _kinds(
-    table: NDArray[np.int8], copies: Int64, short: Int64, full: Int64, strings: Strings, comm: re.Pattern[str]
+    table: NDArray[np.int8], copies: Int64, short: Int64, full: Int64, strings: Strings, comm: Known
 ) -> NDArray[np.int8]:
     """The class of each operation; a kernel talks to other GPUs when its short or its full name says so."""
-    talking = np.array([*(bool(known_by(comm, text)) for text in strings.values()), False])
+    talking = np.array([*(bool(comm.part(text)) for text in strings.values()), False])
     by_table = np.array([COMPUTE, OTHER, MEMORY_SET, GRAPH_LAUNCH], np.int8)
     kind = by_table[table]
     kernels, moved = table == TABLES.index(KERNEL), table == TABLES.index(MEMCPY)

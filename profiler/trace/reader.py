@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -74,7 +73,7 @@ def _state(path: Path) -> tuple[int, ...]:
     return ()
 
 
-def read_source(source: Source, comm: re.Pattern[str], put: Put = as_it_is) -> Trace:
+def read_source(source: Source, comm: communication.Known, put: Put = as_it_is) -> Trace:
     """Read all tables of an opened trace. Every part of it goes through `put` as soon as it is read."""
     schema = read_schema(source)
     started = start_utc(source, schema)

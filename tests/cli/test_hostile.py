@@ -245,7 +245,8 @@ def test_what_a_build_server_reads(run: Run, trace: Path, tmp_path: Path) -> Non
 def test_a_redacted_capture_is_found_by_folder_or_by_id(run: Run, tmp_path: Path) -> None:
     folder = capture_folder(tmp_path / "captures", evil_trace(), ["speedup >= 1.5"])
     shutil.copytree(folder, tmp_path / "elsewhere")
-    for chosen, more in ((tmp_path / "elsewhere", ()), ("ch11-streams-test", ("--captures", folder.parent))):
+    named = json.loads((folder / "manifest.json").read_text())["id"]
+    for chosen, more in ((tmp_path / "elsewhere", ()), (named, ("--captures", folder.parent))):
         code, out, err = run("scrub", chosen, "-o", tmp_path / f"out-{Path(chosen).name}", *more)
         assert code == 0, err
         assert "nothing private" in out

@@ -20,7 +20,9 @@ def test_a_launch_after_a_capture_that_failed_is_lost() -> None:
     trace = read_trace(SHAPES / "lost-launch-after-failed-capture.sqlite.xz")
     found = attest(trace)
     assert found.status == "incomplete"
-    assert {f.code: dict(f.values) for f in found.findings} == {"launch_without_operation": {"count": 1, "classes": "compute, comm"}}
+    assert {f.code: dict(f.values) for f in found.findings} == {
+        "launch_without_operation": {"count": 1, "classes": "compute, comm"}
+    }
     (one,) = check(trace, Question(("kernels_per_iteration <= 2",), {"iter": "iter"})).claims
     assert one.claim.verdict == "unproven"
 
