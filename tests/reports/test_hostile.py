@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 from aisp_prof.profiler.evidence import Evidence, Finding, Verdict
-from aisp_prof.profiler.queries.assertions import Answer, Checked
+from aisp_prof.profiler.queries.assertions import Answer, Checked, Question
 from aisp_prof.profiler.trace.reader import read_trace
+from aisp_prof.reports.asked import Asked
 from aisp_prof.reports.assertion import summary_markdown
 from aisp_prof.reports.hostile import (
     LONGEST_SHOWN,
@@ -201,7 +202,8 @@ def test_of_many_long_reasons_none_is_cut_out(evidence: Evidence) -> None:
     reasons = tuple(Finding("diagnostic", {"severity": f"reason {n}", "text": "x" * 400}) for n in range(60))
     claim = replace(evidence.claims[0], reasons=reasons, verdict=Verdict.UNPROVEN)
     answer = Answer(Verdict.UNPROVEN, evidence.completeness, "thread", {}, (Checked(claim, "", ()),))
-    written = (junit(answer, "t"), sarif(answer, "t"), summary_markdown(answer, "t"))
+    asked = Asked("t", Question((claim.text,), {"baseline": "a*", "optimized": "b*"}))
+    written = (junit(answer, asked), sarif(answer, asked), summary_markdown(answer, "t"))
     for text in written:
         assert len(text) > LONGEST_SHOWN
         assert all(f"reason {n}" in text for n in range(60))

@@ -245,10 +245,10 @@ def _call(trace: Trace, api: str, thread: int, start: int, end: int) -> int:
     return new
 
 
-def _count(trace: Trace, more: int) -> None:
+def _count(trace: Trace, more: int, what: str = "CUDA") -> None:
     """nsys says how many events it collected."""
     for row, text in trace.execute("SELECT rowid, text FROM DIAGNOSTIC_EVENT").fetchall():
-        if found := re.match(r"(Number of CUDA events collected: \s*)([\d,]+)(.*)", text):
+        if found := re.match(rf"(Number of {what} events collected: \s*)([\d,]+)(.*)", text):
             stated = int(found[2].replace(",", "")) + more
             trace.execute(
                 "UPDATE DIAGNOSTIC_EVENT SET text = ? WHERE rowid = ?", (f"{found[1]}{stated}{found[3]}", row)
@@ -287,8 +287,9 @@ def _removed(trace: Trace, bounds: Sequence[int]) -> None:
     for (table,) in names:
         removed = trace.execute(f"DELETE FROM {table} WHERE correlationId IN ({marks})", ids).rowcount
         gone += removed if table in (*OPERATIONS, RUNTIME) else 0  # nsys counts no others
-    trace.execute(f"DELETE FROM NVTX_EVENTS WHERE {inside}", tuple(bounds))
+    ranges = trace.execute(f"DELETE FROM NVTX_EVENTS WHERE {inside}", tuple(bounds)).rowcount
     _count(trace, -gone)
+    _count(trace, -ranges, "NVTX")
 
 
 def events_of_a(data: Data) -> None:

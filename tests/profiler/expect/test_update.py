@@ -179,11 +179,12 @@ def test_slower_captures_that_agree_need_leave_to_weaken(lab, first):
 
 
 def test_a_little_slower_keeps_the_bound_that_stands(lab, first):
-    lab.capture("b", 2)
+    for day in (2, 3, 4):
+        lab.capture("bcd"[day - 2], day)
     lab.update()
     old = kept(lab).entry(OPTIMIZED)
-    for day in range(3, 8):
-        lab.capture("cdefg"[day - 3], day, optimized=1.03)
+    for day in range(5, 10):
+        lab.capture("efghi"[day - 5], day, optimized=1.03)
     plan = lab.update("drift")
     assert plan.refused == ""
     (change,) = (one for one in plan.changes if one.before is not None and one.before.key == OPTIMIZED)
