@@ -24,9 +24,9 @@ LEAST_RUNS = 6
 LEAST_EFFECTIVE = 2.0
 """No series counts for fewer independent runs: below, Student's distribution has no spread to speak of."""
 
-CAUTION = 0.6
+CAUTION = 0.9
 """By how many of its standard errors an autocorrelation is taken higher than it was seen: an underestimate makes a false claim,
-an overestimate an unproven one. Chosen so that of twenty runs at 0.9 the interval covers in 92 % (benchmarks/gate_statistics.py)."""
+an overestimate an unproven one. Chosen so that of twenty runs at 0.9 the interval covers in 94 % (benchmarks/gate_statistics.py)."""
 
 _AT_ONCE = 1 << 22
 """Numbers that are drawn at once: 32 MiB."""
@@ -53,9 +53,22 @@ def effective_runs(values: Sequence[float]) -> float:
     return _worth(n, found + CAUTION * sqrt(max(0.0, 1 - found**2) / n))
 
 
+def _settled(values: Sequence[float]) -> NDArray[np.float64]:
+    """The series without its first runs where they lie farther from all others than those from each other: a tenth of the runs
+    at most. Clocks and caches that had not settled say nothing of how alike the later runs are; as runs they count all the same."""
+    series = np.asarray(values, np.float64)
+    for first in range(len(series) // 10, 0, -1):
+        begun, rest = series[:first], series[first:]
+        apart = max(rest.min() - begun.max(), begun.min() - rest.max())
+        if apart > rest.max() - rest.min():
+            return rest
+    return series
+
+
 def _corrected(values: Sequence[float]) -> float:
-    found = autocorrelation(values)
-    return found + (1 + 3 * found) / len(values)
+    series = _settled(values)
+    found = autocorrelation(series.tolist())
+    return found + (1 + 3 * found) / len(series)
 
 
 def _worth(n: int, alike: float) -> float:

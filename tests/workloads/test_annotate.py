@@ -37,7 +37,7 @@ def test_blocks_run_abba_and_count_within_their_variant(domain: Any, notes: Note
     measure(PAIR.declaration, workload, CpuDevice(), notes, iterations=4)
     opened = [call for call in domain.calls if call[0] == "push"]
     blocks = [call[1].split(".")[2][0] for call in opened if call[1].endswith(".measure")]
-    assert "".join(blocks) == "boobboob"
+    assert "".join(blocks) == "boobobbo"
     assert [call[3] for call in opened if call[1] == "iter"] == [0, 0, 1, 1, 2, 2, 3, 3]
 
 

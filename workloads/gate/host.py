@@ -17,6 +17,7 @@ from multiprocessing.reduction import recv_handle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...errors import AispError
 from ...kernels.emit.spec import Spec
 from ..device import Kind, open_device
 from .arena import Place, Ticket, open_block
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from .runners import Run
 
 DONE = b"done"
+REFUSED = "cannot be run: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,11 @@ def _serve(judge: Connection, assignment: Assignment) -> None:
         except EOFError:
             return
         if asked == "load":
-            run = assignment.runner.load(assignment.spec)
+            try:
+                run = assignment.runner.load(assignment.spec)
+            except AispError as error:
+                judge.send_bytes(f"{REFUSED}{error}"[:1000].encode())
+                return
         elif asked == "block":
             ticket: Ticket = rest[0]
             blocks[ticket.number] = open_block(ticket, -1 if ticket.handle else recv_handle(judge))

@@ -15,15 +15,17 @@ from multiprocessing.reduction import send_handle
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
+from ...errors import AispError
 from . import family
 from .arena import Arena
 from .confine import end_by
-from .host import DONE, Assignment
+from .host import DONE, REFUSED, Assignment
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 WORDS_BYTES = 4096
+_UNASKED = "the candidate's process answers what nobody asked"
 
 
 class Hosted:
@@ -52,8 +54,17 @@ class Hosted:
         self._pipe.send(assignment)
 
     def load(self) -> None:
-        """Load the runner; until now nothing of it has run."""
-        self._ask("load")
+        """Load the runner; until now nothing of it has run.
+
+        Raises:
+            AispError: it cannot be run, as its process says.
+        """
+        self._pipe.send(("load",))
+        answer = self._answer()
+        if answer.startswith(REFUSED.encode()):
+            raise AispError(answer.decode("utf-8", "replace").removeprefix(REFUSED))
+        if answer != DONE:
+            sys.exit(_UNASKED)
         self._stopped = family.stop(self._process.pid)
 
     def show(self, inputs: Sequence[Tensor], output: Tensor) -> None:
@@ -98,7 +109,7 @@ class Hosted:
 
     def _expect(self) -> None:
         if self._answer() != DONE:
-            sys.exit("the candidate's process answers what nobody asked")
+            sys.exit(_UNASKED)
 
     def _answer(self) -> bytes:
         """What it says; where it has ended, this process ends the same way, so that whoever watches sees how."""
@@ -108,7 +119,7 @@ class Hosted:
             except (EOFError, ConnectionError):  # it ended, or closed the connection
                 pass
             except OSError:  # longer than any answer
-                sys.exit("the candidate's process answers what nobody asked")
+                sys.exit(_UNASKED)
         code = self._process.wait()
         if code < 0:
             end_by(-code)

@@ -70,8 +70,18 @@ def test_the_effective_number_is_that_of_the_formula():
     r = sum(a * b for a, b in pairwise(off)) / sum(a * a for a in off)
     assert autocorrelation(values) == pytest.approx(r)
     r += (1 + 3 * r) / 12
-    r = min(0.99, r + 0.6 * sqrt(1 - r * r) / sqrt(12))
+    r = min(0.99, r + 0.9 * sqrt(1 - r * r) / sqrt(12))
     assert effective_runs(values) == pytest.approx(max(2, 12 * (1 - r) / (1 + r)))
+
+
+def test_first_runs_that_stand_apart_do_not_make_the_others_alike():
+    """Two slow ones of twenty, as clocks that had not settled leave them; a level in the middle is one all the same."""
+    later = [0.980, 0.989, 0.983, 0.990, 0.984, 0.988, 0.981, 0.987, 0.985, 0.986, 0.982, 0.989, 0.983, 0.990, 0.984, 0.988, 0.981, 0.987]  # fmt: skip
+    unsettled, between = [0.904, 0.901, *later], [*later[:9], 0.904, 0.901, *later[9:]]
+    assert effective_runs(unsettled) == 20
+    assert effective_runs(between) < 12
+    assert effective_runs([0.904, 0.901, 0.903, *later[:17]]) < 12  # more than a tenth
+    assert effective_runs([0.975, *later, 0.985]) <= effective_runs([*later, 0.985, 0.984])  # not apart
 
 
 def test_what_never_varies_counts_in_full_and_has_no_width():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
 
@@ -176,6 +177,7 @@ def test_a_current_best_that_is_wrong_is_not_the_candidates_fault(
 ) -> None:
     asked = request(spec, tmp_path, GOOD)
     (tmp_path / "current.py").write_text("def run(inputs, output): output.zero_()")
+    asked = replace(asked, against=find_runner(str(tmp_path / "current.py")))
     verdict, _ = gate(asked, artifacts)
     assert (verdict.status, verdict.exit_code) == ("unknown", 4)
     assert verdict.reason.startswith("the current best itself is wrong")
