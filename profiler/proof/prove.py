@@ -104,16 +104,10 @@ class _Case:
 
     def judged(self, measured: Mapping[str, Measured]) -> Evidence:
         """The evidence of these runs, all of one device."""
-        manifest, declaration, claims, trace = self.manifest, self.declaration, self.claims, self.trace
+        manifest, declaration, trace = self.manifest, self.declaration, self.trace
         names, changed = declaration.names, self.changed
         untraced = _event_times(manifest, "untraced", names)
-        variants = {
-            v: replace(
-                _variant(trace, measured[v], claims, untraced[v], declaration.queued),
-                untraced_at=places_of(manifest, "untraced", v),
-            )
-            for v in names
-        }
+        variants = {v: self._variant(measured[v], untraced[v]) for v in names}
         rates = find_rates(manifest, trace, self.trace_path, measured)
         wrong = (*invalid(manifest, declaration), *implausible(rates))
         doubts = (*unvalidated(manifest, declaration, trace is not None), *loose(declaration))
@@ -124,15 +118,15 @@ class _Case:
         source = "events" if perturbed or trace is None else "trace"
         first, last = variants[names[0]], variants[names[-1]]
         pageable = {v: conduct.pageable(measured[v]) for v in names}
-        compared = {(names[0], names[-1]), *_compared(claims)}
         led = conduct.order(measured.values())
-        order = {(a, b): led or not_in_turn(variants[a], variants[b], source) for a, b in compared}
+        order = self._order(variants, led, source)
         speedups = {
-            (a, b): speedup_of(variants[a], variants[b], source) if usable and not order[a, b] else None
-            for a, b in compared
+            (a, b): speedup_of(variants[a], variants[b], source) if usable and not why else None
+            for (a, b), why in order.items()
         }
         grounds = Grounds(variants, speedups, blocked, pageable, wrong, rates, order)
-        results = tuple(judge(claim, grounds) for claim in claims)
+        results = tuple(judge(claim, grounds) for claim in self.claims)
+        seen = (*perturbed, *wrong, *doubts, *self.held.all, *_changed(changed), *_of_rates(manifest, rates))
         return Evidence(
             manifest=manifest,
             capture_id=str(manifest["id"]),
@@ -144,16 +138,7 @@ class _Case:
             gain=gain_ledger(first.iterations, last.iterations) if usable and trace else (),
             ledger=ledger(trace) if trace else (),
             completeness=self.completeness,
-            caveats=_caveats(
-                trace,
-                manifest,
-                measured,
-                variants,
-                (
-                    *(*perturbed, *wrong, *doubts, *self.held.all, *_changed(changed), *_of_rates(manifest, rates)),
-                    *_first(order.values()),
-                ),
-            ),
+            caveats=_caveats(trace, manifest, measured, variants, (*seen, *_first(order.values()))),
             conditions=conduct.seen(trace, manifest, [measured[v] for v in names]),
             baseline=first,
             optimized=last,
@@ -163,6 +148,18 @@ class _Case:
             else (),
             rates=rates,
         )
+
+    def _variant(self, measured: Measured, untraced: list[int]) -> VariantEvidence:
+        found = _variant(self.trace, measured, self.claims, untraced, self.declaration.queued)
+        return replace(found, untraced_at=places_of(self.manifest, "untraced", measured.variant))
+
+    def _order(
+        self, variants: Mapping[str, VariantEvidence], led: tuple[Finding, ...], source: str
+    ) -> dict[tuple[str, str], tuple[Finding, ...]]:
+        """Of the variants that are compared why their runs were not in turn, if they were not: `led` is that of the whole run."""
+        names = self.declaration.names
+        compared = {(names[0], names[-1]), *_compared(self.claims)}
+        return {(a, b): led or not_in_turn(variants[a], variants[b], source) for a, b in compared}
 
 
 def _first(found: Iterable[tuple[Finding, ...]]) -> tuple[Finding, ...]:
