@@ -65,6 +65,18 @@ def _settled(values: Sequence[float]) -> NDArray[np.float64]:
     return series
 
 
+def _levels(series: NDArray[np.float64]) -> bool:
+    """Whether a series lies on two levels: its largest gap is wider than what is on either side of it, and two runs at least, or
+    the last one, are on the smaller side. One run apart from all others is an outlier; behind the last nobody saw what came."""
+    ordered = np.sort(series)
+    cut = int(np.diff(ordered).argmax()) + 1
+    below, above = ordered[:cut], ordered[cut:]
+    if above[0] - below[-1] <= max(below[-1] - below[0], above[-1] - above[0]):
+        return False
+    fewer = below if len(below) < len(above) else above
+    return len(fewer) >= 2 or series[-1] == fewer[0]
+
+
 def _corrected(values: Sequence[float]) -> float:
     series = _settled(values)
     found = autocorrelation(series.tolist())
@@ -82,13 +94,25 @@ def median_interval(values: Sequence[float], independent: bool = False) -> tuple
     Between two of the ordered values, by the binomial distribution: without assumptions on how runs spread (David & Nagaraja
     2003, ch. 7.1). `independent` says that each run is. Else each end is at least that of as many runs as the autocorrelation
     seen leaves of these, which tells levels apart that a series rests on in turn (but a tenth of the runs is an outlier, no
-    level); and at least sqrt(n / effective) times as far from the median, by Student's distribution. Below `LEAST_RUNS` the ends are the lowest and the highest value.
+    level); at least sqrt(n / effective) times as far from the median, by Student's distribution; and where there are two levels, such
+    as two clocks, both are inside: which of them has more of the process nobody knows. Below `LEAST_RUNS` the ends are the lowest and the highest value.
     """
     ordered, n = np.sort(np.asarray(values, np.float64)), len(values)
     low, high = _between(ordered, n)
-    effective = n if independent else effective_runs(values)
-    if effective >= n:
+    if independent or n < LEAST_RUNS:
         return low, high
+    if (effective := effective_runs(values)) < n:
+        low, high = _widened(ordered, values, effective, low, high)
+    if _levels(settled := _settled(values)):
+        return min(low, float(settled.min())), max(high, float(settled.max()))
+    return low, high
+
+
+def _widened(
+    ordered: NDArray[np.float64], values: Sequence[float], effective: float, low: float, high: float
+) -> tuple[float, float]:
+    """The ends that so few independent runs leave of an interval."""
+    n = len(ordered)
     middle = float(np.median(ordered))
     seen = _between(ordered[n // 10 : n - n // 10], ceil(_worth(n, _corrected(values))))
     wider = sqrt(n / effective) * student(effective - 1) / student(n - 1)

@@ -84,6 +84,34 @@ def test_first_runs_that_stand_apart_do_not_make_the_others_alike():
     assert effective_runs([0.975, *later, 0.985]) <= effective_runs([*later, 0.985, 0.984])  # not apart
 
 
+@pytest.mark.parametrize(
+    ("slow", "inside"),
+    [
+        ({4, 5}, True),
+        ({4, 11}, True),
+        ({19}, True),
+        ({7}, False),  # one run apart is an outlier
+        ({0, 1}, False),  # clocks that had not settled
+        ({0, 1, 2}, True),
+    ],
+)
+def test_both_of_two_levels_are_inside(slow, inside):
+    """Two clocks three per cent apart: which has more of the process nobody knows."""
+    rng = np.random.default_rng(3)
+    values = [1 + 0.001 * rng.random() + (0.03 if place in slow else 0) for place in range(20)]
+    low, high = median_interval(values)
+    assert (high >= 1.03) is inside
+    assert low < 1.001
+    assert median_interval(values, independent=True)[1] < 1.01
+
+
+def test_spread_out_slow_runs_are_no_level():
+    rng = np.random.default_rng(4)
+    values = [1 + 0.001 * rng.random() for _ in range(20)]
+    values[5], values[12] = 1.5, 2.4
+    assert median_interval(values)[1] < 1.01
+
+
 def test_what_never_varies_counts_in_full_and_has_no_width():
     assert (autocorrelation([5] * 8), effective_runs([5] * 8), median_interval([5] * 8)) == (0, 8, (5, 5))
 
