@@ -29,7 +29,9 @@ def faults(connection: sqlite3.Connection, table: str | None = None) -> list[str
     roots = connection.execute(
         "SELECT rootpage FROM sqlite_master WHERE typeof(rootpage) = 'integer' AND rootpage BETWEEN 1 AND 4294967295"
     ).fetchall()
-    path = Path(connection.execute("PRAGMA database_list").fetchone()[2])
+    # as bytes: a file's name need be no UTF-8
+    (name,) = connection.execute("SELECT CAST(file AS BLOB) FROM pragma_database_list WHERE name = 'main'").fetchone()
+    path = Path(os.fsdecode(name))
     if loop := endless(path, [1, *(int(root) for (root,) in roots)]):
         return [loop]
     quoted = "" if table is None else '("' + table.replace('"', '""') + '")'
