@@ -29,10 +29,7 @@ def faults(connection: sqlite3.Connection, table: str | None = None) -> list[str
     roots = connection.execute(
         "SELECT rootpage FROM sqlite_master WHERE typeof(rootpage) = 'integer' AND rootpage BETWEEN 1 AND 4294967295"
     ).fetchall()
-    # as bytes: a file's name need be no UTF-8
-    (name,) = connection.execute("SELECT CAST(file AS BLOB) FROM pragma_database_list WHERE name = 'main'").fetchone()
-    path = Path(os.fsdecode(name))
-    if loop := endless(path, [1, *(int(root) for (root,) in roots)]):
+    if loop := endless(_path(connection), [1, *(int(root) for (root,) in roots)]):
         return [loop]
     quoted = "" if table is None else '("' + table.replace('"', '""') + '")'
     connection.execute("PRAGMA ignore_check_constraints = ON")
@@ -42,6 +39,16 @@ def faults(connection: sqlite3.Connection, table: str | None = None) -> list[str
         return [told(error)]
     said = [line for (text,) in rows for line in str(text).removeprefix(_PREFIX).splitlines()]
     return [told(line) for line in said if line != "ok" and not line.startswith(_OF_VALUES)][:_MOST]
+
+
+def _path(connection: sqlite3.Connection) -> Path:
+    """The file's name, as bytes: it need be no UTF-8."""
+    texts = connection.text_factory
+    connection.text_factory = bytes
+    try:
+        return Path(os.fsdecode(connection.execute("PRAGMA database_list").fetchone()[2]))
+    finally:
+        connection.text_factory = texts
 
 
 def endless(path: Path, roots: list[int]) -> str:
