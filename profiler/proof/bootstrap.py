@@ -66,15 +66,15 @@ def _settled(values: Sequence[float]) -> NDArray[np.float64]:
 
 
 def _levels(series: NDArray[np.float64]) -> bool:
-    """Whether a series lies on two levels: its largest gap is wider than what is on either side of it, and two runs at least, or
-    the last one, are on the smaller side. One run apart from all others is an outlier; behind the last nobody saw what came."""
+    """Whether a series lies on two levels: its largest gap is wider than what is on either side of it, and two runs at least
+    are on the smaller side. One run apart from all others is an outlier."""
     ordered = np.sort(series)
     cut = int(np.diff(ordered).argmax()) + 1
     below, above = ordered[:cut], ordered[cut:]
     if above[0] - below[-1] <= max(below[-1] - below[0], above[-1] - above[0]):
         return False
     fewer = below if len(below) < len(above) else above
-    return len(fewer) >= 2 or series[-1] == fewer[0]
+    return len(fewer) >= 2
 
 
 def _corrected(values: Sequence[float]) -> float:

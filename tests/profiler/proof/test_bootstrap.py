@@ -89,7 +89,7 @@ def test_first_runs_that_stand_apart_do_not_make_the_others_alike():
     [
         ({4, 5}, True),
         ({4, 11}, True),
-        ({19}, True),
+        ({19}, False),
         ({7}, False),  # one run apart is an outlier
         ({0, 1}, False),  # clocks that had not settled
         ({0, 1, 2}, True),
