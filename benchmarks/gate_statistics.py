@@ -22,10 +22,10 @@ from aisp_prof.profiler.evidence import ClaimResult, Iteration, VariantEvidence,
 from aisp_prof.profiler.expect.derive import entry_of
 from aisp_prof.profiler.expect.model import Measurement
 from aisp_prof.profiler.expect.observe import ITERATION, Observation
-from aisp_prof.profiler.proof import bootstrap
-from aisp_prof.profiler.proof.claims import parse
-from aisp_prof.profiler.proof.compare import speedup_of
-from aisp_prof.profiler.proof.judge import Grounds, judge
+from aisp_prof.profiler.judging import bootstrap
+from aisp_prof.profiler.judging.judge import Grounds, judge
+from aisp_prof.profiler.judging.language import parse
+from aisp_prof.profiler.judging.speedup import speedup_of
 from aisp_prof.workloads.measure import order
 from numpy.typing import NDArray
 

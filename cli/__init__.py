@@ -109,7 +109,7 @@ def list_pairs(
 ) -> None:
     """List the pairs, what each needs, and its captures."""
     from ..profiler.store.captures import Store, captures_folder, shipped_store
-    from ..reports.tables import table
+    from ..reports.terminal.tables import table
     from ..workloads.registry import find, pairs
 
     stores = (Store(captures_folder(captures)), shipped_store())
@@ -216,8 +216,8 @@ def report(
     from ..profiler.expect.files import expectations_folder
     from ..profiler.expect.observe import observe
     from ..profiler.store.captures import captures_folder, select, with_shipped
-    from ..reports.console import summary
-    from ..reports.expectations import held_lines
+    from ..reports.terminal.console import summary
+    from ..reports.terminal.expectations import held_lines
     from ..workloads.registry import find
 
     bundle.refuse_sign_alone(into, sign)
@@ -257,7 +257,7 @@ def _write(
     """Write each format; what cannot be written comes back as an error, so that the verdict is printed all the same:
     a missing Pango does not undo a proof."""
     from ..errors import EnvironmentLacks
-    from ..reports.write import write_report
+    from ..reports.page.write import write_report
 
     files, failure = [], None
     for kind in formats:
@@ -269,6 +269,6 @@ def _write(
 
 
 def _print(data: Any, as_json: bool, lines: list[str]) -> None:
-    from ..reports.answers import print_data
+    from ..reports.terminal.answers import print_data
 
     print_data(data if isinstance(data, dict) else {"rows": data}, as_json, lines)

@@ -16,7 +16,7 @@ from .trace import Communication, TraceFile, _read
 if TYPE_CHECKING:
     from ..profiler.queries.assertions import Answer
     from ..profiler.queries.places import Place
-    from ..reports.asked import Asked
+    from ..reports.export.asked import Asked
 
 
 def _output(text: str) -> Path | None:
@@ -63,7 +63,7 @@ def assertion(
     from ..profiler.queries.assertions import Question, check, is_called
     from ..profiler.queries.claims_file import check_before_reading, read_claims, with_arguments
     from ..profiler.queries.places import places
-    from ..reports.asked import Asked
+    from ..reports.export.asked import Asked
 
     question = read_claims(file) if file else Question((), {})
     made = places(file, question) if file else {}
@@ -85,15 +85,15 @@ def assertion(
 
 
 def _print(answer: Answer, trace: str, as_json: bool) -> None:
-    from ..reports.answers import print_data
-    from ..reports.assertion import answer_json, answer_lines
+    from ..reports.terminal.answers import print_data
+    from ..reports.terminal.assertion import answer_json, answer_lines
 
     print_data({"trace": trace, **answer_json(answer)}, as_json, answer_lines(answer))
 
 
 def _annotate(answer: Answer, trace: str, made: Mapping[str, Place]) -> None:
     """On stderr: GitHub reads both, and stdout carries the result."""
-    from ..reports.github import errors
+    from ..reports.export.github import errors
 
     for line in errors(answer, trace, made):
         typer.echo(line, err=True)
@@ -103,9 +103,9 @@ def _write(
     answer: Answer, asked: Asked, made: Mapping[str, Place], files: Mapping[str, Path | None]
 ) -> list[UsageError]:
     """Write the files that were asked for; what cannot be written comes back, for the verdict counts first."""
-    from ..reports.assertion import summary_markdown
-    from ..reports.junit import junit
-    from ..reports.sarif import sarif
+    from ..reports.export.junit import junit
+    from ..reports.export.sarif import sarif
+    from ..reports.terminal.assertion import summary_markdown
 
     make = {
         "junit": lambda: junit(answer, asked),
@@ -126,7 +126,7 @@ def _write(
 
 def _put(path: Path, text: str, append: bool) -> None:
     """Write a file whole, or append to it after an empty line: Markdown goes on with whatever stood there last."""
-    from ..profiler.store.scratch import append_whole, output_file
+    from ..machine.files import append_whole, output_file
 
     if not append:
         with output_file(path) as out:

@@ -18,7 +18,7 @@ def list_targets(
     as_json: AsJson = False,
 ) -> None:
     """One target a line, as `bench run --targets` takes it."""
-    from ..reports.answers import print_data
+    from ..reports.terminal.answers import print_data
     from ..workloads.registry import find, pairs
 
     found = find(chapter) if chapter else pairs()
@@ -42,8 +42,8 @@ def run(
     from ..profiler.evidence import Verdict
     from ..profiler.proof.prove import prove_capture
     from ..profiler.store.captures import captures_folder
-    from ..reports.answers import print_data
-    from ..reports.console import summary
+    from ..reports.terminal.answers import print_data
+    from ..reports.terminal.console import summary
     from ..workloads.registry import find
     from .capturing import capture_pairs
 

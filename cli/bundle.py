@@ -39,7 +39,7 @@ def make(
     from ..profiler.expect.files import expectations_folder
     from ..reports.bundle.layout import Pages
     from ..reports.bundle.write import write_bundle
-    from ..reports.write import checked_formats
+    from ..reports.page.write import checked_formats
 
     checked_formats(formats)
     signer = None
@@ -68,10 +68,10 @@ def verify(
     2 no bundle, 4 it cannot be told.
     """
     from ..profiler.expect.files import expectations_folder
-    from ..reports.answers import print_data
     from ..reports.bundle.console import verification_lines
     from ..reports.bundle.declared import Own
     from ..reports.bundle.verify import verify_bundle
+    from ..reports.terminal.answers import print_data
     from ..workloads.registry import pairs
 
     own = Own({pair.key: pair.declaration for pair in pairs()}, expectations_folder())

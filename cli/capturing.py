@@ -33,7 +33,7 @@ def capture_pairs(
         EnvironmentLacks: no GPU, or a profiler that the profile needs.
     """
     from ..profiler.capture.run import capture_pair, profile_of
-    from ..reports.progress import steps
+    from ..reports.terminal.progress import steps
 
     wanted, made = profile_of(profile), []
     command = ["aisp-prof", *sys.argv[1:]]

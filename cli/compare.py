@@ -50,8 +50,8 @@ def compare(
     from ..profiler.expect.files import expectations_folder
     from ..profiler.proof.prove import prove_capture
     from ..profiler.store.captures import captures_folder, select, with_shipped
-    from ..reports.answers import print_data
-    from ..reports.comparison import comparison_data, comparison_lines
+    from ..reports.terminal.answers import print_data
+    from ..reports.terminal.comparison import comparison_data, comparison_lines
 
     pairs = _named(selector, examples)
     missing: list[str] = []

@@ -30,8 +30,8 @@ def counters(
 
     from ..profiler.counters.report import read_counters
     from ..profiler.counters.rows import counter_rows
-    from ..reports.answers import print_data
-    from ..reports.counters_table import counter_lines, notes
+    from ..reports.terminal.answers import print_data
+    from ..reports.terminal.counters_table import counter_lines, notes
 
     rows = counter_rows(read_counters(report))
     data = {"report": str(report), "notes": notes(rows), "rows": [asdict(row) for row in rows]}
@@ -48,8 +48,8 @@ def roofline(
 ) -> None:
     """FLOPs, DRAM bytes, intensity and share of the measured roofline, a row a range and a kernel. Needs no GPU."""
     from ..profiler.proof.prove import prove_capture
-    from ..reports.answers import print_data
-    from ..reports.roofline_table import roofline_data, roofline_lines
+    from ..reports.terminal.answers import print_data
+    from ..reports.terminal.roofline_table import roofline_data, roofline_lines
 
     evidence = prove_capture(_capture(chosen, captures))
     print_data(roofline_data(evidence), as_json, roofline_lines(evidence))
@@ -75,9 +75,9 @@ def calibrate(
     as_json: AsJson = False,
 ) -> None:
     """Measure this GPU's bandwidths and matrix rates, and check its FLOP counters. Needs an NVIDIA GPU, takes a minute."""
-    from ..reports.counters_table import ceiling_lines
     from ..reports.hostile import visible
-    from ..reports.progress import steps
+    from ..reports.terminal.counters_table import ceiling_lines
+    from ..reports.terminal.progress import steps
 
     if out is not None and not out.parent.is_dir():
         raise UsageError(f"cannot write {out}: there is no folder {out.parent}")
@@ -97,7 +97,7 @@ def measure_ceilings(timeout_s: float, progress: Callable[[str], None]) -> dict[
 
 
 def _store(path: Path, text: str) -> None:
-    from ..profiler.store.scratch import output_file
+    from ..machine.files import output_file
 
     try:
         with output_file(path) as file:

@@ -57,7 +57,7 @@ def check(
     from ..profiler.expect.check import Status, check_capture, without_capture
     from ..profiler.expect.files import expectations_folder
     from ..profiler.store.captures import captures_folder
-    from ..reports.expectations import check_lines
+    from ..reports.terminal.expectations import check_lines
 
     folder, stored = expectations_folder(expectations), captures_folder(captures)
     found, missing = _chosen(_pairs(selector), captures, chosen)
@@ -118,7 +118,7 @@ def update(
     """
     from ..profiler.expect.update import update_expectations
     from ..profiler.store.captures import captures_folder
-    from ..reports.expectations import update_data, update_lines
+    from ..reports.terminal.expectations import update_data, update_lines
 
     plans = update_expectations(
         _pairs(selector),
@@ -156,7 +156,7 @@ def accept(
     """
     from ..profiler.expect import accepted
     from ..profiler.expect.files import expectations_folder
-    from ..reports.accepted import accepted_data, accepted_lines
+    from ..reports.terminal.accepted import accepted_data, accepted_lines
 
     (key, *more), folder, names = _pairs(pair), expectations_folder(expectations), numbers or []
     if more:
@@ -185,8 +185,8 @@ def history(
     from ..profiler.expect.files import expectations_folder
     from ..profiler.expect.trend import trend
     from ..profiler.store.captures import captures_folder
-    from ..reports.accepted import standing_lines
-    from ..reports.trend import refused_lines, trend_lines
+    from ..reports.terminal.accepted import standing_lines
+    from ..reports.terminal.trend import refused_lines, trend_lines
 
     pairs, stored = _pairs(selector), captures_folder(captures)
     told = {pair: trend(pair, stored, limit) for pair in pairs}
@@ -209,7 +209,7 @@ def history(
 
 
 def _print(data: dict[str, Any], as_json: bool, lines: list[str]) -> None:
-    from ..reports.answers import print_data
+    from ..reports.terminal.answers import print_data
 
     print_data(data, as_json, lines)
 

@@ -77,7 +77,7 @@ def gate(
     """Judge a candidate in child processes: exit 0 admitted, 1 refused, 4 cannot tell (or its feature is off), 3 lacks."""
     from ..kernels.emit.artifacts import Artifacts
     from ..kernels.emit.spec import read_spec
-    from ..reports.progress import steps
+    from ..reports.terminal.progress import steps
     from ..workloads.gate.gate import Limits, Request, feature_name
     from ..workloads.gate.gate import gate as judge
     from ..workloads.gate.runners import find_runner
@@ -104,6 +104,6 @@ def gate(
 
 
 def _print(data: dict[str, Any], as_json: bool, lines: list[str]) -> None:
-    from ..reports.answers import print_data
+    from ..reports.terminal.answers import print_data
 
     print_data(data, as_json, lines)

@@ -42,7 +42,7 @@ def _read(path: Path, communication: list[str] | None = None) -> Trace:
     """Read a trace; where that takes a while, stderr says so."""
     from ..profiler.queries.reading import read
     from ..profiler.trace.memory import keep_freed_memory
-    from ..reports.progress import steps
+    from ..reports.terminal.progress import steps
 
     if path.is_file() and (path.stat().st_size > _SLOW_BYTES or ".nsys-rep" in path.suffixes):
         keep_freed_memory()
@@ -61,8 +61,8 @@ def summary(
 ) -> None:
     """Devices, processes, completeness, the launch ledger, busy and idle time, top kernels and ranges."""
     from ..profiler.queries.summary import summary as ask
-    from ..reports.answers import print_record
-    from ..reports.trace_tables import summary_lines
+    from ..reports.terminal.answers import print_record
+    from ..reports.terminal.trace_tables import summary_lines
 
     found = ask(_read(trace, communication), top)
     print_record(trace, found, as_json, summary_lines)
@@ -86,9 +86,9 @@ def ranges(
     from ..profiler.queries.notes import untraced_graphs
     from ..profiler.queries.ranges import check_attribution, ranges_in_parts, why_none
     from ..profiler.queries.ranges import ranges as ask
-    from ..reports.answers import print_rows, print_table
-    from ..reports.columns_export import check_file, write_rows
-    from ..reports.trace_tables import range_lines
+    from ..reports.export.columns import check_file, write_rows
+    from ..reports.terminal.answers import print_rows, print_table
+    from ..reports.terminal.trace_tables import range_lines
 
     check_attribution(attribution)
     if out is not None:
@@ -117,9 +117,9 @@ def kernels(
     from ..profiler.queries.kernels import kernels as ask
     from ..profiler.queries.notes import untraced_graphs
     from ..profiler.queries.selectors import why_empty
-    from ..reports.answers import print_rows
-    from ..reports.tables import LONGEST
-    from ..reports.trace_tables import kernel_lines
+    from ..reports.terminal.answers import print_rows
+    from ..reports.terminal.tables import LONGEST
+    from ..reports.terminal.trace_tables import kernel_lines
 
     read = _read(trace, communication)
     found = ask(read, name, full)
@@ -132,8 +132,8 @@ def copies(trace: TraceFile, as_json: AsJson = False) -> None:
     """A row for every kind of copy (and memset) and device."""
     from ..profiler.queries.copies import copies as ask
     from ..profiler.queries.notes import migrations, untraced_graphs
-    from ..reports.answers import print_rows
-    from ..reports.trace_tables import copy_lines
+    from ..reports.terminal.answers import print_rows
+    from ..reports.terminal.trace_tables import copy_lines
 
     read = _read(trace)
     found = ask(read)
@@ -149,8 +149,8 @@ def launches(
 ) -> None:
     """A row for every CUDA API function that submits work: what became of its calls, and how long the GPU took."""
     from ..profiler.queries.launches import launches as ask
-    from ..reports.answers import print_rows
-    from ..reports.trace_tables import launch_lines
+    from ..reports.terminal.answers import print_rows
+    from ..reports.terminal.trace_tables import launch_lines
 
     found = ask(_read(trace), everything)
     notes = [] if found else ["the trace holds no such call"]
@@ -167,8 +167,8 @@ def gaps(
     """When devices were idle, the longest first, and what the host did meanwhile."""
     from ..profiler.queries.gaps import by_cause
     from ..profiler.queries.gaps import gaps as ask
-    from ..reports.answers import print_table
-    from ..reports.trace_tables import gap_lines
+    from ..reports.terminal.answers import print_table
+    from ..reports.terminal.trace_tables import gap_lines
 
     found = ask(_read(trace), least)
     totals = by_cause(found)
@@ -189,8 +189,8 @@ def overlap(
     from ..profiler.queries.notes import migrations
     from ..profiler.queries.overlap import overlap as ask
     from ..profiler.queries.selectors import check, select, why_empty
-    from ..reports.answers import print_rows
-    from ..reports.trace_tables import overlap_lines
+    from ..reports.terminal.answers import print_rows
+    from ..reports.terminal.trace_tables import overlap_lines
 
     check(a)
     check(b)
@@ -215,8 +215,8 @@ def diff(
 ) -> None:
     """What became faster, slower, new or gone, kernel by kernel, and a ledger of the whole difference."""
     from ..profiler.queries.parts import compare
-    from ..reports.answers import print_record
-    from ..reports.trace_tables import comparison_lines
+    from ..reports.terminal.answers import print_record
+    from ..reports.terminal.trace_tables import comparison_lines
 
     if b is None and (range_a is None or range_b is None):
         raise UsageError("there is nothing to compare with", "name a second trace, or --range-a and --range-b")
@@ -235,8 +235,8 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write a trace for Perfetto or a notebook: every operation, API call and range."""
-    from ..reports.answers import print_rows
-    from ..reports.columns_export import check_target, export_trace
+    from ..reports.export.columns import check_target, export_trace
+    from ..reports.terminal.answers import print_rows
 
     check_target(trace, to, out)
     written = export_trace(_read(trace), to, out, attribution)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ..errors import AispError, UsageError
-from ..profiler.capture.child import Watch, new_mark, run_child, tail
+from ..machine.child import Watch, new_mark, run_child, tail
 from ..profiler.capture.nsys import export_failure, find_nsys, profile_failure
 from .claims import TraceClaims, opened
 from .marked import Marked, said

@@ -17,7 +17,7 @@ from ..profiler.queries.assertions import Answer, Question, check
 from ..profiler.queries.claims_file import UNNAMED, read_claims
 from ..profiler.queries.face import TraceFile
 from ..profiler.trace.fingerprint import fingerprint
-from ..reports.assertion import answer_lines, measured
+from ..reports.terminal.assertion import answer_lines, measured
 from .summary import PROPERTY
 
 

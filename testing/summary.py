@@ -39,8 +39,8 @@ class Summary:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
         if not self.claims:
             return
-        from ..reports.console import MARKS
         from ..reports.hostile import visible
+        from ..reports.terminal.console import MARKS
 
         write = terminalreporter.write_line
         verdicts = Counter(claim["verdict"] for _, claim in self.claims)

@@ -22,7 +22,7 @@ import pytest
 from aisp_prof.profiler.evidence import Evidence
 from aisp_prof.profiler.proof.prove import prove_capture
 from aisp_prof.profiler.store.captures import Capture, shipped_store
-from aisp_prof.reports.page import render_html
+from aisp_prof.reports.page.document import render_html
 
 HERE = Path(__file__).parent
 EVERY = shipped_store().captures()

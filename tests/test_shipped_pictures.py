@@ -15,8 +15,8 @@ import pytest
 from aisp_prof.profiler.evidence import Evidence, VariantEvidence
 from aisp_prof.profiler.proof.prove import prove_capture
 from aisp_prof.profiler.store.captures import Capture, shipped_store
-from aisp_prof.reports.page import render_html
-from aisp_prof.reports.pdf import print_html
+from aisp_prof.reports.page.document import render_html
+from aisp_prof.reports.page.pdf import print_html
 from svg_grammar import Pictures, check_marks
 
 CAPTURES = tuple({capture.manifest.pair: capture for capture in shipped_store().captures()}.values())

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..trace.blocks import each_block, gathered
-from ..trace.codes import joined
+from ..arrays.blocks import each_block, gathered
+from ..arrays.codes import joined
+from ..arrays.windows import Windows, by_group
 from ..trace.model import Trace
 from ..trace.source.scan import Int64
-from ..trace.windows import Windows, by_group
 
 Bools = NDArray[np.bool_]
 

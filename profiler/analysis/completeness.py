@@ -6,9 +6,9 @@ from itertools import combinations
 
 import numpy as np
 
+from ..arrays.groups import distinct_values
 from ..evidence import Completeness, Finding
 from ..trace.communication import sounds_like_communication
-from ..trace.groups import distinct_values
 from ..trace.model import COMPUTE, GRAPH_LAUNCH, Trace, pid_of
 from ..trace.schema import CUDA_EVENT, GRAPH_TRACE, KERNEL, MEMCPY, MEMSET, NVTX, RUNTIME, SYNCHRONIZATION
 from ..trace.source.scan import Int64

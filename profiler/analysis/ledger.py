@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays.groups import any_of, distinct_values
 from ..evidence import LedgerLine
 from ..trace import api
-from ..trace.groups import any_of, distinct_values
 from ..trace.model import COMM, COMPUTE, COPIES, GRAPH_LAUNCH, MEMORY_SET, MIGRATION, OTHER, Trace
 from ..trace.source.scan import Int64
 

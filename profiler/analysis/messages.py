@@ -6,8 +6,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
+from ..arrays.groups import distinct_values
 from ..evidence import Finding
-from ..trace.groups import distinct_values
 from ..trace.model import Diagnostic, Trace
 
 LOSS = re.compile(

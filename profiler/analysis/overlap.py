@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..trace.blocks import in_order
+from ..arrays.blocks import in_order
+from ..arrays.intervals import Bounds, Intervals, at_least, union
+from ..arrays.windows import Windows, by_group
 from ..trace.model import COMM, COMPUTE, COPIES, KINDS, MIGRATION, Operations
 from ..trace.source.scan import Int64
-from ..trace.windows import Windows, by_group
-from .intervals import Bounds, Intervals, at_least, union
 from .streams import share_their_stream
 
 SELECTORS = {name: (code,) for code, name in enumerate(KINDS)} | {

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays.segments import Segments, firsts
 from ..trace.source.scan import Int64
-from .segments import Segments, firsts
 from .work import Work
 
 _WIDEST = float(1 << 62)

@@ -7,13 +7,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ..trace.groups import any_of, combined_codes
+from ..arrays.groups import any_of, combined_codes
+from ..arrays.intervals import at_least, union
+from ..arrays.segments import Segments
 from ..trace.model import COMM, COMPUTE, COPIES, GRAPH_LAUNCH, KINDS
 from ..trace.source.scan import Int64
-from .intervals import at_least, union
 from .overlap import grouped
 from .pairs import Placed
-from .segments import Segments
 from .work import Work
 
 

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..trace.blocks import in_order
+from ..arrays.blocks import in_order
+from ..arrays.rows import Rows
 from ..trace.model import KINDS, Trace
-from ..trace.rows import Rows
 from ..trace.source.scan import Int64
 from .attribution import LaunchOrder, crosses_threads
 from .pairs import Slices, placed

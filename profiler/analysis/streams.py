@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..trace.blocks import gathered
+from ..arrays.blocks import gathered
+from ..arrays.windows import Windows, by_group
 from ..trace.source.scan import Int64
-from ..trace.windows import Windows, by_group
 
 Bools = NDArray[np.bool_]
 

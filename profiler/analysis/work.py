@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..trace.blocks import gathered
+from ..arrays.blocks import gathered
 from ..trace.model import Operations, Trace
 from ..trace.source.scan import Int64
 from .attribution import LaunchOrder

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import AispError, EnvironmentLacks
-from .child import Watch, run_child, tail
-from .tools import first_usable
+from ...machine.child import Watch, run_child, tail
+from ...machine.tools import first_usable
 
 MINIMUM = (2024, 1)
 """The version of CUDA 12.4. The metric names of this project were checked with 2025.3.1 on an H200, nothing older."""

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from ...errors import EnvironmentLacks
-from ..store.scratch import remove_abandoned, scratch_folder
+from ...machine.files import remove_abandoned, scratch_folder
 
 
 def completed(executable: Path) -> Path:

@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 
 from ...errors import AispError, EnvironmentLacks
+from ...machine.tools import first_usable
 from .nsight_compute import completed
-from .tools import first_usable
 
 MINIMUM = (2024, 1)
 """Exports before 2024.1 have no DIAGNOSTIC_EVENT table: nothing in the trace could attest that it is complete."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from ... import __version__
 from ...errors import AispError, EnvironmentLacks, UsageError
-from ..capture.child import Watch, new_mark, run_child, tail
+from ...machine.child import Watch, new_mark, run_child, tail
 from ..capture.conditions import Gpu, Sample, Sampler, open_gpu
 from ..capture.ncu import count, find_ncu
 from .model import KernelCounters

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import AispError
-from ..capture.child import Watch
+from ...machine.child import Watch
 from ..capture.ncu import CSV, REPORT, SECTIONS, Ncu, count, find_ncu, keep_sections, measured_iterations
 from .table import minimal_metrics
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..evidence import Evidence, Finding, Verdict
-from ..proof.bootstrap import LEAST_RUNS
+from ..judging.bootstrap import LEAST_RUNS
 from ..store.captures import Capture
 from .files import hardware_of, read_pair
 from .model import Acceptance, Entry, Measurement, PairExpectations

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from math import sqrt
 from statistics import median, stdev
 
-from ..proof.bootstrap import student
+from ..judging.bootstrap import student
 from .model import Bound, Entry
 from .observe import ITERATION, Observation, clock_hull
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import AispError, UsageError
+from ...machine.files import only_one, write_whole
+from ...machine.untrusted import read_whole
 from ..store.manifest import MOST_BYTES, encode_json, parsed
-from ..store.scratch import only_one, write_whole
 from ..store.shape import NUMBER, Each, Maybe, Only, check_shape
-from ..untrusted import read_whole
 from .model import SCHEMA, PairExpectations
 
 _ELSEWHERE = "name another folder: --expectations"

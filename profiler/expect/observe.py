@@ -11,12 +11,12 @@ import numpy as np
 from ...declaration import Declaration
 from ..analysis.metrics import METRICS, split
 from ..evidence import Evidence, Finding, Speedup, VariantEvidence
-from ..proof.bootstrap import LEAST_RUNS, median_interval, noise_floor
-from ..proof.claims import SPEEDUP, Claim, Term, parse
-from ..proof.compare import speedup_of, times
+from ..judging.bootstrap import LEAST_RUNS, median_interval, noise_floor
+from ..judging.language import SPEEDUP, Claim, Term, parse
+from ..judging.rate_metrics import RATE_METRICS, rate_values
+from ..judging.speedup import speedup_of, times
 from ..proof.measured import LOST
 from ..proof.prove import prove_each, worst_of
-from ..proof.rate_metrics import RATE_METRICS, rate_values
 from ..store.captures import Capture
 from ..trace.model import Trace
 from ..trace.reader import read_trace

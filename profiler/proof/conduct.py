@@ -7,8 +7,8 @@ from statistics import median
 from typing import Any
 
 from ..evidence import Finding, Iteration
+from ..judging.bootstrap import LEAST_RUNS
 from ..trace.model import Trace
-from .bootstrap import LEAST_RUNS
 from .measured import Measured
 
 CLOCK_BAND = 0.05

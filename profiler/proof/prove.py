@@ -11,17 +11,17 @@ from ...declaration import Declaration
 from ..analysis.completeness import attest
 from ..analysis.ledger import ledger
 from ..evidence import Completeness, Evidence, Finding, Rates, VariantEvidence, Verdict
+from ..judging.gain import gain_ledger
+from ..judging.judge import Grounds, judge
+from ..judging.language import Claim, Term, parse
+from ..judging.rate_metrics import RATE_METRICS
+from ..judging.speedup import not_in_turn, speedup_of, steps_of
 from ..store.captures import Capture
 from ..trace.model import Trace
 from ..trace.reader import read_trace
 from . import conduct
-from .claims import Claim, Term, parse
-from .compare import not_in_turn, speedup_of, steps_of
-from .gain import gain_ledger
-from .judge import Grounds, judge
 from .measured import LOST, Measured, find_runs, gpus_of, on_gpu, variant_evidence
 from .plausible import Held, against_trace
-from .rate_metrics import RATE_METRICS
 from .rates import caveats as rate_caveats
 from .rates import find_rates, implausible
 from .sequence import places_of, times_of

@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from ...errors import UsageError
-from ..analysis.intervals import union
+from ..arrays.intervals import union
 from ..counters.calibrate import OWN_TYPES
 from ..counters.joining import Joined, TracedKernel, join
 from ..counters.model import KernelCounters

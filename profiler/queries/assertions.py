@@ -13,12 +13,12 @@ import numpy as np
 from ...errors import UsageError
 from ..analysis.completeness import OF_RANGES, attest
 from ..evidence import ClaimResult, Completeness, Finding, Iteration, VariantEvidence, Verdict
-from ..proof.claims import Claim, Term, parse
-from ..proof.compare import not_in_turn, speedup_of, times
-from ..proof.judge import Grounds, judge, of_the_median
+from ..judging.judge import Grounds, judge, of_the_median
+from ..judging.language import Claim, Term, parse
+from ..judging.rate_metrics import RATE_METRICS
+from ..judging.speedup import not_in_turn, speedup_of, times
 from ..proof.measured import Measured
 from ..proof.prove import blocked_by
-from ..proof.rate_metrics import RATE_METRICS
 from ..trace.columns import Int64
 from ..trace.devices import labels
 from ..trace.model import Trace

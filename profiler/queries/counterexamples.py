@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..analysis.intervals import Intervals, at_least
 from ..analysis.metrics import Scope, split
 from ..analysis.overlap import busy_time, witnesses
+from ..arrays.intervals import Intervals, at_least
 from ..evidence import ClaimResult, Op, Verdict
 from ..trace.model import Calls, Operations, Trace
 from ..trace.schema import RUNTIME

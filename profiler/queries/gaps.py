@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..analysis.intervals import union
 from ..analysis.overlap import busy_time
+from ..arrays.intervals import union
+from ..arrays.rows import Rows
 from ..trace.columns import Int64
 from ..trace.model import KINDS, TABLES, Calls, Trace
-from ..trace.rows import Rows
 from .synchronising import blocking_calls
 from .table import Column, Table
 

@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..analysis import metrics
-from ..analysis.intervals import at_least, union
 from ..analysis.metrics import Number
 from ..analysis.overlap import SELECTORS, grouped
 from ..analysis.projection import calls_inside
-from ..analysis.segments import Segments, firsts
+from ..arrays.groups import any_of, combined_codes, distinct_values
+from ..arrays.intervals import at_least, union
+from ..arrays.segments import Segments, firsts
 from ..trace import api
 from ..trace.columns import Int64
-from ..trace.groups import any_of, combined_codes, distinct_values
 from ..trace.model import COMM, COMPUTE, COPIES, KINDS, MEMORY_SET, MIGRATION, Calls, Operations
 from .instances import Instances
 

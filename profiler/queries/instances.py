@@ -12,13 +12,13 @@ from ..analysis.attribution import LaunchOrder, crosses_threads
 from ..analysis.ledger import match_launches
 from ..analysis.metrics import Scope
 from ..analysis.projection import calls_inside
-from ..analysis.segments import firsts
+from ..arrays.groups import distinct_values
+from ..arrays.segments import firsts
+from ..arrays.windows import by_group
 from ..evidence import Finding
 from ..proof.measured import faults, lost_launches
 from ..trace.columns import NONE, Int64
-from ..trace.groups import distinct_values
 from ..trace.model import GRAPH_LAUNCH, Calls, Trace
-from ..trace.windows import by_group
 
 MOST_PAIRS = 1 << 25
 """Operations that all instances may hold together, each counted in every range around it: 2 GiB while they are sorted."""

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..trace.blocks import gathered
-from ..trace.codes import counted, joined, summed
+from ..arrays.blocks import gathered
+from ..arrays.codes import counted, joined, summed
+from ..arrays.groups import any_of
 from ..trace.columns import Int64
 from ..trace.devices import labels
-from ..trace.groups import any_of
 from ..trace.model import COMM, COMPUTE, KINDS, Trace
 from .names import matches
 from .spread import Spread, firsts_of, spreads

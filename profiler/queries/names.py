@@ -10,10 +10,10 @@ from fnmatch import translate
 import numpy as np
 from numpy.typing import NDArray
 
-from ..trace.codes import Codes
+from ..arrays.codes import Codes
+from ..arrays.groups import distinct_values
+from ..arrays.growing import constant
 from ..trace.columns import Int64
-from ..trace.groups import distinct_values
-from ..trace.source.growing import constant
 
 _COMPARED = 5_000  # difflib is quadratic in a name's length: enough for a hint
 

@@ -42,7 +42,7 @@ def export_report(report: Path, sqlite: Path) -> None:
         EnvironmentLacks: there is no usable nsys.
         AispError: nsys made no SQLite of it.
     """
-    from ..capture.child import Watch, new_mark, run_child, tail
+    from ...machine.child import Watch, new_mark, run_child, tail
     from ..capture.nsys import export_failure, find_exporter
 
     nsys = find_exporter()

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays.groups import combined_codes
+from ..arrays.windows import by_group
 from ..trace.columns import Int64
-from ..trace.groups import combined_codes
-from ..trace.windows import by_group
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,11 @@ from ..analysis.completeness import attest
 from ..analysis.ledger import closes, ledger, match_launches
 from ..analysis.overlap import busy_time, concurrency
 from ..analysis.range_table import RangeTables
+from ..arrays.blocks import in_order
+from ..arrays.codes import Codes, joined
+from ..arrays.groups import any_of, distinct_values
 from ..evidence import Completeness, LedgerLine
-from ..trace.blocks import in_order
-from ..trace.codes import Codes, joined
 from ..trace.devices import labels
-from ..trace.groups import any_of, distinct_values
 from ..trace.model import (
     COMM,
     COMPUTE,

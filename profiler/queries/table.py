@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..trace.codes import Codes
+from ..arrays.codes import Codes
 
 _CHUNK = 1 << 16
 

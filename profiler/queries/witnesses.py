@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..analysis.intervals import union
 from ..analysis.overlap import witnesses
+from ..arrays.intervals import union
 from ..evidence import Op, Witness
 from ..trace.columns import Int64
 from ..trace.model import KINDS, TABLES, Operations, Trace

@@ -144,7 +144,7 @@ def with_shipped(option: Path | None) -> bool:
 
 def shipped_store() -> Store:
     """The captures that came with the package."""
-    return Store(Path(__file__).parents[2] / "tests" / "captures", shipped=True)
+    return Store(Path(__file__).parents[2] / "captures", shipped=True)
 
 
 def resolve(pair: str, captures: Path, shipped: bool = True) -> Capture:

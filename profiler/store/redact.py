@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ...errors import AispError, TraceError, UsageError
+from ...machine.files import remove_abandoned, scratch_folder
 from ..trace.file import Export, plain_sqlite, readonly
 from ..trace.schema import METADATA
 from ..trace.source.sqlite import SqliteSource, quote
@@ -25,7 +26,6 @@ from .allow_list import (
 )
 from .leaks import environment_values, leaks
 from .names import NameRules, is_call
-from .scratch import remove_abandoned, scratch_folder
 
 _FREE_TEXTS = (*METADATA["EXPORT"], *METADATA["CAPTURE"], "DIAGNOSTIC_EVENT")
 _KERNEL_NAMES = ("shortName", "demangledName", "mangledName")

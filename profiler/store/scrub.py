@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import AispError, UsageError
+from ...machine.files import remove_abandoned, scratch_folder
 from ..counters.raw_csv import private_names, read_raw_csv, write_raw_csv
 from ..counters.table import known_metrics
 from .allow_list import without_paths
@@ -16,7 +17,6 @@ from .leaks import leaks
 from .manifest import Manifest, folder_facts, write_manifest
 from .published import published
 from .redact import scrub_trace
-from .scratch import remove_abandoned, scratch_folder
 
 __all__ = ["scrub_capture", "scrub_counters", "scrub_trace", "without_paths"]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from ...errors import UsageError
-from .scratch import whole_file
+from ...machine.files import whole_file
 
 MAX_ENTRIES = 1_000
 MAX_NAME = 200

@@ -13,10 +13,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from ..arrays.rows import Rows
 from .fingerprint import fingerprint, reader_fingerprint
 from .model import Trace
 from .packed import described, unpacked
-from .rows import Rows
 from .source.scan import told
 from .stored import ColumnFile, StoredRows, store
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays.groups import any_of
+from ..arrays.growing import constant
 from . import api
 from .columns import NONE, Columns, Invalid, Wish, read_table
-from .groups import any_of
 from .matching import Submissions, submissions
 from .model import Calls, process_of
 from .schema import RUNTIME, Schema
-from .source.growing import constant
 from .source.scan import Source
 from .strings import Strings
 from .validity import valid_times

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import TraceError
+from ..arrays.growing import constant, is_constant
 from .schema import Schema
-from .source.growing import constant, is_constant
 from .source.scan import Int64, Scan, Source, Wanted, told
 
 __all__ = ["NONE", "Columns", "Int64", "Invalid", "Table", "read_table"]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .groups import distinct_codes, distinct_values, looked_up
+from ..arrays.groups import distinct_codes, distinct_values, looked_up
 from .model import Gpu, pid_of
 from .schema import Schema
 from .source.scan import Int64, Source

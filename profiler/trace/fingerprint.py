@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
-from .blocks import workers
+from ..arrays.blocks import workers
 
 _PART = 8 << 20
 _STEP = 1 << 18  # stays in a core's cache

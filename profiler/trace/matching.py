@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .blocks import each_block
-from .groups import distinct_values
-from .places import Places
+from ..arrays.blocks import each_block
+from ..arrays.groups import distinct_values
+from ..arrays.places import Places
 from .source.scan import Int64
 
 _LARGEST = 1 << 33  # CUPTI's correlation ids are 32 bits wide

@@ -10,9 +10,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .codes import joined
-from .groups import any_of, distinct_values, looked_up
-from .rows import Rows
+from ..arrays.codes import joined
+from ..arrays.groups import any_of, distinct_values, looked_up
+from ..arrays.rows import Rows
 from .schema import GRAPH_TRACE, KERNEL, MEMCPY, MEMSET, Schema
 from .source.scan import Int64
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..arrays.windows import ranked, windowed
 from .source.scan import Int64
-from .windows import ranked, windowed
 
 
 def nesting(group: Int64, start: Int64, end: Int64, row: Int64) -> tuple[Int64, Int64]:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays.groups import any_of, combined_codes
+from ..arrays.growing import constant, is_constant
 from .columns import NONE, Invalid, Table, Wish, picked, read_table
-from .groups import any_of, combined_codes
 from .model import Marks, Ranges, process_of
 from .nesting import nesting
 from .schema import NVTX, Schema
-from .source.growing import constant, is_constant
 from .source.scan import Bools, Int64, Source
 from .strings import Strings
 from .validity import LATEST, timely

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays.growing import constant, is_constant
 from .columns import NONE, Columns, Invalid, Wish, read_table
 from .communication import Known
 from .devices import ordinals, physical_gpus
@@ -26,7 +27,6 @@ from .model import (
 )
 from .placing import place_graphs
 from .schema import GRAPH_TRACE, KERNEL, MEMCPY, MEMSET, Schema
-from .source.growing import constant, is_constant
 from .source.scan import Int64, Source
 from .strings import Strings
 from .validity import valid_times

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ..arrays.rows import Rows
 from .model import Calls, Diagnostic, Gpu, Marks, Operations, Ranges, Trace
-from .rows import Rows
 from .schema import Schema
 from .stored import ColumnFile, StoredRows
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import TraceError
+from ..arrays.groups import distinct_values
 from . import communication
 from .cache import Put, TraceCache, as_it_is
 from .calls import only_process, read_calls
 from .columns import Invalid
 from .file import Export, open_source, refuse_unfinished
-from .groups import distinct_values
 from .limits import refuse_absurd_counts
 from .model import TABLES, Diagnostic, Trace
 from .nvtx import Ends, read_nvtx

@@ -14,11 +14,11 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from .blocks import BLOCK, each_block, gathered, workers
-from .codes import Codes, narrowest
-from .groups import distinct_values, looked_up
-from .rows import Rows
-from .source.growing import constant, is_constant
+from ..arrays.blocks import BLOCK, each_block, gathered, workers
+from ..arrays.codes import Codes, narrowest
+from ..arrays.groups import distinct_values, looked_up
+from ..arrays.growing import constant, is_constant
+from ..arrays.rows import Rows
 from .source.scan import Int64
 
 _NARROW = tuple(np.dtype(kind) for kind in ("u1", "u2", "u4"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .groups import distinct_values, looked_up
+from ..arrays.groups import distinct_values, looked_up
 from .schema import Schema
 from .source.scan import Int64, Source, Texts, Wanted, decoded
 

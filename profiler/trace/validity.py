@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .blocks import each_block
+from ..arrays.blocks import each_block
 from .columns import Columns, Int64, Invalid, picked
 
 LATEST = 1 << 61

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...profiler.evidence import Evidence
-from ..console import MARKS, summary
 from ..hostile import visible
+from ..terminal.console import MARKS, summary
 from .captures import DAMAGE, told
 from .verification import Problem, Status, Verification
 

@@ -10,7 +10,7 @@ from jinja2 import TemplateError
 
 from ... import __version__
 from ...profiler.store.manifest import encode_json
-from ..page import in_order, render_html
+from ..page.document import in_order, render_html
 from .captures import DAMAGE, told
 from .differences import Difference, json_differences, line_differences
 from .drawing import check_drawing

@@ -10,7 +10,7 @@ from typing import Any
 from ...declaration import Declaration
 from ...errors import UsageError
 from ...profiler.expect.files import read_pair
-from ...profiler.proof.claims import Claim, parse
+from ...profiler.judging.language import Claim, parse
 from ...profiler.store.manifest import FILE_NAME, Manifest
 from .layout import EXPECTATIONS, capture_folder
 from .opened import Opened

@@ -12,7 +12,7 @@ from typing import Any
 
 from ...profiler.evidence import Evidence, Op
 from ..hostile import shorten, visible
-from ..view import without_times
+from ..page.view import without_times
 from .pictures import Article, Band, Mark, Picture, articles_of, marks_of
 from .verification import Check, Problem, check
 

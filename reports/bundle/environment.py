@@ -11,7 +11,7 @@ from typing import Any
 
 from ... import __version__
 from ...profiler.store.manifest import Manifest
-from ..pdf import Printed, printer_versions
+from ..page.pdf import Printed, printer_versions
 from .layout import SCHEMA
 
 

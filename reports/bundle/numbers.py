@@ -10,8 +10,8 @@ from typing import Any
 from ...errors import UsageError
 from ...profiler.analysis import metrics
 from ...profiler.evidence import Evidence, VariantEvidence
-from ...profiler.proof.bootstrap import CONFIDENCE, RESAMPLES, SEED
-from ...profiler.proof.rate_metrics import RATE_METRICS
+from ...profiler.judging.bootstrap import CONFIDENCE, RESAMPLES, SEED
+from ...profiler.judging.rate_metrics import RATE_METRICS
 
 TRACE, MANIFEST, COUNTERS, CLAIM, CAPTURE = "trace", "manifest", "counters", "claim", "capture"
 """What a number is read from: a file of the capture; the declaration's own text, as for a threshold; or several files."""

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from ...errors import EnvironmentLacks, UsageError
-from ..pdf import Printed, identifier_of, print_html, printer_versions
+from ..page.pdf import Printed, identifier_of, print_html, printer_versions
 from .paper_fonts import Compared
 from .paper_text import Paper, read_pdf, text_differences
 from .verification import Check, Problem, Status, check

@@ -18,8 +18,8 @@ from ...profiler.store.manifest import FILE_NAME, encode, encode_json
 from ...profiler.store.scrub import scrub_capture
 from ...profiler.store.scrubbed import leftovers
 from ...profiler.store.zipped import write_zip
-from ..page import render_html
-from ..pdf import print_html
+from ..page.document import render_html
+from ..page.pdf import print_html
 from .environment import environment_data, read_me
 from .layout import (
     ENVIRONMENT,

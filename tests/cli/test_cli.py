@@ -159,7 +159,7 @@ def test_list_names_pairs_and_captures(tmp_path):
     rows = json.loads(aisp("list", "--json", cwd=tmp_path).stdout)["rows"]
     (streams,) = (row for row in rows if row["pair"] == "ch11.streams")
     assert streams["needs"] == ["cuda", "triton"]
-    shipped = sorted(path.name for path in (ROOT / "tests" / "captures").glob("ch11.streams-*"))[::-1]
+    shipped = sorted(path.name for path in (ROOT / "captures").glob("ch11.streams-*"))[::-1]
     assert shipped
     assert streams["captures"] == shipped
 

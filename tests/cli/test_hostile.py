@@ -223,7 +223,7 @@ def test_no_cell_of_a_csv_is_a_formula(run: Run, trace: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", ["=1", "+1", "-1", "@x", "\tx", "\rx", "\nx", "＝1", "＠x"])
 def test_what_begins_a_formula(name: str) -> None:
-    from aisp_prof.reports.columns_export import neutral
+    from aisp_prof.reports.export.columns import neutral
 
     assert neutral(name) == f"'{name}"
     assert neutral(f"a{name}") == f"a{name}"
@@ -259,7 +259,7 @@ def test_a_redacted_capture_is_found_by_folder_or_by_id(run: Run, tmp_path: Path
 @pytest.mark.parametrize("text", ["a;=1", "a; =1", "a\t+1", "a\n@x", "a\r\n-1", "a;＝1"])
 def test_what_a_spreadsheet_with_other_separators_takes_for_a_cell(text: str) -> None:
     """Where the list separator is a semicolon, quotes inside a line are text, and cut it."""
-    from aisp_prof.reports.columns_export import neutral
+    from aisp_prof.reports.export.columns import neutral
 
     assert neutral(text) == f"{text[:-2]}'{text[-2:]}"
 

@@ -17,7 +17,7 @@ from aisp_prof import cli
 from aisp_prof.cli.counters import _store
 from aisp_prof.errors import UsageError
 from aisp_prof.kernels.emit.artifacts import put_whole
-from aisp_prof.profiler.store.scratch import PREFIX, append_whole
+from aisp_prof.machine.files import PREFIX, append_whole
 from aisp_prof.workloads.record import write_text
 from busy_trace import busy_trace
 

@@ -12,7 +12,7 @@ from trace_builder import TraceBuilder
 from typer.testing import CliRunner
 
 TESTS = Path(__file__).parents[1]
-STREAMS = next((TESTS / "captures").glob("ch11.streams-*")) / "trace.sqlite.xz"
+STREAMS = next((TESTS.parent / "captures").glob("ch11.streams-*")) / "trace.sqlite.xz"
 GRAPHS = TESTS / "traces" / "two-gpus-node.sqlite.xz"
 OPTIMIZED = "ch11.streams.optimized.measure"
 

@@ -15,7 +15,7 @@ from aisp_prof.profiler.expect.files import expectations_folder
 from aisp_prof.profiler.expect.observe import Observed, observe
 from aisp_prof.profiler.store.captures import shipped_store
 from aisp_prof.reports.catalog import catalog
-from aisp_prof.reports.page import render_html
+from aisp_prof.reports.page.document import render_html
 
 PAIR = "ch11.streams"
 

@@ -15,7 +15,7 @@ import pytest
 from aisp_prof.profiler.evidence import Evidence, Op, Verdict
 from aisp_prof.profiler.proof.prove import prove_capture
 from aisp_prof.profiler.store.captures import shipped_store
-from aisp_prof.reports.page import render_html
+from aisp_prof.reports.page.document import render_html
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 

@@ -15,8 +15,10 @@ import pytest
 from aisp_prof.profiler.evidence import Evidence, Finding, Verdict
 from aisp_prof.profiler.queries.assertions import Answer, Checked, Question
 from aisp_prof.profiler.trace.reader import read_trace
-from aisp_prof.reports.asked import Asked
-from aisp_prof.reports.assertion import summary_markdown
+from aisp_prof.reports.export.asked import Asked
+from aisp_prof.reports.export.junit import junit
+from aisp_prof.reports.export.perfetto import events
+from aisp_prof.reports.export.sarif import sarif
 from aisp_prof.reports.hostile import (
     LONGEST_SHOWN,
     inert_json,
@@ -28,10 +30,8 @@ from aisp_prof.reports.hostile import (
     visible,
     whole_words,
 )
-from aisp_prof.reports.junit import junit
-from aisp_prof.reports.page import render_html
-from aisp_prof.reports.perfetto import events
-from aisp_prof.reports.sarif import sarif
+from aisp_prof.reports.page.document import render_html
+from aisp_prof.reports.terminal.assertion import summary_markdown
 from trace_builder import TraceBuilder
 
 ATTACKS = (

@@ -13,8 +13,8 @@ from types import ModuleType
 import pytest
 from aisp_prof.errors import CannotTell, UsageError
 from aisp_prof.profiler.evidence import Evidence, Finding, Verdict
-from aisp_prof.reports.console import summary
-from aisp_prof.reports.page import render_html
+from aisp_prof.reports.page.document import render_html
+from aisp_prof.reports.terminal.console import summary
 
 GOLDEN = Path(__file__).with_name("golden")
 

@@ -6,14 +6,14 @@ from dataclasses import replace
 from types import ModuleType
 
 from aisp_prof.profiler.evidence import Evidence
-from aisp_prof.reports.axis import Axis, round_step
 from aisp_prof.reports.catalog import catalog
-from aisp_prof.reports.marks import MOST_MARKS, merged, parted
-from aisp_prof.reports.page import render_html
-from aisp_prof.reports.replay import MOST_OPERATIONS, replay
-from aisp_prof.reports.strips import strip_plot, swarm
-from aisp_prof.reports.timeline import timeline
-from aisp_prof.reports.view import NARROW, WIDE
+from aisp_prof.reports.page.axis import Axis, round_step
+from aisp_prof.reports.page.document import render_html
+from aisp_prof.reports.page.document.marks import MOST_MARKS, merged, parted
+from aisp_prof.reports.page.document.replay import MOST_OPERATIONS, replay
+from aisp_prof.reports.page.document.strips import strip_plot, swarm
+from aisp_prof.reports.page.document.timeline import timeline
+from aisp_prof.reports.page.view import NARROW, WIDE
 
 EN = catalog("en")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from aisp_prof.declaration import VARIANTS, Declaration
-from aisp_prof.profiler.proof.claims import parse
+from aisp_prof.profiler.judging.language import parse
 from aisp_prof.workloads.ch11 import streams
 from aisp_prof.workloads.ch11.streams import PAIR, ChunkedChain
 from aisp_prof.workloads.device import CpuDevice

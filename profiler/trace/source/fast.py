@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import TraceError
-from ..blocks import in_order, workers
+from ...arrays.blocks import in_order, workers
+from ...arrays.growing import is_constant
 from . import values
-from .growing import is_constant
 from .pages import Impossible, Leaves, PageFile, Unusual, leaves, open_pages
 from .pieces import Piece, assembled, merged_codes, together
 from .records import Records, plain_rows, read_batch

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .growing import Growing, constant, is_constant, same
+from ...arrays.growing import Growing, constant, is_constant, same
 from .scan import Bools, Int64, Integers, Scan, Texts, Wanted
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .growing import constant
+from ...arrays.growing import constant
 from .pages import Unusual, Words
 from .records import BLOB, FLOAT, NULL, ONE, ZERO, Records
 from .scan import Int64, Integers

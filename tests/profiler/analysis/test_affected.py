@@ -10,7 +10,7 @@ from aisp_prof.profiler.queries.assertions import Question, check
 from aisp_prof.profiler.queries.summary import summary
 from aisp_prof.profiler.trace.model import KINDS
 from aisp_prof.profiler.trace.reader import read_trace
-from aisp_prof.reports.trace_tables import summary_lines
+from aisp_prof.reports.terminal.trace_tables import summary_lines
 from trace_builder import TraceBuilder
 
 DOWN = "cuMemcpyDtoHAsync_v2"

@@ -165,7 +165,7 @@ def test_no_nvtx_table_where_events_are_stated(tmp_path):
 
 
 def test_half_the_ranges_of_a_shipped_capture_deleted(tmp_path):
-    (packed,) = (TRACES.parent / "captures").glob("ch11.streams-20261121T015158Z-*/trace.sqlite.xz")
+    (packed,) = (TRACES.parents[1] / "captures").glob("ch11.streams-20261121T015158Z-*/trace.sqlite.xz")
     half = recorded(packed, tmp_path, "delete from NVTX_EVENTS where eventType = 59 and rowid % 2")
     read = read_trace(half)
     (finding,) = attest(read).findings

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from aisp_prof.declaration import Declaration
 from aisp_prof.errors import AispError, EnvironmentLacks, UsageError
-from aisp_prof.profiler.capture.child import MARK
+from aisp_prof.machine.child import MARK
+from aisp_prof.machine.files import PREFIX, remove_abandoned
 from aisp_prof.profiler.capture.run import capture_pair, check_trace
 from aisp_prof.profiler.store.captures import Capture, Store
-from aisp_prof.profiler.store.scratch import PREFIX, remove_abandoned
 
 FakeNsys = Callable[..., Path]
 FakePair = Callable[[str], str]

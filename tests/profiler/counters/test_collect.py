@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from aisp_prof.machine.child import Watch
 from aisp_prof.profiler.analysis.projection import operations_of
-from aisp_prof.profiler.capture.child import Watch
 from aisp_prof.profiler.counters import collect as room
 from aisp_prof.profiler.counters.collect import Counted, collect
 from aisp_prof.profiler.counters.traced import traced_kernels
 from aisp_prof.profiler.trace.reader import read_trace
 
-CAPTURES = Path(__file__).parents[2] / "captures"
+CAPTURES = Path(__file__).parents[3] / "captures"
 
 
 def run(tmp_path):

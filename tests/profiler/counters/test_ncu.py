@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from aisp_prof.errors import AispError, EnvironmentLacks
-from aisp_prof.profiler.capture.child import Watch
+from aisp_prof.machine.child import Watch
 from aisp_prof.profiler.capture.ncu import Ncu, count, find_ncu, measured_range, profile_failure, usable
 
 FIXTURE = Path(__file__).parent / "h200-gemms.csv"

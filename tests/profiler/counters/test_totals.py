@@ -10,7 +10,7 @@ import pytest
 from aisp_prof.profiler.counters.raw_csv import read_raw_csv
 from aisp_prof.profiler.counters.rows import counter_rows
 from aisp_prof.profiler.counters.totals import exact_totals
-from aisp_prof.reports.counters_table import notes
+from aisp_prof.reports.terminal.counters_table import notes
 
 HERE = Path(__file__).parent
 BOTH = json.loads((HERE / "h200-rates-and-sums.json").read_text())

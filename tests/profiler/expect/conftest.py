@@ -13,7 +13,7 @@ from pair_trace import run_pair
 from rewritten import built, rewritten, slower
 from trace_builder import TraceBuilder
 
-SHIPPED = Path(__file__).parents[2] / "captures"
+SHIPPED = Path(__file__).parents[3] / "captures"
 CLAIMS = ("speedup >= 1.5", "hidden(h2d, d2h) >= 0.5", "baseline.overlap_ratio <= 0.01")
 
 

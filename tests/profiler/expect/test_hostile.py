@@ -13,7 +13,7 @@ from aisp_prof.profiler.expect import check
 from aisp_prof.profiler.expect.files import expectations_folder, read_chapter
 from aisp_prof.profiler.store.captures import shipped_store
 from aisp_prof.profiler.store.manifest import MOST_BYTES
-from aisp_prof.reports.expectations import check_lines
+from aisp_prof.reports.terminal.expectations import check_lines
 
 PAIR = "ch11.streams"
 ODD: tuple[Any, ...] = (None, -1, 2**63, "x\x1b[31m", [], {}, [1], {"a": 1}, True, 1e308)

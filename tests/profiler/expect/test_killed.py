@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import signal
 
+from aisp_prof.machine.files import remove_abandoned
 from aisp_prof.profiler.store.captures import Store
-from aisp_prof.profiler.store.scratch import remove_abandoned
 from killed import every, killed
 
 IMPORTS = """

@@ -8,13 +8,13 @@ import threading
 
 import pytest
 from aisp_prof.errors import AispError, CannotTell, UsageError
+from aisp_prof.machine import files as scratch
 from aisp_prof.profiler.expect import update as module
 from aisp_prof.profiler.expect.derive import PROVISIONAL, SETTLED, entry_of
 from aisp_prof.profiler.expect.files import read_pair, write_chapter
 from aisp_prof.profiler.expect.model import Measurement
 from aisp_prof.profiler.expect.observe import Observation
 from aisp_prof.profiler.expect.update import update_expectations
-from aisp_prof.profiler.store import scratch
 from aisp_prof.profiler.store.captures import shipped_store
 
 OPTIMIZED = ("optimized", "iteration", "trace")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from aisp_prof.errors import UsageError
 from aisp_prof.profiler.evidence import Verdict
-from aisp_prof.profiler.proof.claims import parse
+from aisp_prof.profiler.judging.language import parse
 from aisp_prof.profiler.proof.prove import prove
 from counted_pair import BASELINE, BF16, FFMA, OPTIMIZED, PASS, ceilings, counted_capture
 

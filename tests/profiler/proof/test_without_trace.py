@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from aisp_prof.profiler.evidence import Verdict
 from aisp_prof.profiler.proof.prove import prove
-from aisp_prof.reports.console import summary
-from aisp_prof.reports.page import render_html
+from aisp_prof.reports.page.document import render_html
+from aisp_prof.reports.terminal.console import summary
 from pair_trace import manifest, validation
 
 CLAIMS = ("speedup >= 1.5", "hidden(h2d, d2h) >= 0.5", "achieved_flops >= 1 GFLOP/s")

@@ -23,7 +23,7 @@ from trace_builder import TraceBuilder
 TESTS = Path(__file__).parents[2]
 RECORDED = Path(__file__).parent / "recorded"
 STREAMS = "ch11.streams-20261120T222929Z-2cd45c"
-NEWER = {"ch11-streams": TESTS / "captures" / STREAMS / "trace.sqlite.xz"} | {
+NEWER = {"ch11-streams": TESTS.parent / "captures" / STREAMS / "trace.sqlite.xz"} | {
     name: TESTS / "traces" / f"{name}.sqlite.xz" for name in ("two-gpus-node", "two-gpus-graph")
 }
 """Traces whose reports, in tests/traces/<name>.stats, nsys 2025.3.1 wrote on the H200s where they were made."""

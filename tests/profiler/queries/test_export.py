@@ -12,9 +12,9 @@ from aisp_prof.errors import EnvironmentLacks, UsageError
 from aisp_prof.profiler.queries.ranges import ranges
 from aisp_prof.profiler.queries.raw import calls, operations
 from aisp_prof.profiler.trace.reader import read_trace
-from aisp_prof.reports import columns_export
-from aisp_prof.reports.columns_export import check_target, export_trace, neutral
-from aisp_prof.reports.perfetto import lanes
+from aisp_prof.reports.export import columns as columns_export
+from aisp_prof.reports.export.columns import check_target, export_trace, neutral
+from aisp_prof.reports.export.perfetto import lanes
 from busy_trace import busy_trace
 from hypothesis import given
 from hypothesis import strategies as st

@@ -15,10 +15,10 @@ from aisp_prof.profiler.proof.prove import prove_capture
 from aisp_prof.profiler.store.captures import Capture, Store
 from aisp_prof.profiler.store.manifest import MOST_BYTES, Manifest, decode, encode, read_manifest, write_manifest
 from aisp_prof.profiler.store.scrub import scrub_capture
-from aisp_prof.reports.console import summary
-from aisp_prof.reports.page import render_html
+from aisp_prof.reports.page.document import render_html
+from aisp_prof.reports.terminal.console import summary
 
-SHIPPED = sorted((Path(__file__).parents[2] / "captures").iterdir())
+SHIPPED = sorted((Path(__file__).parents[3] / "captures").glob("*/"))
 ODD: tuple[Any, ...] = (
     None,
     0,

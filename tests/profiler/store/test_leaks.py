@@ -12,7 +12,9 @@ import pytest
 from aisp_prof.profiler.store.leaks import leaks
 
 TESTS = Path(__file__).parents[2]
-COMMITTED = sorted(path for folder in ("captures", "traces") for path in (TESTS / folder).rglob("*") if path.is_file())
+COMMITTED = sorted(
+    path for folder in (TESTS.parent / "captures", TESTS / "traces") for path in folder.rglob("*") if path.is_file()
+)
 
 
 @pytest.mark.parametrize("path", [p for p in COMMITTED if p.suffix != ".py"], ids=lambda path: path.name)

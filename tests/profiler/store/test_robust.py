@@ -19,13 +19,13 @@ from pathlib import Path
 import pytest
 from aisp_prof.declaration import Declaration
 from aisp_prof.errors import AispError, EnvironmentLacks
+from aisp_prof.machine import files as scratch
+from aisp_prof.machine.files import remove_abandoned, scratch_folder, write_whole
 from aisp_prof.profiler.capture import run as module
 from aisp_prof.profiler.capture.run import capture_pair
-from aisp_prof.profiler.store import scratch
 from aisp_prof.profiler.store.captures import Capture, Store
 from aisp_prof.profiler.store.manifest import Manifest, folder_facts, write_manifest
 from aisp_prof.profiler.store.redact import scrub_trace
-from aisp_prof.profiler.store.scratch import remove_abandoned, scratch_folder, write_whole
 from killed import every, killed
 from trace_builder import TraceBuilder
 
@@ -47,7 +47,7 @@ capture_pair(declaration, sys.argv[2], "h200", "small", Path(sys.argv[3]), 4, []
 WRITING = """
 import sys
 from pathlib import Path
-from aisp_prof.profiler.store.scratch import write_whole
+from aisp_prof.machine.files import write_whole
 """
 WRITE = """
 write_whole(Path(sys.argv[1]), b"new" * 100_000)

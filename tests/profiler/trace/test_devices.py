@@ -9,7 +9,7 @@ from aisp_prof.profiler.queries.assertions import Question, check
 from aisp_prof.profiler.queries.summary import summary
 from aisp_prof.profiler.trace.devices import labels
 from aisp_prof.profiler.trace.reader import read_trace
-from aisp_prof.reports.trace_tables import summary_lines
+from aisp_prof.reports.terminal.trace_tables import summary_lines
 from trace_builder import TraceBuilder
 
 FAULTS = Path(__file__).parents[2] / "traces" / "faults"

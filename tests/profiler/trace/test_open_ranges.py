@@ -112,7 +112,7 @@ def test_several_sessions_and_odd_values_of_the_duration(tmp_path):
 
 def test_no_shipped_capture_has_one():
     """Their sessions ended a second after the last range; a scrubbed trace keeps the duration that tells."""
-    for path in sorted((TRACES.parent / "captures").glob("ch11.streams-*/trace.sqlite.xz")):
+    for path in sorted((TRACES.parents[1] / "captures").glob("ch11.streams-*/trace.sqlite.xz")):
         plain = sqlite3.connect(":memory:")
         plain.deserialize(lzma.decompress(path.read_bytes()))
         ((duration,),) = plain.execute("select duration from ANALYSIS_DETAILS").fetchall()

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from aisp_prof.profiler.arrays.rows import Rows
 from aisp_prof.profiler.trace import stored
-from aisp_prof.profiler.trace.rows import Rows
 from aisp_prof.profiler.trace.stored import ColumnFile, store
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -49,7 +49,7 @@ def test_every_column_comes_back(values, first, block):
     rows = some(values, first)
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(stored, "BLOCK", block)
-        patch.setattr("aisp_prof.profiler.trace.blocks.BLOCK", block)
+        patch.setattr("aisp_prof.profiler.arrays.blocks.BLOCK", block)
         again = Some.supplied(store(rows, ColumnFile(Path(folder) / "columns", new=True)))
         for name in Some.__slots__:
             column, found = getattr(rows, name), getattr(again, name)

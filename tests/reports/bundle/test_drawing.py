@@ -14,14 +14,13 @@ import pytest
 from aisp_prof.profiler.evidence import Evidence, Verdict
 from aisp_prof.profiler.proof.prove import prove_capture
 from aisp_prof.profiler.store.captures import Capture, shipped_store
-from aisp_prof.reports import marks
 from aisp_prof.reports.bundle.drawing import check_drawing
 from aisp_prof.reports.bundle.layout import Pages
 from aisp_prof.reports.bundle.verification import Check, Status
 from aisp_prof.reports.bundle.verify import verify_bundle
 from aisp_prof.reports.bundle.write import write_bundle
 from aisp_prof.reports.hostile import visible
-from aisp_prof.reports.page import in_order, render_html
+from aisp_prof.reports.page.document import in_order, marks, render_html
 from forgery import pack, read, rehashed
 from markupsafe import Markup
 

@@ -6,9 +6,9 @@ import signal
 from pathlib import Path
 
 import pytest
+from aisp_prof.machine.files import remove_abandoned
 from aisp_prof.profiler.store.captures import Store
 from aisp_prof.profiler.store.manifest import folder_facts
-from aisp_prof.profiler.store.scratch import remove_abandoned
 from aisp_prof.reports.bundle.verify import verify_bundle
 from killed import every, killed
 from pair_trace import capture_folder, run_pair
@@ -22,7 +22,7 @@ tempfile.gettempdir()  # Python tries once, by a file without a name of ours, wh
 from aisp_prof.profiler.store.captures import Store
 from aisp_prof.reports.bundle.layout import Pages
 from aisp_prof.reports.bundle.write import write_bundle
-import aisp_prof.profiler.store.scrub, aisp_prof.reports.page
+import aisp_prof.profiler.store.scrub, aisp_prof.reports.page.document
 """
 BUNDLE = """
 captures, target, expectations = map(Path, sys.argv[1:])

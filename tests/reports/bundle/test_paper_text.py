@@ -10,8 +10,8 @@ from aisp_prof.profiler.evidence import Verdict
 from aisp_prof.reports.bundle.paper_fonts import Compared, fonts_of
 from aisp_prof.reports.bundle.paper_ink import ink_of
 from aisp_prof.reports.bundle.paper_text import Paper, Text, printed_texts, read_pdf, text_differences
-from aisp_prof.reports.page import render_html
-from aisp_prof.reports.pdf import identifier_of, print_html
+from aisp_prof.reports.page.document import render_html
+from aisp_prof.reports.page.pdf import identifier_of, print_html
 
 pypdf = pytest.importorskip("pypdf")
 from paper_mutations import GLYPHS, HIDDEN, MOVED, UNSEEN, behind, rewritten

@@ -194,7 +194,7 @@ def test_without_either_the_pdf_is_unproven_and_so_is_all(made: Path, elsewhere:
 
 def test_another_number_on_paper_is_found_by_reading_too(made: Path, bundle: Path, elsewhere: Elsewhere) -> None:
     """A forger who prints a page of his own, and says of it that it is of this one."""
-    from aisp_prof.reports.pdf import identifier_of, print_html
+    from aisp_prof.reports.page.pdf import identifier_of, print_html
 
     files = read(made.read_bytes())
     html = files["ch11.html"].decode()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from aisp_prof.errors import AispError, UsageError
-from aisp_prof.profiler.store import scratch
+from aisp_prof.machine import files as scratch
 from aisp_prof.profiler.store.captures import Capture
 from aisp_prof.profiler.store.leaks import leaks
 from aisp_prof.profiler.store.manifest import folder_facts, read_manifest, write_manifest

@@ -1,0 +1,1 @@
+"""The machine below everything: child processes, files written whole, tools found."""

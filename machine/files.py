@@ -1,0 +1,184 @@
+"""Unfinished work lies in hidden folders that vanish with their process, or at the next start when that was killed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from .child import end_marked
+
+PREFIX = ".aisp-tmp-"
+_LOCK = ".lock"
+_STREAM = re.compile(r"/dev/(?:stdout|stderr|fd/\d+)|/proc/self/fd/\d+")
+"""What is open already, whatever lies behind it."""
+_OURS = re.compile(re.escape(PREFIX) + "[0-9a-f]{32}" + re.escape(_LOCK))
+
+
+@contextlib.contextmanager
+def scratch_folder(parent: Path, mark: str = "") -> Iterator[Path]:
+    """A hidden folder in `parent`, removed at the end; `mark` names the child processes that work in it (child.MARK).
+
+    A lock file beside it is held as long as this process lives: the kernel releases it however the process ends, so
+    `remove_abandoned` needs no process ids, which are reused and mean nothing on another machine.
+
+    Raises:
+        OSError: `parent` cannot be written.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    with _locked(parent, mark) as lock:
+        folder = lock.with_name(lock.name.removesuffix(_LOCK))
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(parent: Path, mark: str) -> Iterator[Path]:
+    while True:
+        lock = parent / f"{PREFIX}{uuid.uuid4().hex}{_LOCK}"
+        with lock.open("x") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if os.fstat(file.fileno()).st_nlink == 0:
+                continue  # `remove_abandoned` took it for a dead process's before it was locked
+            try:
+                file.write(mark)
+                file.flush()
+                yield lock
+            finally:
+                lock.unlink(missing_ok=True)
+            return
+
+
+def remove_abandoned(parent: Path) -> list[str]:
+    """Remove what killed processes left in `parent`, their still running children first; names of the removed folders."""
+    removed = []
+    for lock in sorted(path for path in parent.glob(f"{PREFIX}*{_LOCK}") if _is_ours(path)):
+        with contextlib.suppress(OSError), lock.open() as file:  # gone meanwhile, or its owner lives: BlockingIOError
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if mark := file.read():
+                end_marked(mark)
+            folder = lock.with_name(lock.name.removesuffix(_LOCK))
+            shutil.rmtree(folder, ignore_errors=True)
+            lock.unlink(missing_ok=True)
+            removed.append(folder.name)
+    return removed
+
+
+def _is_ours(lock: Path) -> bool:
+    """A folder may be somebody else's: opening a pipe would wait, and reading through a link to a device never end."""
+    return bool(_OURS.fullmatch(lock.name)) and lock.is_file() and not lock.is_symlink()
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write that nobody meets half of, however the process ends: hidden first, moved to its place at the end.
+
+    Raises:
+        OSError: the folder is not there, cannot be written, or is full, or `path` is a device, a pipe or a folder; what
+            was there before still is then.
+    """
+    path = path.resolve()  # a link stays, and what it leads to is replaced
+    parent = path.parent
+    parent.stat()  # `scratch_folder` would make it
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    remove_abandoned(parent)
+    with scratch_folder(parent) as work:
+        with (work / path.name).open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        (work / path.name).replace(path)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write these bytes as a `whole_file`.
+
+    Raises:
+        OSError: as there.
+    """
+    with whole_file(path) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def output_file(path: Path) -> Iterator[IO[bytes]]:
+    """As `whole_file`; a device or a pipe (`/dev/stdout`), which keeps nothing, is written to as it is.
+
+    Raises:
+        OSError: as there.
+    """
+    if (path.exists() and not path.is_file() and not path.is_dir()) or _STREAM.fullmatch(str(path.absolute())):
+        with path.open("wb") as file:
+            yield file
+        return
+    with whole_file(path) as file:
+        yield file
+
+
+def append_whole(path: Path, data: bytes) -> None:
+    """Add to a file that others write to as well; where that fails, what it held before is all that it holds.
+
+    Raises:
+        OSError: it cannot be written, or the disk is full.
+    """
+    with path.open("ab", buffering=0) as file:
+        before = file.tell()
+        left = memoryview(data)
+        try:
+            while left:
+                left = left[file.write(left) :]
+        except OSError:
+            if path.is_file():
+                file.truncate(before)
+            raise
+
+
+@contextlib.contextmanager
+def whole_files(folder: Path) -> Iterator[Path]:
+    """A hidden folder in `folder`, whose files move there at the end, all of them or, where one could not be written, none.
+
+    Raises:
+        OSError: the folder cannot be made or written, or is full.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(folder)
+    with scratch_folder(folder) as work:
+        yield work
+        made = sorted(work.iterdir())
+        if taken := [folder / one.name for one in made if (folder / one.name).is_dir()]:
+            raise IsADirectoryError(errno.EISDIR, "is a folder", str(taken[0]))
+        for one in made:
+            with one.open("rb") as file:
+                os.fsync(file.fileno())
+        for one in made:
+            one.replace(folder / one.name)
+
+
+@contextlib.contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Wait until no other process is within `only_one` of this folder, which is made where it is not there.
+
+    Whoever looks whether files are as they were before he writes them needs this, or another's writing may come between.
+    The lock is the folder's own, so that nothing of it lies there.
+
+    Raises:
+        OSError: the folder cannot be made, or its file system knows no locks.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)

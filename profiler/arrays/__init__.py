@@ -1,0 +1,1 @@
+"""Arrays that know no trace: intervals, sets of them, codes, groups, places, rows."""

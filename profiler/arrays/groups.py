@@ -1,0 +1,112 @@
+"""Small numbers for the distinct values of long columns, without sorting them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..trace.source.scan import Int64
+from .blocks import each_block
+from .growing import constant, is_constant
+from .places import Places
+
+_SAMPLE = 4096
+_FEW = 1 << 12
+
+
+def distinct_values(values: Int64) -> Int64:
+    """The distinct values of a column in ascending order.
+
+    Dense values are ticked off in a table; of sparse ones, such as process keys, a sample is taken and completed; only
+    where there are many sparse ones is the column sorted.
+    """
+    if not len(values) or is_constant(values):
+        return values[:1].copy()
+    low, high = int(values.min()), int(values.max())
+    if _dense(low, high, len(values)):
+        seen = np.zeros(high - low + 1, bool)
+
+        def tick(block: slice) -> None:
+            seen[values[block] - low] = True
+
+        each_block(len(values), tick)
+        return np.flatnonzero(seen) + low
+    distinct = np.unique(values[:: max(1, len(values) // _SAMPLE)])
+    while len(distinct) <= _FEW:
+        look = partial(_missing_block, values, distinct, Places(distinct))
+        missed = np.concatenate(each_block(len(values), look))
+        if not len(missed):
+            return distinct
+        distinct = np.union1d(distinct, missed)
+    return np.unique(values)
+
+
+def _dense(low: int, high: int, length: int) -> bool:
+    return high - low < 2 * length + (1 << 16)
+
+
+def _missing_block(whole: Int64, known: Int64, places: Places, block: slice) -> Int64:
+    """Some of a block's values that are not known, at most about `_SAMPLE` of them."""
+    values = whole[block]
+    missed = values[known[places.of(values)] != values]
+    some: Int64 = missed[:: max(1, len(missed) // _SAMPLE)]
+    return some
+
+
+def looked_up(values: Int64, distinct: Int64, results: NDArray[np.generic]) -> NDArray[np.generic]:
+    """`results[i]` where a value is `distinct[i]`; every value is one of them."""
+    if len(distinct) == 1:
+        return constant(results[0], len(values), results.dtype)
+    out = np.empty(len(values), results.dtype)
+    if len(distinct) and _dense(int(distinct[0]), int(distinct[-1]), len(values)):
+        low = int(distinct[0])
+        table = np.zeros(int(distinct[-1]) - low + 1, results.dtype)
+        table[distinct - low] = results
+
+        def look_up(block: slice) -> None:
+            out[block] = table[values[block] - low]
+    else:
+        places = Places(distinct)
+
+        def look_up(block: slice) -> None:
+            out[block] = results[places.of(values[block])]
+
+    each_block(len(values), look_up)
+    return out
+
+
+def distinct_codes(values: Int64) -> tuple[Int64, Int64]:
+    """Each element's place among the distinct values.
+
+    Args:
+        values: shape (n,).
+
+    Returns:
+        codes of shape (n,) and the distinct values in ascending order, so that `distinct[codes] == values`.
+    """
+    distinct = distinct_values(values)
+    if len(distinct) > _FEW and not _dense(int(distinct[0]), int(distinct[-1]), len(values)):
+        return np.unique(values, return_inverse=True)[1].reshape(-1).astype(np.int64), distinct
+    return looked_up(values, distinct, np.arange(len(distinct))).astype(np.int64, copy=False), distinct
+
+
+def combined_codes(columns: Iterable[Int64]) -> Int64:
+    """One small number for each distinct row of several columns, ascending in the order of the rows' values."""
+    codes: Int64 | None = None
+    for column in columns:
+        mine, distinct = distinct_codes(column)
+        if codes is None:
+            codes = mine
+        elif len(distinct) > 1:
+            codes = distinct_codes(codes * len(distinct) + mine)[0]
+    return np.empty(0, np.int64) if codes is None else codes
+
+
+def any_of(codes: NDArray[np.int8], wanted: Iterable[int]) -> NDArray[np.bool_]:
+    """Which of the small, not negative codes are wanted."""
+    table = np.zeros(256, bool)
+    table[list(wanted)] = True
+    return table[codes]

@@ -1,0 +1,106 @@
+"""Rows in columns of equal length. A column that comes from elsewhere is made when it is first asked for: what a question
+does not touch costs neither time nor memory."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .blocks import gathered
+from .codes import Codes
+from .growing import constant, is_constant
+
+
+class Supply(Protocol):
+    """Where the columns of some rows come from."""
+
+    def __len__(self) -> int:
+        """The number of rows."""
+
+    def column(self, name: str, rows: Rows) -> NDArray[Any]:
+        """One column; `rows` are those that it is made for, whose other columns it may use."""
+
+    def codes(self, name: str) -> Codes | None:
+        """One column as codes, None where it is not at hand like that."""
+
+
+class _Supplied:
+    __slots__ = ("_supply",)
+    _supply: Supply
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows(_Supplied):
+    """Columns of equal length, the fields of a subclass."""
+
+    @classmethod
+    def supplied(cls, supply: Supply) -> Self:
+        """Rows whose columns come from `supply`, each once."""
+        rows = object.__new__(cls)
+        object.__setattr__(rows, "_supply", supply)
+        return rows
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NDArray[Any]:
+            """A field without a value yet: Python asks here when a slot is empty."""
+            supply = _supply_of(self)
+            if supply is None or name not in {field.name for field in fields(self)}:
+                raise AttributeError(f"{type(self).__name__} has no {name}")
+            column = supply.column(name, self)
+            object.__setattr__(self, name, column)
+            return column
+
+    def forget(self, *names: str) -> None:
+        """Let go of columns that come from elsewhere; asked for again, they are made again."""
+        if _supply_of(self) is not None:
+            for name in names:
+                with suppress(AttributeError):
+                    object.__delattr__(self, name)
+
+    def codes(self, name: str) -> Codes:
+        """A column of few distinct values, without its values being written out where it comes from a file."""
+        supply = _supply_of(self)
+        found = None if supply is None else supply.codes(name)
+        return Codes.of(getattr(self, name)) if found is None else found
+
+    def take(self, which: ArrayLike) -> Self:
+        """The rows of a boolean mask or of an index array of shape (m,)."""
+        chosen = np.asarray(which)
+        return self.supplied(_Taken(self, np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen))
+
+    def __len__(self) -> int:
+        supply = _supply_of(self)
+        return len(getattr(self, fields(self)[0].name)) if supply is None else len(supply)
+
+
+def _supply_of(rows: Rows) -> Supply | None:
+    try:
+        supply: Supply = object.__getattribute__(rows, "_supply")
+    except AttributeError:
+        return None
+    return supply
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """Some of the rows of others, one value staying one value."""
+
+    rows: Rows
+    chosen: NDArray[np.intp]
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def column(self, name: str, rows: Rows) -> NDArray[Any]:
+        column: NDArray[Any] = getattr(self.rows, name)
+        if is_constant(column):
+            return constant(column[0], len(self.chosen), column.dtype)
+        return gathered(column, self.chosen)
+
+    def codes(self, name: str) -> Codes | None:
+        return self.rows.codes(name).take(self.chosen)

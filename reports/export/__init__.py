@@ -1,0 +1,1 @@
+"""What other programs read: JUnit, SARIF, GitHub's annotations, Perfetto, columns."""

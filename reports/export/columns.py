@@ -1,0 +1,278 @@
+"""Write a trace's rows to files: Perfetto's JSON, Parquet or CSV."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from difflib import get_close_matches
+from io import BufferedIOBase, TextIOWrapper
+from pathlib import Path
+from typing import IO, Any, TextIO, cast
+
+from ...errors import AispError, EnvironmentLacks, UsageError
+from ...machine.files import output_file, whole_files
+from ...profiler.arrays.codes import Codes
+from ...profiler.queries.ranges import check_attribution, ranges_in_parts
+from ...profiler.queries.raw import calls, operations
+from ...profiler.queries.table import Column, Table
+from ...profiler.trace.limits import output_bytes, too_much_output
+from ...profiler.trace.model import Trace
+from .perfetto import events, rebased
+
+TARGETS = ("perfetto", "parquet", "csv")
+_ROWS = 1 << 16
+_FORMULA = re.compile(r"^(?=[\t\r\n])|(^|[;\t\r\n] *)(?=[=+\-@＝＋－＠])")
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A file that was written, and how many rows (or events) it holds."""
+
+    file: str
+    rows: int
+
+
+def check_target(trace: Path, to: str, out: Path) -> None:
+    """Refuse, before anything is read, what could not be written.
+
+    Raises:
+        UsageError: no such format, the output would overwrite the trace or stands in the way, or a write-ahead log lies
+            beside the trace.
+        EnvironmentLacks: Parquet without pyarrow.
+    """
+    if to not in TARGETS:
+        near = get_close_matches(to, TARGETS, 1, 0.5)
+        raise UsageError(
+            f"cannot export to {to!r}", f"did you mean {near[0]}?" if near else f"there are: {', '.join(TARGETS)}"
+        )
+    if out.exists() and trace.exists() and out.samefile(trace):
+        raise UsageError(f"{out} is the trace itself", "choose another --output")
+    if to == "perfetto" and out.is_dir():
+        raise UsageError(f"{out} is a folder, Perfetto's export is one file", f"-o {out / 'trace.json'}")
+    if to != "perfetto" and out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file, {to} is exported into a folder", "choose another --output")
+    if to == "parquet":
+        _pyarrow()
+
+
+def export_trace(trace: Trace, to: str, out: Path, attribution: str = "thread") -> tuple[Written, ...]:
+    """Write the trace: one JSON file for perfetto, else a file a table in the folder `out`.
+
+    Raises:
+        UsageError: no such attribution, or it would be more than `limits.output_bytes` says.
+        EnvironmentLacks: Parquet without pyarrow.
+        AispError: the output cannot be written.
+    """
+    check_attribution(attribution)
+    with _writing(out):
+        if to == "perfetto":
+            out.parent.mkdir(parents=True, exist_ok=True)
+            with output_file(out) as file:
+                return (Written(str(out), _write_perfetto(trace, _Bounded(file, trace.path))),)
+        with whole_files(out) as work:
+            written = tuple(_write_each(trace, work, to, attribution))
+        return tuple(Written(str(out / name), rows) for name, rows in written)
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise AispError(f"{out}: cannot be written: {error.strerror or error}") from error
+    except UnicodeError as error:
+        raise UsageError(f"{out}: pyarrow writes no file whose name is no UTF-8", "choose another --output") from error
+
+
+def _write_each(trace: Trace, folder: Path, suffix: str, attribution: str) -> Iterator[tuple[str, int]]:
+    tables: Mapping[str, Callable[[], Iterable[Table]]] = {
+        "operations": lambda: [operations(trace)],
+        "calls": lambda: [calls(trace)],
+        "ranges": lambda: ranges_in_parts(trace, everything=True, attribution=attribution),
+    }
+    for name, make in tables.items():
+        with (folder / f"{name}.{suffix}").open("wb") as file:
+            yield f"{name}.{suffix}", _WRITERS[suffix](make(), _Bounded(file, trace.path))
+
+
+def check_file(trace: Path, out: Path) -> None:
+    """Refuse, before anything is read, a file that rows could not be written to.
+
+    Raises:
+        UsageError: a suffix other than .parquet and .csv, the trace itself, or a folder.
+        EnvironmentLacks: Parquet without pyarrow.
+    """
+    if out.suffix.removeprefix(".") not in _WRITERS:
+        raise UsageError(f"{out}: no such format", f"name it {out.with_suffix('.parquet')} or .csv")
+    if out.is_dir():
+        raise UsageError(f"{out} is a folder", f"-o {out / 'ranges.parquet'}")
+    check_target(trace, out.suffix.removeprefix("."), out.parent)
+    if out.exists() and trace.exists() and out.samefile(trace):
+        raise UsageError(f"{out} is the trace itself", "choose another --output")
+
+
+def write_rows(parts: Iterable[Table], out: Path, trace: Path) -> Written:
+    """Write rows of a trace to one file, as its suffix says; the parts follow each other.
+
+    Raises:
+        UsageError: it would be more than `limits.output_bytes` says.
+        AispError: the output cannot be written.
+    """
+    with _writing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with output_file(out) as file:
+            return Written(str(out), _WRITERS[out.suffix.removeprefix(".")](parts, _Bounded(file, trace)))
+
+
+def _write_perfetto(trace: Trace, out: BufferedIOBase) -> int:
+    """The number of events."""
+    count = 0
+    trace, offset = rebased(trace)
+    told = {"generator": "aisp-prof"} | ({"offset_ns": str(offset)} if offset else {})  # a string: no reader rounds it
+    with _text(out, "ascii", "strict") as file:
+        file.write('{"displayTimeUnit": "ns", "otherData": ' + json.dumps(told))
+        file.write(', "traceEvents": [')
+        for count, event in enumerate(events(trace), 1):
+            file.write((",\n" if count > 1 else "\n") + event)
+        file.write("\n]}\n")
+    return count
+
+
+class _Bounded(BufferedIOBase):
+    """An open file to which no more is written than may be made of a trace."""
+
+    def __init__(self, out: IO[bytes], trace: Path) -> None:
+        self._out, self._trace, self._left = out, trace, output_bytes(trace)
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        """Raises UsageError where it becomes too much."""
+        self._left -= memoryview(data).nbytes
+        if self._left < 0:
+            raise too_much_output(self._trace)
+        return self._out.write(data)
+
+    def flush(self) -> None:
+        if not self._out.closed:  # by a failure, before this object goes
+            self._out.flush()
+
+    def tell(self) -> int:
+        return self._out.tell()
+
+
+@contextmanager
+def _text(out: BufferedIOBase, encoding: str, errors: str) -> Iterator[TextIO]:
+    """Text into an open file, which stays open."""
+    text = TextIOWrapper(cast(Any, out), encoding, errors, newline="")
+    try:
+        yield text
+        text.flush()
+    finally:
+        with suppress(OSError, ValueError, UsageError):  # what was raised already, by a full disk, is not raised again
+            text.detach()
+
+
+def write_csv(parts: Iterable[Table], file: BufferedIOBase) -> int:
+    """Columns as CSV, UTF-8, inner ones as `outer.inner`; nothing where there is no value. Returns the number of rows.
+
+    Text that a spreadsheet would take for a formula gets an apostrophe in front.
+    """
+    count = 0
+    with _text(file, "utf-8", "backslashreplace") as out:
+        writer = csv.writer(out)
+        for number, table in enumerate(parts):
+            columns = table.flat()
+            if not number:
+                writer.writerow(columns)
+            for low in range(0, len(table), _ROWS):
+                cells = [_cells(column, slice(low, low + _ROWS)) for column in columns.values()]
+                writer.writerows(zip(*cells, strict=True))
+            count += len(table)
+    return count
+
+
+def _cells(column: Column, chosen: slice) -> list[Any]:
+    if column.texts is None:
+        return column.python(chosen)
+    return [neutral(text) for text in column.python(chosen)]
+
+
+def neutral(text: str | None) -> str | None:
+    """The text, with an apostrophe wherever a spreadsheet would run it: =, +, -, @ (their wide forms too) begin formulas.
+
+    At its beginning, and behind a semicolon, a tab or a line end, at which spreadsheets of many languages cut cells too.
+    Source: OWASP, "CSV Injection".
+    """
+    return _FORMULA.sub(r"\1'", text) if text else text
+
+
+def write_parquet(parts: Iterable[Table], file: BufferedIOBase) -> int:
+    """Columns as Parquet: int64, double, bool and dictionary-encoded text, null where there is no value. Returns the
+    number of rows.
+
+    Raises:
+        EnvironmentLacks: there is no pyarrow.
+    """
+    pa = _pyarrow()
+    import pyarrow.parquet
+
+    count = 0
+    with ExitStack() as stack:
+        writer: Any = None
+        for table in parts:
+            columns = table.flat()
+            rows = pa.table({name: _arrow(pa, column) for name, column in columns.items()})
+            if writer is None:
+                writer = pyarrow.parquet.ParquetWriter(file, rows.schema, **_encodings(columns))
+                stack.enter_context(_closed(writer))
+            writer.write_table(rows)
+            count += len(table)
+    return count
+
+
+@contextmanager
+def _closed(writer: Any) -> Iterator[None]:
+    """Close it at the end. One that could not write is not to try again when it is collected, and complain on stderr."""
+    try:
+        yield
+        writer.close()
+    finally:
+        writer.is_open = False
+
+
+_WRITERS: Mapping[str, Callable[[Iterable[Table], BufferedIOBase], int]] = {"parquet": write_parquet, "csv": write_csv}
+
+
+def _encodings(columns: Mapping[str, Column]) -> dict[str, Any]:
+    """Text by dictionary, integers as differences, which are small and quick to write."""
+    integers = [name for name, c in columns.items() if c.texts is None and c.values.dtype.kind == "i"]
+    return {
+        "compression": "zstd",
+        "use_dictionary": [name for name, column in columns.items() if column.texts is not None],
+        "column_encoding": dict.fromkeys(integers, "DELTA_BINARY_PACKED"),
+    }
+
+
+def _arrow(pa: Any, column: Column) -> Any:
+    if column.texts is None:
+        return pa.array(column.values, mask=column.missing)
+    used = Codes.of(column.values)
+    texts = [(column.texts[i] if i >= 0 else "").encode("utf-8", "replace").decode() for i in used.values.tolist()]
+    codes = pa.array(used.code.astype("int32"), mask=column.missing)
+    return pa.DictionaryArray.from_arrays(codes, pa.array(texts, pa.string()))
+
+
+def _pyarrow() -> Any:
+    try:
+        import pyarrow
+    except ImportError as error:
+        raise EnvironmentLacks(
+            "Parquet needs pyarrow, which is not installed", "pip install 'aisp-prof[parquet]'"
+        ) from error
+    return pyarrow

@@ -1,0 +1,94 @@
+"""Claimed against measured: every claim as a row, and what kept it from being proven."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+
+from ...profiler.evidence import ClaimResult, Evidence, Verdict
+from ..catalog import Catalog, FindingText
+from ..units import NOTHING, quantity
+
+_UNIT = re.compile(r"[^0-9.,−–]+$")
+_ASKED = {">=": "at_least", "<=": "at_most", "==": "exactly", ">": "more_than", "<": "less_than", "!=": "other_than"}
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRow:
+    """One claim. `spread` is its 95 % interval, or else the range over all iterations.
+
+    Where neighbours have the same reasons these are with the last of them; `joined` says that those of the next row hold here too.
+    """
+
+    text: str
+    measured: str
+    spread: str
+    n: str
+    verdict: Verdict
+    reasons: tuple[FindingText, ...]
+    joined: bool = False
+
+
+def claim_rows(evidence: Evidence, say: Catalog) -> tuple[ClaimRow, ...]:
+    """Every claim in the order of the declaration."""
+    rows = [_row(claim, evidence, say) for claim in evidence.claims]
+    return tuple(
+        replace(row, reasons=(), joined=True) if after and row.reasons and row.reasons == after.reasons else row
+        for row, after in zip_longest(rows, rows[1:])
+    )
+
+
+def asked(claim: ClaimResult, say: Catalog) -> str:
+    """The threshold in words: "at least 2.10×"."""
+    value = quantity(claim.threshold, claim.unit)
+    key = _ASKED.get(claim.comparison)
+    return say(f"claims.{key}", value=value) if key else f"{claim.comparison} {value}"
+
+
+def speedup_claim(evidence: Evidence) -> ClaimResult | None:
+    """The claim on the factor between the variants, if one is made."""
+    return next((claim for claim in evidence.claims if claim.metric == "speedup"), None)
+
+
+def held(evidence: Evidence) -> int:
+    """How many claims are proven."""
+    return sum(claim.verdict is Verdict.PROVEN for claim in evidence.claims)
+
+
+def _row(claim: ClaimResult, evidence: Evidence, say: Catalog) -> ClaimRow:
+    reasons = tuple(say.finding(reason, claim.unit) for reason in claim.reasons)
+    measured = quantity(claim.measured, claim.unit, claim.threshold)
+    spread = _spread(claim, say)
+    return ClaimRow(claim.text, measured, spread, _n(claim, evidence, say), claim.verdict, reasons)
+
+
+def _n(claim: ClaimResult, evidence: Evidence, say: Catalog) -> str:
+    """A factor between the variants rests on the runs of both; runs that are like their neighbours count for fewer."""
+    speedup = evidence.speedup
+    if claim.metric == "speedup" and speedup:
+        return f"{speedup.n_baseline} + {speedup.n_optimized}"
+    if claim.effective_n is None or claim.effective_n >= claim.n:
+        return str(claim.n)
+    return say("claims.counts_for", n=claim.n, effective=int(claim.effective_n))
+
+
+def _spread(claim: ClaimResult, say: Catalog) -> str:
+    if claim.low is not None and claim.high is not None:
+        return _between(claim.low, claim.high, claim.unit, say, apart_from=claim.threshold)
+    if not claim.values or claim.measured is None:
+        return NOTHING
+    return _between(min(claim.values), max(claim.values), claim.unit, say, "claims.all_alike")
+
+
+def _between(
+    low: float, high: float, unit: str, say: Catalog, alike: str = "claims.alike", apart_from: float | None = None
+) -> str:
+    """Both ends with their unit once; one value where they are written alike."""
+    first, last = quantity(low, unit, apart_from), quantity(high, unit, apart_from)
+    if first == last:
+        return say(alike, value=last)
+    unit_of_last = _UNIT.search(last)
+    if unit_of_last:
+        first = first.removesuffix(unit_of_last[0])
+    return say("claims.between", low=first, high=last)

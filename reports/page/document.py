@@ -1,0 +1,166 @@
+"""One self-contained document from evidence: it loads nothing, and says everything without its script."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Any, Final
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+
+from ...errors import CannotTell
+from ...profiler.evidence import Evidence, Verdict
+from ...profiler.expect.check import Checked
+from ..catalog import Catalog, catalog
+from ..hostile import json_for_script, visible, whole_words
+from ..units import sensible
+from .against import against
+from .colours import DARK, LIGHT, as_css
+from .timeline import swatch
+from .view import Proof, overview, proof
+
+_FONTS: Final = (
+    ("Inter", 400, "inter-latin-400-normal.woff2"),
+    ("Inter", 500, "inter-latin-500-normal.woff2"),
+    ("Inter", 600, "inter-latin-600-normal.woff2"),
+    ("JetBrains Mono", 400, "jetbrains-mono-latin-400-normal.woff2"),
+)
+_FIRST: Final = (Verdict.REFUTED, Verdict.INVALID, Verdict.UNPROVEN, Verdict.UNSUPPORTED, Verdict.PROVEN)
+
+
+def render_html(
+    stage: str,
+    evidences: Sequence[Evidence],
+    lang: str = "en",
+    proof_sha256: str = "",
+    expected: Mapping[str, Checked | None] | None = None,
+) -> str:
+    """The page of a stage: an overview when it has several pairs, then a page a pair, the refuted ones first.
+
+    Args:
+        proof_sha256: of the proof.json of the bundle that the page is part of; it stands in the page's head.
+        expected: capture id -> what became of the expectations of its pair, None where there are none on its hardware. Of a
+            capture that is not in it the page says nothing of expectations.
+
+    Raises:
+        CannotTell: there is no evidence to print.
+        UsageError: no catalog for `lang`, or a manifest that does not say which pair it is of.
+    """
+    if not evidences:
+        raise CannotTell(f"nothing to report: {stage} has no capture", f"aisp-prof capture {stage}")
+    say = catalog(lang)
+    ordered = in_order(evidences)
+    anchored = {f"pair-{place}": evidence for place, evidence in enumerate(ordered, 1)}
+    proofs = [
+        proof(evidence, say, anchor, against(evidence, expected or {}, say)) for anchor, evidence in anchored.items()
+    ]
+    rows = overview(anchored, say) if len(ordered) > 1 else ()
+    style, script = _style(), _asset("timeline.js")
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            lang=lang,
+            stage=stage,
+            say=say,
+            title=_title(stage, proofs, say),
+            created=max(one.created_utc for one in proofs),
+            proof_sha256=proof_sha256,
+            proofs=proofs,
+            overview=rows,
+            style=Markup(style),
+            script=Markup(script),
+            csp=_policy(style, script),
+        )
+    )
+
+
+def in_order(evidences: Sequence[Evidence]) -> list[Evidence]:
+    """As they stand on a page: the refuted ones first."""
+    return sorted(evidences, key=lambda evidence: _FIRST.index(evidence.verdict))
+
+
+def _title(stage: str, proofs: Sequence[Proof], say: Catalog) -> str:
+    if len(proofs) == 1:
+        return f"{stage}: {proofs[0].headline.text}"
+    return f"{stage}: {say('overview.title', held=_proven(proofs), all=len(proofs))}"
+
+
+def _proven(proofs: Sequence[Proof]) -> int:
+    return sum(one.verdict is Verdict.PROVEN for one in proofs)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FunctionLoader(_asset),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["whole_words"] = whole_words
+    environment.globals.update(
+        paper=LIGHT, sensible=sensible, swatch=swatch, json_for_script=json_for_script, proven=_proven
+    )
+    return environment
+
+
+def _finalize(value: Any) -> Any:
+    """Every expression of every template passes here: hostile characters become visible before they are escaped, and what is
+    too long is shortened. That is for texts of others; what we draw is `Markup` made of numbers (`svg`) and stays whole.
+    """
+    if isinstance(value, Markup):
+        return value
+    if value is None:
+        raise TypeError("a template printed None")
+    return visible(value) if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else value
+
+
+def _policy(style: str, script: str) -> str:
+    """A content security policy under which the page can reach nothing: its own style, script and fonts only."""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"style-src 'sha256-{_sha256(style)}'",
+            f"script-src 'sha256-{_sha256(script)}'",
+            "font-src data:",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
+    )
+
+
+def _sha256(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+@cache
+def _style() -> str:
+    faces = "\n".join(_face(*font) for font in _FONTS)
+    grounds = (
+        f":root {{ {as_css(LIGHT)} }}\n@media screen and (prefers-color-scheme: dark) {{ :root {{ {as_css(DARK)} }} }}"
+    )
+    return f"{faces}\n{grounds}\n{_asset('page.css')}"
+
+
+def _face(family: str, weight: int, name: str) -> str:
+    data = base64.b64encode(_templates().joinpath("fonts", name).read_bytes()).decode()
+    return (
+        f'@font-face {{ font-family: "{family}"; font-weight: {weight}; font-style: normal; '
+        f'src: url("data:font/woff2;base64,{data}") format("woff2"); }}'
+    )
+
+
+def _asset(name: str) -> str:
+    return _templates().joinpath(*name.split("/")).read_text("utf-8")
+
+
+def _templates() -> Traversable:
+    return files(__package__.rpartition(".reports")[0]).joinpath("templates")

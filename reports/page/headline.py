@@ -1,0 +1,78 @@
+"""The verdict and the one sentence of a page; where the evidence cannot tell, the sentence says that and no number."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ...profiler.evidence import Evidence, Speedup, Verdict
+from ..catalog import Catalog
+from ..units import duration, factor, factors, percent
+from .claims import asked, held, speedup_claim
+from .identity import declaration
+
+_SPEAKS = frozenset({Verdict.PROVEN, Verdict.REFUTED})
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The sentence in three parts; `number` ("" when there is none) takes the colour of `tone`."""
+
+    before: str
+    number: str
+    after: str
+    tone: Verdict
+
+    @property
+    def text(self) -> str:
+        return f"{self.before}{self.number}{self.after}"
+
+
+def headline(evidence: Evidence, say: Catalog) -> Headline:
+    """The pair's own sentence with its speedup, or what cannot be said."""
+    pair = declaration(evidence.manifest)
+    if evidence.verdict not in _SPEAKS or evidence.speedup is None:
+        quiet = Verdict.UNPROVEN if evidence.verdict in _SPEAKS else evidence.verdict
+        return Headline(say(f"headline.{quiet}", title=say.of(pair.title)), "", "", quiet)
+    before, found, after = say.of(pair.sentence).partition("{speedup}")
+    number, word = _spoken(evidence.speedup, say)
+    if not found:
+        return Headline(f"{before} ", number, word, _tone(evidence))
+    return Headline(before, number, f"{word}{after}", _tone(evidence))
+
+
+def _spoken(speedup: Speedup, say: Catalog) -> tuple[str, str]:
+    """("1.71×", " faster"), ("1.20×", " slower"), or ("no faster", "") where they do not differ by more than noise."""
+    if not speedup.differs:
+        return say("headline.no_faster"), ""
+    slower = speedup.value < 1
+    value = 1 / speedup.value if slower else speedup.value
+    return say("headline.factor", factor=factor(value)), say("headline.slower" if slower else "headline.faster")
+
+
+def _tone(evidence: Evidence) -> Verdict:
+    claim = speedup_claim(evidence)
+    return claim.verdict if claim else evidence.verdict
+
+
+def verdict_line(evidence: Evidence, say: Catalog) -> str:
+    """How many of the claims hold."""
+    return say("verdict.held", held=held(evidence), all=len(evidence.claims)) if evidence.claims else ""
+
+
+def lead(evidence: Evidence, say: Catalog) -> tuple[str, ...]:
+    """Claimed against measured in a few sentences: the threshold, n, the interval, the noise, where the times come from."""
+    claim, speedup = speedup_claim(evidence), evidence.speedup
+    sentences = [say("lead.claimed", asked=asked(claim, say))] if claim else []
+    if speedup is None:
+        return (*sentences, say(f"lead.silent_{evidence.verdict}"))
+    low, high = factors(speedup.low, speedup.high)
+    counts = {"n_baseline": speedup.n_baseline, "n_optimized": speedup.n_optimized}
+    times = {"baseline": duration(speedup.baseline_ns), "optimized": duration(speedup.optimized_ns)}
+    measured = factor(speedup.value, claim.threshold if claim else None)
+    sentences.append(say("lead.measured", factor=measured, low=low, high=high))
+    sentences.append(say("lead.medians", **times, **counts))
+    if math.isfinite(speedup.noise_floor):
+        sentences.append(say("lead.noise", percent=percent(speedup.noise_floor)))
+    sentences.append(say(f"lead.from_{speedup.source}"))
+    return tuple(sentences)

@@ -1,0 +1,181 @@
+"""The roofline section of a page: the picture, what was counted beside what was declared, and the kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from statistics import median
+
+from ...declaration import VARIANTS
+from ...profiler.counters.roofline import CEILING_OF, bandwidth
+from ...profiler.evidence import Evidence, KernelRates, Rates
+from ...profiler.judging.rate_metrics import RATE_METRICS
+from ..catalog import Catalog
+from ..hostile import shorten, visible
+from ..units import NOTHING, SCALES, decimals, duration, fixed, percent, scaled
+from .axis import Measure
+from .roofline_chart import RooflineChart, Roofs, places, roofline_chart
+
+MOST_COLUMNS = 3
+"""Of a staged pair with more variants the table shows the first and the last; the picture shows all."""
+
+MOST_KERNELS = 6
+_OWN = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class RateRow:
+    """One number of every variant, in the order of `RooflineSection.variants`; `note` holds the unit that they share."""
+
+    label: str
+    note: str
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KernelRow:
+    """All launches of one kernel in an iteration of a variant."""
+
+    variant: str
+    name: str
+    launches: int
+    time: str
+    intensity: str
+    achieved: str
+    share: str
+
+
+@dataclass(frozen=True, slots=True)
+class RooflineSection:
+    """`charts` are the picture at two widths, or none. `left_out`: how many kernels are not in the table."""
+
+    tier: str
+    variants: tuple[str, ...]
+    charts: tuple[RooflineChart, ...]
+    rows: tuple[RateRow, ...]
+    kernels: tuple[KernelRow, ...]
+    left_out: int
+    remarks: str
+
+
+def roofline_section(evidence: Evidence, say: Catalog, wide: Measure, narrow: Measure) -> RooflineSection | None:
+    """The section where rates are claimed or counters were asked for; else, and where nothing is known, None."""
+    claimed = any(claim.metric in RATE_METRICS for claim in evidence.claims)
+    if not evidence.rates or not (claimed or evidence.manifest.get("counters")):
+        return None
+    rates = dict(evidence.rates)
+    roofs, found = measured_roofs(evidence), places(rates)
+    charts = [roofline_chart(found, roofs, say, size) for size in (wide, narrow)] if roofs else []
+    tabled = rates if len(rates) <= MOST_COLUMNS else {name: rates[name] for name in VARIANTS if name in rates}
+    kernels = [_kernel_row(name, one, say) for name, rate in tabled.items() for one in rate.kernels[:MOST_KERNELS]]
+    return RooflineSection(
+        tier=_tiers(rates, say),
+        variants=tuple(say.get(f"variant.{name}", name) for name in tabled),
+        charts=tuple(chart for chart in charts if chart),
+        rows=_rows(tabled, say),
+        kernels=tuple(kernels),
+        left_out=sum(len(rate.kernels) for rate in rates.values()) - len(kernels),
+        remarks=_remarks(rates, say),
+    )
+
+
+def measured_roofs(evidence: Evidence) -> Roofs | None:
+    """The bandwidth and the matrix rates that the capture carries; None without a bandwidth. Rates after the clocks have
+    fallen are no roofs: a burst exceeds them."""
+    rows = (evidence.manifest.get("ceilings") or {}).get("ceilings") or ()
+    found = {str(row["name"]): float(row["value"]) for row in rows}
+    peak = bandwidth(found)
+    if peak is None:
+        return None
+    compute = {
+        str(row["name"]): float(row["value"])
+        for row in rows
+        if row["unit"] == "flop/s" and not str(row["name"]).endswith("_sustained")
+    }
+    return Roofs(peak, compute, frozenset(name for one in evidence.rates.values() for name in _own(one)))
+
+
+def _own(one: Rates) -> list[str]:
+    """The ceilings of the types that make up a hundredth of its work or more."""
+    whole = one.flops_counted or 0
+    return [CEILING_OF[kind] for kind, n in one.flops_by_type.items() if kind in CEILING_OF and n >= _OWN * whole]
+
+
+def _tiers(rates: Mapping[str, Rates], say: Catalog) -> str:
+    """ "FLOPs counted by Nsight Compute", or variant by variant where they differ."""
+    tiers = {name: say(f"roofline.tier_{one.tier}") for name, one in rates.items()}
+    if len(set(tiers.values())) == 1:
+        return say("roofline.tier", tier=next(iter(tiers.values())))
+    listed = ", ".join(f"{say.get(f'variant.{name}', name)} {tier}" for name, tier in tiers.items())
+    return say("roofline.tier", tier=listed)
+
+
+_ROWS: Mapping[str, tuple[str, Callable[[Rates], float | None]]] = {
+    "counted": ("FLOP", lambda one: one.flops_counted),
+    "declared": ("FLOP", lambda one: one.flops_declared),
+    "agreement": ("ratio4", lambda one: one.flops_agreement),
+    "dram": ("B", lambda one: one.dram_bytes),
+    "bytes_declared": ("B", lambda one: one.bytes_declared),
+    "l2": ("B", lambda one: one.l2_bytes),
+    "intensity": ("FLOP/B", lambda one: one.arithmetic_intensity),
+    "busy": ("ns", lambda one: median(one.busy_ns) if one.busy_ns else None),
+    "achieved": ("FLOP/s", lambda one: one.achieved_flops if one.tier == "counted" else None),
+    "achieved_declared": ("FLOP/s", lambda one: one.achieved_declared),
+    "bandwidth": ("B/s", lambda one: one.bytes_per_s),
+    "roof": ("FLOP/s", lambda one: one.ceiling),
+    "share": ("ratio", lambda one: one.of_roofline),
+}
+
+
+def _rows(rates: Mapping[str, Rates], say: Catalog) -> tuple[RateRow, ...]:
+    """A row for everything that is known of one variant at least; what binds, last."""
+    rows = []
+    for name, (unit, read) in _ROWS.items():
+        values = [read(one) for one in rates.values()]
+        if any(value is not None for value in values):
+            note, cells = _written(values, unit)
+            rows.append(RateRow(say(f"roofline.{name}"), note, cells))
+    if any(one.bound for one in rates.values()):
+        bounds = tuple(say(f"roofline.by_{one.bound}") if one.bound else NOTHING for one in rates.values())
+        rows.append(RateRow(say("roofline.bound"), "", bounds))
+    kinds = tuple(_kinds(one) for one in rates.values())
+    return (*rows, RateRow(say("roofline.kinds"), "", kinds)) if any(kind != NOTHING for kind in kinds) else tuple(rows)
+
+
+def _written(values: list[float | None], unit: str) -> tuple[str, tuple[str, ...]]:
+    """The unit that fits the largest of them, and all of them in it."""
+    if unit == "ratio":
+        return "", tuple(NOTHING if value is None else percent(value) for value in values)
+    if unit == "ratio4":
+        return "", tuple(NOTHING if value is None else fixed(value, 4) for value in values)
+    if unit == "ns":
+        return "", tuple(NOTHING if value is None else duration(value) for value in values)
+    largest = max(value for value in values if value is not None)
+    limit, prefix = next((p for p in SCALES if largest >= p[0] and unit != "FLOP/B"), (1.0, ""))
+    cells = [NOTHING if value is None else fixed(value / limit, decimals(value / limit)) for value in values]
+    return f"{prefix}{unit}", tuple(cells)
+
+
+def _kinds(one: Rates) -> str:
+    """Types of FLOP by their share, the largest first: tensor_bf16 99.6%, fp32 0.3%."""
+    whole = one.flops_counted or 0
+    ordered = sorted(one.flops_by_type.items(), key=lambda item: -item[1])
+    return ", ".join(f"{kind} {percent(count / whole)}" for kind, count in ordered) if whole else NOTHING
+
+
+def _kernel_row(variant: str, one: KernelRates, say: Catalog) -> KernelRow:
+    return KernelRow(
+        variant=say.get(f"variant.{variant}", variant),
+        name=shorten(visible(one.name), 60),
+        launches=one.launches,
+        time=duration(one.busy_ns),
+        intensity=NOTHING if one.arithmetic_intensity is None else scaled(one.arithmetic_intensity, "FLOP/B"),
+        achieved=scaled(one.achieved_flops, "FLOP/s"),
+        share=NOTHING if one.of_roofline is None else percent(one.of_roofline),
+    )
+
+
+def _remarks(rates: Mapping[str, Rates], say: Catalog) -> str:
+    """Which types have no roof, in one sentence; "" where all have one."""
+    without = sorted({kind for one in rates.values() for kind in one.without_ceiling})
+    return say("roofline.without", kinds=", ".join(without)) if without else ""

@@ -1,0 +1,184 @@
+"""One pair's page as the template needs it: all words and numbers written out, all pictures laid out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from ...declaration import VARIANTS
+from ...profiler.evidence import Evidence, Finding, VariantEvidence, Verdict
+from ..catalog import Catalog, FindingText
+from ..units import MINUS, NOTHING, percent, quantity, sensible
+from .against import Against
+from .axis import Measure
+from .claims import ClaimRow, asked, claim_rows, speedup_claim
+from .figures import FigureGroup, figure_groups
+from .headline import Headline, headline, lead, verdict_line
+from .identity import Fact, StoredFile, created_utc, declaration, facts, stored_files
+from .ledgers import GainLedger, LaunchLedger, gain_ledger, launch_ledger
+from .replay import replay
+from .roofline import RooflineSection, roofline_section
+from .strips import StripPlot, strip_plot
+from .timeline import Timeline, timeline
+from .waterfall import Waterfall, waterfall
+from .witnesses import Command, WitnessRow, commands, witness_rows, witness_words
+
+WIDE = Measure(672, 108, 62, 8)
+NARROW = Measure(344, 92, 62, 4)
+SMALL = Measure(240, 92, 62, 2)
+"""The same pictures at three widths, in CSS pixels: a page, a phone, a row of the overview."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Everything that one pair's page says. Pictures come in two widths, wide and narrow."""
+
+    anchor: str
+    chapter: str
+    topic: str
+    title: str
+    compares: str
+    verdict: Verdict
+    verdict_line: str
+    headline: Headline
+    lead: tuple[str, ...]
+    claims: tuple[ClaimRow, ...]
+    strips: tuple[StripPlot, ...]
+    perturbation: str
+    timelines: tuple[Timeline, ...]
+    replay: dict[str, object] | None
+    waterfall: Waterfall | None
+    figures: tuple[FigureGroup, ...]
+    gain: GainLedger | None
+    launches: LaunchLedger | None
+    roofline: RooflineSection | None
+    witnesses: tuple[WitnessRow, ...]
+    witness_words: str
+    of_traced_run: str
+    against: Against | None
+    completeness: str
+    completeness_line: str
+    caveats: tuple[FindingText, ...]
+    commands: tuple[Command, ...]
+    capture_id: str
+    created_utc: str
+    facts: tuple[Fact, ...]
+    files: tuple[StoredFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OverviewRow:
+    """One pair of a stage."""
+
+    anchor: str
+    title: str
+    verdict: Verdict
+    asked: str
+    measured: str
+    strip: StripPlot | None
+
+
+def proof(evidence: Evidence, say: Catalog, anchor: str, against: Against | None = None) -> Proof:
+    """Lay out one pair's page; `anchor` is its id in the document, `against` what became of its expectations."""
+    evidence = without_times(evidence)
+    pair = declaration(evidence.manifest)
+    drawn = timeline(evidence, say, WIDE)
+    slim = timeline(evidence, say, NARROW)
+    return Proof(
+        anchor=anchor,
+        chapter=pair.chapter,
+        topic=say.of(pair.topic),
+        title=say.of(pair.title),
+        compares=say.of(pair.compares),
+        verdict=evidence.verdict,
+        verdict_line=verdict_line(evidence, say),
+        headline=headline(evidence, say),
+        lead=lead(evidence, say),
+        claims=claim_rows(evidence, say),
+        strips=tuple(plot for size in (WIDE, NARROW) if (plot := strip_plot(evidence, say, size))),
+        perturbation=perturbation(evidence, say),
+        timelines=(drawn, slim) if drawn and slim else (),
+        replay=replay(drawn, say) if drawn else None,
+        waterfall=waterfall(evidence, say),
+        figures=figure_groups(evidence, say),
+        gain=gain_ledger(evidence, say),
+        launches=launch_ledger(evidence, say),
+        roofline=roofline_section(evidence, say, WIDE, NARROW),
+        witnesses=witness_rows(evidence.optimized, say),
+        witness_words=witness_words(evidence, say),
+        of_traced_run=of_traced_run(evidence, say),
+        against=against,
+        completeness=evidence.completeness.status,
+        completeness_line=completeness_line(evidence, say),
+        caveats=caveats(evidence, say),
+        commands=commands(evidence, say),
+        capture_id=evidence.capture_id,
+        created_utc=created_utc(evidence.manifest),
+        facts=facts(evidence, say),
+        files=stored_files(evidence.manifest),
+    )
+
+
+def without_times(evidence: Evidence) -> Evidence:
+    """A wrong answer has no time: where the outputs disagree, the runs are not shown."""
+    if not any(finding.code == "outputs_invalid" for finding in evidence.caveats):
+        return evidence
+    baseline, optimized = (VariantEvidence(name, (), None, (), (), ()) for name in VARIANTS)
+    silent = replace(evidence, speedup=None, perturbation={}, gain=(), between=(), steps=(), rates={})
+    return replace(silent, baseline=baseline, optimized=optimized)
+
+
+def perturbation(evidence: Evidence, say: Catalog) -> str:
+    """By how much tracing itself changed each variant; "" where there is no untraced run to tell."""
+    if not all(variant in evidence.perturbation for variant in VARIANTS):
+        return ""
+    queued = say("runs.queued") + " " if declaration(evidence.manifest).queued else ""
+    return queued + say(
+        "runs.perturbation", **{variant: _change(evidence.perturbation[variant]) for variant in VARIANTS}
+    )
+
+
+def of_traced_run(evidence: Evidence, say: Catalog) -> str:
+    """A word for what is read from the trace while the speedup is not; "" where both are of the same runs."""
+    elsewhere = evidence.speedup is not None and evidence.speedup.source == "events"
+    return say("runs.of_traced_run") if elsewhere and evidence.baseline.iterations else ""
+
+
+def _change(ratio: float) -> str:
+    sign = "+" if ratio > 1 else MINUS if ratio < 1 else ""
+    return f"{sign}{percent(abs(ratio - 1))}"
+
+
+def completeness_line(evidence: Evidence, say: Catalog) -> str:
+    """How many events the trace states, and how many were found."""
+    seen = evidence.completeness
+    stated = NOTHING if seen.events_stated is None else sensible(seen.events_stated)
+    key = "trace.counted" if seen.events_stated is not None else "trace.not_stated"
+    return say(key, stated=stated, found=sensible(seen.events_found))
+
+
+def caveats(evidence: Evidence, say: Catalog) -> tuple[FindingText, ...]:
+    """What was seen that could make the page wrong, each once; what blocks a conclusion first."""
+    found: dict[str, Finding] = {}
+    for finding in (*evidence.completeness.findings, *evidence.caveats):
+        found.setdefault(repr((finding.code, sorted(finding.values.items()))), finding)
+    ordered = sorted(found.values(), key=lambda finding: not finding.blocks)
+    return tuple(say.finding(finding) for finding in ordered)
+
+
+def overview(evidences: Mapping[str, Evidence], say: Catalog) -> tuple[OverviewRow, ...]:
+    """A row a pair, by its anchor, in the order given."""
+    return tuple(_overview_row(anchor, without_times(evidence), say) for anchor, evidence in evidences.items())
+
+
+def _overview_row(anchor: str, evidence: Evidence, say: Catalog) -> OverviewRow:
+    pair, claim = declaration(evidence.manifest), speedup_claim(evidence)
+    claim = claim or next(iter(evidence.claims), None)
+    return OverviewRow(
+        anchor=anchor,
+        title=say.of(pair.title),
+        verdict=evidence.verdict,
+        asked=asked(claim, say) if claim else NOTHING,
+        measured=quantity(claim.measured, claim.unit) if claim else NOTHING,
+        strip=strip_plot(evidence, say, SMALL, untraced=False),
+    )

@@ -1,0 +1,92 @@
+"""A staged pair's steps from the baseline to the optimized variant: what each saved, and how it launches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import accumulate
+from statistics import median
+
+from ...profiler.evidence import Evidence, Step, VariantEvidence
+from ..catalog import Catalog
+from ..units import NOTHING, decimals, factor, fixed, sensible, signed_ms
+from .identity import declaration
+
+_COUNTS = ("kernels_per_iteration", "launch_calls_per_iteration", "syncs_per_iteration")
+
+
+@dataclass(frozen=True, slots=True)
+class WaterfallRow:
+    """One variant: its median iteration, what it saved, and a bar of that from `start` to `end` (0 … 1)."""
+
+    label: str
+    note: str
+    ms: str
+    change: str
+    faster: str
+    counts: tuple[str, ...]
+    start: float
+    end: float
+    saved: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Waterfall:
+    """The baseline, then a row a step. `whole` is the sum of the steps, `closes` when it is the measured difference."""
+
+    rows: tuple[WaterfallRow, ...]
+    whole: str
+    faster: str
+    closes: bool
+
+
+def waterfall(evidence: Evidence, say: Catalog) -> Waterfall | None:
+    """None where the pair has no steps, or they may not be compared."""
+    if not evidence.steps or evidence.speedup is None:
+        return None
+    captions = declaration(evidence.manifest).variants
+    first = evidence.speedup.baseline_ns
+    heights = list(
+        accumulate((step.saved_ns for step in evidence.steps), lambda left, saved: left - saved, initial=first)
+    )
+    scale, places = max(heights), decimals(first / 1e6)
+    variants = (evidence.baseline, *evidence.between, evidence.optimized)
+    rows = [
+        WaterfallRow(
+            label=variant.name,
+            note=say.of(captions[variant.name]),
+            ms=fixed(height / 1e6, places),
+            change="" if step is None else signed_ms(-step.saved_ns, places),
+            faster="" if step is None else _faster(step, say),
+            counts=tuple(_count(variant, name) for name in _COUNTS),
+            start=round(0.0 if step is None else min(height, before) / scale, 4),
+            end=round(max(height, before) / scale, 4),
+            saved=step is None or step.saved_ns >= 0,
+        )
+        for variant, step, height, before in zip(
+            variants, (None, *evidence.steps), heights, (first, *heights), strict=False
+        )
+    ]
+    total = sum(step.saved_ns for step in evidence.steps)
+    return Waterfall(
+        rows=tuple(rows),
+        whole=signed_ms(-total, places),
+        faster=say("headline.factor", factor=factor(evidence.speedup.value)),
+        closes=total == first - evidence.speedup.optimized_ns,
+    )
+
+
+def _faster(step: Step, say: Catalog) -> str:
+    speedup = step.speedup
+    if speedup is None:
+        return NOTHING
+    low, high, value = factor(speedup.low), factor(speedup.high), factor(speedup.value)
+    if low == high == value:
+        return say("headline.factor", factor=value)
+    interval = say("claims.between", low=low, high=high)
+    return say("waterfall.faster", factor=value, interval=interval)
+
+
+def _count(variant: VariantEvidence, name: str) -> str:
+    """The median over the iterations; a dash where it is not known."""
+    values = [iteration.numbers[name] for iteration in variant.iterations if name in iteration.numbers]
+    return sensible(median(values)) if values else NOTHING

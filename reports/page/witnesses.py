@@ -1,0 +1,119 @@
+"""The longest overlaps with the rows that show them, and the commands with which a reader looks them up."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ...profiler.evidence import Evidence, Op, VariantEvidence, Witness
+from ..catalog import Catalog
+from ..hostile import shell_word, shorten, visible
+from ..units import duration, fixed
+from .identity import declaration, trace_file
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,80}")
+
+
+@dataclass(frozen=True, slots=True)
+class SeenOp:
+    """One of a witness' two operations, as its row says it."""
+
+    name: str
+    kind: str
+    table: str
+    row: int
+    stream: int
+    start: str
+    end: str
+
+
+@dataclass(frozen=True, slots=True)
+class WitnessRow:
+    """Two operations and how long they were in flight together."""
+
+    shared: str
+    ops: tuple[SeenOp, SeenOp]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command to run and, in words, what it does."""
+
+    text: str
+    does: str
+
+
+def witness_rows(variant: VariantEvidence, say: Catalog) -> tuple[WitnessRow, ...]:
+    """The longest overlaps of the drawn iteration."""
+    return tuple(
+        WitnessRow(duration(witness.end - witness.start), (_seen(witness.a, say), _seen(witness.b, say)))
+        for witness in variant.witnesses
+    )
+
+
+def witness_words(evidence: Evidence, say: Catalog) -> str:
+    """What overlaps in the optimized iteration, and in the baseline's as the control; where that is not known, so it is said."""
+    return f"{_found(evidence.optimized, say)} {_control(evidence.baseline, say)}"
+
+
+def _found(variant: VariantEvidence, say: Catalog) -> str:
+    shared = _shared_ns(variant)
+    if variant.witnesses:
+        return say("witness.about")
+    if shared is None:
+        return say("witness.unknown")
+    return say("witness.others", shared=duration(shared)) if shared else say("witness.none")
+
+
+def _control(variant: VariantEvidence, say: Catalog) -> str:
+    shared = _shared_ns(variant)
+    if shared is None:
+        return say("witness.control_unknown")
+    return say("witness.control_some", shared=duration(shared)) if shared else say("witness.control_none")
+
+
+def _shared_ns(variant: VariantEvidence) -> float | None:
+    """How long operations of different streams were in flight together in the drawn iteration; None where nothing tells."""
+    if variant.median_index is None:
+        return None
+    return variant.iterations[variant.median_index].numbers.get("overlap")
+
+
+def _seen(op: Op, say: Catalog) -> SeenOp:
+    name = "" if op.name == op.kind else shorten(visible(op.name), 84)
+    kind = say.get(f"kind.{op.kind}", op.kind)
+    return SeenOp(name, kind, op.table, op.row, op.stream, fixed(op.start, 0), fixed(op.end, 0))
+
+
+def commands(evidence: Evidence, say: Catalog) -> tuple[Command, ...]:
+    """How to make this page again from the same capture, how to capture anew, and how to read the first witness by hand."""
+    pair = declaration(evidence.manifest)
+    stage = shell_word(f"{pair.chapter}:{pair.name}")
+    counted = (
+        shell_word(str(evidence.manifest.get("profile") or "roofline")) if evidence.manifest.get("counters") else ""
+    )
+    made = [
+        Command(f"aisp-prof report --stage {stage} --capture {shell_word(evidence.capture_id)}", say("check.report")),
+        *([Command(f"aisp-prof roofline {shell_word(evidence.capture_id)}", say("check.roofline"))] if counted else []),
+        Command(f"aisp-prof capture {stage}{f' --profile {counted}' if counted else ''}", say("check.capture")),
+    ]
+    witness = next(iter(evidence.optimized.witnesses + evidence.baseline.witnesses), None)
+    query = _query(witness) if witness else None
+    return (*made, *_by_hand(trace_file(evidence.manifest), query, say)) if query else tuple(made)
+
+
+def _by_hand(trace: str, query: str, say: Catalog) -> list[Command]:
+    plain = trace.removesuffix(".xz").removesuffix(".gz")
+    packer = {".xz": "xz", ".gz": "gzip"}.get(trace.removeprefix(plain))
+    unpack = [Command(f"{packer} -dk {shell_word(trace)}", say("check.unpack"))] if packer else []
+    return [*unpack, Command(f'sqlite3 -readonly {shell_word(plain)} "{query}"', say("check.query"))]
+
+
+def _query(witness: Witness) -> str | None:
+    """SQL for both rows; None when a table's name is not a plain word, which nobody should paste into a shell."""
+    if not all(_PLAIN.fullmatch(op.table) for op in (witness.a, witness.b)):
+        return None
+    selects = [
+        f"select rowid, streamId, start, end from {op.table} where rowid = {op.row}" for op in (witness.a, witness.b)
+    ]
+    return " union all ".join(selects)

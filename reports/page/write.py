@@ -1,0 +1,65 @@
+"""Write a stage's report into a folder: the HTML first, then the PDF from the same document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from ...errors import AispError, UsageError
+from ...machine.files import write_whole
+from ...profiler.evidence import Evidence
+from ...profiler.expect.check import Checked
+from .document import render_html
+from .pdf import write_pdf
+
+FORMATS = ("html", "pdf")
+
+
+def write_report(
+    stage: str,
+    evidences: Sequence[Evidence],
+    folder: Path,
+    lang: str = "en",
+    formats: Sequence[str] = FORMATS,
+    expected: Mapping[str, Checked | None] | None = None,
+) -> list[Path]:
+    """Write `<stage>.html` and `<stage>.pdf`, as asked for, and return the paths in that order.
+
+    The HTML is in place before the PDF is begun: where the PDF's libraries are missing, the HTML still is there. `expected` is
+    what became of expectations, as `render_html` takes it.
+
+    Raises:
+        UsageError: an unknown format, or a language without a catalog.
+        EnvironmentLacks: the PDF was asked for and its libraries are missing.
+        CannotTell: there is no evidence.
+        AispError: the folder cannot be written, or is full.
+    """
+    checked_formats(formats)
+    html = render_html(stage, evidences, lang, expected=expected)
+    try:
+        return list(_written(stage, html, folder, formats))
+    except OSError as error:
+        raise AispError(
+            f"the report cannot be written to {folder}: {error.strerror or error}", "name another folder: --out"
+        ) from error
+
+
+def _written(stage: str, html: str, folder: Path, formats: Sequence[str]) -> Iterator[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    if "html" in formats:
+        write_whole(folder / f"{stage}.html", html.encode())
+        yield folder / f"{stage}.html"
+    if "pdf" in formats:
+        write_pdf(html, folder / f"{stage}.pdf")
+        yield folder / f"{stage}.pdf"
+
+
+def checked_formats(formats: Sequence[str]) -> None:
+    """Refuse a format that there is not.
+
+    Raises:
+        UsageError: there is not.
+    """
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise UsageError(f"no report format {unknown[0]!r}", f"--format {'|'.join(FORMATS)}")

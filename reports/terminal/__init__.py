@@ -1,0 +1,1 @@
+"""Answers for a terminal: lines and tables, and the data behind them."""

@@ -1,0 +1,176 @@
+"""Pairs side by side, for a terminal and as JSON: a table each, a row a claim with what was expected and measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ...profiler.evidence import ClaimResult, Evidence
+from ...profiler.expect.model import Entry, PairExpectations
+from ..catalog import catalog
+from ..hostile import visible
+from ..page.claims import asked
+from ..units import NOTHING, duration, quantity
+from .console import MARKS
+from .expectations import expected as expected_text
+from .tables import table
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One claim of a pair, or of a stage of a case study."""
+
+    stage: str
+    claim: str
+    expectation: str
+    measured: str
+    verdict: str
+
+
+HEAD = ("pair", "claim", "expectation", "measured", "verdict")
+
+
+Expected = Mapping[str, PairExpectations]
+"""Capture -> what is expected of its pair on its hardware, where it may be compared with that."""
+
+
+def comparison_lines(evidences: Sequence[Evidence], expected: Expected | None = None) -> list[str]:
+    """For each pair what was compared, then a table of its claims."""
+    lines: list[str] = []
+    for evidence in evidences:
+        rows = rows_of(evidence, (expected or {}).get(evidence.capture_id))
+        lines += [*([""] if lines else []), *_summary(evidence), *table_of_claims(rows)]
+    return lines
+
+
+def table_of_claims(rows: Sequence[Row], head: Sequence[str] = HEAD) -> list[str]:
+    """The rows under a header, a verdict's mark before its word."""
+    cells = [(r.stage, visible(r.claim), r.expectation, r.measured, f"{MARKS[r.verdict]} {r.verdict}") for r in rows]
+    return table(head, cells, left=len(head)) if cells else ["no claims"]
+
+
+def rows_of(evidence: Evidence, expected: PairExpectations | None = None) -> list[Row]:
+    """A row a claim, in the order of the declaration; its expectation is the claim's own, then that of this hardware."""
+    say = catalog("en")
+    stage = str(evidence.manifest["declaration"]["name"])
+    rows = []
+    for claim in evidence.claims:
+        entry = _entry_of(claim, expected)
+        words = [
+            asked(claim, say),
+            *([f"on {expected.context.gpu} {expected_text(entry)}"] if entry and expected else []),
+        ]
+        rows.append(Row(stage, claim.text, "; ".join(words), _measured(claim), claim.verdict.value))
+    return rows
+
+
+def _entry_of(claim: ClaimResult, expected: PairExpectations | None) -> Entry | None:
+    mine = (claim.text, claim.variant, claim.metric)
+    entries = expected.entries if expected else ()
+    return next((one for one in entries if (one.claim, one.variant, one.metric) == mine), None)
+
+
+def _measured(claim: ClaimResult) -> str:
+    if claim.measured is None:
+        return NOTHING
+    value = quantity(claim.measured, claim.unit)
+    if claim.low is None or claim.high is None:
+        return value
+    return f"{value} [{quantity(claim.low, claim.unit)}, {quantity(claim.high, claim.unit)}]"
+
+
+def comparison_data(
+    evidences: Sequence[Evidence], missing: Iterable[str] = (), expected: Expected | None = None
+) -> dict[str, Any]:
+    """`aisp-prof compare --json` (docs/json.md)."""
+    rows = [_data(evidence, (expected or {}).get(evidence.capture_id)) for evidence in evidences]
+    return {"rows": rows, "missing": list(missing)}
+
+
+def _data(evidence: Evidence, expected: PairExpectations | None) -> dict[str, Any]:
+    speedup, checked = evidence.speedup, _checked(evidence)
+    pair = evidence.manifest["declaration"]
+    return {
+        "pair": f"{pair['chapter']}.{pair['name']}",
+        "capture": evidence.capture_id,
+        "created_utc": evidence.manifest.get("created_utc"),
+        "shipped": evidence.shipped,
+        "profile": evidence.manifest.get("profile"),
+        "verdict": evidence.verdict.value,
+        "baseline_ns": speedup.baseline_ns if speedup else None,
+        "optimized_ns": speedup.optimized_ns if speedup else None,
+        "speedup": speedup.value if speedup else None,
+        "low": speedup.low if speedup else None,
+        "high": speedup.high if speedup else None,
+        "n": [speedup.n_baseline, speedup.n_optimized] if speedup else None,
+        "source": speedup.source if speedup else None,
+        "valid": checked.get("valid"),
+        "bitwise": checked.get("bitwise"),
+        "max_relative_error": checked.get("max_relative_error"),
+        "tolerance": checked.get("tolerance"),
+        "claims": [
+            _claim(claim, row, _entry_of(claim, expected))
+            for claim, row in zip(evidence.claims, rows_of(evidence, expected), strict=True)
+        ],
+    }
+
+
+def _claim(claim: ClaimResult, row: Row, entry: Entry | None) -> dict[str, Any]:
+    return {
+        "stage": row.stage,
+        "claim": claim.text,
+        "expectation": row.expectation.replace("\u00a0", " "),
+        "expected": entry.value if entry else None,
+        "bound": entry.bound.to_json() if entry else None,
+        "measured": claim.measured,
+        "low": claim.low,
+        "high": claim.high,
+        "unit": claim.unit,
+        "verdict": claim.verdict.value,
+        "reasons": [reason.code for reason in claim.reasons],
+    }
+
+
+def _checked(evidence: Evidence) -> Mapping[str, Any]:
+    """What the last run that has a validation says; every run of a capture checks anew, and a wrong one is the last."""
+    runs = evidence.manifest["runs"]
+    found = [
+        runs[name]["validation"]
+        for name in ("untraced", "traced", "counted")
+        if (runs.get(name) or {}).get("validation")
+    ]
+    return next((one for one in found if not one.get("valid")), found[0] if found else {})
+
+
+def _summary(evidence: Evidence) -> list[str]:
+    pair, speedup = evidence.manifest["declaration"], evidence.speedup
+    gpus = ", ".join(str(gpu.get("name") or "?") for gpu in evidence.manifest.get("gpus") or ()) or "unknown GPU"
+    origin = "came with aisp-prof" if evidence.shipped else "local"
+    named = f"{pair['chapter']}.{pair['name']}  {evidence.verdict.upper()}"
+    lines = [visible(f"{named}  capture {evidence.capture_id} ({origin}), {gpus}")]
+    if speedup is None:
+        lines.append("  no speedup is stated")
+    else:
+        interval = f"[{quantity(speedup.low, 'x')}, {quantity(speedup.high, 'x')}]"
+        times = "the trace" if speedup.source == "trace" else "CUDA events of the untraced run"
+        lines.append(
+            f"  baseline {duration(speedup.baseline_ns)}  optimized {duration(speedup.optimized_ns)}  "
+            f"speedup {quantity(speedup.value, 'x')} {interval}  n = {speedup.n_baseline} + {speedup.n_optimized}, by {times}"
+        )
+    return [*lines, f"  {_validity(_checked(evidence))}"]
+
+
+def _validity(checked: Mapping[str, Any]) -> str:
+    """Whether outputs are right, how far they are off, and whether both variants' are bit for bit the same."""
+    if not checked:
+        return "outputs: not checked"
+    errors = {
+        name: "not finite" if e is None else f"{e:.1e}" for name, e in (checked.get("max_relative_error") or {}).items()
+    }
+    listed = ", ".join(f"{name} {error}" for name, error in errors.items())
+    tolerance = f"tolerance {checked['tolerance']:.0e}" if isinstance(checked.get("tolerance"), float) else ""
+    bits = {True: "yes", False: "NO", None: "not asked of this pair"}[checked.get("bitwise")]
+    right = "valid" if checked.get("valid") else "NOT VALID"
+    details = "; ".join(filter(None, (f"relative error {listed}" if listed else "", tolerance)))
+    return f"outputs: {right}{f' ({details})' if details else ''}; bitwise equal: {bits}"
