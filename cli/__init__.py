@@ -7,6 +7,7 @@ import os
 import shlex
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -200,7 +201,13 @@ def report(
     ] = "",
     out: Annotated[Path, typer.Option(help="The folder to write into.")] = Path(),
     lang: Annotated[str, typer.Option(help="en or ko.")] = "en",
-    formats: Annotated[str, typer.Option("--format", help="html, pdf, or both with a comma.")] = "html,pdf",
+    formats: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="html, pdf, or both with a comma; by default both, and the HTML alone where no PDF can be printed.",
+        ),
+    ] = "",
     into: bundle.Target = None,
     sign: bundle.Key = None,
     captures: CapturesFolder = None,
@@ -216,15 +223,17 @@ def report(
     from ..profiler.expect.files import expectations_folder
     from ..profiler.expect.observe import observe
     from ..profiler.store.captures import captures_folder, select, with_shipped
+    from ..reports.page.write import formats_to_write
     from ..reports.terminal.console import summary
     from ..reports.terminal.expectations import held_lines
     from ..workloads.registry import find
 
     bundle.refuse_sign_alone(into, sign)
+    kinds, lacking = formats_to_write(formats)
     keys = [pair.key for pair in find(stage)]
     found, missing = select(keys, captures_folder(captures), chosen, with_shipped(captures))
     refused = dict(judging.unreadable(missing, captures_folder(captures), with_shipped(captures)))
-    name, kinds = stage.replace(":", "-").replace(".", "-"), formats.split(",")
+    name = stage.replace(":", "-").replace(".", "-")
     if into is None:
         (observed, more), kept = judging.judge_each(found, observe), expectations_folder()
         refused |= more
@@ -247,12 +256,19 @@ def report(
     _print(data, as_json, [*lines, *(f"wrote {file}" for file in files)])
     if failure:
         raise failure
+    if lacking:
+        complain(lacking)
     verdicts = [one.verdict for one in evidences] + [Verdict.UNPROVEN] * len({*missing, *refused})
     raise typer.Exit(Verdict.worst(verdicts).exit_code)
 
 
 def _write(
-    name: str, evidences: list[Evidence], out: Path, lang: str, formats: list[str], expected: dict[str, Checked | None]
+    name: str,
+    evidences: list[Evidence],
+    out: Path,
+    lang: str,
+    formats: Sequence[str],
+    expected: dict[str, Checked | None],
 ) -> tuple[list[str], AispError | None]:
     """Write each format; what cannot be written comes back as an error, so that the verdict is printed all the same:
     a missing Pango does not undo a proof."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ...errors import AispError, UsageError
+from ...errors import AispError, EnvironmentLacks, UsageError
 from ...machine.files import write_whole
 from ...profiler.evidence import Evidence
 from ...profiler.expect.check import Checked
 from .document import render_html
-from .pdf import write_pdf
+from .pdf import check_printer, write_pdf
 
 FORMATS = ("html", "pdf")
 
@@ -52,6 +52,24 @@ def _written(stage: str, html: str, folder: Path, formats: Sequence[str]) -> Ite
     if "pdf" in formats:
         write_pdf(html, folder / f"{stage}.pdf")
         yield folder / f"{stage}.pdf"
+
+
+def formats_to_write(asked: str) -> tuple[tuple[str, ...], EnvironmentLacks | None]:
+    """The formats that a comma-separated list names; where it is empty, all that can be written here, and what keeps the rest
+    from it. A missing printer is the caller's to say, and hides no verdict.
+
+    Raises:
+        UsageError: an unknown format.
+    """
+    if asked:
+        named = tuple(asked.split(","))
+        checked_formats(named)
+        return named, None
+    try:
+        check_printer()
+    except EnvironmentLacks as lacking:
+        return ("html",), lacking
+    return FORMATS, None
 
 
 def checked_formats(formats: Sequence[str]) -> None:
