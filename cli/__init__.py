@@ -153,9 +153,10 @@ def capture(
         str,
         typer.Option(
             help="none: bare, timed by CUDA events. minimal: under Nsight Systems too. roofline: counted by Nsight Compute "
-            "besides, against ceilings measured first. deep: with Nsight Compute's full sections."
+            "besides, against ceilings measured first. deep: with Nsight Compute's full sections. By default what each pair's "
+            "claims need: roofline where they speak of work or rates, else minimal."
         ),
-    ] = "minimal",
+    ] = "",
     ceilings: Annotated[
         Path | None,
         typer.Option(
