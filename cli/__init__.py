@@ -15,7 +15,7 @@ import typer
 
 from .. import __version__
 from ..errors import BUG, AispError, EnvironmentLacks, UsageError
-from . import assertion, bench, bundle, compare, counters, demos, expect, judging, kernels, scrubbing, trace
+from . import assertion, bench, bundle, compare, counters, demos, expect, help, judging, kernels, scrubbing, trace
 from .complaint import complain
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 proven or done, 1 refuted, 2 usage, 3 the environment lacks something, 4 unproven, "
     "5 nothing is expected of a pair.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings=help.SETTINGS,
     pretty_exceptions_enable=False,
 )
 
@@ -196,7 +196,10 @@ def _captured(one: dict[str, Any]) -> list[str]:
 
 @app.command()
 def report(
-    stage: Annotated[str, typer.Option(metavar="CHAPTER[:PAIR]", help="What to report, e.g. ch11 or ch11:streams.")],
+    target: Annotated[
+        str, typer.Argument(metavar="CHAPTER[:PAIR]", help="What to report, e.g. ch11 or ch11:streams.")
+    ] = "",
+    stage: Annotated[str, typer.Option(metavar="CHAPTER[:PAIR]", help="The same, as an option.")] = "",
     chosen: Annotated[
         str, typer.Option("--capture", help="A capture's id or its beginning; the newest by default.")
     ] = "",
@@ -229,6 +232,7 @@ def report(
     from ..reports.terminal.expectations import held_lines
     from ..workloads.registry import find
 
+    stage = _stage(target, stage)
     bundle.refuse_sign_alone(into, sign)
     kinds, lacking = formats_to_write(formats)
     keys = [pair.key for pair in find(stage)]
@@ -263,6 +267,14 @@ def report(
     raise typer.Exit(Verdict.worst(verdicts).exit_code)
 
 
+def _stage(target: str, stage: str) -> str:
+    """What to report, said as an argument or by --stage."""
+    if bool(target) == bool(stage):
+        what = "said twice, as an argument and by --stage" if target else "not said"
+        raise UsageError(f"what to report is {what}", "aisp-prof report ch11")
+    return target or stage
+
+
 def _write(
     name: str,
     evidences: list[Evidence],
@@ -289,3 +301,6 @@ def _print(data: Any, as_json: bool, lines: list[str]) -> None:
     from ..reports.terminal.answers import print_data
 
     print_data(data if isinstance(data, dict) else {"rows": data}, as_json, lines)
+
+
+help.arrange(app)

@@ -105,6 +105,21 @@ def test_a_missing_printer_hides_no_verdict(tmp_path, claim, formats, code):
     assert not (tmp_path / "ch11-streams.pdf").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["ch11:streams"], 0, "wrote ch11-streams.html"),
+        (["ch11:streams", "--stage", "ch11:streams"], 2, "said twice"),
+        ([], 2, "aisp-prof report ch11"),
+    ],
+)
+def test_what_to_report_is_an_argument_or_a_stage(tmp_path, words, code, said):
+    capture_folder(tmp_path / "aisp-captures", built(), HOLDS)
+    done = aisp("report", *words, "--format", "html", cwd=tmp_path)
+    assert done.returncode == code, done.stderr
+    assert said in done.stdout + done.stderr
+
+
 def test_a_pdf_of_yesterday_is_not_said_to_be_written(tmp_path):
     capture_folder(tmp_path / "aisp-captures", built(), HOLDS)
     (tmp_path / "ch11.pdf").write_text("yesterday's")
