@@ -19,11 +19,11 @@ from ...declaration import Declaration
 from ...errors import AispError, EnvironmentLacks, UsageError
 from ...machine.child import Watch, new_mark, run_child, tail
 from ...machine.files import remove_abandoned, scratch_folder
-from ..counters.collect import ITERATIONS, Counted, collect
 from ..store.captures import Capture, Store
 from ..store.manifest import Manifest, Record, folder_facts, write_manifest
 from .checkout import checkout_commit
 from .conditions import Gpu, Sampler, open_gpu
+from .counting import ITERATIONS, Counted, collect
 from .nsys import Nsys, export_failure, find_nsys, profile_failure
 
 REPORT, TRACE, LOG = "report.nsys-rep", "trace.sqlite", "run.log"

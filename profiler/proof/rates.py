@@ -10,7 +10,7 @@ from typing import Any
 
 from ...errors import UsageError
 from ..arrays.intervals import union
-from ..counters.calibrate import OWN_TYPES
+from ..capture.calibrate import OWN_TYPES
 from ..counters.joining import Joined, TracedKernel, join
 from ..counters.model import KernelCounters
 from ..counters.raw_csv import read_raw_csv

@@ -15,12 +15,12 @@ from typing import Any
 from ... import __version__
 from ...errors import AispError, EnvironmentLacks, UsageError
 from ...machine.child import Watch, new_mark, run_child, tail
-from ..capture.conditions import Gpu, Sample, Sampler, open_gpu
-from ..capture.ncu import count, find_ncu
-from .model import KernelCounters
-from .raw_csv import read_raw_csv
-from .rows import flops_by_type
-from .table import minimal_metrics
+from ..counters.model import KernelCounters
+from ..counters.raw_csv import read_raw_csv
+from ..counters.rows import flops_by_type
+from ..counters.table import minimal_metrics
+from .conditions import Gpu, Sample, Sampler, open_gpu
+from .ncu import count, find_ncu
 
 TOLERANCE = 0.01
 """Counted / declared outside 1 +- this, and the counters of the device are not to be believed."""

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from aisp_prof.errors import AispError, EnvironmentLacks
-from aisp_prof.profiler.counters import calibrate as room
-from aisp_prof.profiler.counters.calibrate import Calibrated, Program, calibrate, calibrated
+from aisp_prof.profiler.capture import calibrate as room
+from aisp_prof.profiler.capture.calibrate import Calibrated, Program, calibrate, calibrated
 from aisp_prof.profiler.counters.raw_csv import read_raw_csv
 
 HERE = Path(__file__).parent
