@@ -17,23 +17,13 @@ from ...errors import AispError, EnvironmentLacks, UsageError
 from ...machine.child import Watch, new_mark, run_child, tail
 from ..counters.model import KernelCounters
 from ..counters.raw_csv import read_raw_csv
-from ..counters.rows import flops_by_type
+from ..counters.rows import OWN_TYPES, flops_by_type
 from ..counters.table import minimal_metrics
 from .conditions import Gpu, Sample, Sampler, open_gpu
 from .ncu import count, find_ncu
 
 TOLERANCE = 0.01
 """Counted / declared outside 1 +- this, and the counters of the device are not to be believed."""
-
-OWN_TYPES = {
-    "bf16": ("tensor_bf16",),
-    "fp16": ("tensor_fp16",),
-    "tf32": ("tensor_tf32",),
-    "fp32": ("fp32",),
-    "fp8": ("tensor_fp8", "tensor_fp8_fp6_fp4"),
-    "fp64": ("fp64", "tensor_fp64"),
-}
-"""In which types of the FLOP table the operations of a product of each dtype are counted."""
 
 
 @dataclass(frozen=True, slots=True)

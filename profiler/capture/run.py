@@ -64,7 +64,7 @@ _ACTIVITY = ("KERNEL", "MEMCPY", "MEMSET", "GRAPH_TRACE")
 class Plan:
     """What is captured: the pair's module and how it is run. `command` is what the user typed.
 
-    `ceilings` is the result of `counters.calibrate` on this GPU, measured before the pairs of one command.
+    `ceilings` is the result of `calibrate.calibrate` on this GPU, measured before the pairs of one command.
     """
 
     declaration: Declaration

@@ -10,7 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-Int64 = NDArray[np.int64]
+from ...arrays.types import Int64
+
+__all__ = ["Bools", "Int64", "Integers", "Scan", "Source", "Texts", "Wanted", "decoded", "told"]
+
 Bools = NDArray[np.bool_]
 
 
