@@ -12,9 +12,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from ... import __version__
 from ...errors import AispError, EnvironmentLacks, UsageError
 from ...machine.child import Watch, new_mark, run_child, tail
+from ...version import __version__
 from ..counters.model import KernelCounters
 from ..counters.raw_csv import read_raw_csv
 from ..counters.rows import OWN_TYPES, flops_by_type

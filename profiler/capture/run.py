@@ -14,11 +14,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from ... import __version__
 from ...declaration import Declaration
 from ...errors import AispError, EnvironmentLacks, UsageError
 from ...machine.child import Watch, new_mark, run_child, tail
 from ...machine.files import remove_abandoned, scratch_folder
+from ...version import __version__
 from ..store.captures import Capture, Store
 from ..store.manifest import Manifest, Record, folder_facts, write_manifest
 from .checkout import checkout_commit
