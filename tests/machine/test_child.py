@@ -65,7 +65,7 @@ def test_signals_end_the_child(tmp_path: Path, number: signal.Signals) -> None:
     log, mark = tmp_path / "run.log", new_mark()
     code = GRANDCHILD.format(then="time.sleep(60)")
     driver = (
-        "import sys; from pathlib import Path; from aisp_prof.profiler.capture import child\n"
+        "import sys; from pathlib import Path; from aisp_prof.machine import child\n"
         "from aisp_prof.machine.child import Watch, run_child; child.GRACE_S = 0.3\n"
         f"run_child([sys.executable, '-c', {code!r}], Watch(Path({str(log)!r}), 60, {mark!r}))"
     )
