@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from ...errors import AispError, EnvironmentLacks
+from ...machine.files import cache_folder
 
 FLAGS = ("-std=c++17", "-O3", "-lineinfo", "-Xptxas=-warn-spills")
 """`-lineinfo` costs no speed and lets Nsight Compute show the source beside the SASS."""
@@ -67,14 +68,6 @@ def find_nvcc() -> str | None:
     return shutil.which("nvcc") or next(
         (found for folder in folders if (found := shutil.which("nvcc", path=folder))), None
     )
-
-
-def cache_folder() -> Path:
-    """$AISP_CACHE, else $XDG_CACHE_HOME/aisp-prof, else ~/.cache/aisp-prof."""
-    if own := os.environ.get("AISP_CACHE"):
-        return Path(own)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "aisp-prof"
 
 
 def _flags(arch: str) -> list[str]:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from ...machine.files import cache_folder
 from ..arrays.rows import Rows
 from .fingerprint import fingerprint, reader_fingerprint
 from .model import Trace
@@ -38,14 +39,6 @@ class Put(Protocol):
 def as_it_is(name: str, rows: R) -> R:
     """For a trace that is not kept."""
     return rows
-
-
-def cache_folder() -> Path:
-    """$AISP_CACHE, else $XDG_CACHE_HOME/aisp-prof, else ~/.cache/aisp-prof."""
-    if own := os.environ.get("AISP_CACHE"):
-        return Path(own)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "aisp-prof"
 
 
 class TraceCache:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from aisp_prof.errors import AispError, EnvironmentLacks
 from aisp_prof.kernels.building import nvcc as build
-from aisp_prof.kernels.building.nvcc import architecture, cache_folder, cubin, library
+from aisp_prof.kernels.building.nvcc import architecture, cubin, library
+from aisp_prof.machine.files import cache_folder
 
 FAKE = """#!/bin/sh
 if [ "$1" = --version ]; then echo "{version}"; exit; fi
@@ -62,6 +63,7 @@ def test_targets(capability: tuple[int, int], target: str) -> None:
 def test_a_cubin_is_compiled_once(nvcc: Nvcc, source: Path) -> None:
     first = cubin(source, "90a")
     assert first.read_text() == "compiled\n"
+    assert first.parent == cache_folder() / "cubins"
     assert cubin(source, "90a") == first
     (call,) = nvcc.calls
     assert "-gencode=arch=compute_90a,code=sm_90a" in call
@@ -113,14 +115,6 @@ def test_nvcc_is_found_below_cuda_home(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setenv("CUDA_HOME", str(tmp_path))
     assert build.find_nvcc() == str(found.path)
-
-
-def test_where_the_cache_lies(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("AISP_CACHE", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert cache_folder() == Path("/somewhere/aisp-prof")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_folder() == Path.home() / ".cache" / "aisp-prof"
 
 
 def test_a_shared_header_is_part_of_the_key(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from aisp_prof.errors import EnvironmentLacks, TraceError
 from aisp_prof.profiler.trace import cache as cache_module
-from aisp_prof.profiler.trace.cache import TraceCache, cache_folder
+from aisp_prof.profiler.trace.cache import TraceCache
 from aisp_prof.profiler.trace.fingerprint import fingerprint
 from aisp_prof.profiler.trace.reader import read_trace
 from trace_builder import GENERATIONS, TraceBuilder
@@ -200,7 +200,7 @@ def test_a_file_that_lacks_is_made_again(tmp_path, kept):
         assert file.exists()
 
 
-def test_the_cache_is_bounded_and_private(tmp_path, monkeypatch):
+def test_the_cache_is_bounded_and_private(tmp_path):
     small = TraceCache(tmp_path / "cache", least=0, limit=12_000)
     for number in range(5):
         path = written(tmp_path / f"{number}.sqlite")
@@ -210,11 +210,13 @@ def test_the_cache_is_bounded_and_private(tmp_path, monkeypatch):
     kept = list((tmp_path / "cache" / "traces").iterdir())
     assert 1 <= len(kept) < 5
     assert (tmp_path / "cache" / "traces").stat().st_mode & 0o077 == 0
+
+
+def test_traces_are_kept_in_the_cache_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("AISP_CACHE", str(tmp_path / "own"))
-    assert cache_folder() == tmp_path / "own"
-    monkeypatch.delenv("AISP_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert cache_folder() == tmp_path / "xdg" / "aisp-prof"
+    kept, path = TraceCache(least=0), written(tmp_path / "t.sqlite")
+    read_trace(path, cache=kept)
+    assert [entry.name for entry in (tmp_path / "own" / "traces").iterdir()] == [kept.key(path, ())]
 
 
 def test_a_cache_that_cannot_be_written_is_no_error(tmp_path):
