@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from ...errors import AispError, EnvironmentLacks
+from ...machine.child import Watch, run_child, tail
 from ...machine.tools import first_usable
 from .nsight_compute import completed
 
@@ -170,6 +171,17 @@ def profile_failure(nsys: Nsys, report: Path, code: int, log: str) -> AispError:
     if collected or ".qdstrm" in log:  # nsys collects into TMPDIR and names the file in its output
         return _import_failure(nsys, log)
     return AispError(f"nsys profile ended with exit code {code} and wrote no report; it said:\n{log}")
+
+
+def export(nsys: Nsys, report: Path, sqlite: Path, watch: Watch) -> None:
+    """Have nsys write a report as SQLite.
+
+    Raises:
+        EnvironmentLacks, AispError: it made none; the message says why, or ends with its output.
+    """
+    code = run_child(nsys.export_command(report.absolute(), sqlite), watch)
+    if code or not sqlite.is_file():
+        raise export_failure(code, tail(watch.log))
 
 
 def export_failure(code: int, log: str) -> AispError:

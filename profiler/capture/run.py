@@ -24,7 +24,7 @@ from ..store.manifest import Manifest, Record, folder_facts, write_manifest
 from .checkout import checkout_commit
 from .conditions import Gpu, Sampler, open_gpu
 from .counting import ITERATIONS, Counted, collect
-from .nsys import Nsys, export_failure, find_nsys, profile_failure
+from .nsys import Nsys, export, find_nsys, profile_failure
 
 REPORT, TRACE, LOG = "report.nsys-rep", "trace.sqlite", "run.log"
 
@@ -219,9 +219,7 @@ class _Run:
     def _export(self, nsys: Nsys, report: Path) -> None:
         self.progress("exporting the trace to SQLite")
         trace = self.work / TRACE
-        code = run_child(nsys.export_command(report, trace), self._watch)
-        if code or not trace.is_file():
-            raise export_failure(code, tail(self._log))
+        export(nsys, report, trace, self._watch)
         check_trace(trace)
 
     def _sampled(self, command: Sequence[str]) -> int:
