@@ -64,7 +64,7 @@ def new_mark() -> str:
 def child_environment(mark: str, source: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of a child: the allow-list, and what makes its run safe and its device numbers NVML's."""
     passed = allowed(PASSED_ON, PASSED_ON_PREFIXES, source)
-    return {**passed, "CUDA_DEVICE_ORDER": "PCI_BUS_ID", MARK: _marks(mark, source)}
+    return {**passed, "CUDA_DEVICE_ORDER": "PCI_BUS_ID", **carrying(mark, source)}
 
 
 def allowed(
@@ -82,8 +82,10 @@ def allowed(
     return {**passed, "PYTHONSAFEPATH": "1"}
 
 
-def _marks(mark: str, source: Mapping[str, str] | None = None) -> str:
-    return ":".join(filter(None, ((os.environ if source is None else source).get(MARK), mark)))
+def carrying(mark: str, source: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The variable by which `marked` finds a process, beside the marks that are in it already."""
+    outer = (os.environ if source is None else source).get(MARK)
+    return {MARK: f"{outer}:{mark}" if outer else mark}
 
 
 def run_child(command: Sequence[str], watch: Watch) -> int:
@@ -126,7 +128,7 @@ def ask(command: Sequence[str], timeout_s: float, environment: Mapping[str, str]
         AispError: it ran longer than `timeout_s` seconds.
     """
     mark = new_mark()
-    given = {**(os.environ if environment is None else environment), MARK: _marks(mark)}
+    given = {**(os.environ if environment is None else environment), **carrying(mark)}
     with (
         tempfile.TemporaryFile() as out,
         tempfile.TemporaryFile() as err,
