@@ -171,10 +171,18 @@ def whole_files(folder: Path) -> Iterator[Path]:
         if taken := [folder / one.name for one in made if (folder / one.name).is_dir()]:
             raise IsADirectoryError(errno.EISDIR, "is a folder", str(taken[0]))
         for one in made:
-            with one.open("rb") as file:
-                os.fsync(file.fileno())
+            settle(one)
         for one in made:
             one.replace(folder / one.name)
+
+
+def settle(path: Path) -> None:
+    """Have the disk keep what a file holds now, or the names in a folder."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sqlite3
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +16,7 @@ from typing import Any
 from ...declaration import Declaration
 from ...errors import AispError, EnvironmentLacks, UsageError
 from ...machine.child import Watch, new_mark, run_child, tail
-from ...machine.files import remove_abandoned, scratch_folder
+from ...machine.files import remove_abandoned, scratch_folder, settle
 from ...version import __version__
 from ..store.captures import Capture, Store
 from ..store.manifest import Manifest, Record, folder_facts, write_manifest
@@ -210,6 +209,7 @@ class _Run:
         self.counted = collect(
             plan.declaration.key, plan.declaration.names, command, capability, self.work, self._watch, deep
         )
+        remove_abandoned(self.work)  # a program that is ended while it writes its record
         if self.counted.reason:
             self.progress(f"nothing was counted, so FLOPs are declared only: {self.counted.reason}")
         if record.is_file():
@@ -321,16 +321,8 @@ def _publish(manifest: Manifest, work: Path, captures: Path) -> Capture:
     """Write the manifest, bring everything to the disk, and make the folder visible in one step."""
     write_manifest(manifest, work)
     for path in (*work.iterdir(), work):
-        _sync(path)
+        settle(path)
     folder = captures / manifest.id
     work.rename(folder)
-    _sync(captures)
+    settle(captures)
     return Capture(folder, manifest)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

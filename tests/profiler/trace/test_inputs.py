@@ -5,14 +5,18 @@ import lzma
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
 from aisp_prof.errors import EnvironmentLacks, TraceError
+from aisp_prof.machine.child import child_environment
 from aisp_prof.profiler.trace import cache as cache_module
 from aisp_prof.profiler.trace.cache import TraceCache
-from aisp_prof.profiler.trace.fingerprint import fingerprint
+from aisp_prof.profiler.trace.fingerprint import READER, fingerprint
 from aisp_prof.profiler.trace.reader import read_trace
 from trace_builder import GENERATIONS, TraceBuilder
 
@@ -160,6 +164,19 @@ def test_the_key_is_the_content(tmp_path, kept):
     assert fingerprint(path) == fingerprint(path)
 
 
+def test_all_that_reads_is_part_of_the_key():
+    """Another way to decode, match or code a column must not be answered with what the former one has cached."""
+    names = (
+        "import sys; from aisp_prof.profiler.trace import reader; print(*[m.__file__ for n, m in sys.modules.items()"
+    )
+    code = f"{names} if n.startswith('aisp_prof.profiler.')], sep='\\n')"
+    done = subprocess.run([sys.executable, "-c", code], env=child_environment("m"), capture_output=True, check=True)
+    read = {Path(line).resolve() for line in done.stdout.decode().splitlines()}
+    rooms = {path for folder in READER for path in folder.resolve().rglob("*.py")}
+    assert len(read) > 20
+    assert {path for path in read if path.name != "__init__.py"} <= rooms
+
+
 def test_a_damaged_cache_is_no_cache(tmp_path, kept):
     path = written(tmp_path / "t.sqlite")
     whole = read_trace(path)
@@ -239,6 +256,18 @@ def test_a_full_disk_is_no_error_and_leaves_nothing(tmp_path, kept, monkeypatch,
     path = written(tmp_path / "t.sqlite")
     same(read_trace(path, cache=kept), read_trace(path))
     assert list((tmp_path / "cache" / "traces").iterdir()) == []
+
+
+def test_what_a_killed_reader_kept_halfway_is_removed(tmp_path, kept):
+    path, folder = written(tmp_path / "t.sqlite"), tmp_path / "cache" / "traces"
+    code = (
+        "import os; from pathlib import Path; from aisp_prof.profiler.trace.cache import TraceCache\n"
+        f"TraceCache(Path({str(folder.parent)!r}), least=0).keep('key', lambda put: os.kill(os.getpid(), 9))"
+    )
+    subprocess.run([sys.executable, "-c", code], env=child_environment("m"), check=False)
+    assert len(list(folder.iterdir())) == 2
+    read_trace(path, cache=kept)
+    assert [entry.name for entry in folder.iterdir()] == [kept.key(path, ())]
 
 
 def test_small_traces_are_not_cached(tmp_path, monkeypatch):
