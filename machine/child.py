@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
+import subprocess  # noqa: TID251 - the one place
 import sys
 import tempfile
 import threading

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
+import subprocess  # noqa: TID251 - started by machine.child, ended by family
 import sys
 import tempfile
 import time

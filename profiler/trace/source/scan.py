@@ -10,11 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ...arrays.types import Int64
+from ...arrays.types import Bools, Int64
 
 __all__ = ["Bools", "Int64", "Integers", "Scan", "Source", "Texts", "Wanted", "decoded", "told"]
-
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
