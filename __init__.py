@@ -18,11 +18,11 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from .errors import AispError, CannotTell, EnvironmentLacks, TraceError, UsageError
+from .version import __version__
 
 if TYPE_CHECKING:
     from .profiler.queries.face import TraceFile
 
-__version__ = "0.1.0"
 __all__ = [
     "AispError",
     "CannotTell",

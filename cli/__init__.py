@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from .. import __version__
 from ..errors import BUG, AispError, EnvironmentLacks, UsageError
+from ..version import __version__
 from . import assertion, bench, bundle, compare, counters, demos, expect, help, judging, kernels, scrubbing, trace
 from .complaint import complain
 

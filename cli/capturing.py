@@ -73,8 +73,8 @@ def _profile(pair: Pair, name: str) -> Profile:
 
 def _ceilings(stored: Path | None, timeout_s: float, progress: Callable[[str], None]) -> dict[str, Any]:
     """What this GPU can do: measured now, or as it was stored."""
+    from ..profiler.capture.calibrate import read_calibration
     from ..profiler.capture.conditions import open_gpu
-    from ..profiler.counters.calibrate import read_calibration
 
     if stored is None:
         return counters.measure_ceilings(timeout_s, progress)

@@ -91,7 +91,7 @@ def calibrate(
 
 def measure_ceilings(timeout_s: float, progress: Callable[[str], None]) -> dict[str, Any]:
     """Run the calibration program of this package; the result as JSON data (docs/json.md, "calibrate")."""
-    from ..profiler.counters.calibrate import Program, calibrate
+    from ..profiler.capture.calibrate import Program, calibrate
 
     return calibrate(Program("aisp_prof.workloads.calibration", (), timeout_s), progress)
 

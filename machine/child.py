@@ -1,20 +1,21 @@
-"""Run one command so that nothing of it outlives the call: own process group, small environment, timeout, bounded log."""
+"""Run one command so that nothing of it outlives the call: own process group, a mark on all that it starts, a time limit."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
 import signal
-import subprocess
+import subprocess  # noqa: TID251 - the one place
 import sys
+import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import IO
 
 from ..errors import AispError, EnvironmentLacks
 
@@ -39,7 +40,8 @@ PASSED_ON = (
 PASSED_ON_PREFIXES = ("NCCL_",)
 
 MARK = "AISP_CHILD"
-"""Every process of one call carries this variable, so that one which left the process group is found all the same."""
+"""Every process of one call carries this variable, so that one which left the process group is found all the same. It holds
+the marks of all calls that the process belongs to: what a child has run ends with the child."""
 
 GRACE_S = 3.0
 _POLL_S = 0.02
@@ -60,16 +62,30 @@ def new_mark() -> str:
 
 
 def child_environment(mark: str, source: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment of a child: the allow-list, and what makes its run safe and its device numbers NVML's.
+    """The environment of a child: the allow-list, and what makes its run safe and its device numbers NVML's."""
+    passed = allowed(PASSED_ON, PASSED_ON_PREFIXES, source)
+    return {**passed, "CUDA_DEVICE_ORDER": "PCI_BUS_ID", **carrying(mark, source)}
+
+
+def allowed(
+    names: Collection[str], prefixes: tuple[str, ...] = (), source: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Of the environment only these variables, such that a Python finds this package and nothing else by mistake.
 
     PYTHONSAFEPATH keeps the working directory off sys.path: nobody's `kernels` folder is imported for another's.
     """
     source = os.environ if source is None else source
-    passed = {name: value for name, value in source.items() if name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)}
+    passed = {name: value for name, value in source.items() if name in names or name.startswith(prefixes)}
     checkout = Path(__file__).parents[1] / ".pythonpath"
     if checkout.is_dir():  # a checkout that nobody installed: the child must find the package that runs now
         passed["PYTHONPATH"] = os.pathsep.join(filter(None, (str(checkout), passed.get("PYTHONPATH", ""))))
-    return {**passed, "PYTHONSAFEPATH": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID", MARK: mark}
+    return {**passed, "PYTHONSAFEPATH": "1"}
+
+
+def carrying(mark: str, source: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The variable by which `marked` finds a process, beside the marks that are in it already."""
+    outer = (os.environ if source is None else source).get(MARK)
+    return {MARK: f"{outer}:{mark}" if outer else mark}
 
 
 def run_child(command: Sequence[str], watch: Watch) -> int:
@@ -81,8 +97,10 @@ def run_child(command: Sequence[str], watch: Watch) -> int:
         EnvironmentLacks: the command cannot be started.
         AispError: the command ran longer than `watch.timeout_s` seconds.
     """
-    with watch.log.open("ab") as log, _termination_as_exception():
-        process = _start(command, log.fileno(), watch.mark)
+    with (
+        watch.log.open("ab") as log,
+        _running(command, watch.mark, log, subprocess.STDOUT, child_environment(watch.mark)) as process,
+    ):
         try:
             code = process.wait(watch.timeout_s)
         except subprocess.TimeoutExpired as error:
@@ -90,19 +108,77 @@ def run_child(command: Sequence[str], watch: Watch) -> int:
                 f"{_name(command)} ran longer than {watch.timeout_s:g} s and was ended; its last output:\n{tail(watch.log)}",
                 "raise the timeout, or lower the number of iterations",
             ) from error
-        finally:
-            _end(process, watch.mark)
     return code if code >= 0 else 128 - code
 
 
-def _start(command: Sequence[str], output: int, mark: str) -> subprocess.Popen[bytes]:
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a tool said, and its exit code (-n when signal n ended it)."""
+
+    code: int
+    out: str
+    err: str
+
+
+def ask(command: Sequence[str], timeout_s: float, environment: Mapping[str, str] | None = None) -> Answer:
+    """Run a tool for its answer. It has this process's environment, or the one that is given; like every child it ends as a whole.
+
+    Raises:
+        EnvironmentLacks: the command cannot be started.
+        AispError: it ran longer than `timeout_s` seconds.
+    """
+    mark = new_mark()
+    given = {**(os.environ if environment is None else environment), **carrying(mark)}
+    with (
+        tempfile.TemporaryFile() as out,
+        tempfile.TemporaryFile() as err,
+        _running(command, mark, out, err, given) as tool,
+    ):
+        try:
+            code = tool.wait(timeout_s)
+        except subprocess.TimeoutExpired as error:
+            raise AispError(f"{_name(command)} ran longer than {timeout_s:g} s and was ended") from error
+        return Answer(code, *(_text(file) for file in (out, err)))
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode("utf-8", "replace")
+
+
+@contextlib.contextmanager
+def _running(
+    command: Sequence[str], mark: str, out: IO[bytes], err: IO[bytes] | int, environment: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The command while it runs; whatever ends the block, the command and all that it started are ended."""
+    with _termination_as_exception():
+        process = start(command, out, err, environment)
+        try:
+            yield process
+        finally:
+            _end(process, mark)
+
+
+def start(
+    command: Sequence[str],
+    out: IO[bytes],
+    err: IO[bytes] | int,
+    environment: Mapping[str, str],
+    folder: Path | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start a command in a process group of its own, without input; whoever starts it ends it.
+
+    Raises:
+        EnvironmentLacks: it cannot be started.
+    """
     try:
         return subprocess.Popen(
             list(command),
             stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=child_environment(mark),
+            stdout=out,
+            stderr=err,
+            cwd=folder,
+            env=environment,
             start_new_session=True,
         )
     except OSError as error:
@@ -158,13 +234,17 @@ def end_marked(mark: str, number: signal.Signals = signal.SIGKILL) -> None:
 
 def marked(mark: str) -> list[int]:
     """Process ids of this user's live processes that carry the mark; none where there is no /proc."""
-    wanted = f"{MARK}={mark}".encode()
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # gone meanwhile, or another user's
-            if wanted in (entry / "environ").read_bytes().split(b"\0"):
+            if mark.encode() in _marks_in((entry / "environ").read_bytes()):
                 found.append(int(entry.name))
     return found
+
+
+def _marks_in(environ: bytes) -> list[bytes]:
+    _, found, rest = (b"\0" + environ).partition(f"\0{MARK}=".encode())
+    return rest.partition(b"\0")[0].split(b":") if found else []
 
 
 def tail(log: Path, limit: int = TAIL_BYTES) -> str:
@@ -175,7 +255,8 @@ def tail(log: Path, limit: int = TAIL_BYTES) -> str:
         data = file.read()
     if size > limit and b"\n" in data:
         data = data.split(b"\n", 1)[1]
-    return re.sub(r"[^\n]*\r(?!\n)", "", data.decode("utf-8", "replace")).strip()
+    *lines, last = data.decode("utf-8", "replace").split("\n")
+    return "\n".join([*(one.removesuffix("\r").rpartition("\r")[2] for one in lines), last.rpartition("\r")[2]]).strip()
 
 
 def _name(command: Sequence[str]) -> str:

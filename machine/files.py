@@ -1,4 +1,7 @@
-"""Unfinished work lies in hidden folders that vanish with their process, or at the next start when that was killed."""
+"""Files: whole or not there, whoever looks and whatever is killed; small ones of strangers; where what can be made again lies.
+
+Unfinished work lies in hidden folders that vanish with their process, or at the next start when that was killed.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import fcntl
 import os
 import re
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +24,14 @@ _LOCK = ".lock"
 _STREAM = re.compile(r"/dev/(?:stdout|stderr|fd/\d+)|/proc/self/fd/\d+")
 """What is open already, whatever lies behind it."""
 _OURS = re.compile(re.escape(PREFIX) + "[0-9a-f]{32}" + re.escape(_LOCK))
+
+
+def cache_folder() -> Path:
+    """$AISP_CACHE, else $XDG_CACHE_HOME/aisp-prof, else ~/.cache/aisp-prof: what lies there can be made again."""
+    if own := os.environ.get("AISP_CACHE"):
+        return Path(own)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "aisp-prof"
 
 
 @contextlib.contextmanager
@@ -159,10 +171,18 @@ def whole_files(folder: Path) -> Iterator[Path]:
         if taken := [folder / one.name for one in made if (folder / one.name).is_dir()]:
             raise IsADirectoryError(errno.EISDIR, "is a folder", str(taken[0]))
         for one in made:
-            with one.open("rb") as file:
-                os.fsync(file.fileno())
+            settle(one)
         for one in made:
             one.replace(folder / one.name)
+
+
+def settle(path: Path) -> None:
+    """Have the disk keep what a file holds now, or the names in a folder."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager
@@ -182,3 +202,19 @@ def only_one(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(held)
+
+
+def read_whole(path: Path, most: int) -> bytes:
+    """The bytes of a regular file of at most `most` bytes: for small files that others wrote.
+
+    Raises:
+        OSError: it cannot be read, is a pipe, a device or a folder, or larger.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # opening a pipe would wait for who writes into it
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(0, "no regular file", str(path))
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(0, f"more than {most:,} bytes", str(path))
+    return data

@@ -15,7 +15,7 @@ import pytest
 
 from ..errors import AispError, UsageError
 from ..machine.child import Watch, new_mark, run_child, tail
-from ..profiler.capture.nsys import export_failure, find_nsys, profile_failure
+from ..profiler.capture.nsys import export, find_nsys, profile_failure
 from .claims import TraceClaims, opened
 from .marked import Marked, said
 from .plugin import CHILD_OPTION
@@ -57,9 +57,7 @@ def _trace(marked: Marked, folder: Path) -> Path:
         raise profile_failure(nsys, report, code, tail(log))
     if not ran:
         raise AispError(f"the test did not run under nsys; the output ends:\n{tail(log)}")
-    code = run_child(nsys.export_command(report, trace), watch)
-    if code or not trace.is_file():
-        raise export_failure(code, tail(log))
+    export(nsys, report, trace, watch)
     if not marked.item.config.option.nsys_traces:
         report.unlink()
     return trace

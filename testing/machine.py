@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from functools import cache
 from importlib.util import find_spec
 
 from ..errors import EnvironmentLacks
+from ..machine.child import ask
 from ..profiler.capture.nsys import find_nsys
 
 _PROBE = """
@@ -34,4 +34,4 @@ def lacking() -> str:
 def sees_gpu() -> bool:
     """Whether CUDA finds a GPU. Asked in another process: a driver that was opened here would not outlive a fork."""
     command = [sys.executable, "-c", _PROBE]
-    return subprocess.run(command, capture_output=True, timeout=120, check=False).returncode == 0
+    return ask(command, 120).code == 0

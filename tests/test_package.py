@@ -10,6 +10,7 @@ import venv
 from pathlib import Path
 
 import pytest
+from aisp_prof.version import __version__
 
 ROOT = Path(__file__).parents[1]
 NOT_SHIPPED = {"tests", "benchmarks", "docs", "scripts", "build", "dist"}
@@ -26,7 +27,13 @@ def test_every_folder_with_code_is_in_the_list():
 
 
 def test_nothing_at_the_root_ships_by_mistake():
-    assert {path.name for path in ROOT.glob("*.py")} == {"__init__.py", "__main__.py", "declaration.py", "errors.py"}
+    assert {path.name for path in ROOT.glob("*.py")} == {
+        "__init__.py",
+        "__main__.py",
+        "declaration.py",
+        "errors.py",
+        "version.py",
+    }
 
 
 @pytest.mark.parametrize("name", ["aisp-prof", "aisp_prof"])
@@ -34,7 +41,7 @@ def test_the_tests_run_in_a_clone_of_any_name(tmp_path, name):
     """pytest took a root that is a package for part of the tests, and could not import it where its name was no identifier."""
     clone = tmp_path / name
     (clone / "tests").mkdir(parents=True)
-    for file in ("pyproject.toml", "__init__.py", "errors.py"):
+    for file in ("pyproject.toml", "__init__.py", "errors.py", "version.py"):
         shutil.copy(ROOT / file, clone / file)
     (clone / "tests" / "test_one.py").write_text("def test_one():\n    pass\n")
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q"]
@@ -51,6 +58,7 @@ def test_the_wheel_reports_in_a_clean_environment(tmp_path):
     build = [sys.executable, "-m", "build", "--outdir", str(tmp_path / "dist"), str(tmp_path / "source")]
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = (tmp_path / "dist").glob("*.whl")
+    assert wheel.name.startswith(f"aisp_prof-{__version__}-")
     venv.create(tmp_path / "clean", with_pip=True)
     pip = [str(tmp_path / "clean" / "bin" / "python"), "-m", "pip", "install", "--quiet", f"{wheel}[pdf]"]
     subprocess.run(pip, check=True, capture_output=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
+from ..machine.files import output_file
 from .device import Kind
 from .hardware import Gpu
 from .pair import Declared
@@ -114,30 +115,14 @@ def write_record(record: Record, path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write so that `path` is at every moment absent, the old file, or the whole new one. (`store.scratch` does as much, but
-    a pair runs without the profiler.) A device or a pipe is written to as it is.
+    """Write as `output_file` does: whoever looks meanwhile sees what was there before.
 
     Raises:
         UsageError: the folder does not exist or cannot be written to.
     """
-    if path.exists() and not path.is_file():
-        _write_straight(path, text)
-        return
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with partial.open("x", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise UsageError(f"cannot write {path}: {error.strerror}", "name a file in a writable folder") from error
-
-
-def _write_straight(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
+        with output_file(path) as file:
+            file.write(text.encode())
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}", "name a file in a writable folder") from error
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import sysconfig
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...errors import EnvironmentLacks
+from ...errors import AispError, EnvironmentLacks
+from ...machine.child import ask
 
 _FUNCTION = re.compile(r"^\s*Function : (\S+)$", re.MULTILINE)
 _USAGE = re.compile(r"Function (\S+):\s*\n\s*REG:(\d+) STACK:(\d+) SHARED:(\d+)")
+
+TIMEOUT_S = 300
 
 SLOWED = re.compile(r"\(C75\d\d\).*")
 """ptxas's words on wgmma that it made wait for one another, and on a setmaxnreg that it ignored (C7508, C7510, C7511, C7517)."""
@@ -64,6 +66,7 @@ def disassemble(cubin: Path) -> Mapping[str, Code]:
 
     Raises:
         EnvironmentLacks: cuobjdump or nvdisasm is not there.
+        AispError: they cannot read it.
     """
     usage = {name: map(int, numbers) for name, *numbers in _USAGE.findall(_cuobjdump("-res-usage", cubin))}
     return {name: Code(sass, *usage[name]) for name, sass in _functions(_cuobjdump("-sass", cubin))}
@@ -89,7 +92,7 @@ def _cuobjdump(what: str, cubin: Path) -> str:
             "cuobjdump and nvdisasm are not there", "pip install nvidia-cuda-cuobjdump nvidia-cuda-nvdisasm"
         )
     # cuobjdump starts nvdisasm by name
-    done = subprocess.run(
-        [f"{tools}/cuobjdump", what, str(cubin)], env={"PATH": tools}, capture_output=True, text=True, check=True
-    )
-    return done.stdout
+    done = ask([f"{tools}/cuobjdump", what, str(cubin)], TIMEOUT_S, {"PATH": tools})
+    if done.code:
+        raise AispError(f"cuobjdump refuses {cubin}:\n{(done.err or done.out).strip()}")
+    return done.out

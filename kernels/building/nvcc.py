@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
 from ...errors import AispError, EnvironmentLacks
+from ...machine.child import ask
+from ...machine.files import cache_folder, remove_abandoned, scratch_folder
+from ...machine.tools import ANSWER_S, of_cuda
 
 FLAGS = ("-std=c++17", "-O3", "-lineinfo", "-Xptxas=-warn-spills")
 """`-lineinfo` costs no speed and lets Nsight Compute show the source beside the SASS."""
@@ -62,19 +61,8 @@ def said(path: Path) -> str:
 
 
 def find_nvcc() -> str | None:
-    """nvcc on PATH, below CUDA_HOME, or in CUDA's usual folder; None where there is none."""
-    folders = [Path(home) / "bin" for home in (os.environ.get("CUDA_HOME"), "/usr/local/cuda") if home]
-    return shutil.which("nvcc") or next(
-        (found for folder in folders if (found := shutil.which("nvcc", path=folder))), None
-    )
-
-
-def cache_folder() -> Path:
-    """$AISP_CACHE, else $XDG_CACHE_HOME/aisp-prof, else ~/.cache/aisp-prof."""
-    if own := os.environ.get("AISP_CACHE"):
-        return Path(own)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "aisp-prof"
+    """nvcc as `of_cuda` finds it; None where there is none."""
+    return of_cuda("nvcc")
 
 
 def _flags(arch: str) -> list[str]:
@@ -116,7 +104,12 @@ def _digest(*parts: bytes) -> str:
 
 @lru_cache
 def _version(nvcc: str) -> bytes:
-    return subprocess.run([nvcc, "--version"], capture_output=True, check=True, timeout=TIMEOUT_S).stdout
+    answer = ask([nvcc, "--version"], ANSWER_S)
+    if answer.code:
+        raise EnvironmentLacks(
+            f"{nvcc} --version failed (exit {answer.code}): {answer.err.strip()}", "aisp-prof doctor"
+        )
+    return answer.out.encode()
 
 
 def _carried(folder: Path, stem: str, suffix: str, source: Path) -> Path:
@@ -133,22 +126,19 @@ def _compile(command: Sequence[str], what: str, path: Path) -> None:
     """Compile beside `path` and move there: whoever looks meanwhile sees nothing or the whole of it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        folder = tempfile.mkdtemp(prefix=".building-", dir=path.parent)
+        remove_abandoned(path.parent)
+        with scratch_folder(path.parent) as folder:
+            built = folder / path.name
+            *options, source = command
+            done = ask([*options, "-o", str(built), source], TIMEOUT_S)
+            if done.code:
+                raise AispError(f"nvcc refuses {what}:\n{(done.err or done.out).strip()}")
+            if done.err:
+                built.with_suffix(".log").write_text(done.err, encoding="utf-8")
+                built.with_suffix(".log").replace(path.with_suffix(".log"))
+            built.replace(path)
     except OSError as error:
         raise EnvironmentLacks(
             f"cannot write cubins to {path.parent}: {error.strerror}",
             "set AISP_CACHE to a folder that can be written to",
         ) from error
-    try:
-        built = Path(folder) / path.name
-        *options, source = command
-        command = [*options, "-o", str(built), source]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
-        if done.returncode:
-            raise AispError(f"nvcc refuses {what}:\n{(done.stderr or done.stdout).strip()}")
-        if done.stderr:
-            built.with_suffix(".log").write_text(done.stderr, encoding="utf-8")
-            built.with_suffix(".log").replace(path.with_suffix(".log"))
-        built.replace(path)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ...errors import AispError, UsageError
+from ...machine.files import write_whole
 
 FOLDER = Path("artifacts")
 """Below the current folder, unless another is named."""
@@ -22,28 +21,6 @@ _NAME = re.compile(r"(kernel|log|verdict)-([0-9a-f]{64})\.(cu|py|json)")
 
 def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def put_whole(path: Path, data: bytes) -> None:
-    """Write a file so that whoever looks meanwhile, or finds the disk full, sees what was there before or the whole new one.
-    A device or a pipe is written to as it is.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    path = path.resolve()  # a link stays, and what it leads to is replaced
-    if path.exists() and not path.is_file():
-        path.write_bytes(data)
-        return
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".writing-", delete=False) as file:
-        try:
-            file.write(data)
-            file.flush()
-            os.fchmod(file.fileno(), 0o644)
-            os.replace(file.name, path)
-        except OSError:
-            os.unlink(file.name)
-            raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +42,7 @@ class Artifacts:
                 self.get(path)
                 return path
             self.folder.mkdir(parents=True, exist_ok=True)
-            put_whole(path, data)
+            write_whole(path, data)
         except OSError as error:
             raise UsageError(f"cannot write to {self.folder}: {error.strerror}", "--artifacts FOLDER") from error
         return path

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import UsageError
+from ...machine.files import output_file
 from . import cuda, plan
-from .artifacts import Artifacts, digest, put_whole
+from .artifacts import Artifacts, digest
 from .model import Endpoint, ask, model_header, prompt
 from .spec import VERSION, Spec
 
@@ -55,6 +56,7 @@ def copy_to(emitted: Emitted, out: Path) -> None:
         UsageError: they cannot be written there.
     """
     try:
-        put_whole(out, emitted.kernel.read_bytes())
+        with output_file(out) as file:
+            file.write(emitted.kernel.read_bytes())
     except OSError as error:
         raise UsageError(f"cannot write {out}: {error.strerror}", "name a file in a writable folder") from error

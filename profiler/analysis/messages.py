@@ -8,16 +8,8 @@ from collections.abc import Iterator
 
 from ..arrays.groups import distinct_values
 from ..evidence import Finding
-from ..trace.model import Diagnostic, Trace
+from ..trace.model import LOSS, Diagnostic, Trace
 
-LOSS = re.compile(
-    r"Not all (?:CUDA|NVTX) events might have been collected|[Ee]rror when processing events"
-    r"|CUPTI dropped [0-9]|CUPTI events might be missing|incomplete CUPTI events dropped"
-    r"|CUPTI events were detected incomplete|(?:GPU events|NVTX annotations) were discarded"
-    r"|(?:CUDA|NVTX) event processing was stopped|profiling stopped unexpectedly|All event sources failed"
-)
-"""Messages that speak of lost events, whatever their severity; the texts are those in nsys 2023.4's own files, and seen with
-2025.3 where a program was killed."""
 WINDOW = re.compile(r"Profiling started due to\b")
 """Only a capture range was recorded (--capture-range)."""
 _STOPPED = re.compile(r"Not all (?:CUDA|NVTX) events might have been collected")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..trace.source.scan import Int64
+from .types import Int64
 
 Bools = NDArray[np.bool_]
 _STEPS = 12

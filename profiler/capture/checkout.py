@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 from typing import Any
+
+from ...errors import AispError
+from ...machine.child import ask
+from ...machine.tools import ANSWER_S
 
 
 def checkout_commit() -> dict[str, Any] | None:
@@ -24,7 +27,7 @@ def checkout_commit() -> dict[str, Any] | None:
 
 def _git(root: Path, *arguments: str) -> str | None:
     try:
-        answer = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False)
-    except OSError:
+        answer = ask(["git", "-C", str(root), *arguments], ANSWER_S)
+    except AispError:
         return None
-    return answer.stdout.strip() if answer.returncode == 0 else None
+    return answer.out.strip() if answer.code == 0 else None

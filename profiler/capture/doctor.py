@@ -5,8 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 import re
-import shutil
-import subprocess
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from importlib import metadata
@@ -14,7 +12,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ...errors import EnvironmentLacks
+from ...errors import AispError, EnvironmentLacks
+from ...machine.child import ask
+from ...machine.tools import ANSWER_S, of_cuda
 from .conditions import open_gpu
 from .ncu import find_ncu
 from .nsys import INSTALL, find_nsys
@@ -43,7 +43,7 @@ class Check:
 def diagnose() -> list[Check]:
     """Look for everything that some command of aisp-prof needs, without a network.
 
-    Like a capture it may put the nsys of Nsight Compute into the user's cache; nothing else is written.
+    Like a capture it may put the nsys of Nsight Compute into the cache folder; nothing else is written.
     """
     return [check() for check in _CHECKS] + [_package(*row) for row in _PACKAGES]
 
@@ -76,22 +76,18 @@ def _ncu() -> Check:
 
 def _nvcc() -> Check:
     mend = "install the package cuda-nvcc-13-0 (or another version) of NVIDIA's CUDA repository"
-    return _check("nvcc", "builds the CUDA C++ kernels", _tool("nvcc", r"release \S+ V(\S+)", _CUDA_PLACES), mend)
+    return _check("nvcc", "builds the CUDA C++ kernels", _of_cuda("nvcc", r"release \S+ V(\S+)"), mend)
 
 
 def _sanitizer() -> Check:
     mend = "install the package cuda-sanitizer-13-0 (or another version) of NVIDIA's CUDA repository"
-    found = _tool("compute-sanitizer", r"Version (\S+)", _CUDA_PLACES)
+    found = _of_cuda("compute-sanitizer", r"Version (\S+)")
     return _check("compute-sanitizer", "checks the CUDA C++ kernels for races and bad accesses", found, mend)
 
 
-_CUDA_PLACES = ("/usr/local/cuda*/bin",)
-
-
-def _tool(name: str, version: str, places: tuple[str, ...]) -> str:
-    """ "VERSION at PATH" of a command-line tool, "" when there is none."""
-    installed = (str(path) for place in places for path in sorted(Path("/").glob(f"{place[1:]}/{name}"), reverse=True))
-    path = shutil.which(name) or next(installed, None)
+def _of_cuda(name: str, version: str) -> str:
+    """ "VERSION at PATH" of one of CUDA's tools, "" when there is none."""
+    path = of_cuda(name)
     if path is None:
         return ""
     said = re.search(version, _output([path, "--version"]))
@@ -100,10 +96,10 @@ def _tool(name: str, version: str, places: tuple[str, ...]) -> str:
 
 def _output(command: list[str]) -> str:
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=30, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+        answer = ask(command, ANSWER_S)
+    except AispError:
         return ""
-    return answer.stdout if answer.returncode == 0 else ""
+    return answer.out if answer.code == 0 else ""
 
 
 def _gpu() -> Check:

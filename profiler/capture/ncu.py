@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import AispError, EnvironmentLacks
 from ...machine.child import Watch, run_child, tail
-from ...machine.tools import first_usable
+from ...machine.tools import candidates, first_usable, stated_version
 
 MINIMUM = (2024, 1)
 """The version of CUDA 12.4. The metric names of this project were checked with 2025.3.1 on an H200, nothing older."""
@@ -112,20 +110,8 @@ def find_ncu(environment: Mapping[str, str] | None = None, root: Path = Path("/"
         EnvironmentLacks: there is none, none that runs, or none of at least version `MINIMUM`.
     """
     environment = os.environ if environment is None else environment
-    candidates = _candidates(environment, root)
-    return first_usable(environment.get("AISP_NCU"), candidates, usable, "Nsight Compute (ncu)", INSTALL)
-
-
-def _candidates(environment: Mapping[str, str], root: Path) -> Iterator[Path]:
-    on_path = shutil.which("ncu", path=environment.get("PATH", os.defpath))
-    yield from [Path(on_path)] if on_path else []
-    for place in PLACES:
-        yield from sorted(root.glob(place), key=_order, reverse=True)
-
-
-def _order(path: Path) -> list[int]:
-    """Sorts 2025.10 after 2025.9."""
-    return [int(part) for part in re.findall(r"\d+", str(path))]
+    found = candidates("ncu", PLACES, environment, root)
+    return first_usable(environment.get("AISP_NCU"), found, usable, "Nsight Compute (ncu)", INSTALL)
 
 
 def usable(executable: Path) -> Ncu:
@@ -134,30 +120,11 @@ def usable(executable: Path) -> Ncu:
     Raises:
         EnvironmentLacks: it does not run, or is older than `MINIMUM`.
     """
-    version = read_version(executable)
+    version = stated_version(executable, r"^Version (\d{4}(?:\.\d+)+)", INSTALL)
     if version < MINIMUM:
         text, least = ".".join(map(str, version)), ".".join(map(str, MINIMUM))
         raise EnvironmentLacks(f"{executable} is version {text}; at least {least} is needed", INSTALL)
     return Ncu(executable, version)
-
-
-def read_version(executable: Path) -> tuple[int, ...]:
-    """The version that `ncu --version` states, as integers.
-
-    Raises:
-        EnvironmentLacks: it cannot be run or states none.
-    """
-    try:
-        answer = subprocess.run(
-            [str(executable), "--version"], capture_output=True, text=True, errors="replace", timeout=60, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise EnvironmentLacks(f"{executable} cannot be run: {error}", INSTALL) from error
-    found = re.search(r"^Version (\d{4}(?:\.\d+)+)", answer.stdout, re.MULTILINE)
-    if answer.returncode or not found:
-        said = (answer.stderr or answer.stdout).strip()[-300:]
-        raise EnvironmentLacks(f"{executable} --version failed (exit {answer.returncode}): {said}", INSTALL)
-    return tuple(int(part) for part in found[1].split("."))
 
 
 def count(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from pathlib import Path
 
 from ...errors import EnvironmentLacks
-from ...machine.files import remove_abandoned, scratch_folder
+from ...machine.files import cache_folder, remove_abandoned, scratch_folder
 
 
 def completed(executable: Path) -> Path:
@@ -16,7 +15,7 @@ def completed(executable: Path) -> Path:
 
     Nsight Compute splits Nsight Systems over host/target-linux-x64 and host/linux-desktop-*; nsys looks for its importer in
     a folder host-linux-x64 beside its own, and writes only a .qdstrm without. The install may be read-only, so the two are
-    put side by side in the user's cache. nsys finds itself through /proc/self/exe: its own folder must be a copy, not a link.
+    put side by side in the cache folder. nsys finds itself through /proc/self/exe: its own folder must be a copy, not a link.
 
     Raises:
         EnvironmentLacks: the copy cannot be written.
@@ -26,11 +25,6 @@ def completed(executable: Path) -> Path:
     if not target.name.startswith("target-linux-") or not desktops or any(target.parent.glob("host-linux-*")):
         return executable
     return _side_by_side(target, desktops[-1]) / target.name / executable.resolve().name
-
-
-def cache_folder() -> Path:
-    """aisp-prof's folder below XDG_CACHE_HOME (default ~/.cache)."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aisp-prof"
 
 
 def _side_by_side(target: Path, desktop: Path) -> Path:
@@ -48,7 +42,7 @@ def _side_by_side(target: Path, desktop: Path) -> Path:
     except OSError as error:
         raise EnvironmentLacks(
             f"the nsys of Nsight Compute cannot be set up in {folder}: {error}",
-            "set XDG_CACHE_HOME to a folder of your own with 1 GB free, or install nsight-systems",
+            "set AISP_CACHE to a folder of your own with 1 GB free, or install nsight-systems",
         ) from error
     return folder
 

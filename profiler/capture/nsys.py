@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from ...errors import AispError, EnvironmentLacks
-from ...machine.tools import first_usable
+from ...machine.child import Watch, ask, run_child, tail
+from ...machine.tools import ANSWER_S, candidates, first_usable, stated_version
 from .nsight_compute import completed
 
 MINIMUM = (2024, 1)
@@ -92,9 +91,8 @@ def find_nsys(
         EnvironmentLacks: there is none, none that runs, or none of at least version `least`.
     """
     environment = os.environ if environment is None else environment
-    candidates = _candidates(environment, root)
-    accepted = partial(usable, least=least)
-    return first_usable(environment.get("AISP_NSYS"), candidates, accepted, "Nsight Systems (nsys)", INSTALL)
+    found, accepted = candidates("nsys", PLACES, environment, root), partial(usable, least=least)
+    return first_usable(environment.get("AISP_NSYS"), found, accepted, "Nsight Systems (nsys)", INSTALL)
 
 
 def find_exporter(environment: Mapping[str, str] | None = None, root: Path = Path("/")) -> Nsys:
@@ -110,21 +108,6 @@ def find_exporter(environment: Mapping[str, str] | None = None, root: Path = Pat
         return find_nsys(environment, root, least=())
 
 
-def _candidates(environment: Mapping[str, str], root: Path) -> Iterator[Path]:
-    seen = set()
-    on_path = shutil.which("nsys", path=environment.get("PATH", os.defpath))
-    installed = (path for place in PLACES for path in sorted(root.glob(place), key=_order, reverse=True))
-    for path in ([Path(on_path)] if on_path else []) + list(installed):
-        if path.resolve() not in seen:
-            seen.add(path.resolve())
-            yield path
-
-
-def _order(path: Path) -> list[tuple[int, str]]:
-    """Sorts 2025.10 after 2025.9."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", str(path))]
-
-
 def usable(executable: Path, least: tuple[int, ...] = MINIMUM) -> Nsys:
     """The nsys at a path, completed when it is the one inside Nsight Compute.
 
@@ -132,7 +115,7 @@ def usable(executable: Path, least: tuple[int, ...] = MINIMUM) -> Nsys:
         EnvironmentLacks: it does not run, or is older than `least`.
     """
     executable = completed(executable)
-    version = read_version(executable)
+    version = stated_version(executable, r"\b(\d{4}(?:\.\d+)+)", INSTALL)
     if version < least:
         text, wanted = ".".join(map(str, version)), ".".join(map(str, least))
         raise EnvironmentLacks(
@@ -143,25 +126,6 @@ def usable(executable: Path, least: tuple[int, ...] = MINIMUM) -> Nsys:
     return Nsys(executable, version)
 
 
-def read_version(executable: Path) -> tuple[int, ...]:
-    """The version that `nsys --version` states, as integers.
-
-    Raises:
-        EnvironmentLacks: it cannot be run or states none.
-    """
-    try:
-        answer = subprocess.run(
-            [str(executable), "--version"], capture_output=True, text=True, errors="replace", timeout=60, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise EnvironmentLacks(f"{executable} cannot be run: {error}", INSTALL) from error
-    found = re.search(r"\b(\d{4}(?:\.\d+)+)", answer.stdout)
-    if answer.returncode or not found:
-        said = (answer.stderr or answer.stdout).strip()[-300:]
-        raise EnvironmentLacks(f"{executable} --version failed (exit {answer.returncode}): {said}", INSTALL)
-    return tuple(int(part) for part in found[1].split("."))
-
-
 def profile_failure(nsys: Nsys, report: Path, code: int, log: str) -> AispError:
     """Why there is no `report` after `nsys profile` ended with `code`, from what it left and what it said."""
     collected = sorted(report.parent.glob("*.qdstrm"))
@@ -170,6 +134,17 @@ def profile_failure(nsys: Nsys, report: Path, code: int, log: str) -> AispError:
     if collected or ".qdstrm" in log:  # nsys collects into TMPDIR and names the file in its output
         return _import_failure(nsys, log)
     return AispError(f"nsys profile ended with exit code {code} and wrote no report; it said:\n{log}")
+
+
+def export(nsys: Nsys, report: Path, sqlite: Path, watch: Watch) -> None:
+    """Have nsys write a report as SQLite.
+
+    Raises:
+        EnvironmentLacks, AispError: it made none; the message says why, or ends with its output.
+    """
+    code = run_child(nsys.export_command(report.absolute(), sqlite), watch)
+    if code or not sqlite.is_file():
+        raise export_failure(code, tail(watch.log))
 
 
 def export_failure(code: int, log: str) -> AispError:
@@ -219,7 +194,7 @@ LIBRARY_PACKAGES = {
 def missing_libraries(executable: Path) -> list[str]:
     """Names of the shared libraries that the loader does not find for `executable`; none where there is no ldd."""
     try:
-        answer = subprocess.run(["ldd", str(executable)], capture_output=True, text=True, timeout=60, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+        answer = ask(["ldd", str(executable)], ANSWER_S)
+    except AispError:
         return []
-    return sorted(set(re.findall(r"^\s*(\S+) => not found", answer.stdout, re.MULTILINE)))
+    return sorted(set(re.findall(r"^\s*(\S+) => not found", answer.out, re.MULTILINE)))

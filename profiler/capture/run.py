@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sqlite3
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -14,17 +13,17 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from ... import __version__
 from ...declaration import Declaration
 from ...errors import AispError, EnvironmentLacks, UsageError
 from ...machine.child import Watch, new_mark, run_child, tail
-from ...machine.files import remove_abandoned, scratch_folder
-from ..counters.collect import ITERATIONS, Counted, collect
+from ...machine.files import remove_abandoned, scratch_folder, settle
+from ...version import __version__
 from ..store.captures import Capture, Store
 from ..store.manifest import Manifest, Record, folder_facts, write_manifest
 from .checkout import checkout_commit
 from .conditions import Gpu, Sampler, open_gpu
-from .nsys import Nsys, export_failure, find_nsys, profile_failure
+from .counting import ITERATIONS, Counted, collect
+from .nsys import Nsys, export, find_nsys, profile_failure
 
 REPORT, TRACE, LOG = "report.nsys-rep", "trace.sqlite", "run.log"
 
@@ -64,7 +63,7 @@ _ACTIVITY = ("KERNEL", "MEMCPY", "MEMSET", "GRAPH_TRACE")
 class Plan:
     """What is captured: the pair's module and how it is run. `command` is what the user typed.
 
-    `ceilings` is the result of `counters.calibrate` on this GPU, measured before the pairs of one command.
+    `ceilings` is the result of `calibrate.calibrate` on this GPU, measured before the pairs of one command.
     """
 
     declaration: Declaration
@@ -210,6 +209,7 @@ class _Run:
         self.counted = collect(
             plan.declaration.key, plan.declaration.names, command, capability, self.work, self._watch, deep
         )
+        remove_abandoned(self.work)  # a program that is ended while it writes its record
         if self.counted.reason:
             self.progress(f"nothing was counted, so FLOPs are declared only: {self.counted.reason}")
         if record.is_file():
@@ -219,9 +219,7 @@ class _Run:
     def _export(self, nsys: Nsys, report: Path) -> None:
         self.progress("exporting the trace to SQLite")
         trace = self.work / TRACE
-        code = run_child(nsys.export_command(report, trace), self._watch)
-        if code or not trace.is_file():
-            raise export_failure(code, tail(self._log))
+        export(nsys, report, trace, self._watch)
         check_trace(trace)
 
     def _sampled(self, command: Sequence[str]) -> int:
@@ -323,16 +321,8 @@ def _publish(manifest: Manifest, work: Path, captures: Path) -> Capture:
     """Write the manifest, bring everything to the disk, and make the folder visible in one step."""
     write_manifest(manifest, work)
     for path in (*work.iterdir(), work):
-        _sync(path)
+        settle(path)
     folder = captures / manifest.id
     work.rename(folder)
-    _sync(captures)
+    settle(captures)
     return Capture(folder, manifest)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

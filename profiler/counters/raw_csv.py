@@ -10,7 +10,7 @@ from math import prod
 from pathlib import Path
 
 from ...errors import UsageError
-from ...machine.untrusted import read_whole
+from ...machine.files import read_whole
 from .model import Dim, KernelCounters, NvtxRange
 from .quantities import AmbiguousError, base, decimal_mark, factor, number, uncertainty
 from .totals import exact_totals

@@ -8,6 +8,16 @@ from dataclasses import dataclass
 from .model import Dim, KernelCounters, NvtxRange
 from .table import table
 
+OWN_TYPES = {
+    "bf16": ("tensor_bf16",),
+    "fp16": ("tensor_fp16",),
+    "tf32": ("tensor_tf32",),
+    "fp32": ("fp32",),
+    "fp8": ("tensor_fp8", "tensor_fp8_fp6_fp4"),
+    "fp64": ("fp64", "tensor_fp64"),
+}
+"""In which types of the FLOP table the operations of a product of each dtype are counted."""
+
 
 @dataclass(frozen=True, slots=True)
 class CounterRow:

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import AispError, UsageError
-from ...machine.files import only_one, write_whole
-from ...machine.untrusted import read_whole
+from ...machine.files import only_one, read_whole, write_whole
 from ..store.manifest import MOST_BYTES, encode_json, parsed
 from ..store.shape import NUMBER, Each, Maybe, Only, check_shape
 from .model import SCHEMA, PairExpectations

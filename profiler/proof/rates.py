@@ -10,12 +10,11 @@ from typing import Any
 
 from ...errors import UsageError
 from ..arrays.intervals import union
-from ..counters.calibrate import OWN_TYPES
 from ..counters.joining import Joined, TracedKernel, join
 from ..counters.model import KernelCounters
 from ..counters.raw_csv import read_raw_csv
 from ..counters.roofline import IMPLAUSIBLE, achieved
-from ..counters.rows import dram_bytes, total_flops
+from ..counters.rows import OWN_TYPES, dram_bytes, total_flops
 from ..counters.table import table
 from ..counters.traced import traced_kernels
 from ..evidence import Finding, KernelRates, Rates

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import UsageError
-from ...machine.untrusted import read_whole
+from ...machine.files import read_whole
 from .assertions import Question
 
 SCHEMA = 1

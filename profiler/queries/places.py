@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...machine.untrusted import read_whole
+from ...machine.files import read_whole
 from .assertions import Question
 from .claims_file import MOST_BYTES
 

@@ -42,12 +42,9 @@ def export_report(report: Path, sqlite: Path) -> None:
         EnvironmentLacks: there is no usable nsys.
         AispError: nsys made no SQLite of it.
     """
-    from ...machine.child import Watch, new_mark, run_child, tail
-    from ..capture.nsys import export_failure, find_exporter
+    from ...machine.child import Watch, new_mark
+    from ..capture.nsys import export, find_exporter
 
     nsys = find_exporter()
     with tempfile.TemporaryDirectory(prefix="aisp-export-") as folder:
-        log = Path(folder) / "nsys.log"
-        code = run_child(nsys.export_command(report.absolute(), sqlite), Watch(log, _EXPORT_S, new_mark()))
-        if code or not sqlite.is_file():
-            raise export_failure(code, tail(log))
+        export(nsys, report, sqlite, Watch(Path(folder) / "nsys.log", _EXPORT_S, new_mark()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from ..analysis.messages import LOSS
+from ..trace.model import LOSS
 from ..trace.schema import METADATA
 from ..trace.source.sqlite import quote
 

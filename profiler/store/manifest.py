@@ -44,7 +44,7 @@ class Manifest:
                   does not have, and all after the one whose outputs were invalid
     files         name -> {"sha256", "bytes"} of every file of the folder but the manifest
     profile       what the capture was asked to hold: "none", "minimal", "roofline", "deep"
-    counters      what became of counting, as `counters.collect.Counted.to_json`; None where it was not asked for
+    counters      what became of counting, as `capture.counting.Counted.to_json`; None where it was not asked for
     ceilings      what `aisp-prof calibrate` measured before the capture (docs/json.md); None where it was not asked for
     """
 

@@ -7,12 +7,12 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from ...machine.files import PREFIX, cache_folder, remove_abandoned, scratch_folder, settle
 from ..arrays.rows import Rows
 from .fingerprint import fingerprint, reader_fingerprint
 from .model import Trace
@@ -38,14 +38,6 @@ class Put(Protocol):
 def as_it_is(name: str, rows: R) -> R:
     """For a trace that is not kept."""
     return rows
-
-
-def cache_folder() -> Path:
-    """$AISP_CACHE, else $XDG_CACHE_HOME/aisp-prof, else ~/.cache/aisp-prof."""
-    if own := os.environ.get("AISP_CACHE"):
-        return Path(own)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "aisp-prof"
 
 
 class TraceCache:
@@ -87,28 +79,26 @@ class TraceCache:
 
         The trace appears in the cache whole or not at all; a full or read-only disk is no error.
         """
-        try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            new = Path(tempfile.mkdtemp(prefix=".new-", dir=self._folder))
-            entry = _Entry(new)
-        except OSError:
-            return read(as_it_is)
-        try:
+        with ExitStack() as stack:
+            try:
+                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                remove_abandoned(self._folder)
+                new = stack.enter_context(scratch_folder(self._folder))
+                entry = _Entry(new)
+            except OSError:
+                return read(as_it_is)
             trace = read(entry.put)
             with suppress(OSError):
                 if entry.finish(trace):
                     new.rename(self._folder / key)
-                    _settle(self._folder)
+                    settle(self._folder)
                     self._shrink()
-        finally:
-            shutil.rmtree(new, ignore_errors=True)
-        return trace
+            return trace
 
     def _shrink(self) -> None:
-        """Remove what was used longest ago until the rest fits."""
-        entries = sorted(
-            (e for e in self._folder.iterdir() if e.is_dir()), key=lambda e: e.stat().st_mtime, reverse=True
-        )
+        """Remove what was used longest ago until the rest fits; what others are writing is not there yet."""
+        whole = (one for one in self._folder.iterdir() if one.is_dir() and not one.name.startswith(PREFIX))
+        entries = sorted(whole, key=lambda entry: entry.stat().st_mtime, reverse=True)
         total = 0
         for entry in entries:
             total += sum(file.stat().st_size for file in entry.iterdir())
@@ -144,7 +134,7 @@ class _Entry:
                 file.write(hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
                 file.flush()
                 os.fsync(file.fileno())
-            _settle(self._folder)
+            settle(self._folder)
         return not self._failed
 
 
@@ -160,12 +150,3 @@ def _info(folder: Path) -> dict[str, Any]:
         raise ValueError("its description is not the one that was written")
     info: dict[str, Any] = json.loads(text)
     return info
-
-
-def _settle(folder: Path) -> None:
-    """Have the disk keep the names that a folder holds now."""
-    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(held)
-    finally:
-        os.close(held)

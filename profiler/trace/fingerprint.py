@@ -10,6 +10,9 @@ from pathlib import Path
 
 from ..arrays.blocks import workers
 
+READER = (Path(__file__).parent, Path(__file__).parents[1] / "arrays")
+"""The rooms of all code that decides what a trace becomes."""
+
 _PART = 8 << 20
 _STEP = 1 << 18  # stays in a core's cache
 
@@ -41,8 +44,8 @@ def fingerprint(path: Path) -> str:
 
 @cache
 def reader_fingerprint() -> str:
-    """The SHA-256 of this package's own code: what another reader has cached is not what this one would read."""
+    """The SHA-256 of the reader's own code: what another reader has cached is not what this one would read."""
     digest = hashlib.sha256()
-    for file in sorted(Path(__file__).parent.rglob("*.py")):
+    for file in sorted(file for folder in READER for file in folder.rglob("*.py")):
         digest.update(file.read_bytes())
     return digest.hexdigest()

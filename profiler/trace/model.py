@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,6 +163,16 @@ class Diagnostic:
     severity: int
     text: str
     process: int
+
+
+LOSS = re.compile(
+    r"Not all (?:CUDA|NVTX) events might have been collected|[Ee]rror when processing events"
+    r"|CUPTI dropped [0-9]|CUPTI events might be missing|incomplete CUPTI events dropped"
+    r"|CUPTI events were detected incomplete|(?:GPU events|NVTX annotations) were discarded"
+    r"|(?:CUDA|NVTX) event processing was stopped|profiling stopped unexpectedly|All event sources failed"
+)
+"""Messages that speak of lost events, whatever their severity; the texts are those in nsys 2023.4's own files, and seen with
+2025.3 where a program was killed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,14 +72,6 @@ class Schema:
         return self.version.partition(".")[0] in {str(major) for major in KNOWN_MAJOR}
 
     @property
-    def graph_mode(self) -> str:
-        """`Node`, `Graph` or "" when the export does not say."""
-        for name, values in self.capture.items():
-            if name.endswith("CUDA_GRAPH_TRACE_OPTIONS:MODE"):
-                return values[0]
-        return ""
-
-    @property
     def graph_nodes(self) -> str:
         """The table of graph nodes' creation by its plain name, "" without one: CUDA_GRAPH_EVENTS held nodes in 2023 and
         holds graphs since 2024, when the nodes moved to CUDA_GRAPH_NODE_EVENTS; its columns tell."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from jinja2 import TemplateError
 
-from ... import __version__
 from ...profiler.store.manifest import encode_json
+from ...version import __version__
 from ..page.document import in_order, render_html
 from .captures import DAMAGE, told
 from .differences import Difference, json_differences, line_differences

@@ -9,8 +9,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from ... import __version__
 from ...profiler.store.manifest import Manifest
+from ...version import __version__
 from ..page.pdf import Printed, printer_versions
 from .layout import SCHEMA
 

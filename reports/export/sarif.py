@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ... import __version__
 from ...profiler.evidence import Verdict
 from ...profiler.queries.assertions import Answer, Checked
 from ...profiler.queries.places import Place
+from ...version import __version__
 from ..catalog import catalog
 from ..hostile import shorten, visible
 from ..terminal.assertion import measured, reasons

@@ -11,7 +11,7 @@ from aisp_prof import cli
 from aisp_prof.cli import counters
 from aisp_prof.errors import UsageError
 from aisp_prof.profiler.capture import run as room
-from aisp_prof.profiler.counters.calibrate import read_calibration
+from aisp_prof.profiler.capture.calibrate import read_calibration
 from aisp_prof.profiler.judging.language import needs_counters
 from aisp_prof.profiler.store.captures import Capture
 from aisp_prof.profiler.store.manifest import Manifest

@@ -80,7 +80,7 @@ def test_a_file_that_is_none_of_it(run, tmp_path):
 @pytest.fixture
 def measured(monkeypatch):
     """`calibrate` with a result that an H200 gave, without the H200."""
-    from aisp_prof.profiler.counters import calibrate
+    from aisp_prof.profiler.capture import calibrate
 
     ceiling = {
         "name": "bf16", "unit": "flop/s", "what": "product", "value": 8.03e14, "n": 20, "p5": 8.01e14, "p95": 8.05e14,

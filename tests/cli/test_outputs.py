@@ -16,8 +16,7 @@ import pytest
 from aisp_prof import cli
 from aisp_prof.cli.counters import _store
 from aisp_prof.errors import UsageError
-from aisp_prof.kernels.emit.artifacts import put_whole
-from aisp_prof.machine.files import PREFIX, append_whole
+from aisp_prof.machine.files import PREFIX, append_whole, output_file
 from aisp_prof.workloads.record import write_text
 from busy_trace import busy_trace
 
@@ -102,9 +101,14 @@ def test_a_full_disk_leaves_what_was_there(run: Run, trace: Path, tmp_path: Path
     assert not list(tmp_path.glob(f"{PREFIX}*"))
 
 
+def _as_output(path: Path, data: bytes) -> None:
+    with output_file(path) as file:
+        file.write(data)
+
+
 @pytest.mark.parametrize(
     "write",
-    [put_whole, lambda path, data: write_text(path, data.decode()), lambda path, data: _store(path, data.decode())],
+    [_as_output, lambda path, data: write_text(path, data.decode()), lambda path, data: _store(path, data.decode())],
 )
 def test_other_writers_leave_what_was_there(tmp_path: Path, write: Callable[[Path, bytes], object]) -> None:
     (tmp_path / "out").write_text(OLD)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from aisp_prof.errors import AispError, EnvironmentLacks
 from aisp_prof.machine import child
-from aisp_prof.machine.child import Watch, child_environment, marked, new_mark, run_child, tail
+from aisp_prof.machine.child import MARK, Answer, Watch, ask, child_environment, marked, new_mark, run_child, tail
 
 GRANDCHILD = """
 import os, signal, subprocess, sys, time
@@ -60,12 +60,48 @@ def test_grandchildren_end_with_a_child_that_succeeds(watch: Watch) -> None:
     assert marked(watch.mark) == []
 
 
+def test_a_tool_answers() -> None:
+    code = "import sys; print('out'); sys.stderr.buffer.write(b'err \\xff\\n'); sys.exit(7)"
+    assert ask(python(code), 20) == Answer(7, "out\n", "err \ufffd\n")
+
+
+@pytest.mark.parametrize(("then", "ends"), [("", True), ("time.sleep(60)", False)])
+def test_a_tool_ends_with_all_that_it_started(monkeypatch: pytest.MonkeyPatch, then: str, ends: bool) -> None:
+    mark = new_mark()
+    monkeypatch.setattr(child, "new_mark", lambda: mark)
+    if ends:
+        assert ask(python(GRANDCHILD.format(then=then)), 20).out == "started\n"
+    else:
+        with pytest.raises(AispError, match=r"longer than 1\.5 s"):
+            ask(python(GRANDCHILD.format(then=then)), 1.5)
+    assert marked(mark) == []
+
+
+def test_what_a_child_runs_ends_with_the_child(tmp_path: Path) -> None:
+    """Even a child of its own, in a session of its own, when it had no time to end that itself."""
+    told = tmp_path / "pid"
+    inner = f"import os, time; open({str(told)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    code = f"""
+import os, threading, time
+from aisp_prof.machine.child import ask
+threading.Thread(target=ask, args=({python(inner)!r}, 60), daemon=True).start()
+while not (os.path.exists({str(told)!r}) and open({str(told)!r}).read()): time.sleep(0.01)
+os.kill(os.getpid(), 9)
+"""
+    assert run_child(python(code), Watch(tmp_path / "run.log", 20, new_mark())) == 137
+    wait_for(lambda: not Path("/proc", told.read_text()).exists(), 5)
+
+
+def test_the_marks_of_outer_calls_stay() -> None:
+    assert child_environment("inner", {MARK: "outer"})[MARK] == "outer:inner"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_end_the_child(tmp_path: Path, number: signal.Signals) -> None:
     log, mark = tmp_path / "run.log", new_mark()
     code = GRANDCHILD.format(then="time.sleep(60)")
     driver = (
-        "import sys; from pathlib import Path; from aisp_prof.profiler.capture import child\n"
+        "import sys; from pathlib import Path; from aisp_prof.machine import child\n"
         "from aisp_prof.machine.child import Watch, run_child; child.GRACE_S = 0.3\n"
         f"run_child([sys.executable, '-c', {code!r}], Watch(Path({str(log)!r}), 60, {mark!r}))"
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from aisp_prof.machine.child import child_environment
-from aisp_prof.machine.files import PREFIX, remove_abandoned, scratch_folder, write_whole
+from aisp_prof.machine.files import PREFIX, cache_folder, read_whole, remove_abandoned, scratch_folder, write_whole
 
 KILLED = """
 import os, sys
@@ -44,6 +44,28 @@ def test_only_what_its_process_abandoned_is_removed(tmp_path: Path) -> None:
         assert alive.is_dir()
         assert remove_abandoned(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_where_the_cache_lies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AISP_CACHE", "/own")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
+    assert cache_folder() == Path("/own")
+    monkeypatch.delenv("AISP_CACHE")
+    assert cache_folder() == Path("/somewhere/aisp-prof")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_folder() == Path.home() / ".cache" / "aisp-prof"
+
+
+@pytest.mark.timeout(20)
+def test_only_a_small_regular_file_is_read_whole(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"12345")
+    assert read_whole(tmp_path / "file", 5) == b"12345"
+    with pytest.raises(OSError, match="more than 4 bytes"):
+        read_whole(tmp_path / "file", 4)
+    os.mkfifo(tmp_path / "pipe")
+    for odd in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(OSError, match="no regular file"):
+            read_whole(odd, 5)
 
 
 def test_a_whole_file_goes_where_a_link_leads(tmp_path: Path) -> None:

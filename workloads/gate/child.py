@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import cast
 
 from ...errors import AispError, EnvironmentLacks
-from ...kernels.building.nvcc import cache_folder
+from ...machine.files import cache_folder
 from ..device import open_device
 from .arena import Arena
 from .buffers import Plain

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from ...machine.child import marked
+
 POLL_S = 0.02
 END_S = 10.0
 
@@ -27,16 +29,6 @@ def descendants(pid: int) -> list[int]:
     while new:
         new = [child for one in new for child in children[one]]
         found += new
-    return found
-
-
-def marked(mark: str) -> list[int]:
-    """Every process with `mark`, `NAME=value`, among the variables that it was started with."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # gone meanwhile, or another user's
-            if mark.encode() in (entry / "environ").read_bytes().split(b"\0"):
-                found.append(int(entry.name))
     return found
 
 

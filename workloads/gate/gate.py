@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import signal
 import tempfile
 from collections.abc import Callable
@@ -18,6 +16,7 @@ from ...errors import CannotTell, EnvironmentLacks, UsageError
 from ...kernels.emit.artifacts import Artifacts
 from ...kernels.emit.candidate import read_candidate
 from ...kernels.emit.spec import Spec
+from ...machine.tools import of_cuda
 from ..device import Kind, open_device
 from ..hardware import present_gpu, versions
 from ..measure import order
@@ -254,10 +253,8 @@ def _first_fault(tail: str) -> str:
 
 
 def find_sanitizer() -> str | None:
-    """compute-sanitizer on PATH, below CUDA_HOME, or in CUDA's usual folder."""
-    folders = [Path(home) / "bin" for home in (os.environ.get("CUDA_HOME"), "/usr/local/cuda") if home]
-    found = (shutil.which("compute-sanitizer", path=folder) for folder in folders)
-    return shutil.which("compute-sanitizer") or next((one for one in found if one), None)
+    """compute-sanitizer as `of_cuda` finds it; None where there is none."""
+    return of_cuda("compute-sanitizer")
 
 
 def _record(request: Request, verdict: Verdict, device: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
+import subprocess  # noqa: TID251 - stopped and continued between runs, ended with the judge
 import sys
 from collections.abc import Sequence
 from contextlib import suppress

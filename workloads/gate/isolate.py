@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
+import subprocess  # noqa: TID251 - started by machine.child, ended by family
 import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...machine.child import allowed, carrying, new_mark, start, tail
 from . import family
 from .job import Job, read_results
 from .limits import allowance_bytes
@@ -22,9 +21,6 @@ PASSED_ON = (
     "PYTHONPATH", "VIRTUAL_ENV", "XDG_CACHE_HOME", "XDG_STATE_HOME",
 )  # fmt: skip
 """No keys: a candidate gets what it needs to run and no more."""
-
-MARK = "AISP_GATE"
-"""Every process of one child carries this variable unless it clears it: a second way to find what the first misses."""
 
 POLL_S = 0.05
 TAIL_BYTES = 16000
@@ -57,28 +53,20 @@ def run_job(job: Job, timeout_s: float, tool: Sequence[str] = ()) -> Outcome:
 
     Its folder is a temporary one that is gone when this returns, like every process that the child started.
     """
-    mark = uuid.uuid4().hex
-    with tempfile.TemporaryDirectory(prefix="aisp-gate-") as folder, (Path(folder) / "log").open("w+b") as log:
+    mark = new_mark()
+    with tempfile.TemporaryDirectory(prefix="aisp-gate-") as folder, (Path(folder) / "log").open("wb") as log:
         command = [*tool, sys.executable, "-P", "-m", "aisp_prof.workloads.gate.child", str(job.store())]
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            cwd=folder,
-            env=_environment(mark, folder, bare=bool(tool)),
-            start_new_session=True,
-        )
+        process = start(command, log, subprocess.STDOUT, _environment(mark, folder, bare=bool(tool)), Path(folder))
         try:
             ending = _watch(process, job, timeout_s)
         finally:
-            ended = family.end(process.pid, f"{MARK}={mark}")
+            ended = family.end(process.pid, mark)
             process.wait()
         lines = read_results(job.results)
         code = process.returncode
         if not ending:
             ending = "signal" if code < 0 else "done" if code == 0 and {"done": True} in lines else "exit"
-        return Outcome(ending if ended else "stray", abs(code), lines, _tail(log))
+        return Outcome(ending if ended else "stray", abs(code), lines, tail(Path(folder, "log"), TAIL_BYTES))
 
 
 def _watch(process: subprocess.Popen[bytes], job: Job, timeout_s: float) -> str:
@@ -112,23 +100,13 @@ def _own(job: Job) -> bool:
 
 
 def _environment(mark: str, folder: str, *, bare: bool) -> dict[str, str]:
-    passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    checkout = Path(__file__).parents[2] / ".pythonpath"
-    if checkout.is_dir():  # a checkout that nobody installed: the child must find the package that runs now
-        passed["PYTHONPATH"] = os.pathsep.join(filter(None, (str(checkout), passed.get("PYTHONPATH", ""))))
+    passed = allowed(PASSED_ON)
     if bare:  # an allocation of its own for every tensor: the tool then sees where each ends
         passed["PYTORCH_NO_CUDA_MEMORY_CACHING"] = "1"
     own = {
-        "PYTHONSAFEPATH": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         "TMPDIR": folder,
         "TORCHINDUCTOR_CACHE_DIR": folder,
         "TRITON_CACHE_DIR": folder,
     }
-    return {**passed, **own, MARK: mark}
-
-
-def _tail(log: Any) -> str:
-    size = log.seek(0, os.SEEK_END)
-    log.seek(max(0, size - TAIL_BYTES))
-    return str(log.read().decode("utf-8", "replace")).strip()
+    return {**passed, **own, **carrying(mark)}

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import ctypes
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from aisp_prof.errors import AispError, EnvironmentLacks
 from aisp_prof.kernels.building import nvcc as build
-from aisp_prof.kernels.building.nvcc import architecture, cache_folder, cubin, library
+from aisp_prof.kernels.building.nvcc import architecture, cubin, library
+from aisp_prof.machine import child
+from aisp_prof.machine.child import marked, new_mark
+from aisp_prof.machine.files import cache_folder
 
 FAKE = """#!/bin/sh
 if [ "$1" = --version ]; then echo "{version}"; exit; fi
@@ -62,6 +67,7 @@ def test_targets(capability: tuple[int, int], target: str) -> None:
 def test_a_cubin_is_compiled_once(nvcc: Nvcc, source: Path) -> None:
     first = cubin(source, "90a")
     assert first.read_text() == "compiled\n"
+    assert first.parent == cache_folder() / "cubins"
     assert cubin(source, "90a") == first
     (call,) = nvcc.calls
     assert "-gencode=arch=compute_90a,code=sm_90a" in call
@@ -115,12 +121,28 @@ def test_nvcc_is_found_below_cuda_home(tmp_path: Path, monkeypatch: pytest.Monke
     assert build.find_nvcc() == str(found.path)
 
 
-def test_where_the_cache_lies(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("AISP_CACHE", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert cache_folder() == Path("/somewhere/aisp-prof")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_folder() == Path.home() / ".cache" / "aisp-prof"
+def test_nvcc_is_ended_with_what_it_runs(nvcc: Nvcc, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mark = new_mark()
+    monkeypatch.setattr(child, "new_mark", lambda: mark)
+    monkeypatch.setattr(build, "TIMEOUT_S", 1)
+    monkeypatch.setattr(build, "_version", lambda nvcc: b"13.0")
+    nvcc.path.write_text("#!/bin/sh\nsetsid sleep 60 &\nsleep 60\n")
+    with pytest.raises(AispError, match="ran longer than 1 s"):
+        cubin(source, "90a")
+    assert marked(mark) == []
+    assert not list((cache_folder() / "cubins").iterdir())
+
+
+def test_what_a_killed_build_left_is_removed(nvcc: Nvcc, source: Path) -> None:
+    folder = cache_folder() / "cubins"
+    code = (
+        "import os; from pathlib import Path; from aisp_prof.machine.files import scratch_folder\n"
+        f"with scratch_folder(Path({str(folder)!r})): os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", code], env=child.child_environment("m"), check=False)
+    assert len(list(folder.iterdir())) == 2
+    assert list(folder.iterdir()) != [cubin(source, "90a")]
+    assert len(list(folder.iterdir())) == 1
 
 
 def test_a_shared_header_is_part_of_the_key(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from aisp_prof.machine import tools
 from aisp_prof.profiler.capture import doctor, ncu
 from aisp_prof.profiler.capture.doctor import Check, Status, diagnose
 
@@ -21,7 +22,8 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AISP_NSYS", raising=False)
     monkeypatch.delenv("AISP_NCU", raising=False)
     monkeypatch.setattr(ncu, "PLACES", ())
-    monkeypatch.setattr(doctor, "_CUDA_PLACES", ())
+    monkeypatch.delenv("CUDA_HOME", raising=False)
+    monkeypatch.setattr(tools, "CUDA_PLACES", ())
     monkeypatch.setattr(doctor, "DRIVER_PARAMETERS", Path("/nowhere"))
     monkeypatch.setitem(sys.modules, "pynvml", None)
 

@@ -75,7 +75,7 @@ def test_one_that_does_not_answer(tmp_path: Path, text: str) -> None:
 def test_the_one_inside_nsight_compute_is_put_side_by_side(
     tmp_path: Path, fake_nsys: FakeNsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("AISP_CACHE", str(tmp_path / "cache"))
     root = tmp_path / "root"
     host = root / "opt/nvidia/nsight-compute/2025.3.1/host"
     split = install(root, "opt/nvidia/nsight-compute/2025.3.1/host/target-linux-x64/nsys", fake_nsys(), "2025.3.1")
@@ -88,7 +88,7 @@ def test_the_one_inside_nsight_compute_is_put_side_by_side(
     assert first.executable.is_relative_to(tmp_path / "cache")
     assert not first.executable.is_symlink()
     assert (first.executable.parents[1] / "host-linux-x64" / "QdstrmImporter").exists()
-    assert len(list((tmp_path / "cache" / "aisp-prof").iterdir())) == 1
+    assert len(list((tmp_path / "cache").iterdir())) == 1
     for path in (host, split.parent):
         path.chmod(0o755)
 

@@ -5,14 +5,18 @@ import lzma
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
 from aisp_prof.errors import EnvironmentLacks, TraceError
+from aisp_prof.machine.child import child_environment
 from aisp_prof.profiler.trace import cache as cache_module
-from aisp_prof.profiler.trace.cache import TraceCache, cache_folder
-from aisp_prof.profiler.trace.fingerprint import fingerprint
+from aisp_prof.profiler.trace.cache import TraceCache
+from aisp_prof.profiler.trace.fingerprint import READER, fingerprint
 from aisp_prof.profiler.trace.reader import read_trace
 from trace_builder import GENERATIONS, TraceBuilder
 
@@ -160,6 +164,19 @@ def test_the_key_is_the_content(tmp_path, kept):
     assert fingerprint(path) == fingerprint(path)
 
 
+def test_all_that_reads_is_part_of_the_key():
+    """Another way to decode, match or code a column must not be answered with what the former one has cached."""
+    names = (
+        "import sys; from aisp_prof.profiler.trace import reader; print(*[m.__file__ for n, m in sys.modules.items()"
+    )
+    code = f"{names} if n.startswith('aisp_prof.profiler.')], sep='\\n')"
+    done = subprocess.run([sys.executable, "-c", code], env=child_environment("m"), capture_output=True, check=True)
+    read = {Path(line).resolve() for line in done.stdout.decode().splitlines()}
+    rooms = {path for folder in READER for path in folder.resolve().rglob("*.py")}
+    assert len(read) > 20
+    assert {path for path in read if path.name != "__init__.py"} <= rooms
+
+
 def test_a_damaged_cache_is_no_cache(tmp_path, kept):
     path = written(tmp_path / "t.sqlite")
     whole = read_trace(path)
@@ -200,7 +217,7 @@ def test_a_file_that_lacks_is_made_again(tmp_path, kept):
         assert file.exists()
 
 
-def test_the_cache_is_bounded_and_private(tmp_path, monkeypatch):
+def test_the_cache_is_bounded_and_private(tmp_path):
     small = TraceCache(tmp_path / "cache", least=0, limit=12_000)
     for number in range(5):
         path = written(tmp_path / f"{number}.sqlite")
@@ -210,11 +227,13 @@ def test_the_cache_is_bounded_and_private(tmp_path, monkeypatch):
     kept = list((tmp_path / "cache" / "traces").iterdir())
     assert 1 <= len(kept) < 5
     assert (tmp_path / "cache" / "traces").stat().st_mode & 0o077 == 0
+
+
+def test_traces_are_kept_in_the_cache_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("AISP_CACHE", str(tmp_path / "own"))
-    assert cache_folder() == tmp_path / "own"
-    monkeypatch.delenv("AISP_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert cache_folder() == tmp_path / "xdg" / "aisp-prof"
+    kept, path = TraceCache(least=0), written(tmp_path / "t.sqlite")
+    read_trace(path, cache=kept)
+    assert [entry.name for entry in (tmp_path / "own" / "traces").iterdir()] == [kept.key(path, ())]
 
 
 def test_a_cache_that_cannot_be_written_is_no_error(tmp_path):
@@ -237,6 +256,18 @@ def test_a_full_disk_is_no_error_and_leaves_nothing(tmp_path, kept, monkeypatch,
     path = written(tmp_path / "t.sqlite")
     same(read_trace(path, cache=kept), read_trace(path))
     assert list((tmp_path / "cache" / "traces").iterdir()) == []
+
+
+def test_what_a_killed_reader_kept_halfway_is_removed(tmp_path, kept):
+    path, folder = written(tmp_path / "t.sqlite"), tmp_path / "cache" / "traces"
+    code = (
+        "import os; from pathlib import Path; from aisp_prof.profiler.trace.cache import TraceCache\n"
+        f"TraceCache(Path({str(folder.parent)!r}), least=0).keep('key', lambda put: os.kill(os.getpid(), 9))"
+    )
+    subprocess.run([sys.executable, "-c", code], env=child_environment("m"), check=False)
+    assert len(list(folder.iterdir())) == 2
+    read_trace(path, cache=kept)
+    assert [entry.name for entry in folder.iterdir()] == [kept.key(path, ())]
 
 
 def test_small_traces_are_not_cached(tmp_path, monkeypatch):

@@ -348,7 +348,7 @@ def test_orphans_are_found_without_walls_too() -> None:
         parent.stdout.readline()
         orphans = family.descendants(parent.pid)
         assert len(orphans) == 1
-        assert family.end(parent.pid, "NOBODY=1")
+        assert family.end(parent.pid, "nobody")
     assert not Path(f"/proc/{orphans[0]}/cmdline").exists() or not Path(f"/proc/{orphans[0]}/cmdline").read_bytes()
 
 

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 from aisp_prof.errors import AispError, EnvironmentLacks
-from aisp_prof.profiler.counters import calibrate as room
-from aisp_prof.profiler.counters.calibrate import Calibrated, Program, calibrate, calibrated
+from aisp_prof.profiler.capture import calibrate as room
+from aisp_prof.profiler.capture.calibrate import Calibrated, Program, calibrate, calibrated
 from aisp_prof.profiler.counters.raw_csv import read_raw_csv
 
-HERE = Path(__file__).parent
+COUNTERS = Path(__file__).parents[1] / "counters"
 GEMM = 2 * 2048**3
 DECLARED = dict.fromkeys(("bf16", "fp16", "tf32", "fp32", "fp8", "fp64"), GEMM)
 TINY = Program("aisp_prof.workloads.calibration", ("--device", "cpu", "--size", "tiny"), 120)
 
 
 def test_an_h200_counts_what_is_declared():
-    rows = calibrated(read_raw_csv(HERE / "h200-gemms.csv"), DECLARED)
+    rows = calibrated(read_raw_csv(COUNTERS / "h200-gemms.csv"), DECLARED)
     assert [row.type for row in rows] == list(DECLARED)
     assert all(row.ok for row in rows)
     assert [row.ratio for row in rows if row.type not in ("fp32", "fp64")] == [1.0] * 4

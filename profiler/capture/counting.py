@@ -9,8 +9,8 @@ from typing import Any
 
 from ...errors import AispError
 from ...machine.child import Watch
-from ..capture.ncu import CSV, REPORT, SECTIONS, Ncu, count, find_ncu, keep_sections, measured_iterations
-from .table import minimal_metrics
+from ..counters.table import minimal_metrics
+from .ncu import CSV, REPORT, SECTIONS, Ncu, count, find_ncu, keep_sections, measured_iterations
 
 ITERATIONS = 2
 """Of each variant: the fewest that the harness runs."""

@@ -12,28 +12,18 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from ... import __version__
 from ...errors import AispError, EnvironmentLacks, UsageError
 from ...machine.child import Watch, new_mark, run_child, tail
-from ..capture.conditions import Gpu, Sample, Sampler, open_gpu
-from ..capture.ncu import count, find_ncu
-from .model import KernelCounters
-from .raw_csv import read_raw_csv
-from .rows import flops_by_type
-from .table import minimal_metrics
+from ...version import __version__
+from ..counters.model import KernelCounters
+from ..counters.raw_csv import read_raw_csv
+from ..counters.rows import OWN_TYPES, flops_by_type
+from ..counters.table import minimal_metrics
+from .conditions import Gpu, Sample, Sampler, open_gpu
+from .ncu import count, find_ncu
 
 TOLERANCE = 0.01
 """Counted / declared outside 1 +- this, and the counters of the device are not to be believed."""
-
-OWN_TYPES = {
-    "bf16": ("tensor_bf16",),
-    "fp16": ("tensor_fp16",),
-    "tf32": ("tensor_tf32",),
-    "fp32": ("fp32",),
-    "fp8": ("tensor_fp8", "tensor_fp8_fp6_fp4"),
-    "fp64": ("fp64", "tensor_fp64"),
-}
-"""In which types of the FLOP table the operations of a product of each dtype are counted."""
 
 
 @dataclass(frozen=True, slots=True)
