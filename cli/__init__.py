@@ -108,11 +108,11 @@ def list_pairs(
     as_json: AsJson = False,
 ) -> None:
     """List the pairs, what each needs, and its captures."""
-    from ..profiler.store.captures import Store, captures_folder, shipped_store
+    from ..profiler.store.captures import Stores, captures_folder
     from ..reports.terminal.tables import table
     from ..workloads.registry import find, pairs
 
-    stores = (Store(captures_folder(captures)), shipped_store())
+    stores = Stores(captures_folder(captures))
     chosen = find(selector) if selector else pairs()
     rows: list[dict[str, Any]] = [
         {
@@ -121,7 +121,7 @@ def list_pairs(
             "needs": list(pair.declaration.needs),
             "sizes": sorted(pair.declaration.sizes),
             "claims": list(pair.declaration.claims),
-            "captures": [capture.id for store in stores for capture in store.captures(pair.key)],
+            "captures": [capture.id for capture in stores.captures(pair.key)],
         }
         for pair in chosen
     ]
@@ -215,16 +215,18 @@ def report(
     from ..profiler.expect.check import held_against
     from ..profiler.expect.files import expectations_folder
     from ..profiler.expect.observe import observe
-    from ..profiler.store.captures import captures_folder, select, with_shipped
+    from ..profiler.store.captures import Stores, captures_folder, with_shipped
     from ..reports.terminal.console import summary
     from ..reports.terminal.expectations import held_lines
     from ..workloads.registry import find
 
     bundle.refuse_sign_alone(into, sign)
-    keys = [pair.key for pair in find(stage)]
-    found, missing = select(keys, captures_folder(captures), chosen, with_shipped(captures))
-    refused = dict(judging.unreadable(missing, captures_folder(captures), with_shipped(captures)))
     name, kinds = stage.replace(":", "-").replace(".", "-"), formats.split(",")
+    _check_report(lang, kinds, into.parent if into else out)
+    keys = [pair.key for pair in find(stage)]
+    stores = Stores(captures_folder(captures), with_shipped(captures))
+    found, missing = stores.select(keys, chosen)
+    refused = dict(judging.unreadable(missing, stores))
     if into is None:
         (observed, more), kept = judging.judge_each(found, observe), expectations_folder()
         refused |= more
@@ -234,21 +236,27 @@ def report(
     else:
         evidences, expected = bundle.make(into, sign, found, missing, name, lang, kinds)
         files, failure = [str(into)], None
-    data = {
-        "stage": stage,
-        "files": files,
-        "missing": missing,
-        "refused": refused,
-        "proofs": [one.to_json() for one in evidences],
-        "expectations": [one.to_json() for one in expected.values() if one],
-    }
-    lines = [line for one in evidences for line in (*summary(one, lang), *held_lines(expected[one.capture_id]))]
-    lines += judging.lines(missing, refused)
-    _print(data, as_json, [*lines, *(f"wrote {file}" for file in files)])
+    if as_json:
+        proofs, held = [one.to_json() for one in evidences], [one.to_json() for one in expected.values() if one]
+        said = {"stage": stage, "files": files, "missing": missing, "refused": refused}
+        _print({**said, "proofs": proofs, "expectations": held}, as_json, [])
+    else:
+        lines = [line for one in evidences for line in (*summary(one, lang), *held_lines(expected[one.capture_id]))]
+        _print({}, as_json, [*lines, *judging.lines(missing, refused), *(f"wrote {file}" for file in files)])
     if failure:
         raise failure
     verdicts = [one.verdict for one in evidences] + [Verdict.UNPROVEN] * len({*missing, *refused})
     raise typer.Exit(Verdict.worst(verdicts).exit_code)
+
+
+def _check_report(lang: str, formats: list[str], folder: Path) -> None:
+    """Refuse what would be refused after minutes of judging."""
+    from ..reports.catalog import catalog
+    from ..reports.page.write import check_folder, checked_formats
+
+    catalog(lang)
+    checked_formats(formats)
+    check_folder(folder)
 
 
 def _write(
@@ -257,12 +265,14 @@ def _write(
     """Write each format; what cannot be written comes back as an error, so that the verdict is printed all the same:
     a missing Pango does not undo a proof."""
     from ..errors import EnvironmentLacks
-    from ..reports.page.write import write_report
+    from ..reports.page.document import render_html
+    from ..reports.page.write import write_formats
 
+    html = render_html(name, evidences, lang, expected=expected)
     files, failure = [], None
     for kind in formats:
         try:
-            files += [str(path) for path in write_report(name, evidences, out, lang, (kind,), expected)]
+            files += [str(path) for path in write_formats(name, html, out, (kind,))]
         except EnvironmentLacks as error:
             failure = error
     return files, failure

@@ -16,10 +16,9 @@ from ..judging.language import SPEEDUP, Claim, Term, parse
 from ..judging.rate_metrics import RATE_METRICS, rate_values
 from ..judging.speedup import speedup_of, times
 from ..proof.measured import LOST
-from ..proof.prove import prove_each, worst_of
+from ..proof.prove import prove_read, reading, worst_of
 from ..store.captures import Capture
 from ..trace.model import Trace
-from ..trace.reader import read_trace
 from .model import Context, Measurement, Source
 
 ITERATION = "iteration"
@@ -81,9 +80,9 @@ def observe(capture: Capture, changed: Sequence[str] | None = None) -> Observed:
         UsageError, TraceError: as `prove_each`.
     """
     changed = capture.verify_files() if changed is None else changed
-    each = prove_each(capture.manifest.to_json(), capture.trace_path, capture.shipped, changed)
-    evidence, used = worst_of(each), len(each)
-    trace = read_trace(capture.trace_path) if capture.trace_path else None
+    read = reading(capture.trace_path)
+    each = prove_read(capture.manifest.to_json(), capture.trace_path, read, capture.shipped, changed)
+    evidence, used, trace = worst_of(each), len(each), read()
     obstacles = tuple({(f.code, str(f.values)): f for one in each.values() for f in _obstacles(one)}.values())
     found = (
         {} if obstacles else _of_all([list(_observations(one, capture.manifest.declaration)) for one in each.values()])
