@@ -29,8 +29,9 @@ class Supply(Protocol):
 
 
 class _Supplied:
-    __slots__ = ("_supply",)
+    __slots__ = ("_coded", "_supply")
     _supply: Supply
+    _coded: dict[str, Codes]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,14 +60,21 @@ class Rows(_Supplied):
         """Let go of columns that come from elsewhere; asked for again, they are made again."""
         if _supply_of(self) is not None:
             for name in names:
+                _made_codes(self).pop(name, None)
                 with suppress(AttributeError):
                     object.__delattr__(self, name)
 
     def codes(self, name: str) -> Codes:
-        """A column of few distinct values, without its values being written out where it comes from a file."""
+        """A column of few distinct values, without its values being written out where it comes from a file; made once, however
+        many parts of the rows are asked for theirs."""
         supply = _supply_of(self)
         found = None if supply is None else supply.codes(name)
-        return Codes.of(getattr(self, name)) if found is None else found
+        if found is not None:
+            return found
+        made = _made_codes(self)
+        if name not in made:
+            made[name] = Codes.of(getattr(self, name))
+        return made[name]
 
     def take(self, which: ArrayLike) -> Self:
         """The rows of a boolean mask or of an index array of shape (m,)."""
@@ -84,6 +92,15 @@ def _supply_of(rows: Rows) -> Supply | None:
     except AttributeError:
         return None
     return supply
+
+
+def _made_codes(rows: Rows) -> dict[str, Codes]:
+    """The codes of columns that were made before."""
+    with suppress(AttributeError):
+        made: dict[str, Codes] = object.__getattribute__(rows, "_coded")
+        return made
+    object.__setattr__(rows, "_coded", {})
+    return _made_codes(rows)
 
 
 @dataclass(frozen=True, slots=True)
