@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
@@ -50,7 +51,7 @@ class Rows(_Supplied):
         def __getattr__(self, name: str) -> NDArray[Any]:
             """A field without a value yet: Python asks here when a slot is empty."""
             supply = _supply_of(self)
-            if supply is None or name not in {field.name for field in fields(self)}:
+            if supply is None or name not in _columns_of(type(self)):
                 raise AttributeError(f"{type(self).__name__} has no {name}")
             column = supply.column(name, self)
             object.__setattr__(self, name, column)
@@ -92,6 +93,11 @@ def _supply_of(rows: Rows) -> Supply | None:
     except AttributeError:
         return None
     return supply
+
+
+@cache
+def _columns_of(kind: type[Rows]) -> frozenset[str]:
+    return frozenset(field.name for field in fields(kind))
 
 
 def _made_codes(rows: Rows) -> dict[str, Codes]:

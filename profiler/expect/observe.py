@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -70,17 +70,20 @@ class Observed:
         return self.source.capture
 
 
-def observe(capture: Capture, changed: Sequence[str] | None = None) -> Observed:
+def observe(
+    capture: Capture, changed: Sequence[str] | None = None, read: Callable[[], Trace | None] | None = None
+) -> Observed:
     """Judge a capture and collect its numbers.
 
     Args:
         changed: files that are not as they were captured; looked for where nothing is said of them.
+        read: gives the capture's trace, where somebody else needs it too.
 
     Raises:
         UsageError, TraceError: as `prove_each`.
     """
     changed = capture.verify_files() if changed is None else changed
-    read = reading(capture.trace_path)
+    read = read or reading(capture.trace_path)
     each = prove_read(capture.manifest.to_json(), capture.trace_path, read, capture.shipped, changed)
     evidence, used, trace = worst_of(each), len(each), read()
     obstacles = tuple({(f.code, str(f.values)): f for one in each.values() for f in _obstacles(one)}.values())

@@ -8,7 +8,7 @@ import os
 import re
 import stat
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -70,7 +70,9 @@ class Manifest:
         return self.declaration.key
 
     def to_json(self) -> dict[str, Any]:
-        return {"schema": SCHEMA, **asdict(self), "declaration": self.declaration.to_json()}
+        """Plain JSON types, which the manifest shares: they are not to be changed."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {"schema": SCHEMA, **values, "declaration": self.declaration.to_json()}
 
     @classmethod
     def from_json(cls, data: Any, where: str = "manifest") -> Self:
