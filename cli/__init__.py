@@ -7,6 +7,7 @@ import os
 import shlex
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -14,7 +15,7 @@ import typer
 
 from .. import __version__
 from ..errors import BUG, AispError, EnvironmentLacks, UsageError
-from . import assertion, bench, bundle, compare, counters, demos, expect, judging, kernels, scrubbing, trace
+from . import assertion, bench, bundle, compare, counters, demos, expect, help, judging, kernels, scrubbing, trace
 from .complaint import complain
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 proven or done, 1 refuted, 2 usage, 3 the environment lacks something, 4 unproven, "
     "5 nothing is expected of a pair.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings=help.SETTINGS,
     pretty_exceptions_enable=False,
 )
 
@@ -152,9 +153,10 @@ def capture(
         str,
         typer.Option(
             help="none: bare, timed by CUDA events. minimal: under Nsight Systems too. roofline: counted by Nsight Compute "
-            "besides, against ceilings measured first. deep: with Nsight Compute's full sections."
+            "besides, against ceilings measured first. deep: with Nsight Compute's full sections. By default what each pair's "
+            "claims need: roofline where they speak of work or rates, else minimal."
         ),
-    ] = "minimal",
+    ] = "",
     ceilings: Annotated[
         Path | None,
         typer.Option(
@@ -194,13 +196,22 @@ def _captured(one: dict[str, Any]) -> list[str]:
 
 @app.command()
 def report(
-    stage: Annotated[str, typer.Option(metavar="CHAPTER[:PAIR]", help="What to report, e.g. ch11 or ch11:streams.")],
+    target: Annotated[
+        str, typer.Argument(metavar="CHAPTER[:PAIR]", help="What to report, e.g. ch11 or ch11:streams.")
+    ] = "",
+    stage: Annotated[str, typer.Option(metavar="CHAPTER[:PAIR]", help="The same, as an option.")] = "",
     chosen: Annotated[
         str, typer.Option("--capture", help="A capture's id or its beginning; the newest by default.")
     ] = "",
     out: Annotated[Path, typer.Option(help="The folder to write into.")] = Path(),
     lang: Annotated[str, typer.Option(help="en or ko.")] = "en",
-    formats: Annotated[str, typer.Option("--format", help="html, pdf, or both with a comma.")] = "html,pdf",
+    formats: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="html, pdf, or both with a comma; by default both, and the HTML alone where no PDF can be printed.",
+        ),
+    ] = "",
     into: bundle.Target = None,
     sign: bundle.Key = None,
     captures: CapturesFolder = None,
@@ -216,13 +227,16 @@ def report(
     from ..profiler.expect.files import expectations_folder
     from ..profiler.expect.observe import observe
     from ..profiler.store.captures import Stores, captures_folder, with_shipped
+    from ..reports.page.write import formats_to_write
     from ..reports.terminal.console import summary
     from ..reports.terminal.expectations import held_lines
     from ..workloads.registry import find
 
+    stage = _stage(target, stage)
     bundle.refuse_sign_alone(into, sign)
-    name, kinds = stage.replace(":", "-").replace(".", "-"), formats.split(",")
-    _check_report(lang, kinds, into.parent if into else out)
+    kinds, lacking = formats_to_write(formats)
+    name = stage.replace(":", "-").replace(".", "-")
+    _check_report(lang, into.parent if into else out)
     keys = [pair.key for pair in find(stage)]
     stores = Stores(captures_folder(captures), with_shipped(captures))
     found, missing = stores.select(keys, chosen)
@@ -245,22 +259,36 @@ def report(
         _print({}, as_json, [*lines, *judging.lines(missing, refused), *(f"wrote {file}" for file in files)])
     if failure:
         raise failure
+    if lacking:
+        complain(lacking)
     verdicts = [one.verdict for one in evidences] + [Verdict.UNPROVEN] * len({*missing, *refused})
     raise typer.Exit(Verdict.worst(verdicts).exit_code)
 
 
-def _check_report(lang: str, formats: list[str], folder: Path) -> None:
+def _check_report(lang: str, folder: Path) -> None:
     """Refuse what would be refused after minutes of judging."""
     from ..reports.catalog import catalog
-    from ..reports.page.write import check_folder, checked_formats
+    from ..reports.page.write import check_folder
 
     catalog(lang)
-    checked_formats(formats)
     check_folder(folder)
 
 
+def _stage(target: str, stage: str) -> str:
+    """What to report, said as an argument or by --stage."""
+    if bool(target) == bool(stage):
+        what = "said twice, as an argument and by --stage" if target else "not said"
+        raise UsageError(f"what to report is {what}", "aisp-prof report ch11")
+    return target or stage
+
+
 def _write(
-    name: str, evidences: list[Evidence], out: Path, lang: str, formats: list[str], expected: dict[str, Checked | None]
+    name: str,
+    evidences: list[Evidence],
+    out: Path,
+    lang: str,
+    formats: Sequence[str],
+    expected: dict[str, Checked | None],
 ) -> tuple[list[str], AispError | None]:
     """Write each format; what cannot be written comes back as an error, so that the verdict is printed all the same:
     a missing Pango does not undo a proof."""
@@ -282,3 +310,6 @@ def _print(data: Any, as_json: bool, lines: list[str]) -> None:
     from ..reports.terminal.answers import print_data
 
     print_data(data if isinstance(data, dict) else {"rows": data}, as_json, lines)
+
+
+help.arrange(app)

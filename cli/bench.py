@@ -31,7 +31,7 @@ def run(
     targets: Annotated[list[str], typer.Option(metavar="CHAPTER[:PAIR]", help="Repeated, or with commas.")],
     profile: Annotated[
         str, typer.Option(help="none, minimal, roofline or deep, as `aisp-prof capture` takes it.")
-    ] = "minimal",
+    ] = "",
     iterations: Annotated[int, typer.Option(help="Measured iterations of each variant; an even number.")] = 20,
     size: Annotated[str, typer.Option(help="A size key of the pair; this GPU's own by default.")] = "",
     timeout: Annotated[float, typer.Option(help="Seconds that one run may take.")] = 600,

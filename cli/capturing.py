@@ -11,6 +11,7 @@ from . import counters
 
 if TYPE_CHECKING:
     from ..declaration import Declaration
+    from ..profiler.capture.run import Profile
     from ..profiler.store.captures import Capture
     from ..workloads.pair import Pair
 
@@ -26,20 +27,22 @@ def capture_pairs(
 ) -> list[Capture]:
     """Run pairs as `profile` says and publish a capture of each below `folder`; what begins is said on stderr.
 
+    Without a profile each pair is run as its claims need: counted where one of them is about work or rates, else traced alone.
+
     `ceilings` is a file of `aisp-prof calibrate -o` on this GPU; without it they are measured where the profile counts.
 
     Raises:
         UsageError: there is no such profile, size or number of iterations, or the ceilings are another GPU's.
         EnvironmentLacks: no GPU, or a profiler that the profile needs.
     """
-    from ..profiler.capture.run import capture_pair, profile_of
+    from ..profiler.capture.run import capture_pair
     from ..reports.terminal.progress import steps
 
-    wanted, made = profile_of(profile), []
+    wanted, made = [_profile(pair, profile) for pair in pairs], []
     command = ["aisp-prof", *sys.argv[1:]]
     with steps() as progress:
-        roofs = _ceilings(ceilings, timeout_s, progress) if wanted.counts else None
-        for pair in pairs:
+        roofs = _ceilings(ceilings, timeout_s, progress) if any(one.counts for one in wanted) else None
+        for pair, chosen_profile in zip(pairs, wanted, strict=True):
             key, chosen = hardware(pair.declaration, size)
             made.append(
                 capture_pair(
@@ -52,11 +55,20 @@ def capture_pairs(
                     command,
                     timeout_s,
                     progress,
-                    wanted,
-                    roofs,
+                    chosen_profile,
+                    roofs if chosen_profile.counts else None,
                 )
             )
     return made
+
+
+def _profile(pair: Pair, name: str) -> Profile:
+    from ..profiler.capture.run import Profile, profile_of
+    from ..profiler.judging.language import needs_counters
+
+    if name:
+        return profile_of(name)
+    return Profile.ROOFLINE if needs_counters(pair.declaration) else Profile.MINIMAL
 
 
 def _ceilings(stored: Path | None, timeout_s: float, progress: Callable[[str], None]) -> dict[str, Any]:

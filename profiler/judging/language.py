@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from math import isfinite
 
-from ...declaration import VARIANTS
+from ...declaration import VARIANTS, Declaration
 from ...errors import UsageError
 from ..analysis import metrics
 from .rate_metrics import RATE_METRICS, UNITS
@@ -106,6 +106,17 @@ def parse(text: str, variants: Sequence[str] = VARIANTS, default: str = VARIANTS
     if isinstance(right, Term) and right.unit != left.unit:
         raise UsageError(f"claim {text!r}: {left.unit} cannot be compared with {right.unit}")
     return Claim(text, left, match["op"], right, _quantifier(quantified, left, right, text))
+
+
+def needs_counters(declaration: Declaration) -> bool:
+    """Whether any claim of a pair is about work or rates, which only a capture that counted can show.
+
+    Raises:
+        UsageError: a claim cannot be read.
+    """
+    claims = [parse(text, declaration.names) for text in declaration.claims]
+    terms = [side for claim in claims for side in (claim.left, claim.right) if isinstance(side, Term)]
+    return any(term.metric in RATE_METRICS for term in terms)
 
 
 def _quantifier(found: re.Match[str] | None, left: Term, right: float | Term, claim: str) -> str:

@@ -78,6 +78,15 @@ def _harfbuzz(at_least: Callable[[int, int, int], int]) -> str:
     return ".".join(map(str, found))
 
 
+def check_printer() -> None:
+    """Do nothing where a PDF can be printed.
+
+    Raises:
+        EnvironmentLacks: WeasyPrint or the libraries under it are not installed.
+    """
+    _printer()
+
+
 def _printer() -> Any:
     try:
         import weasyprint

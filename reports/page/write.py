@@ -6,12 +6,12 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ...errors import AispError, UsageError
+from ...errors import AispError, EnvironmentLacks, UsageError
 from ...machine.files import write_whole
 from ...profiler.evidence import Evidence
 from ...profiler.expect.check import Checked
 from .document import render_html
-from .pdf import write_pdf
+from .pdf import check_printer, write_pdf
 
 FORMATS = ("html", "pdf")
 
@@ -78,6 +78,24 @@ def check_folder(folder: Path) -> None:
         raise _unwritable(folder, error.strerror or str(error)) from error
     if not writable:
         raise _unwritable(folder, f"{near} is {'closed to you' if near.is_dir() else 'no folder'}")
+
+
+def formats_to_write(asked: str) -> tuple[tuple[str, ...], EnvironmentLacks | None]:
+    """The formats that a comma-separated list names; where it is empty, all that can be written here, and what keeps the rest
+    from it. A missing printer is the caller's to say, and hides no verdict.
+
+    Raises:
+        UsageError: an unknown format.
+    """
+    if asked:
+        named = tuple(asked.split(","))
+        checked_formats(named)
+        return named, None
+    try:
+        check_printer()
+    except EnvironmentLacks as lacking:
+        return ("html",), lacking
+    return FORMATS, None
 
 
 def checked_formats(formats: Sequence[str]) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
-from ...profiler.evidence import ClaimResult, Evidence
+from ...profiler.evidence import ClaimResult, Evidence, Speedup, Step
 from ...profiler.expect.model import Entry, PairExpectations
 from ..catalog import catalog
 from ..hostile import visible
@@ -36,11 +37,11 @@ Expected = Mapping[str, PairExpectations]
 
 
 def comparison_lines(evidences: Sequence[Evidence], expected: Expected | None = None) -> list[str]:
-    """For each pair what was compared, then a table of its claims."""
+    """For each pair what was compared, its steps where it has any, then a table of its claims."""
     lines: list[str] = []
     for evidence in evidences:
         rows = rows_of(evidence, (expected or {}).get(evidence.capture_id))
-        lines += [*([""] if lines else []), *_summary(evidence), *table_of_claims(rows)]
+        lines += [*([""] if lines else []), *_summary(evidence), *_steps(evidence), *table_of_claims(rows)]
     return lines
 
 
@@ -109,6 +110,7 @@ def _data(evidence: Evidence, expected: PairExpectations | None) -> dict[str, An
         "bitwise": checked.get("bitwise"),
         "max_relative_error": checked.get("max_relative_error"),
         "tolerance": checked.get("tolerance"),
+        "steps": [_step(step, ns) for step, ns in _step_times(evidence)],
         "claims": [
             _claim(claim, row, _entry_of(claim, expected))
             for claim, row in zip(evidence.claims, rows_of(evidence, expected), strict=True)
@@ -129,6 +131,41 @@ def _claim(claim: ClaimResult, row: Row, entry: Entry | None) -> dict[str, Any]:
         "unit": claim.unit,
         "verdict": claim.verdict.value,
         "reasons": [reason.code for reason in claim.reasons],
+    }
+
+
+def _step_times(evidence: Evidence) -> list[tuple[Step, int]]:
+    """The steps of a staged pair, in order, with the median iteration of each in ns; none where they may not be compared."""
+    if evidence.speedup is None:
+        return []
+    saved = accumulate(step.saved_ns for step in evidence.steps)
+    return [(step, evidence.speedup.baseline_ns - so_far) for step, so_far in zip(evidence.steps, saved, strict=True)]
+
+
+def _steps(evidence: Evidence) -> list[str]:
+    cells = [
+        (f"  {visible(step.variant)}", duration(ns), duration(step.saved_ns), _faster(step.speedup))
+        for step, ns in _step_times(evidence)
+    ]
+    return table(("  step", "iteration", "saved", "over the step before"), cells, left=1) if cells else []
+
+
+def _faster(speedup: Speedup | None) -> str:
+    if speedup is None:
+        return NOTHING
+    return f"{quantity(speedup.value, 'x')} [{quantity(speedup.low, 'x')}, {quantity(speedup.high, 'x')}]"
+
+
+def _step(step: Step, ns: int) -> dict[str, Any]:
+    speedup = step.speedup
+    return {
+        "variant": step.variant,
+        "before": step.before,
+        "median_ns": ns,
+        "saved_ns": step.saved_ns,
+        "speedup": speedup.value if speedup else None,
+        "low": speedup.low if speedup else None,
+        "high": speedup.high if speedup else None,
     }
 
 
@@ -158,17 +195,17 @@ def _summary(evidence: Evidence) -> list[str]:
             f"  baseline {duration(speedup.baseline_ns)}  optimized {duration(speedup.optimized_ns)}  "
             f"speedup {quantity(speedup.value, 'x')} {interval}  n = {speedup.n_baseline} + {speedup.n_optimized}, by {times}"
         )
-    return [*lines, f"  {_validity(_checked(evidence))}"]
+    order = [variant.name for variant in (evidence.baseline, *evidence.between, evidence.optimized)]
+    return [*lines, f"  {_validity(_checked(evidence), order)}"]
 
 
-def _validity(checked: Mapping[str, Any]) -> str:
-    """Whether outputs are right, how far they are off, and whether both variants' are bit for bit the same."""
+def _validity(checked: Mapping[str, Any], order: Sequence[str]) -> str:
+    """Whether outputs are right, how far each variant's are off, in order, and whether all are bit for bit the same."""
     if not checked:
         return "outputs: not checked"
-    errors = {
-        name: "not finite" if e is None else f"{e:.1e}" for name, e in (checked.get("max_relative_error") or {}).items()
-    }
-    listed = ", ".join(f"{name} {error}" for name, error in errors.items())
+    errors = checked.get("max_relative_error") or {}
+    inside = sorted(errors, key=lambda name: order.index(name) if name in order else len(order))
+    listed = ", ".join(f"{name} {'not finite' if errors[name] is None else f'{errors[name]:.1e}'}" for name in inside)
     tolerance = f"tolerance {checked['tolerance']:.0e}" if isinstance(checked.get("tolerance"), float) else ""
     bits = {True: "yes", False: "NO", None: "not asked of this pair"}[checked.get("bitwise")]
     right = "valid" if checked.get("valid") else "NOT VALID"

@@ -90,14 +90,16 @@ main()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_a_printer_the_pdf_can_be_left_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("formats", "code"), [((), 0), (("--format", "html,pdf"), 3)])
+def test_without_a_printer_a_bundle_has_no_pdf_and_says_so(tmp_path: Path, formats: tuple[str, ...], code: int) -> None:
     (tmp_path / "hidden").mkdir()
     (tmp_path / "hidden" / "weasyprint.py").write_text("raise ModuleNotFoundError('hidden', name='weasyprint')")
     path = os.pathsep.join([str(ROOT / ".pythonpath"), str(tmp_path / "hidden")])
-    done = aisp("report", "--stage", "ch11:streams", "--bundle", "out.zip", cwd=tmp_path, PYTHONPATH=path)
-    assert done.returncode == 3
-    assert "--format html" in done.stderr
-    assert not (tmp_path / "out.zip").exists()
+    done = aisp("report", "--stage", "ch11:streams", "--bundle", "out.zip", *formats, cwd=tmp_path, PYTHONPATH=path)
+    assert done.returncode == code, done.stderr
+    assert "aisp-prof[pdf]" in done.stderr
+    assert ("--format html" in done.stderr) is bool(formats)
+    assert (tmp_path / "out.zip").exists() is not bool(formats)
 
 
 @pytest.mark.parametrize(

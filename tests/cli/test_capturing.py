@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 
 import pytest
 from aisp_prof import cli
@@ -11,6 +12,7 @@ from aisp_prof.cli import counters
 from aisp_prof.errors import UsageError
 from aisp_prof.profiler.capture import run as room
 from aisp_prof.profiler.counters.calibrate import read_calibration
+from aisp_prof.profiler.judging.language import needs_counters
 from aisp_prof.profiler.store.captures import Capture
 from aisp_prof.profiler.store.manifest import Manifest
 from aisp_prof.workloads.registry import find
@@ -64,6 +66,27 @@ def test_without_counting_no_ceilings_are_measured(capture, options, profile):
     assert (code, measured) == (0, 0)
     assert [one[1] for one in asked] == [profile] * len(asked)
     assert json.loads(out)["rows"][0]["counters"] is None
+
+
+def test_without_a_profile_each_pair_is_run_as_its_claims_need(capture):
+    """`capture ch09` then `report` ended unproven, since counters were never asked for."""
+    code, _, _, asked, measured = capture("ch09")
+    assert (code, measured) == (0, 1)
+    assert asked == [(pair.key, "roofline", 20, CEILINGS) for pair in find("ch09")]
+
+
+@pytest.mark.parametrize(
+    ("claims", "counted"),
+    [
+        ((), False),
+        (("speedup >= 1.5", "hidden(h2d, d2h) >= 0.8", "optimized.rate(h2d) >= 40 GB/s"), False),
+        (("speedup >= 1.5", "median baseline.of_roofline <= 0.3"), True),
+        (("baseline.dram_bytes >= optimized.dram_bytes",), True),
+    ],
+)
+def test_only_claims_about_work_and_rates_ask_for_counters(claims, counted):
+    declaration = replace(find("ch11:streams")[0].declaration, claims=claims)
+    assert needs_counters(declaration) is counted
 
 
 def test_an_unknown_profile_is_refused_before_anything_runs(capture):

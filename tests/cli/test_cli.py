@@ -82,17 +82,42 @@ def test_the_exit_code_is_the_verdicts(tmp_path, trace, code, word):
     assert (tmp_path / "ch11-streams.html").is_file() is (code != 2)
 
 
-def test_the_html_is_there_when_the_pdf_cannot_be(tmp_path):
-    capture_folder(tmp_path / "aisp-captures", built(), HOLDS)
+@pytest.mark.parametrize(
+    ("claim", "formats", "code"),
+    [
+        ("speedup >= 1.5", [], 0),
+        ("speedup >= 99", [], 1),
+        ("speedup >= 1.5", ["--format", "html,pdf"], 3),
+        ("speedup >= 99", ["--format", "html,pdf"], 3),
+    ],
+)
+def test_a_missing_printer_hides_no_verdict(tmp_path, claim, formats, code):
+    """The PDF's libraries were not installed, nobody asked for a PDF by name, and exit code 3 stood over a refuted claim."""
+    capture_folder(tmp_path / "aisp-captures", built(), [claim])
     (tmp_path / "hidden").mkdir()
     (tmp_path / "hidden" / "weasyprint.py").write_text("raise ModuleNotFoundError('hidden', name='weasyprint')")
     path = os.pathsep.join([str(ROOT / ".pythonpath"), str(tmp_path / "hidden")])
-    done = aisp("report", "--stage", "ch11", cwd=tmp_path, PYTHONPATH=path)
-    assert done.returncode == 3
-    assert "PROVEN" in done.stdout
+    done = aisp("report", "--stage", "ch11:streams", *formats, cwd=tmp_path, PYTHONPATH=path)
+    assert done.returncode == code, done.stderr
+    assert ("REFUTED" if "99" in claim else "PROVEN") in done.stdout
     assert "aisp-prof[pdf]" in done.stderr
-    assert (tmp_path / "ch11.html").is_file()
-    assert not (tmp_path / "ch11.pdf").exists()
+    assert (tmp_path / "ch11-streams.html").is_file()
+    assert not (tmp_path / "ch11-streams.pdf").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["ch11:streams"], 0, "wrote ch11-streams.html"),
+        (["ch11:streams", "--stage", "ch11:streams"], 2, "said twice"),
+        ([], 2, "aisp-prof report ch11"),
+    ],
+)
+def test_what_to_report_is_an_argument_or_a_stage(tmp_path, words, code, said):
+    capture_folder(tmp_path / "aisp-captures", built(), HOLDS)
+    done = aisp("report", *words, "--format", "html", cwd=tmp_path)
+    assert done.returncode == code, done.stderr
+    assert said in done.stdout + done.stderr
 
 
 def test_a_pdf_of_yesterday_is_not_said_to_be_written(tmp_path):

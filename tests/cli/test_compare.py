@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,23 @@ def test_fusion_leaves_every_bit_as_it_was(run):
     (pair,) = find("ch09:fused_l2norm")
     assert [row[-1] for row in rows] == ["proven"] * len(pair.declaration.claims)
     assert "memory_bound" not in out
+
+
+def test_a_staged_pair_shows_its_steps_in_order_and_they_close(run):
+    """Steps, and the errors of their outputs, were listed by the alphabet or not at all."""
+    code, out, _ = run("compare", "ch20", "--examples", "multiple_unoptimized")
+    (pair,) = find("ch20:multiple_unoptimized")
+    names = list(pair.declaration.names)
+    lines = out.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("  step"))
+    assert [line.split()[0] for line in lines[start + 1 : start + len(names)]] == names[1:]
+    errors = next(line for line in lines if "relative error" in line)
+    assert [name for name in re.findall(r"(\w+) \d\.\de", errors) if name in names] == names
+    row = json.loads(run("compare", "ch20", "--examples", "multiple_unoptimized", "--json")[1])["rows"][0]
+    assert sum(step["saved_ns"] for step in row["steps"]) == row["baseline_ns"] - row["optimized_ns"]
+    assert row["steps"][-1]["median_ns"] == row["optimized_ns"]
+    assert [(step["before"], step["variant"]) for step in row["steps"]] == list(pairwise(names))
+    assert code == 0
 
 
 def test_several_examples_and_json(run):

@@ -1,0 +1,64 @@
+"""How the commands are presented: grouped by what one wants, in that order, each with an example that can be typed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import typer
+from typer.models import CommandInfo, TyperInfo
+
+SETTINGS: Final = {"help_option_names": ["-h", "--help"]}
+"""Of the face, which its commands inherit."""
+
+PANELS: Final[Mapping[str, Mapping[str, str]]] = {
+    "Prove an optimization": {
+        "list": "aisp-prof list ch11",
+        "capture": "aisp-prof capture ch11:streams",
+        "report": "aisp-prof report ch11 --lang ko --out pages",
+        "compare": "aisp-prof compare ch09",
+        "roofline": "aisp-prof roofline ch09.memory_bound",
+        "verify": "aisp-prof verify ch11.zip",
+    },
+    "Ask any trace": {
+        "trace": "aisp-prof trace summary run.sqlite",
+        "assert": "aisp-prof assert run.sqlite --range step 'hidden(h2d, compute) >= 90%'",
+        "counters": "aisp-prof counters run.ncu-rep",
+        "scrub": "aisp-prof scrub run.sqlite -o public.sqlite.xz",
+    },
+    "Keep what was won": {
+        "expect": "aisp-prof expect check ch11",
+        "history": "aisp-prof history ch11:streams",
+    },
+    "This machine, and more": {
+        "doctor": "aisp-prof doctor",
+        "calibrate": "aisp-prof calibrate -o ceilings.json",
+        "demos": "aisp-prof demos",
+        "kernels": "aisp-prof kernels emit l2norm -o l2norm.cu",
+        "bench": "aisp-prof bench list-targets",
+    },
+}
+"""Panel -> command -> an example."""
+
+
+def arrange(app: typer.Typer) -> None:
+    """Give every command of the face its panel and its example, and put them into the order of `PANELS`.
+
+    Raises:
+        KeyError: a command stands in no panel: it would be lost in the help.
+    """
+    places = {name: (panel, example) for panel, group in PANELS.items() for name, example in group.items()}
+    order = list(places)
+    infos: list[CommandInfo | TyperInfo] = [*app.registered_commands, *app.registered_groups]
+    for info in infos:
+        panel, example = places[_name(info)]
+        info.rich_help_panel, info.epilog = panel, f"Example: {example}"
+    app.registered_commands.sort(key=lambda info: order.index(_name(info)))
+    app.registered_groups.sort(key=lambda info: order.index(_name(info)))
+
+
+def _name(info: CommandInfo | TyperInfo) -> str:
+    """As it is typed: a command without a name of its own is called as its function is."""
+    if isinstance(info, CommandInfo) and not info.name and info.callback:
+        return info.callback.__name__
+    return str(info.name)
