@@ -236,7 +236,7 @@ def report(
     bundle.refuse_sign_alone(into, sign)
     kinds, lacking = formats_to_write(formats)
     name = stage.replace(":", "-").replace(".", "-")
-    _check_report(lang, into.parent if into else out)
+    _check_report(lang, out, into)
     keys = [pair.key for pair in find(stage)]
     stores = Stores(captures_folder(captures), with_shipped(captures))
     found, missing = stores.select(keys, chosen)
@@ -265,13 +265,13 @@ def report(
     raise typer.Exit(Verdict.worst(verdicts).exit_code)
 
 
-def _check_report(lang: str, folder: Path) -> None:
+def _check_report(lang: str, out: Path, into: Path | None) -> None:
     """Refuse what would be refused after minutes of judging."""
     from ..reports.catalog import catalog
     from ..reports.page.write import check_folder
 
     catalog(lang)
-    check_folder(folder)
+    check_folder(into.parent, "--bundle") if into else check_folder(out, "--out")
 
 
 def _stage(target: str, stage: str) -> str:

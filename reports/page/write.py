@@ -51,8 +51,8 @@ def write_formats(stage: str, html: str, folder: Path, formats: Sequence[str]) -
         raise _unwritable(folder, error.strerror or str(error)) from error
 
 
-def _unwritable(folder: Path, why: str) -> AispError:
-    return AispError(f"the report cannot be written to {folder}: {why}", "name another folder: --out")
+def _unwritable(folder: Path, why: str, option: str = "--out") -> AispError:
+    return AispError(f"the report cannot be written to {folder}: {why}", f"name another folder: {option}")
 
 
 def _written(stage: str, html: str, folder: Path, formats: Sequence[str]) -> Iterator[Path]:
@@ -65,8 +65,8 @@ def _written(stage: str, html: str, folder: Path, formats: Sequence[str]) -> Ite
         yield folder / f"{stage}.pdf"
 
 
-def check_folder(folder: Path) -> None:
-    """Refuse a folder that could not be written into, before anything is computed; none is made.
+def check_folder(folder: Path, option: str) -> None:
+    """Refuse a folder that could not be written into, before anything is computed; none is made. `option` named it.
 
     Raises:
         AispError: it is no folder, or nothing may be written into it, or into the one that it would be made in.
@@ -75,9 +75,9 @@ def check_folder(folder: Path) -> None:
         near = next(one for one in (folder, *folder.absolute().parents) if os.path.lexists(one))
         writable = near.is_dir() and os.access(near, os.W_OK | os.X_OK)
     except OSError as error:
-        raise _unwritable(folder, error.strerror or str(error)) from error
+        raise _unwritable(folder, error.strerror or str(error), option) from error
     if not writable:
-        raise _unwritable(folder, f"{near} is {'closed to you' if near.is_dir() else 'no folder'}")
+        raise _unwritable(folder, f"{near} is {'closed to you' if near.is_dir() else 'no folder'}", option)
 
 
 def formats_to_write(asked: str) -> tuple[tuple[str, ...], EnvironmentLacks | None]:

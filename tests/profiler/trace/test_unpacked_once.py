@@ -26,6 +26,10 @@ def read(path: Path) -> bytes:
         return plain.read_bytes()
 
 
+def first(out: IO[bytes]) -> None:
+    out.write(b"first")
+
+
 def test_once_within_and_anew_without(packed: tuple[Path, list[Path]]) -> None:
     path, seen = packed
     with unpacked_once():
@@ -40,7 +44,7 @@ def test_once_within_and_anew_without(packed: tuple[Path, list[Path]]) -> None:
 def test_what_somebody_else_unpacked_is_used_and_removed(packed: tuple[Path, list[Path]]) -> None:
     path, seen = packed
     with unpacked_once() as kept:
-        kept.fill(path, lambda out: None if out.write(b"first") else None)
+        kept.fill(path, first)
         with plain_sqlite(path) as plain:
             assert plain.read_bytes() == b"first"
     assert seen == []
@@ -62,7 +66,7 @@ def test_what_failed_or_is_too_large_is_not_kept(
         assert read(path) == b"first"
     monkeypatch.setenv(UNPACK_VARIABLE, "0.000000002")
     with unpacked_once() as kept:
-        kept.fill(path, lambda out: None if out.write(b"first") else None)
+        kept.fill(path, first)
         with pytest.raises(module.TraceError, match="unpacked, it is more than"):
             read(path)
     assert len(seen) == 2
