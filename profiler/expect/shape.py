@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import Struct
 
 from ..store.shape import Commit, Number
 
@@ -12,47 +12,47 @@ class Exact(Struct, forbid_unknown_fields=True):
 
 
 class BoundShape(Exact):
-    kind: str | UnsetType = UNSET
+    kind: str
     low: Number | None = None
     high: Number | None = None
 
 
 class MeasuredShape(Exact):
-    capture: str | UnsetType = UNSET
-    value: Number | UnsetType = UNSET
-    low: Number | UnsetType = UNSET
-    high: Number | UnsetType = UNSET
-    n: int | UnsetType = UNSET
+    capture: str
+    value: Number
+    low: Number
+    high: Number
+    n: int
     noise_floor: Number | None = None
 
 
 class FormerShape(Exact):
-    until: str | UnsetType = UNSET
-    because: str | UnsetType = UNSET
-    value: Number | UnsetType = UNSET
-    bound: BoundShape | UnsetType = UNSET
-    tolerance: Number | None = None
-    captures: list[str] | UnsetType = UNSET
+    until: str
+    because: str
+    value: Number
+    bound: BoundShape
+    tolerance: Number | None
+    captures: list[str]
 
 
 class EntryShape(Exact):
-    variant: str | UnsetType = UNSET
-    metric: str | UnsetType = UNSET
-    tier: str | UnsetType = UNSET
-    unit: str | UnsetType = UNSET
-    better: str | UnsetType = UNSET
-    claim: str | UnsetType = UNSET
-    since: str | UnsetType = UNSET
-    reason: str | UnsetType = UNSET
-    normalised: Number | None = None
-    at_mhz: Number | None = None
-    tolerance: Number | None = None
-    value: Number | UnsetType = UNSET
-    bound: BoundShape | UnsetType = UNSET
-    n: int | UnsetType = UNSET
-    captures: int | UnsetType = UNSET
-    measured: list[MeasuredShape] | UnsetType = UNSET
-    history: list[FormerShape] | UnsetType = UNSET
+    variant: str
+    metric: str
+    tier: str
+    unit: str
+    better: str
+    claim: str
+    since: str
+    reason: str
+    normalised: Number | None
+    at_mhz: Number | None
+    tolerance: Number | None
+    value: Number
+    bound: BoundShape
+    n: int
+    captures: int
+    measured: list[MeasuredShape]
+    history: list[FormerShape]
 
 
 class AcceptedShape(Exact):
@@ -71,31 +71,31 @@ class AcceptedShape(Exact):
 
 
 class SourceShape(Exact):
-    capture: str | UnsetType = UNSET
-    created_utc: str | UnsetType = UNSET
-    profile: str | UnsetType = UNSET
-    trace_sha256: str | None = None
-    driver: str | None = None
-    commit: Commit | None = None
-    versions: dict[str, str | None] | UnsetType = UNSET
-    conditions: dict[str, list[Number]] | UnsetType = UNSET
-    sm_mhz: Number | None = None
+    capture: str
+    created_utc: str
+    profile: str
+    trace_sha256: str | None
+    driver: str | None
+    commit: Commit | None
+    versions: dict[str, str | None]
+    conditions: dict[str, list[Number]]
+    sm_mhz: Number | None
 
 
 class ContextShape(Exact):
-    gpu: str | UnsetType = UNSET
-    size: str | UnsetType = UNSET
-    attribution: str | UnsetType = UNSET
-    driver: str | None = None
-    gpus_used: int | UnsetType = UNSET
-    mig: bool | None = None
-    sizes: dict[str, int] | UnsetType = UNSET
-    queued: bool | UnsetType = UNSET
+    gpu: str
+    size: str
+    attribution: str
+    driver: str | None
+    gpus_used: int
+    mig: bool | None
+    sizes: dict[str, int]
+    queued: bool
 
 
 class PairShape(Exact):
-    context: ContextShape | UnsetType = UNSET
-    sources: list[SourceShape] | UnsetType = UNSET
-    entries: list[EntryShape] | UnsetType = UNSET
-    retired: list[EntryShape] | UnsetType = UNSET
-    accepted: list[AcceptedShape] | UnsetType = UNSET
+    context: ContextShape
+    sources: list[SourceShape]
+    entries: list[EntryShape]
+    retired: list[EntryShape]
+    accepted: list[AcceptedShape] = []
