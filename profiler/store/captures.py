@@ -1,7 +1,7 @@
 """Find captures: the folders are the truth, and each manifest is read anew.
 
 There is no index. One beside the captures comes with them, in a tar or a clone, and whatever it spares reading it is believed in;
-parsing 1,000 manifests of 130 kB takes 2 s.
+to learn which pair a manifest of 130 kB is of takes 0.2 ms, to read and check all of it below 10 ms.
 """
 
 from __future__ import annotations
