@@ -77,7 +77,7 @@ def check_folder(folder: Path, option: str) -> None:
     except OSError as error:
         raise _unwritable(folder, error.strerror or str(error), option) from error
     if not writable:
-        raise _unwritable(folder, f"{near} is {'closed to you' if near.is_dir() else 'no folder'}", option)
+        raise _unwritable(folder, f"{near}: Permission denied" if near.is_dir() else f"{near} is no folder", option)
 
 
 def formats_to_write(asked: str) -> tuple[tuple[str, ...], EnvironmentLacks | None]:
