@@ -109,11 +109,11 @@ def list_pairs(
     as_json: AsJson = False,
 ) -> None:
     """List the pairs, what each needs, and its captures."""
-    from ..profiler.store.captures import Store, captures_folder, shipped_store
+    from ..profiler.store.captures import Stores, captures_folder
     from ..reports.terminal.tables import table
     from ..workloads.registry import find, pairs
 
-    stores = (Store(captures_folder(captures)), shipped_store())
+    stores = Stores(captures_folder(captures))
     chosen = find(selector) if selector else pairs()
     rows: list[dict[str, Any]] = [
         {
@@ -122,7 +122,7 @@ def list_pairs(
             "needs": list(pair.declaration.needs),
             "sizes": sorted(pair.declaration.sizes),
             "claims": list(pair.declaration.claims),
-            "captures": [capture.id for store in stores for capture in store.captures(pair.key)],
+            "captures": [capture.id for capture in stores.captures(pair.key)],
         }
         for pair in chosen
     ]
@@ -226,7 +226,7 @@ def report(
     from ..profiler.expect.check import held_against
     from ..profiler.expect.files import expectations_folder
     from ..profiler.expect.observe import observe
-    from ..profiler.store.captures import captures_folder, select, with_shipped
+    from ..profiler.store.captures import Stores, captures_folder, with_shipped
     from ..reports.page.write import formats_to_write
     from ..reports.terminal.console import summary
     from ..reports.terminal.expectations import held_lines
@@ -235,10 +235,12 @@ def report(
     stage = _stage(target, stage)
     bundle.refuse_sign_alone(into, sign)
     kinds, lacking = formats_to_write(formats)
-    keys = [pair.key for pair in find(stage)]
-    found, missing = select(keys, captures_folder(captures), chosen, with_shipped(captures))
-    refused = dict(judging.unreadable(missing, captures_folder(captures), with_shipped(captures)))
     name = stage.replace(":", "-").replace(".", "-")
+    _check_report(lang, out, into)
+    keys = [pair.key for pair in find(stage)]
+    stores = Stores(captures_folder(captures), with_shipped(captures))
+    found, missing = stores.select(keys, chosen)
+    refused = dict(judging.unreadable(missing, stores))
     if into is None:
         (observed, more), kept = judging.judge_each(found, observe), expectations_folder()
         refused |= more
@@ -248,23 +250,28 @@ def report(
     else:
         evidences, expected = bundle.make(into, sign, found, missing, name, lang, kinds)
         files, failure = [str(into)], None
-    data = {
-        "stage": stage,
-        "files": files,
-        "missing": missing,
-        "refused": refused,
-        "proofs": [one.to_json() for one in evidences],
-        "expectations": [one.to_json() for one in expected.values() if one],
-    }
-    lines = [line for one in evidences for line in (*summary(one, lang), *held_lines(expected[one.capture_id]))]
-    lines += judging.lines(missing, refused)
-    _print(data, as_json, [*lines, *(f"wrote {file}" for file in files)])
+    if as_json:
+        proofs, held = [one.to_json() for one in evidences], [one.to_json() for one in expected.values() if one]
+        said = {"stage": stage, "files": files, "missing": missing, "refused": refused}
+        _print({**said, "proofs": proofs, "expectations": held}, as_json, [])
+    else:
+        lines = [line for one in evidences for line in (*summary(one, lang), *held_lines(expected[one.capture_id]))]
+        _print({}, as_json, [*lines, *judging.lines(missing, refused), *(f"wrote {file}" for file in files)])
     if failure:
         raise failure
     if lacking:
         complain(lacking)
     verdicts = [one.verdict for one in evidences] + [Verdict.UNPROVEN] * len({*missing, *refused})
     raise typer.Exit(Verdict.worst(verdicts).exit_code)
+
+
+def _check_report(lang: str, out: Path, into: Path | None) -> None:
+    """Refuse what would be refused after minutes of judging."""
+    from ..reports.catalog import catalog
+    from ..reports.page.write import check_folder
+
+    catalog(lang)
+    check_folder(into.parent, "--bundle") if into else check_folder(out, "--out")
 
 
 def _stage(target: str, stage: str) -> str:
@@ -286,12 +293,14 @@ def _write(
     """Write each format; what cannot be written comes back as an error, so that the verdict is printed all the same:
     a missing Pango does not undo a proof."""
     from ..errors import EnvironmentLacks
-    from ..reports.page.write import write_report
+    from ..reports.page.document import render_html
+    from ..reports.page.write import write_formats
 
+    html = render_html(name, evidences, lang, expected=expected)
     files, failure = [], None
     for kind in formats:
         try:
-            files += [str(path) for path in write_report(name, evidences, out, lang, (kind,), expected)]
+            files += [str(path) for path in write_formats(name, html, out, (kind,))]
         except EnvironmentLacks as error:
             failure = error
     return files, failure

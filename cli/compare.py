@@ -49,7 +49,7 @@ def compare(
     from ..profiler.expect.check import expected_for
     from ..profiler.expect.files import expectations_folder
     from ..profiler.proof.prove import prove_capture
-    from ..profiler.store.captures import captures_folder, select, with_shipped
+    from ..profiler.store.captures import Stores, captures_folder, with_shipped
     from ..reports.terminal.answers import print_data
     from ..reports.terminal.comparison import comparison_data, comparison_lines
 
@@ -60,9 +60,9 @@ def compare(
         if profile or (captures is None and _has_gpu()):
             done = _run(pairs, profile or "none", iterations, timeout, captures, stack)
         else:
-            keys = [pair.key for pair in pairs]
-            done, missing = select(keys, captures_folder(captures), shipped=with_shipped(captures))
-            refused |= judging.unreadable(missing, captures_folder(captures), with_shipped(captures))
+            stores = Stores(captures_folder(captures), with_shipped(captures))
+            done, missing = stores.select([pair.key for pair in pairs])
+            refused |= judging.unreadable(missing, stores)
         proven, more = judging.judge_each(done, prove_capture)
         evidences, kept = [one for _, one in proven], expectations_folder()
         refused |= more

@@ -12,7 +12,7 @@ from ..errors import CannotTell, UsageError
 from . import judging
 
 if TYPE_CHECKING:
-    from ..profiler.store.captures import Capture
+    from ..profiler.store.captures import Capture, Stores
 
 app = typer.Typer(
     help="What each pair must show on which hardware: check captures against it, and change it with a reason.",
@@ -56,15 +56,16 @@ def check(
     from ..profiler.expect.accepted import without_mended
     from ..profiler.expect.check import Status, check_capture, without_capture
     from ..profiler.expect.files import expectations_folder
-    from ..profiler.store.captures import captures_folder
+    from ..profiler.store.captures import Stores, captures_folder
     from ..reports.terminal.expectations import check_lines
 
     folder, stored = expectations_folder(expectations), captures_folder(captures)
-    found, missing = _chosen(_pairs(selector), captures, chosen)
+    stores = Stores(stored, shipped=False)
+    found, missing = _chosen(_pairs(selector), stores, chosen)
     checked, refused = judging.judge_each(
         found, lambda one: without_mended(check_capture(one, folder), one, stored, folder)
     )
-    refused = {**judging.unreadable(missing, stored, shipped=False), **refused}
+    refused = {**judging.unreadable(missing, stores), **refused}
     lacking = [pair for pair in missing if pair not in refused]
     done = [one for _, one in checked] + [without_capture(pair, folder) for pair in lacking]
     done += [
@@ -77,23 +78,12 @@ def check(
     raise typer.Exit(status.exit_code)
 
 
-def _chosen(pairs: list[str], option: Path | None, chosen: str) -> tuple[list[Capture], list[str]]:
+def _chosen(pairs: list[str], stores: Stores, chosen: str) -> tuple[list[Capture], list[str]]:
     """The capture of each pair, and the pairs that have none; a pair that nothing is known of is named, not skipped.
 
     What came with aisp-prof never stands in: a build whose captures did not arrive would meet expectations made of ours.
     """
-    from ..profiler.store.captures import captures_folder, resolve, select
-
-    captures = captures_folder(option)
-    if chosen:
-        return select(pairs, captures, chosen)
-    found, missing = [], []
-    for pair in pairs:
-        try:
-            found.append(resolve(pair, captures, shipped=False))
-        except CannotTell:
-            missing.append(pair)
-    return found, missing
+    return stores.select(pairs, chosen) if chosen else stores.each(pairs)
 
 
 @app.command()
@@ -156,6 +146,7 @@ def accept(
     """
     from ..profiler.expect import accepted
     from ..profiler.expect.files import expectations_folder
+    from ..profiler.store.captures import Stores, captures_folder
     from ..reports.terminal.accepted import accepted_data, accepted_lines
 
     (key, *more), folder, names = _pairs(pair), expectations_folder(expectations), numbers or []
@@ -164,7 +155,7 @@ def accept(
     if taken_back:
         done = accepted.withdraw(key, names, folder)
     else:
-        found, _ = _chosen([key], captures, chosen)
+        found, _ = _chosen([key], Stores(captures_folder(captures), shipped=False), chosen)
         if not found:
             raise CannotTell(f"no capture of {key}", "aisp-prof list shows the captures")
         done = accepted.accept(found[0], names, reason, by, folder)

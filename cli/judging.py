@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import AispError, CannotTell
 
 if TYPE_CHECKING:
-    from ..profiler.store.captures import Capture
+    from ..profiler.store.captures import Capture, Stores
 
 T = TypeVar("T")
 Refused = Mapping[str, str]
@@ -34,14 +33,14 @@ def judge_each(captures: Sequence[Capture], judge: Callable[[Capture], T]) -> tu
     return done, {pair: _told(error) for pair, error in refused.items()}
 
 
-def unreadable(missing: Sequence[str], captures: Path, shipped: bool) -> Refused:
+def unreadable(missing: Sequence[str], stores: Stores) -> Refused:
     """Of pairs without a capture those that have one that cannot be read, and why."""
-    from ..profiler.store.captures import Damaged, resolve
+    from ..profiler.store.captures import Damaged
 
     found: dict[str, str] = {}
     for pair in missing:
         try:
-            resolve(pair, captures, shipped)
+            stores.resolve(pair)
         except Damaged as error:
             found[pair] = _told(error)
         except CannotTell:

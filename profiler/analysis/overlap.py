@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -49,9 +50,10 @@ def of_streams(operations: Operations) -> Operations:
     return operations.take(~migrations) if migrations.any() else operations
 
 
+@lru_cache(maxsize=1)
 def concurrency(operations: Operations) -> Concurrency:
     """The numbers of a set that lies on one device; all 0 for an empty set. Migrations of unified memory are busy time, and
-    in flight beside nothing."""
+    in flight beside nothing. Several metrics ask of one set in a row."""
     whole = Bounds.of(operations.start, operations.end)
     total, busy = int((operations.end - operations.start).sum()), whole.length()
     span = int(operations.end.max() - operations.start.min()) if len(operations) else 0

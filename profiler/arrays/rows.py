@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
@@ -29,8 +30,9 @@ class Supply(Protocol):
 
 
 class _Supplied:
-    __slots__ = ("_supply",)
+    __slots__ = ("_coded", "_supply")
     _supply: Supply
+    _coded: dict[str, Codes]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +51,7 @@ class Rows(_Supplied):
         def __getattr__(self, name: str) -> NDArray[Any]:
             """A field without a value yet: Python asks here when a slot is empty."""
             supply = _supply_of(self)
-            if supply is None or name not in {field.name for field in fields(self)}:
+            if supply is None or name not in _columns_of(type(self)):
                 raise AttributeError(f"{type(self).__name__} has no {name}")
             column = supply.column(name, self)
             object.__setattr__(self, name, column)
@@ -59,14 +61,21 @@ class Rows(_Supplied):
         """Let go of columns that come from elsewhere; asked for again, they are made again."""
         if _supply_of(self) is not None:
             for name in names:
+                _made_codes(self).pop(name, None)
                 with suppress(AttributeError):
                     object.__delattr__(self, name)
 
     def codes(self, name: str) -> Codes:
-        """A column of few distinct values, without its values being written out where it comes from a file."""
+        """A column of few distinct values, without its values being written out where it comes from a file; made once, however
+        many parts of the rows are asked for theirs."""
         supply = _supply_of(self)
         found = None if supply is None else supply.codes(name)
-        return Codes.of(getattr(self, name)) if found is None else found
+        if found is not None:
+            return found
+        made = _made_codes(self)
+        if name not in made:
+            made[name] = Codes.of(getattr(self, name))
+        return made[name]
 
     def take(self, which: ArrayLike) -> Self:
         """The rows of a boolean mask or of an index array of shape (m,)."""
@@ -84,6 +93,20 @@ def _supply_of(rows: Rows) -> Supply | None:
     except AttributeError:
         return None
     return supply
+
+
+@cache
+def _columns_of(kind: type[Rows]) -> frozenset[str]:
+    return frozenset(field.name for field in fields(kind))
+
+
+def _made_codes(rows: Rows) -> dict[str, Codes]:
+    """The codes of columns that were made before."""
+    with suppress(AttributeError):
+        made: dict[str, Codes] = object.__getattribute__(rows, "_coded")
+        return made
+    object.__setattr__(rows, "_coded", {})
+    return _made_codes(rows)
 
 
 @dataclass(frozen=True, slots=True)

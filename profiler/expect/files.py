@@ -5,79 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from ...errors import AispError, UsageError
 from ...machine.files import only_one, read_whole, write_whole
-from ..store.manifest import MOST_BYTES, encode_json, parsed
-from ..store.shape import NUMBER, Each, Maybe, Only, check_shape
+from ...machine.records import convert, parsed
+from ..store.manifest import MOST_BYTES, encode_json
 from .model import SCHEMA, PairExpectations
+from .shape import PairShape
 
 _ELSEWHERE = "name another folder: --expectations"
 
-_BOUND = Only({"kind": str, "low": Maybe(NUMBER), "high": Maybe(NUMBER)})
-_MEASURED = Only(
-    {"capture": str, **dict.fromkeys(("value", "low", "high"), NUMBER), "n": int, "noise_floor": Maybe(NUMBER)}
-)
-_FORMER = Only(
-    {
-        "until": str,
-        "because": str,
-        "value": NUMBER,
-        "bound": _BOUND,
-        "tolerance": Maybe(NUMBER),
-        "captures": [str],
-    }
-)
-_ENTRY = Only(
-    {
-        **dict.fromkeys(("variant", "metric", "tier", "unit", "better", "claim", "since", "reason"), str),
-        **dict.fromkeys(("normalised", "at_mhz", "tolerance"), Maybe(NUMBER)),
-        "value": NUMBER,
-        "bound": _BOUND,
-        "n": int,
-        "captures": int,
-        "measured": [_MEASURED],
-        "history": [_FORMER],
-    }
-)
-_ACCEPTED = Only(
-    {
-        **{
-            f"!{name}": str
-            for name in ("variant", "metric", "tier", "unit", "capture", "created_utc", "since", "by", "reason")
-        },
-        "!value": NUMBER,
-        "!expected": _BOUND,
-        "!bound": _BOUND,
-    }
-)
-_SOURCE = Only(
-    {
-        **dict.fromkeys(("capture", "created_utc", "profile"), str),
-        **dict.fromkeys(("trace_sha256", "driver"), Maybe(str)),
-        "commit": Maybe({"sha": Maybe(str), "dirty": Maybe(bool)}),
-        "versions": Each(Maybe(str)),
-        "conditions": Each([NUMBER]),
-        "sm_mhz": Maybe(NUMBER),
-    }
-)
-_CONTEXT = Only(
-    {
-        **dict.fromkeys(("gpu", "size", "attribution"), str),
-        "driver": Maybe(str),
-        "gpus_used": int,
-        "mig": Maybe(bool),
-        "sizes": Each(int),
-        "queued": bool,
-    }
-)
 LARGEST = 1e18
-SHAPE = Each(
-    Only({"context": _CONTEXT, "sources": [_SOURCE], "entries": [_ENTRY], "retired": [_ENTRY], "accepted": [_ACCEPTED]})
-)
-"""Of `pairs`, by pair: a file of expectations may come with a bundle or a pull request, and is untrusted."""
 
 
 def expectations_folder(option: Path | None = None) -> Path:
@@ -119,6 +60,12 @@ def read_chapter(path: Path) -> dict[str, PairExpectations]:
         return {}
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from error
+    return dict(_decoded(text, path))
+
+
+@lru_cache(maxsize=16)
+def _decoded(text: bytes, path: Path) -> Mapping[str, PairExpectations]:
+    """As `read_chapter`, of what a file holds: the same words are understood once, however often a command asks."""
     data = parsed(text, str(path))
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         found = data.get("schema") if isinstance(data, dict) else None
@@ -130,7 +77,7 @@ def read_chapter(path: Path) -> dict[str, PairExpectations]:
         )
     if odd := sorted(data.keys() - {"schema", "hardware_key", "chapter", "pairs"}):
         raise UsageError(f"{path}: no field is called {odd[0][:80]!r}")
-    check_shape(data["pairs"], str(path), SHAPE)
+    convert(data["pairs"], dict[str, PairShape], str(path))
     _check_numbers(data["pairs"], str(path))
     return {pair: PairExpectations.from_json(pair, one, str(path)) for pair, one in data["pairs"].items()}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -16,10 +16,9 @@ from ..judging.language import SPEEDUP, Claim, Term, parse
 from ..judging.rate_metrics import RATE_METRICS, rate_values
 from ..judging.speedup import speedup_of, times
 from ..proof.measured import LOST
-from ..proof.prove import prove_each, worst_of
+from ..proof.prove import prove_read, reading, worst_of
 from ..store.captures import Capture
 from ..trace.model import Trace
-from ..trace.reader import read_trace
 from .model import Context, Measurement, Source
 
 ITERATION = "iteration"
@@ -71,19 +70,22 @@ class Observed:
         return self.source.capture
 
 
-def observe(capture: Capture, changed: Sequence[str] | None = None) -> Observed:
+def observe(
+    capture: Capture, changed: Sequence[str] | None = None, read: Callable[[], Trace | None] | None = None
+) -> Observed:
     """Judge a capture and collect its numbers.
 
     Args:
         changed: files that are not as they were captured; looked for where nothing is said of them.
+        read: gives the capture's trace, where somebody else needs it too.
 
     Raises:
         UsageError, TraceError: as `prove_each`.
     """
     changed = capture.verify_files() if changed is None else changed
-    each = prove_each(capture.manifest.to_json(), capture.trace_path, capture.shipped, changed)
-    evidence, used = worst_of(each), len(each)
-    trace = read_trace(capture.trace_path) if capture.trace_path else None
+    read = read or reading(capture.trace_path)
+    each = prove_read(capture.manifest.to_json(), capture.trace_path, read, capture.shipped, changed)
+    evidence, used, trace = worst_of(each), len(each), read()
     obstacles = tuple({(f.code, str(f.values)): f for one in each.values() for f in _obstacles(one)}.values())
     found = (
         {} if obstacles else _of_all([list(_observations(one, capture.manifest.declaration)) for one in each.values()])

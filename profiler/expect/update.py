@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ...errors import AispError, CannotTell, UsageError
 from ..evidence import Verdict
-from ..store.captures import Capture, Store, shipped_store
+from ..store.captures import Capture, Scan, Store, shipped_store
 from .derive import Clocks, disagreement, entry_of
 from .files import changing, expectations_folder, path_of, read_chapter, read_pair, write_chapter
 from .model import Context, Entry, Former, PairExpectations, Source
@@ -122,17 +122,19 @@ class _Wanted:
     agreeing: int
 
 
-def captures_of(pair: str, captures: Path) -> list[Capture]:
+def captures_of(pair: str, captures: Path | Scan) -> list[Capture]:
     """A pair's captures in a folder and among those shipped, each once, newest first."""
-    every = {one.id: one for store in (shipped_store(), Store(captures)) for one in store.captures(pair)}
+    scans = shipped_store().scan(), captures if isinstance(captures, Scan) else Store(captures).scan()
+    every = {one.id: one for scan in scans for one in scan.captures(pair)}
     return sorted(every.values(), key=lambda one: (one.manifest.created_utc, one.id), reverse=True)
 
 
 def observed_of(pair: str, captures: Path, newest: int = 0) -> tuple[list[tuple[Capture, Observed]], list[str]]:
     """A pair's captures with what each shows, newest first (`newest` of them, or all), and why others show nothing: one that
     cannot be read or judged is named, and neither ends what is said of the rest nor is passed over in silence."""
-    found, refused = [], Store(captures).unreadable(pair)
-    for one in captures_of(pair, captures)[: newest or None]:
+    scan = Store(captures).scan()
+    found, refused = [], scan.unreadable(pair)
+    for one in captures_of(pair, scan)[: newest or None]:
         try:
             found.append((one, observe(one)))
         except AispError as error:

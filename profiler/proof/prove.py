@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +57,25 @@ def prove_each(
         UsageError: the manifest's declaration or a claim cannot be understood.
         TraceError: the trace cannot be read.
     """
+    return prove_read(manifest, trace_path, reading(trace_path), shipped, changed)
+
+
+def reading(trace_path: Path | None) -> Callable[[], Trace | None]:
+    """Reads the trace, if there is one, when it is asked first, and once."""
+    return cache(lambda: read_trace(trace_path) if trace_path else None)
+
+
+def prove_read(
+    manifest: Mapping[str, Any],
+    trace_path: Path | None,
+    read: Callable[[], Trace | None],
+    shipped: bool,
+    changed: Sequence[str],
+) -> dict[str, Evidence]:
+    """As `prove_each`; `read` gives the trace, which others may use too."""
     declaration = Declaration.from_json(manifest["declaration"])
     claims = [parse(text, declaration.names) for text in declaration.claims]
-    trace = read_trace(trace_path) if trace_path else None
+    trace = read()
     completeness = attest(trace) if trace else _without_trace(manifest, declaration)
     measured = {v: _find_runs(trace, declaration, v) for v in declaration.names}
     held = against_trace(manifest, declaration, trace, measured)

@@ -2,196 +2,166 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from ...errors import UsageError
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-
-@dataclass(frozen=True, slots=True)
-class Each:
-    """An object whose values all have one shape, whatever their names."""
-
-    shape: Any
+Number = int | float
+Scalar = str | int | float | bool | None
+Text = dict[str, str]
+Positive = Annotated[int, Meta(ge=1)] | Annotated[float, Meta(ge=1)]
+Counted = Annotated[int, Meta(ge=0)] | Annotated[float, Meta(ge=0)]
 
 
-@dataclass(frozen=True, slots=True)
-class Maybe:
-    """A shape, or null."""
-
-    shape: Any
+class Variant(Struct):
+    name: str
+    caption: Text
 
 
-@dataclass(frozen=True, slots=True)
-class Only:
-    """An object that holds the fields of this shape and no others."""
+class Declaration(Struct):
+    """As `aisp_prof.declaration` reads it; what is missing it names."""
 
-    shape: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Least:
-    """A number that is at least this."""
-
-    value: int
-
-
-NUMBER = (int, float)
-_TEXT = Each(str)
-_SCALAR = (str, int, float, bool, type(None))
-_SAMPLE = {
-    "utc_ns": int,
-    "other_processes": Maybe(int),
-    "throttle_reasons": Maybe([str]),
-    "sm_mhz": Maybe(NUMBER),
-    "mem_mhz": Maybe(NUMBER),
-    "power_w": Maybe(NUMBER),
-    "temperature_c": Maybe(NUMBER),
-}
-_VALIDATION = {
-    "valid": bool,
-    "bitwise": Maybe(bool),
-    "tolerance": Maybe(NUMBER),
-    "max_relative_error": Maybe(Each(Maybe(NUMBER))),
-    "rejects": Maybe(Each(bool)),
-}
-_RECORD = {
-    "validation": Maybe(_VALIDATION),
-    "iterations": Maybe([{"!variant": str, "!event_ns": Least(1), "index": int}]),
-    "versions": Maybe(Each(Maybe(str))),
-    "sizes": Maybe(Each(int)),
-    "gpu": Maybe(Each(_SCALAR)),
-    "order": Maybe([str]),
-    "declared": Maybe(Each({"!flops": Least(0), "!bytes": Least(0), "ceiling": str})),
-}
-_CEILING = {
-    "!name": str,
-    "unit": str,
-    "what": str,
-    "!value": Least(1),
-    "n": int,
-    "p5": Maybe(NUMBER),
-    "p95": Maybe(NUMBER),
-}
-_CALIBRATED = {
-    "!type": str,
-    "!counted": Maybe(NUMBER),
-    "!declared": Maybe(NUMBER),
-    "ratio": Maybe(NUMBER),
-    "!ok": bool,
-}
-_DECLARATION = {
-    **dict.fromkeys(("chapter", "name", "attribution"), str),
-    **dict.fromkeys(("topic", "title", "sentence", "compares"), _TEXT),
-    "variants": [{"!name": str, "!caption": _TEXT}],
-    "claims": [str],
-    "needs": [str],
-    "sizes": Each(Each(int)),
-    "tolerance": NUMBER,
-    "perturbation_band": NUMBER,
-    "bitwise": bool,
-    "queued": bool,
-}
-SHAPE: Mapping[str, Any] = {
-    "declaration": _DECLARATION,
-    "sizes": Each(int),
-    "gpus": [Each(_SCALAR)],
-    "versions": Each(Maybe(str)),
-    "command": [str],
-    "commit": Maybe({"sha": Maybe(str), "dirty": Maybe(bool)}),
-    "conditions": Maybe(
-        {"before": Maybe(_SAMPLE), "during": Maybe([{**_SAMPLE, "!utc_ns": int}]), "after": Maybe(_SAMPLE)}
-    ),
-    "runs": Each(_RECORD),
-    "counters": Maybe(
-        {
-            "!files": [str],
-            "!tier": str,
-            **dict.fromkeys(("ncu", "reason", "mend", "sections", "sections_reason"), Maybe(str)),
-            "iterations": Maybe(Least(0)),
-        }
-    ),
-    "ceilings": Maybe(
-        {
-            "ceilings": [_CEILING],
-            "calibration": Maybe({"rows": [_CALIBRATED], "ncu": Maybe(str), "reason": Maybe(str), "mend": Maybe(str)}),
-        }
-    ),
-}
-"""Fields by name; one with ! must be there, of the others each that is there has its shape, and unknown ones are free."""
+    chapter: str | UnsetType = UNSET
+    name: str | UnsetType = UNSET
+    attribution: str | UnsetType = UNSET
+    topic: Text | UnsetType = UNSET
+    title: Text | UnsetType = UNSET
+    sentence: Text | UnsetType = UNSET
+    compares: Text | UnsetType = UNSET
+    variants: list[Variant] | dict[str, Text] | UnsetType = UNSET  # an object in the first captures
+    claims: list[str] | UnsetType = UNSET
+    needs: list[str] | UnsetType = UNSET
+    sizes: dict[str, dict[str, int]] | UnsetType = UNSET
+    tolerance: Number | UnsetType = UNSET
+    perturbation_band: Number | UnsetType = UNSET
+    bitwise: bool | UnsetType = UNSET
+    queued: bool | UnsetType = UNSET
 
 
-def check_shape(data: Any, where: str, shape: Any = SHAPE) -> None:
-    """Compare plain JSON data with a shape.
+class Measured(Struct):
+    """What was sampled of a GPU; each None where it could not be told."""
 
-    Raises:
-        UsageError: naming the place that differs.
-    """
-    if isinstance(shape, Maybe):
-        if data is not None:
-            check_shape(data, where, shape.shape)
-    elif isinstance(shape, Each):
-        _is(data, where, (dict,), "an object")
-        for name, value in data.items():
-            check_shape(value, f"{where}.{name[:80]}", shape.shape)
-    elif isinstance(shape, Only):
-        _is(data, where, (dict,), "an object")
-        if odd := sorted(set(data) - {name.removeprefix("!") for name in shape.shape}):
-            raise UsageError(f"{where}: no field is called {odd[0][:80]!r}")
-        check_shape(data, where, shape.shape)
-    elif isinstance(shape, Least):
-        _is(data, where, NUMBER, "int or float")
-        if data < shape.value:
-            raise UsageError(f"{where} is {data}, and must be {shape.value} or more")
-    elif isinstance(shape, Mapping):
-        _is(data, where, (dict,), "an object")
-        for name, inner in shape.items():
-            _check_field(data, where, name, inner)
-    elif isinstance(shape, list):
-        if (
-            isinstance(data, dict) and shape == _DECLARATION["variants"]
-        ):  # variants were an object in the first captures
-            return check_shape(data, where, Each(_TEXT))
-        _is(data, where, (list, tuple), "a list")
-        for number, value in enumerate(data):
-            check_shape(value, f"{where}[{number}]", shape[0])
-    else:
-        wanted = shape if isinstance(shape, tuple) else (shape,)
-        _is(data, where, wanted, " or ".join(kind.__name__ for kind in wanted))
+    other_processes: int | None = None
+    throttle_reasons: list[str] | None = None
+    sm_mhz: Number | None = None
+    mem_mhz: Number | None = None
+    power_w: Number | None = None
+    temperature_c: Number | None = None
 
 
-def _check_field(data: Mapping[str, Any], where: str, name: str, inner: Any) -> None:
-    plain = name.removeprefix("!")
-    if plain in data:
-        check_shape(data[plain], f"{where}.{plain}", inner)
-    elif plain != name:
-        raise UsageError(f"{where}: {plain} is missing")
+class Moment(Measured):
+    """A sample before or after a run."""
+
+    utc_ns: int | UnsetType = UNSET
 
 
-def _is(data: Any, where: str, wanted: tuple[type, ...], words: str) -> None:
-    if not isinstance(data, wanted) or (isinstance(data, bool) and bool not in wanted):
-        raise UsageError(f"{where} is {type(data).__name__}, not {words}")
+class Sample(Measured, kw_only=True):
+    """One of the samples during the runs, by which it is told what was sampled while an iteration ran."""
+
+    utc_ns: int
 
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
+class Conditions(Struct):
+    before: Moment | None = None
+    during: list[Sample] | None = None
+    after: Moment | None = None
 
 
-def check_values(data: Any, where: str) -> None:
-    """No infinity, nothing above 64 bits, no half of a character: `1e999` and a lone surrogate are JSON too.
+class Validation(Struct):
+    valid: bool | UnsetType = UNSET
+    bitwise: bool | None = None
+    tolerance: Number | None = None
+    max_relative_error: dict[str, Number | None] | None = None
+    rejects: dict[str, bool] | None = None
 
-    Raises:
-        UsageError: naming the place.
-    """
-    inner = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
-    for name, value in inner:
-        check_values(name, where)
-        check_values(value, f"{where}.{name}")
-    if isinstance(data, float) and not math.isfinite(data):
-        raise UsageError(f"{where} is no finite number")
-    if isinstance(data, int) and abs(data) >= 1 << 64:
-        raise UsageError(f"{where} is beyond 64 bits")
-    if isinstance(data, str) and _SURROGATE.search(data):
-        raise UsageError(f"{where!a} holds half of a character")
+
+class Iteration(Struct):
+    variant: str
+    event_ns: Positive
+    index: int | UnsetType = UNSET
+
+
+class Declared(Struct):
+    flops: Counted
+    bytes: Counted
+    ceiling: str | UnsetType = UNSET
+
+
+class Record(Struct):
+    """What the harness of a pair wrote of one run."""
+
+    validation: Validation | None = None
+    iterations: list[Iteration] | None = None
+    versions: dict[str, str | None] | None = None
+    sizes: dict[str, int] | None = None
+    gpu: dict[str, Scalar] | None = None
+    order: list[str] | None = None
+    declared: dict[str, Declared] | None = None
+
+
+class Ceiling(Struct):
+    name: str
+    value: Positive
+    unit: str | UnsetType = UNSET
+    what: str | UnsetType = UNSET
+    n: int | UnsetType = UNSET
+    p5: Number | None = None
+    p95: Number | None = None
+
+
+class Calibrated(Struct):
+    type: str
+    counted: Number | None
+    declared: Number | None
+    ok: bool
+    ratio: Number | None = None
+
+
+class Calibration(Struct):
+    rows: list[Calibrated] | UnsetType = UNSET
+    ncu: str | None = None
+    reason: str | None = None
+    mend: str | None = None
+
+
+class Ceilings(Struct):
+    ceilings: list[Ceiling] | UnsetType = UNSET
+    calibration: Calibration | None = None
+
+
+class Counters(Struct):
+    files: list[str]
+    tier: str
+    ncu: str | None = None
+    reason: str | None = None
+    mend: str | None = None
+    sections: str | None = None
+    sections_reason: str | None = None
+    iterations: Counted | None = None
+
+
+class Commit(Struct):
+    sha: str | None = None
+    dirty: bool | None = None
+
+
+class ManifestShape(Struct):
+    """The fields of a manifest but its schema. Unknown ones are free below the first level: other versions write more."""
+
+    id: str
+    created_utc: str
+    declaration: Declaration
+    hardware_key: str
+    size: str
+    sizes: dict[str, int]
+    gpus: list[dict[str, Scalar]]
+    versions: dict[str, str | None]
+    command: list[str]
+    commit: Commit | None
+    conditions: Conditions | None
+    runs: dict[str, Record]
+    files: dict[str, Mapping[str, Any]]
+    profile: str = "minimal"
+    counters: Counters | None = None
+    ceilings: Ceilings | None = None

@@ -15,6 +15,7 @@ from typing import IO
 
 from ...errors import UsageError
 from ...machine.files import whole_file
+from ..trace.unpack import put
 
 MAX_ENTRIES = 1_000
 MAX_NAME = 200
@@ -215,8 +216,8 @@ def _place(found: Unzipped, byte: int) -> str:
     return "in the list of entries at the end"
 
 
-def check_packed(path: Path) -> None:
-    """Unpack an `.xz` file into nothing, to see that it is one stream of a size that its reader may be given.
+def check_packed(path: Path, out: IO[bytes] | None = None) -> None:
+    """Unpack an `.xz` file, into nothing or into `out`, to see that it is one stream of a size that its reader may be given.
 
     Raises:
         UsageError: it is damaged, larger than the limits, needs more memory, or goes on behind its end.
@@ -230,9 +231,12 @@ def check_packed(path: Path) -> None:
                 block = file.read(_STEP) if decompressor.needs_input else b""
                 if decompressor.needs_input and not block:
                     raise UsageError("it ends too early")
-                unpacked += len(decompressor.decompress(block, _STEP))
+                part = decompressor.decompress(block, _STEP)
+                unpacked += len(part)
                 if unpacked > most:
                     raise UsageError(f"more than {most} bytes, unpacked from {packed}: more than is accepted")
+                if out is not None:
+                    put(out, part)
             if decompressor.unused_data or file.read(1):
                 raise UsageError("it goes on behind its end")
     except lzma.LZMAError as error:

@@ -6,12 +6,13 @@ import shlex
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ...errors import TraceError
-from .limits import VALUE_BYTES
+from .limits import VALUE_BYTES, unpacked_bytes
 from .source.fast import FastSource
 from .source.integrity import faults
 from .source.scan import Source, decoded, told
@@ -79,6 +80,10 @@ def plain_sqlite(path: Path, export: Export | None = None) -> Iterator[Path]:
         raise TraceError(f"{path}: no such file")
     refuse_unfinished(path)
     packed = path.suffix in SUFFIXES
+    kept = _KEPT.get()
+    if packed and kept is not None and not path.stem.endswith(".nsys-rep"):
+        yield kept.plain(path)
+        return
     name = path.stem if packed else path.name
     report = name.endswith(".nsys-rep") and export is not None
     if not packed and not report:
@@ -94,6 +99,65 @@ def plain_sqlite(path: Path, export: Export | None = None) -> Iterator[Path]:
             export(plain, exported)
             plain = exported
         yield plain
+
+
+class Unpacked:
+    """Packed traces that were unpacked, for as long as several questions are asked of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: dict[tuple[Path, tuple[int, ...]], Path] = {}
+
+    def plain(self, path: Path) -> Path:
+        """The unpacked trace. One whose packed file has changed since is unpacked anew.
+
+        Raises:
+            TraceError, EnvironmentLacks, AispError: as `unpack`.
+        """
+        key = path, state_of(path)
+        if key not in self._known:
+            plain = self._new()
+            unpack(path, plain)
+            self._known[key] = plain
+        return self._known[key]
+
+    def fill(self, path: Path, write: Callable[[IO[bytes]], None]) -> None:
+        """Let somebody who unpacks a trace for reasons of their own `write` what it holds, so that it is unpacked once.
+
+        Raises:
+            AispError: there is no room for it; and whatever `write` raises.
+        """
+        key, plain = (path, state_of(path)), self._new()
+        with plain.open("wb") as out:
+            write(out)
+        if plain.stat().st_size <= unpacked_bytes():
+            self._known[key] = plain
+
+    def _new(self) -> Path:
+        return self._folder / f"{len(list(self._folder.iterdir()))}.sqlite"
+
+
+_KEPT: ContextVar[Unpacked | None] = ContextVar("kept", default=None)
+
+
+@contextmanager
+def unpacked_once() -> Iterator[Unpacked]:
+    """Within this, each packed trace is unpacked once, however often it is opened; then all of it is removed."""
+    with tempfile.TemporaryDirectory(prefix="aisp-trace-") as folder:
+        kept = Unpacked(Path(folder))
+        token = _KEPT.set(kept)
+        try:
+            yield kept
+        finally:
+            _KEPT.reset(token)
+
+
+def state_of(path: Path) -> tuple[int, ...]:
+    """What changes with a file. Its ctime cannot be set back as its mtime can."""
+    with suppress(OSError):
+        found = path.stat()
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    return ()
 
 
 def refuse_unfinished(path: Path) -> None:

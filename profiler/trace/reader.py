@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from . import communication
 from .cache import Put, TraceCache, as_it_is
 from .calls import only_process, read_calls
 from .columns import Invalid
-from .file import Export, open_source, refuse_unfinished
+from .file import Export, open_source, refuse_unfinished, state_of
 from .limits import refuse_absurd_counts
 from .model import TABLES, Diagnostic, Trace
 from .nvtx import Ends, read_nvtx
@@ -47,7 +46,7 @@ def read_trace(
     """
     path, patterns = Path(path), tuple(communication_patterns)
     refuse_unfinished(path)  # before the cache answers for the file alone
-    before = _state(path)
+    before = state_of(path)
     kept = cache or TraceCache()
     key = kept.key(path, patterns)
     known = kept.get(key, path) if key else None
@@ -58,19 +57,13 @@ def read_trace(
 
         def read(put: Put) -> Trace:
             trace = read_source(source, talking, put)
-            if _state(path) != before:  # else the cache would answer for the file's content with another one's numbers
+            if (
+                state_of(path) != before
+            ):  # else the cache would answer for the file's content with another one's numbers
                 raise TraceError(f"{path}: changed while it was read", "run the command again")
             return trace
 
         return kept.keep(key, read) if key else read(as_it_is)
-
-
-def _state(path: Path) -> tuple[int, ...]:
-    """What changes with a file. Its ctime cannot be set back as its mtime can."""
-    with suppress(OSError):
-        found = path.stat()
-        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
-    return ()
 
 
 def read_source(source: Source, comm: communication.Known, put: Put = as_it_is) -> Trace:

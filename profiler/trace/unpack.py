@@ -36,7 +36,7 @@ def unpack(path: Path, to: Path) -> None:
                         f"{path}: unpacked, it is more than {unpacked_bytes() / (1 << 30):g} GiB",
                         f"if you trust it: aisp-prof --unpack-limit GIB …, or {UNPACK_VARIABLE}",
                     )
-                _write(out, part)
+                put(out, part)
     except (lzma.LZMAError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise TraceError(f"{path}: cannot be unpacked: {error}") from error
     except Exception as error:
@@ -45,7 +45,12 @@ def unpack(path: Path, to: Path) -> None:
         raise TraceError(f"{path}: cannot be unpacked: {error}") from error
 
 
-def _write(out: IO[bytes], part: bytes) -> None:
+def put(out: IO[bytes], part: bytes) -> None:
+    """Write a part of an unpacked trace.
+
+    Raises:
+        AispError: there is no room for it.
+    """
     try:
         out.write(part)
     except OSError as error:

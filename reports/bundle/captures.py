@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ...errors import AispError, UsageError
@@ -12,7 +13,7 @@ from ...profiler.store.captures import Capture
 from ...profiler.store.manifest import FILE_NAME, Manifest, encode
 from ...profiler.store.scrubbed import leftovers
 from ...profiler.store.zipped import check_packed
-from ...profiler.trace.file import damage
+from ...profiler.trace.file import Unpacked, damage, unpacked_once
 from .layout import CAPTURES, capture_files, capture_folder, expectation_name, read_json
 from .proof import Proven, proven
 from .verification import Problem
@@ -47,11 +48,12 @@ def read_captures(folder: Path, names: Iterable[str]) -> Read:
     more: list[Problem] = []
     for one in ids:
         try:
-            capture = _capture(folder, one, names)
-            problems += [Problem(f"{CAPTURES}/{one}/{FILE_NAME}", "files", what) for what in capture.verify_files()]
-            problems += _damage(capture)
-            proofs[one] = proven(capture)
-            more += _more(capture)
+            with unpacked_once() as unpacked:
+                capture = _capture(folder, one, names, unpacked)
+                problems += [Problem(f"{CAPTURES}/{one}/{FILE_NAME}", "files", what) for what in capture.verify_files()]
+                problems += _damage(capture)
+                proofs[one] = proven(capture)
+                more += _more(capture)
         except DAMAGE as error:
             problems.append(Problem(f"{CAPTURES}/{one}", "", f"nothing can be computed of it: {told(error)}"))
     return Read(proofs, len(ids), tuple(problems), tuple(more))
@@ -80,7 +82,7 @@ def told(error: BaseException) -> str:
     return str(error) if isinstance(error, AispError) else f"{type(error).__name__}: {error}"
 
 
-def _capture(folder: Path, capture_id: str, names: Iterable[str]) -> Capture:
+def _capture(folder: Path, capture_id: str, names: Iterable[str], unpacked: Unpacked) -> Capture:
     """A capture whose manifest is as it is written, and names the files that are there and no others.
 
     Raises:
@@ -97,17 +99,22 @@ def _capture(folder: Path, capture_id: str, names: Iterable[str]) -> Capture:
     if differing := sorted(mine ^ set(capture_files(manifest))):
         raise UsageError(f"{FILE_NAME} lists other files than are there: {differing[0]}")
     expectation_name(manifest.hardware_key, manifest.declaration.chapter)  # refuses what may name no file
-    _check_files(Capture(here, manifest))
-    return Capture(here, manifest)
+    capture = Capture(here, manifest)
+    _check_files(capture, unpacked)
+    return capture
 
 
-def _check_files(capture: Capture) -> None:
+def _check_files(capture: Capture, unpacked: Unpacked) -> None:
     counted = (capture.manifest.counters or {}).get("files") or ()
     if odd := [name for name in counted if name not in capture.manifest.files]:
         raise UsageError(f"{FILE_NAME} names counters that are not there: {odd[0]}")
     for name in capture.manifest.files:
+        path = capture.folder / name
         if name.endswith(".xz"):
             try:
-                check_packed(capture.folder / name)
+                if path == capture.trace_path:
+                    unpacked.fill(path, partial(check_packed, path))
+                else:
+                    check_packed(path)
             except UsageError as error:
                 raise UsageError(f"{name}: {error}") from error

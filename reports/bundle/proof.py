@@ -10,9 +10,9 @@ from typing import Any
 from ...profiler.evidence import ClaimResult, Evidence, Op, Verdict, Witness
 from ...profiler.expect.check import Checked, held_against
 from ...profiler.expect.observe import Observed, observe
+from ...profiler.proof.prove import reading
 from ...profiler.proof.rows import IterationRows, rows_of
 from ...profiler.store.captures import Capture
-from ...profiler.trace.reader import read_trace
 from .layout import EXPECTATIONS, SCHEMA, Pages, capture_folder, expectation_name
 from .numbers import CAPTURE, CLAIM, COUNTERS, MANIFEST, TRACE, numbers
 
@@ -45,8 +45,9 @@ def proven(capture: Capture) -> Proven:
     Raises:
         AispError: as `prove`.
     """
-    observed = observe(capture, ())
-    rows = rows_of(read_trace(capture.trace_path), observed.evidence) if capture.trace_path else {}
+    read = reading(capture.trace_path)
+    observed, trace = observe(capture, (), read), read()
+    rows = rows_of(trace, observed.evidence) if trace else {}
     return Proven(capture, observed, rows)
 
 

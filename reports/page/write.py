@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -35,13 +36,23 @@ def write_report(
         AispError: the folder cannot be written, or is full.
     """
     checked_formats(formats)
-    html = render_html(stage, evidences, lang, expected=expected)
+    return write_formats(stage, render_html(stage, evidences, lang, expected=expected), folder, formats)
+
+
+def write_formats(stage: str, html: str, folder: Path, formats: Sequence[str]) -> list[Path]:
+    """Write a page that was rendered before, as `write_report` does.
+
+    Raises:
+        EnvironmentLacks, AispError: as `write_report`.
+    """
     try:
         return list(_written(stage, html, folder, formats))
     except OSError as error:
-        raise AispError(
-            f"the report cannot be written to {folder}: {error.strerror or error}", "name another folder: --out"
-        ) from error
+        raise _unwritable(folder, error.strerror or str(error)) from error
+
+
+def _unwritable(folder: Path, why: str, option: str = "--out") -> AispError:
+    return AispError(f"the report cannot be written to {folder}: {why}", f"name another folder: {option}")
 
 
 def _written(stage: str, html: str, folder: Path, formats: Sequence[str]) -> Iterator[Path]:
@@ -52,6 +63,21 @@ def _written(stage: str, html: str, folder: Path, formats: Sequence[str]) -> Ite
     if "pdf" in formats:
         write_pdf(html, folder / f"{stage}.pdf")
         yield folder / f"{stage}.pdf"
+
+
+def check_folder(folder: Path, option: str) -> None:
+    """Refuse a folder that could not be written into, before anything is computed; none is made. `option` named it.
+
+    Raises:
+        AispError: it is no folder, or nothing may be written into it, or into the one that it would be made in.
+    """
+    try:
+        near = next(one for one in (folder, *folder.absolute().parents) if os.path.lexists(one))
+        writable = near.is_dir() and os.access(near, os.W_OK | os.X_OK)
+    except OSError as error:
+        raise _unwritable(folder, error.strerror or str(error), option) from error
+    if not writable:
+        raise _unwritable(folder, f"{near}: Permission denied" if near.is_dir() else f"{near} is no folder", option)
 
 
 def formats_to_write(asked: str) -> tuple[tuple[str, ...], EnvironmentLacks | None]:

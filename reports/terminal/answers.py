@@ -11,12 +11,13 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ...profiler.queries.table import Table
 from ...profiler.trace.limits import output_bytes, too_much_output
 from ..hostile import inert_json, line
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+    from ...profiler.queries.table import Table
 
 SCHEMA = 1
 _AT_ONCE = 10_000

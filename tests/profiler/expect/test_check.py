@@ -246,7 +246,7 @@ def test_gpus_used_are_counted(lab):
         (lambda d: d.update(hardware_key="b200"), "is not of ch11 on h200"),
         (lambda d: entry_of(d, "optimized", "iteration").update(n=3), "contradict the measurements"),
         (lambda d: entry_of(d, "optimized", "iteration").update(tier="guess"), "no tier is called 'guess'"),
-        (lambda d: entry_of(d, "optimized", "iteration").pop("bound"), "damaged"),
+        (lambda d: entry_of(d, "optimized", "iteration").pop("bound"), "bound is missing"),
         (lambda d: entry_of(d, "optimized", "iteration")["bound"].update(kind="min"), "calls itself 'min'"),
         (lambda d: entry_of(d, "optimized", "iteration")["bound"].update(high=None), "lower or an upper end"),
         (lambda d: entry_of(d, "optimized", "iteration").update(extra=1), "no field is called 'extra'"),

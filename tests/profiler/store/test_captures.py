@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 from aisp_prof.errors import CannotTell, UsageError
 from aisp_prof.profiler.store import captures as module
-from aisp_prof.profiler.store.captures import Capture, Damaged, Store, captures_folder, resolve, select, shipped_store
+from aisp_prof.profiler.store.captures import (
+    Capture,
+    Damaged,
+    Store,
+    Stores,
+    captures_folder,
+    resolve,
+    select,
+    shipped_store,
+)
 from aisp_prof.profiler.store.manifest import Manifest, encode, folder_facts, write_manifest
 
 
@@ -179,3 +188,25 @@ def test_captures_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AISP_CAPTURES", "/c")
     assert captures_folder() == Path("/c")
     assert captures_folder(Path("/d")) == Path("/d")
+
+
+def test_one_command_reads_each_manifest_through_once_and_only_those_asked_for(
+    tmp_path: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for day, chapter in ((1, "ch97"), (2, "ch98"), (3, "ch98"), (4, "ch99")):
+        publish(tmp_path, manifest, day, chapter)
+    read: list[str] = []
+    whole = module.decode
+    monkeypatch.setattr(
+        module, "decode", lambda text, where: (read.append(Path(where).parent.name), whole(text, where))[1]
+    )
+    stores = Stores(tmp_path, shipped=False)
+    for _ in range(3):
+        found, missing = stores.select(["ch98.fake", "ch99.fake"])
+        assert ([one.id for one in found], missing) == (["ch98.fake-3", "ch99.fake-4"], [])
+    assert sorted(read) == ["ch98.fake-2", "ch98.fake-3", "ch99.fake-4"]
+    assert stores.select(["ch99.fake", "ch96.none"])[1] == ["ch96.none"]
+    assert len(read) == 4  # whoever looks for what is not there is told what cannot be read
+    publish(tmp_path, manifest, 5, "ch99")
+    assert stores.resolve("ch99.fake").id == "ch99.fake-4"  # one command, one sight of the folder
+    assert Stores(tmp_path, shipped=False).resolve("ch99.fake").id == "ch99.fake-5"

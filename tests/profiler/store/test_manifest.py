@@ -49,7 +49,7 @@ def test_no_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "said"),
     [
-        ("id", 5, "field id is int, not str"),
+        ("id", 5, r"manifest\.id is int, not str"),
         ("runs", {"third": {}}, "unknown run: third"),
         ("declaration", {"chapter": "x"}, "declaration has missing"),
         ("extra", 1, "unknown fields: extra"),

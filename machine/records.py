@@ -1,0 +1,195 @@
+"""JSON that others wrote: decoded strictly, and held against the types of records, with every refusal naming its place."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from types import NoneType, UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from ..errors import UsageError
+
+MOST_DEPTH = 64
+"""How deep lists and objects may lie in each other; those that are written reach 8."""
+
+T = TypeVar("T")
+
+
+def parsed(text: str | bytes, where: str) -> Any:
+    """Plain data: no NaN, no name twice in one object (of which two readers may see different ones), no depth without end, no
+    infinity (`1e999`), nothing above 64 bits, no half of a character.
+
+    Raises:
+        UsageError: it is not that.
+    """
+    try:
+        data = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+    except RecursionError as error:
+        raise UsageError(f"{where}: lists or objects lie too deep in each other") from error
+    except ValueError as error:
+        raise UsageError(f"{where}: not JSON: {error}") from error
+    if not _harmless(text):
+        if _deeper(data, MOST_DEPTH):
+            raise UsageError(f"{where}: lists or objects lie more than {MOST_DEPTH} deep in each other")
+        _check_values(data, where)
+    return data
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        raise ValueError(f"{twice[:80]!r} stands twice in one object")
+    return found
+
+
+def _no_constant(text: str) -> Any:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
+_DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
+_WIDE = b"0" * 20
+_INTEGER = re.compile(rb"(?<![\d.])\d{20}")
+"""As many digits as the smallest number above 64 bits has; those behind a point are many for a small number too."""
+
+
+def _harmless(text: str | bytes) -> bool:
+    """Whether JSON text is neither deep nor holds a value that `_check_values` could refuse, told without a walk over its data:
+    msgspec refuses infinities and halves of characters. Where it cannot be told this way, it is False."""
+    try:
+        raw = text.encode() if isinstance(text, str) else text
+        msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+        return False
+    bare = _STRING.sub(b"", raw)
+    wide = _WIDE in bare.translate(_DIGITS) and _INTEGER.search(bare)
+    return not wide and not _nested(bare)
+
+
+def _nested(bare: bytes) -> bool:
+    """Whether the brackets of JSON text without its strings lie more than `MOST_DEPTH` deep in each other."""
+    rest = bare.translate(_ONE_KIND, _NO_BRACKETS)
+    for _ in range(MOST_DEPTH):
+        if not rest:
+            return False
+        rest = rest.replace(b"[]", b"")
+    return bool(rest)
+
+
+_ONE_KIND = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
+
+
+def _deeper(value: Any, most: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return (most == 0 and isinstance(value, dict | list)) or any(_deeper(one, most - 1) for one in inner)
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def _check_values(data: Any, where: str) -> None:
+    """No infinity, nothing above 64 bits, no half of a character, in names as in values.
+
+    Raises:
+        UsageError: naming the place.
+    """
+    for name, value in _items(data):
+        _check_values(name, where)
+        _check_values(value, f"{where}.{name}")
+    if isinstance(data, float) and not math.isfinite(data):
+        raise UsageError(f"{where} is no finite number")
+    if isinstance(data, int) and abs(data) >= 1 << 64:
+        raise UsageError(f"{where} is beyond 64 bits")
+    if isinstance(data, str) and _SURROGATE.search(data):
+        raise UsageError(f"{where!a} holds half of a character")
+
+
+def _items(data: Any) -> Iterator[tuple[Any, Any]]:
+    yield from data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+
+
+def convert(data: Any, kind: type[T], where: str) -> T:
+    """Plain data as records of a type.
+
+    Raises:
+        UsageError: it has another shape; the innermost place that differs is named.
+    """
+    try:
+        return msgspec.convert(data, kind)
+    except (msgspec.ValidationError, RecursionError) as error:
+        place, said = _differs(data, kind, where) or (where, f": {error}")
+        raise UsageError(f"{place}{said}") from error
+
+
+def _differs(data: Any, kind: Any, where: str) -> tuple[str, str] | None:
+    """The innermost place where data is not of a type, and what is wrong there; None where it is of the type."""
+    try:
+        msgspec.convert(data, kind)
+        return None
+    except msgspec.ValidationError as error:
+        within = (_differs(value, inner, place) for place, value, inner in _parts(data, kind, where))
+        return next((found for found in within if found), None) or (where, _said(data, kind, error))
+
+
+def _alternatives(kind: Any) -> list[Any]:
+    """The types of a union, None and what may be absent left out."""
+    if get_origin(kind) in (Union, UnionType):
+        return [one for one in get_args(kind) if one not in (NoneType, msgspec.UnsetType)]
+    return [kind]
+
+
+def _bare(kind: Any) -> Any:
+    """`dict` of `dict[str, int]`, `int` of a bounded one."""
+    return _bare(get_args(kind)[0]) if get_origin(kind) is Annotated else get_origin(kind) or kind
+
+
+def _is_record(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+def _parts(data: Any, kind: Any, where: str) -> Iterator[tuple[str, Any, Any]]:
+    """What lies directly in an object or a list: its place, itself, and the type that it should have."""
+    for one in _alternatives(kind):
+        if _is_record(one) and isinstance(data, Mapping):
+            hints = get_type_hints(one, include_extras=True)
+            yield from ((f"{where}.{name}", data[name], hint) for name, hint in hints.items() if name in data)
+        elif _bare(one) in (dict, Mapping) and isinstance(data, Mapping) and get_args(one):
+            yield from ((f"{where}.{str(name)[:80]}", value, get_args(one)[1]) for name, value in data.items())
+        elif _bare(one) is list and isinstance(data, list | tuple):
+            yield from ((f"{where}[{number}]", value, get_args(one)[0]) for number, value in enumerate(data))
+
+
+_WORDS = {dict: "an object", Mapping: "an object", list: "a list"}
+
+
+def _said(data: Any, kind: Any, error: msgspec.ValidationError) -> str:
+    """What is wrong with data, of which no part is to blame alone."""
+    wanted = _alternatives(kind)
+    record = next((one for one in wanted if _is_record(one)), None)
+    if record is not None and isinstance(data, Mapping):
+        return _fields_said(data, record, error)
+    bounds = [meta.ge for one in wanted if get_origin(one) is Annotated for meta in one.__metadata__]
+    if bounds and isinstance(data, int | float) and not isinstance(data, bool):
+        return f" is {data}, and must be {bounds[0]} or more"
+    words = dict.fromkeys("an object" if _is_record(one) else _words(_bare(one)) for one in wanted)
+    return f" is {type(data).__name__}, not {' or '.join(words)}"
+
+
+def _words(kind: Any) -> str:
+    return _WORDS.get(kind) or kind.__name__
+
+
+def _fields_said(data: Mapping[str, Any], record: type[msgspec.Struct], error: msgspec.ValidationError) -> str:
+    known = msgspec.structs.fields(record)
+    if missing := [one.name for one in known if one.required and one.name not in data]:
+        return f": {missing[0]} is missing"
+    if odd := sorted(str(name) for name in data.keys() - {one.name for one in known}):
+        return f": no field is called {odd[0][:80]!r}"
+    return f": {error}"

@@ -1,0 +1,93 @@
+"""JSON that others wrote: what makes it a trick is found, by the quick look as by the walk, and the innermost place is named."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import msgspec
+import pytest
+from aisp_prof.errors import UsageError
+from aisp_prof.machine import records
+from aisp_prof.machine.records import MOST_DEPTH, convert, parsed
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def nested(depth: int, opening: str = "[") -> str:
+    inner = {"[": ("[", "]"), "{": ('{"a": ', "}")}
+    pairs = [inner["[{"[place % 2]] if opening == "mixed" else inner[opening] for place in range(depth)]
+    return "".join(a for a, _ in pairs) + "1" + "".join(b for _, b in reversed(pairs))
+
+
+@pytest.mark.parametrize("opening", ["[", "{", "mixed"])
+def test_depth(opening: str) -> None:
+    parsed(nested(MOST_DEPTH, opening), "f")
+    with pytest.raises(UsageError, match=f"more than {MOST_DEPTH} deep"):
+        parsed(nested(MOST_DEPTH + 1, opening), "f")
+
+
+@pytest.mark.parametrize("text", ['"[[[[]]"', '"\\"[{"', '["\\\\", "]"]', '{"a[": "}{"}'])
+def test_brackets_in_strings_are_none(text: str) -> None:
+    assert parsed(text, "f") == json.loads(text)
+
+
+@pytest.mark.parametrize(("text", "refused"), [("18446744073709551615", False), ("-18446744073709551616", True),
+    ("[18446744073709551616]", True), ("0.00000123456789012345678901", False), ('"18446744073709551616"', False),
+    ("1e999", True), ('{"\\ud800": 1}', True), ('"\\ud83d\\ude00"', False), ("[0.5, 99999999999999999999]", True)])  # fmt: skip
+def test_values(text: str, refused: bool) -> None:
+    if not refused:
+        assert parsed(text, "f") == json.loads(text)
+        return
+    with pytest.raises(UsageError, match="f"):
+        parsed(text, "f")
+
+
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**66), 2**66)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+)
+
+
+@given(st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+def test_the_quick_look_passes_nothing_that_the_walk_refuses(data: Any) -> None:
+    text = json.dumps(data)
+    try:
+        records._check_values(json.loads(text), "f")
+        assert parsed(text, "f") == data
+    except UsageError:
+        with pytest.raises(UsageError):
+            parsed(text, "f")
+
+
+class Inner(msgspec.Struct, forbid_unknown_fields=True):
+    n: Annotated[int, msgspec.Meta(ge=1)] | Annotated[float, msgspec.Meta(ge=1)]
+    texts: dict[str, str | None] = {}
+
+
+class Outer(msgspec.Struct):
+    inner: list[Inner]
+    by_name: dict[str, Inner] | None = None
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ([], "f is list, not an object"),
+        ({}, "f: inner is missing"),
+        ({"inner": 5}, "f.inner is int, not a list"),
+        ({"inner": [{"n": 1}, {"n": 0}]}, "f.inner[1].n is 0, and must be 1 or more"),
+        ({"inner": [{"n": True}]}, "f.inner[0].n is bool, not int or float"),
+        ({"inner": [{"n": 1, "m": 2}]}, "f.inner[0]: no field is called 'm'"),
+        ({"inner": [], "by_name": {"a.b": {"n": 2, "texts": {"x": 1}}}}, "f.by_name.a.b.texts.x is int, not str"),
+        ({"inner": [], "by_name": {"a": {}}}, "f.by_name.a: n is missing"),
+    ],
+    ids=str,
+)
+def test_the_innermost_place_is_named(data: Any, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        convert(data, Outer, "f")
+    assert str(caught.value) == said
