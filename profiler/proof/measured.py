@@ -9,13 +9,14 @@ import numpy as np
 
 from ..analysis import metrics
 from ..analysis.affected import limited, of_calls
+from ..analysis.findable import findable
 from ..analysis.ledger import match_launches
 from ..analysis.metrics import Scope
 from ..analysis.overlap import witnesses
 from ..analysis.projection import calls_inside
 from ..evidence import Finding, Iteration, Op, VariantEvidence, Witness
 from ..trace.columns import NONE, Int64
-from ..trace.model import COMM, COMPUTE, COPIES, D2H, GRAPH_LAUNCH, H2D, KINDS, TABLES, Operations, Trace
+from ..trace.model import COMM, COMPUTE, COPIES, D2H, GRAPH_LAUNCH, H2D, Operations, Trace
 
 DOMAIN = "aisp"
 ITERATION = "iter"
@@ -181,19 +182,10 @@ def numbers_of(trace: Trace, run: Run, wanted: Iterable[str], queued: bool) -> I
 
 
 def _ops(trace: Trace, operations: Operations) -> Iterable[Op]:
-    for i in range(len(operations)):
-        size = int(operations.bytes[i])
-        yield Op(
-            table=trace.schema.tables[TABLES[operations.table[i]]],
-            row=int(operations.row[i]),
-            name=trace.text(int(operations.name[i])) or KINDS[operations.kind[i]],
-            kind=KINDS[operations.kind[i]],
-            device=int(operations.device[i]),
-            stream=int(operations.stream[i]),
-            start=int(operations.start[i]),
-            end=int(operations.end[i]),
-            bytes=None if size < 0 else size,
-        )
+    """Pages name an operation without a name, as copies are, by its class."""
+    for index in range(len(operations)):
+        one = findable(trace, operations, index)
+        yield one if one.name else replace(one, name=one.kind)
 
 
 def _witnesses(trace: Trace, operations: Operations) -> Iterable[Witness]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..analysis.findable import findable
 from ..analysis.metrics import Scope, split
 from ..analysis.overlap import busy_time, witnesses
 from ..arrays.intervals import Intervals, at_least
@@ -15,7 +16,6 @@ from ..trace.model import Calls, Operations, Trace
 from ..trace.schema import RUNTIME
 from .instance_numbers import CALLS, counted
 from .instances import Instances
-from .witnesses import op
 
 MOST = 3
 
@@ -97,7 +97,7 @@ def _by_overlap(claim: ClaimResult) -> bool:
 def _overlaps(trace: Trace, a: Operations, b: Operations, index: int) -> list[Shown]:
     found: dict[frozenset[Op], Shown] = {}
     for i, j in witnesses(a, b, 2 * MOST):  # in a set against itself every pair is found from both sides
-        one, two = op(trace, a, i), op(trace, b, j)
+        one, two = findable(trace, a, i), findable(trace, b, j)
         times = max(one.start, two.start), min(one.end, two.end)
         found.setdefault(frozenset((one, two)), Shown("overlap", *times, index, (one, two)))
     return list(found.values())[:MOST]
@@ -128,7 +128,7 @@ def _calls(trace: Trace, scope: Scope, name: str, arguments: tuple[str, ...], in
 
 
 def _call(trace: Trace, calls: Calls, i: int) -> Call:
-    return Call(RUNTIME, int(calls.row[i]), trace.text(int(calls.name[i])))
+    return Call(trace.schema.tables.get(RUNTIME, RUNTIME), int(calls.row[i]), trace.text(int(calls.name[i])))
 
 
 def _longest(pieces: Intervals) -> list[tuple[int, int]]:
@@ -138,4 +138,4 @@ def _longest(pieces: Intervals) -> list[tuple[int, int]]:
 
 def _running(trace: Trace, operations: Operations, at: int) -> tuple[Op, ...]:
     found = np.flatnonzero((operations.start <= at) & (operations.end > at))
-    return tuple(op(trace, operations, int(i)) for i in found[:1])
+    return tuple(findable(trace, operations, int(i)) for i in found[:1])

@@ -182,6 +182,11 @@ class Trace:
     end: int
     marks: Marks
 
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """What this export calls each of TABLES: some are suffixed with _V2 or _V3."""
+        return tuple(self.schema.tables.get(table, table) for table in TABLES)
+
     def text(self, index: int) -> str:
         """The string of an index; "" for -1."""
         return self.strings[index] if index >= 0 else ""
