@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from ...errors import UsageError
 from ..arrays.intervals import Intervals
+from ..arrays.types import Int64
 from ..trace import api
 from ..trace.model import COMM, COMPUTE, COPIES, KINDS, MEMORY_SET, MIGRATION, Calls, Operations
-from ..trace.source.scan import Int64
 from .overlap import SELECTORS, busy_time, concurrency, of_streams
 
 Number = int | float

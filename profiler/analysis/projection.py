@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..arrays.types import Int64
 from ..trace.model import Operations, Trace
-from ..trace.source.scan import Int64
 
 
 def calls_inside(

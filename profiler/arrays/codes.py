@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..trace.source.scan import Int64
 from .blocks import each_block, gathered
 from .groups import combined_codes, distinct_codes
 from .growing import constant, is_constant
+from .types import Int64
 
 _TABLE = 1 << 20
 

@@ -8,10 +8,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from ..trace.source.scan import Int64
 from .blocks import each_block
 from .growing import constant, is_constant
 from .places import Places
+from .types import Int64
 
 _SAMPLE = 4096
 _FEW = 1 << 12

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..trace.source.scan import Int64
+from .types import Int64
 
 _MOST = 64
 _BITS = 12

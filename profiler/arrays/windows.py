@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..trace.source.scan import Int64
+from .types import Int64
 
 _ROOM = 1 << 62
 

@@ -14,8 +14,9 @@ from ..analysis.ledger import match_launches
 from ..analysis.metrics import Scope
 from ..analysis.overlap import witnesses
 from ..analysis.projection import calls_inside
+from ..arrays.types import Int64
 from ..evidence import Finding, Iteration, Op, VariantEvidence, Witness
-from ..trace.columns import NONE, Int64
+from ..trace.columns import NONE
 from ..trace.model import COMM, COMPUTE, COPIES, D2H, GRAPH_LAUNCH, H2D, Operations, Trace
 
 DOMAIN = "aisp"

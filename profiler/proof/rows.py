@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...declaration import Declaration
+from ..arrays.types import Int64
 from ..evidence import Evidence
 from ..trace.model import TABLES, Trace
 from ..trace.schema import NVTX, RUNTIME
-from ..trace.source.scan import Int64
 from .measured import Measured, Run, find_runs, gpus_of, on_gpu
 
 Span = tuple[int, int]

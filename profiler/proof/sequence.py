@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ...declaration import Declaration
+from ..arrays.types import Int64
 from ..evidence import Finding
-from ..trace.columns import Int64
 from ..trace.model import Trace
 from .measured import DOMAIN, Measured, iteration_ranges
 

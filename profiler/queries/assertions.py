@@ -12,6 +12,7 @@ import numpy as np
 
 from ...errors import UsageError
 from ..analysis.completeness import OF_RANGES, attest
+from ..arrays.types import Int64
 from ..evidence import ClaimResult, Completeness, Finding, Iteration, VariantEvidence, Verdict
 from ..judging.judge import Grounds, judge, of_the_median
 from ..judging.language import Claim, Term, parse
@@ -19,12 +20,11 @@ from ..judging.rate_metrics import RATE_METRICS
 from ..judging.speedup import not_in_turn, speedup_of, times
 from ..proof.measured import Measured
 from ..proof.prove import blocked_by
-from ..trace.columns import Int64
+from ..ranges.instances import Instances, instances_of, whole_trace
+from ..ranges.numbers import numbers, starts_and_ends
 from ..trace.devices import labels
 from ..trace.model import Trace
 from .counterexamples import Shown, shown
-from .instance_numbers import numbers, starts_and_ends
-from .instances import Instances, instances_of, whole_trace
 from .ranges import check_attribution, chosen_ranges, why_none
 
 WHOLE = "trace"

@@ -12,10 +12,10 @@ from ..analysis.metrics import Scope, split
 from ..analysis.overlap import busy_time, witnesses
 from ..arrays.intervals import Intervals, at_least
 from ..evidence import ClaimResult, Op, Verdict
+from ..ranges.instances import Instances
+from ..ranges.numbers import CALLS, counted
 from ..trace.model import Calls, Operations, Trace
 from ..trace.schema import RUNTIME
-from .instance_numbers import CALLS, counted
-from .instances import Instances
 
 MOST = 3
 

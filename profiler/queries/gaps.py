@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..analysis.overlap import busy_time
 from ..arrays.intervals import union
 from ..arrays.rows import Rows
-from ..trace.columns import Int64
+from ..arrays.types import Int64
 from ..trace.model import KINDS, Calls, Trace
 from .synchronising import blocking_calls
 from .table import Column, Table

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..analysis.projection import calls_inside
-from ..trace.columns import Int64
+from ..arrays.types import Int64
 from ..trace.model import Trace
 
 

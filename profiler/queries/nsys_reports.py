@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..trace.columns import Int64
+from ..arrays.types import Int64
 from ..trace.model import COMM, COMPUTE, KINDS, MEMORY_SET, MIGRATION, TABLES, Trace
 from ..trace.schema import MEMCPY, MEMSET
 from .launched import operations_inside

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from ...errors import UsageError
-from ..analysis.range_table import ATTRIBUTIONS, RangeTable, RangeTables
-from ..trace.columns import Int64
+from ..arrays.types import Int64
+from ..ranges.table import ATTRIBUTIONS, RangeTable, RangeTables
 from ..trace.model import KINDS, Trace
 from .names import hint, known, matches
 from .table import Column, Table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..trace.columns import Int64
+from ..arrays.types import Int64
 from ..trace.model import KINDS, Trace
 from .table import Column, Table
 

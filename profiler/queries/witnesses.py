@@ -7,8 +7,8 @@ import numpy as np
 from ..analysis.findable import findable
 from ..analysis.overlap import witnesses
 from ..arrays.intervals import union
+from ..arrays.types import Int64
 from ..evidence import Witness
-from ..trace.columns import Int64
 from ..trace.model import Operations, Trace
 
 _FIRST_LOOK = 256

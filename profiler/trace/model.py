@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from ..arrays.codes import joined
 from ..arrays.groups import any_of, distinct_values, looked_up
 from ..arrays.rows import Rows
+from ..arrays.types import Int64
 from .schema import GRAPH_TRACE, KERNEL, MEMCPY, MEMSET, Schema
-from .source.scan import Int64
 
 TABLES = (KERNEL, MEMCPY, MEMSET, GRAPH_TRACE)
 KINDS = ("compute", "comm", "h2d", "d2h", "d2d", "p2p", "memset", "graph", "other", "migration")

@@ -10,8 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-Int64 = NDArray[np.int64]
-Bools = NDArray[np.bool_]
+from ...arrays.types import Bools, Int64
 
 
 @dataclass(frozen=True, slots=True)

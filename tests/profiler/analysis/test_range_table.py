@@ -6,10 +6,10 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from aisp_prof.profiler.analysis import pairs
-from aisp_prof.profiler.analysis import range_table as module
 from aisp_prof.profiler.analysis.overlap import busy_time, concurrency
-from aisp_prof.profiler.analysis.range_table import range_table
+from aisp_prof.profiler.ranges import sets as pairs
+from aisp_prof.profiler.ranges import table as module
+from aisp_prof.profiler.ranges.table import range_table
 from aisp_prof.profiler.trace.model import COMM, COMPUTE, COPIES, GRAPH_LAUNCH, KINDS
 from aisp_prof.profiler.trace.reader import read_trace
 from hypothesis import given, settings

@@ -13,10 +13,12 @@ from aisp_prof.errors import UsageError
 from aisp_prof.profiler.analysis.metrics import METRICS, measure
 from aisp_prof.profiler.evidence import Verdict
 from aisp_prof.profiler.proof.measured import gpus_of, on_gpu, runs_of
-from aisp_prof.profiler.queries import assertions, instance_numbers, instances
+from aisp_prof.profiler.queries import assertions
 from aisp_prof.profiler.queries.assertions import Question, check
-from aisp_prof.profiler.queries.instance_numbers import numbers, starts_and_ends
-from aisp_prof.profiler.queries.instances import instances_of
+from aisp_prof.profiler.ranges import instances
+from aisp_prof.profiler.ranges import numbers as instance_numbers
+from aisp_prof.profiler.ranges.instances import instances_of
+from aisp_prof.profiler.ranges.numbers import numbers, starts_and_ends
 from aisp_prof.profiler.trace.reader import read_trace
 from hypothesis import example, given, settings
 from hypothesis import strategies as st

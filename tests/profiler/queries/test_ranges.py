@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from aisp_prof.errors import UsageError
 from aisp_prof.profiler.analysis.overlap import SELECTORS, busy_time, concurrency
-from aisp_prof.profiler.analysis.range_table import RangeTable, range_table
 from aisp_prof.profiler.queries import ranges as ranges_module
 from aisp_prof.profiler.queries.gaps import gaps
 from aisp_prof.profiler.queries.launched import operations_inside, process_wide
 from aisp_prof.profiler.queries.ranges import ranges, ranges_in_parts, why_none
+from aisp_prof.profiler.ranges.table import RangeTable, range_table
 from aisp_prof.profiler.trace.model import COMM, COMPUTE, GRAPH_LAUNCH, KINDS
 from aisp_prof.profiler.trace.reader import read_trace
 from busy_trace import busy_trace

@@ -8,17 +8,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...errors import UsageError
-from ..analysis.attribution import LaunchOrder, crosses_threads
 from ..analysis.ledger import match_launches
 from ..analysis.metrics import Scope
 from ..analysis.projection import calls_inside
 from ..arrays.groups import distinct_values
 from ..arrays.segments import firsts
+from ..arrays.types import Int64
 from ..arrays.windows import by_group
 from ..evidence import Finding
 from ..proof.measured import faults, lost_launches
-from ..trace.columns import NONE, Int64
+from ..trace.columns import NONE
 from ..trace.model import GRAPH_LAUNCH, Calls, Trace
+from .attribution import LaunchOrder, crosses_threads
 
 MOST_PAIRS = 1 << 25
 """Operations that all instances may hold together, each counted in every range around it: 2 GiB while they are sorted."""

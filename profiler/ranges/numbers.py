@@ -20,8 +20,8 @@ from ..analysis.projection import calls_inside
 from ..arrays.groups import any_of, combined_codes, distinct_values
 from ..arrays.intervals import at_least, union
 from ..arrays.segments import Segments, firsts
+from ..arrays.types import Int64
 from ..trace import api
-from ..trace.columns import Int64
 from ..trace.model import COMM, COMPUTE, COPIES, KINDS, MEMORY_SET, MIGRATION, Calls, Operations
 from .instances import Instances
 

@@ -7,13 +7,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from ..analysis.overlap import grouped
 from ..arrays.groups import any_of, combined_codes
 from ..arrays.intervals import at_least, union
 from ..arrays.segments import Segments
+from ..arrays.types import Int64
 from ..trace.model import COMM, COMPUTE, COPIES, GRAPH_LAUNCH, KINDS
-from ..trace.source.scan import Int64
-from .overlap import grouped
-from .pairs import Placed
+from .sets import Placed
 from .work import Work
 
 

@@ -8,13 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..analysis.streams import share_their_stream
 from ..arrays.blocks import gathered
+from ..arrays.types import Bools, Int64
 from ..trace.model import Operations, Trace
-from ..trace.source.scan import Int64
 from .attribution import LaunchOrder
-from .streams import share_their_stream
-
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)

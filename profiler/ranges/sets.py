@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays.segments import Segments, firsts
-from ..trace.source.scan import Int64
+from ..arrays.types import Int64
 from .work import Work
 
 _WIDEST = float(1 << 62)

@@ -17,11 +17,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..arrays.blocks import in_order
 from ..arrays.rows import Rows
+from ..arrays.types import Int64
 from ..trace.model import KINDS, Trace
-from ..trace.source.scan import Int64
 from .attribution import LaunchOrder, crosses_threads
-from .pairs import Slices, placed
-from .range_numbers import RangeNumbers
+from .set_numbers import RangeNumbers
+from .sets import Slices, placed
 from .work import Work
 
 ATTRIBUTIONS = ("thread", "process")

@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 
 from ..arrays.blocks import each_block, gathered
 from ..arrays.codes import joined
+from ..arrays.types import Bools, Int64
 from ..arrays.windows import Windows, by_group
 from ..trace.model import Trace
-from ..trace.source.scan import Int64
-
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
