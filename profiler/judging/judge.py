@@ -123,11 +123,10 @@ def _limits(claim: Claim, grounds: Grounds) -> list[float]:
 
 
 def _obstacles(claim: Claim, grounds: Grounds) -> tuple[Finding, ...]:
-    terms = [claim.left, *([claim.right] if isinstance(claim.right, Term) else [])]
     found: dict[str, Finding] = {}
-    for term in terms:
+    for term in claim.terms:
         found |= {f.code: f for f in grounds.order.get(term.compared, ())} if term.compared else {}
-        for variant in term.compared or (term.variant,):
+        for variant in term.names:
             found |= {f.code: f for f in grounds.blocked[variant] if _concerns(f, term)}
             if term.metric in RATE_METRICS:
                 found |= {f.code: f for f in rate_obstacles(grounds.rates.get(variant), term.metric)}

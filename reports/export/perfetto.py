@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ...profiler.trace.columns import Int64
+from ...profiler.arrays.types import Int64
 from ...profiler.trace.model import KINDS, Trace, pid_of
 
 _CATEGORY_NVTX, _CATEGORY_API, _CATEGORY_MARK = "nvtx", "api", "mark"

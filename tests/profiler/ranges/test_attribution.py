@@ -7,11 +7,18 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pytest
 from aisp_prof.profiler.analysis.overlap import concurrency, concurrency_by_gpu, witnesses
-from aisp_prof.profiler.analysis.projection import by_gpu, calls_inside, operations_of
+from aisp_prof.profiler.ranges.attribution import calls_inside, operations_inside
 from aisp_prof.profiler.trace.reader import read_trace
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from one_by_one import by_gpu
 from trace_builder import TraceBuilder
+
+
+def operations_of(trace, index):
+    """What one range launched: a set of one."""
+    return trace.operations.take(operations_inside(trace, np.array([index]))[1])
+
 
 times = st.tuples(st.integers(0, 60), st.integers(0, 25)).map(lambda t: (t[0], t[0] + t[1]))
 launches = st.tuples(
