@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from math import isfinite
@@ -107,10 +107,10 @@ def compared_in(claims: Iterable[Claim]) -> set[tuple[str, str]]:
     return {term.compared for claim in claims for term in claim.terms if term.compared}
 
 
-def asked_of(claims: Iterable[Claim], variant: str) -> list[str]:
-    """The metrics of a trace that these claims ask of a variant, each once, in their order."""
+def asked_of(claims: Iterable[Claim], variants: Collection[str]) -> list[str]:
+    """The metrics of a trace that these claims ask of any of these variants, each once, in their order."""
     terms = [term for claim in claims for term in claim.terms]
-    asked = [term.metric for term in terms if term.variant == variant and term.metric not in RATE_METRICS]
+    asked = [term.metric for term in terms if term.variant in variants and term.metric not in RATE_METRICS]
     return list(dict.fromkeys(asked))
 
 

@@ -157,7 +157,7 @@ class _Case:
         if runs is None:
             found = VariantEvidence(variant, (), None, (), (), tuple(untraced))
         else:
-            found = variant_evidence(runs, asked_of(self.claims, variant), untraced, self.declaration.queued)
+            found = variant_evidence(runs, asked_of(self.claims, self.declaration.names), untraced, self.declaration.queued)
         return replace(found, untraced_at=places_of(self.manifest, "untraced", variant))
 
     def _found(self, measured: Measured) -> dict[str, tuple[Finding, ...]]:

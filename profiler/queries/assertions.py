@@ -248,7 +248,7 @@ def _name(part: _OnGpu) -> str:
 
 def _evidence(name: str, instances: Instances, claims: Iterable[Claim]) -> VariantEvidence:
     """The numbers that the claims ask of these instances, one iteration each."""
-    wanted = sorted(asked_of(claims, name))
+    wanted = sorted(asked_of(claims, (name,)))
     columns = numbers(instances, wanted)
     values = zip(*columns.values(), strict=True) if columns else repeat((), len(instances))
     start, end = (times.tolist() for times in instances.times())
