@@ -15,6 +15,7 @@ from ..judging.gain import gain_ledger
 from ..judging.judge import Grounds, judge
 from ..judging.language import Claim, asked_of, compared_in, parse
 from ..judging.speedup import not_in_turn, speedup_of, steps_of
+from ..judging.verdicts import badness
 from ..ranges.attribution import Attribution
 from ..ranges.faults import blocked_by, changed_files
 from ..ranges.instances import Instances
@@ -83,11 +84,7 @@ def worst_of(each: Mapping[str, Evidence]) -> Evidence:
         return next(iter(each.values()))
     verdict = Verdict.worst([evidence.verdict for evidence in each.values()])
     gpu, shown = next((gpu, evidence) for gpu, evidence in each.items() if evidence.verdict is verdict)
-    order = list(Verdict)
-    claims = tuple(
-        max(of_all, key=lambda claim: order.index(claim.verdict))
-        for of_all in zip(*(evidence.claims for evidence in each.values()), strict=True)
-    )
+    claims = tuple(max(of_all, key=badness) for of_all in zip(*(one.claims for one in each.values()), strict=True))
     caveat = Finding("mixed_devices", {"count": len(each), "gpu": gpu})
     return replace(shown, claims=claims, caveats=(*shown.caveats, caveat))
 
@@ -157,7 +154,9 @@ class _Case:
         if runs is None:
             found = VariantEvidence(variant, (), None, (), (), tuple(untraced))
         else:
-            found = variant_evidence(runs, asked_of(self.claims, self.declaration.names), untraced, self.declaration.queued)
+            found = variant_evidence(
+                runs, asked_of(self.claims, self.declaration.names), untraced, self.declaration.queued
+            )
         return replace(found, untraced_at=places_of(self.manifest, "untraced", variant))
 
     def _found(self, measured: Measured) -> dict[str, tuple[Finding, ...]]:

@@ -18,6 +18,7 @@ from ..judging.judge import Grounds, judge, of_the_median
 from ..judging.language import Claim, Term, asked_of, compared_in, parse
 from ..judging.rate_metrics import RATE_METRICS
 from ..judging.speedup import not_in_turn, speedup_of, times
+from ..judging.verdicts import badness
 from ..ranges.attribution import Attribution
 from ..ranges.faults import blocked_by
 from ..ranges.instances import Instances, instances_of, whole_trace
@@ -198,7 +199,7 @@ class _Case:
         for part in there:
             _check_pairs(asked, part)
         judged = [(part, judge(asked, part.grounds)) for part in there or self.parts]
-        part, result = max(judged, key=lambda one: _badness(one[1]))
+        part, result = max(judged, key=lambda one: badness(one[1]))
         return Checked(result, _name(part), shown(result, part.instances), _runs(claim, result, part))
 
 
@@ -231,13 +232,6 @@ def _check_pairs(claim: Claim, part: _OnGpu) -> None:
             f"claim {claim.text!r}: {pairs:,} pairs of values; at most {MOST_COMPARED:,} are compared",
             "name fewer ranges, or compare with a number",
         )
-
-
-def _badness(claim: ClaimResult) -> tuple[int, float]:
-    """Orders by verdict, then by how far the measured value lies towards the wrong side."""
-    value = claim.measured or 0.0
-    towards = {">": -value, "<": value}.get(claim.comparison[0], abs(value - (claim.threshold or 0.0)))
-    return list(Verdict).index(claim.verdict), towards
 
 
 def _name(part: _OnGpu) -> str:
