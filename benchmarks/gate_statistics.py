@@ -246,7 +246,7 @@ def refused(captures: int, count: int) -> tuple[float, float]:
         entry = entry_of(seen, {}, "", "")
         later = _observed("later", rng).measured
         missed += entry is None or not entry.bound.holds(*later.widened())
-        regressed += entry is not None and entry.bound.misses(*later.widened())
+        regressed += entry is not None and entry.bound.judged(*later.widened()) is Verdict.REFUTED
     return 100 * missed / count, 100 * regressed / count
 
 

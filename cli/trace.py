@@ -84,13 +84,14 @@ def ranges(
 ) -> None:
     """A row for every range instance and device with GPU work."""
     from ..profiler.queries.notes import untraced_graphs
-    from ..profiler.queries.ranges import check_attribution, ranges_in_parts, why_none
     from ..profiler.queries.ranges import ranges as ask
+    from ..profiler.queries.ranges import ranges_in_parts, why_none
+    from ..profiler.ranges.attribution import Attribution
     from ..reports.export.columns import check_file, write_rows
     from ..reports.terminal.answers import print_rows, print_table
     from ..reports.terminal.trace_tables import range_lines
 
-    check_attribution(attribution)
+    Attribution.named(attribution)
     if out is not None:
         check_file(trace, out)
     read = _read(trace, communication)

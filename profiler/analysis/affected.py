@@ -7,10 +7,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from ..arrays.types import Int64
 from ..evidence import Finding
 from ..trace import api
 from ..trace.model import COMM, COMPUTE, COPIES, D2D, D2H, H2D, KINDS, MEMORY_SET, OTHER, P2P, Trace
-from ..trace.source.scan import Int64
 
 _BY_EFFECT = {api.KERNEL: (COMPUTE, COMM), api.COPY: (*COPIES, OTHER), api.MEMSET: (MEMORY_SET,)}
 _BY_DIRECTION = (

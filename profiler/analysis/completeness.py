@@ -7,11 +7,11 @@ from itertools import combinations
 import numpy as np
 
 from ..arrays.groups import distinct_values
+from ..arrays.types import Int64
 from ..evidence import Completeness, Finding
 from ..trace.communication import sounds_like_communication
 from ..trace.model import COMPUTE, GRAPH_LAUNCH, Trace, pid_of
 from ..trace.schema import CUDA_EVENT, GRAPH_TRACE, KERNEL, MEMCPY, MEMSET, NVTX, RUNTIME, SYNCHRONIZATION
-from ..trace.source.scan import Int64
 from .affected import limited, of_calls, of_operations
 from .ledger import Matching, match_launches
 from .messages import messages, stated

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays.groups import any_of, distinct_values
+from ..arrays.types import Int64
 from ..evidence import LedgerLine
 from ..trace import api
 from ..trace.model import COMM, COMPUTE, COPIES, GRAPH_LAUNCH, MEMORY_SET, MIGRATION, OTHER, Trace
-from ..trace.source.scan import Int64
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,77 +1,25 @@
-"""Metrics by name: the one place that turns `hidden(h2d, d2h)` into a number, as docs/metrics.md defines it."""
+"""Metrics by name: their units and arguments, and what they speak of; `ranges.numbers` has the definition of each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
-from fnmatch import fnmatchcase
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ...errors import UsageError
-from ..arrays.intervals import Intervals
-from ..trace import api
-from ..trace.model import COMM, COMPUTE, COPIES, KINDS, MEMORY_SET, MIGRATION, Calls, Operations
-from ..trace.source.scan import Int64
-from .overlap import SELECTORS, busy_time, concurrency, of_streams
+from ..trace.model import COMM, COMPUTE, COPIES, KINDS, MEMORY_SET, MIGRATION
+from .overlap import SELECTORS
 
 Number = int | float
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
-    """What a metric looks at: the operations of one range on one device, and the API calls inside the range.
-
-    strings    what `operations.name` and `calls.name` index
-    launched   when each operation's launch was called, ns, shape (len(operations),)
-    """
-
-    operations: Operations
-    calls: Calls
-    strings: Sequence[str]
-    launched: Int64
-
-    def only(self, keep: NDArray[np.bool_]) -> Scope:
-        """The same range with a part of its operations; its calls stay whole."""
-        return replace(self, operations=self.operations.take(keep), launched=self.launched[keep])
-
-    def time_of(self, selector: str) -> Intervals:
-        """When operations of a class are in flight."""
-        return busy_time(self.of(selector))
-
-    def of(self, selector: str) -> Operations:
-        """The operations of a class.
-
-        Raises:
-            UsageError: no such class.
-        """
-        if selector not in SELECTORS:
-            raise UsageError(f"no operations are called {selector!r}", _nearest(selector, SELECTORS))
-        return self.operations.of_kind(*SELECTORS[selector])
-
-    def kernels(self, glob: str) -> Int64:
-        """Which operations are kernels whose short name matches: row indices in the order of their launches."""
-        kernel = np.isin(self.operations.kind, (COMPUTE, COMM))
-        found = np.flatnonzero(kernel & _named(self.operations.name, self.strings, glob))
-        return found[np.argsort(self.launched[found], kind="stable")]
-
-
-def _named(column: Int64, strings: Sequence[str], glob: str, form: Callable[[str], str] = str) -> NDArray[np.bool_]:
-    """Which rows' names, brought into `form`, match a glob (`*`, `?`, `[…]`, case matters); none is the name ""."""
-    distinct = np.unique(column).tolist()
-    return np.isin(column, [i for i in distinct if fnmatchcase(form(strings[i]) if i >= 0 else "", glob)])
-
-
-@dataclass(frozen=True, slots=True)
 class Metric:
-    """How a metric is computed; `unit` is ns, ratio, count or B/s. `compute` gives None where nothing is defined:
-    a share of no time, the rate of no copy. The arguments are classes of operations, or with `globs` patterns of names."""
+    """What a metric is called with; `unit` is ns, ratio, count or B/s. `arguments` are how many it may take: classes of
+    operations, or with `globs` patterns of names."""
 
     unit: str
     arguments: tuple[int, ...]
-    compute: Callable[..., Number | None]
     default: tuple[str, ...] = ()
     globs: bool = False
 
@@ -81,117 +29,32 @@ class Metric:
         return self.unit in ("ns", "B/s")
 
 
-def _hidden(scope: Scope, a: str, b: str) -> float | None:
-    whole = scope.time_of(a)
-    return (whole & scope.time_of(b)).length / whole.length if whole.length else None
-
-
-def _shared(scope: Scope, a: str, b: str) -> int:
-    return (scope.time_of(a) & scope.time_of(b)).length
-
-
-def _bound(scope: Scope, a: str, b: str) -> int:
-    return min(scope.time_of(a).length, scope.time_of(b).length)
-
-
-def _efficiency(scope: Scope, a: str, b: str) -> float | None:
-    bound = _bound(scope, a, b)
-    return _shared(scope, a, b) / bound if bound else None
-
-
-def _rate(scope: Scope, selector: str) -> float | None:
-    chosen = scope.of(selector)
-    time = busy_time(chosen).length
-    known = len(chosen) > 0 and bool((chosen.bytes >= 0).all())
-    return int(chosen.bytes.sum()) * 1e9 / time if time and known else None
-
-
-def _overlap(scope: Scope, *selectors: str) -> int:
-    return _shared(scope, *selectors) if selectors else concurrency(scope.operations).overlap
-
-
-def _ratio(scope: Scope) -> float | None:
-    numbers = concurrency(of_streams(scope.operations))
-    return numbers.overlap / numbers.busy if numbers.busy else None
-
-
-def _mean_in_flight(scope: Scope) -> float | None:
-    numbers = concurrency(of_streams(scope.operations))
-    return numbers.sum / numbers.busy if numbers.busy else None
-
-
-def _sum(scope: Scope, selector: str = "") -> int:
-    chosen = scope.of(selector) if selector else scope.operations
-    return int((chosen.end - chosen.start).sum())
-
-
-def _busy(scope: Scope, selector: str = "") -> int:
-    return (scope.time_of(selector) if selector else busy_time(scope.operations)).length
-
-
-def _count(*kinds: int) -> Callable[[Scope], int]:
-    return lambda scope: int(scope.operations.copies[np.isin(scope.operations.kind, kinds)].sum())
-
-
-def _calls(*effects: int) -> Callable[[Scope], int]:
-    return lambda scope: int((np.isin(scope.calls.effect, effects) & scope.calls.outermost).sum())
-
-
-def _gap(length: Callable[[Int64], np.generic]) -> Callable[[Scope], Number]:
-    def compute(scope: Scope) -> Number:
-        gaps = busy_time(scope.operations).gaps
-        return length(gaps.end - gaps.start).item() if len(gaps) else 0
-
-    return compute
-
-
-def _calls_named(scope: Scope, glob: str) -> int:
-    return int((scope.calls.outermost & _named(scope.calls.name, scope.strings, glob, api.plain)).sum())
-
-
-def _order_violations(scope: Scope, a: str, b: str) -> int | None:
-    first, second = scope.kernels(a), scope.kernels(b)
-    ordered = all(_one_a_launch(scope, kernels) for kernels in (first, second))
-    if not ordered or not len(first) or len(first) != len(second):
-        return None
-    return int((scope.operations.end[first] > scope.operations.start[second]).sum())
-
-
-def _one_a_launch(scope: Scope, kernels: Int64) -> bool:
-    """Whether each was launched by a call of its own: the nodes of one graph launch have no order of launches."""
-    return len(np.unique(scope.operations.launch[kernels])) == len(kernels)
-
-
-def _of(attribute: str) -> Callable[[Scope], int]:
-    return lambda scope: int(getattr(concurrency(scope.operations), attribute))
-
-
 METRICS: Mapping[str, Metric] = {
-    "sum": Metric("ns", (0, 1), _sum),
-    "busy": Metric("ns", (0, 1), _busy),
-    "span": Metric("ns", (0,), _of("span")),
-    "idle": Metric("ns", (0,), _of("idle")),
-    "gap_max": Metric("ns", (0,), _gap(np.max)),
-    "gap_median": Metric("ns", (0,), _gap(np.median)),
-    "concurrency": Metric("", (0,), _mean_in_flight),
-    "overlap": Metric("ns", (0, 2), _overlap),
-    "overlap_ratio": Metric("ratio", (0,), _ratio),
-    "same_stream_overlap": Metric("ns", (0,), _of("same_stream_overlap")),
-    "max_in_flight": Metric("count", (0,), _of("max_in_flight")),
-    "hidden": Metric("ratio", (1, 2), _hidden, ("compute",)),
-    "exposed": Metric("ns", (1, 2), lambda s, a, b: s.time_of(a).length - _shared(s, a, b), ("compute",)),
-    "overlap_bound": Metric("ns", (2,), _bound),
-    "overlap_efficiency": Metric("ratio", (2,), _efficiency),
-    "rate": Metric("B/s", (1,), _rate),
-    "kernels_per_iteration": Metric("count", (0,), _count(COMPUTE, COMM)),
-    "copies_per_iteration": Metric("count", (0,), _count(*COPIES)),
-    "memsets_per_iteration": Metric("count", (0,), _count(MEMORY_SET)),
-    "launch_calls_per_iteration": Metric("count", (0,), _calls(api.KERNEL, api.GRAPH)),
-    "syncs_per_iteration": Metric("count", (0,), _calls(api.WAIT)),
-    "calls": Metric("count", (1,), _calls_named, globs=True),
-    "order_violations": Metric("count", (2,), _order_violations, globs=True),
+    "sum": Metric("ns", (0, 1)),
+    "busy": Metric("ns", (0, 1)),
+    "span": Metric("ns", (0,)),
+    "idle": Metric("ns", (0,)),
+    "gap_max": Metric("ns", (0,)),
+    "gap_median": Metric("ns", (0,)),
+    "concurrency": Metric("", (0,)),
+    "overlap": Metric("ns", (0, 2)),
+    "overlap_ratio": Metric("ratio", (0,)),
+    "same_stream_overlap": Metric("ns", (0,)),
+    "max_in_flight": Metric("count", (0,)),
+    "hidden": Metric("ratio", (1, 2), ("compute",)),
+    "exposed": Metric("ns", (1, 2), ("compute",)),
+    "overlap_bound": Metric("ns", (2,)),
+    "overlap_efficiency": Metric("ratio", (2,)),
+    "rate": Metric("B/s", (1,)),
+    "kernels_per_iteration": Metric("count", (0,)),
+    "copies_per_iteration": Metric("count", (0,)),
+    "memsets_per_iteration": Metric("count", (0,)),
+    "launch_calls_per_iteration": Metric("count", (0,)),
+    "syncs_per_iteration": Metric("count", (0,)),
+    "calls": Metric("count", (1,), globs=True),
+    "order_violations": Metric("count", (2,), globs=True),
 }
-"""Name -> definition. `hidden(copy)` means `hidden(copy, compute)`: `default` completes a short list of arguments."""
+"""Name -> unit and arguments. `hidden(copy)` means `hidden(copy, compute)`: `default` completes a short list of arguments."""
 
 SHOWN = (
     *("sum", "busy", "span", "idle", "concurrency", "overlap", "overlap_ratio", "same_stream_overlap", "max_in_flight"),
@@ -286,12 +149,6 @@ def is_lower_bound(text: str, whole_graphs: bool) -> bool:
     name, arguments = split(text)
     by_class = name in _OPERATIONS or (bool(arguments) and "graph" not in arguments)
     return name in GROWING and (by_class or not whole_graphs)
-
-
-def measure(text: str, scope: Scope) -> Number | None:
-    """The value of a metric over a scope; None where it is not defined there."""
-    name, arguments = split(text)
-    return METRICS[name].compute(scope, *arguments)
 
 
 def _nearest(name: str, known: Mapping[str, object]) -> str:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from ..arrays.blocks import in_order
 from ..arrays.intervals import Bounds, Intervals, at_least, union
+from ..arrays.types import Int64
 from ..arrays.windows import Windows, by_group
 from ..trace.model import COMM, COMPUTE, COPIES, KINDS, MIGRATION, Operations
-from ..trace.source.scan import Int64
 from .streams import share_their_stream
 
 SELECTORS = {name: (code,) for code, name in enumerate(KINDS)} | {

@@ -8,10 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays.blocks import gathered
+from ..arrays.types import Bools, Int64
 from ..arrays.windows import Windows, by_group
-from ..trace.source.scan import Int64
-
-Bools = NDArray[np.bool_]
 
 
 def share_their_stream(lane: NDArray[Any], start: Int64, end: Int64) -> Bools:

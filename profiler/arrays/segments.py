@@ -9,11 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .types import Int64
 
-Bools = NDArray[np.bool_]
 _STEPS = 12
 """Depths that are tried one after the other before every start is looked up among the ends."""
 

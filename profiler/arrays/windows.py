@@ -8,9 +8,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from . import types
 from .types import Int64
-
-_ROOM = 1 << 62
 
 
 def by_group(group: NDArray[Any], groups: int) -> Int64:
@@ -64,7 +63,7 @@ class Windows:
 
     @classmethod
     def _laid(cls, low: Int64, high: Int64) -> Self | None:
-        if (high.astype(np.float64) - low + 3).sum() > _ROOM:
+        if (high.astype(np.float64) - low + 3).sum() > types.ROOM:
             return None
         width = high - low + 3
         return cls(low, high, np.cumsum(width) - width - low)

@@ -20,6 +20,8 @@ from ...machine.files import remove_abandoned, scratch_folder, settle
 from ...version import __version__
 from ..store.captures import Capture, Store
 from ..store.manifest import Manifest, Record, folder_facts, write_manifest
+from ..trace.model import TABLES
+from ..trace.schema import by_plain_name, quote
 from .checkout import checkout_commit
 from .conditions import Gpu, Sampler, open_gpu
 from .counting import ITERATIONS, Counted, collect
@@ -55,8 +57,6 @@ def profile_of(name: str) -> Profile:
 
 Progress = Callable[[str], None]
 """Told, as one English sentence, what begins now."""
-
-_ACTIVITY = ("KERNEL", "MEMCPY", "MEMSET", "GRAPH_TRACE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,9 +303,9 @@ def check_trace(trace: Path) -> None:
     """
     try:
         with contextlib.closing(sqlite3.connect(f"{trace.absolute().as_uri()}?mode=ro", uri=True)) as database:
-            tables = {name for (name,) in database.execute("select name from sqlite_master where type = 'table'")}
-            wanted = [f"CUPTI_ACTIVITY_KIND_{kind}" for kind in _ACTIVITY]
-            found = [table for table in wanted if table in tables]
+            names = [name for (name,) in database.execute("select name from sqlite_master where type = 'table'")]
+            tables = by_plain_name(names)
+            found = [quote(tables[table]) for table in TABLES if table in tables]
             active = any(database.execute(f"select 1 from {table} limit 1").fetchone() for table in found)
     except sqlite3.DatabaseError as error:
         raise AispError(f"nsys exported a file that is no readable SQLite ({error}): {trace.name}") from error

@@ -291,10 +291,10 @@ def _absent(entry: Entry, observed: Observed) -> tuple[Status, str]:
 
 def _judged(entry: Entry, low: float, high: float) -> tuple[Status, str]:
     """The whole interval decides; of counts, every iteration."""
-    bound = entry.bound
-    if bound.holds(low, high):
+    verdict = entry.bound.judged(low, high)
+    if verdict is Verdict.PROVEN:
         return (Status.IMPROVED if _clearly_better(entry, low, high) else Status.MET), ""
-    if entry.unit == "count" or bound.misses(low, high):
+    if entry.unit == "count" or verdict is Verdict.REFUTED:
         return Status.REGRESSED, ""
     return Status.UNPROVEN, "its interval lies on both sides of the bound"
 
@@ -307,9 +307,10 @@ def _with_accepted(row: Row, accepted: Acceptance | None) -> Row:
     row, whose = replace(row, accepted=accepted), f"{accepted.by}, {accepted.since}: {accepted.reason}"
     if row.status in (Status.MET, Status.IMPROVED):
         return replace(row, reason=f"mended; stale: accepted by {whose}")
-    if accepted.bound.holds(low, high):
+    verdict = accepted.bound.judged(low, high)
+    if verdict is Verdict.PROVEN:
         return replace(row, status=Status.ACCEPTED, reason=f"by {whose}")
-    if accepted.bound.misses(low, high) or row.unit == "count":
+    if verdict is Verdict.REFUTED or row.unit == "count":
         return replace(row, status=Status.REGRESSED, reason=f"worse than accepted by {whose}")
     return replace(
         row, status=Status.UNPROVEN, reason=f"its interval lies on both sides of what was accepted by {whose}"

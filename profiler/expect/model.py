@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from ...errors import UsageError
+from ..evidence import Verdict
+from ..judging.verdicts import decided
 
 SCHEMA = 1
 
@@ -38,13 +40,16 @@ class Bound:
             return "max" if self.low is None else "min"
         return "exact" if self.low == self.high else "range"
 
+    def judged(self, low: float, high: float) -> Verdict:
+        """An interval against it, as the claims' judge decides: PROVEN inside, REFUTED outside, UNPROVEN where it is both."""
+        return decided(low, high, self._lets_through, [end for end in (self.low, self.high) if end is not None])
+
     def holds(self, low: float, high: float) -> bool:
         """Whether the whole interval lies inside."""
-        return (self.low is None or low >= self.low) and (self.high is None or high <= self.high)
+        return self.judged(low, high) is Verdict.PROVEN
 
-    def misses(self, low: float, high: float) -> bool:
-        """Whether the whole interval lies outside."""
-        return (self.low is not None and high < self.low) or (self.high is not None and low > self.high)
+    def _lets_through(self, value: float) -> bool:
+        return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
 
     def weaker_than(self, other: Bound) -> bool:
         """Whether it lets anything through that the other one stops."""

@@ -15,8 +15,8 @@ from ..judging.bootstrap import LEAST_RUNS, median_interval, noise_floor
 from ..judging.language import SPEEDUP, Claim, Term, parse
 from ..judging.rate_metrics import RATE_METRICS, rate_values
 from ..judging.speedup import speedup_of, times
-from ..proof.measured import LOST
 from ..proof.prove import prove_read, reading, worst_of
+from ..ranges.faults import LOST
 from ..store.captures import Capture
 from ..trace.model import Trace
 from .model import Context, Measurement, Source
@@ -183,7 +183,7 @@ def _variants(evidence: Evidence) -> tuple[VariantEvidence, ...]:
 
 def _observations(evidence: Evidence, declaration: Declaration) -> Iterator[Observation]:
     capture, claims = evidence.capture_id, [parse(text, declaration.names) for text in declaration.claims]
-    claimed = {(t.variant, t.metric): (c, t) for c in reversed(claims) for t in _terms(c) if not t.compared}
+    claimed = {(t.variant, t.metric): (c, t) for c in reversed(claims) for t in c.terms if not t.compared}
     tiers = ("trace", "events") if timed_by_trace(evidence) else ("events",)
     for variant in _variants(evidence):
         yield from _times(capture, variant, tiers)
@@ -202,10 +202,6 @@ def timed_by_trace(evidence: Evidence) -> bool:
 def runs_of(evidence: Evidence, tier: str) -> int:
     """Iterations of the variant that has fewest."""
     return min(len(times(variant, tier)) for variant in _variants(evidence))
-
-
-def _terms(claim: Claim) -> list[Term]:
-    return [term for term in (claim.left, claim.right) if isinstance(term, Term)]
 
 
 Claimed = Mapping[tuple[str, str], tuple[Claim, Term]]
@@ -273,7 +269,7 @@ def _speedups(evidence: Evidence, claims: Sequence[Claim], tier: str) -> Iterato
     first = Term(SPEEDUP, "", (evidence.baseline.name, evidence.optimized.name))
     asked: dict[str, tuple[Term, Claim | None]] = {SPEEDUP: (first, None)}
     for stated in reversed(claims):
-        asked |= {term.metric: (term, stated) for term in _terms(stated) if term.compared}
+        asked |= {term.metric: (term, stated) for term in stated.terms if term.compared}
     for term, claim in asked.values():
         before, after = term.compared or ("", "")
         found = speedup_of(variants[before], variants[after], tier)

@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..trace.columns import Int64
+from ..arrays.types import Int64
 from .rounds import Rounds
 
 SEED = 20_000

@@ -13,6 +13,7 @@ from ..evidence import ClaimResult, Finding, Rates, Speedup, VariantEvidence, Ve
 from .bootstrap import LEAST_RUNS, autocorrelation, effective_runs, median_interval
 from .language import COMPARISONS, Claim, Term
 from .rate_metrics import RATE_METRICS, rate_obstacles, rate_values
+from .verdicts import decided
 
 _WHOLE_GRAPHS = "graph_level_tracing"
 _FURTHEST = 1000.0
@@ -123,11 +124,10 @@ def _limits(claim: Claim, grounds: Grounds) -> list[float]:
 
 
 def _obstacles(claim: Claim, grounds: Grounds) -> tuple[Finding, ...]:
-    terms = [claim.left, *([claim.right] if isinstance(claim.right, Term) else [])]
     found: dict[str, Finding] = {}
-    for term in terms:
+    for term in claim.terms:
         found |= {f.code: f for f in grounds.order.get(term.compared, ())} if term.compared else {}
-        for variant in term.compared or (term.variant,):
+        for variant in term.names:
             found |= {f.code: f for f in grounds.blocked[variant] if _concerns(f, term)}
             if term.metric in RATE_METRICS:
                 found |= {f.code: f for f in rate_obstacles(grounds.rates.get(variant), term.metric)}
@@ -186,11 +186,10 @@ def _by_interval(claim: Claim, threshold: float, values: Sequence[float]) -> _Ou
 def _against(claim: Claim, threshold: float, value: float, low: float, high: float, n: int) -> _Outcome:
     """Both ends of the interval on the good side: proven; both on the bad side: refuted; else it cannot be told."""
     holds = COMPARISONS[claim.comparison]
-    at_low, at_high = holds(low, threshold), holds(high, threshold)
-    if at_low and at_high:
-        return _Outcome(Verdict.PROVEN, value, low, high)
-    straddles = at_low or at_high or low <= threshold <= high
-    if straddles:
+    verdict = decided(low, high, lambda end: holds(end, threshold), (threshold,))
+    if verdict is Verdict.PROVEN:
+        return _Outcome(verdict, value, low, high)
+    if verdict is Verdict.UNPROVEN:
         reason = Finding("interval_straddles", {"low": low, "high": high, "threshold": threshold})
         more = _more(n, value - low if value > threshold else high - value, abs(value - threshold))
         return _Outcome(Verdict.UNPROVEN, value, low, high, (reason, *more))

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from math import isfinite
@@ -64,6 +64,11 @@ class Term:
     compared: tuple[str, str] | None = None
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The variants that it is about."""
+        return self.compared or (self.variant,)
+
+    @property
     def unit(self) -> str:
         if self.metric in RATE_METRICS:
             return RATE_METRICS[self.metric].unit
@@ -86,6 +91,27 @@ class Claim:
     comparison: str
     right: float | Term
     quantifier: str = ""
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        return (self.left, self.right) if isinstance(self.right, Term) else (self.left,)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The variants, or named ranges, that it is about."""
+        return frozenset(name for term in self.terms for name in term.names)
+
+
+def compared_in(claims: Iterable[Claim]) -> set[tuple[str, str]]:
+    """The variants whose speedups these claims speak of."""
+    return {term.compared for claim in claims for term in claim.terms if term.compared}
+
+
+def asked_of(claims: Iterable[Claim], variants: Collection[str]) -> list[str]:
+    """The metrics of a trace that these claims ask of any of these variants, each once, in their order."""
+    terms = [term for claim in claims for term in claim.terms]
+    asked = [term.metric for term in terms if term.variant in variants and term.metric not in RATE_METRICS]
+    return list(dict.fromkeys(asked))
 
 
 def parse(text: str, variants: Sequence[str] = VARIANTS, default: str = VARIANTS[1]) -> Claim:

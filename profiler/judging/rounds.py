@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..trace.columns import Int64
+from ..arrays.types import Int64
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
+import numpy as np
+
 from ..evidence import Finding, Iteration
 from ..judging.bootstrap import LEAST_RUNS
+from ..ranges.faults import pageable
 from ..trace.model import Trace
-from .measured import Measured
+from .measured import Measured, bounds_of
 
 CLOCK_BAND = 0.05
 """The SM clock may move by this share of its highest value during the measured runs before the page says so."""
@@ -20,7 +23,7 @@ _ORDINARY = {"none", "gpu_idle", "applications_clocks_setting", "sw_power_cap"}
 # A power cap is how a modern GPU normally runs: it shows in the clocks, which are judged on their own.
 
 
-def caveats(trace: Trace | None, manifest: Mapping[str, Any], measured: Sequence[Measured]) -> list[Finding]:
+def caveats(trace: Trace | None, manifest: Mapping[str, Any], measured: Measured) -> list[Finding]:
     """Everything about how the runs were made that a reader should know."""
     found = [*_conditions(trace, manifest, measured), *_commit(manifest)]
     if trace is not None:
@@ -28,7 +31,7 @@ def caveats(trace: Trace | None, manifest: Mapping[str, Any], measured: Sequence
     return found
 
 
-def _conditions(trace: Trace | None, manifest: Mapping[str, Any], measured: Sequence[Measured]) -> Iterable[Finding]:
+def _conditions(trace: Trace | None, manifest: Mapping[str, Any], measured: Measured) -> Iterable[Finding]:
     conditions = manifest.get("conditions")
     if not conditions or not conditions.get("during"):
         yield Finding("no_conditions", {})
@@ -58,20 +61,17 @@ def _not_sampled(samples: Sequence[Mapping[str, Any]]) -> Iterable[Finding]:
 
 
 def during_runs(
-    trace: Trace | None, samples: Sequence[Mapping[str, Any]], measured: Sequence[Measured]
+    trace: Trace | None, samples: Sequence[Mapping[str, Any]], measured: Measured
 ) -> list[Mapping[str, Any]]:
     """The samples taken while the measured runs were on the GPU; all of them where the trace has no wall clock."""
-    runs = [run for variant in measured for run in variant.runs]
-    if trace is None or trace.start_utc_ns is None or not runs:
+    bounds = bounds_of(measured)
+    if trace is None or trace.start_utc_ns is None or bounds is None:
         return list(samples)
-    low = trace.start_utc_ns + min(run.start for run in runs)
-    high = trace.start_utc_ns + max(run.end for run in runs)
+    low, high = (trace.start_utc_ns + bound for bound in bounds)
     return [sample for sample in samples if low <= sample["utc_ns"] <= high]
 
 
-def seen(
-    trace: Trace | None, manifest: Mapping[str, Any], measured: Sequence[Measured]
-) -> dict[str, tuple[float, float]]:
+def seen(trace: Trace | None, manifest: Mapping[str, Any], measured: Measured) -> dict[str, tuple[float, float]]:
     """Lowest and highest clock (MHz), temperature (°C) and power (W) during the measured runs, where sampled."""
     samples = during_runs(trace, (manifest.get("conditions") or {}).get("during") or [], measured)
     found = {name: [s[name] for s in samples if s.get(name) is not None] for name in CONDITIONS}
@@ -83,33 +83,24 @@ def _commit(manifest: Mapping[str, Any]) -> Iterable[Finding]:
         yield Finding("dirty_commit", {})
 
 
-def order(measured: Iterable[Measured]) -> tuple[Finding, ...]:
+def order(measured: Measured) -> tuple[Finding, ...]:
     """Whether all variants took turns: at no moment is one more than two runs ahead of another."""
-    measured = list(measured)
     counts = dict.fromkeys(range(len(measured)), 0)
     furthest = 0
-    for _, place in sorted((run.start, place) for place, variant in enumerate(measured) for run in variant.runs):
+    starts = (one.times()[0].tolist() for one in measured.values())
+    for _, place in sorted((start, place) for place, mine in enumerate(starts) for start in mine):
         counts[place] += 1
         furthest = max(furthest, max(counts.values()) - min(counts.values()))
     return (Finding("not_interleaved", {}),) if furthest > 2 else ()
 
 
-def _operations(trace: Trace, measured: Sequence[Measured]) -> Iterable[Finding]:
-    early = pageable = 0
-    for run in (run for variant in measured for run in variant.runs):
-        operations = run.scope.operations
-        early += int((operations.start < trace.calls.start[operations.launch]).sum())
-        pageable += int(operations.pageable.sum())
+def _operations(trace: Trace, measured: Measured) -> Iterable[Finding]:
+    operations = trace.operations
+    mine = np.concatenate([np.empty(0, np.int64), *(one.operation for one in measured.values())])
+    early = int((operations.start[mine] < trace.calls.start[operations.launch[mine]]).sum())
     if early:
         yield Finding("negative_latency", {"count": early})
-    if pageable:
-        yield Finding("pageable_copies", {"count": pageable})
-
-
-def pageable(measured: Measured) -> tuple[Finding, ...]:
-    """Pageable copies are staged through the host: they leave claims about overlap with copies unproven."""
-    count = sum(int(run.scope.operations.pageable.sum()) for run in measured.runs)
-    return (Finding("pageable_copies", {"count": count}),) if count else ()
+    yield from pageable(trace, mine)
 
 
 def engine_bound(iterations: Sequence[Iteration]) -> tuple[Finding, ...]:

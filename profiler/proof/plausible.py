@@ -14,8 +14,10 @@ from typing import Any
 
 from ...declaration import Declaration
 from ..evidence import Finding
+from ..ranges.instances import Instances
+from ..ranges.numbers import numbers
 from ..trace.model import Gpu, Trace
-from .measured import Measured, Run
+from .measured import Measured, bounds_of, gpus_of
 from .sequence import sequence_findings, times_of
 
 EVENT_SHARE, EVENT_NS = 0.001, 1_000
@@ -50,7 +52,7 @@ class Held:
 
 
 def against_trace(
-    manifest: Mapping[str, Any], declaration: Declaration, trace: Trace | None, measured: Mapping[str, Measured]
+    manifest: Mapping[str, Any], declaration: Declaration, trace: Trace | None, measured: Measured
 ) -> Held:
     """Hold a manifest against the trace that came with it; `measured` are the runs on all GPUs together."""
     order = sequence_findings(manifest, declaration, trace, measured)
@@ -58,18 +60,16 @@ def against_trace(
     if trace is None:
         return Held((*order.get("", ()), *_of_itself(manifest, declaration)), each)
     for variant, one in measured.items():
-        each[variant] += tuple(_times(manifest, declaration, trace, one))
+        each[variant] += tuple(_times(manifest, declaration, one))
     facts = _Facts(manifest, trace, measured)
     whole = (*order.get("", ()), *_of_itself(manifest, declaration), *facts.contradictions(), *facts.unknown())
     return Held(whole, each)
 
 
-def _times(
-    manifest: Mapping[str, Any], declaration: Declaration, trace: Trace, measured: Measured
-) -> Iterator[Finding]:
-    variant, queued = measured.variant, declaration.queued
+def _times(manifest: Mapping[str, Any], declaration: Declaration, runs: Instances) -> Iterator[Finding]:
+    variant, queued = runs.name, declaration.queued
     traced, untraced = (times_of(manifest, run, variant) for run in ("traced", "untraced"))
-    outside = _outside(trace, measured.runs, traced)
+    outside = _outside(runs, traced)
     if outside:
         yield Finding("event_times_differ", {"variant": variant, "count": outside, "of": len(traced)}, "range")
     if not untraced:
@@ -81,29 +81,31 @@ def _times(
     if ratio is not None and not low <= ratio <= high:
         values: dict[str, str | int | float] = {"variant": variant, "factor": round(ratio, 3), "low": low, "high": high}
         yield Finding("untraced_implausible", values, "range")
-    engine = _busiest(measured.runs)
+    engine = _busiest(runs)
     least = (QUEUED_OF_ENGINE if queued else HOST_OF_ENGINE) * engine
     if median(untraced) < least:
         told = {"ms": round(median(untraced) / 1e6, 3), "engine_ms": round(engine / 1e6, 3)}
         yield Finding("untraced_below_engine", {"variant": variant, **told}, "range")
 
 
-def _outside(trace: Trace, runs: Sequence[Run], events: Sequence[int]) -> int:
+def _outside(runs: Instances, events: Sequence[int]) -> int:
     """How many event times are shorter than what the GPU did between the events, or longer than the range that holds both."""
     if len(runs) != len(events):
         return 0  # said by `sequence_findings`
-    return sum(not _between(trace, run, ns) for run, ns in zip(runs, events, strict=True))
+    (start, end), ranges = runs.times(), runs.trace.ranges
+    spans, hosts = (end - start).tolist(), (ranges.end[runs.range] - ranges.start[runs.range]).tolist()
+    return sum(not _between(*one) for one in zip(spans, hosts, events, strict=True))
 
 
-def _between(trace: Trace, run: Run, ns: int) -> bool:
-    slack, busy = EVENT_NS + EVENT_SHARE * ns, run.end - run.start
-    host = int(trace.ranges.end[run.range] - trace.ranges.start[run.range])
-    return busy - slack <= ns <= max(busy, host) + slack
+def _between(span: int, host: int, ns: int) -> bool:
+    slack = EVENT_NS + EVENT_SHARE * ns
+    return span - slack <= ns <= max(span, host) + slack
 
 
-def _busiest(runs: Sequence[Run]) -> float:
+def _busiest(runs: Instances) -> float:
     """The median over the iterations of the time that the busiest class of operations took: none ends before it."""
-    return median(max(run.scope.time_of(engine).length for engine in _ENGINES) for run in runs) if runs else 0
+    each = numbers(runs, [f"busy({engine})" for engine in _ENGINES])
+    return median(max(value or 0 for value in one) for one in zip(*each.values(), strict=True)) if len(runs) else 0
 
 
 def _of_itself(manifest: Mapping[str, Any], declaration: Declaration) -> Iterator[Finding]:
@@ -166,7 +168,7 @@ class _Facts:
 
     manifest: Mapping[str, Any]
     trace: Trace
-    measured: Mapping[str, Measured]
+    measured: Measured
 
     def contradictions(self) -> Iterator[Finding]:
         gpus = self._gpus()
@@ -190,8 +192,7 @@ class _Facts:
 
     def _gpus(self) -> list[Gpu]:
         """Those on which the measured iterations ran."""
-        used = {int(gpu) for one in self.measured.values() for run in one.runs for gpu in set(run.scope.operations.gpu)}
-        return [self.trace.gpus[gpu] for gpu in sorted(used)]
+        return [self.trace.gpus[gpu] for gpu in gpus_of(self.measured)]
 
     def _told(self) -> Iterable[tuple[str, Mapping[str, Any]]]:
         yield from ((f"gpus[{place}]", gpu) for place, gpu in enumerate(self.manifest.get("gpus") or ()))
@@ -207,10 +208,10 @@ class _Facts:
 
     def _dates(self) -> Iterator[Finding]:
         began, created = self._began(), _time(self.manifest.get("created_utc"))
-        runs = [run for one in self.measured.values() for run in one.runs]
-        if began is None or created is None or not runs:
+        bounds = bounds_of(self.measured)
+        if began is None or created is None or bounds is None:
             return
-        ended = began + timedelta(microseconds=max(run.end for run in runs) / 1e3)
+        ended = began + timedelta(microseconds=bounds[1] / 1e3)
         if not ended - CLOCK_SLACK <= created <= ended + LONGEST_CAPTURE:
             yield _contradicts("created_utc", f"{created:%Y-%m-%dT%H:%M:%SZ}", f"{ended:%Y-%m-%dT%H:%M:%SZ}")
 

@@ -14,14 +14,18 @@ from ..analysis.ledger import ledger
 from ..evidence import Completeness, Evidence, Finding, Rates, VariantEvidence, Verdict
 from ..judging.gain import gain_ledger
 from ..judging.judge import Grounds, judge
-from ..judging.language import Claim, Term, parse
-from ..judging.rate_metrics import RATE_METRICS
+from ..judging.language import Claim, asked_of, compared_in, parse
 from ..judging.speedup import not_in_turn, speedup_of, steps_of
+from ..judging.verdicts import badness
+from ..ranges.attribution import Attribution
+from ..ranges.faults import blocked_by, changed_files
+from ..ranges.instances import Instances
+from ..ranges.work import Launches
 from ..store.captures import Capture
 from ..trace.model import Trace
 from ..trace.reader import read_trace
 from . import conduct
-from .measured import LOST, Measured, find_runs, gpus_of, on_gpu, variant_evidence
+from .measured import Measured, find_runs, gpus_of, variant_evidence
 from .plausible import Held, against_trace
 from .rates import caveats as rate_caveats
 from .rates import find_rates, implausible
@@ -77,13 +81,14 @@ def prove_read(
     claims = [parse(text, declaration.names) for text in declaration.claims]
     trace = read()
     completeness = attest(trace) if trace else _without_trace(manifest, declaration)
-    measured = {v: _find_runs(trace, declaration, v) for v in declaration.names}
+    attribution = Attribution(declaration.attribution)
+    measured = find_runs(Launches(trace), declaration.key, declaration.names, attribution) if trace else {}
     held = against_trace(manifest, declaration, trace, measured)
     case = _Case(manifest, declaration, claims, trace, trace_path, completeness, held, shipped, changed)
-    gpus = gpus_of(measured.values())
+    gpus = gpus_of(measured)
     if trace is None or len(gpus) < 2:
         return {"": case.judged(measured)}
-    each = {gpu: case.judged({v: on_gpu(one, gpu) for v, one in measured.items()}) for gpu in gpus}
+    each = {gpu: case.judged({v: one.on(gpu) for v, one in measured.items()}) for gpu in gpus}
     return {trace.gpus[gpu].uuid or str(gpu): evidence for gpu, evidence in each.items()}
 
 
@@ -96,11 +101,7 @@ def worst_of(each: Mapping[str, Evidence]) -> Evidence:
         return next(iter(each.values()))
     verdict = Verdict.worst([evidence.verdict for evidence in each.values()])
     gpu, shown = next((gpu, evidence) for gpu, evidence in each.items() if evidence.verdict is verdict)
-    order = list(Verdict)
-    claims = tuple(
-        max(of_all, key=lambda claim: order.index(claim.verdict))
-        for of_all in zip(*(evidence.claims for evidence in each.values()), strict=True)
-    )
+    claims = tuple(max(of_all, key=badness) for of_all in zip(*(one.claims for one in each.values()), strict=True))
     caveat = Finding("mixed_devices", {"count": len(each), "gpu": gpu})
     return replace(shown, claims=claims, caveats=(*shown.caveats, caveat))
 
@@ -119,23 +120,23 @@ class _Case:
     shipped: bool
     changed: Sequence[str]
 
-    def judged(self, measured: Mapping[str, Measured]) -> Evidence:
+    def judged(self, measured: Measured) -> Evidence:
         """The evidence of these runs, all of one device."""
         manifest, declaration, trace = self.manifest, self.declaration, self.trace
         names, changed = declaration.names, self.changed
         untraced = _event_times(manifest, "untraced", names)
-        variants = {v: self._variant(measured[v], untraced[v]) for v in names}
+        variants = {v: self._variant(v, measured.get(v), untraced[v]) for v in names}
         rates = find_rates(manifest, trace, self.trace_path, measured)
         wrong = (*invalid(manifest, declaration), *implausible(rates))
         doubts = (*unvalidated(manifest, declaration, trace is not None), *loose(declaration))
-        blocked = _and_held(blocked_by(self.completeness, measured, changed), self.held, doubts)
+        blocked = _and_held(blocked_by(self.completeness, self._found(measured), changed), self.held, doubts)
         ratios = conduct.perturbation(_event_times(manifest, "traced", names), untraced)
         perturbed = conduct.perturbed(ratios, declaration.perturbation_band)
         usable = not wrong and not any(blocked.values())
         source = "events" if perturbed or trace is None else "trace"
         first, last = variants[names[0]], variants[names[-1]]
-        pageable = {v: conduct.pageable(measured[v]) for v in names}
-        led = conduct.order(measured.values())
+        pageable = {v: measured[v].pageable() if v in measured else () for v in names}
+        led = conduct.order(measured)
         order = self._order(variants, led, source)
         speedups = {
             (a, b): speedup_of(variants[a], variants[b], source) if usable and not why else None
@@ -143,7 +144,7 @@ class _Case:
         }
         grounds = Grounds(variants, speedups, blocked, pageable, wrong, rates, order)
         results = tuple(judge(claim, grounds) for claim in self.claims)
-        seen = (*perturbed, *wrong, *doubts, *self.held.all, *_changed(changed), *_of_rates(manifest, rates))
+        seen = (*perturbed, *wrong, *doubts, *self.held.all, *changed_files(changed), *_of_rates(manifest, rates))
         return Evidence(
             manifest=manifest,
             capture_id=str(manifest["id"]),
@@ -156,7 +157,7 @@ class _Case:
             ledger=ledger(trace) if trace else (),
             completeness=self.completeness,
             caveats=_caveats(trace, manifest, measured, variants, (*seen, *_first(order.values()))),
-            conditions=conduct.seen(trace, manifest, [measured[v] for v in names]),
+            conditions=conduct.seen(trace, manifest, measured),
             baseline=first,
             optimized=last,
             between=tuple(variants[v] for v in names[1:-1]),
@@ -166,16 +167,24 @@ class _Case:
             rates=rates,
         )
 
-    def _variant(self, measured: Measured, untraced: list[int]) -> VariantEvidence:
-        found = _variant(self.trace, measured, self.claims, untraced, self.declaration.queued)
-        return replace(found, untraced_at=places_of(self.manifest, "untraced", measured.variant))
+    def _variant(self, variant: str, runs: Instances | None, untraced: list[int]) -> VariantEvidence:
+        if runs is None:
+            found = VariantEvidence(variant, (), None, (), (), tuple(untraced))
+        else:
+            found = variant_evidence(
+                runs, asked_of(self.claims, self.declaration.names), untraced, self.declaration.queued
+            )
+        return replace(found, untraced_at=places_of(self.manifest, "untraced", variant))
+
+    def _found(self, measured: Measured) -> dict[str, tuple[Finding, ...]]:
+        return {v: measured[v].findings if v in measured else () for v in self.declaration.names}
 
     def _order(
         self, variants: Mapping[str, VariantEvidence], led: tuple[Finding, ...], source: str
     ) -> dict[tuple[str, str], tuple[Finding, ...]]:
         """Of the variants that are compared why their runs were not in turn, if they were not: `led` is that of the whole run."""
         names = self.declaration.names
-        compared = {(names[0], names[-1]), *_compared(self.claims)}
+        compared = {(names[0], names[-1]), *compared_in(self.claims)}
         return {(a, b): led or not_in_turn(variants[a], variants[b], source) for a, b in compared}
 
 
@@ -194,42 +203,6 @@ def _of_rates(manifest: Mapping[str, Any], rates: Mapping[str, Rates]) -> tuple[
     return rate_caveats(rates) if manifest.get("counters") else ()
 
 
-def _find_runs(trace: Trace | None, declaration: Declaration, variant: str) -> Measured:
-    if trace is None:
-        return Measured(variant, (), ())
-    return find_runs(trace, declaration.key, variant, whole_process=declaration.attribution == "process")
-
-
-def _compared(claims: Iterable[Claim]) -> set[tuple[str, str]]:
-    terms = [term for claim in claims for term in (claim.left, claim.right) if isinstance(term, Term)]
-    return {term.compared for term in terms if term.compared}
-
-
-def _variant(
-    trace: Trace | None, measured: Measured, claims: Iterable[Claim], untraced: list[int], queued: bool
-) -> VariantEvidence:
-    if trace is None:
-        return VariantEvidence(measured.variant, (), None, (), (), tuple(untraced))
-    terms = [term for claim in claims for term in (claim.left, claim.right) if isinstance(term, Term)]
-    traced = [term.metric for term in terms if term.variant and term.metric not in RATE_METRICS]
-    return variant_evidence(trace, measured, traced, untraced, queued)
-
-
-def blocked_by(
-    completeness: Completeness, measured: Mapping[str, Measured], changed: Sequence[str] = ()
-) -> dict[str, tuple[Finding, ...]]:
-    """variant -> what leaves every claim on it unproven: a trace that is not whole, changed files, faults of its runs."""
-    whole = [finding for finding in completeness.findings if finding.blocks and finding.code != LOST]
-    if completeness.status == "unattested":
-        whole.append(Finding("unattested", {}, "range"))
-    whole += _changed(changed)
-    return {v: (*whole, *(f for f in measured[v].findings if f.blocks)) for v in measured}
-
-
-def _changed(changed: Sequence[str]) -> tuple[Finding, ...]:
-    return tuple(Finding("file_changed", {"file": name}, "range") for name in changed)
-
-
 def _and_held(
     blocked: Mapping[str, tuple[Finding, ...]], held: Held, doubts: tuple[Finding, ...]
 ) -> dict[str, tuple[Finding, ...]]:
@@ -245,11 +218,11 @@ def _event_times(manifest: Mapping[str, Any], run: str, names: Iterable[str]) ->
 def _caveats(
     trace: Trace | None,
     manifest: Mapping[str, Any],
-    measured: Mapping[str, Measured],
+    measured: Measured,
     variants: Mapping[str, VariantEvidence],
     more: Sequence[Finding],
 ) -> tuple[Finding, ...]:
-    found = [*more, *conduct.caveats(trace, manifest, list(measured.values()))]
+    found = [*more, *conduct.caveats(trace, manifest, measured)]
     if trace is not None:
         counts = {v: len(variant.iterations) for v, variant in variants.items()}
         found += [*conduct.too_few(counts), *(f for m in measured.values() for f in m.findings)]

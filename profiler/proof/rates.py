@@ -18,12 +18,17 @@ from ..counters.rows import OWN_TYPES, dram_bytes, total_flops
 from ..counters.table import table
 from ..counters.traced import traced_kernels
 from ..evidence import Finding, KernelRates, Rates
+from ..ranges.instances import Instances
+from ..ranges.numbers import numbers
 from ..trace.model import TABLES, Trace
 from ..trace.schema import KERNEL
-from .measured import Measured, Run
+from .measured import Measured
 
 AGREEMENT_BAND = 0.05
 """Counted FLOPs may differ from the declared ones by this share: conversions and loaded constants count too (docs/counters.md)."""
+
+
+COMPUTE_TIME = "busy(compute)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,7 @@ class Sources:
 
 
 def find_rates(
-    manifest: Mapping[str, Any], trace: Trace | None, trace_path: Path | None, measured: Mapping[str, Measured]
+    manifest: Mapping[str, Any], trace: Trace | None, trace_path: Path | None, measured: Measured
 ) -> dict[str, Rates]:
     """The rates of every variant that was measured; none where the capture neither counted nor declares work."""
     sources = read_sources(manifest, None if trace_path is None else trace_path.parent)
@@ -55,9 +60,9 @@ def find_rates(
     by_row = {kernel.row: kernel for kernel in kernels}
     pair = f"{manifest['declaration']['chapter']}.{manifest['declaration']['name']}"
     return {
-        variant: _Variant(f"{pair}.{variant}.measure", variant, one.runs, sources, by_row).rates()
+        variant: _Variant(f"{pair}.{variant}.measure", variant, one, sources, by_row).rates()
         for variant, one in measured.items()
-        if one.runs
+        if len(one)
     }
 
 
@@ -106,7 +111,7 @@ class _Variant:
 
     range: str
     name: str
-    runs: Sequence[Run]
+    runs: Instances
     sources: Sources
     by_row: Mapping[int, TracedKernel]
 
@@ -122,7 +127,8 @@ class _Variant:
         """The kernels of every run with their counters; where one run's differ, none, and what differs."""
         if not self.sources.launches:
             return [], ()
-        joinings = [join(self.range, self.sources.launches, self._kernels(r), self.sources.repeats) for r in self.runs]
+        each = (self._kernels(place) for place in range(len(self.runs)))
+        joinings = [join(self.range, self.sources.launches, mine, self.sources.repeats) for mine in each]
         refused = [joining for joining in joinings if joining.refused]
         if refused:
             values: dict[str, str | int | float] = {
@@ -133,9 +139,9 @@ class _Variant:
             return [], (Finding("kernels_differ", values),)
         return [joining.pairs for joining in joinings], ()
 
-    def _kernels(self, run: Run) -> list[TracedKernel]:
+    def _kernels(self, place: int) -> list[TracedKernel]:
         """Those of a run in the order of their launches."""
-        operations = run.scope.operations
+        operations = self.runs.operations(place)
         rows = set(operations.row[operations.table == TABLES.index(KERNEL)].tolist())
         return [kernel for row, kernel in self.by_row.items() if row in rows]
 
@@ -162,7 +168,10 @@ class _Variant:
         inside: Sequence[KernelCounters],
     ) -> Rates:
         declared = self.sources.declared.get(self.name) or {}
-        formula, busy = declared.get("flops"), tuple(run.scope.time_of("compute").length for run in self.runs)
+        formula, busy = (
+            declared.get("flops"),
+            tuple(int(ns or 0) for ns in numbers(self.runs, [COMPUTE_TIME])[COMPUTE_TIME]),
+        )
         first = [pair.counted for pair in joined[0]] if joined else []
         moved = _total(dram_bytes(one)[0] for one in first)
         counted = not reasons and bool(first) and all(busy)

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...declaration import Declaration
+from ..arrays.types import Int64
 from ..evidence import Evidence
+from ..ranges.attribution import Attribution
+from ..ranges.instances import Instances
+from ..ranges.work import Launches
 from ..trace.model import TABLES, Trace
 from ..trace.schema import NVTX, RUNTIME
-from ..trace.source.scan import Int64
-from .measured import Measured, Run, find_runs, gpus_of, on_gpu
+from .measured import Measured, find_runs, gpus_of
 
 Span = tuple[int, int]
 """The first and the last of consecutive row ids, both included."""
@@ -37,29 +40,30 @@ class IterationRows:
 def rows_of(trace: Trace, evidence: Evidence) -> dict[str, tuple[IterationRows, ...]]:
     """variant -> the rows of each of its iterations, in the order of `VariantEvidence.iterations`."""
     declaration = Declaration.from_json(evidence.manifest["declaration"])
-    whole_process = declaration.attribution == "process"
-    measured = {v: find_runs(trace, declaration.key, v, whole_process) for v in declaration.names}
-    return {v: tuple(_rows(trace, run) for run in one.runs) for v, one in _shown(trace, evidence, measured).items()}
+    attribution = Attribution(declaration.attribution)
+    measured = _shown(trace, evidence, find_runs(Launches(trace), declaration.key, declaration.names, attribution))
+    return {v: tuple(_rows(one, place) for place in range(len(one))) for v, one in measured.items()}
 
 
-def _shown(trace: Trace, evidence: Evidence, measured: Mapping[str, Measured]) -> Mapping[str, Measured]:
+def _shown(trace: Trace, evidence: Evidence, measured: Measured) -> Measured:
     """Where several devices ran, the evidence is of the one that its caveat names."""
     named = next((str(f.values["gpu"]) for f in evidence.caveats if f.code == "mixed_devices"), None)
-    gpus = gpus_of(measured.values())
+    gpus = gpus_of(measured)
     if named is None or len(gpus) < 2:
         return measured
     gpu = next(gpu for gpu in gpus if (trace.gpus[gpu].uuid or str(gpu)) == named)
-    return {v: on_gpu(one, gpu) for v, one in measured.items()}
+    return {v: one.on(gpu) for v, one in measured.items()}
 
 
-def _rows(trace: Trace, run: Run) -> IterationRows:
-    tables, operations = trace.schema.tables, run.scope.operations
+def _rows(runs: Instances, place: int) -> IterationRows:
+    trace, index = runs.trace, int(runs.range[place])
+    tables, operations, calls = trace.schema.tables, runs.operations(place), runs.calls(place)
     of_table = {TABLES[t]: operations.row[operations.table == t] for t in np.unique(operations.table).tolist()}
     return IterationRows(
-        path=trace.path_of(run.range),
-        range=(tables[NVTX], int(trace.ranges.row[run.range])),
+        path=trace.path_of(index),
+        range=(tables[NVTX], int(trace.ranges.row[index])),
         operations={tables[name]: tuple(_spans(rows)) for name, rows in sorted(of_table.items())},
-        calls={tables[RUNTIME]: tuple(_spans(run.scope.calls.row))} if len(run.scope.calls) else {},
+        calls={tables[RUNTIME]: tuple(_spans(calls.row))} if len(calls) else {},
     )
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ...declaration import Declaration
+from ..arrays.types import Int64
 from ..evidence import Finding
-from ..trace.columns import Int64
 from ..trace.model import Trace
 from .measured import DOMAIN, Measured, iteration_ranges
 
@@ -29,7 +29,7 @@ def _listed(manifest: Mapping[str, Any], run: str) -> list[Mapping[str, Any]]:
 
 
 def sequence_findings(
-    manifest: Mapping[str, Any], declaration: Declaration, trace: Trace | None, measured: Mapping[str, Measured]
+    manifest: Mapping[str, Any], declaration: Declaration, trace: Trace | None, measured: Measured
 ) -> dict[str, list[Finding]]:
     """What differs, by variant; under "" what is of no variant.
 
@@ -40,8 +40,8 @@ def sequence_findings(
     for variant in declaration.names:
         found[variant] = [*_numbered(manifest, declaration, variant)]
         if trace is not None:
-            found[variant] += _traced(manifest, declaration, trace, measured[variant])
-    if trace is not None and any(one.runs for one in measured.values()):
+            found[variant] += _traced(manifest, declaration, trace, variant)
+    if trace is not None and any(map(len, measured.values())):
         found[""] += [*_interleaving(manifest, trace, measured), *_beside(declaration, trace)]
     return found
 
@@ -70,16 +70,14 @@ def _differ(variant: str, listed: int, found: int) -> Finding:
     return Finding("iterations_differ", {"variant": variant, "listed": listed, "found": found}, "range")
 
 
-def _traced(
-    manifest: Mapping[str, Any], declaration: Declaration, trace: Trace, measured: Measured
-) -> Iterator[Finding]:
-    listed = [one.get("index") for one in _listed(manifest, "traced") if one["variant"] == measured.variant]
-    name = f"{declaration.key}.{measured.variant}.measure"
+def _traced(manifest: Mapping[str, Any], declaration: Declaration, trace: Trace, variant: str) -> Iterator[Finding]:
+    listed = [one.get("index") for one in _listed(manifest, "traced") if one["variant"] == variant]
+    name = f"{declaration.key}.{variant}.measure"
     iterations, around = iteration_ranges(trace, name), _named(trace, name)
     if len(listed) != len(iterations):
-        yield _differ(measured.variant, len(listed), len(iterations))
+        yield _differ(variant, len(listed), len(iterations))
     elif listed != [_payload(trace, int(one)) for one in iterations]:
-        yield Finding("iterations_left_out", {"variant": measured.variant, "run": "traced"}, "range")
+        yield Finding("iterations_left_out", {"variant": variant, "run": "traced"}, "range")
     if len(around) != len(iterations):
         values: dict[str, str | int | float] = {"name": name, "count": len(around), "iterations": len(iterations)}
         yield Finding("ranges_without_iteration", values, "range")
@@ -97,11 +95,10 @@ def _named(trace: Trace, *names: str) -> Int64:
     return found[np.argsort(trace.ranges.start[found], kind="stable")]
 
 
-def _interleaving(manifest: Mapping[str, Any], trace: Trace, measured: Mapping[str, Measured]) -> Iterator[Finding]:
+def _interleaving(manifest: Mapping[str, Any], trace: Trace, measured: Measured) -> Iterator[Finding]:
     """Which variant ran after which, by the trace and by the manifest."""
-    runs = sorted(
-        (int(trace.ranges.start[run.range]), variant) for variant, one in measured.items() for run in one.runs
-    )
+    starts = {variant: trace.ranges.start[one.range].tolist() for variant, one in measured.items()}
+    runs = sorted((start, variant) for variant, mine in starts.items() for start in mine)
     told = [one["variant"] for one in _listed(manifest, "traced")]
     if len(told) == len(runs) and told != [variant for _, variant in runs]:
         yield Finding("order_differs", {"run": "traced"}, "range")

@@ -12,20 +12,22 @@ import numpy as np
 
 from ...errors import UsageError
 from ..analysis.completeness import OF_RANGES, attest
-from ..evidence import ClaimResult, Completeness, Finding, Iteration, VariantEvidence, Verdict
+from ..arrays.types import Int64
+from ..evidence import ClaimResult, Completeness, Iteration, VariantEvidence, Verdict
 from ..judging.judge import Grounds, judge, of_the_median
-from ..judging.language import Claim, Term, parse
+from ..judging.language import Claim, Term, asked_of, compared_in, parse
 from ..judging.rate_metrics import RATE_METRICS
 from ..judging.speedup import not_in_turn, speedup_of, times
-from ..proof.measured import Measured
-from ..proof.prove import blocked_by
-from ..trace.columns import Int64
+from ..judging.verdicts import badness
+from ..ranges.attribution import Attribution
+from ..ranges.faults import blocked_by
+from ..ranges.instances import Instances, instances_of, whole_trace
+from ..ranges.numbers import numbers
+from ..ranges.work import Launches
 from ..trace.devices import labels
 from ..trace.model import Trace
 from .counterexamples import Shown, shown
-from .instance_numbers import numbers, starts_and_ends
-from .instances import Instances, instances_of, whole_trace
-from .ranges import check_attribution, chosen_ranges, why_none
+from .ranges import chosen_ranges, why_none
 
 WHOLE = "trace"
 """What a claim is about where no range is named."""
@@ -69,7 +71,7 @@ class Question:
         names = tuple(self.ranges) or (WHOLE,)
         claims = tuple(parse(text, names, names[0] if len(names) == 1 else "") for text in self.claims)
         for claim in claims:
-            if counted := {term.metric for term in _terms(claim)} & set(RATE_METRICS):
+            if counted := {term.metric for term in claim.terms} & set(RATE_METRICS):
                 raise UsageError(f"claim {claim.text!r}: a trace holds no counters for {', '.join(counted)}")
         return claims
 
@@ -109,7 +111,7 @@ def check(trace: Trace, question: Question) -> Answer:
     Raises:
         UsageError: a claim cannot be read, no such attribution, or more instances match than can be judged.
     """
-    check_attribution(question.attribution)
+    Attribution.named(question.attribution)
     claims = question.parsed()
     instances = _instances(trace, question)
     case = _Case(attest(trace), claims, instances)
@@ -142,11 +144,11 @@ def _notes(trace: Trace, question: Question) -> tuple[str, ...]:
 
 
 def _instances(trace: Trace, question: Question) -> dict[str, Instances]:
+    launches, attribution = Launches(trace), Attribution(question.attribution)
     if not question.ranges:
-        return {WHOLE: whole_trace(trace, WHOLE)}
-    whole_process = question.attribution == "process"
+        return {WHOLE: whole_trace(launches, WHOLE)}
     return {
-        name: instances_of(trace, _by_time(trace, question.domain, glob), name, glob, whole_process)
+        name: instances_of(launches, _by_time(trace, question.domain, glob), name, glob, attribution)
         for name, glob in question.ranges.items()
     }
 
@@ -180,26 +182,24 @@ class _Case:
         variants = {name: _evidence(name, one, self.claims) for name, one in mine.items()}
         blocked = {
             name: tuple(f for f in found if not (mine[name].whole and f.code in OF_RANGES))
-            for name, found in blocked_by(
-                self.completeness, {n: Measured(n, (), one.findings) for n, one in mine.items()}
-            ).items()
+            for name, found in blocked_by(self.completeness, {n: one.findings for n, one in mine.items()}).items()
         }
-        compared = {term.compared for claim in self.claims for term in _terms(claim) if term.compared}
+        compared = compared_in(self.claims)
         speedups = {(a, b): speedup_of(variants[a], variants[b], "trace") for a, b in compared}
         order = {(a, b): not_in_turn(variants[a], variants[b], "trace") for a, b in compared}
-        pageable = {n: _pageable(o) for n, o in mine.items()}
+        pageable = {n: one.pageable() for n, one in mine.items()}
         return _OnGpu(gpu, mine, Grounds(variants, speedups, blocked, pageable, (), order=order))
 
     def worst(self, claim: Claim) -> Checked:
         """A claim on the GPU where it fares worst, of those on which all its ranges ran."""
-        names = {name for term in _terms(claim) for name in _names(term)}
+        names = claim.names
         there = [part for part in self.parts if all(len(part.instances[name]) for name in names)]
         whole = all(self.instances[name].whole for name in names)
         asked = replace(claim, quantifier="every") if whole else claim
         for part in there:
             _check_pairs(asked, part)
         judged = [(part, judge(asked, part.grounds)) for part in there or self.parts]
-        part, result = max(judged, key=lambda one: _badness(one[1]))
+        part, result = max(judged, key=lambda one: badness(one[1]))
         return Checked(result, _name(part), shown(result, part.instances), _runs(claim, result, part))
 
 
@@ -213,7 +213,7 @@ def _runs(claim: Claim, result: ClaimResult, part: _OnGpu) -> Mapping[str, tuple
 
 def _check_count(claim: Claim, instances: Mapping[str, Instances]) -> None:
     """Refuse an interval that would take minutes, with the way out."""
-    most = max(len(instances[name]) for term in _terms(claim) for name in _names(term))
+    most = max(len(instances[name]) for name in claim.names)
     if most > MOST_BY_INTERVAL and (claim.left.compared or of_the_median(claim)):
         raise UsageError(
             f"claim {claim.text!r}: of {most:,} instances; an interval is computed of at most {MOST_BY_INTERVAL:,}",
@@ -234,13 +234,6 @@ def _check_pairs(claim: Claim, part: _OnGpu) -> None:
         )
 
 
-def _badness(claim: ClaimResult) -> tuple[int, float]:
-    """Orders by verdict, then by how far the measured value lies towards the wrong side."""
-    value = claim.measured or 0.0
-    towards = {">": -value, "<": value}.get(claim.comparison[0], abs(value - (claim.threshold or 0.0)))
-    return list(Verdict).index(claim.verdict), towards
-
-
 def _name(part: _OnGpu) -> str:
     if part.gpu is None:
         return ""
@@ -249,27 +242,12 @@ def _name(part: _OnGpu) -> str:
 
 def _evidence(name: str, instances: Instances, claims: Iterable[Claim]) -> VariantEvidence:
     """The numbers that the claims ask of these instances, one iteration each."""
-    wanted = sorted({term.metric for claim in claims for term in _terms(claim) if term.variant == name})
+    wanted = sorted(asked_of(claims, (name,)))
     columns = numbers(instances, wanted)
     values = zip(*columns.values(), strict=True) if columns else repeat((), len(instances))
-    start, end = (times.tolist() for times in starts_and_ends(instances))
+    start, end = (times.tolist() for times in instances.times())
     iterations = tuple(
         Iteration(index, low, high, None, {text: v for text, v in zip(wanted, row, strict=True) if v is not None})
         for index, (low, high, row) in enumerate(zip(start, end, values, strict=True))
     )
     return VariantEvidence(name, iterations, None, (), (), ())
-
-
-def _pageable(instances: Instances) -> tuple[Finding, ...]:
-    """Pageable copies are staged through the host: they leave claims about overlap with copies unproven."""
-    count = int(instances.trace.operations.pageable[instances.operation].sum())
-    return (Finding("pageable_copies", {"count": count}),) if count else ()
-
-
-def _terms(claim: Claim) -> list[Term]:
-    return [term for term in (claim.left, claim.right) if isinstance(term, Term)]
-
-
-def _names(term: Term) -> tuple[str, ...]:
-    """The ranges that a term is about."""
-    return term.compared or (term.variant,)

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..analysis.metrics import Scope, split
-from ..analysis.overlap import busy_time, witnesses
+from ..analysis.findable import findable
+from ..analysis.metrics import split
+from ..analysis.overlap import SELECTORS, busy_time, witnesses
 from ..arrays.intervals import Intervals, at_least
 from ..evidence import ClaimResult, Op, Verdict
+from ..ranges.instances import Instances
+from ..ranges.numbers import CALLS, counted
 from ..trace.model import Calls, Operations, Trace
 from ..trace.schema import RUNTIME
-from .instance_numbers import CALLS, counted
-from .instances import Instances
-from .witnesses import op
 
 MOST = 3
 
@@ -55,9 +55,8 @@ def shown(claim: ClaimResult, instances: Mapping[str, Instances]) -> tuple[Shown
     if not mine or claim.measured is None or claim.verdict not in (Verdict.PROVEN, Verdict.REFUTED):
         return ()
     index = _deciding(claim)
-    scope = mine.scope(index)
-    start, end = int(scope.operations.start.min()), int(scope.operations.end.max())
-    return (Shown("iteration", start, end, index, ()), *_inside(mine.trace, claim, scope, index))
+    start, end = (int(times[index]) for times in mine.times())
+    return (Shown("iteration", start, end, index, ()), *_inside(mine, claim, index))
 
 
 def _deciding(claim: ClaimResult) -> int:
@@ -69,18 +68,18 @@ def _deciding(claim: ClaimResult) -> int:
     return int(distance.argmin())
 
 
-def _inside(trace: Trace, claim: ClaimResult, scope: Scope, index: int) -> list[Shown]:
-    name, arguments = split(claim.metric)
+def _inside(instances: Instances, claim: ClaimResult, index: int) -> list[Shown]:
+    (name, arguments), trace = split(claim.metric), instances.trace
     if name in CALLS:
-        return _calls(trace, scope, name, arguments, index) if claim.verdict is Verdict.REFUTED else []
+        return _calls(instances, name, arguments, index) if claim.verdict is Verdict.REFUTED else []
+    every = instances.operations(index)
     if name in _OF_GAPS:
-        gaps = busy_time(scope.operations).gaps
+        gaps = busy_time(every).gaps
         return [Shown("gap", start, end, index, ()) for start, end in _longest(gaps)]
     if name in _OF_TWO and len(arguments) == 2:
-        a, b = (scope.of(selector) for selector in arguments)
+        a, b = (every.of_kind(*SELECTORS[selector]) for selector in arguments)
         return _overlaps(trace, a, b, index) if _by_overlap(claim) else _exposed(trace, a, b, index)
     if name in _OF_STREAMS and not arguments:
-        every = scope.operations
         return _overlaps(trace, every, every, index) if _by_overlap(claim) else _alone(trace, every, index)
     return []
 
@@ -97,7 +96,7 @@ def _by_overlap(claim: ClaimResult) -> bool:
 def _overlaps(trace: Trace, a: Operations, b: Operations, index: int) -> list[Shown]:
     found: dict[frozenset[Op], Shown] = {}
     for i, j in witnesses(a, b, 2 * MOST):  # in a set against itself every pair is found from both sides
-        one, two = op(trace, a, i), op(trace, b, j)
+        one, two = findable(trace, a, i), findable(trace, b, j)
         times = max(one.start, two.start), min(one.end, two.end)
         found.setdefault(frozenset((one, two)), Shown("overlap", *times, index, (one, two)))
     return list(found.values())[:MOST]
@@ -118,9 +117,10 @@ def _alone(trace: Trace, operations: Operations, index: int) -> list[Shown]:
     return [Shown("exposed", low, high, index, _running(trace, operations, low)) for low, high in _longest(alone)]
 
 
-def _calls(trace: Trace, scope: Scope, name: str, arguments: tuple[str, ...], index: int) -> list[Shown]:
+def _calls(instances: Instances, name: str, arguments: tuple[str, ...], index: int) -> list[Shown]:
     """The longest of the calls that are counted."""
-    calls = scope.calls.take(counted(scope.calls, trace.strings, name, arguments))
+    trace, every = instances.trace, instances.calls(index)
+    calls = every.take(counted(every, trace.strings, name, arguments))
     return [
         Shown("call", int(calls.start[i]), int(calls.end[i]), index, (), _call(trace, calls, int(i)))
         for i in np.argsort(calls.start - calls.end, kind="stable")[:MOST]
@@ -128,7 +128,7 @@ def _calls(trace: Trace, scope: Scope, name: str, arguments: tuple[str, ...], in
 
 
 def _call(trace: Trace, calls: Calls, i: int) -> Call:
-    return Call(RUNTIME, int(calls.row[i]), trace.text(int(calls.name[i])))
+    return Call(trace.schema.tables.get(RUNTIME, RUNTIME), int(calls.row[i]), trace.text(int(calls.name[i])))
 
 
 def _longest(pieces: Intervals) -> list[tuple[int, int]]:
@@ -138,4 +138,4 @@ def _longest(pieces: Intervals) -> list[tuple[int, int]]:
 
 def _running(trace: Trace, operations: Operations, at: int) -> tuple[Op, ...]:
     found = np.flatnonzero((operations.start <= at) & (operations.end > at))
-    return tuple(op(trace, operations, int(i)) for i in found[:1])
+    return tuple(findable(trace, operations, int(i)) for i in found[:1])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..analysis.overlap import busy_time
-from ..trace.columns import Int64
+from ..arrays.types import Int64
 from ..trace.model import COMM, COMPUTE, KINDS, Operations, Trace
 from .spread import groups
 

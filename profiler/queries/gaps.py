@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from ..analysis.overlap import busy_time
 from ..arrays.intervals import union
 from ..arrays.rows import Rows
-from ..trace.columns import Int64
-from ..trace.model import KINDS, TABLES, Calls, Trace
+from ..arrays.types import Int64
+from ..trace.model import KINDS, Calls, Trace
 from .synchronising import blocking_calls
 from .table import Column, Table
 
@@ -196,7 +196,7 @@ def _operation(trace: Trace, side: str, index: Int64) -> dict[str, Column | Tabl
     none: NDArray[np.bool_] = index < 0
     o, at = trace.operations, np.where(none, 0, index)
     return {
-        f"{side}_table": Column(o.table[at].astype(np.int64), TABLES, none),
+        f"{side}_table": Column(o.table[at].astype(np.int64), trace.tables, none),
         f"{side}_row": Column(o.row[at], missing=none),
         f"{side}_name": Column(o.name[at], trace.strings, none),
         f"{side}_kind": Column(o.kind[at].astype(np.int64), KINDS, none),

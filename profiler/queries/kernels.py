@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..arrays.blocks import gathered
 from ..arrays.codes import counted, joined, summed
 from ..arrays.groups import any_of
-from ..trace.columns import Int64
+from ..arrays.types import Int64
 from ..trace.devices import labels
 from ..trace.model import COMM, COMPUTE, KINDS, Trace
 from .names import matches

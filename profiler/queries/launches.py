@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..analysis.ledger import match_launches
+from ..arrays.types import Int64
 from ..trace import api
-from ..trace.columns import Int64
 from ..trace.model import Trace
 from .spread import Spread, groups, spread, spreads
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..arrays.codes import Codes
 from ..arrays.groups import distinct_values
 from ..arrays.growing import constant
-from ..trace.columns import Int64
+from ..arrays.types import Int64
 
 _COMPARED = 5_000  # difflib is quadratic in a name's length: enough for a hint
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..trace.columns import Int64
+from ..arrays.types import Int64
+from ..ranges.attribution import operations_inside
 from ..trace.model import COMM, COMPUTE, KINDS, MEMORY_SET, MIGRATION, TABLES, Trace
 from ..trace.schema import MEMCPY, MEMSET
-from .launched import operations_inside
 from .spread import Spread, groups, spreads
 
 _API_VERSION = re.compile(r"_v(.{4})$", re.DOTALL)  # nsys leaves out `_v` and four characters: `_v10000` stays
@@ -76,8 +76,8 @@ def projections(trace: Trace) -> tuple[Projection, ...]:
     """`nvtx_gpu_proj_trace`: ranges that end on the thread they began on and launched work, by projected start."""
     ranges = trace.ranges
     chosen = np.flatnonzero(ranges.end_thread == ranges.thread)
-    owner, operation = operations_inside(trace, chosen)
-    rows = [_projection(trace, int(r), operation[owner == r]) for r in np.unique(owner)]
+    place, operation = operations_inside(trace, chosen)
+    rows = [_projection(trace, int(chosen[r]), operation[place == r]) for r in np.unique(place)]
     return tuple(sorted(rows, key=lambda row: (row.proj_start, row.proj_start - row.proj_end, row.row)))
 
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..ranges.attribution import Attribution, operations_inside
 from ..trace.model import Trace
 from .diff import DeviceDiff, Part, diff
-from .launched import operations_inside, process_wide
 from .notes import untraced_graphs
-from .ranges import check_attribution, chosen_ranges, why_none
+from .ranges import chosen_ranges, why_none
 
 
 def part(trace: Trace, name: str | None = None, attribution: str = "thread") -> Part:
@@ -18,8 +18,8 @@ def part(trace: Trace, name: str | None = None, attribution: str = "thread") -> 
     if name is None:
         return Part(trace, (trace.operations,))
     chosen = chosen_ranges(trace, name=name)
-    view = process_wide(trace) if attribution == "process" else trace
-    ranges, operations = operations_inside(view, chosen)
+    place, operations = operations_inside(trace, chosen, Attribution.named(attribution))
+    ranges = chosen[place]
     order = np.lexsort((operations, trace.ranges.row[ranges], trace.ranges.start[ranges]))
     ranges, operations = ranges[order], operations[order]
     cuts = np.flatnonzero(np.diff(ranges)) + 1
@@ -46,7 +46,7 @@ def compare(a: Trace, b: Trace, range_a: str | None, range_b: str | None, attrib
     Raises:
         UsageError: no such attribution.
     """
-    check_attribution(attribution)
+    Attribution.named(attribution)
     sides = ((a, range_a), (b, range_b))
     first, second = (part(trace, name, attribution) for trace, name in sides)
     notes = [note for trace, name in sides for note in _missing(trace, name, attribution)]

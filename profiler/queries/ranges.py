@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ...errors import UsageError
-from ..analysis.range_table import ATTRIBUTIONS, RangeTable, RangeTables
-from ..trace.columns import Int64
+from ..arrays.types import Int64
+from ..ranges.attribution import Attribution
+from ..ranges.table import RangeTable, RangeTables
 from ..trace.model import KINDS, Trace
 from .names import hint, known, matches
 from .table import Column, Table
@@ -17,16 +17,6 @@ PART = 1 << 19
 """Ranges: their rows take some 200 MB."""
 _NUMBERS = ("sum", "busy", "span", "idle", "overlap", "max_in_flight")
 _NOT_IN_GRAPHS = frozenset({"kernels", "overlap", "max_in_flight", "overlap_copy_compute", "overlap_comm_compute"})
-
-
-def check_attribution(attribution: str) -> None:
-    """Refuse a word that is none of ATTRIBUTIONS.
-
-    Raises:
-        UsageError: no such attribution.
-    """
-    if attribution not in ATTRIBUTIONS:
-        raise UsageError(f"no attribution is called {attribution!r}", f"there are: {', '.join(ATTRIBUTIONS)}")
 
 
 def chosen_ranges(trace: Trace, domain: str | None = None, name: str = "*") -> Int64:
@@ -65,8 +55,7 @@ def ranges(
     Raises:
         UsageError: no such attribution.
     """
-    check_attribution(attribution)
-    tables = RangeTables(trace, attribution)
+    tables = RangeTables(trace, Attribution.named(attribution))
     return _table(trace, tables, chosen_ranges(trace, domain, name), everything, attribution)
 
 
@@ -83,8 +72,7 @@ def ranges_in_parts(
     Raises:
         UsageError: no such attribution.
     """
-    check_attribution(attribution)
-    tables, chosen = RangeTables(trace, attribution), chosen_ranges(trace, domain, name)
+    tables, chosen = RangeTables(trace, Attribution.named(attribution)), chosen_ranges(trace, domain, name)
     chosen = chosen[np.argsort(trace.ranges.start[chosen], kind="stable")]
     later = np.flatnonzero(np.diff(trace.ranges.start[chosen])) + 1  # ranges that start together stay together
     cuts = np.unique(np.searchsorted(later, np.arange(PART, len(chosen), PART), "left"))

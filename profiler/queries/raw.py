@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..trace.columns import Int64
-from ..trace.model import KINDS, TABLES, Trace
+from ..arrays.types import Int64
+from ..trace.model import KINDS, Trace
 from .table import Column, Table
 
 
@@ -21,7 +21,7 @@ def operations(trace: Trace) -> Table:
     )
     return Table(
         {
-            "table": Column(found.table.astype(np.int64), TABLES),
+            "table": Column(found.table.astype(np.int64), trace.tables),
             "row": Column(found.row),
             "kind": Column(found.kind.astype(np.int64), KINDS),
             "name": Column(found.name, trace.strings),

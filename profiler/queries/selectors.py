@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from ...errors import UsageError
 from ..analysis.overlap import SELECTORS
+from ..ranges.attribution import operations_inside
 from ..trace.model import COMM, COMPUTE, Trace
-from .launched import operations_inside
 from .names import hint, known, matches
 from .ranges import chosen_ranges
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays.groups import combined_codes
+from ..arrays.types import Int64
 from ..arrays.windows import by_group
-from ..trace.columns import Int64
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,11 @@ from ..analysis.affected import whole_classes
 from ..analysis.completeness import attest
 from ..analysis.ledger import closes, ledger, match_launches
 from ..analysis.overlap import busy_time, concurrency
-from ..analysis.range_table import RangeTables
 from ..arrays.blocks import in_order
 from ..arrays.codes import Codes, joined
 from ..arrays.groups import any_of, distinct_values
 from ..evidence import Completeness, LedgerLine
+from ..ranges.table import RangeTables
 from ..trace.devices import labels
 from ..trace.model import (
     COMM,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..analysis.findable import findable
 from ..analysis.overlap import witnesses
 from ..arrays.intervals import union
-from ..evidence import Op, Witness
-from ..trace.columns import Int64
-from ..trace.model import KINDS, TABLES, Operations, Trace
+from ..arrays.types import Int64
+from ..evidence import Witness
+from ..trace.model import Operations, Trace
 
 _FIRST_LOOK = 256
 _STREAMS = 32  # above so many streams of `a` the bounds get coarser, not slower
@@ -69,20 +70,4 @@ def _covered(operations: Operations, a: Int64, b: Int64) -> Int64:
 
 def _witness(trace: Trace, a: Operations, i: int, b: Operations, j: int) -> Witness:
     start, end = max(a.start[i], b.start[j]), min(a.end[i], b.end[j])
-    return Witness(op(trace, a, i), op(trace, b, j), int(start), int(end))
-
-
-def op(trace: Trace, operations: Operations, index: int) -> Op:
-    """One operation, findable by hand in its table."""
-    size = int(operations.bytes[index])
-    return Op(
-        table=TABLES[operations.table[index]],
-        row=int(operations.row[index]),
-        name=trace.text(int(operations.name[index])),
-        kind=KINDS[operations.kind[index]],
-        device=int(operations.device[index]),
-        stream=int(operations.stream[index]),
-        start=int(operations.start[index]),
-        end=int(operations.end[index]),
-        bytes=size if size >= 0 else None,
-    )
+    return Witness(findable(trace, a, i), findable(trace, b, j), int(start), int(end))

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from ...errors import TraceError
 from ..arrays.growing import constant, is_constant
+from ..arrays.types import Int64
 from .schema import Schema
-from .source.scan import Int64, Scan, Source, Wanted, told
-
-__all__ = ["NONE", "Columns", "Int64", "Invalid", "Table", "read_table"]
+from .source.scan import Scan, Source, Wanted, told
 
 _Kind = TypeVar("_Kind", bound=np.generic)
 Columns = dict[str, Int64]

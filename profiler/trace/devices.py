@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..arrays.groups import distinct_codes, distinct_values, looked_up
+from ..arrays.types import Int64
 from .model import Gpu, pid_of
 from .schema import Schema
-from .source.scan import Int64, Source
+from .source.scan import Source
 
 
 def physical_gpus(source: Source, schema: Schema, process: Int64, device: Int64) -> tuple[Int64, tuple[Gpu, ...]]:

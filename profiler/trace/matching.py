@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..arrays.blocks import each_block
 from ..arrays.groups import distinct_values
 from ..arrays.places import Places
-from .source.scan import Int64
+from ..arrays.types import Int64
 
 _LARGEST = 1 << 33  # CUPTI's correlation ids are 32 bits wide
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from ..arrays.codes import joined
 from ..arrays.groups import any_of, distinct_values, looked_up
 from ..arrays.rows import Rows
+from ..arrays.types import Int64
 from .schema import GRAPH_TRACE, KERNEL, MEMCPY, MEMSET, Schema
-from .source.scan import Int64
 
 TABLES = (KERNEL, MEMCPY, MEMSET, GRAPH_TRACE)
 KINDS = ("compute", "comm", "h2d", "d2h", "d2d", "p2p", "memset", "graph", "other", "migration")
@@ -192,6 +192,11 @@ class Trace:
     start_utc_ns: int | None
     end: int
     marks: Marks
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """What this export calls each of TABLES: some are suffixed with _V2 or _V3."""
+        return tuple(self.schema.tables.get(table, table) for table in TABLES)
 
     def text(self, index: int) -> str:
         """The string of an index; "" for -1."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..arrays.types import Int64
 from ..arrays.windows import ranked, windowed
-from .source.scan import Int64
 
 
 def nesting(group: Int64, start: Int64, end: Int64, row: Int64) -> tuple[Int64, Int64]:

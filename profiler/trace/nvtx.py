@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from ..arrays.groups import any_of, combined_codes
 from ..arrays.growing import constant, is_constant
+from ..arrays.types import Bools, Int64
 from .columns import NONE, Invalid, Table, Wish, picked, read_table
 from .model import Marks, Ranges, process_of
 from .nesting import nesting
 from .schema import NVTX, Schema
-from .source.scan import Bools, Int64, Source
+from .source.scan import Source
 from .strings import Strings
 from .validity import LATEST, timely
 

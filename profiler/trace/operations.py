@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays.growing import constant, is_constant
+from ..arrays.types import Int64
 from .columns import NONE, Columns, Invalid, Wish, read_table
 from .communication import Known
 from .devices import ordinals, physical_gpus
@@ -27,7 +28,7 @@ from .model import (
 )
 from .placing import place_graphs
 from .schema import GRAPH_TRACE, KERNEL, MEMCPY, MEMSET, Schema
-from .source.scan import Int64, Source
+from .source.scan import Source
 from .strings import Strings
 from .validity import valid_times
 

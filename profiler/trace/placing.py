@@ -7,7 +7,8 @@ from collections.abc import Set as AbstractSet
 
 import numpy as np
 
-from .columns import Columns, Int64, Invalid, picked
+from ..arrays.types import Int64
+from .columns import Columns, Invalid, picked
 from .model import pid_of
 from .schema import GRAPH_TRACE
 

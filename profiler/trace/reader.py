@@ -9,6 +9,7 @@ import numpy as np
 
 from ...errors import TraceError
 from ..arrays.groups import distinct_values
+from ..arrays.types import Int64
 from . import communication
 from .cache import Put, TraceCache, as_it_is
 from .calls import only_process, read_calls
@@ -20,7 +21,7 @@ from .nvtx import Ends, read_nvtx
 from .operations import read_operations
 from .schema import CUDA_EVENT, NVTX, RUNTIME, SYNCHRONIZATION, Schema, read_schema
 from .session import session_ends, start_utc
-from .source.scan import Int64, Source
+from .source.scan import Source
 from .strings import Strings
 from .sums import refuse_absurd_sizes, refuse_absurd_times
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,13 +90,9 @@ def read_schema(source: Source) -> Schema:
     Raises:
         TraceError: a file that no Nsight Systems wrote.
     """
-    tables: dict[str, str] = {}
-    columns: dict[str, frozenset[str]] = {}
-    for name, found in source.tables().items():
-        plain = _SUFFIX.sub("", name)
-        if plain not in tables or _number(name) > _number(tables[plain]):
-            tables[plain] = name
-            columns[plain] = frozenset(column.lower() for column in found)
+    there = source.tables()
+    tables = by_plain_name(there)
+    columns = {plain: frozenset(column.lower() for column in there[name]) for plain, name in tables.items()}
     if not {"StringIds", *METADATA["EXPORT"]} & set(tables):
         raise TraceError(
             f"{source.path}: no export of Nsight Systems (neither StringIds nor META_DATA_EXPORT is in it)",
@@ -105,6 +101,16 @@ def read_schema(source: Source) -> Schema:
     schema = Schema(source.path, tables, columns, {}, {})
     metadata = [_metadata(source, schema, kind) for kind in ("CAPTURE", "EXPORT")]
     return Schema(source.path, tables, columns, *metadata)
+
+
+def by_plain_name(names: Iterable[str]) -> dict[str, str]:
+    """A table's name without its suffix -> what the export calls it; of several the one with the highest suffix."""
+    tables: dict[str, str] = {}
+    for name in names:
+        plain = _SUFFIX.sub("", name)
+        if plain not in tables or _number(name) > _number(tables[plain]):
+            tables[plain] = name
+    return tables
 
 
 def _number(table: str) -> int:

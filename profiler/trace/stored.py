@@ -19,7 +19,7 @@ from ..arrays.codes import Codes, narrowest
 from ..arrays.groups import distinct_values, looked_up
 from ..arrays.growing import constant, is_constant
 from ..arrays.rows import Rows
-from .source.scan import Int64
+from ..arrays.types import Int64
 
 _NARROW = tuple(np.dtype(kind) for kind in ("u1", "u2", "u4"))
 _COUNTED_FROM = {"end": "start"}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ..arrays.groups import distinct_values, looked_up
+from ..arrays.types import Int64
 from .schema import Schema
-from .source.scan import Int64, Source, Texts, Wanted, decoded
+from .source.scan import Source, Texts, Wanted, decoded
 
 
 class Strings:

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays.blocks import each_block
-from .columns import Columns, Int64, Invalid, picked
+from ..arrays.types import Int64
+from .columns import Columns, Invalid, picked
 
 LATEST = 1 << 61
 """Times from here on are absurd: as ns since the session's start 73 years, as ns since 1970 the year 2043."""

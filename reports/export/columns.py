@@ -16,9 +16,10 @@ from typing import IO, Any, TextIO, cast
 from ...errors import AispError, EnvironmentLacks, UsageError
 from ...machine.files import output_file, whole_files
 from ...profiler.arrays.codes import Codes
-from ...profiler.queries.ranges import check_attribution, ranges_in_parts
+from ...profiler.queries.ranges import ranges_in_parts
 from ...profiler.queries.raw import calls, operations
 from ...profiler.queries.table import Column, Table
+from ...profiler.ranges.attribution import Attribution
 from ...profiler.trace.limits import output_bytes, too_much_output
 from ...profiler.trace.model import Trace
 from .perfetto import events, rebased
@@ -67,7 +68,7 @@ def export_trace(trace: Trace, to: str, out: Path, attribution: str = "thread") 
         EnvironmentLacks: Parquet without pyarrow.
         AispError: the output cannot be written.
     """
-    check_attribution(attribution)
+    Attribution.named(attribution)
     with _writing(out):
         if to == "perfetto":
             out.parent.mkdir(parents=True, exist_ok=True)

@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ...profiler.trace.columns import Int64
-from ...profiler.trace.model import KINDS, TABLES, Trace, pid_of
+from ...profiler.arrays.types import Int64
+from ...profiler.trace.model import KINDS, Trace, pid_of
 
 _CATEGORY_NVTX, _CATEGORY_API, _CATEGORY_MARK = "nvtx", "api", "mark"
 
@@ -217,15 +217,15 @@ def _calls(trace: Trace, track: Track) -> Iterator[str]:
 
 def _operations(trace: Trace, track: Track, places: Int64) -> Iterator[str]:
     """Slices, and an arrow to each from the call that submitted it."""
-    o = trace.operations
+    o, tables = trace.operations, trace.tables
     names = _spelled(trace, o.name[track.rows])
     columns = (o.start, o.end, o.name, o.kind, o.table, o.row, o.launch, o.bytes)
     for start, end, name, kind, table, row, launch, size in _columns(track, *columns):
         label = names[name] if name >= 0 else f'"{KINDS[kind]}"'
-        arguments = f'"table": "{TABLES[table]}", "row": {row}' + (f', "bytes": {size}' if size >= 0 else "")
+        arguments = f'"table": "{tables[table]}", "row": {row}' + (f', "bytes": {size}' if size >= 0 else "")
         yield _slice(track, label, KINDS[kind], start, end, arguments)
         if launch >= 0:
-            yield from _arrow(trace, launch, places[launch].tolist(), track, start, f"{TABLES[table]} {row}")
+            yield from _arrow(trace, launch, places[launch].tolist(), track, start, f"{tables[table]} {row}")
 
 
 def _arrow(trace: Trace, launch: int, place: list[int], track: Track, start: int, key: str) -> Iterator[str]:

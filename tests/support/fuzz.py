@@ -21,9 +21,9 @@ from aisp_prof.errors import TraceError
 from aisp_prof.profiler.analysis.completeness import attest
 from aisp_prof.profiler.analysis.ledger import closes, ledger
 from aisp_prof.profiler.analysis.overlap import concurrency
-from aisp_prof.profiler.analysis.projection import by_gpu
-from aisp_prof.profiler.analysis.range_table import range_table
+from aisp_prof.profiler.ranges.table import range_table
 from aisp_prof.profiler.trace.reader import read_trace
+from one_by_one import by_gpu
 from readers import compared, readable
 
 SLOW_S = 10.0

@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from ....errors import TraceError
 from ...arrays.blocks import in_order, workers
 from ...arrays.growing import is_constant
+from ...arrays.types import Int64
 from . import values
 from .pages import Impossible, Leaves, PageFile, Unusual, leaves, open_pages
 from .pieces import Piece, assembled, merged_codes, together
 from .records import Records, plain_rows, read_batch
-from .scan import Int64, Integers, Scan, Wanted
+from .scan import Integers, Scan, Wanted
 from .sqlite import REPAIR, SqliteSource, quote
 
 PAGES = 768

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .scan import Int64
+from ...arrays.types import Int64
 
 Bytes = NDArray[np.uint8]
 Words = NDArray[np.uint64]

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays.growing import Growing, constant, is_constant, same
-from .scan import Bools, Int64, Integers, Scan, Texts, Wanted
+from ...arrays.types import Bools, Int64
+from .scan import Integers, Scan, Texts, Wanted
 
 
 @dataclass(slots=True)

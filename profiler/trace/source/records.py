@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arrays.types import Bools, Int64
 from .pages import CONTINUES, LEAF, Bytes, Impossible, Leaves, PageFile, Unusual, Words, cells, varints, words
-from .scan import Bools, Int64
 
 NULL, FLOAT, ZERO, ONE, BLOB = 0, 7, 8, 9, 12
 """Serial types; 1 to 6 are integers of 1, 2, 3, 4, 6 and 8 bytes, from 12 on BLOB (even) and TEXT (odd); 10 and 11 are

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 
 from ...arrays.types import Bools, Int64
 
-__all__ = ["Bools", "Int64", "Integers", "Scan", "Source", "Texts", "Wanted", "decoded", "told"]
-
 
 @dataclass(frozen=True, slots=True)
 class Wanted:

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from ....errors import TraceError
+from ...arrays.types import Bools, Int64
 from ..limits import ROW_BYTES, TABLES
 from .integrity import faults
-from .scan import Bools, Int64, Integers, Scan, Texts, Wanted, decoded, told
+from .scan import Integers, Scan, Texts, Wanted, decoded, told
 
 _ROWIDS = ("rowid", "_rowid_", "oid")
 _CHUNK = 100_000

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays.growing import constant
+from ...arrays.types import Int64
 from .pages import Unusual, Words
 from .records import BLOB, FLOAT, NULL, ONE, ZERO, Records
-from .scan import Int64, Integers
+from .scan import Integers
 
 # By serial type: how far to shift eight loaded bytes down, which bits to keep, and what to add.
 _SHIFT = np.array([0, 56, 48, 40, 32, 16, 0, 0, 0, 0], np.int64)

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 from aisp_prof.errors import UsageError
-from aisp_prof.profiler.analysis.metrics import METRICS, Scope, measure, split
+from aisp_prof.profiler.analysis.metrics import METRICS, split
 from aisp_prof.profiler.trace.model import COMPUTE, H2D, Calls, Operations
 from hypothesis import given
 from hypothesis import strategies as st
+from one_by_one import Scope, measure
 
 STRINGS = ("append_kv", "attend_kv", "cuMemAlloc_v2", "cuMemAllocAsync_ptsz", "cudaMalloc_v3020", "cudaFree_v3020", "")
 APPEND, ATTEND = 0, 1

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from aisp_prof.machine.child import Watch
-from aisp_prof.profiler.analysis.projection import operations_of
 from aisp_prof.profiler.capture import counting as room
 from aisp_prof.profiler.capture.counting import Counted, collect
 from aisp_prof.profiler.counters.traced import traced_kernels
 from aisp_prof.profiler.trace.reader import read_trace
+from one_by_one import operations_of
 
 CAPTURES = Path(__file__).parents[3] / "captures"
 

@@ -9,6 +9,8 @@ from aisp_prof.profiler.counters.table import minimal_metrics
 from aisp_prof.profiler.counters.traced import traced_kernels
 from aisp_prof.profiler.proof.measured import find_runs
 from aisp_prof.profiler.proof.prove import prove
+from aisp_prof.profiler.ranges.attribution import Attribution
+from aisp_prof.profiler.ranges.work import Launches
 from aisp_prof.profiler.store.captures import shipped_store
 from aisp_prof.profiler.trace.reader import read_trace
 from counted_pair import BF16, READ, ceilings
@@ -20,10 +22,11 @@ WORK = {BF16: 1_000_000_000, READ: 1_000_000}
 def counters_of(capture, trace):
     """A report with two iterations of each variant, its kernels taken from the first measured iteration of the trace."""
     found = []
-    for variant in ("baseline", "optimized"):
-        run = find_runs(trace, capture.manifest.pair, variant).runs[0]
+    runs = find_runs(Launches(trace), capture.manifest.pair, ("baseline", "optimized"), Attribution.THREAD)
+    for variant in runs:
+        run = runs[variant]
         nvtx = (NvtxRange("aisp", f"{capture.manifest.pair}.{variant}.measure", "push_pop"),)
-        for kernel in traced_kernels(capture.trace_path, trace, run.scope.operations) * 2:
+        for kernel in traced_kernels(capture.trace_path, trace, run.operations(0)) * 2:
             metrics = {**dict.fromkeys(minimal_metrics("9.0"), 0), **WORK}
             found.append(KernelCounters(len(found), kernel.name, kernel.grid, kernel.block, 0, "9.0", metrics, nvtx))
     return found

@@ -10,11 +10,13 @@ import pytest
 from aisp_prof.errors import TraceError
 from aisp_prof.profiler.analysis.completeness import attest
 from aisp_prof.profiler.analysis.ledger import closes, ledger
-from aisp_prof.profiler.analysis.metrics import measure
-from aisp_prof.profiler.proof.measured import runs_of
 from aisp_prof.profiler.queries.assertions import Question, check
 from aisp_prof.profiler.queries.copies import copies
 from aisp_prof.profiler.queries.summary import summary
+from aisp_prof.profiler.ranges.attribution import Attribution
+from aisp_prof.profiler.ranges.instances import instances_of
+from aisp_prof.profiler.ranges.numbers import numbers
+from aisp_prof.profiler.ranges.work import Launches
 from aisp_prof.profiler.trace.reader import read_trace
 from trace_builder import GENERATIONS, TraceBuilder
 
@@ -44,9 +46,9 @@ def mixed(tmp_path):
 
 
 def test_a_batch_counts_as_its_copies_everywhere(mixed) -> None:
-    (one,) = runs_of(mixed, np.array([0]), "step", "step").runs
-    assert measure("copies_per_iteration", one.scope) == 73
-    assert (measure("kernels_per_iteration", one.scope), measure("memsets_per_iteration", one.scope)) == (1, 1)
+    one = instances_of(Launches(mixed), np.array([0]), "step", "step", Attribution.THREAD)
+    wanted = ["copies_per_iteration", "kernels_per_iteration", "memsets_per_iteration"]
+    assert numbers(one, wanted) == dict(zip(wanted, ([73], [1], [1]), strict=True))
     assert check(mixed, Question(("copies_per_iteration == 73",), {"step": "step"})).verdict == "proven"
     device = summary(mixed).devices[0]
     assert (device.copies, device.kernels, device.memsets, device.ops) == (73, 1, 1, 7)

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from aisp_prof.errors import UsageError
 from aisp_prof.profiler.analysis.overlap import SELECTORS, busy_time, concurrency
-from aisp_prof.profiler.analysis.range_table import RangeTable, range_table
 from aisp_prof.profiler.queries import ranges as ranges_module
 from aisp_prof.profiler.queries.gaps import gaps
-from aisp_prof.profiler.queries.launched import operations_inside, process_wide
 from aisp_prof.profiler.queries.ranges import ranges, ranges_in_parts, why_none
+from aisp_prof.profiler.ranges.attribution import Attribution, operations_inside
+from aisp_prof.profiler.ranges.table import RangeTable, range_table
 from aisp_prof.profiler.trace.model import COMM, COMPUTE, GRAPH_LAUNCH, KINDS
 from aisp_prof.profiler.trace.reader import read_trace
 from busy_trace import busy_trace
@@ -185,9 +185,8 @@ def test_numbers_are_those_of_a_slow_reader(all_launches, all_spans, attribution
         assert row["busy"] + row["idle"] == row["span"] == row["proj_end"] - row["proj_start"]
         assert (row["overlap"] or 0) <= row["busy"] <= row["sum"]
     chosen = np.arange(len(trace.ranges))
-    view = process_wide(trace) if attribution == "process" else trace
     numbers = range_table(trace, chosen, attribution)
-    owner, operation = operations_inside(view, chosen)
+    owner, operation = operations_inside(trace, chosen, Attribution(attribution))
     for i in range(len(numbers)):
         mine = trace.operations.take(operation[owner == numbers.range[i]])
         fast = {name: getattr(numbers, name)[i].tolist() for name in RangeTable.__slots__[2:]}

@@ -17,14 +17,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..arrays.blocks import in_order
 from ..arrays.rows import Rows
+from ..arrays.types import Int64
 from ..trace.model import KINDS, Trace
-from ..trace.source.scan import Int64
-from .attribution import LaunchOrder, crosses_threads
-from .pairs import Slices, placed
-from .range_numbers import RangeNumbers
+from .attribution import Attribution, CallOrder, expanded
+from .quantities import Quantities
+from .sets import Sets
 from .work import Work
 
-ATTRIBUTIONS = ("thread", "process")
 PAIRS = 1 << 18
 """Pairs a chunk: 2 MiB a column."""
 
@@ -86,11 +85,33 @@ class _Columns:
 class _Held:
     """Which ranges hold work of which device: from `low` to `high` in it."""
 
+    order: CallOrder
     work: Work
     range: Int64
     gpu: Int64
     low: Int64
     high: Int64
+
+
+@dataclass(frozen=True, slots=True)
+class _Slices:
+    """Ranges and the slices of the work that they hold, arrays of shape (n,).
+
+    row        where in the table the numbers of each belong
+    low, high  from where to where in the work
+    until      when the range ends: of a slice of untidy work only what was called by then belongs to it
+    """
+
+    row: Int64
+    low: Int64
+    high: Int64
+    until: Int64
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def part(self, some: slice) -> _Slices:
+        return _Slices(self.row[some], self.low[some], self.high[some], self.until[some])
 
 
 def range_table(
@@ -115,12 +136,10 @@ class RangeTables:
 
     def __init__(self, trace: Trace, attribution: str = "thread", numbers: Collection[str] = NUMBERS) -> None:
         """As `range_table`."""
-        if attribution not in ATTRIBUTIONS:
-            raise ValueError(attribution)
         self._trace = trace
-        self._attribution = attribution
+        self._attribution = Attribution(attribution)
         self._numbers = [name for name in NUMBERS if name in (*numbers, "ops")]
-        self._known: dict[bool, tuple[LaunchOrder, Work]] = {}
+        self._known: dict[str, tuple[CallOrder, Work]] = {}
 
     def table(self, chosen: ArrayLike) -> RangeTable:
         """The rows of some ranges, row indices into `trace.ranges`, in their order."""
@@ -132,8 +151,8 @@ class RangeTables:
             columns["busy_by_class"] = np.zeros((len(rows), len(KINDS)), np.int64, order="F")
         for one, mine in zip(held, _split(rows, [len(h.range) for h in held]), strict=True):
             columns["range"][mine], columns["gpu"][mine] = one.range, one.gpu
-            slices = Slices(mine, one.low, one.high, self._trace.ranges.end[one.range])
-            for _ in in_order(partial(_compute, columns, self._numbers, one.work), _chunks(slices)):
+            slices = _Slices(mine, one.low, one.high, self._trace.ranges.end[one.range])
+            for _ in in_order(partial(_compute, columns, self._numbers, one), _chunks(slices)):
                 pass
         table = RangeTable.supplied(_Columns(columns))
         some = columns["ops"] > 0
@@ -141,27 +160,28 @@ class RangeTables:
 
     def _held(self, wanted: Int64) -> Iterator[_Held]:
         ranges = self._trace.ranges
-        whole = crosses_threads(self._trace, wanted) | (self._attribution == "process")
-        for mine, process in ((wanted[~whole], False), (wanted[whole], True)):
-            if len(mine):
-                order, work = self._order(process)
-                key = (ranges.process if process else ranges.thread)[mine]
-                for some, gpu, low, high in order.slices(key, ranges.start[mine], ranges.end[mine]):
-                    yield _Held(work, mine[some], gpu, low, high)
+        for key, places in self._attribution.by_key(self._trace, wanted):
+            mine, (order, work) = wanted[places], self._order(key)
+            for some, gpu, low, high in order.slices(getattr(ranges, key)[mine], ranges.start[mine], ranges.end[mine]):
+                yield _Held(order, work, mine[some], gpu, low, high)
 
-    def _order(self, process: bool) -> tuple[LaunchOrder, Work]:
+    def _order(self, key: str) -> tuple[CallOrder, Work]:
         """The launches by process or by thread, with the columns that the numbers look at made, before several threads
         ask for them at the same time."""
-        if process not in self._known:
-            order = LaunchOrder.of(self._trace, "process" if process else "thread")
-            work = Work.of(self._trace, order, "overlap" in self._numbers)
+        if key not in self._known:
+            order = CallOrder.of_operations(self._trace, key)
+            work = Work.launched(self._trace, order)
+            if "overlap" in self._numbers:
+                work.lane, work.tangled  # noqa: B018
+            if {"overlap", "max_in_flight"} & set(self._numbers):
+                work.migrates  # noqa: B018
             for column, numbers in _LOOKED_AT.items():
                 if not numbers or numbers & set(self._numbers):
                     getattr(work.operations, column)
             self._trace.calls.forget("start", "end")  # copied in another order: they need not be there twice
             self._trace.operations.forget("start", "end", "launch")
-            self._known[process] = order, work
-        return self._known[process]
+            self._known[key] = order, work
+        return self._known[key]
 
 
 _LOOKED_AT: Mapping[str, set[str]] = {
@@ -169,7 +189,15 @@ _LOOKED_AT: Mapping[str, set[str]] = {
     "end": set(),
     "device": {"device"},
     "launch": {"launches"},
-    "kind": {"kernels", "graphs", "busy_by_class", "overlap_copy_compute", "overlap_comm_compute"},
+    "kind": {
+        "kernels",
+        "graphs",
+        "overlap",
+        "max_in_flight",
+        "busy_by_class",
+        "overlap_copy_compute",
+        "overlap_comm_compute",
+    },
 }
 """Columns of the operations and the numbers that need them; none: all."""
 
@@ -191,7 +219,7 @@ def _split(rows: Int64, sizes: list[int]) -> list[Int64]:
     return np.split(rows, np.cumsum(sizes)[:-1]) if sizes else []
 
 
-def _chunks(slices: Slices) -> Iterator[Slices]:
+def _chunks(slices: _Slices) -> Iterator[_Slices]:
     """All slices, about `PAIRS` pairs at a time."""
     if not len(slices):
         return
@@ -200,20 +228,21 @@ def _chunks(slices: Slices) -> Iterator[Slices]:
     yield from (slices.part(slice(a, b)) for a, b in pairwise(sorted({0, *bounds.tolist(), len(slices)})))
 
 
-def _compute(columns: dict[str, NDArray[Any]], names: list[str], work: Work, slices: Slices) -> None:
+def _compute(columns: dict[str, NDArray[Any]], names: list[str], held: _Held, slices: _Slices) -> None:
     """The numbers of a chunk of ranges, written to their rows, which are zero before. Rows whose slices hold nothing in
     the end stay zero."""
-    found = placed(work, slices)
+    of_slice, operation = held.order.inside(*expanded(slices.low, slices.high), slices.until)
+    found = Sets.of(held.work, of_slice, operation)
     if found is None:
         middle = len(slices) // 2  # times so far apart that not all windows fit into 64 bits
-        _compute(columns, names, work, slices.part(slice(0, middle)))
-        _compute(columns, names, work, slices.part(slice(middle, None)))
-    elif len(found.row):
-        numbers = RangeNumbers(work, found)
+        _compute(columns, names, held, slices.part(slice(0, middle)))
+        _compute(columns, names, held, slices.part(slice(middle, None)))
+    elif len(found.named):
+        quantities, row = Quantities(found), slices.row[found.named]
         for name in names:
-            values = getattr(numbers, name)
+            values = getattr(quantities, name)
             if values.ndim == 1:
-                columns[name][found.row] = values
+                columns[name][row] = values
                 continue
             for kind in np.flatnonzero(values.any(axis=0)).tolist():
-                columns[name][found.row, kind] = values[:, kind]
+                columns[name][row, kind] = values[:, kind]

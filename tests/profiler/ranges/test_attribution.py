@@ -7,11 +7,19 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pytest
 from aisp_prof.profiler.analysis.overlap import concurrency, concurrency_by_gpu, witnesses
-from aisp_prof.profiler.analysis.projection import by_gpu, calls_inside, operations_of
+from aisp_prof.profiler.ranges.attribution import calls_inside, operations_inside
+from aisp_prof.profiler.ranges.table import range_table
 from aisp_prof.profiler.trace.reader import read_trace
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from one_by_one import by_gpu
 from trace_builder import TraceBuilder
+
+
+def operations_of(trace, index):
+    """What one range launched: a set of one."""
+    return trace.operations.take(operations_inside(trace, np.array([index]))[1])
+
 
 times = st.tuples(st.integers(0, 60), st.integers(0, 25)).map(lambda t: (t[0], t[0] + t[1]))
 launches = st.tuples(
@@ -158,3 +166,20 @@ def test_overlap_within_a_stream_is_kept_apart(tmp_path, same):
     p.kernel("b", (3, 4), (20, 40), stream=7 if same else 8)
     found = concurrency(read_trace(trace.write(tmp_path / "t.sqlite")).operations)
     assert (found.overlap, found.same_stream_overlap) == ((0, 10) if same else (10, 0))
+
+
+def test_times_too_far_apart_for_one_line_of_time(tmp_path):
+    """Four threads whose calls lie 2^60 ns apart: their windows do not fit into 64 bits together."""
+    trace, far = TraceBuilder(), (1 << 61) - 100
+    p = trace.process(1)
+    for tid in range(1, 5):
+        p.range(f"early_{tid}", 1, 50, tid=tid)
+        p.range(f"late_{tid}", far, far + 40, tid=tid)
+        p.kernel("k", (10, 11), (20, 30), tid=tid)
+        p.kernel("k", (far + 1, far + 2), (far + 3, far + 9), tid=tid)
+    found = read_trace(trace.write(tmp_path / "t.sqlite"))
+    place, operation = operations_inside(found, np.arange(len(found.ranges)))
+    assert place.tolist() == list(range(len(found.ranges)))
+    early = found.ranges.start[place] < 100
+    assert early.tolist() == (found.operations.start[operation] < 100).tolist()
+    assert range_table(found).busy.tolist() == [10 if one else 6 for one in early.tolist()]

@@ -6,10 +6,10 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from aisp_prof.profiler.analysis import pairs
-from aisp_prof.profiler.analysis import range_table as module
 from aisp_prof.profiler.analysis.overlap import busy_time, concurrency
-from aisp_prof.profiler.analysis.range_table import range_table
+from aisp_prof.profiler.arrays import types
+from aisp_prof.profiler.ranges import table as module
+from aisp_prof.profiler.ranges.table import range_table
 from aisp_prof.profiler.trace.model import COMM, COMPUTE, COPIES, GRAPH_LAUNCH, KINDS
 from aisp_prof.profiler.trace.reader import read_trace
 from hypothesis import given, settings
@@ -117,7 +117,7 @@ def test_chunks_make_no_difference(calls, all_ranges):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "PAIRS", 2)
         assert as_rows(range_table(trace)) == whole
-        patch.setattr(pairs, "_WIDEST", 200.0)  # windows that do not fit: chunks are halved
+        patch.setattr(types, "ROOM", 200)  # windows that do not fit: chunks are halved
         assert as_rows(range_table(trace)) == whole
 
 

@@ -1,4 +1,4 @@
-"""All instances of a range at once against one after the other, as the proof of a pair computes them."""
+"""All instances of a range at once against one after the other, by the tests' oracle (`one_by_one`)."""
 
 from __future__ import annotations
 
@@ -10,16 +10,24 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pytest
 from aisp_prof.errors import UsageError
-from aisp_prof.profiler.analysis.metrics import METRICS, measure
+from aisp_prof.profiler.analysis.affected import of_calls
+from aisp_prof.profiler.analysis.ledger import match_launches
+from aisp_prof.profiler.analysis.metrics import METRICS
+from aisp_prof.profiler.arrays import types
 from aisp_prof.profiler.evidence import Verdict
-from aisp_prof.profiler.proof.measured import gpus_of, on_gpu, runs_of
-from aisp_prof.profiler.queries import assertions, instance_numbers, instances
+from aisp_prof.profiler.queries import assertions
 from aisp_prof.profiler.queries.assertions import Question, check
-from aisp_prof.profiler.queries.instance_numbers import numbers, starts_and_ends
-from aisp_prof.profiler.queries.instances import instances_of
+from aisp_prof.profiler.ranges import instances
+from aisp_prof.profiler.ranges import numbers as module
+from aisp_prof.profiler.ranges.attribution import Attribution
+from aisp_prof.profiler.ranges.instances import instances_of, whole_trace
+from aisp_prof.profiler.ranges.numbers import CALLS, OF_SETS, numbers
+from aisp_prof.profiler.ranges.work import Launches
+from aisp_prof.profiler.trace.model import GRAPH_LAUNCH, KINDS
 from aisp_prof.profiler.trace.reader import read_trace
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from one_by_one import DEFINITIONS, Scope, inside, measure, scope_of
 from trace_builder import TraceBuilder
 
 CLASSES = ("h2d", "copy", "compute", "comm")
@@ -44,7 +52,9 @@ work = st.tuples(
     times,  # the run
     st.sampled_from([7, 8]),  # stream
     st.sampled_from([0, 1]),  # device
-    st.sampled_from(["gemm", "ncclDevKernel_AllReduce", "h2d", "d2h", "memset", "graph", "pageable", "sync"]),
+    st.sampled_from(
+        ["gemm", "ncclDevKernel_AllReduce", "h2d", "d2h", "memset", "graph", "pageable", "sync", "migration", "lost"]
+    ),
 )
 ranges = st.tuples(st.sampled_from([1, 2]), times, st.booleans(), st.sampled_from([1, 2]))
 
@@ -54,6 +64,10 @@ def submit(p, tid, call, run, stream, device, what):
         p.copy("h2d" if what == "pageable" else what, 64, call, run, stream, device, tid, what == "pageable")
     elif what == "memset":
         p.memset(64, call, run, stream, device)
+    elif what == "migration":
+        p.migration(11, 64, run, device)
+    elif what == "lost":
+        p.kernel("gemm", call, None, tid=tid)
     elif what == "graph":
         p.graph(call, run, stream, device, tid)
     elif what == "sync":
@@ -84,31 +98,69 @@ def test_at_once_is_as_one_by_one(chunk, room, all_work, all_ranges, whole_proce
     with TemporaryDirectory() as folder:
         trace = built(all_work, all_ranges, folder)
     with pytest.MonkeyPatch.context() as patch:  # not a fixture: it would stay for the tests that follow
-        patch.setattr(instance_numbers, "CHUNK", chunk)
-        patch.setattr(instance_numbers, "_ROOM", room)
+        patch.setattr(module, "CHUNK", chunk)
+        patch.setattr(types, "ROOM", room)
         agree(trace, whole_process)
+        agree_on_everything(trace)
 
 
 def agree(trace, whole_process):
     chosen = np.argsort(trace.ranges.start, kind="stable")
-    slow, fast = (of(trace, chosen, "r", "r*", whole_process) for of in (runs_of, instances_of))
-    assert fast.findings == slow.findings
-    assert fast.range.tolist() == [run.range for run in slow.runs]
-    assert fast.gpus() == gpus_of([slow])
+    attribution = Attribution.PROCESS if whole_process else Attribution.THREAD
+    every = instances_of(Launches(trace), chosen, "r", "r*", attribution)
+    scopes = {r: scope_of(trace, r, whole_process) for r in chosen.tolist()}
+    working = {r: scope for r, scope in scopes.items() if len(scope.operations)}
+    assert {finding.code: finding.values for finding in every.findings} == faults_of(trace, scopes, whole_process)
+    assert every.range.tolist() == list(working)
+    assert every.gpus() == sorted({gpu for scope in working.values() for gpu in scope.operations.gpu.tolist()})
+    for gpu in every.gpus():
+        parts = {r: scope.only(scope.operations.gpu == gpu) for r, scope in working.items()}
+        agree_on(every.on(gpu), {r: part for r, part in parts.items() if len(part.operations)})
+
+
+def agree_on(instances, scopes):
+    """Every metric of every instance, and what can be looked up of each."""
+    assert instances.range.tolist() == list(scopes)
     wanted = list(texts())
-    for gpu in fast.gpus():
-        one_by_one, at_once = on_gpu(slow, gpu), fast.on(gpu)
-        assert at_once.range.tolist() == [run.range for run in one_by_one.runs]
-        found = numbers(at_once, wanted)
-        for text in wanted:
-            assert found[text] == [measure(text, run.scope) for run in one_by_one.runs], text
-        spans = list(zip(*(times.tolist() for times in starts_and_ends(at_once)), strict=True))
-        assert spans == [(run.start, run.end) for run in one_by_one.runs]
-        for index, run in enumerate(one_by_one.runs):
-            mine, theirs = at_once.scope(index), run.scope
-            assert mine.operations.row.tolist() == theirs.operations.row.tolist()
-            assert mine.calls.row.tolist() == theirs.calls.row.tolist()
-            assert mine.launched.tolist() == theirs.launched.tolist()
+    found = numbers(instances, wanted)
+    for text in wanted:
+        assert found[text] == [measure(text, scope) for scope in scopes.values()], text
+    start, end = (times.tolist() for times in instances.times())
+    assert start == [scope.operations.start.min() for scope in scopes.values()]
+    assert end == [scope.operations.end.max() for scope in scopes.values()]
+    for index, scope in enumerate(scopes.values()):
+        assert instances.operations(index).row.tolist() == scope.operations.row.tolist()
+        assert instances.calls(index).row.tolist() == scope.calls.row.tolist()
+
+
+def agree_on_everything(trace):
+    """The whole trace as one instance, with what has no launch."""
+    whole = whole_trace(Launches(trace), "trace")
+    for gpu in whole.gpus():
+        mine = trace.operations.take(trace.operations.gpu == gpu)
+        mine = mine.take(np.lexsort((mine.row, mine.table, mine.end, mine.start)))
+        launched = np.where(mine.launch >= 0, trace.calls.start[mine.launch] if len(trace.calls) else 0, mine.start)
+        agree_on(whole.on(gpu), {-1: Scope(mine, trace.calls, trace.strings, launched)})
+
+
+def faults_of(trace, scopes, whole_process):
+    """What is wrong with ranges, counted one by one."""
+    empty = sum(not len(scope.operations) for scope in scopes.values())
+    graphs = sum(int((scope.operations.kind == GRAPH_LAUNCH).sum()) for scope in scopes.values())
+    dropped = match_launches(trace).dropped.tolist()
+    lost = {call for call in dropped if any(inside(trace, r, call, whole_process) for r in scopes)}
+    found = {"no_cuda_activity": {"count": empty, "name": "r*"}} if empty else {}
+    found |= {"open_range": {"name": "r*"}} if trace.ranges.is_open.any() else {}
+    found |= {"graph_level_tracing": {"count": graphs}} if graphs else {}
+    classes = (
+        ", ".join(KINDS[kind] for kind in sorted(of_calls(trace, np.array(sorted(lost), np.int64)))) if lost else ""
+    )
+    return found | ({"launch_without_operation": {"count": len(lost), "classes": classes}} if lost else {})
+
+
+def test_every_metric_has_one_definition_and_an_oracle():
+    assert {*OF_SETS, *CALLS} == set(METRICS) == set(DEFINITIONS)
+    assert not set(OF_SETS) & set(CALLS)
 
 
 def many(count):
