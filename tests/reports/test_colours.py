@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 
 import pytest
-from aisp_prof.reports.page.document.colours import DARK, LIGHT
+from aisp_prof.reports.page.colours import DARK, LIGHT
 
 TEXT = ("ink", "soft", "holds", "fails", "baseline", "kernel", "copyin")
 MARKS = ("baseline", "kernel", "copyin", "copyout")

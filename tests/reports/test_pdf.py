@@ -10,8 +10,8 @@ from types import ModuleType
 import pytest
 from aisp_prof.errors import EnvironmentLacks, UsageError
 from aisp_prof.profiler.evidence import Evidence, Verdict
-from aisp_prof.reports.page.document.write import write_report
 from aisp_prof.reports.page.pdf import write_pdf
+from aisp_prof.reports.page.write import write_report
 
 pypdf = pytest.importorskip("pypdf")
 

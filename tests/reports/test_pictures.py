@@ -9,10 +9,10 @@ from aisp_prof.profiler.evidence import Evidence
 from aisp_prof.reports.catalog import catalog
 from aisp_prof.reports.page.axis import Axis, round_step
 from aisp_prof.reports.page.document import render_html
-from aisp_prof.reports.page.document.marks import MOST_MARKS, merged, parted
-from aisp_prof.reports.page.document.replay import MOST_OPERATIONS, replay
-from aisp_prof.reports.page.document.strips import strip_plot, swarm
-from aisp_prof.reports.page.document.timeline import timeline
+from aisp_prof.reports.page.marks import MOST_MARKS, merged, parted
+from aisp_prof.reports.page.replay import MOST_OPERATIONS, replay
+from aisp_prof.reports.page.strips import strip_plot, swarm
+from aisp_prof.reports.page.timeline import timeline
 from aisp_prof.reports.page.view import NARROW, WIDE
 
 EN = catalog("en")

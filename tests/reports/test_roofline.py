@@ -11,9 +11,9 @@ from aisp_prof.profiler.counters.roofline import achieved
 from aisp_prof.profiler.evidence import Finding, KernelRates, Rates, Verdict
 from aisp_prof.reports.catalog import catalog
 from aisp_prof.reports.page.document import render_html
-from aisp_prof.reports.page.document.labels import Rect, beside, width
-from aisp_prof.reports.page.document.roofline import measured_roofs, roofline_section
-from aisp_prof.reports.page.document.roofline_chart import MOST_SMALL, LogAxis
+from aisp_prof.reports.page.labels import Rect, beside, width
+from aisp_prof.reports.page.roofline import measured_roofs, roofline_section
+from aisp_prof.reports.page.roofline_chart import MOST_SMALL, LogAxis
 from aisp_prof.reports.page.view import NARROW, WIDE
 from aisp_prof.reports.terminal.console import summary
 
@@ -256,7 +256,7 @@ def test_a_pair_with_many_steps_has_two_columns_and_all_points() -> None:
     from aisp_prof.profiler.proof.prove import prove_capture
     from aisp_prof.profiler.store.captures import shipped_store
     from aisp_prof.reports.catalog import catalog
-    from aisp_prof.reports.page.document.roofline import roofline_section
+    from aisp_prof.reports.page.roofline import roofline_section
     from aisp_prof.reports.page.view import NARROW, WIDE
 
     evidence = prove_capture(shipped_store().captures("ch20.multiple_unoptimized")[-1])

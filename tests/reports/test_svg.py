@@ -9,7 +9,7 @@ import pytest
 from aisp_prof.profiler.evidence import Evidence
 from aisp_prof.reports.hostile import LONGEST_SHOWN
 from aisp_prof.reports.page.document import render_html
-from aisp_prof.reports.page.document.marks import MOST_MARKS
+from aisp_prof.reports.page.marks import MOST_MARKS
 from aisp_prof.reports.page.svg import boxes, polygon
 from svg_grammar import (
     NotGrammatical,

@@ -9,7 +9,7 @@ from aisp_prof.profiler.evidence import Evidence
 from aisp_prof.profiler.proof.prove import prove
 from aisp_prof.reports.catalog import catalog
 from aisp_prof.reports.page.document import render_html
-from aisp_prof.reports.page.document.waterfall import waterfall
+from aisp_prof.reports.page.waterfall import waterfall
 from pair_trace import manifest, overlapped, run_pair, serial, text
 from trace_builder import TraceBuilder
 

@@ -20,7 +20,8 @@ from aisp_prof.reports.bundle.verification import Check, Status
 from aisp_prof.reports.bundle.verify import verify_bundle
 from aisp_prof.reports.bundle.write import write_bundle
 from aisp_prof.reports.hostile import visible
-from aisp_prof.reports.page.document import in_order, marks, render_html
+from aisp_prof.reports.page import marks
+from aisp_prof.reports.page.document import in_order, render_html
 from forgery import pack, read, rehashed
 from markupsafe import Markup
 
