@@ -30,7 +30,9 @@ class Requests:
         import torch
 
         if sizes["requests"] % _TOGETHER["sixteen"]:
-            raise UsageError(f"{sizes['requests']} requests do not divide into groups of sixteen", "choose another size")
+            raise UsageError(
+                f"{sizes['requests']} requests do not divide into groups of sixteen", "choose another size"
+            )
         self._device, self._stream, self._sizes = device, device.stream(), sizes
         m, n, k = sizes["requests"] * sizes["rows"], sizes["n"], sizes["k"]
         self._x, self._w, self._y = (
