@@ -40,10 +40,10 @@ PAIR = Pair(
             "speedup <= 1.1",
             "baseline.kernels_per_iteration == 1",
             "optimized.kernels_per_iteration == 1",
-            "baseline.hgmma_flops == 1099511627776",
-            "optimized.hgmma_flops == 1099511627776",
+            "baseline.hgmma_flops == 1.099511627776 TFLOP",
+            "optimized.hgmma_flops == 1.099511627776 TFLOP",
             # by formula 2·8192³·2·(1/128 + 1/256) B filled, of it B's share of two thirds by multicast
-            "baseline.multicast_bytes == 0",
+            "baseline.multicast_bytes == 0 GB",
             "optimized.multicast_bytes >= 8.5 GB",
             "optimized.multicast_bytes <= 8.7 GB",
             "optimized.tma_bytes >= 12.8 GB",
