@@ -250,6 +250,11 @@ class Rates:
     kernels: tuple[KernelRates, ...]
     machine: tuple[Mapping[str, float], ...] = ()
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types, `machine` only where it was counted: older captures have not those counters."""
+        data = asdict(self)
+        return data if self.machine else {name: value for name, value in data.items() if name != "machine"}
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -275,4 +280,5 @@ class Evidence:
 
     def to_json(self) -> dict[str, Any]:
         """The evidence as plain JSON types, with the number of its schema."""
-        return {"schema": SCHEMA, **asdict(self)}
+        rates = {variant: one.to_json() for variant, one in self.rates.items()}
+        return {"schema": SCHEMA, **asdict(self), "rates": rates}
