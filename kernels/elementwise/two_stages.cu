@@ -40,12 +40,11 @@ extern "C" __global__ void __launch_bounds__(THREADS) two_stages(const float* __
     const auto block = cg::this_thread_block();
     auto pipeline = cuda::make_pipeline(block, &state);
     int asked = blockIdx.x;
-    const auto ask = [&] {
+    const auto ask = [&] {  // for what is waited for below, and nothing beyond: the pipeline ends empty
+        if (asked >= tiles) return;
         pipeline.producer_acquire();
-        if (asked < tiles) {
-            float* const to = stage[(asked - blockIdx.x) / gridDim.x % STAGES];
-            cuda::memcpy_async(block, to, x + size_t(asked) * TILE, cuda::aligned_size_t<16>(TILE * sizeof(float)), pipeline);
-        }
+        float* const to = stage[(asked - blockIdx.x) / gridDim.x % STAGES];
+        cuda::memcpy_async(block, to, x + size_t(asked) * TILE, cuda::aligned_size_t<16>(TILE * sizeof(float)), pipeline);
         pipeline.producer_commit();
         asked += gridDim.x;
     };
