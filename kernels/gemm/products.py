@@ -51,7 +51,7 @@ class Products:
     def __init__(self, a: Tensor, b: Tensor, c: Tensor) -> None:
         import torch
 
-        self._sizes, self.count = _checked(a, b, c), a.shape[0]
+        self._sizes, self.count = _checked(a, b, c), int(a.shape[0])
         boxes = ((ROWS, ladder.BLOCK_K), (COLUMNS, ladder.BLOCK_K), (ladder.GROUP_ROWS, ladder.PIECE))
         tall = (tensor.view(-1, tensor.shape[-1]) for tensor in (a, b, c))
         self._maps = [tiled(tensor, *box) for tensor, box in zip(tall, boxes, strict=True)]
