@@ -216,6 +216,8 @@ class Rates:
     reasons               why the tier is no better
     flops_by_type, flops_counted, dram_bytes, l2_bytes   counted in one iteration under ncu, the one whose kernels were joined
     counted               (FLOPs, DRAM bytes) of every iteration that ncu counted
+    machine               what tensor cores, copy engine and L2 cache did in each of them, by the names of docs/counters.md; empty
+                          where one of these counters was not collected
     flops_declared, bytes_declared   by the pair's formulas
     flops_agreement       counted / declared FLOPs
     busy_ns               of the compute operations, in every iteration of the nsys trace
@@ -246,6 +248,12 @@ class Rates:
     without_ceiling: tuple[str, ...]
     of_roofline: float | None
     kernels: tuple[KernelRates, ...]
+    machine: tuple[Mapping[str, float], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types, `machine` only where it was counted: older captures have not those counters."""
+        data = asdict(self)
+        return data if self.machine else {name: value for name, value in data.items() if name != "machine"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,4 +280,5 @@ class Evidence:
 
     def to_json(self) -> dict[str, Any]:
         """The evidence as plain JSON types, with the number of its schema."""
-        return {"schema": SCHEMA, **asdict(self)}
+        rates = {variant: one.to_json() for variant, one in self.rates.items()}
+        return {"schema": SCHEMA, **asdict(self), "rates": rates}

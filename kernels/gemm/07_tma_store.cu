@@ -7,10 +7,10 @@
 #include "gemm/cluster.cuh"
 #include "gemm/epilogue.cuh"
 #include "gemm/order.cuh"
-#include "ptx/warp_mma.cuh"
+#include "gemm/pieces.cuh"
 
 constexpr int M = 128, N = 256, STAGES = 4, CONSUMERS = 2, THREADS = (1 + CONSUMERS) * ptx::GROUP;
-constexpr int PIECE = 64;   // columns: a row of a piece is 128 bytes
+using gemm::PIECE;
 constexpr int BUFFERS = 2;  // pieces of a group that the copy engine may still be reading
 
 struct Tiling {
@@ -45,19 +45,6 @@ __device__ __forceinline__ void with_width(int width, Body body) {
     }
 }
 
-// 64 x 64 of the sums, from register `first` on, with the swizzle that the map of C undoes.
-template <typename T>
-__device__ __forceinline__ void lay_down(T* piece, const float* d, int first) {
-    const int lane = threadIdx.x % 32, row = threadIdx.x / 32 % 4 * 16 + lane % 16;
-#pragma unroll
-    for (int chunk = 0; chunk < 8; chunk += 2) {  // of 8 columns; a thread's four pairs are those of 16 x 16
-        const float* const from = d + first + 4 * chunk;
-        ptx::store_matrices(piece + row * PIECE + ((chunk + lane / 16) ^ row % 8) * 8, gemm::pair<T>(from[0], from[1]),
-                            gemm::pair<T>(from[2], from[3]), gemm::pair<T>(from[4], from[5]),
-                            gemm::pair<T>(from[6], from[7]));
-    }
-}
-
 // A piece by the group's threads, where C ends within 16 bytes: the copy engine would write them whole.
 template <typename T>
 __device__ __forceinline__ void copy_out(const T* piece, const gemm::Output<T>& out, int row, int column) {
@@ -82,7 +69,7 @@ __device__ __forceinline__ void store(const float (&d)[WIDTH / 2], T (&pieces)[B
         const int first = number * PIECE < WIDTH - PIECE ? number * PIECE : WIDTH - PIECE;
         if (leader) ptx::wait_until_read<BUFFERS - 1>();
         ptx::sync_group(group);
-        lay_down(piece, d, first / 2);
+        gemm::lay_down(piece, d, first / 2);
         ptx::publish_to_copy_engine();
         ptx::sync_group(group);
         if (out.n % 8 != 0 && column + first + PIECE > out.n) {

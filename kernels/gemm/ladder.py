@@ -117,7 +117,7 @@ class Step:
         return CLUSTER if self.loads == "cluster" else 1
 
 
-def _shared(columns: int, stages: int, pieces: int = 0) -> int:
+def shared_bytes(columns: int, stages: int, pieces: int = 0) -> int:
     """Bytes of a ring of tiles of 128 rows and so many columns, and of pieces on their way out, wherever they begin."""
     ring = stages * (128 + columns) * BLOCK_K * _ELEMENT + _BARRIERS
     return _ALIGNED + -(-ring // _ALIGNED) * _ALIGNED + pieces * PIECE * PIECE * _ELEMENT
@@ -130,14 +130,14 @@ STEPS = {
     step.stem: step
     for step in (
         Step("01_mma_sync", Shape(256, 3 * 48 * _KIB), "threads", (256,)),
-        Step("02_wgmma", Shape(128, _shared(128, 1)), "block", (128,)),
-        Step("03_ring", Shape(128, _shared(128, 4)), "block", (128,)),
-        Step("04_warp_specialized", Shape(_SPECIALIZED, _shared(128, 4)), "block", (128,)),
-        Step("05_persistent", Shape(_SPECIALIZED, _shared(256, 4)), "block", (256,), persistent=True),
-        Step("06_multicast", Shape(_SPECIALIZED, _shared(256, 4), CLUSTER), "cluster", (256,), persistent=True),
+        Step("02_wgmma", Shape(128, shared_bytes(128, 1)), "block", (128,)),
+        Step("03_ring", Shape(128, shared_bytes(128, 4)), "block", (128,)),
+        Step("04_warp_specialized", Shape(_SPECIALIZED, shared_bytes(128, 4)), "block", (128,)),
+        Step("05_persistent", Shape(_SPECIALIZED, shared_bytes(256, 4)), "block", (256,), persistent=True),
+        Step("06_multicast", Shape(_SPECIALIZED, shared_bytes(256, 4), CLUSTER), "cluster", (256,), persistent=True),
         Step(
             "07_tma_store",
-            Shape(_SPECIALIZED, _shared(256, 4, pieces=4), CLUSTER),
+            Shape(_SPECIALIZED, shared_bytes(256, 4, pieces=4), CLUSTER),
             "cluster",
             WIDTHS,
             persistent=True,
@@ -177,7 +177,7 @@ def matmul(
     """
     import torch
 
-    _check(a, b, c, bias)
+    check(a, b, c, bias)
     RUNGS[0].require(architecture(*torch.cuda.get_device_capability(a.device)))
     run(STEPS[rung], a, b, c, bias, gelu)
 
@@ -220,12 +220,12 @@ def run(
     name = f"gemm_{step.name}_{'bf16' if a.dtype == torch.bfloat16 else 'fp16'}"
     out = Output(c.data_ptr(), m, n, c.stride(0), None if bias is None else bias.data_ptr(), gelu)
     arguments = (*_operands(step, tiling, a, b, c), int32(a.shape[1]), *_tiles_of(step, tiling), out)
-    found = _kernel(step.source, name, torch.cuda.current_device())
+    found = loaded(step.source, name, torch.cuda.current_device())
     found.launch(_grid(step, tiling), step.shape, arguments)
 
 
 @cache
-def _kernel(source: Path, name: str, device: int) -> Kernel:
+def loaded(source: Path, name: str, device: int) -> Kernel:
     """Found once a device: looking a cubin up reads the sources."""
     return kernel(source, name)
 
@@ -262,7 +262,12 @@ def _operands(step: Step, tiling: Tiling, a: Tensor, b: Tensor, c: Tensor) -> Se
     return (*maps, tiled(c, PIECE, PIECE)) if step.stores else maps
 
 
-def _check(a: Tensor, b: Tensor, c: Tensor, bias: Tensor | None) -> None:
+def check(a: Tensor, b: Tensor, c: Tensor, bias: Tensor | None = None) -> None:
+    """What `matmul` says of its arguments.
+
+    Raises:
+        ValueError: dtype, layout, shape or device is not so.
+    """
     import torch
 
     for name, tensor in (("a", a), ("b", b), ("c", c)):

@@ -14,12 +14,16 @@ Weights = Mapping[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """What one compute capability's counters count: `flops` by type, `witness` counters that show which instructions ran."""
+    """What one compute capability's counters count: `flops` by type, `witness` counters that show which instructions ran.
+
+    `machine` names counters of what tensor cores and the copy engine did: name -> metric.
+    """
 
     name: str
     compute_capability: str
     flops: Mapping[str, Weights]
     witness: tuple[str, ...]
+    machine: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,10 @@ def table() -> Table:
     row = data["common"]
     dram = tuple(row["dram"])
     common = Common(row["duration"], row["clock"], dram, row["dram_total"], row["l2"], row["tensor_active"])
-    chips = {key: Chip(row["name"], key, row["flops"], tuple(row["witness"])) for key, row in data["chips"].items()}
+    chips = {
+        key: Chip(row["name"], key, row["flops"], tuple(row["witness"]), row.get("machine", {}))
+        for key, row in data["chips"].items()
+    }
     return Table(common, chips)
 
 
@@ -67,5 +74,5 @@ def minimal_metrics(compute_capability: str) -> tuple[str, ...]:
     metrics = [common.duration, common.clock, *common.dram, common.l2, common.tensor_active]
     if chip is not None:
         metrics += [metric for weights in chip.flops.values() for metric in weights]
-        metrics += chip.witness
+        metrics += [*chip.witness, *chip.machine.values()]
     return tuple(dict.fromkeys(metrics))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from ..evidence import Finding, Rates
 
@@ -44,6 +45,21 @@ def _of_roofline(rates: Rates) -> tuple[float | None, ...]:
     return () if not roof else tuple(None if rate is None else rate / roof for rate in _achieved(rates))
 
 
+def _machine(rates: Rates, name: str) -> tuple[float | None, ...]:
+    return tuple(one.get(name) for one in rates.machine)
+
+
+_MACHINE = {
+    "hgmma_flops": "FLOP",
+    "hmma_flops": "FLOP",
+    "utchmma_flops": "FLOP",
+    "tma_bytes": "B",
+    "multicast_bytes": "B",
+    "l2_bytes": "B",
+    "tensor_active": "ratio",
+}
+"""Of what tensor cores, copy engine and L2 cache did (docs/counters.md), with their units."""
+
 RATE_METRICS: Mapping[str, RateMetric] = {
     "flops": RateMetric("FLOP", _flops),
     "dram_bytes": RateMetric("B", _bytes),
@@ -51,6 +67,7 @@ RATE_METRICS: Mapping[str, RateMetric] = {
     "flops_agreement": RateMetric("ratio", _agreement),
     "achieved_flops": RateMetric("FLOP/s", _achieved, by_interval=True),
     "of_roofline": RateMetric("ratio", _of_roofline, by_interval=True),
+    **{name: RateMetric(unit, partial(_machine, name=name)) for name, unit in _MACHINE.items()},
 }
 """Name -> definition (docs/metrics.md, "Work and rates"). All are of the counted tier: a formula proves no rate."""
 

@@ -14,7 +14,7 @@ from ..counters.joining import Joined, TracedKernel, join
 from ..counters.model import KernelCounters
 from ..counters.raw_csv import read_raw_csv
 from ..counters.roofline import IMPLAUSIBLE, achieved
-from ..counters.rows import OWN_TYPES, dram_bytes, total_flops
+from ..counters.rows import OWN_TYPES, dram_bytes, machine_numbers, total_flops
 from ..counters.table import table
 from ..counters.traced import traced_kernels
 from ..evidence import Finding, KernelRates, Rates
@@ -199,6 +199,7 @@ class _Variant:
             without_ceiling=() if roof is None else roof.without_ceiling,
             of_roofline=speed / roof.ceiling_flop_per_s if roof and roof.ceiling_flop_per_s and speed else None,
             kernels=_by_kernel(joined, self.sources.ceilings) if counted else (),
+            machine=_machine(inside, self.sources.repeats) if counted else (),
         )
 
 
@@ -229,9 +230,19 @@ def _per_second(work: int | None, busy: Sequence[int]) -> float | None:
 
 def _repeats(inside: Sequence[KernelCounters], repeats: int) -> tuple[tuple[int, int | None], ...]:
     """FLOPs and DRAM bytes of every iteration in the report; joining has shown that each holds the same kernels."""
-    length = len(inside) // repeats
-    parts = [inside[i * length : (i + 1) * length] for i in range(repeats)]
+    parts = _parts(inside, repeats)
     return tuple((sum(total_flops(part)[0].values()), _total(dram_bytes(one)[0] for one in part)) for part in parts)
+
+
+def _machine(inside: Sequence[KernelCounters], repeats: int) -> tuple[Mapping[str, float], ...]:
+    """What tensor cores and copy engine did in every iteration in the report; empty where one of them lacks it."""
+    found = tuple(machine_numbers(part) for part in _parts(inside, repeats))
+    return found if all(found) else ()
+
+
+def _parts(inside: Sequence[KernelCounters], repeats: int) -> list[Sequence[KernelCounters]]:
+    length = len(inside) // repeats
+    return [inside[i * length : (i + 1) * length] for i in range(repeats)]
 
 
 def _by_kernel(joined: Sequence[tuple[Joined, ...]], ceilings: Mapping[str, float]) -> tuple[KernelRates, ...]:

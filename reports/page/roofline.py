@@ -117,6 +117,12 @@ _ROWS: Mapping[str, tuple[str, Callable[[Rates], float | None]]] = {
     "dram": ("B", lambda one: one.dram_bytes),
     "bytes_declared": ("B", lambda one: one.bytes_declared),
     "l2": ("B", lambda one: one.l2_bytes),
+    "hmma_flops": ("FLOP", lambda one: _machine(one, "hmma_flops")),
+    "hgmma_flops": ("FLOP", lambda one: _machine(one, "hgmma_flops")),
+    "utchmma_flops": ("FLOP", lambda one: _machine(one, "utchmma_flops")),
+    "tensor_active": ("ratio", lambda one: _machine(one, "tensor_active")),
+    "tma_bytes": ("B", lambda one: _machine(one, "tma_bytes")),
+    "multicast_bytes": ("B", lambda one: _machine(one, "multicast_bytes")),
     "intensity": ("FLOP/B", lambda one: one.arithmetic_intensity),
     "busy": ("ns", lambda one: median(one.busy_ns) if one.busy_ns else None),
     "achieved": ("FLOP/s", lambda one: one.achieved_flops if one.tier == "counted" else None),
@@ -125,6 +131,10 @@ _ROWS: Mapping[str, tuple[str, Callable[[Rates], float | None]]] = {
     "roof": ("FLOP/s", lambda one: one.ceiling),
     "share": ("ratio", lambda one: one.of_roofline),
 }
+
+
+def _machine(one: Rates, name: str) -> float | None:
+    return one.machine[0].get(name) if one.machine else None
 
 
 def _rows(rates: Mapping[str, Rates], say: Catalog) -> tuple[RateRow, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from statistics import median
 from typing import Any
 
@@ -23,7 +22,7 @@ _HEAD = (
 def roofline_data(evidence: Evidence) -> dict[str, Any]:
     """`aisp-prof roofline --json` (docs/json.md)."""
     measured = evidence.manifest.get("ceilings") or {}
-    rows = [{"range": _range(evidence, variant), **asdict(one)} for variant, one in evidence.rates.items()]
+    rows = [{"range": _range(evidence, variant), **one.to_json()} for variant, one in evidence.rates.items()]
     return {
         "capture": evidence.capture_id,
         "notes": notes(evidence),

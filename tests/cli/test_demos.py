@@ -27,8 +27,9 @@ def run(monkeypatch, capsys):
 def test_demos_are_listed(run, arguments):
     code, out, _ = run(*arguments)
     assert code == 0
-    names = ["ch11-event-timing", "ch11-memory-async", "ch11-stream-overlap", "ch11-stream-priority"]
-    assert [line.split()[0] for line in out.splitlines()] == names
+    ch09 = ["ch09-inline-ptx-example", "ch09-tcgen05-pipelined", "ch09-two-stage-pipeline"]
+    ch11 = ["ch11-event-timing", "ch11-memory-async", "ch11-stream-overlap", "ch11-stream-priority"]
+    assert [line.split()[0] for line in out.splitlines()] == [*ch09, "ch10-warpgroup-specialization", *ch11]
 
 
 def test_arguments_after_the_dashes_are_the_demos(run, monkeypatch):

@@ -16,7 +16,7 @@ from ..hardware import _missing, present_gpu
 @dataclass(frozen=True, slots=True)
 class Demo:
     """A demo module exports one as `DEMO`. `measure` gives the lines to print; `options` adds what it takes after `--`; `needs`
-    are those of a pair's declaration."""
+    are those of a pair's declaration. One that needs no GPU, as it reads machine code, is given the CPU."""
 
     name: str
     about: str
@@ -39,6 +39,8 @@ class Demo:
             return self.measure(device, asked)
 
     def _device(self) -> Device:
+        if not self.needs:
+            return open_device("cpu")
         try:
             device = open_device("cuda")
         except EnvironmentLacks as error:

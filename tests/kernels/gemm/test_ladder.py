@@ -127,7 +127,7 @@ def test_what_does_not_fit_is_refused(a: torch.Tensor, b: torch.Tensor, c: torch
 
 
 def test_another_gpu_is_refused_and_nothing_runs_instead(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ladder, "_check", lambda *tensors: None)
+    monkeypatch.setattr(ladder, "check", lambda *tensors: None)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (10, 0))
     monkeypatch.setattr(ladder, "run", lambda *anything: pytest.fail("it ran"))
     with pytest.raises(EnvironmentLacks, match=r"needs compute capability 9\.0, and this GPU is of 10\.0"):

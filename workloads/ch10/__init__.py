@@ -1,0 +1,1 @@
+"""Chapter 10: tensor cores, and how they are fed."""
