@@ -39,6 +39,7 @@ class Decoding:
         self._keys, self._values = self._empty(*cached), self._empty(*cached)
         self._growing = GrowingCache(self._decoder, self._keys.unbind(0), self._values.unbind(0))
         self._preallocated = PreallocatedCache(self._decoder, self._keys, self._values)
+        self._grouped = PreallocatedCache(self._decoder, self._keys, self._values, grouped=True)
         self._paged = PagedCache(self._decoder, sizes["page"], sizes["splits"])
         with torch.no_grad():
             self._replay = device.graph(self._stream, self._paged_token)
@@ -70,7 +71,8 @@ class Decoding:
         for tensor, gain in ((self._keys, 1.0), (self._values, s.context**0.5 / 2)):
             for layer in tensor:
                 layer.copy_(normal(layer.shape).mul_(gain))
-        self._preallocated.load(self._keys, self._values)
+        for cache in (self._preallocated, self._grouped):
+            cache.load(self._keys, self._values)
         order = torch.randperm(self._paged.table.numel(), generator=torch.Generator().manual_seed(seed))
         self._paged.load(self._keys, self._values, order)
 
@@ -78,6 +80,7 @@ class Decoding:
         self._hidden.fill_(float("nan"))
         self._growing.start()
         self._preallocated.poison()
+        self._grouped.poison()
         self._paged.poison()
 
     def run(self, variant: str) -> None:
@@ -86,8 +89,8 @@ class Decoding:
         with torch.no_grad(), self._device.on(self._stream):
             if variant in ("baseline", "no_sync"):
                 self._eager(self._growing, wait=variant == "baseline")
-            elif variant == "preallocated":
-                self._eager(self._preallocated, wait=False)
+            elif variant in ("preallocated", "grouped"):
+                self._eager(self._preallocated if variant == "preallocated" else self._grouped, wait=False)
             else:
                 self._paged.start()
                 for _ in range(self._shape.tokens):
@@ -132,7 +135,7 @@ def declared(sizes: Sizes, variant: str) -> Declared:
     grow, it is copied. Activations do not count."""
     s = Shape.of(sizes)
     cached = sum(s.cached(s.context + number + 1) for number in range(s.tokens))
-    expansion = {"paged": 1, "optimized": 1, "preallocated": 1 + 2 * s.group}
+    expansion = {"grouped": 1, "paged": 1, "optimized": 1, "preallocated": 1 + 2 * s.group}
     passes = expansion.get(variant, 3 + 2 * s.group)
     flops = 2 * s.tokens * s.batch * s.weights + 2 * s.group * cached
     return Declared(flops, _BF16_BYTES * (s.tokens * s.weights + passes * cached))
@@ -181,10 +184,11 @@ PAIR = Pair(
         compares={
             "en": "Every variant decodes the same eight tokens of 32 sequences with 4096 tokens in the cache, through the same "
             "four bf16 layers and the same matrix products. The steps remove the wait after each layer, the cache's copy for "
-            "each token, its expansion to all query heads, and at last the launches one by one.",
+            "each token, its expansion to all query heads (one flag of PyTorch's attention), then put the cache into pages that "
+            "attention reads in splits, and at last spare the launches one by one.",
             "ko": "모든 변형은 캐시에 토큰 4096개가 있는 시퀀스 32개에서 같은 토큰 여덟 개를 같은 bf16 층 네 개와 같은 행렬 곱으로 "
-            "디코딩합니다. 단계마다 층 뒤의 대기, 토큰마다의 캐시 복사, 모든 쿼리 헤드로의 캐시 확장, 마지막으로 커널을 하나씩 실행하는 "
-            "비용을 없앱니다.",
+            "디코딩합니다. 단계마다 층 뒤의 대기, 토큰마다의 캐시 복사, 모든 쿼리 헤드로의 캐시 확장(PyTorch 어텐션의 "
+            "플래그 하나)을 없애고, 캐시를 페이지로 나누어 어텐션이 분할하여 읽게 하며, 마지막으로 커널을 하나씩 실행하는 비용을 없앱니다.",
         },
         variants={
             "baseline": {
@@ -193,6 +197,10 @@ PAIR = Pair(
             },
             "no_sync": {"en": "No wait", "ko": "대기 없음"},
             "preallocated": {"en": "A cache of the final length", "ko": "최종 길이로 미리 할당한 캐시"},
+            "grouped": {
+                "en": "Attention that reads a key once for all queries of its group (enable_gqa)",
+                "ko": "그룹의 모든 쿼리가 키를 한 번만 읽는 어텐션(enable_gqa)",
+            },
             "paged": {
                 "en": "A paged cache; rotation and append in one kernel, attention from the pages in splits",
                 "ko": "페이지 캐시. 회전과 추가를 커널 하나로, 어텐션은 페이지에서 분할하여 계산",
