@@ -42,7 +42,9 @@ BLOCK = 2048
 def launch_normalise(images: Any, mean: Any, scale: Any, out: Any) -> None:
     """Enqueue on PyTorch's current stream; see `Classifier.normalise` for what the tensors must be."""
     n = out.numel()
-    normalise_images_kernel[(triton.cdiv(n, BLOCK),)](images, mean, scale, out, n, out.shape[1], BLOCK, enable_fp_fusion=True)
+    normalise_images_kernel[(triton.cdiv(n, BLOCK),)](
+        images, mean, scale, out, n, out.shape[1], BLOCK, enable_fp_fusion=True
+    )
 
 
 def launch_bias_relu(u: Any, bias: Any, relu: bool) -> None:

@@ -69,7 +69,9 @@ def launch_normalise(x: Any, gain: Any, shift: Any, out: Any, peak: Any, eps: fl
     """Enqueue on PyTorch's current stream; see `mlp_block.normalise` for what the tensors must be."""
     rows, columns = x.shape
     block = triton.next_power_of_2(columns)
-    normalise_kernel[(rows,)](x, gain, shift, out, _bits(peak), eps, columns, block, num_warps=WARPS, enable_fp_fusion=True)
+    normalise_kernel[(rows,)](
+        x, gain, shift, out, _bits(peak), eps, columns, block, num_warps=WARPS, enable_fp_fusion=True
+    )
 
 
 def launch_bias_gelu(u: Any, bias: Any, peak: Any) -> None:

@@ -98,12 +98,18 @@ PAIR = Pair(
         },
         variants={
             "baseline": {"en": "PyTorch's operators, four a set", "ko": "PyTorch 연산, 묶음마다 네 개"},
-            "two_kernels": {"en": "Two CUDA kernels: norms, then scaling", "ko": "CUDA 커널 두 개: 노름을 구한 뒤 나누기"},
+            "two_kernels": {
+                "en": "Two CUDA kernels: norms, then scaling",
+                "ko": "CUDA 커널 두 개: 노름을 구한 뒤 나누기",
+            },
             "compiled": {
                 "en": "PyTorch's operators by torch.compile: one Triton kernel",
                 "ko": "PyTorch 연산을 torch.compile로: Triton 커널 하나",
             },
-            "optimized": {"en": "One CUDA kernel: the row waits in registers", "ko": "CUDA 커널 하나: 행을 레지스터에 유지"},
+            "optimized": {
+                "en": "One CUDA kernel: the row waits in registers",
+                "ko": "CUDA 커널 하나: 행을 레지스터에 유지",
+            },
         },
         claims=(
             # by traffic 1.5; an H200 gave 1.44 (2026-11-20), because reading alone, as the norms do, runs at 4.5 TB/s and
