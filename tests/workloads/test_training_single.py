@@ -69,7 +69,7 @@ def test_a_step_goes_on_from_the_last_one_and_inputs_start_again() -> None:
     work.run("baseline")
     twice = work.output
     assert float(twice.norm()) > 1.5 * float(once.norm())
-    for state in (*work._per_tensor.state.values(), *work._fused.state.values()):
+    for state in (*work._default.state.values(), *work._fused.state.values()):
         assert float(state["step"]) == 1001
     work.inputs(1)
     assert float(work.output.norm()) == 0
@@ -80,7 +80,7 @@ def test_a_step_goes_on_from_the_last_one_and_inputs_start_again() -> None:
 def test_the_optimizers_share_their_moments() -> None:
     """Or the variants would step from different states, and memory would hold them twice."""
     work = small()
-    pairs = zip(work._per_tensor.state.values(), work._fused.state.values(), strict=True)
+    pairs = zip(work._default.state.values(), work._fused.state.values(), strict=True)
     for a, b in pairs:
         assert a["exp_avg"] is b["exp_avg"]
         assert a["exp_avg_sq"] is b["exp_avg_sq"]

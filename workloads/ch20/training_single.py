@@ -23,7 +23,7 @@ TAKEN = 1000
 _GAIN = 1.5
 """Weights are N(0, _GAIN² / width): a GELU of N(0, 1) keeps 0.43 of the square, so the signal neither dies nor overflows."""
 
-_GUARDED, _PER_TENSOR = ("baseline",), ("baseline", "no_sync")
+_GUARDED, _DEFAULT = ("baseline",), ("baseline", "no_sync")
 _TF32, _BF16 = ("tf32",), ("optimized",)
 
 
@@ -56,7 +56,7 @@ class TrainingStep:
         # what a gradient's entry is like: d loss / d y = 2 (y - target) / (batch * width), summed over the batch
         self._variance = (2 / (width * math.sqrt(batch))) ** 2
         moments = [(torch.zeros_like(param), torch.zeros_like(param)) for param in self._params]
-        self._per_tensor = self._adamw(moments, fused=False)
+        self._default = self._adamw(moments, fused=False)
         self._fused = self._adamw(moments, fused=True)
         self.loss = torch.full((), math.nan, device=device.kind)
 
@@ -90,7 +90,7 @@ class TrainingStep:
         with torch.no_grad():
             for param, initial in zip(self._params, self._initial, strict=True):
                 param.copy_(initial)
-        for optimizer in (self._per_tensor, self._fused):
+        for optimizer in (self._default, self._fused):
             optimizer.zero_grad(set_to_none=True)
             for state in optimizer.state.values():
                 state["step"].fill_(TAKEN)
@@ -100,7 +100,7 @@ class TrainingStep:
     def run(self, variant: str) -> None:
         import torch
 
-        optimizer = self._per_tensor if variant in _PER_TENSOR else self._fused
+        optimizer = self._default if variant in _DEFAULT else self._fused
         with self._device.on(self._stream), _matrix_products(tf32=variant in _TF32):
             optimizer.zero_grad(set_to_none=True)
             with torch.autocast(self._device.kind, torch.bfloat16, enabled=variant in _BF16):
@@ -135,12 +135,13 @@ class TrainingStep:
         return DECAY * theta + first / (second.sqrt() + EPS)
 
     def _adamw(self, moments: Sequence[tuple[Tensor, Tensor]], *, fused: bool) -> AdamW:
-        """An optimizer of the parameters on these moments; both optimizers share them, each counts its own steps."""
+        """An optimizer of the parameters on these moments; both optimizers share them, each counts its own steps.
+
+        Not fused is what PyTorch chooses when nothing is asked for: on CUDA an operation at a time over all tensors (foreach).
+        """
         import torch
 
-        made = torch.optim.AdamW(
-            self._params, lr=LR, betas=BETAS, eps=EPS, weight_decay=DECAY, foreach=False, fused=fused
-        )
+        made = torch.optim.AdamW(self._params, lr=LR, betas=BETAS, eps=EPS, weight_decay=DECAY, fused=fused or None)
         where = self._device.kind if fused else "cpu"  # as AdamW itself would place the count
         for param, (first, second) in zip(self._params, moments, strict=True):
             step = torch.tensor(float(TAKEN), device=where)
@@ -172,11 +173,11 @@ _FULL = {"layers": 4, "width": 8192, "batch": 1024}
 
 _CAPTIONS: Mapping[str, Mapping[str, str]] = {
     "baseline": {
-        "en": "fp32, the loss read every step, an AdamW kernel for every operation on every tensor",
-        "ko": "fp32, 매 스텝 손실 읽기, 텐서마다 연산마다 AdamW 커널 하나",
+        "en": "fp32, the loss read every step, PyTorch's default AdamW: one operation after the other over all tensors",
+        "ko": "fp32, 매 스텝 손실 읽기, PyTorch의 기본 AdamW: 모든 텐서에 연산을 하나씩 차례로 적용",
     },
     "no_sync": {"en": "The loss stays on the GPU", "ko": "손실을 GPU에 두기"},
-    "fused": {"en": "AdamW in fused kernels over all tensors", "ko": "모든 텐서를 함께 처리하는 융합 AdamW 커널"},
+    "fused": {"en": "AdamW in fused kernels (fused=True)", "ko": "융합 AdamW 커널(fused=True)"},
     "tf32": {"en": "Matrix products in TF32", "ko": "TF32 행렬 곱"},
     "optimized": {"en": "Matrix products in bf16 (autocast)", "ko": "bf16 행렬 곱(autocast)"},
 }
@@ -204,18 +205,19 @@ PAIR = Pair(
             # An H200 gave 35.4, 34.8, 31.8, 7.05 and 5.67 ms (2026-11-21). By formula 1.65 TFLOP: 33 ms at 50 TFLOP/s in fp32, 4.2 in TF32, 2.1 in bf16. AdamW: 80 bytes a
             # parameter, 5 ms, one operation at a time, 28 bytes, 1.75 ms, fused. Autocast copies the weights and casts their
             # gradients back: 12 bytes a parameter, 0.8 ms.
-            "speedup >= 6",
+            # An H100 gave 5.65 in all (2026-11-27).
+            "speedup >= 4.5",
             "speedup(no_sync, fused) >= 1.05",
-            "speedup(fused, tf32) >= 3.5",
-            "speedup(tf32, optimized) >= 1.15",
+            "speedup(fused, tf32) >= 3",
+            "speedup(tf32, optimized) >= 1.1",
             # the harness waits once; the baseline's read of the loss is the second wait, and a copy
             "baseline.syncs_per_iteration == 2",
             "no_sync.syncs_per_iteration == 1",
             "optimized.syncs_per_iteration == 1",
             "baseline.copies_per_iteration == 1",
             "no_sync.copies_per_iteration == 0",
-            # eight operations on each of eight tensors were 64 kernels; fused, 4096 chunks of 64 Ki elements, 320 a launch,
-            # are 13, and one counts the steps
+            # 4096 chunks of 64 Ki elements, 320 a launch, are 13 kernels an operation, of which there are about eight; fused, 13 in
+            # all, and one counts the steps
             "no_sync.kernels_per_iteration >= 80",
             "fused.kernels_per_iteration <= 50",
         ),
