@@ -82,10 +82,10 @@ PAIR = Pair(
         compares={
             "en": "Every variant applies the same sixteen fused multiply-adds to the same 2 GiB of fp32, and all agree bit for bit. "
             "The baseline reads and writes the whole array for each of them (68.7 GB), the others once (4.3 GB): torch.compile makes "
-            "one Triton kernel of the sixteen operators, and what the kernel written by hand still gains is the last step.",
+            "one Triton kernel of the sixteen operators, against which the last step sets a kernel written by hand.",
             "ko": "모든 변형은 같은 2 GiB의 fp32 배열에 같은 융합 곱셈-덧셈(FMA)을 열여섯 번 적용하며 결과는 비트까지 같습니다. "
             "기준 변형은 연산마다 배열 전체를 읽고 쓰고(68.7 GB), 나머지는 한 번만 읽고 씁니다(4.3 GB). torch.compile은 연산 열여섯 개를 "
-            "Triton 커널 하나로 만들며, 손으로 쓴 커널이 더 얻는 것은 마지막 단계에서 보입니다.",
+            "Triton 커널 하나로 만들며, 마지막 단계는 손으로 쓴 커널을 이것과 견줍니다.",
         },
         variants={
             "baseline": {
@@ -102,8 +102,8 @@ PAIR = Pair(
             # by traffic 16
             "speedup >= 13",
             "speedup(baseline, compiled) >= 11",
-            # what the compiler leaves to a kernel written by hand: nothing may be lost by it
-            "speedup(compiled, optimized) >= 0.97",
+            # the compiler leaves nothing to a kernel written by hand: 0.98 on an H200 (2026-11-30), the compiled one 2 % faster
+            "speedup(compiled, optimized) >= 0.9",
             "baseline.kernels_per_iteration == 16",
             "compiled.kernels_per_iteration == 1",
             "optimized.kernels_per_iteration == 1",
