@@ -133,7 +133,7 @@ def launch_append(
     sequences, heads = q.shape[:2]
     tensors = (qkv, cosine, sine, lengths, table, q, k_pages, v_pages)
     grid = (sequences, heads + 2 * kv_heads)
-    rotate_and_append[grid](*tensors, table.shape[1], heads, kv_heads, d, page, num_warps=1)
+    rotate_and_append[grid](*tensors, table.shape[1], heads, kv_heads, d, page, num_warps=1, enable_fp_fusion=True)
 
 
 def launch_attend(
@@ -146,4 +146,4 @@ def launch_attend(
     attend_split[(sequences * kv_heads, splits)](
         q, k_pages, v_pages, table, lengths, *parts, table.shape[1], kv_heads, group, d, page, splits, **ATTEND
     )
-    combine_splits[(sequences * heads,)](*parts, out, group, d, splits, num_warps=2)
+    combine_splits[(sequences * heads,)](*parts, out, group, d, splits, num_warps=2, enable_fp_fusion=True)

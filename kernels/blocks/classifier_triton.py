@@ -42,10 +42,12 @@ BLOCK = 2048
 def launch_normalise(images: Any, mean: Any, scale: Any, out: Any) -> None:
     """Enqueue on PyTorch's current stream; see `Classifier.normalise` for what the tensors must be."""
     n = out.numel()
-    normalise_images_kernel[(triton.cdiv(n, BLOCK),)](images, mean, scale, out, n, out.shape[1], BLOCK)
+    normalise_images_kernel[(triton.cdiv(n, BLOCK),)](
+        images, mean, scale, out, n, out.shape[1], BLOCK, enable_fp_fusion=True
+    )
 
 
 def launch_bias_relu(u: Any, bias: Any, relu: bool) -> None:
     """Enqueue on PyTorch's current stream; see `classifier.bias_relu`."""
     n = u.numel()
-    bias_relu_kernel[(triton.cdiv(n, BLOCK),)](u, bias, n, u.shape[1], BLOCK, relu)
+    bias_relu_kernel[(triton.cdiv(n, BLOCK),)](u, bias, n, u.shape[1], BLOCK, relu, enable_fp_fusion=True)

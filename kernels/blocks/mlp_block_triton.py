@@ -69,19 +69,21 @@ def launch_normalise(x: Any, gain: Any, shift: Any, out: Any, peak: Any, eps: fl
     """Enqueue on PyTorch's current stream; see `mlp_block.normalise` for what the tensors must be."""
     rows, columns = x.shape
     block = triton.next_power_of_2(columns)
-    normalise_kernel[(rows,)](x, gain, shift, out, _bits(peak), eps, columns, block, num_warps=WARPS)
+    normalise_kernel[(rows,)](
+        x, gain, shift, out, _bits(peak), eps, columns, block, num_warps=WARPS, enable_fp_fusion=True
+    )
 
 
 def launch_bias_gelu(u: Any, bias: Any, peak: Any) -> None:
     """Enqueue on PyTorch's current stream; see `mlp_block.bias_gelu`."""
     grid, columns, block = _pieces(u)
-    bias_gelu_kernel[grid](u, bias, _bits(peak), columns, block, num_warps=WARPS)
+    bias_gelu_kernel[grid](u, bias, _bits(peak), columns, block, num_warps=WARPS, enable_fp_fusion=True)
 
 
 def launch_add_residual(product: Any, bias: Any, x: Any, y: Any, peak: Any) -> None:
     """Enqueue on PyTorch's current stream; see `mlp_block.add_residual`."""
     grid, columns, block = _pieces(x)
-    add_residual_kernel[grid](product, bias, x, y, _bits(peak), columns, block, num_warps=WARPS)
+    add_residual_kernel[grid](product, bias, x, y, _bits(peak), columns, block, num_warps=WARPS, enable_fp_fusion=True)
 
 
 def _pieces(matrix: Any) -> tuple[tuple[int, int], int, int]:

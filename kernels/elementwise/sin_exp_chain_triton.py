@@ -26,4 +26,4 @@ def sin_exp_chain_kernel(x_ptr, out_ptr, n, ROUNDS: tl.constexpr, BLOCK: tl.cons
 def launch(x: Any, out: Any, rounds: int, block: int) -> None:
     """Enqueue the kernel on PyTorch's current stream; see `sin_exp_chain` for what the tensors must be."""
     n = x.numel()
-    sin_exp_chain_kernel[(triton.cdiv(n, block),)](x, out, n, ROUNDS=rounds, BLOCK=block)
+    sin_exp_chain_kernel[(triton.cdiv(n, block),)](x, out, n, ROUNDS=rounds, BLOCK=block, enable_fp_fusion=True)

@@ -1,4 +1,4 @@
-"""A chain of layers x <- gelu(x·W + bias) in bf16: three operators a layer, and one with the epilogue in the matrix product.
+"""A chain of layers x <- gelu(x·W + bias) in bf16: three operators a layer, two, and one with all in the product's epilogue.
 
 The GELU is the tanh approximation, because that is what cuBLASLt's epilogue computes.
 """
@@ -27,6 +27,21 @@ def eager(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], buffer
     for weight, bias in zip(weights, biases, strict=True):
         torch.mm(source, weight, out=sums)
         sums.add_(bias)
+        torch._C._nn.gelu(sums, approximate="tanh", out=out)
+        source = out
+    return out
+
+
+def linear(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], buffers: tuple[Tensor, Tensor]) -> Tensor:
+    """Two operators a layer, as `torch.nn.functional.linear` and a GELU are: the product adds the bias; arguments as `eager`.
+
+    On CUDA PyTorch hands a one-dimensional bias to cuBLASLt as an epilogue (BIAS).
+    """
+    import torch
+
+    source, (sums, out) = x, buffers
+    for weight, bias in zip(weights, biases, strict=True):
+        torch.addmm(bias, source, weight, out=sums)
         torch._C._nn.gelu(sums, approximate="tanh", out=out)
         source = out
     return out
@@ -66,8 +81,8 @@ def declared_flops(rows: int, width: int, layers: int) -> int:
     return 2 * rows * width * width * layers
 
 
-def declared_bytes(rows: int, width: int, layers: int, fused: bool) -> int:
-    """DRAM traffic without any reuse by caches: a layer reads its weights and input and writes its output; unfused, bias and
-    GELU each read and write the output once more."""
+def declared_bytes(rows: int, width: int, layers: int, operators: int) -> int:
+    """DRAM traffic without any reuse by caches: a layer's `operators` each read the activations and write them once, the
+    product reads its weights besides."""
     activations = rows * width * _BF16_BYTES
-    return layers * (width * width * _BF16_BYTES + (2 if fused else 6) * activations)
+    return layers * (width * width * _BF16_BYTES + 2 * operators * activations)

@@ -1,6 +1,6 @@
-"""Rows divided by their norm, y = x / max(‖x‖, eps) · gain in bf16: in two CUDA kernels, and fused into one.
+"""Rows divided by their norm, y = x / max(‖x‖, eps) · gain in bf16: by PyTorch, by torch.compile, in two CUDA kernels, and in one.
 
-Neither can overflow, whatever finite bf16 the rows hold: squares are taken of x·2^-e, with 2^e the largest magnitude.
+The CUDA kernels cannot overflow, whatever finite bf16 the rows hold: squares are taken of x·2^-e, with 2^e the largest magnitude.
 """
 
 from __future__ import annotations
@@ -40,6 +40,29 @@ def reference(x: Tensor, gain: Tensor, eps: float = EPS) -> Tensor:
     wide = x.to(torch.float64, copy=True)
     norms = torch.linalg.vector_norm(wide, dim=-1, keepdim=True).clamp_(min=eps)
     return wide.div_(norms).mul_(gain.to(torch.float64))
+
+
+def eager(x: Tensor, gain: Tensor, y: Tensor, eps: float = EPS) -> None:
+    """The rows by PyTorch's own operators, enqueued on the current stream: norms, their bound, division and gain, each result
+    rounded to bf16."""
+    import torch
+
+    torch.mul(torch.nn.functional.normalize(x, dim=-1, eps=eps), gain, out=y)
+
+
+def compiled(x: Tensor, gain: Tensor, y: Tensor, eps: float = EPS) -> None:
+    """`eager` as torch.compile fuses it into one Triton kernel, enqueued on the current stream; on a CPU `eager`."""
+    if x.device.type != "cuda":
+        return eager(x, gain, y, eps)
+    from ..building.compiled import compiled
+
+    compiled(_normalised)(x, gain, y, eps)
+
+
+def _normalised(x: Tensor, gain: Tensor, y: Tensor, eps: float) -> None:
+    import torch
+
+    y.copy_(torch.nn.functional.normalize(x, dim=-1, eps=eps) * gain)
 
 
 def two_kernels(x: Tensor, gain: Tensor, factors: Tensor, y: Tensor, eps: float = EPS) -> None:

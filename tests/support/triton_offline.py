@@ -38,7 +38,9 @@ def on_hopper(
         if kind.startswith(("*", "i")) and name not in unaligned
     }
     source = ASTSource(kernel, signature=signature, constexprs=dict(constants), attrs=aligned)
-    compiled = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": num_warps})
+    compiled = triton.compile(
+        source, target=GPUTarget("cuda", 90, 32), options={"num_warps": num_warps, "enable_fp_fusion": True}
+    )
     path = folder / "kernel.cubin"
     path.write_bytes(compiled.asm["cubin"])
     return disassemble(path)[kernel.__name__]

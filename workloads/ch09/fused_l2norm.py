@@ -1,4 +1,4 @@
-"""Rows divided by their norms: one kernel for the norms and one for the division, and both in one."""
+"""Rows divided by their norms: by PyTorch's operators, two CUDA kernels, torch.compile, and one CUDA kernel."""
 
 from __future__ import annotations
 
@@ -46,29 +46,34 @@ class NormalisedRows:
 
     def run(self, variant: str) -> None:
         with self._device.on(self._stream):
-            self._normalise(variant, self._y)
+            for x, y in zip(self._x, self._y, strict=True):
+                self._normalise(variant, x, y)
 
-    def _normalise(self, variant: str, out: Tensor) -> None:
-        for x, y in zip(self._x, out, strict=True):
-            if variant == "baseline":
-                l2norm.two_kernels(x, self._gain, self._factors, y)
-            else:
-                l2norm.fused(x, self._gain, y)
+    def _normalise(self, variant: str, x: Tensor, y: Tensor) -> None:
+        if variant == "two_kernels":
+            l2norm.two_kernels(x, self._gain, self._factors, y)
+        else:
+            _NORMALISE[variant](x, self._gain, y)
 
     def reference(self) -> Tensor:
         return l2norm.reference(self._x, self._gain)
 
-    def exact(self) -> Tensor:
-        """The baseline's two kernels into memory of their own: what fusion must reproduce bit for bit."""
-        out = self._y.new_empty(self._y.shape)
-        self._normalise("baseline", out)
-        return out
+    def exact(self) -> None:
+        return None
+
+
+_NORMALISE = {"baseline": l2norm.eager, "compiled": l2norm.compiled, "optimized": l2norm.fused}
+
+_EAGER_PASSES = 5
+"""Over an array as large as x: the norm reads it, the division and the gain each read one and write one."""
 
 
 def declared(sizes: Sizes, variant: str) -> Declared:
     sets, shape = sizes["sets"], (sizes["rows"], sizes["columns"])
-    fused = variant == "optimized"
-    return Declared(sets * l2norm.declared_flops(*shape), sets * l2norm.declared_bytes(*shape, fused), "fp32")
+    moved = l2norm.declared_bytes(*shape, fused=variant != "two_kernels")
+    if variant == "baseline":
+        moved = moved // 2 * _EAGER_PASSES
+    return Declared(sets * l2norm.declared_flops(*shape), sets * moved, "fp32")
 
 
 _FULL = {"sets": 4, "rows": 131072, "columns": 4096}
@@ -78,40 +83,63 @@ PAIR = Pair(
         chapter="ch09",
         name="fused_l2norm",
         topic={"en": "Fusing a reduction with what follows it", "ko": "축약과 그 다음 연산의 융합"},
-        title={"en": "L2 normalisation in one kernel against two", "ko": "L2 정규화: 커널 하나와 두 개의 비교"},
+        title={"en": "L2 normalisation in one pass", "ko": "한 번만 통과하는 L2 정규화"},
         sentence={
-            "en": "One kernel that keeps each row in registers normalises the same rows {speedup} than two.",
-            "ko": "행을 레지스터에 유지하는 커널 하나는 같은 행들을 커널 두 개보다 {speedup} 정규화합니다.",
+            "en": "One kernel that keeps each row in registers normalises the same rows {speedup} than PyTorch's operators.",
+            "ko": "행을 레지스터에 유지하는 커널 하나는 같은 행들을 PyTorch 연산들보다 {speedup} 정규화합니다.",
         },
         compares={
-            "en": "Both variants divide the same bf16 rows by their norms, summing squares in the same order, and agree bit for "
-            "bit. The baseline reads every row twice, for its norm and to scale it; the optimized variant reads it once.",
-            "ko": "두 변형은 같은 bf16 행들을 노름으로 나누며, 제곱을 같은 순서로 더하므로 결과는 비트까지 같습니다. "
-            "기준 변형은 노름을 구할 때와 나눌 때 행을 두 번 읽고, 최적화 변형은 한 번만 읽습니다.",
+            "en": "Every variant divides the same bf16 rows by their norms and multiplies by the same gain. PyTorch's operators pass "
+            "over the rows five times, two CUDA kernels three times: each row is read for its norm and again to scale it. What "
+            "torch.compile makes of PyTorch's operators, and the kernel written by hand, read each row from DRAM once and write it once.",
+            "ko": "모든 변형은 같은 bf16 행들을 노름으로 나누고 같은 이득을 곱합니다. PyTorch 연산들은 행들을 다섯 번 지나고, CUDA 커널 두 개는 "
+            "노름을 구할 때와 나눌 때 행을 읽으므로 세 번 지납니다. torch.compile이 PyTorch 연산들로 만든 커널과 손으로 쓴 커널은 행을 "
+            "DRAM에서 한 번 읽고 한 번 씁니다.",
         },
         variants={
-            "baseline": {"en": "Two kernels: norms, then scaling", "ko": "커널 두 개: 노름을 구한 뒤 나누기"},
-            "optimized": {"en": "One kernel: the row waits in registers", "ko": "커널 하나: 행을 레지스터에 유지"},
+            "baseline": {"en": "PyTorch's operators, four a set", "ko": "PyTorch 연산, 묶음마다 네 개"},
+            "two_kernels": {
+                "en": "Two CUDA kernels: norms, then scaling",
+                "ko": "CUDA 커널 두 개: 노름을 구한 뒤 나누기",
+            },
+            "compiled": {
+                "en": "PyTorch's operators by torch.compile: one Triton kernel",
+                "ko": "PyTorch 연산을 torch.compile로: Triton 커널 하나",
+            },
+            "optimized": {
+                "en": "One CUDA kernel: the row waits in registers",
+                "ko": "CUDA 커널 하나: 행을 레지스터에 유지",
+            },
         },
         claims=(
             # by traffic 1.5; an H200 gave 1.44 (2026-11-20), because reading alone, as the norms do, runs at 4.5 TB/s and
             # reading and writing together at 4.1 to 4.2
-            "speedup >= 1.35",
+            "speedup(two_kernels, optimized) >= 1.3",
+            # by traffic 2.5; an H200 gave 5.62, the norms of PyTorch being slower than their traffic (2026-11-30)
+            "speedup >= 2",
+            "speedup(baseline, two_kernels) >= 1.3",
+            "speedup(baseline, compiled) >= 1.8",
+            # what the compiler leaves to a kernel written by hand: nothing may be lost by it
+            "speedup(compiled, optimized) >= 0.97",
             # four sets an iteration
-            "baseline.kernels_per_iteration == 8",
+            "baseline.kernels_per_iteration == 16",
+            "two_kernels.kernels_per_iteration == 8",
+            "compiled.kernels_per_iteration == 4",
             "optimized.kernels_per_iteration == 4",
-            # two thirds of the traffic; counted on an H200 (2026-11-21): 12.81 and 8.493 GB, 93.6 % of the roof
-            "baseline.dram_bytes >= 12.6 GB",
+            # of 21.5, 12.9, 8.6 and 8.6 GB; counted on an H200 (2026-11-21): 12.81 and 8.493 GB, 93.6 % of the roof
+            "baseline.dram_bytes >= 20 GB",
+            "two_kernels.dram_bytes >= 12.6 GB",
+            "compiled.dram_bytes <= 9.5 GB",
             "optimized.dram_bytes <= 8.7 GB",
             "optimized.of_roofline >= 0.9",
         ),
         sizes={"default": _FULL, "h200": _FULL, "small": {"sets": 2, "rows": 64, "columns": 512}},
-        # rounding to bf16 leaves 1.7e-3
-        tolerance=4e-3,
-        bitwise=True,
+        # rounding to bf16 leaves 1.7e-3, three times as in PyTorch's operators 2.9e-3
+        tolerance=5e-3,
+        bitwise=False,  # PyTorch's operators round between; that the CUDA kernels agree bit for bit is tested with them
         perturbation_band=0.05,
         queued=True,  # the subject is traffic: an iteration takes 2 ms, and the host's launches are not to count
-        needs=("cuda",),
+        needs=("cuda", "triton"),
     ),
     build=NormalisedRows,
     declared=declared,

@@ -52,10 +52,14 @@ class GrowingCache:
 
 
 class PreallocatedCache:
-    """Tensors of the final length, [layers, batch, kv_heads, context + tokens, head]; a token's key and value are put in place."""
+    """Tensors of the final length, [layers, batch, kv_heads, context + tokens, head]; a token's key and value are put in place.
 
-    def __init__(self, decoder: Decoder, keys: Tensor, values: Tensor) -> None:
+    `grouped` attention reads a key and a value once for all queries of its group; else each is copied for every query first.
+    """
+
+    def __init__(self, decoder: Decoder, keys: Tensor, values: Tensor, *, grouped: bool = False) -> None:
         self._decoder, self._context = decoder, decoder.shape.context
+        self._attention = _grouped_attention if grouped else _expanded_attention
         self._keys, self._values = (_longer(tensor, decoder.shape.tokens) for tensor in (keys, values))
         self.start()
 
@@ -76,7 +80,7 @@ class PreallocatedCache:
         at, until = slice(self._length, self._length + 1), self._length + 1
         keys, values = self._keys[layer], self._values[layer]
         keys[:, :, at], values[:, :, at] = k, v
-        return _expanded_attention(q, keys[:, :, :until], values[:, :, :until])
+        return self._attention(q, keys[:, :, :until], values[:, :, :until])
 
     def advance(self) -> None:
         self._length += 1
@@ -157,6 +161,13 @@ def _turned(decoder: Decoder, qkv: Tensor, position: int) -> tuple[Tensor, Tenso
     turned = paged_attention.rotate(qkv[:, : s.heads + s.kv_heads], decoder.cosine[position], decoder.sine[position])
     q, k = turned.split((s.heads, s.kv_heads), 1)
     return q[:, :, None], k[:, :, None], qkv[:, s.heads + s.kv_heads :, None]
+
+
+def _grouped_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """PyTorch's attention told that queries share keys and values: the same call with a flag."""
+    from torch.nn import functional as f
+
+    return f.scaled_dot_product_attention(q, k, v, enable_gqa=True)[:, :, 0]
 
 
 def _expanded_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

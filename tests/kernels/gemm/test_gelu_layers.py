@@ -25,5 +25,6 @@ def test_against_fp64(chain: Any, layers: int) -> None:
 
 def test_what_is_declared() -> None:
     assert declared_flops(8192, 4096, 16) == 4_398_046_511_104
-    assert declared_bytes(8192, 4096, 16, fused=True) == 16 * (2**25 + 2 * 2**26)
-    assert declared_bytes(8192, 4096, 16, fused=False) == 16 * (2**25 + 6 * 2**26)
+    assert declared_bytes(8192, 4096, 16, operators=1) == 16 * (2**25 + 2 * 2**26)
+    assert declared_bytes(8192, 4096, 16, operators=2) == 16 * (2**25 + 4 * 2**26)
+    assert declared_bytes(8192, 4096, 16, operators=3) == 16 * (2**25 + 6 * 2**26)

@@ -1,0 +1,24 @@
+"""Operators of PyTorch as torch.compile fuses them: Inductor's Triton kernels on CUDA, built in this process at the first call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+_OPTIONS = {
+    "compile_threads": 1,  # no pool of processes, which a profiler would follow
+    "emulate_precision_casts": False,  # a product and a sum become one fused multiply-add, whatever Triton's default is
+}
+
+
+@cache
+def compiled(function: Callable[..., None]) -> Callable[..., None]:
+    """`function` of tensors, whole and for fixed shapes; it writes its results into its arguments.
+
+    The first call takes seconds, and a C compiler: Triton builds its launcher with it (`CC`, else gcc or clang).
+    """
+    import torch
+
+    found: Any = torch.compile(function, fullgraph=True, dynamic=False, options=_OPTIONS)
+    return found
