@@ -58,7 +58,8 @@ def test_poison_reaches_all_that_a_variant_writes(pair: Pair) -> None:
     work.inputs(3)
     work.poison()
     assert work.output.isnan().all()
-    for variant in VARIANTS:
+    for variant in pair.declaration.names:
+        work.poison()
         work.run(variant)
         assert work.output.isfinite().all()
 
@@ -79,7 +80,7 @@ def test_summaries_print_what_is_declared(pair: Pair, capsys: pytest.CaptureFixt
     assert main(pair, ["--summaries", "--ridge", "184"]) == 0
     title, *lines = capsys.readouterr().out.splitlines()
     assert "declared by formula, not counted" in title
-    assert [line.split()[0] for line in lines] == list(VARIANTS)
+    assert [line.split()[0] for line in lines] == list(pair.declaration.names)
     assert all("FLOP/B" in line and "of the ridge, 184" in line for line in lines)
 
 
@@ -88,7 +89,7 @@ def test_chapter_nines_checklist(capsys: pytest.CaptureFixture[str]) -> None:
     by_name = {pair.declaration.name: pair for pair in PAIRS}
     for name, limit in (("memory_bound", "memory-bound"), ("compute_bound", "compute-bound")):
         assert main(by_name[name], ["--summaries", "--ridge", "184"]) == 0
-        assert capsys.readouterr().out.count(limit) == 2
+        assert capsys.readouterr().out.count(limit) == len(by_name[name].declaration.names)
     memory, compute = (by_name[name].declared for name in ("memory_bound", "compute_bound"))
     assert memory is not None
     assert compute is not None
