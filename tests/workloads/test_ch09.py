@@ -58,7 +58,8 @@ def test_poison_reaches_all_that_a_variant_writes(pair: Pair) -> None:
     work.inputs(3)
     work.poison()
     assert work.output.isnan().all()
-    for variant in VARIANTS:
+    for variant in pair.declaration.names:
+        work.poison()
         work.run(variant)
         assert work.output.isfinite().all()
 
