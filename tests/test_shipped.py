@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import lzma
 import os
@@ -17,6 +18,7 @@ from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import pytest
 from aisp_prof.profiler.evidence import Evidence
@@ -34,11 +36,11 @@ RECORDED = "ch11.streams-20261120T222929Z-2cd45c"
 KERNEL, MEMCPY, MEMSET, RUNTIME = (f"CUPTI_ACTIVITY_KIND_{name}" for name in ("KERNEL", "MEMCPY", "MEMSET", "RUNTIME"))
 
 
-def golden(name: str, found: str) -> None:
+def golden(name: str, found: str, see: str = "") -> None:
     path = HERE / "golden" / name
     if os.environ.get("AISP_UPDATE_GOLDEN"):
         path.write_text(found)
-    assert found == path.read_text()
+    assert found == path.read_text(), see or f"{name} differs"
 
 
 @pytest.fixture(params=CAPTURES, ids=lambda capture: capture.manifest.pair)
@@ -69,12 +71,32 @@ def test_something_ships() -> None:
 
 
 def test_every_number_is_recomputed(capture: Capture, evidence: Evidence) -> None:
-    data = evidence.to_json()
+    """The numbers first, so that a changed one is shown by name; the hash then speaks for all that the table leaves out."""
+    pair, data = capture.manifest.pair, evidence.to_json()
+    golden(f"{pair}.csv", numbers_table([data["baseline"], *data["between"], data["optimized"]]))
     del data["manifest"]
-    for variant in (data["baseline"], *data["between"], data["optimized"]):
-        drawn = json.dumps(variant["timeline"], sort_keys=True).encode()
-        variant["timeline"] = {"operations": len(variant["timeline"]), "sha256": hashlib.sha256(drawn).hexdigest()}
-    golden(f"{capture.manifest.pair}.json", json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    whole = json.dumps(data, sort_keys=True, ensure_ascii=False).encode()
+    see = f"""the proof of {pair} changed outside the numbers of {pair}.csv; to see where, run here and at the commit before
+    aisp-prof report {pair.replace(".", ":")} --capture {capture.id} --format html --out DIRECTORY --json > PROOF.json
+and compare the two: diff <(python3 -m json.tool BEFORE.json) <(python3 -m json.tool AFTER.json)"""
+    golden(f"{pair}.sha256", hashlib.sha256(whole).hexdigest() + "\n", see)
+
+
+def numbers_table(variants: list[dict[str, Any]]) -> str:
+    """A row a metric and variant, in the proof's own order; n counts the iterations that have the number."""
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(("metric", "variant", "n", "min", "median", "max"))
+    for variant in variants:
+        every: dict[str, list[float]] = {}
+        for iteration in variant["iterations"]:
+            for metric, number in iteration["numbers"].items():
+                every.setdefault(metric, []).append(number)
+        writer.writerows(
+            (metric, variant["name"], len(found), min(found), median(found), max(found))
+            for metric, found in every.items()
+        )
+    return table.getvalue()
 
 
 @pytest.mark.parametrize("lang", ["en", "ko"])
