@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 _OPTIONS = {
     "compile_threads": 1,  # no pool of processes, which a profiler would follow
@@ -20,5 +19,5 @@ def compiled(function: Callable[..., None]) -> Callable[..., None]:
     """
     import torch
 
-    found: Any = torch.compile(function, fullgraph=True, dynamic=False, options=_OPTIONS)
-    return found
+    made: Callable[..., None] = torch.compile(function, fullgraph=True, dynamic=False, options=_OPTIONS)
+    return made

@@ -95,9 +95,7 @@ def test_races_would_be_seen() -> None:
 def test_copies_are_those_of_the_claims() -> None:
     """Each stage's input and output against the two ends alone: 64 and 16 at full size."""
     batches, stages = SMALL["batches"], SMALL["stages"]
-    baseline, resident, optimized = (
-        Counter((access.stream, access.name) for access in watched(v).log) for v in NAMES
-    )
+    baseline, resident, optimized = (Counter((access.stream, access.name) for access in watched(v).log) for v in NAMES)
     in_epilogue = batches * stages  # on a CPU a stage's GELU ends in a copy
     assert baseline[0, "aten.copy_.default"] == 2 * batches * stages + in_epilogue
     assert optimized[COPIES_IN, "aten.copy_.default"] == optimized[COPIES_OUT, "aten.copy_.default"] == batches
