@@ -52,9 +52,16 @@ def arrange(app: typer.Typer) -> None:
     infos: list[CommandInfo | TyperInfo] = [*app.registered_commands, *app.registered_groups]
     for info in infos:
         panel, example = places[_name(info)]
-        info.rich_help_panel, info.epilog = panel, f"Example: {example}"
+        info.rich_help_panel, info.epilog = panel, " ".join(filter(None, (_epilog(info), f"Example: {example}")))
     app.registered_commands.sort(key=lambda info: order.index(_name(info)))
     app.registered_groups.sort(key=lambda info: order.index(_name(info)))
+
+
+def _epilog(info: CommandInfo | TyperInfo) -> str:
+    """What a command or a group says of itself at the end."""
+    if isinstance(info, TyperInfo):
+        return str(info.typer_instance.info.epilog or "") if info.typer_instance else ""
+    return info.epilog or ""
 
 
 def _name(info: CommandInfo | TyperInfo) -> str:
