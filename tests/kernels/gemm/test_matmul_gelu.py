@@ -96,7 +96,7 @@ def compiled_for_hopper(by_pointers: bool) -> bytes:
         described = {name: f"tensordesc<bf16[{rows},{columns}]>" for name, (rows, columns) in blocks.items()}
         matrices = {"x": described["x"], "w": described["w"], "bias_ptr": "*bf16", "y": described["y"]}
     constants = {**dict.fromkeys("MNK", 8192), **options, **({} if by_pointers else {"PROGRAMS": 132})}
-    compiler = {name: constants.pop(name) for name in ("num_warps", "num_stages")}
+    compiler = {name: constants.pop(name) for name in ("num_warps", "num_stages", "enable_fp_fusion")}
     aligned = {(at,): [["tt.divisibility", 16]] for at, kind in enumerate(matrices.values()) if kind.startswith("*")}
     signature = {**matrices, **dict.fromkeys(constants, "constexpr")}
     function = kernels.matmul_gelu_pointers if by_pointers else kernels.matmul_gelu_descriptors
