@@ -195,12 +195,10 @@ PAIR = Pair(
         compares={
             "en": "Both variants run the same kernels on the same eight streams, submitted in the same order, and allocate and free "
             "an 8 MiB temporary around every two of them. Only the allocator differs: cuMemAlloc and cuMemFree, which waits for "
-            "the whole device, or cuMemAllocFromPoolAsync and cuMemFreeAsync on the stream, from a pool that keeps its memory. "
-            "The host's calls bind both: on an H200 no two kernels overlapped in either, so the gain is the host's time.",
+            "the whole device, or cuMemAllocFromPoolAsync and cuMemFreeAsync on the stream, from a pool that keeps its memory.",
             "ko": "두 변형은 같은 스트림 여덟 개에서 같은 커널을 같은 순서로 제출하고, 커널 두 개마다 8 MiB 임시 버퍼를 할당하고 "
             "해제합니다. 다른 점은 할당 방식뿐입니다. cuMemAlloc과 장치 전체를 기다리는 cuMemFree를 쓰거나, 메모리를 반환하지 않는 "
-            "풀에서 cuMemAllocFromPoolAsync와 cuMemFreeAsync를 스트림 순서대로 씁니다. "
-            "둘 다 호스트의 호출이 한계입니다. H200에서는 어느 쪽에서도 커널이 겹치지 않았으며, 줄어든 것은 호스트의 시간입니다.",
+            "풀에서 cuMemAllocFromPoolAsync와 cuMemFreeAsync를 스트림 순서대로 씁니다.",
         },
         variants={
             "baseline": {

@@ -93,12 +93,12 @@ PAIR = Pair(
         name="warp_specialized_triton",
         topic={"en": "What Triton makes of warp specialization", "ko": "Triton이 워프 특화를 실제로 컴파일하는지"},
         title={
-            "en": "Warp specialization in Triton: asked for with eight warps, and not compiled",
-            "ko": "Triton의 워프 특화: 워프 여덟 개로 요청했지만 컴파일되지 않음",
+            "en": "Warp specialization in Triton: asked for, and not compiled",
+            "ko": "Triton의 워프 특화: 요청했지만 컴파일되지 않음",
         },
         sentence={
-            "en": "Asked to specialize its eight warps, Triton's matrix product finishes {speedup}: on Hopper it compiles the same machine code.",
-            "ko": "워프 여덟 개로 특화를 요청해도 Triton은 Hopper용으로 같은 기계어를 만들어, 같은 행렬 곱을 {speedup} 끝냅니다.",
+            "en": "Asked to specialize its warps, Triton's matrix product finishes {speedup}: on Hopper it compiles the same machine code.",
+            "ko": "워프 특화를 요청해도 Triton은 Hopper용으로 같은 기계어를 만들어, 같은 행렬 곱을 {speedup} 끝냅니다.",
         },
         compares={
             "en": "Both variants compute the same bf16 product (1.1 TFLOP) with the same Triton kernel, tiles, stages and eight "

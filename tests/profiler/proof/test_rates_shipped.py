@@ -22,7 +22,7 @@ WORK = {BF16: 1_000_000_000, READ: 1_000_000}
 def counters_of(capture, trace):
     """A report with two iterations of each variant, its kernels taken from the first measured iteration of the trace."""
     found = []
-    runs = find_runs(Launches(trace), capture.manifest.pair, ("baseline", "optimized"), Attribution.THREAD)
+    runs = find_runs(Launches(trace), capture.manifest.pair, capture.manifest.declaration.names, Attribution.THREAD)
     for variant in runs:
         run = runs[variant]
         nvtx = (NvtxRange("aisp", f"{capture.manifest.pair}.{variant}.measure", "push_pop"),)
@@ -41,8 +41,9 @@ def test_every_iteration_of_a_real_trace_joins(capture, tmp_path):
     write_raw_csv(launches, minimal_metrics("9.0"), tmp_path / "counters.csv")
     counted = {"tier": "counted", "files": ["counters.csv"], "iterations": 2, "reason": "", "mend": ""}
     evidence = prove({**capture.manifest.to_json(), "counters": counted, "ceilings": ceilings()}, path)
+    variants = {one.name: one for one in (evidence.baseline, *evidence.between, evidence.optimized)}
     for variant, rates in evidence.rates.items():
-        iterations = getattr(evidence, variant).iterations
+        iterations = variants[variant].iterations
         kernels = iterations[0].numbers["kernels_per_iteration"]
         assert (rates.tier, rates.reasons) == ("counted", ())
         assert rates.flops_counted == kernels * WORK[BF16]
