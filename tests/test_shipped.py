@@ -29,7 +29,7 @@ from aisp_prof.reports.page.document import render_html
 HERE = Path(__file__).parent
 EVERY = shipped_store().captures()
 CAPTURES = tuple({capture.manifest.pair: capture for capture in EVERY}.values())
-"""The newest of each pair; older ones ship so that expectations rest on captures that agree."""
+"""The oldest of each pair, whose numbers have stood longest; newer ones ship so that expectations rest on captures that agree."""
 RECORDED = "ch11.streams-20261120T222929Z-2cd45c"
 """The capture whose reports a real nsys wrote."""
 
