@@ -97,7 +97,7 @@ def common(
 ) -> None:
     """What every command shares."""
     if unpack_limit is not None:
-        from ..profiler.trace.limits import UNPACK_VARIABLE
+        from ..profiler.trace.source.limits import UNPACK_VARIABLE
 
         os.environ[UNPACK_VARIABLE] = str(unpack_limit)
 

@@ -13,7 +13,7 @@ from ...profiler.store.captures import Capture
 from ...profiler.store.manifest import FILE_NAME, Manifest, encode
 from ...profiler.store.scrubbed import leftovers
 from ...profiler.store.zipped import check_packed
-from ...profiler.trace.file import Unpacked, damage, unpacked_once
+from ...profiler.trace.source.file import Unpacked, damage, unpacked_once
 from .layout import CAPTURES, capture_files, capture_folder, expectation_name, read_json
 from .proof import Proven, proven
 from .verification import Problem

@@ -5,8 +5,8 @@ from aisp_prof.errors import UsageError
 from aisp_prof.profiler.analysis.affected import whole_classes
 from aisp_prof.profiler.analysis.completeness import attest
 from aisp_prof.profiler.analysis.metrics import METRICS, classes_of
+from aisp_prof.profiler.assertions.check import Question, check
 from aisp_prof.profiler.evidence import Verdict
-from aisp_prof.profiler.queries.assertions import Question, check
 from aisp_prof.profiler.queries.summary import summary
 from aisp_prof.profiler.trace.model import KINDS
 from aisp_prof.profiler.trace.reader import read_trace
