@@ -13,11 +13,11 @@ from aisp_prof.profiler.analysis.overlap import concurrency
 from aisp_prof.profiler.assertions.check import Question, check
 from aisp_prof.profiler.evidence import Verdict
 from aisp_prof.profiler.queries.copies import copies
-from aisp_prof.profiler.queries.nsys_reports import memory_size_sum, memory_time_sum
 from aisp_prof.profiler.queries.overlap import overlap
 from aisp_prof.profiler.queries.summary import summary
 from aisp_prof.profiler.trace.model import KINDS, MIGRATION
 from aisp_prof.profiler.trace.reader import read_trace
+from nsys_reports import memory_size_sum, memory_time_sum
 from trace_builder import TraceBuilder
 
 TRACES = Path(__file__).parents[2] / "traces"

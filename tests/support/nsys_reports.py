@@ -1,6 +1,7 @@
 """The summaries of `nsys stats` by its own definitions: all devices together, graphs counted once.
 
-They exist to be compared with (docs/trace-commands.md, "Agreement with nsys stats"); the other queries keep devices apart.
+A trace that is read must give what nsys prints of it (docs/trace-commands.md, "Agreement with nsys stats"); the queries keep
+devices apart.
 """
 
 from __future__ import annotations
@@ -10,13 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from aisp_prof.profiler.arrays.types import Int64
+from aisp_prof.profiler.queries.spread import Spread, groups, spreads
+from aisp_prof.profiler.ranges.attribution import operations_inside
+from aisp_prof.profiler.trace.model import COMM, COMPUTE, KINDS, MEMORY_SET, MIGRATION, TABLES, Trace
+from aisp_prof.profiler.trace.schema import MEMCPY, MEMSET
 from numpy.typing import NDArray
-
-from ..arrays.types import Int64
-from ..ranges.attribution import operations_inside
-from ..trace.model import COMM, COMPUTE, KINDS, MEMORY_SET, MIGRATION, TABLES, Trace
-from ..trace.schema import MEMCPY, MEMSET
-from .spread import Spread, groups, spreads
 
 _API_VERSION = re.compile(r"_v(.{4})$", re.DOTALL)  # nsys leaves out `_v` and four characters: `_v10000` stays
 _COPIES = {"h2d": "Host-to-Device", "d2h": "Device-to-Host", "d2d": "Device-to-Device", "p2p": "Peer-to-Peer"}
