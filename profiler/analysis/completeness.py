@@ -29,10 +29,10 @@ def attest(trace: Trace, matching: Matching | None = None) -> Completeness:
     claimed, found = stated(trace, "CUDA"), _found(trace)
     findings = [*_counts(trace, claimed, found), *_nvtx_counts(trace), *messages(trace), *_export(trace)]
     findings += [*_matching(trace, matching or match_launches(trace)), *_graphs(trace), *_nesting(trace)]
-    findings += _unlisted(trace)
+    findings += [*_unlisted(trace), *_kineto(trace)]
     blocked = any(finding.blocks for finding in findings)
     if claimed is None:
-        findings.append(Finding("unattested", {}))
+        findings.append(Finding("unattested", {}, "range"))
     status = "incomplete" if blocked else "unattested" if claimed is None else "complete"
     return Completeness(status, claimed, found, tuple(findings))
 
