@@ -1,4 +1,4 @@
-"""`aisp-prof trace …`: questions to any Nsight Systems export."""
+"""`aisp-prof trace …`: questions to any trace of Nsight Systems or torch.profiler."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..errors import UsageError
 if TYPE_CHECKING:
     from ..profiler.trace.model import Trace
 
-app = typer.Typer(help="Ask any Nsight Systems trace.", no_args_is_help=True)
+app = typer.Typer(help="Ask any trace of Nsight Systems or torch.profiler.", no_args_is_help=True)
 
 _SLOW_BYTES = 50_000_000
 
@@ -20,7 +20,8 @@ TraceFile = Annotated[
     Path,
     typer.Argument(
         metavar="TRACE",
-        help="An export (.sqlite, also .xz, .gz or .zst; a Parquet folder), or a report (.nsys-rep) where there is nsys.",
+        help="An export (.sqlite, also .xz, .gz or .zst; a Parquet folder), a report (.nsys-rep) where there is nsys, or "
+        "torch.profiler's .json.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md) instead of text.")]

@@ -128,7 +128,7 @@ def _calls(instances: Instances, name: str, arguments: tuple[str, ...], index: i
 
 
 def _call(trace: Trace, calls: Calls, i: int) -> Call:
-    return Call(trace.schema.tables.get(RUNTIME, RUNTIME), int(calls.row[i]), trace.text(int(calls.name[i])))
+    return Call(trace.schema.called(RUNTIME), int(calls.row[i]), trace.text(int(calls.name[i])))
 
 
 def _longest(pieces: Intervals) -> list[tuple[int, int]]:
