@@ -9,6 +9,7 @@ from statistics import median
 import numpy as np
 
 from ...declaration import Declaration
+from ...machine.records import convert
 from ..analysis.metrics import METRICS, split
 from ..evidence import Evidence, Finding, Rates, Speedup, VariantEvidence
 from ..judging.bootstrap import LEAST_RUNS, median_interval, noise_floor
@@ -20,6 +21,7 @@ from ..proof.conduct import during_runs
 from ..proof.prove import prove_read, reading, worst_of
 from ..ranges.faults import LOST
 from ..store.captures import Capture
+from ..store.shape import Commit
 from ..trace.model import Trace
 from .model import Context, Measurement, Source
 
@@ -159,11 +161,11 @@ def _source(capture: Capture, evidence: Evidence, trace: Trace | None) -> Source
         capture=manifest.id,
         trace_sha256=str(manifest.files[path.name]["sha256"]) if path else None,
         created_utc=manifest.created_utc,
-        commit=manifest.commit,
+        commit=None if manifest.commit is None else convert(manifest.commit, Commit, capture.id),
         driver=manifest.versions.get("driver"),
-        versions=manifest.versions,
+        versions=dict(manifest.versions),
         profile=manifest.profile,
-        conditions=evidence.conditions,
+        conditions=dict(evidence.conditions),
         sm_mhz=_clock(capture, evidence, trace),
     )
 
