@@ -44,7 +44,7 @@ def open_source(path: Path, export: Export | None = None) -> Iterator[Source]:
         yield ParquetSource(path)
         return
     if is_json(path):
-        from .source.kineto import KinetoSource
+        from .kineto import KinetoSource
 
         with plain_sqlite(path) as plain:
             yield KinetoSource(plain, path)

@@ -15,16 +15,16 @@ from aisp_prof.errors import TraceError
 from aisp_prof.profiler.analysis.completeness import attest
 from aisp_prof.profiler.analysis.overlap import busy_time
 from aisp_prof.profiler.evidence import Verdict
-from aisp_prof.profiler.queries.assertions import Question, check
-from aisp_prof.profiler.trace.cache import TraceCache
-from aisp_prof.profiler.trace.file import open_source
+from aisp_prof.profiler.assertions.check import Question, check
+from aisp_prof.profiler.trace.cache.traces import TraceCache
+from aisp_prof.profiler.trace.source.file import open_source
 from aisp_prof.profiler.trace.model import COMM, COMPUTE, COPIES, D2H, H2D, KINDS, MEMORY_SET
 from aisp_prof.profiler.trace.reader import read_trace
 from aisp_prof.profiler.trace.source import kineto_events
 from aisp_prof.profiler.trace.source.scan import Wanted
 from typer.testing import CliRunner
 
-TRACES = Path(__file__).parents[2] / "traces/kineto"
+TRACES = Path(__file__).parents[3] / "traces/kineto"
 PUBLIC = sorted(TRACES.glob("*.json.gz"))
 A100 = TRACES / "a100-two-ranks.json.gz"
 MEMORY = (*COPIES, MEMORY_SET)
