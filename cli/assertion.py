@@ -32,7 +32,9 @@ def assertion(
     ranges: Annotated[
         list[str] | None,
         typer.Option(
-            "--range", metavar="[NAME=]GLOB", help="Whose instances are the iterations; else the whole trace."
+            "--range",
+            metavar="[NAME=]GLOB",
+            help="Whose instances are the iterations: a name, a path (epoch/step), or domain:name; else the whole trace.",
         ),
     ] = None,
     file: Annotated[Path | None, typer.Option("--claims", metavar="FILE", help="A claims.toml (docs/ci.md).")] = None,
