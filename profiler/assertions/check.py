@@ -20,6 +20,7 @@ from ..judging.language import Claim, Term, asked_of, compared_in, parse
 from ..judging.rate_metrics import RATE_METRICS
 from ..judging.speedup import times
 from ..judging.verdicts import badness
+from ..queries.other_threads import other_threads
 from ..queries.ranges import chosen_ranges, why_none
 from ..ranges.attribution import Attribution
 from ..ranges.faults import blocked_by
@@ -95,7 +96,7 @@ class Checked:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """All claims, each on the one of `gpus` where it fares worst; `instances` says how many ranges of each name were judged,
-    and `notes` what is there in the place of a range that is not."""
+    and `notes` what is there in the place of a range that is not, and what ranges hold and do not count."""
 
     verdict: Verdict
     completeness: Completeness
@@ -141,7 +142,10 @@ def _timed(case: _Case, claim: Claim) -> Checked:
 def _notes(trace: Trace, question: Question) -> tuple[str, ...]:
     domain = question.domain
     absent = [glob for glob in question.ranges.values() if not len(chosen_ranges(trace, domain, glob))]
-    return tuple(why_none(trace, domain, glob) for glob in absent)
+    uncounted = [
+        note for glob in question.ranges.values() for note in other_threads(trace, glob, question.attribution, domain)
+    ]
+    return (*(why_none(trace, domain, glob) for glob in absent), *dict.fromkeys(uncounted))
 
 
 def _instances(trace: Trace, question: Question) -> dict[str, Instances]:
