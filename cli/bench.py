@@ -21,8 +21,8 @@ def list_targets(
     from ..reports.terminal.answers import print_data
     from ..workloads.registry import find, pairs
 
-    found = find(chapter) if chapter else pairs()
-    targets = [{"target": pair.key.replace(".", ":"), "title": pair.declaration.title["en"]} for pair in found]
+    chosen = find(chapter) if chapter else pairs()
+    targets = [{"target": pair.key.replace(".", ":"), "title": pair.declaration.title["en"]} for pair in chosen]
     print_data({"rows": targets}, as_json, [target["target"] for target in targets])
 
 

@@ -66,8 +66,8 @@ def compare(
         proven, more = judging.judge_each(done, prove_capture)
         evidences, kept = [one for _, one in proven], expectations_folder()
         refused |= more
-        found = {capture.id: expected_for(capture, one, kept) for capture, one in proven}
-    expected = {name: one for name, one in found.items() if one is not None}
+        by_capture = {capture.id: expected_for(capture, one, kept) for capture, one in proven}
+    expected = {name: one for name, one in by_capture.items() if one is not None}
     lines = [] if as_json else [*comparison_lines(evidences, expected), *judging.lines(missing, refused)]
     print_data({**comparison_data(evidences, missing, expected), "refused": refused}, as_json, lines)
     verdicts = [one.verdict for one in evidences] + [Verdict.UNPROVEN] * len({*missing, *refused})

@@ -61,9 +61,9 @@ def check(
 
     folder, stored = expectations_folder(expectations), captures_folder(captures)
     stores = Stores(stored, shipped=False)
-    found, missing = _chosen(_pairs(selector), stores, chosen)
+    captured, missing = _chosen(_pairs(selector), stores, chosen)
     checked, refused = judging.judge_each(
-        found, lambda one: without_mended(check_capture(one, folder), one, stored, folder)
+        captured, lambda one: without_mended(check_capture(one, folder), one, stored, folder)
     )
     refused = {**judging.unreadable(missing, stores), **refused}
     lacking = [pair for pair in missing if pair not in refused]
@@ -155,10 +155,10 @@ def accept(
     if taken_back:
         done = accepted.withdraw(key, names, folder)
     else:
-        found, _ = _chosen([key], Stores(captures_folder(captures), shipped=False), chosen)
-        if not found:
+        captured, _ = _chosen([key], Stores(captures_folder(captures), shipped=False), chosen)
+        if not captured:
             raise CannotTell(f"no capture of {key}", "aisp-prof list shows the captures")
-        done = accepted.accept(found[0], names, reason, by, folder)
+        done = accepted.accept(captured[0], names, reason, by, folder)
     _print(
         {"pair": key, "withdrawn": taken_back, "rows": accepted_data(done)}, as_json, accepted_lines(done, taken_back)
     )

@@ -37,15 +37,15 @@ def unreadable(missing: Sequence[str], stores: Stores) -> Refused:
     """Of pairs without a capture those that have one that cannot be read, and why."""
     from ..profiler.store.captures import Damaged
 
-    found: dict[str, str] = {}
+    refused: dict[str, str] = {}
     for pair in missing:
         try:
             stores.resolve(pair)
         except Damaged as error:
-            found[pair] = _told(error)
+            refused[pair] = _told(error)
         except CannotTell:
             continue
-    return found
+    return refused
 
 
 def _told(error: AispError) -> str:

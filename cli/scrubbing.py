@@ -83,8 +83,10 @@ def _capture(chosen: str, out: Path, rules: NameRules, captures: Path | None) ->
     if rules.active:
         raise UsageError("a capture is judged by the names of its ranges and kernels", "scrub its trace.sqlite instead")
     folder = Path(chosen)
-    found = Capture(folder, read_manifest(folder)) if folder.is_dir() else Store(captures_folder(captures)).get(chosen)
-    return scrub_capture(found, out).folder
+    capture = (
+        Capture(folder, read_manifest(folder)) if folder.is_dir() else Store(captures_folder(captures)).get(chosen)
+    )
+    return scrub_capture(capture, out).folder
 
 
 def register(app: typer.Typer) -> None:

@@ -181,8 +181,8 @@ class _Case:
             _check_count(claim, mine)
         variants = {name: _evidence(name, one, self.claims) for name, one in mine.items()}
         blocked = {
-            name: tuple(f for f in found if not (mine[name].whole and f.code in OF_RANGES))
-            for name, found in blocked_by(self.completeness, {n: one.findings for n, one in mine.items()}).items()
+            name: tuple(f for f in findings if not (mine[name].whole and f.code in OF_RANGES))
+            for name, findings in blocked_by(self.completeness, {n: one.findings for n, one in mine.items()}).items()
         }
         compared = compared_in(self.claims)
         speedups = {(a, b): speedup_of(variants[a], variants[b], "trace") for a, b in compared}

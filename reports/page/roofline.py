@@ -64,8 +64,8 @@ def roofline_section(evidence: Evidence, say: Catalog, wide: Measure, narrow: Me
     if not evidence.rates or not (claimed or evidence.manifest.get("counters")):
         return None
     rates = dict(evidence.rates)
-    roofs, found = measured_roofs(evidence), places(rates)
-    charts = [roofline_chart(found, roofs, say, size) for size in (wide, narrow)] if roofs else []
+    roofs, placed = measured_roofs(evidence), places(rates)
+    charts = [roofline_chart(placed, roofs, say, size) for size in (wide, narrow)] if roofs else []
     tabled = rates if len(rates) <= MOST_COLUMNS else {name: rates[name] for name in VARIANTS if name in rates}
     kernels = [_kernel_row(name, one, say) for name, rate in tabled.items() for one in rate.kernels[:MOST_KERNELS]]
     return RooflineSection(
@@ -83,8 +83,8 @@ def measured_roofs(evidence: Evidence) -> Roofs | None:
     """The bandwidth and the matrix rates that the capture carries; None without a bandwidth. Rates after the clocks have
     fallen are no roofs: a burst exceeds them."""
     rows = (evidence.manifest.get("ceilings") or {}).get("ceilings") or ()
-    found = {str(row["name"]): float(row["value"]) for row in rows}
-    peak = bandwidth(found)
+    ceilings = {str(row["name"]): float(row["value"]) for row in rows}
+    peak = bandwidth(ceilings)
     if peak is None:
         return None
     compute = {

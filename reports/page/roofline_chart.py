@@ -154,8 +154,8 @@ class Place:
 
 def places(rates: dict[str, Rates]) -> list[Place]:
     """The variants that have a place on the picture, in their order."""
-    found = [_place(name, one) for name, one in rates.items()]
-    return [place for place in found if place is not None]
+    placed = [_place(name, one) for name, one in rates.items()]
+    return [place for place in placed if place is not None]
 
 
 def _place(name: str, one: Rates) -> Place | None:
@@ -167,21 +167,21 @@ def _place(name: str, one: Rates) -> Place | None:
     return Place(name, flops / moved, one.achieved_flops, counted, one)
 
 
-def roofline_chart(found: Sequence[Place], roofs: Roofs, say: Catalog, measure: Measure) -> RooflineChart | None:
+def roofline_chart(placed: Sequence[Place], roofs: Roofs, say: Catalog, measure: Measure) -> RooflineChart | None:
     """Lay the picture out; None where no variant has a place on it."""
-    if not found:
+    if not placed:
         return None
     wide = measure.width > _ROOMY
     left, right, height = (46.0, 16.0, 300.0) if wide else (36.0, 14.0, 280.0)
-    x_axis = _x_axis(found, roofs, left, measure.width - right)
-    y_axis = _y_axis(found, roofs, height - _FOOT, _TOP)
+    x_axis = _x_axis(placed, roofs, left, measure.width - right)
+    y_axis = _y_axis(placed, roofs, height - _FOOT, _TOP)
     flat = tuple(_flat(roofs, x_axis, y_axis))
-    marks = [(x_axis.at(place.intensity), y_axis.at(place.rate)) for place in found]
+    marks = [(x_axis.at(place.intensity), y_axis.at(place.rate)) for place in placed]
     slope = _memory(roofs, _taken(flat), marks, x_axis, y_axis, say)
     arrows = tuple(arrow for one, two in pairwise(marks) if (arrow := _arrow(one, two)))
     lines = [*(roof.line for roof in (slope, *flat)), *((a.x1, a.y1, a.x2, a.y2) for a in arrows)]
     frame = Rect(left, 0, measure.width - right, height - _FOOT)
-    points = _points(found, marks, y_axis, frame, _taken(flat), lines, say)
+    points = _points(placed, marks, y_axis, frame, _taken(flat), lines, say)
     return RooflineChart(
         width=measure.width,
         height=height,
@@ -192,23 +192,23 @@ def roofline_chart(found: Sequence[Place], roofs: Roofs, say: Catalog, measure: 
         x_ticks=tuple(_x_ticks(x_axis)),
         y_ticks=tuple(Tick(y_axis.at(10.0**power), _prefixed(power)) for power in y_axis.decades),
         roofs=(slope, *flat),
-        kernels=tuple(_small(found, x_axis, y_axis)),
+        kernels=tuple(_small(placed, x_axis, y_axis)),
         points=points,
         arrows=arrows,
-        sentence=" ".join(_in_words(place, say) for place in found),
+        sentence=" ".join(_in_words(place, say) for place in placed),
     )
 
 
-def _x_axis(found: Sequence[Place], roofs: Roofs, start: float, end: float) -> LogAxis:
+def _x_axis(placed: Sequence[Place], roofs: Roofs, start: float, end: float) -> LogAxis:
     """Room for every variant and every ridge."""
     ridges = [rate / roofs.bandwidth for rate in roofs.compute.values()]
-    seen = [place.intensity for place in found] + [one.arithmetic_intensity or 0 for one in _kernels(found)]
+    seen = [place.intensity for place in placed] + [one.arithmetic_intensity or 0 for one in _kernels(placed)]
     low, high = min(*seen, *ridges, seen[0]) / 3, max(*seen, *ridges, seen[0]) * 8
     return LogAxis(math.floor(math.log10(low) * 2) / 2, math.ceil(math.log10(high) * 2) / 2, start, end)
 
 
-def _y_axis(found: Sequence[Place], roofs: Roofs, start: float, end: float) -> LogAxis:
-    seen = [place.rate for place in found] + [one.achieved_flops for one in _kernels(found)]
+def _y_axis(placed: Sequence[Place], roofs: Roofs, start: float, end: float) -> LogAxis:
+    seen = [place.rate for place in placed] + [one.achieved_flops for one in _kernels(placed)]
     top = max(*seen, *roofs.compute.values(), seen[0])
     low = min(*seen, *roofs.compute.values(), seen[0]) / 3
     return LogAxis(math.floor(math.log10(low) * 2) / 2, math.log10(top * 2.2), start, end)
@@ -271,7 +271,7 @@ def _taken(flat: Sequence[Roof]) -> list[Rect]:
 
 
 def _points(
-    found: Sequence[Place],
+    placed: Sequence[Place],
     marks: Sequence[Mark],
     y_axis: LogAxis,
     frame: Rect,
@@ -282,7 +282,7 @@ def _points(
     """The variants' marks, each with its label where it hides least."""
     taken = [*taken, *(Rect(x - 6, y - 6, x + 6, y + 6) for x, y in marks)]
     made = []
-    for i, (place, (x, y)) in enumerate(zip(found, marks, strict=True)):
+    for i, (place, (x, y)) in enumerate(zip(placed, marks, strict=True)):
         label, roof = say.get(f"variant.{place.name}", place.name), place.rates.ceiling
         note = _note(place, say) if frame.right > _ROOMY else scaled(place.rate, "FLOP/s")
         at = beside(x, y, f"{label}  {note}", _SIZE, frame, taken, lines)
@@ -302,8 +302,8 @@ def _note(place: Place, say: Catalog) -> str:
     return say(key, rate=rate, share=NOTHING if share is None else percent(share))
 
 
-def _kernels(found: Sequence[Place]) -> list[KernelRates]:
-    return [one for place in found for one in _drawn(place)]
+def _kernels(placed: Sequence[Place]) -> list[KernelRates]:
+    return [one for place in placed for one in _drawn(place)]
 
 
 def _drawn(place: Place) -> list[KernelRates]:
@@ -312,8 +312,8 @@ def _drawn(place: Place) -> list[KernelRates]:
     return kernels[:MOST_SMALL] if len(kernels) > 1 else []
 
 
-def _small(found: Sequence[Place], x_axis: LogAxis, y_axis: LogAxis) -> Iterable[Small]:
-    for place in found:
+def _small(placed: Sequence[Place], x_axis: LogAxis, y_axis: LogAxis) -> Iterable[Small]:
+    for place in placed:
         for one in _drawn(place):
             colour = OF_VARIANT.get(place.name, "soft")
             yield Small(colour, x_axis.at(one.arithmetic_intensity or 1.0), y_axis.at(one.achieved_flops))
