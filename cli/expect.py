@@ -10,6 +10,7 @@ import typer
 
 from ..errors import CannotTell, UsageError
 from . import judging
+from .options import AsJson, CapturesFolder
 
 if TYPE_CHECKING:
     from ..profiler.store.captures import Capture, Stores
@@ -22,15 +23,10 @@ app = typer.Typer(
 )
 
 Selector = Annotated[str, typer.Argument(metavar="[CHAPTER[:PAIR]]", help="All pairs by default.")]
-CapturesFolder = Annotated[
-    Path | None,
-    typer.Option("--captures", help="The folder of captures; else $AISP_CAPTURES, else ./aisp-captures."),
-]
 ExpectationsFolder = Annotated[
     Path | None,
     typer.Option("--expectations", help="The folder of expectations; else $AISP_EXPECTATIONS, else the package's own."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md) instead of text.")]
 
 
 def _pairs(selector: str) -> list[str]:

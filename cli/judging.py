@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ..errors import AispError, CannotTell
 
 if TYPE_CHECKING:
+    from ..profiler.evidence import Evidence
     from ..profiler.store.captures import Capture, Stores
 
 T = TypeVar("T")
@@ -46,6 +47,14 @@ def unreadable(missing: Sequence[str], stores: Stores) -> Refused:
         except CannotTell:
             continue
     return refused
+
+
+def exit_code(evidences: Sequence[Evidence], missing: Sequence[str], refused: Refused) -> int:
+    """The worst verdict's; a pair that is missing or refused is unproven."""
+    from ..profiler.evidence import Verdict
+
+    unshown = [Verdict.UNPROVEN] * len({*missing, *refused})
+    return Verdict.worst([one.verdict for one in evidences] + unshown).exit_code
 
 
 def _told(error: AispError) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import UsageError
+from .options import CapturesFolder
 
 if TYPE_CHECKING:
     from ..profiler.store.names import NameRules
@@ -44,10 +45,7 @@ def scrub(
     hash_names: Annotated[
         bool, typer.Option("--hash-names", help="Names become hashes, the same for equal names in every trace.")
     ] = False,
-    captures: Annotated[
-        Path | None,
-        typer.Option("--captures", help="The folder of captures; else $AISP_CAPTURES, else ./aisp-captures."),
-    ] = None,
+    captures: CapturesFolder = None,
 ) -> None:
     """Copy what may be published of a trace or a capture: no environment, arguments, paths, host, user or output.
 

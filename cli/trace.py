@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import UsageError
+from .options import AsJson
 
 if TYPE_CHECKING:
     from ..profiler.trace.model import Trace
@@ -23,7 +24,6 @@ TraceFile = Annotated[
         help="An export (.sqlite, also .xz, .gz or .zst; a Parquet folder), or a report (.nsys-rep) where there is nsys.",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md) instead of text.")]
 Limit = Annotated[int, typer.Option(min=0, help="Rows of text; 0 for all. JSON has them all.")]
 Attribution = Annotated[
     str,

@@ -14,7 +14,8 @@ from ..catalog import Catalog
 from ..hostile import shorten, visible
 from ..units import NOTHING, SCALES, decimals, duration, fixed, percent, scaled
 from .axis import Measure
-from .roofline_chart import RooflineChart, Roofs, places, roofline_chart
+from .roofline_chart import RooflineChart, places, roofline_chart
+from .roofs import Roofs
 
 MOST_COLUMNS = 3
 """Of a staged pair with more variants the table shows the first and the last; the picture shows all."""
