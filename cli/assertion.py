@@ -11,6 +11,7 @@ import typer
 
 from ..errors import UsageError
 from .complaint import complain
+from .options import AsJson
 from .trace import Communication, TraceFile, _read
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def assertion(
             help="On stderr, what GitHub Actions shows beside the code; by default where $GITHUB_ACTIONS is set."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md) instead of text.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Judge claims on a trace; the exit code is the worst verdict's. Needs no GPU."""
     from ..profiler.assertions.check import Question, check, is_called

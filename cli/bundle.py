@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import EnvironmentLacks, UsageError
+from .options import AsJson
 
 if TYPE_CHECKING:
     from ..profiler.evidence import Evidence
@@ -60,7 +61,7 @@ def verify(
     key: Annotated[
         Path | None, typer.Option(metavar="KEY", help="The Ed25519 public key (PEM) that must have signed it.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md) instead of text.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Recompute every number of a bundle from its traces, make its pages again, and name whatever differs.
 

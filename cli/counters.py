@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import UsageError
+from .options import AsJson, CapturesFolder, Timeout
 
 if TYPE_CHECKING:
     from ..profiler.store.captures import Capture
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md) instead of text.")]
 
 
 def counters(
@@ -40,10 +39,7 @@ def counters(
 
 def roofline(
     chosen: Annotated[str, typer.Argument(metavar="CAPTURE", help="A capture's id or its beginning, or its folder.")],
-    captures: Annotated[
-        Path | None,
-        typer.Option("--captures", help="The folder of captures; else $AISP_CAPTURES, else ./aisp-captures."),
-    ] = None,
+    captures: CapturesFolder = None,
     as_json: AsJson = False,
 ) -> None:
     """FLOPs, DRAM bytes, intensity and share of the measured roofline, a row a range and a kernel. Needs no GPU."""
@@ -71,7 +67,7 @@ def calibrate(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Store the result as JSON, with the conditions."),
     ] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds that one run may take.")] = 300,
+    timeout: Timeout = 300,
     as_json: AsJson = False,
 ) -> None:
     """Measure this GPU's bandwidths and matrix rates, and check its FLOP counters. Needs an NVIDIA GPU, takes a minute."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ..errors import AispError, CannotTell
 
 if TYPE_CHECKING:
+    from ..profiler.evidence import Evidence
     from ..profiler.store.captures import Capture, Stores
 
 T = TypeVar("T")
@@ -37,15 +38,23 @@ def unreadable(missing: Sequence[str], stores: Stores) -> Refused:
     """Of pairs without a capture those that have one that cannot be read, and why."""
     from ..profiler.store.captures import Damaged
 
-    found: dict[str, str] = {}
+    refused: dict[str, str] = {}
     for pair in missing:
         try:
             stores.resolve(pair)
         except Damaged as error:
-            found[pair] = _told(error)
+            refused[pair] = _told(error)
         except CannotTell:
             continue
-    return found
+    return refused
+
+
+def exit_code(evidences: Sequence[Evidence], missing: Sequence[str], refused: Refused) -> int:
+    """The worst verdict's; a pair that is missing or refused is unproven."""
+    from ..profiler.evidence import Verdict
+
+    unshown = [Verdict.UNPROVEN] * len({*missing, *refused})
+    return Verdict.worst([one.verdict for one in evidences] + unshown).exit_code
 
 
 def _told(error: AispError) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import UsageError
+from .options import AsJson
 
 if TYPE_CHECKING:
     from ..profiler.trace.model import Trace
@@ -24,7 +25,6 @@ TraceFile = Annotated[
         "torch.profiler's .json.",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md) instead of text.")]
 Limit = Annotated[int, typer.Option(min=0, help="Rows of text; 0 for all. JSON has them all.")]
 Attribution = Annotated[
     str,
@@ -65,8 +65,8 @@ def summary(
     from ..reports.terminal.answers import print_record
     from ..reports.terminal.trace_tables import summary_lines
 
-    found = ask(_read(trace, communication), top)
-    print_record(trace, found, as_json, summary_lines)
+    answer = ask(_read(trace, communication), top)
+    print_record(trace, answer, as_json, summary_lines)
 
 
 @app.command()
@@ -103,9 +103,9 @@ def ranges(
         notes += [] if written.rows else [why_none(read, domain, name)]
         print_rows(trace, (written,), as_json, [f"wrote {written.file}  {written.rows:,} rows"], notes)
         return
-    found = ask(read, domain, name, everything, attribution)
-    notes += [] if len(found) else [why_none(read, domain, name)]
-    print_table(trace, found, as_json, lambda: range_lines(found, limit), notes, attribution=attribution)
+    answer = ask(read, domain, name, everything, attribution)
+    notes += [] if len(answer) else [why_none(read, domain, name)]
+    print_table(trace, answer, as_json, lambda: range_lines(answer, limit), notes, attribution=attribution)
 
 
 @app.command()
@@ -126,9 +126,9 @@ def kernels(
     from ..reports.terminal.trace_tables import kernel_lines
 
     read = _read(trace, communication)
-    found = ask(read, name, full)
-    notes = untraced_graphs(read) + ([] if found else [why_empty(read, f"kernel:{name}")])
-    print_rows(trace, found, as_json, kernel_lines(found, limit, 200 if full else LONGEST), notes)
+    answer = ask(read, name, full)
+    notes = untraced_graphs(read) + ([] if answer else [why_empty(read, f"kernel:{name}")])
+    print_rows(trace, answer, as_json, kernel_lines(answer, limit, 200 if full else LONGEST), notes)
 
 
 @app.command()
@@ -140,9 +140,9 @@ def copies(trace: TraceFile, as_json: AsJson = False) -> None:
     from ..reports.terminal.trace_tables import copy_lines
 
     read = _read(trace)
-    found = ask(read)
-    notes = untraced_graphs(read) + migrations(read) + ([] if found else ["the trace holds no copy and no memset"])
-    print_rows(trace, found, as_json, copy_lines(found), notes)
+    answer = ask(read)
+    notes = untraced_graphs(read) + migrations(read) + ([] if answer else ["the trace holds no copy and no memset"])
+    print_rows(trace, answer, as_json, copy_lines(answer), notes)
 
 
 @app.command()
@@ -156,9 +156,9 @@ def launches(
     from ..reports.terminal.answers import print_rows
     from ..reports.terminal.trace_tables import launch_lines
 
-    found = ask(_read(trace), everything)
-    notes = [] if found else ["the trace holds no such call"]
-    print_rows(trace, found, as_json, launch_lines(found), notes)
+    answer = ask(_read(trace), everything)
+    notes = [] if answer else ["the trace holds no such call"]
+    print_rows(trace, answer, as_json, launch_lines(answer), notes)
 
 
 @app.command()
@@ -174,10 +174,10 @@ def gaps(
     from ..reports.terminal.answers import print_table
     from ..reports.terminal.trace_tables import gap_lines
 
-    found = ask(_read(trace), least)
-    totals = by_cause(found)
-    notes = [] if len(found) else ["no device was idle for so long between its operations"]
-    print_table(trace, found, as_json, lambda: gap_lines(found, totals, limit), notes, by_cause=totals)
+    answer = ask(_read(trace), least)
+    totals = by_cause(answer)
+    notes = [] if len(answer) else ["no device was idle for so long between its operations"]
+    print_table(trace, answer, as_json, lambda: gap_lines(answer, totals, limit), notes, by_cause=totals)
 
 
 @app.command()
@@ -201,10 +201,10 @@ def overlap(
     check(a)
     check(b)
     read = _read(trace, communication)
-    found = ask(read, a, b, witnesses, attribution)
+    answer = ask(read, a, b, witnesses, attribution)
     notes = migrations(read) + [note for name in range_names(a, b) for note in other_threads(read, name, attribution)]
     notes += [why_empty(read, selector) for selector in dict.fromkeys((a, b)) if not select(read, selector).any()]
-    print_rows(trace, found, as_json, overlap_lines(found), notes)
+    print_rows(trace, answer, as_json, overlap_lines(answer), notes)
 
 
 @app.command()
@@ -228,8 +228,8 @@ def diff(
         raise UsageError("there is nothing to compare with", "name a second trace, or --range-a and --range-b")
     first = _read(a)
     second = first if b is None else _read(b)
-    found = ask(first, second, range_a, range_b or range_a, attribution)
-    print_record(a, found, as_json, lambda found: diff_lines(found, limit))
+    answer = ask(first, second, range_a, range_b or range_a, attribution)
+    print_record(a, answer, as_json, lambda answer: diff_lines(answer, limit))
 
 
 @app.command()

@@ -87,11 +87,13 @@ def rungs() -> tuple[Rung, ...]:
     Raises:
         UsageError: two bear one operation and name.
     """
-    found = sorted((rung for module in _modules() for rung in _declared(module)), key=lambda r: (r.operation, r.name))
-    for one, two in pairwise(found):
+    declared = sorted(
+        (rung for module in _modules() for rung in _declared(module)), key=lambda r: (r.operation, r.name)
+    )
+    for one, two in pairwise(declared):
         if (one.operation, one.name) == (two.operation, two.name):
             raise UsageError(f"two rungs are called {one.operation} {one.name}", f"rename one in {two.source.parent}")
-    return tuple(found)
+    return tuple(declared)
 
 
 def _modules() -> Iterator[str]:

@@ -234,17 +234,17 @@ def end_marked(mark: str, number: signal.Signals = signal.SIGKILL) -> None:
 
 def marked(mark: str) -> list[int]:
     """Process ids of this user's live processes that carry the mark; none where there is no /proc."""
-    found = []
+    pids = []
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # gone meanwhile, or another user's
             if mark.encode() in _marks_in((entry / "environ").read_bytes()):
-                found.append(int(entry.name))
-    return found
+                pids.append(int(entry.name))
+    return pids
 
 
 def _marks_in(environ: bytes) -> list[bytes]:
-    _, found, rest = (b"\0" + environ).partition(f"\0{MARK}=".encode())
-    return rest.partition(b"\0")[0].split(b":") if found else []
+    _, mark, rest = (b"\0" + environ).partition(f"\0{MARK}=".encode())
+    return rest.partition(b"\0")[0].split(b":") if mark else []
 
 
 def tail(log: Path, limit: int = TAIL_BYTES) -> str:

@@ -42,11 +42,11 @@ def parsed(text: str | bytes, where: str) -> Any:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    members = dict(pairs)
+    if len(members) != len(pairs):
         twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
         raise ValueError(f"{twice[:80]!r} stands twice in one object")
-    return found
+    return members
 
 
 def _no_constant(text: str) -> Any:

@@ -161,8 +161,12 @@ def lacking(device: Device, kind: str) -> str:
 
     if device.kind == "cpu":
         return "fp8 products are measured on GPUs only"
-    found = torch.cuda.get_device_capability()
-    return "" if found >= _FP8_SINCE else f"compute capability {found[0]}.{found[1]} has no fp8; 8.9 is the first"
+    capability = torch.cuda.get_device_capability()
+    return (
+        ""
+        if capability >= _FP8_SINCE
+        else f"compute capability {capability[0]}.{capability[1]} has no fp8; 8.9 is the first"
+    )
 
 
 @contextmanager

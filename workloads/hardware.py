@@ -51,14 +51,14 @@ def present_gpu(device: Device) -> Gpu | None:
         return None
     import torch
 
-    found = torch.cuda.get_device_properties(torch.cuda.current_device())
+    properties = torch.cuda.get_device_properties(torch.cuda.current_device())
     return Gpu(
-        name=str(found.name),
-        uuid=f"GPU-{found.uuid}",
-        compute_capability=f"{found.major}.{found.minor}",
-        sm_count=int(found.multi_processor_count),
-        memory_bytes=int(found.total_memory),
-        l2_bytes=int(found.L2_cache_size),
+        name=str(properties.name),
+        uuid=f"GPU-{properties.uuid}",
+        compute_capability=f"{properties.major}.{properties.minor}",
+        sm_count=int(properties.multi_processor_count),
+        memory_bytes=int(properties.total_memory),
+        l2_bytes=int(properties.L2_cache_size),
     )
 
 

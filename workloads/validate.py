@@ -41,7 +41,7 @@ def validate(declaration: Declaration, workload: Workload, device: Device, notes
                     equal.append(same_bits(output, exact))
             stale = output.clone() if stale is None else stale
         rejects = _rejects(output, stale, reference, declaration.tolerance)
-    worst = {variant: _finite(max(found, key=_nan_last)) for variant, found in errors.items()}
+    worst = {variant: _finite(max(trials, key=_nan_last)) for variant, trials in errors.items()}
     return Validation(worst, declaration.tolerance, all(equal) if declaration.bitwise else None, rejects)
 
 

@@ -36,16 +36,18 @@ class Contract:
     def broken(self, code: Code) -> list[str]:
         """The promises that `code` does not keep, in words; empty where it keeps them all."""
         counts = {pattern: len(re.findall(pattern, code.sass)) for pattern in self.exactly}
-        found = [f"{counts[p]} instructions match {p}, {n} promised" for p, n in self.exactly.items() if counts[p] != n]
-        found += [f"no instruction matches {pattern}" for pattern in self.must if not re.search(pattern, code.sass)]
-        found += [f"an instruction matches {pattern}" for pattern in self.must_not if re.search(pattern, code.sass)]
+        breaches = [
+            f"{counts[p]} instructions match {p}, {n} promised" for p, n in self.exactly.items() if counts[p] != n
+        ]
+        breaches += [f"no instruction matches {pattern}" for pattern in self.must if not re.search(pattern, code.sass)]
+        breaches += [f"an instruction matches {pattern}" for pattern in self.must_not if re.search(pattern, code.sass)]
         if code.registers > self.max_registers:
-            found.append(f"{code.registers} registers, {self.max_registers} promised")
+            breaches.append(f"{code.registers} registers, {self.max_registers} promised")
         if code.stack_bytes:
-            found.append(f"{code.stack_bytes} bytes of stack")
+            breaches.append(f"{code.stack_bytes} bytes of stack")
         if self.static_shared is not None and code.shared_bytes != self.static_shared:
-            found.append(f"{code.shared_bytes} bytes of static shared memory, {self.static_shared} promised")
-        return found
+            breaches.append(f"{code.shared_bytes} bytes of static shared memory, {self.static_shared} promised")
+        return breaches
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,8 +87,8 @@ def _built(source: Path, arch: str, suffix: str, kind: Sequence[str], include: S
 def _content_key(source: Path, flags: Sequence[str], include: Sequence[Path]) -> str:
     """Headers count by name and content, not by where they lie: a product may be carried to a host that has them elsewhere."""
     beside = [path.read_bytes() for path in sorted(source.parent.glob("*.cuh"))]
-    found = [part for folder in (INCLUDE, *include) for part in (b"include/", *_headers(folder))]
-    return _digest(source.read_bytes(), *beside, *found, *(flag.encode() for flag in flags))
+    headers = [part for folder in (INCLUDE, *include) for part in (b"include/", *_headers(folder))]
+    return _digest(source.read_bytes(), *beside, *headers, *(flag.encode() for flag in flags))
 
 
 def _headers(folder: Path) -> Iterator[bytes]:
@@ -113,13 +113,13 @@ def _version(nvcc: str) -> bytes:
 
 
 def _carried(folder: Path, stem: str, suffix: str, source: Path) -> Path:
-    found = sorted(folder.glob(f"{stem}.*.{suffix}"))
-    if not found:
+    cubins = sorted(folder.glob(f"{stem}.*.{suffix}"))
+    if not cubins:
         raise EnvironmentLacks(
             f"{source.name} must be compiled, and nvcc is neither on PATH nor below CUDA_HOME or /usr/local/cuda",
             "install the CUDA toolkit, or set CUDA_HOME to it",
         )
-    return found[-1]
+    return cubins[-1]
 
 
 def _compile(command: Sequence[str], what: str, path: Path) -> None:

@@ -172,5 +172,5 @@ def _current_stream() -> int:
 def _loaded(path: Path, name: str, device: int) -> Kernel:
     driver = binding()
     library = checked(driver.cuLibraryLoadData(path.read_bytes(), None, None, 0, None, None, 0), f"loading {path.name}")
-    found = checked(driver.cuLibraryGetKernel(library, name.encode()), f"finding {name} in {path.name}")
-    return Kernel(checked(driver.cuKernelGetFunction(found), f"loading {name}"), name)
+    handle = checked(driver.cuLibraryGetKernel(library, name.encode()), f"finding {name} in {path.name}")
+    return Kernel(checked(driver.cuKernelGetFunction(handle), f"loading {name}"), name)

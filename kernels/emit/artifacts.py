@@ -69,5 +69,5 @@ class Artifacts:
         Raises:
             AispError: one was altered.
         """
-        found = [json.loads(self.get(path)) for path in self.folder.glob("verdict-*.json")]
-        return sorted(found, key=lambda one: (str(one["made_utc"]), str(one["status"])))
+        verdicts = [json.loads(self.get(path)) for path in self.folder.glob("verdict-*.json")]
+        return sorted(verdicts, key=lambda one: (str(one["made_utc"]), str(one["status"])))

@@ -191,13 +191,15 @@ class _Parser:
     def _inputs(self, data: Any) -> tuple[Input, ...]:
         if not isinstance(data, Mapping) or not data:
             raise self._wrong("inputs", "is no table of names and layouts", '[inputs]\nx = "tensor"')
-        found = tuple(
+        inputs = tuple(
             Input(self._name(f"inputs.{name}", name), self._choice(f"inputs.{name}", layout, LAYOUTS))
             for name, layout in data.items()
         )
-        if found[0].layout != "tensor":
-            raise self._wrong(f"inputs.{found[0].name}", "comes first and is no tensor", "put the chain's tensor first")
-        return found
+        if inputs[0].layout != "tensor":
+            raise self._wrong(
+                f"inputs.{inputs[0].name}", "comes first and is no tensor", "put the chain's tensor first"
+            )
+        return inputs
 
     def _steps(self, data: Any, inputs: tuple[Input, ...]) -> tuple[Step, ...]:
         listed = self._list("steps", data)

@@ -39,13 +39,13 @@ def gathered(column: NDArray[_Value], chosen: NDArray[Any]) -> NDArray[_Value]:
     if len(chosen) < 2 * BLOCK or workers() < 2:
         some: NDArray[_Value] = column[chosen]
         return some
-    found = np.empty((len(chosen), *column.shape[1:]), column.dtype)
+    taken = np.empty((len(chosen), *column.shape[1:]), column.dtype)
 
     def gather(block: slice) -> None:
-        found[block] = column[chosen[block]]
+        taken[block] = column[chosen[block]]
 
     each_block(len(chosen), gather)
-    return found
+    return taken
 
 
 def in_order(work: Callable[[_Item], _T], items: Iterable[_Item], threads: int | None = None) -> Iterator[_T]:

@@ -84,12 +84,12 @@ def joined(columns: Sequence[Codes]) -> tuple[NDArray[Any], int]:
     key, seen = np.empty(length, narrowest(size)), np.zeros(size, bool)
 
     def join(block: slice) -> None:
-        found: Int64 = np.zeros(block.stop - block.start, np.int64)
+        combined: Int64 = np.zeros(block.stop - block.start, np.int64)
         for column in several:
-            found *= len(column.values)
-            found += column.code[block]
-        key[block] = found
-        seen[found] = True
+            combined *= len(column.values)
+            combined += column.code[block]
+        key[block] = combined
+        seen[combined] = True
 
     each_block(length, join)
     number = np.cumsum(seen) - 1

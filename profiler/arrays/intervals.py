@@ -129,7 +129,7 @@ def union(start: ArrayLike, end: ArrayLike) -> Intervals:
 
 def at_least(start: ArrayLike, end: ArrayLike, k: int) -> Intervals:
     """When `k` or more of the given intervals, each counted, are in flight."""
-    found = _pieces(*Bounds.of(start, end).pieces(k))
-    first, last = np.ones(len(found), bool), np.ones(len(found), bool)
-    first[1:] = last[:-1] = found.start[1:] > found.end[:-1]
-    return Intervals(found.start[first], found.end[last])
+    pieces = _pieces(*Bounds.of(start, end).pieces(k))
+    first, last = np.ones(len(pieces), bool), np.ones(len(pieces), bool)
+    first[1:] = last[:-1] = pieces.start[1:] > pieces.end[:-1]
+    return Intervals(pieces.start[first], pieces.end[last])

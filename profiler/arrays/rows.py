@@ -69,9 +69,9 @@ class Rows(_Supplied):
         """A column of few distinct values, without its values being written out where it comes from a file; made once, however
         many parts of the rows are asked for theirs."""
         supply = _supply_of(self)
-        found = None if supply is None else supply.codes(name)
-        if found is not None:
-            return found
+        supplied = None if supply is None else supply.codes(name)
+        if supplied is not None:
+            return supplied
         made = _made_codes(self)
         if name not in made:
             made[name] = Codes.of(getattr(self, name))

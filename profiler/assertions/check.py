@@ -186,8 +186,8 @@ class _Case:
             _check_count(claim, mine)
         variants = {name: _evidence(name, one, self.claims) for name, one in mine.items()}
         blocked = {
-            name: tuple(f for f in found if not (mine[name].whole and f.code in OF_RANGES))
-            for name, found in blocked_by(self.completeness, {n: one.findings for n, one in mine.items()}).items()
+            name: tuple(f for f in findings if not (mine[name].whole and f.code in OF_RANGES))
+            for name, findings in blocked_by(self.completeness, {n: one.findings for n, one in mine.items()}).items()
         }
         return _OnGpu(gpu, mine, grounds_of(variants, mine, blocked, compared_in(self.claims)))
 

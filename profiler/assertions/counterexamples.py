@@ -94,12 +94,12 @@ def _by_overlap(claim: ClaimResult) -> bool:
 
 
 def _overlaps(trace: Trace, a: Operations, b: Operations, index: int) -> list[Shown]:
-    found: dict[frozenset[Op], Shown] = {}
+    overlaps: dict[frozenset[Op], Shown] = {}
     for i, j in witnesses(a, b, 2 * MOST):  # in a set against itself every pair is found from both sides
         one, two = findable(trace, a, i), findable(trace, b, j)
         times = max(one.start, two.start), min(one.end, two.end)
-        found.setdefault(frozenset((one, two)), Shown("overlap", *times, index, (one, two)))
-    return list(found.values())[:MOST]
+        overlaps.setdefault(frozenset((one, two)), Shown("overlap", *times, index, (one, two)))
+    return list(overlaps.values())[:MOST]
 
 
 def _exposed(trace: Trace, a: Operations, b: Operations, index: int) -> list[Shown]:
@@ -137,5 +137,5 @@ def _longest(pieces: Intervals) -> list[tuple[int, int]]:
 
 
 def _running(trace: Trace, operations: Operations, at: int) -> tuple[Op, ...]:
-    found = np.flatnonzero((operations.start <= at) & (operations.end > at))
-    return tuple(findable(trace, operations, int(i)) for i in found[:1])
+    running = np.flatnonzero((operations.start <= at) & (operations.end > at))
+    return tuple(findable(trace, operations, int(i)) for i in running[:1])

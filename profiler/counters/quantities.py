@@ -30,8 +30,8 @@ class AmbiguousError(ValueError):
 
 def decimal_mark(texts: Iterable[str]) -> str:
     """What stands before the decimals in these texts: "." or ","; "" where they do not tell, or contradict each other."""
-    found = {mark for text in texts if (mark := _told_by(text))}
-    return found.pop() if len(found) == 1 else ""
+    marks = {mark for text in texts if (mark := _told_by(text))}
+    return marks.pop() if len(marks) == 1 else ""
 
 
 def _told_by(text: str) -> str:
@@ -60,19 +60,19 @@ def number(text: str, mark: str = "") -> float | None:
     Raises:
         AmbiguousError: one mark before three digits, and no `mark`.
     """
-    found = _parsed(text, mark)
-    if found is None:
+    parts = _parsed(text, mark)
+    if parts is None:
         return None
-    sign, whole, decimals, exponent = found
+    sign, whole, decimals, exponent = parts
     return float(f"{sign}{whole}.{decimals or 0}{exponent}") if decimals or exponent else int(f"{sign}{whole}")
 
 
 def uncertainty(text: str, mark: str = "") -> float:
     """How far a printed number may lie from what was rounded: half of its last decimal, 0 for a whole one."""
-    found = _parsed(text, mark)
-    if found is None or not (found[2] or found[3]):
+    parts = _parsed(text, mark)
+    if parts is None or not (parts[2] or parts[3]):
         return 0.0
-    return 0.5 * float(f"1e{int(found[3][1:] or 0) - len(found[2])}")
+    return 0.5 * float(f"1e{int(parts[3][1:] or 0) - len(parts[2])}")
 
 
 def _parsed(text: str, mark: str) -> tuple[str, str, str, str] | None:
@@ -83,8 +83,8 @@ def _parsed(text: str, mark: str) -> tuple[str, str, str, str] | None:
         return None
     if not mark and _unclear(parts["body"]):
         raise AmbiguousError(text)
-    found = _split(parts["body"], mark)
-    return None if found is None else (parts["sign"], *found, parts["exponent"] or "")
+    digits = _split(parts["body"], mark)
+    return None if digits is None else (parts["sign"], *digits, parts["exponent"] or "")
 
 
 def _unclear(body: str) -> bool:

@@ -100,8 +100,8 @@ def _cell(one: NvtxRange, number: str = "") -> str:
 def private_names(path: Path) -> list[str]:
     """Names of hosts that a raw page of ncu holds."""
     header, _, *launches = _rows(path)
-    found = {row[header.index("Host Name")] for row in launches} if "Host Name" in header else set()
-    return sorted(found)
+    hosts = {row[header.index("Host Name")] for row in launches} if "Host Name" in header else set()
+    return sorted(hosts)
 
 
 def _rows(path: Path) -> list[list[str]]:
@@ -188,9 +188,9 @@ def _integer(text: str, where: str) -> int:
 
 def _dim(text: str, metrics: Mapping[str, float], what: str, where: str) -> Dim:
     """ "(384, 1, 1)", or where the page has no such column what `launch__grid_dim_x` and its like say."""
-    found = re.fullmatch(r"\(([0-9]{1,18}), *([0-9]{1,18}), *([0-9]{1,18})\)", text.strip())
-    if found:
-        return int(found[1]), int(found[2]), int(found[3])
+    extents = re.fullmatch(r"\(([0-9]{1,18}), *([0-9]{1,18}), *([0-9]{1,18})\)", text.strip())
+    if extents:
+        return int(extents[1]), int(extents[2]), int(extents[3])
     told = [metrics.get(f"launch__{what}_dim_{axis}", 1 if axis != "x" else None) for axis in "xyz"]
     size = metrics.get(f"launch__{what}_size")
     if text or None in told or (size is not None and size != prod(side for side in told if side)):
@@ -202,6 +202,6 @@ def _dim(text: str, metrics: Mapping[str, float], what: str, where: str) -> Dim:
 def _ranges(cell: str, numbered: bool = False) -> Iterator[NvtxRange]:
     """The ranges of a cell: each in quotes, a start/end range with its number in front."""
     for item in re.findall(r'"([^"]*)"', cell):
-        found = _RANGE.fullmatch(item.partition(":")[2] if numbered else item)
-        if found:
-            yield NvtxRange(found["domain"], found["name"], "start_end" if numbered else "push_pop")
+        told = _RANGE.fullmatch(item.partition(":")[2] if numbered else item)
+        if told:
+            yield NvtxRange(told["domain"], told["name"], "start_end" if numbered else "push_pop")

@@ -138,12 +138,12 @@ def machine_numbers(launches: Sequence[KernelCounters]) -> dict[str, float]:
     if not launches or any(chip is None or not chip.machine for chip in chips):
         return {}
     names = {**(chips[0].machine if chips[0] else {}), "l2_bytes": common.l2}
-    found = {name: [launch.total(metric) for launch in launches] for name, metric in names.items()}
+    counted = {name: [launch.total(metric) for launch in launches] for name, metric in names.items()}
     times = [launch.metrics.get(common.duration) for launch in launches]
     shares = [launch.metrics.get(common.tensor_active) for launch in launches]
-    if any(value is None for values in (*found.values(), times, shares) for value in values):
+    if any(value is None for values in (*counted.values(), times, shares) for value in values):
         return {}
     weighted = zip(times, shares, strict=True)
     active = sum(time * share for time, share in weighted if time is not None and share is not None)
-    numbers = {name: float(round(sum(value or 0 for value in values))) for name, values in found.items()}
+    numbers = {name: float(round(sum(value or 0 for value in values))) for name, values in counted.items()}
     return {**numbers, "tensor_active": active / 100 / max(1.0, sum(time or 0 for time in times))}

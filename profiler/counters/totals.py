@@ -31,25 +31,25 @@ def exact_totals(metrics: Mapping[str, float], unsure: Mapping[str, float] | Non
         unsure: how far a metric may lie from what was counted, because it was printed rounded; 0 where it is not named.
     """
     report = _Report(metrics, unsure or {})
-    found: dict[str, float] = {}
+    totals: dict[str, float] = {}
     for name in metrics:
         for suffix in (".per_second", ".per_cycle_elapsed"):
             total = name.removesuffix(suffix)
-            if total == name or not total.endswith(".sum") or total in metrics or total in found:
+            if total == name or not total.endswith(".sum") or total in metrics or total in totals:
                 continue
             value = report.total(name, total)
             if value is not None:
-                found[total] = value
-    return found | _of_parts({**found, **metrics})
+                totals[total] = value
+    return totals | _of_parts({**totals, **metrics})
 
 
 def _of_parts(totals: Mapping[str, float]) -> dict[str, float]:
-    found: dict[str, float] = {}
+    sums: dict[str, float] = {}
     for name in totals:
         whole = name.removesuffix(_PARTS[0])
         if whole != name and f"{whole}.sum" not in totals and whole + _PARTS[1] in totals:
-            found[f"{whole}.sum"] = sum(totals[whole + part] for part in _PARTS)
-    return found
+            sums[f"{whole}.sum"] = sum(totals[whole + part] for part in _PARTS)
+    return sums
 
 
 class _Report:

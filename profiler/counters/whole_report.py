@@ -61,8 +61,8 @@ def _length(raw: bytes) -> int | None:
 
 def _numbers(message: bytes) -> dict[int, int] | None:
     """The integers of a protocol buffer by their fields' numbers, None where it is none."""
-    found = list(_fields(message))
-    return None if None in found else dict(field for field in found if field is not None)
+    fields = list(_fields(message))
+    return None if None in fields else dict(field for field in fields if field is not None)
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, int] | None]:

@@ -116,7 +116,7 @@ def _device(a: Part, b: Part, gpu_a: int, gpu_b: int) -> DeviceDiff:
 
 
 def _totals(part: Part, gpu: int) -> Totals:
-    pieces = [found for piece in part.pieces if len(found := piece.take(piece.gpu == gpu))]
+    pieces = [mine for piece in part.pieces if len(mine := piece.take(piece.gpu == gpu))]
     sums = [int((piece.end - piece.start).sum()) for piece in pieces]
     busy = [busy_time(piece).length for piece in pieces]
     span = [int(piece.end.max() - piece.start.min()) for piece in pieces]
@@ -129,14 +129,14 @@ Keyed = dict[tuple[str, str], Int64]
 
 
 def _keyed(part: Part, gpu: int) -> Keyed:
-    found = _joined(part)
-    found = found.take(found.gpu == gpu)
-    kernel = np.isin(found.kind, (COMPUTE, COMM))
-    group, first = groups(found.kind, np.where(kernel, found.name, -1))
-    length = found.end - found.start
+    mine = _joined(part)
+    mine = mine.take(mine.gpu == gpu)
+    kernel = np.isin(mine.kind, (COMPUTE, COMM))
+    group, first = groups(mine.kind, np.where(kernel, mine.name, -1))
+    length = mine.end - mine.start
     order = np.argsort(group, kind="stable")
     members = np.split(order, np.flatnonzero(np.diff(group[order])) + 1) if len(first) else []
-    keys = [(KINDS[found.kind[at]], part.trace.text(int(found.name[at])) if kernel[at] else "") for at in first]
+    keys = [(KINDS[mine.kind[at]], part.trace.text(int(mine.name[at])) if kernel[at] else "") for at in first]
     joined: Keyed = {}
     for key, rows in zip(keys, members, strict=True):
         joined[key] = np.concatenate([joined.get(key, length[:0]), length[rows]])

@@ -63,7 +63,7 @@ def diff(a: Trace, b: Trace, range_a: str | None, range_b: str | None, attributi
 
 
 def _missing(trace: Trace, name: str | None, attribution: str) -> list[str]:
-    found = part(trace, name, attribution)
-    if any(len(piece) for piece in found.pieces):
+    side = part(trace, name, attribution)
+    if any(len(piece) for piece in side.pieces):
         return []
     return ["the trace holds no GPU operation" if name is None else why_none(trace, None, name)]

@@ -77,8 +77,8 @@ def _of_device(trace: Trace, gpu: int) -> list[Gaps]:
         cause[edge], call[edge], parts[:, edge] = BOUNDARY, -1, 0
     waiting, calling, outside, queued, waited = parts
     device = np.full(len(start), gpu, np.int64)
-    found = Gaps(device, start, end, cause, waiting, calling, outside, queued, waited, before, after, call)
-    return [found.take(end > start)]
+    between = Gaps(device, start, end, cause, waiting, calling, outside, queued, waited, before, after, call)
+    return [between.take(end > start)]
 
 
 def _window(trace: Trace) -> tuple[int, int]:
@@ -163,11 +163,11 @@ def gaps(trace: Trace, least: int = 1, limit: int | None = None) -> Table:
         least: leave out gaps shorter than this, in ns.
         limit: at most so many rows.
     """
-    found = find_gaps(trace)
-    length = found.end - found.start
-    order = np.lexsort((found.start, found.gpu, -length))
+    every = find_gaps(trace)
+    length = every.end - every.start
+    order = np.lexsort((every.start, every.gpu, -length))
     order = order[length[order] >= least][:limit]
-    chosen = found.take(order)
+    chosen = every.take(order)
     neighbours = {
         **_operation(trace, "before", chosen.before),
         **_operation(trace, "after", chosen.after),

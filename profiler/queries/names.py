@@ -28,8 +28,8 @@ def matches(column: Int64, texts: Sequence[str], pattern: str) -> NDArray[np.boo
         return constant(True, len(column), bool)
     fits = re.compile(translate(pattern)).match
     names = Codes.of(column)
-    found = np.array([_is(texts[i] if i >= 0 else "", pattern, fits) for i in names.values.tolist()], bool)
-    fitting: NDArray[np.bool_] = found[names.code]
+    matched = np.array([_is(texts[i] if i >= 0 else "", pattern, fits) for i in names.values.tolist()], bool)
+    fitting: NDArray[np.bool_] = matched[names.code]
     return fitting
 
 

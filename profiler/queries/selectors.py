@@ -33,9 +33,9 @@ def select(trace: Trace, selector: str, attribution: str = "thread") -> NDArray[
         return np.asarray(operations.stream == int(rest), bool)
     if prefix == "kernel":
         return np.isin(operations.kind, (COMPUTE, COMM)) & matches(operations.name, trace.strings, rest)
-    found = np.zeros(len(operations), bool)
-    found[operations_inside(trace, chosen_ranges(trace, name=rest), of_ranges)[1]] = True
-    return found
+    inside = np.zeros(len(operations), bool)
+    inside[operations_inside(trace, chosen_ranges(trace, name=rest), of_ranges)[1]] = True
+    return inside
 
 
 def check(selector: str) -> None:

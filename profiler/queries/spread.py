@@ -67,5 +67,5 @@ def _spread(n: int, total: int, mean: float, median: float, low: int, high: int,
 
 def spread(values: Int64) -> Spread | None:
     """The spread of one group; None when it is empty."""
-    found = spreads(np.zeros(len(values), np.int64), values)
-    return found[0] if found else None
+    one = spreads(np.zeros(len(values), np.int64), values)
+    return one[0] if one else None

@@ -149,23 +149,23 @@ def _devices(trace: Trace) -> tuple[DeviceRow, ...]:
 
 
 def _device(trace: Trace, gpu: int) -> DeviceRow:
-    found = trace.operations.take(trace.operations.gpu == gpu)
-    numbers = concurrency(found)
-    graphs = _count(found, GRAPH_LAUNCH)
-    compute, copy, comm = (busy_time(found.of_kind(*kinds)) for kinds in ((COMPUTE,), COPIES, (COMM,)))
+    mine = trace.operations.take(trace.operations.gpu == gpu)
+    numbers = concurrency(mine)
+    graphs = _count(mine, GRAPH_LAUNCH)
+    compute, copy, comm = (busy_time(mine.of_kind(*kinds)) for kinds in ((COMPUTE,), COPIES, (COMM,)))
     hidden = {name: (time & compute).length for name, time in (("copy", copy), ("comm", comm))}
     return DeviceRow(
         gpu_uuid=trace.gpus[gpu].uuid,
         name=trace.gpus[gpu].name,
         device=trace.gpus[gpu].device,
         label=labels(trace.gpus)[gpu],
-        pids=tuple(sorted({pid_of(int(key)) for key in distinct_values(found.process)})),
-        ops=len(found),
-        kernels=_count(found, COMPUTE, COMM),
-        copies=_count(found, *COPIES),
-        memsets=_count(found, MEMORY_SET),
-        migrations=_count(found, MIGRATION),
-        migration_time=busy_time(found.of_kind(MIGRATION)).length,
+        pids=tuple(sorted({pid_of(int(key)) for key in distinct_values(mine.process)})),
+        ops=len(mine),
+        kernels=_count(mine, COMPUTE, COMM),
+        copies=_count(mine, *COPIES),
+        memsets=_count(mine, MEMORY_SET),
+        migrations=_count(mine, MIGRATION),
+        migration_time=busy_time(mine.of_kind(MIGRATION)).length,
         untraced_graphs=graphs,
         sum=numbers.sum,
         busy=numbers.busy,
@@ -198,7 +198,7 @@ def _processes(trace: Trace) -> tuple[ProcessRow, ...]:
     rows = []
     for key in sorted({*ran, *owner.values()}):
         threads = [thread for thread, process in owner.items() if process == key]
-        calls, instances = (sum(found.get(thread, 0) for thread in threads) for found in (called, ranged))
+        calls, instances = (sum(counts.get(thread, 0) for thread in threads) for counts in (called, ranged))
         uuids = tuple(trace.gpus[gpu].uuid for process, gpu in used if process == key)
         rows.append(ProcessRow(pid_of(key), key, len(threads), calls, ran.get(key, 0), instances, uuids))
     return tuple(rows)
@@ -237,11 +237,11 @@ def top_ranges(trace: Trace, top: int) -> tuple[RangeRow, ...]:
     tables, gpus = RangeTables(trace, numbers=("span", "busy")), max(len(trace.gpus), 1)
     instances, ops, span, busy, longest = np.zeros((5, names * gpus), np.int64)
     for low in range(0, len(trace.ranges), PART):
-        found = tables.table(np.arange(low, min(low + PART, len(trace.ranges))))
-        group = name[found.range].astype(np.int64) * gpus + found.gpu
-        for total, values in ((instances, 1), (ops, found.ops), (span, found.span), (busy, found.busy)):
+        part = tables.table(np.arange(low, min(low + PART, len(trace.ranges))))
+        group = name[part.range].astype(np.int64) * gpus + part.gpu
+        for total, values in ((instances, 1), (ops, part.ops), (span, part.span), (busy, part.busy)):
             np.add.at(total, group, values)
-        np.maximum.at(longest, group, found.span)
+        np.maximum.at(longest, group, part.span)
     first = firsts_of(name, names)
     shown = np.flatnonzero(instances)
     if 0 < top < len(shown):

@@ -21,5 +21,5 @@ def blocking_calls(trace: Trace) -> NDArray[np.bool_]:
     """A mask of shape (len(trace.calls),): synchronising calls, blocking copies, and calls that free memory."""
     calls = trace.calls
     blocking = [i for i in np.unique(calls.name).tolist() if i >= 0 and _BLOCKING.match(api.plain(trace.strings[i]))]
-    found: NDArray[np.bool_] = (calls.effect == api.WAIT) | np.isin(calls.name, blocking)
-    return found
+    waits: NDArray[np.bool_] = (calls.effect == api.WAIT) | np.isin(calls.name, blocking)
+    return waits

@@ -48,14 +48,14 @@ class Column:
 
     def _spelled(self, chosen: slice, spell: Any, nothing: Any) -> list[Any]:
         values = self.values[chosen]
-        found: list[Any] = values.tolist()
+        cells: list[Any] = values.tolist()
         if self.texts is not None:
             used = Codes.of(values)
             known = [spell(self.texts[i] if i >= 0 else "") for i in used.values.tolist()]
-            found = [known[i] for i in used.code.tolist()]
+            cells = [known[i] for i in used.code.tolist()]
         if self.missing is None or not self.missing[chosen].any():
-            return found
-        return [nothing if gone else value for value, gone in zip(found, self.missing[chosen].tolist(), strict=True)]
+            return cells
+        return [nothing if gone else value for value, gone in zip(cells, self.missing[chosen].tolist(), strict=True)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,10 +87,12 @@ class Table:
 
     def flat(self, before: str = "") -> dict[str, Column]:
         """All columns, inner ones named `outer.inner`."""
-        found: dict[str, Column] = {}
+        columns: dict[str, Column] = {}
         for name, column in self.columns.items():
-            found.update(column.flat(f"{before}{name}.") if isinstance(column, Table) else {f"{before}{name}": column})
-        return found
+            columns.update(
+                column.flat(f"{before}{name}.") if isinstance(column, Table) else {f"{before}{name}": column}
+            )
+        return columns
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Every row as plain Python types."""

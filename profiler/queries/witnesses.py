@@ -32,10 +32,10 @@ def longest(trace: Trace, a: Int64, b: Int64, count: int) -> tuple[Witness, ...]
     others, look = trace.operations.take(b), _FIRST_LOOK
     while True:
         some = trace.operations.take(a[order[:look]])
-        found = [_witness(trace, some, i, others, j) for i, j in witnesses(some, others, count)]
+        best = [_witness(trace, some, i, others, j) for i, j in witnesses(some, others, count)]
         done = look >= len(order)
-        if done or (len(found) == count and found[-1].end - found[-1].start >= bounds[order[look]]):
-            return tuple(found)
+        if done or (len(best) == count and best[-1].end - best[-1].start >= bounds[order[look]]):
+            return tuple(best)
         look *= 4
 
 
@@ -45,11 +45,11 @@ def _bounds(operations: Operations, a: Int64, b: Int64) -> Int64:
     own = np.unique(lanes[a])
     if len(own) > _STREAMS:
         return _covered(operations, a, b)
-    found = np.zeros(len(a), np.int64)
+    bounds = np.zeros(len(a), np.int64)
     for lane in own:
         here = lanes[a] == lane
-        found[here] = _covered(operations, a[here], b[lanes[b] != lane])
-    return found
+        bounds[here] = _covered(operations, a[here], b[lanes[b] != lane])
+    return bounds
 
 
 def _covered(operations: Operations, a: Int64, b: Int64) -> Int64:

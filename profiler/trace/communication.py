@@ -131,9 +131,9 @@ class Known:
         """The part of a kernel's short or full name by which it is a communication kernel's; "" for any other name."""
         if _WRITTEN_BY_INDUCTOR.match(name):
             return ""
-        found = _LISTED.search(name) if any(word in name for word in _WORDS) else None
-        found = found or (self.own.search(name) if self.own else None)
-        return found[0] if found else ""
+        match = _LISTED.search(name) if any(word in name for word in _WORDS) else None
+        match = match or (self.own.search(name) if self.own else None)
+        return match[0] if match else ""
 
 
 def _one(patterns: Iterable[str]) -> re.Pattern[str]:

@@ -26,18 +26,18 @@ def physical_gpus(source: Source, schema: Schema, process: Int64, device: Int64)
     pair = of_process if len(devices) < 2 else of_process * len(devices) + distinct_codes(device)[0]
     pairs = distinct_values(pair)
     index: dict[tuple[str, int, int], int] = {}
-    found: list[Gpu] = []
+    gpus: list[Gpu] = []
     of_pair = []
     for code in pairs.tolist():
         key, ordinal = int(processes[code // len(devices)]), int(devices[code % len(devices)])
         uuid, name = _identity(key, known.get((pid_of(key), ordinal), []))
         identity = (uuid, 0, 0) if uuid else ("", key, ordinal)
         if identity not in index:
-            index[identity] = len(found)
-            found.append(Gpu(uuid, name, key, ordinal))
+            index[identity] = len(gpus)
+            gpus.append(Gpu(uuid, name, key, ordinal))
         of_pair.append(index[identity])
     gpu = looked_up(pair, pairs, np.array(of_pair, np.int64)) if of_pair else pair
-    return gpu.astype(np.int64, copy=False), tuple(found)
+    return gpu.astype(np.int64, copy=False), tuple(gpus)
 
 
 _Card = tuple[int, str, str]
@@ -49,17 +49,17 @@ _HOST = -(1 << 48)
 def _identities(source: Source, schema: Schema) -> dict[tuple[int, int], list[_Card]]:
     """(pid, CUDA ordinal) -> the GPUs that the export names so; several where hosts or containers share a pid."""
     gpus = "TARGET_INFO_GPU"
-    found: dict[tuple[int, int], list[_Card]] = {}
+    seen: dict[tuple[int, int], list[_Card]] = {}
     if not schema.has(gpus, "id", "uuid", "name"):
-        return found
+        return seen
     host = ("vmId",) if schema.has(gpus, "vmId") else ()
     cards: dict[object, list[_Card]] = {}
     for card, uuid, name, *vm in source.records(schema.tables[gpus], ("id", "uuid", "name", *host)):
         at = vm[0] & _HOST if vm and isinstance(vm[0], int) else 0
         cards.setdefault(card, []).append((at, str(uuid or ""), str(name or "")))
     for pid, ordinal, card in _seen(source, schema):
-        found.setdefault((pid, ordinal), []).extend(cards.get(card, ()))
-    return found
+        seen.setdefault((pid, ordinal), []).extend(cards.get(card, ()))
+    return seen
 
 
 def _seen(source: Source, schema: Schema) -> list[tuple[int, int, object]]:
@@ -73,10 +73,10 @@ def _seen(source: Source, schema: Schema) -> list[tuple[int, int, object]]:
 
 def ordinals(source: Source, schema: Schema) -> dict[int, set[int]]:
     """pid -> the CUDA devices that it knew; nothing where the export does not say."""
-    found: dict[int, set[int]] = {}
+    by_process: dict[int, set[int]] = {}
     for pid, ordinal, _ in _seen(source, schema):
-        found.setdefault(pid, set()).add(ordinal)
-    return found
+        by_process.setdefault(pid, set()).add(ordinal)
+    return by_process
 
 
 def _identity(process: int, cards: list[_Card]) -> tuple[str, str]:

@@ -146,6 +146,10 @@ class Marks(Rows):
     category: Int64
 
 
+COLUMNS: Mapping[str, type[Rows]] = {"operations": Operations, "calls": Calls, "ranges": Ranges, "marks": Marks}
+"""What a `Trace` holds in columns, by the name of its field: all that the cache stores and reads back."""
+
+
 @dataclass(frozen=True, slots=True)
 class Gpu:
     """A physical device; `uuid` is "" where the export does not say, and then only (process, device) tells it apart."""

@@ -142,10 +142,10 @@ def _number(table: str) -> int:
 
 
 def _metadata(source: Source, schema: Schema, kind: str) -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
+    values: dict[str, tuple[str, ...]] = {}
     for table in (table for table in METADATA[kind] if schema.has(table, "name", "value")):
         for name, value in source.records(schema.tables[table], ("name", "value")):
             if str(name).endswith("ENVIRONMENT_VARIABLE"):
                 continue  # the profiled process's environment is nobody's business, and nothing here needs it
-            found[str(name)] = (*found.get(str(name), ()), "" if value is None else str(value))
-    return found
+            values[str(name)] = (*values.get(str(name), ()), "" if value is None else str(value))
+    return values

@@ -34,9 +34,9 @@ def headline(evidence: Evidence, say: Catalog) -> Headline:
     if evidence.verdict not in _SPEAKS or evidence.speedup is None:
         quiet = Verdict.UNPROVEN if evidence.verdict in _SPEAKS else evidence.verdict
         return Headline(say(f"headline.{quiet}", title=say.of(pair.title)), "", "", quiet)
-    before, found, after = say.of(pair.sentence).partition("{speedup}")
+    before, field, after = say.of(pair.sentence).partition("{speedup}")
     number, word = _spoken(evidence.speedup, say)
-    if not found:
+    if not field:
         return Headline(f"{before} ", number, word, _tone(evidence))
     return Headline(before, number, f"{word}{after}", _tone(evidence))
 

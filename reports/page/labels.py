@@ -69,14 +69,14 @@ def beside(
         lines: what it had better not cover.
     """
     wide, drawn = width(text, size), list(lines)
-    found = [_label(x, y, wide, anchor, down) for down in _PLACES for anchor in ("start", "end")]
+    candidates = [_label(x, y, wide, anchor, down) for down in _PLACES for anchor in ("start", "end")]
 
     def cost(label: Label) -> float:
         covered = sum(label.room.meets(one) for one in taken)
         crossed = sum(_crosses(label.room, line) for line in drawn)
         return 100 * (not label.room.inside(frame)) + 20 * covered + crossed + abs(label.y - y) / 40
 
-    return min(found, key=cost)
+    return min(candidates, key=cost)
 
 
 def _label(x: float, y: float, wide: float, anchor: str, down: float) -> Label:

@@ -71,11 +71,11 @@ def printer_versions() -> dict[str, str]:
 
 def _harfbuzz(at_least: Callable[[int, int, int], int]) -> str:
     """Its version, which WeasyPrint's binding tells only by comparison."""
-    found: list[int] = []
+    parts: list[int] = []
     for _ in range(3):
-        part = next(n for n in count() if not at_least(*([*found, n + 1, 0, 0][:3])))
-        found.append(part)
-    return ".".join(map(str, found))
+        part = next(n for n in count() if not at_least(*([*parts, n + 1, 0, 0][:3])))
+        parts.append(part)
+    return ".".join(map(str, parts))
 
 
 def check_printer() -> None:

@@ -14,7 +14,8 @@ from ..catalog import Catalog
 from ..hostile import shorten, visible
 from ..units import NOTHING, SCALES, decimals, duration, fixed, percent, scaled
 from .axis import Measure
-from .roofline_chart import RooflineChart, Roofs, places, roofline_chart
+from .roofline_chart import RooflineChart, places, roofline_chart
+from .roofs import Roofs
 
 MOST_COLUMNS = 3
 """Of a staged pair with more variants the table shows the first and the last; the picture shows all."""
@@ -64,8 +65,8 @@ def roofline_section(evidence: Evidence, say: Catalog, wide: Measure, narrow: Me
     if not evidence.rates or not (claimed or evidence.manifest.get("counters")):
         return None
     rates = dict(evidence.rates)
-    roofs, found = measured_roofs(evidence), places(rates)
-    charts = [roofline_chart(found, roofs, say, size) for size in (wide, narrow)] if roofs else []
+    roofs, placed = measured_roofs(evidence), places(rates)
+    charts = [roofline_chart(placed, roofs, say, size) for size in (wide, narrow)] if roofs else []
     tabled = rates if len(rates) <= MOST_COLUMNS else {name: rates[name] for name in VARIANTS if name in rates}
     kernels = [_kernel_row(name, one, say) for name, rate in tabled.items() for one in rate.kernels[:MOST_KERNELS]]
     return RooflineSection(
@@ -83,8 +84,8 @@ def measured_roofs(evidence: Evidence) -> Roofs | None:
     """The bandwidth and the matrix rates that the capture carries; None without a bandwidth. Rates after the clocks have
     fallen are no roofs: a burst exceeds them."""
     rows = (evidence.manifest.get("ceilings") or {}).get("ceilings") or ()
-    found = {str(row["name"]): float(row["value"]) for row in rows}
-    peak = bandwidth(found)
+    ceilings = {str(row["name"]): float(row["value"]) for row in rows}
+    peak = bandwidth(ceilings)
     if peak is None:
         return None
     compute = {

@@ -142,7 +142,7 @@ def _by_stream(ops: Sequence[Op]) -> dict[tuple[int, int], tuple[Op, ...]]:
     streams: dict[tuple[int, int], list[Op]] = {}
     for op in sorted(ops, key=lambda op: (op.start, op.end, op.table, op.row)):
         streams.setdefault((op.device, op.stream), []).append(op)
-    return {stream: tuple(found) for stream, found in streams.items()}
+    return {stream: tuple(operations) for stream, operations in streams.items()}
 
 
 def _label(stream: tuple[int, int], several: bool, say: Catalog) -> str:

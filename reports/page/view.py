@@ -159,10 +159,10 @@ def completeness_line(evidence: Evidence, say: Catalog) -> str:
 
 def caveats(evidence: Evidence, say: Catalog) -> tuple[FindingText, ...]:
     """What was seen that could make the page wrong, each once; what blocks a conclusion first."""
-    found: dict[str, Finding] = {}
+    distinct: dict[str, Finding] = {}
     for finding in (*evidence.completeness.findings, *evidence.caveats):
-        found.setdefault(repr((finding.code, sorted(finding.values.items()))), finding)
-    ordered = sorted(found.values(), key=lambda finding: not finding.blocks)
+        distinct.setdefault(repr((finding.code, sorted(finding.values.items()))), finding)
+    ordered = sorted(distinct.values(), key=lambda finding: not finding.blocks)
     return tuple(say.finding(finding) for finding in ordered)
 
 

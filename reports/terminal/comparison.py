@@ -172,12 +172,12 @@ def _step(step: Step, ns: int) -> dict[str, Any]:
 def _checked(evidence: Evidence) -> Mapping[str, Any]:
     """What the last run that has a validation says; every run of a capture checks anew, and a wrong one is the last."""
     runs = evidence.manifest["runs"]
-    found = [
+    results = [
         runs[name]["validation"]
         for name in ("untraced", "traced", "counted")
         if (runs.get(name) or {}).get("validation")
     ]
-    return next((one for one in found if not one.get("valid")), found[0] if found else {})
+    return next((one for one in results if not one.get("valid")), results[0] if results else {})
 
 
 def _summary(evidence: Evidence) -> list[str]:

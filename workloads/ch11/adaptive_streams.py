@@ -105,8 +105,8 @@ class AdaptivePhases:
         """The candidate with the lowest median, all of them timed in turn."""
         times: list[list[int]] = [[] for _ in CANDIDATES]
         for trial in range(_WARM_UP + _TRIALS):
-            for candidate, found in enumerate(times):
-                found.append(self._timed(phase, trial % len(self._turns), candidate))
+            for candidate, series in enumerate(times):
+                series.append(self._timed(phase, trial % len(self._turns), candidate))
         return min(range(len(times)), key=lambda candidate: median(times[candidate][_WARM_UP:]))
 
     def _ways_of(self, phase: Phase) -> list[list[Work]]:

@@ -22,7 +22,9 @@ def measure(device: Device, asked: argparse.Namespace) -> list[str]:
     for target, name in TARGETS.items():
         sass = disassemble(cubin(tcgen05.SOURCE, target))[tcgen05.CONTRACT.kernel].sass
         counts = Counter(match[0] for match in _TELLING.finditer(sass))
-        lines += [f"sm_{target:<5} {name:<10} {count:>3} x {found}" for found, count in sorted(counts.items())]
+        lines += [
+            f"sm_{target:<5} {name:<10} {count:>3} x {instruction}" for instruction, count in sorted(counts.items())
+        ]
     return [*lines, "the host asks for the compute capability before it launches: the trap is never reached"]
 
 

@@ -27,9 +27,9 @@ def measure(device: Device, asked: argparse.Namespace) -> list[str]:
     runs = 0
     for at, variant in enumerate((*order(2 * WARMUP_GROUP), *order(2 * asked.iterations))):
         timer.submit(variant)
-        found = timer.wait()
+        elapsed = timer.wait()
         runs += variant == "optimized"
-        times[variant] += [found] if at >= 4 * WARMUP_GROUP else []
+        times[variant] += [elapsed] if at >= 4 * WARMUP_GROUP else []
     use = cast("Pool", work.memories["optimized"]).use()
     allocations = runs * STREAMS * asked.rounds
     return [

@@ -91,17 +91,17 @@ def measure(device: Device, asked: argparse.Namespace) -> list[str]:
     missed = 0
     for _ in range(asked.probes):
         for name, stream in streams.items():
-            found = train.latency(stream, round(random.uniform(0, LATEST * TRAIN * median(product))))
-            missed += found is None
-            latencies[name] += [] if found is None else [found]
+            latency = train.latency(stream, round(random.uniform(0, LATEST * TRAIN * median(product))))
+            missed += latency is None
+            latencies[name] += [] if latency is None else [latency]
     if missed > asked.probes:
         raise AispError(f"{missed} of {2 * asked.probes} probes came after the products", "ask for a larger --gemm")
-    worst = {name: quantile(found, 0.99) for name, found in latencies.items()}
+    worst = {name: quantile(latency, 0.99) for name, latency in latencies.items()}
     waited = max(worst["high"] - median(probe), 0)
     return [
         f"a probe by itself    {spread(probe)}",
         f"a product by itself  {spread(product)}: {waves} waves of blocks, {wave_ns / 1e3:.1f} us each",
-        *(f"{name} priority        {_latency(found)}" for name, found in latencies.items()),
+        *(f"{name} priority        {_latency(latency)}" for name, latency in latencies.items()),
         f"high priority ends {worst['same'] / worst['high']:.1f}x sooner at p99, after {waited / wave_ns:.2f} waves of waiting",
         f"  from a probe's submission to its end by CUDA events, {TRAIN} products queued; {missed} probes came too late",
     ]

@@ -39,7 +39,7 @@ def measure(device: Device, asked: argparse.Namespace) -> list[str]:
         ended.synchronize()
         times[name].append(device.elapsed_ns(begun, ended))
     share = median(times["cuBLAS"]) / median(times["tcgen05"])
-    return [*(f"{name:<8} {spread(found)}" for name, found in times.items()), f"of cuBLAS {share:.2f}"]
+    return [*(f"{name:<8} {spread(series)}" for name, series in times.items()), f"of cuBLAS {share:.2f}"]
 
 
 def _options(parser: argparse.ArgumentParser) -> None:

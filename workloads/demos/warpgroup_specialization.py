@@ -41,14 +41,14 @@ class Role:
 def roles(sass: str) -> list[Role]:
     """Of a kernel's disassembly, the producer first; empty where no setmaxnreg is in it."""
     code = {int(address, 16): text.strip() for address, text in _LINE.findall(sass)}
-    starts = [(at, found) for at, text in code.items() if (found := _SET.search(text))]
+    starts = [(at, setting) for at, text in code.items() if (setting := _SET.search(text))]
     reached = [_reachable(code, at) for at, _ in starts]
     shared = set.intersection(*reached) if len(reached) > 1 else set()
     told = []
-    for (_, found), places in zip(starts, reached, strict=True):
+    for (_, setting), places in zip(starts, reached, strict=True):
         lines = [code[place] for place in places - shared]
         counts = {name: sum(bool(re.search(pattern, line)) for line in lines) for name, pattern in COLUMNS.items()}
-        told.append(Role("producer" if found[1] == "DEALLOC" else "consumer", int(found[2], 16), counts))
+        told.append(Role("producer" if setting[1] == "DEALLOC" else "consumer", int(setting[2], 16), counts))
     return sorted(told, key=lambda role: role.registers)
 
 
@@ -73,10 +73,11 @@ def _reachable(code: Mapping[int, str], start: int) -> set[int]:
 def measure(device: Device, asked: argparse.Namespace) -> list[str]:
     """A line a role."""
     step = ladder.STEPS[asked.rung]
-    found = roles(disassemble(cubin(step.source, "90a"))[f"gemm_{step.name}_bf16"].sass)
+    warpgroups = roles(disassemble(cubin(step.source, "90a"))[f"gemm_{step.name}_bf16"].sass)
     head = f"{'role':<10}{'registers':>10}" + "".join(f"{name:>10}" for name in COLUMNS)
     lines = [
-        f"{role.name:<10}{role.registers:>10}" + "".join(f"{n:>10}" for n in role.counts.values()) for role in found
+        f"{role.name:<10}{role.registers:>10}" + "".join(f"{n:>10}" for n in role.counts.values())
+        for role in warpgroups
     ]
     about = f"{step.source.name} for sm_90a, instructions in the machine code that only one role reaches:"
     return [about, head, *lines]

@@ -39,13 +39,13 @@ def cases(spec: Spec, *, brief: bool = False) -> list[Case]:
     if spec.edges:
         shapes = [*spec.edges]
     shapes = list(dict.fromkeys([*shapes, _cut(spec.shape, CASE_ELEMENTS)]))
-    found = [Case(shape) for shape in shapes]
+    every = [Case(shape) for shape in shapes]
     few = _cut((min(rows, 7), columns), CASE_ELEMENTS)
     special = [few] if spec.edges else [few, (1, 1001) if rows == 1 and spec.flat else (7, 37)]
-    found += [Case(shape, "non-finite") for shape in special]
-    found += [Case(few, magnitude=one) for one in spec.magnitudes]
-    found += [] if spec.aligned else [Case(few, misaligned=True)]
-    return [case for case in found if not brief or case.shape[0] * case.shape[1] <= 1 << 17]
+    every += [Case(shape, "non-finite") for shape in special]
+    every += [Case(few, magnitude=one) for one in spec.magnitudes]
+    every += [] if spec.aligned else [Case(few, misaligned=True)]
+    return [case for case in every if not brief or case.shape[0] * case.shape[1] <= 1 << 17]
 
 
 def race_shape(spec: Spec, kind: Kind) -> tuple[int, int]:

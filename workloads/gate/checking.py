@@ -22,13 +22,13 @@ def check(job: Job, device: Device, contender: Contender, results: Results, memo
     """Examine every case; the first that fails ends it, because a candidate that is wrong once is not to be used."""
     brief = job.phase == "brief"
     for number, case in enumerate(cases(job.spec, brief=brief)):
-        found = Examination(Bench(job.spec, device, contender, results, memory), case, guards=not brief).result(
+        wrong = Examination(Bench(job.spec, device, contender, results, memory), case, guards=not brief).result(
             job.seed + 10 * number
         )
-        results.check(str(case), found or "right", not found)
+        results.check(str(case), wrong or "right", not wrong)
         contender.forget()
         memory.clear()
-        if found:
+        if wrong:
             return
 
 
@@ -114,13 +114,13 @@ class Examination:
 
     def _wrong(self, one: _Run) -> str:
         output = self._typed(one.bits)
-        found = mismatch(output, one.reference, self._spec.tolerance)
-        if not found.wrong:
+        differing = mismatch(output, one.reference, self._spec.tolerance)
+        if not differing.wrong:
             return ""
         left = int((output == POISON).sum() if self._case.values == "non-finite" else output.isnan().sum())
         columns = 1 if self._spec.reduces else self._case.shape[1]
         note = f"; {left} elements hold what was there before, or NaN" if left else ""
-        return found.words(columns) + note
+        return differing.words(columns) + note
 
     def _typed(self, bits: Tensor) -> Tensor:
         return bits.view(self._output.tensor.dtype).view(self._output.tensor.shape)

@@ -25,11 +25,11 @@ def descendants(pid: int) -> list[int]:
             children[int((entry / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()[1])].append(
                 int(entry.name)
             )
-    found, new = [], [pid]
+    pids, new = [], [pid]
     while new:
         new = [child for one in new for child in children[one]]
-        found += new
-    return found
+        pids += new
+    return pids
 
 
 def stop(pid: int) -> list[int]:

@@ -181,9 +181,9 @@ class _Gate:
         for one in outcome.results:
             if "timed" in one:
                 times[one["timed"]].append(int(one["ns"]))
-        found = timing(times)
-        status, reason = judge(found, self._request.min_speedup)
-        return Verdict(status, reason, tuple(self._checks), found)
+        timed = timing(times)
+        status, reason = judge(timed, self._request.min_speedup)
+        return Verdict(status, reason, tuple(self._checks), timed)
 
     def _wrong_in_race(self, variant: str, words: str) -> Verdict:
         if variant == "optimized":

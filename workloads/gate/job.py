@@ -63,15 +63,15 @@ class Results:
 
 def read_results(path: Path) -> list[dict[str, Any]]:
     """What a child wrote down, as far as it is whole lines of JSON objects; the rest is dropped."""
-    found: list[dict[str, Any]] = []
+    lines: list[dict[str, Any]] = []
     if not path.is_file():
-        return found
+        return lines
     with path.open("rb") as file:
-        while len(found) < LINES and (line := file.readline(LINE_BYTES)):
+        while len(lines) < LINES and (line := file.readline(LINE_BYTES)):
             try:
                 one = json.loads(line)
             except ValueError:
                 break  # the child was ended while it wrote
             if isinstance(one, dict):
-                found.append(one)
-    return found
+                lines.append(one)
+    return lines

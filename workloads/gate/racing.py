@@ -85,8 +85,8 @@ class _Race:
 
     def wrong(self, output: Tensor, expected: Tensor) -> str:
         """What is wrong with an output; "" where it is right."""
-        found = mismatch(output, expected, self._spec.tolerance)
-        return found.words(1 if self._spec.reduces else self._spec.shape[1]) if found.wrong else ""
+        differing = mismatch(output, expected, self._spec.tolerance)
+        return differing.words(1 if self._spec.reduces else self._spec.shape[1]) if differing.wrong else ""
 
 
 def race(job: Job, device: Device, contenders: Mapping[str, Contender], results: Results, memory: Memory) -> None:

@@ -107,10 +107,10 @@ class _Hashed(importlib.abc.InspectLoader):
 
 def _module_run(source: Path, data: bytes) -> Run:
     loader = _Hashed(source, data)
-    found = importlib.util.spec_from_file_location("aisp_candidate", source, loader=loader)
-    if found is None:
+    spec = importlib.util.spec_from_file_location("aisp_candidate", source, loader=loader)
+    if spec is None:
         raise AispError(f"{source} cannot be imported")
-    module = importlib.util.module_from_spec(found)
+    module = importlib.util.module_from_spec(spec)
     loader.exec_module(module)
     run = getattr(module, "run", None)
     if not callable(run):

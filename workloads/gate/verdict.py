@@ -86,12 +86,12 @@ def _bound(n: int) -> int:
     return k - 1
 
 
-def judge(found: Timing, min_speedup: float) -> tuple[Status, str]:
+def judge(timed: Timing, min_speedup: float) -> tuple[Status, str]:
     """The rule of admission: the whole interval must lie at `min_speedup` or above it."""
-    shown = f"{found.speedup:.3g}× the current best's speed [{found.low:.3g}, {found.high:.3g}]"
-    if found.low >= min_speedup:
+    shown = f"{timed.speedup:.3g}× the current best's speed [{timed.low:.3g}, {timed.high:.3g}]"
+    if timed.low >= min_speedup:
         return "admitted", f"right in every case, and {shown}"
-    if found.high < min_speedup:
+    if timed.high < min_speedup:
         return "refused", f"right in every case, but {shown}, and at least {min_speedup:g}× was asked for"
     return "unknown", f"right in every case, but {shown} does not tell whether it reaches {min_speedup:g}×"
 

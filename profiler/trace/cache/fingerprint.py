@@ -29,11 +29,11 @@ def fingerprint(path: Path) -> str:
         size = os.fstat(descriptor).st_size
 
         def digest(offset: int) -> bytes:
-            found, buffer, stop = hashlib.sha256(), memoryview(bytearray(_STEP)), min(offset + _PART, size)
+            sha256, buffer, stop = hashlib.sha256(), memoryview(bytearray(_STEP)), min(offset + _PART, size)
             while offset < stop and (got := os.preadv(descriptor, [buffer[: stop - offset]], offset)):
-                found.update(buffer[:got])
+                sha256.update(buffer[:got])
                 offset += got
-            return found.digest()
+            return sha256.digest()
 
         with ThreadPoolExecutor(workers()) as pool:
             parts = list(pool.map(digest, range(0, size, _PART)))

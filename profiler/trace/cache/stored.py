@@ -73,10 +73,10 @@ class ColumnFile:
         """
 
         def one(at: int) -> int:
-            found, stop = 0, min(at + _PART, self.size)
+            crc, stop = 0, min(at + _PART, self.size)
             while at < stop and (got := os.pread(self.descriptor, min(_STEP, stop - at), at)):
-                found, at = crc32(got, found), at + len(got)
-            return found
+                crc, at = crc32(got, crc), at + len(got)
+            return crc
 
         with ThreadPoolExecutor(workers()) as pool:
             return list(pool.map(one, range(0, self.size, _PART)))

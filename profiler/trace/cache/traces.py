@@ -65,13 +65,13 @@ class TraceCache:
             info, file = _info(folder), ColumnFile(folder / _COLUMNS)
             if file.sums() != info["sums"]:
                 raise ValueError("its columns are not those that were written")
-            found = unpacked(info, file, path)
+            trace = unpacked(info, file, path)
             os.utime(folder)
         except (OSError, ValueError, KeyError, TypeError) as error:
             shutil.rmtree(folder, ignore_errors=True)
             print(f"aisp-prof: {told(path)}: dropped from the cache, and read anew: {told(error)}", file=sys.stderr)
             return None
-        return found
+        return trace
 
     def keep(self, key: str, read: Callable[[Put], Trace]) -> Trace:
         """The trace that `read` gives, kept as it is read: `read` hands every part over as soon as it is done and gets it

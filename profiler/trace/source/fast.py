@@ -70,8 +70,8 @@ class FastSource(SqliteSource):
         layout = self._layout(table)
         file = open_pages(self._file)
         try:
-            found = leaves(file, layout.root)
-            scan, spilled = assembled(_pieces(file, found, layout, wanted), wanted, _expected(file, found))
+            leaf_pages = leaves(file, layout.root)
+            scan, spilled = assembled(_pieces(file, leaf_pages, layout, wanted), wanted, _expected(file, leaf_pages))
         finally:
             os.close(file.descriptor)
         if len(spilled) > 1000 + _MOST_SPILLED * len(scan):
@@ -104,10 +104,10 @@ class FastSource(SqliteSource):
 
     def _patch(self, table: str, wanted: Wanted, scan: Scan, spilled: Int64) -> None:
         """Let SQLite's library read these rows."""
-        found = self.rows(table, wanted, scan.row[spilled].tolist())
-        if not np.array_equal(found.row, scan.row[spilled]):
+        exact = self.rows(table, wanted, scan.row[spilled].tolist())
+        if not np.array_equal(exact.row, scan.row[spilled]):
             raise Unusual("rowids that cannot be looked up")
-        for name, column in found.integers.items():
+        for name, column in exact.integers.items():
             whole = scan.integers[name]
             whole.values = _writable(whole.values)
             whole.values[spilled] = column.values
@@ -115,10 +115,10 @@ class FastSource(SqliteSource):
                 null = whole.is_null.copy()
                 null[spilled] = column.is_null
                 whole.null = null
-        for name, reals in found.reals.items():
+        for name, reals in exact.reals.items():
             scan.reals[name] = _writable(scan.reals[name])
             scan.reals[name][spilled] = reals
-        for name, texts in found.texts.items():
+        for name, texts in exact.texts.items():
             index = {value: code for code, value in enumerate(scan.texts[name].values)}
             scan.texts[name].codes = _writable(scan.texts[name].codes)
             scan.texts[name].codes[spilled] = merged_codes(texts.codes, texts.values, index)
@@ -135,9 +135,9 @@ def _writable(column: NDArray[Any]) -> NDArray[Any]:
     return column.copy() if is_constant(column) else column
 
 
-def _pieces(file: PageFile, found: Leaves, layout: Layout, wanted: Wanted) -> Iterator[Piece]:
+def _pieces(file: PageFile, leaf_pages: Leaves, layout: Layout, wanted: Wanted) -> Iterator[Piece]:
     """Decoded batches in the order of the table."""
-    parts = [found[i : i + PAGES] for i in range(0, len(found), PAGES)]
+    parts = [leaf_pages[i : i + PAGES] for i in range(0, len(leaf_pages), PAGES)]
     return in_order(lambda part: _decode(file, part, layout, wanted), parts, min(workers(), len(parts)))
 
 
@@ -182,10 +182,10 @@ def _alias(records: Records, column: int, row: Int64) -> Integers:
     return Integers(row)
 
 
-def _expected(file: PageFile, found: Leaves) -> int:
+def _expected(file: PageFile, leaf_pages: Leaves) -> int:
     """About how many rows there will be: rowids are usually without gaps."""
-    if len(found) < 2:
+    if len(leaf_pages) < 2:
         return 0
-    first, last = read_batch(file, found[:1]).row, read_batch(file, found[-1:]).row
+    first, last = read_batch(file, leaf_pages[:1]).row, read_batch(file, leaf_pages[-1:]).row
     span = int(last[-1]) - int(first[0]) + 1 if len(first) and len(last) else 0
-    return span if 0 < span <= 4 * max(len(first), len(last)) * len(found) else 0
+    return span if 0 < span <= 4 * max(len(first), len(last)) * len(leaf_pages) else 0

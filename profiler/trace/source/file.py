@@ -168,8 +168,8 @@ def unpacked_once() -> Iterator[Unpacked]:
 def state_of(path: Path) -> tuple[int, ...]:
     """What changes with a file. Its ctime cannot be set back as its mtime can."""
     with suppress(OSError):
-        found = path.stat()
-        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+        stat = path.stat()
+        return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
     return ()
 
 

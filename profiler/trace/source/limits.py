@@ -47,9 +47,9 @@ def refuse_absurd_counts(path: Path, processes: int, devices: int) -> None:
     Raises:
         TraceError: more than one machine has.
     """
-    for found, most, what in ((processes, PROCESSES, "processes"), (devices, DEVICES, "GPUs")):
-        if found > most:
-            raise TraceError(f"{path}: {found:,} {what}, at most {most:,} are read: no one machine has so many")
+    for count, most, what in ((processes, PROCESSES, "processes"), (devices, DEVICES, "GPUs")):
+        if count > most:
+            raise TraceError(f"{path}: {count:,} {what}, at most {most:,} are read: no one machine has so many")
 
 
 def unpacked_bytes() -> int:

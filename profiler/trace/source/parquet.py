@@ -42,17 +42,17 @@ class ParquetSource:
         return int(self._opened(table).metadata.num_rows)
 
     def records(self, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
-        found = self._read(table, columns)
-        return list(zip(*(found[name].to_pylist() for name in found), strict=True))
+        read = self._read(table, columns)
+        return list(zip(*(read[name].to_pylist() for name in read), strict=True))
 
     def scan(self, table: str, wanted: Wanted) -> Scan:
-        found = self._read(table, wanted.every)
-        rows = len(next(iter(found.values()))) if found else self.count(table)
+        columns = self._read(table, wanted.every)
+        rows = len(next(iter(columns.values()))) if columns else self.count(table)
         return Scan(
             np.arange(1, rows + 1),
-            {name: self._integers(table, name, found[name]) for name in wanted.integers},
-            {name: self._reals(table, name, found[name]) for name in wanted.reals},
-            {name: self._texts(found[name]) for name in wanted.texts},
+            {name: self._integers(table, name, columns[name]) for name in wanted.integers},
+            {name: self._reals(table, name, columns[name]) for name in wanted.reals},
+            {name: self._texts(columns[name]) for name in wanted.texts},
         )
 
     def _opened(self, table: str) -> Any:

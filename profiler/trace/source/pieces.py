@@ -57,11 +57,11 @@ def _spread(parts: list[tuple[Int64, NDArray[Any]]], length: int, absent: Any, k
     return column
 
 
-def merged_codes(codes: Int64, found: list[bytes], index: dict[bytes, int]) -> Int64:
+def merged_codes(codes: Int64, values: list[bytes], index: dict[bytes, int]) -> Int64:
     """Codes of one list of texts as codes of another, which grows by what is new."""
-    if not found:
+    if not values:
         return codes
-    known = np.array([*(index.setdefault(value, len(index)) for value in found), -1], np.int64)
+    known = np.array([*(index.setdefault(value, len(index)) for value in values), -1], np.int64)
     return known[codes]
 
 
@@ -81,8 +81,8 @@ def assembled(pieces: Iterator[Piece], wanted: Wanted, expected: int) -> tuple[S
         for name, real in reals.items():
             real.add(piece.reals[name])
         for name, code in codes.items():
-            codes_here, found = piece.texts[name]
-            code.add(merged_codes(codes_here, found, index[name]) if found else codes_here)
+            codes_here, values = piece.texts[name]
+            code.add(merged_codes(codes_here, values, index[name]) if values else codes_here)
     scan = Scan(
         row.array(),
         {name: Integers(whole.array(), _mask(null)) for name, (whole, null) in integers.items()},

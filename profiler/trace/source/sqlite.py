@@ -57,15 +57,15 @@ class SqliteSource:
         rows = [row for row in entries.fetchall() if row[0] in ("table", "view") and isinstance(row[1], str)]
         if len(rows) > TABLES:
             raise TraceError(f"{self._path}: more than {TABLES} tables: nsys did not write this")
-        found = {}
+        columns = {}
         for kind, name, root, sql in rows:
             ordinary = kind == "table" and bool(root) and _TABLE.match(str(sql))
             if not ordinary and _OF_NSYS.match(name):
                 what = "a view" if kind == "view" else "no ordinary table"
                 raise TraceError(f"{self._path}: {told(name)} is {what}: nsys did not write this")
             if ordinary:
-                found[name] = tuple(self._columns(name))
-        return found
+                columns[name] = tuple(self._columns(name))
+        return columns
 
     def _columns(self, table: str) -> list[str]:
         columns = self.connection.execute(f"PRAGMA table_xinfo({quote(table)})").fetchall()

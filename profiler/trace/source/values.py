@@ -78,8 +78,8 @@ def texts(records: Records, column: int) -> tuple[Int64, list[bytes]]:
     kept: dict[bytes, int] = {}
     first, group = _distinct(records.batch.words, at, np.minimum(length, _LONG + 1))
     content = records.batch.content
-    found = [kept.setdefault(content[a : a + n].tobytes(), len(kept)) for a, n in _spans(at, length, first)]
-    code[here] = np.array(found, np.int64)[group]
+    codes = [kept.setdefault(content[a : a + n].tobytes(), len(kept)) for a, n in _spans(at, length, first)]
+    code[here] = np.array(codes, np.int64)[group]
     for i in np.flatnonzero(length > _LONG).tolist():
         a, n = int(at[i]), int(length[i])
         code[here[i]] = kept.setdefault(content[a : a + n].tobytes(), len(kept))

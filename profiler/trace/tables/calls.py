@@ -60,9 +60,9 @@ def _made_node(calls: Calls, nodes: Columns) -> NDArray[np.bool_]:
     made = np.flatnonzero((order >= len(submitting)) & (last >= 0))
     call = order[last[made]]
     inside = (thread[order[made]] == thread[call]) & (time[order[made]] <= calls.end[submitting[call]])
-    found = np.zeros(len(calls), bool)
-    found[submitting[call[inside]]] = True
-    return found
+    makes_node = np.zeros(len(calls), bool)
+    makes_node[submitting[call[inside]]] = True
+    return makes_node
 
 
 def only_process(calls: Calls) -> int:

@@ -52,13 +52,13 @@ class Submissions:
 
     def of(self, process: Int64, correlation: Int64) -> Int64:
         """For each operation the index of the call that submitted it, -1 without one. One call may have many (graphs)."""
-        found = np.empty(len(process), np.int64)
+        calls = np.empty(len(process), np.int64)
 
         def look_up(block: slice) -> None:
-            found[block] = self.call[self.keys.of(process[block], correlation[block])]
+            calls[block] = self.call[self.keys.of(process[block], correlation[block])]
 
         each_block(len(process), look_up)
-        return found
+        return calls
 
 
 def call_keys(process: Int64, correlation: Int64) -> Keys:
@@ -75,9 +75,9 @@ def call_keys(process: Int64, correlation: Int64) -> Keys:
         np.maximum.at(high, code, np.where(usable, ids, -1))
         return low, high
 
-    found = each_block(len(process), bounds)
-    low = np.minimum.reduce([part[0] for part in found], initial=_LARGEST) if found else np.empty(0, np.int64)
-    high = np.maximum.reduce([part[1] for part in found], initial=-1) if found else np.empty(0, np.int64)
+    extremes = each_block(len(process), bounds)
+    low = np.minimum.reduce([part[0] for part in extremes], initial=_LARGEST) if extremes else np.empty(0, np.int64)
+    high = np.maximum.reduce([part[1] for part in extremes], initial=-1) if extremes else np.empty(0, np.int64)
     span = np.maximum(high - low + 1, 0)
     whole = Keys(processes, np.cumsum(span) - span, low, high, int(span.sum()), None)
     if whole.size <= 8 * len(process) + (1 << 20):

@@ -186,13 +186,13 @@ def _integer_payload(c: dict[str, Int64], null: dict[str, Bools]) -> tuple[Int64
     n = len(c["row"])
     if all(null[name].all() for name in _INTEGER_PAYLOADS):
         return constant(0, n, np.int64), constant(False, n, bool)
-    value, found = np.zeros(n, np.int64), np.zeros(n, bool)
+    value, present = np.zeros(n, np.int64), np.zeros(n, bool)
     for name in _INTEGER_PAYLOADS:
-        here = ~null[name] & ~found
+        here = ~null[name] & ~present
         if here.any():
             value[here] = c[name][here]
-            found |= here
-    return value, found
+            present |= here
+    return value, present
 
 
 def _float_payload(events: Table, chosen: Int64) -> NDArray[np.float64]:

@@ -136,11 +136,11 @@ def _migrations(strings: Strings, code: Int64) -> Int64:
     """The name of each migration of unified memory, -1 for what a program copied."""
     if not len(code) or int(code.max()) < min(UNIFIED):
         return constant(NONE, len(code), np.int64)
-    found = np.full(len(code), NONE, np.int64)
+    names = np.full(len(code), NONE, np.int64)
     for kind, text in UNIFIED.items():
         if (here := code == kind).any():
-            found[here] = strings.add(text)
-    return found
+            names[here] = strings.add(text)
+    return names
 
 
 def _kinds(

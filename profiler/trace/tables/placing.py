@@ -45,9 +45,9 @@ def place_graphs(
 
 def _known(tables: Sequence[Columns]) -> dict[int, dict[int, set[int]]]:
     """process -> device -> the streams that anything ran on there."""
-    found: dict[int, dict[int, set[int]]] = {}
+    streams: dict[int, dict[int, set[int]]] = {}
     for table in tables:
         columns: list[Int64] = [table[name] for name in ("globalPid", "deviceId", "streamId")]
         for process, device, stream in np.unique(np.stack(columns), axis=1).T.tolist():
-            found.setdefault(process, {}).setdefault(device, set()).add(stream)
-    return found
+            streams.setdefault(process, {}).setdefault(device, set()).add(stream)
+    return streams

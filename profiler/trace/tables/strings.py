@@ -31,8 +31,8 @@ class Strings:
 
     def add(self, text: str) -> int:
         """The index of a text, which is kept if it is new."""
-        found = self._index.get(text)
-        return self._new(text) if found is None else found
+        known = self._index.get(text)
+        return self._new(text) if known is None else known
 
     def _new(self, text: str) -> int:
         self._index[text] = len(self._values)
