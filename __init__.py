@@ -21,7 +21,7 @@ from .errors import AispError, CannotTell, EnvironmentLacks, TraceError, UsageEr
 from .version import __version__
 
 if TYPE_CHECKING:
-    from .profiler.queries.face import TraceFile
+    from .profiler.queries.trace_file import TraceFile
 
 __all__ = [
     "AispError",
@@ -49,7 +49,7 @@ def open(path: str | PathLike[str], communication: Iterable[str] = ()) -> TraceF
     """
     from pathlib import Path
 
-    from .profiler.queries.face import TraceFile
+    from .profiler.queries.trace_file import TraceFile
 
     return TraceFile.read(Path(path), communication)
 

@@ -17,8 +17,8 @@ from aisp_prof.profiler.analysis.completeness import attest  # noqa: TID251
 from aisp_prof.profiler.analysis.ledger import ledger  # noqa: TID251
 from aisp_prof.profiler.analysis.overlap import concurrency_by_gpu  # noqa: TID251
 from aisp_prof.profiler.queries.ranges import ranges_in_parts  # noqa: TID251
-from aisp_prof.profiler.trace.file import open_source  # noqa: TID251
 from aisp_prof.profiler.trace.reader import read_trace  # noqa: TID251
+from aisp_prof.profiler.trace.source.file import open_source  # noqa: TID251
 from aisp_prof.profiler.trace.source.scan import Source, Wanted  # noqa: TID251
 from aisp_prof.profiler.trace.source.sqlite import SqliteSource  # noqa: TID251
 

@@ -97,7 +97,7 @@ def common(
 ) -> None:
     """What every command shares."""
     if unpack_limit is not None:
-        from ..profiler.trace.limits import UNPACK_VARIABLE
+        from ..profiler.trace.source.limits import UNPACK_VARIABLE
 
         os.environ[UNPACK_VARIABLE] = str(unpack_limit)
 
@@ -294,13 +294,13 @@ def _write(
     a missing Pango does not undo a proof."""
     from ..errors import EnvironmentLacks
     from ..reports.page.document import render_html
-    from ..reports.page.write import write_formats
+    from ..reports.page.write import write_report
 
     html = render_html(name, evidences, lang, expected=expected)
     files, failure = [], None
     for kind in formats:
         try:
-            files += [str(path) for path in write_formats(name, html, out, (kind,))]
+            files += [str(path) for path in write_report(name, html, out, (kind,))]
         except EnvironmentLacks as error:
             failure = error
     return files, failure

@@ -14,8 +14,8 @@ from .complaint import complain
 from .trace import Communication, TraceFile, _read
 
 if TYPE_CHECKING:
-    from ..profiler.queries.assertions import Answer
-    from ..profiler.queries.places import Place
+    from ..profiler.assertions.check import Answer
+    from ..profiler.assertions.places import Place
     from ..reports.export.asked import Asked
 
 
@@ -60,9 +60,9 @@ def assertion(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md) instead of text.")] = False,
 ) -> None:
     """Judge claims on a trace; the exit code is the worst verdict's. Needs no GPU."""
-    from ..profiler.queries.assertions import Question, check, is_called
-    from ..profiler.queries.claims_file import check_before_reading, read_claims, with_arguments
-    from ..profiler.queries.places import places
+    from ..profiler.assertions.check import Question, check, is_called
+    from ..profiler.assertions.claims_file import check_before_reading, read_claims, with_arguments
+    from ..profiler.assertions.places import places
     from ..reports.export.asked import Asked
 
     question = read_claims(file) if file else Question((), {})

@@ -38,7 +38,7 @@ def emit(
     """Write a CUDA kernel from a spec, by the templates or by a model. Needs no GPU."""
     from ..kernels.building.nvcc import cubin
     from ..kernels.emit.artifacts import Artifacts
-    from ..kernels.emit.model import Endpoint
+    from ..kernels.emit.endpoint import Endpoint
     from ..kernels.emit.spec import read_spec
     from ..kernels.emit.writing import copy_to
     from ..kernels.emit.writing import emit as write

@@ -1,4 +1,4 @@
-"""`aisp-prof trace …`: questions to any Nsight Systems export."""
+"""`aisp-prof trace …`: questions to any trace of Nsight Systems or torch.profiler."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..errors import UsageError
 if TYPE_CHECKING:
     from ..profiler.trace.model import Trace
 
-app = typer.Typer(help="Ask any Nsight Systems trace.", no_args_is_help=True)
+app = typer.Typer(help="Ask any trace of Nsight Systems or torch.profiler.", no_args_is_help=True)
 
 _SLOW_BYTES = 50_000_000
 
@@ -20,7 +20,8 @@ TraceFile = Annotated[
     Path,
     typer.Argument(
         metavar="TRACE",
-        help="An export (.sqlite, also .xz, .gz or .zst; a Parquet folder), or a report (.nsys-rep) where there is nsys.",
+        help="An export (.sqlite, also .xz, .gz or .zst; a Parquet folder), a report (.nsys-rep) where there is nsys, or "
+        "torch.profiler's .json.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md) instead of text.")]
@@ -40,8 +41,8 @@ Communication = Annotated[
 
 def _read(path: Path, communication: list[str] | None = None) -> Trace:
     """Read a trace; where that takes a while, stderr says so."""
+    from ..machine.memory import keep_freed_memory
     from ..profiler.queries.reading import read
-    from ..profiler.trace.memory import keep_freed_memory
     from ..reports.terminal.progress import steps
 
     if path.is_file() and (path.stat().st_size > _SLOW_BYTES or ".nsys-rep" in path.suffixes):
@@ -215,16 +216,16 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """What became faster, slower, new or gone, kernel by kernel, and a ledger of the whole difference."""
-    from ..profiler.queries.parts import compare
+    from ..profiler.queries.diff import diff as ask
     from ..reports.terminal.answers import print_record
-    from ..reports.terminal.trace_tables import comparison_lines
+    from ..reports.terminal.trace_tables import diff_lines
 
     if b is None and (range_a is None or range_b is None):
         raise UsageError("there is nothing to compare with", "name a second trace, or --range-a and --range-b")
     first = _read(a)
     second = first if b is None else _read(b)
-    found = compare(first, second, range_a, range_b or range_a, attribution)
-    print_record(a, found, as_json, lambda found: comparison_lines(found, limit))
+    found = ask(first, second, range_a, range_b or range_a, attribution)
+    print_record(a, found, as_json, lambda found: diff_lines(found, limit))
 
 
 @app.command()

@@ -33,10 +33,10 @@ TESTS = (
     "tests/cli/test_cli.py",
     "tests/cli/test_trace.py",
     "tests/profiler/trace/test_reader.py",
-    "tests/profiler/trace/test_source.py",
-    "tests/profiler/queries/test_export.py",
+    "tests/profiler/trace/source/test_source.py",
+    "tests/reports/export/test_export.py",
     "tests/profiler/queries/test_tables.py",
-    "tests/profiler/proof/test_bootstrap.py",
+    "tests/profiler/judging/test_bootstrap.py",
 )
 TOO_OLD = """
 import pytest

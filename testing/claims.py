@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from ..errors import UsageError
+from ..profiler.assertions.check import Answer, Question, check
+from ..profiler.assertions.claims_file import UNNAMED, read_claims
 from ..profiler.evidence import Verdict
-from ..profiler.queries.assertions import Answer, Question, check
-from ..profiler.queries.claims_file import UNNAMED, read_claims
-from ..profiler.queries.face import TraceFile
-from ..profiler.trace.fingerprint import fingerprint
+from ..profiler.queries.trace_file import TraceFile
+from ..profiler.trace.cache.fingerprint import fingerprint
 from ..reports.terminal.assertion import answer_lines, measured
 from .summary import PROPERTY
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from ..errors import UsageError
-from ..profiler.queries.assertions import Question
-from ..profiler.queries.claims_file import UNNAMED
+from ..profiler.assertions.check import Question
+from ..profiler.assertions.claims_file import UNNAMED
 from ..workloads.annotate import FORBIDDEN
 
 FIXTURE = "captured"

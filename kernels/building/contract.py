@@ -17,9 +17,6 @@ _USAGE = re.compile(r"Function (\S+):\s*\n\s*REG:(\d+) STACK:(\d+) SHARED:(\d+)"
 
 TIMEOUT_S = 300
 
-SLOWED = re.compile(r"\(C75\d\d\).*")
-"""ptxas's words on wgmma that it made wait for one another, and on a setmaxnreg that it ignored (C7508, C7510, C7511, C7517)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Contract:

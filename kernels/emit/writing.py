@@ -10,7 +10,7 @@ from ...errors import UsageError
 from ...machine.files import output_file
 from . import cuda, plan
 from .artifacts import Artifacts, digest
-from .model import Endpoint, ask, model_header, prompt
+from .endpoint import Endpoint, ask, model_header, prompt
 from .spec import VERSION, Spec
 
 TEMPLATES = 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -128,31 +127,9 @@ def union(start: ArrayLike, end: ArrayLike) -> Intervals:
     return Intervals(s[first], e[last])
 
 
-def depth(start: ArrayLike, end: ArrayLike) -> tuple[Int64, NDArray[Any]]:
-    """The concurrency sweep.
-
-    Returns:
-        `times` of shape (m,), the distinct bounds in order, and `counts` of shape (m,): how many intervals of non-zero
-        length are in flight from `times[i]` to `times[i + 1]`; the last count is 0.
-    """
-    s, e = np.asarray(start, np.int64), np.asarray(end, np.int64)
-    keep = e > s
-    bounds = np.concatenate([s[keep], e[keep]])
-    steps = np.repeat(np.array([1, -1], np.int64), int(keep.sum()))
-    times, where = np.unique(bounds, return_inverse=True)
-    change = np.zeros(len(times), np.int64)
-    np.add.at(change, where, steps)  # at one instant ends and starts cancel: touching is not overlapping
-    return times, np.cumsum(change)
-
-
 def at_least(start: ArrayLike, end: ArrayLike, k: int) -> Intervals:
     """When `k` or more of the given intervals, each counted, are in flight."""
     found = _pieces(*Bounds.of(start, end).pieces(k))
     first, last = np.ones(len(found), bool), np.ones(len(found), bool)
     first[1:] = last[:-1] = found.start[1:] > found.end[:-1]
     return Intervals(found.start[first], found.end[last])
-
-
-def max_in_flight(start: ArrayLike, end: ArrayLike) -> int:
-    """The largest number of intervals of non-zero length in flight at once."""
-    return Bounds.of(start, end).most()

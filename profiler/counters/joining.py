@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from .model import Dim, KernelCounters, function_name
+from .kernel_counters import Dim, KernelCounters, function_name
 
 
 @dataclass(frozen=True, slots=True)

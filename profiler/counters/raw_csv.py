@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ...errors import UsageError
 from ...machine.files import read_whole
-from .model import Dim, KernelCounters, NvtxRange
+from .kernel_counters import Dim, KernelCounters, NvtxRange
 from .quantities import AmbiguousError, base, decimal_mark, factor, number, uncertainty
 from .totals import exact_totals
 

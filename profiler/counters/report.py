@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import EnvironmentLacks, UsageError
-from .model import Dim, KernelCounters, NvtxRange
+from .kernel_counters import Dim, KernelCounters, NvtxRange
 from .quantities import base
 from .raw_csv import EXPORT, capability, read_raw_csv
 from .totals import exact_totals

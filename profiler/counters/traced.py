@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..trace.columns import Wish, read_table
-from ..trace.file import open_source
 from ..trace.model import TABLES, Operations, Trace
 from ..trace.schema import KERNEL, read_schema
+from ..trace.source.file import open_source
+from ..trace.tables.columns import Wish, read_table
 from .joining import TracedKernel
 
 _DIMS = ("gridX", "gridY", "gridZ", "blockX", "blockY", "blockZ")

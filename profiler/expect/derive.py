@@ -7,7 +7,7 @@ from math import sqrt
 from statistics import median, stdev
 
 from ..judging.bootstrap import student
-from .model import Bound, Entry
+from .model import Bound, Entry, counted
 from .observe import ITERATION, Observation, clock_hull
 
 AGREEMENT = 0.10
@@ -56,6 +56,9 @@ def entry_of(observations: Sequence[Observation], clocks: Clocks, since: str, re
         measured=measured,
         since=since,
         reason=reason,
+        history=(),
+        n=counted(measured),
+        captures=len(measured),
     )
 
 
@@ -80,16 +83,16 @@ def _bound(
     hulls = [clock_hull(o.measured, clocks.get(o.measured.capture), reference) for o in observations]
     low, high = min(end for end, _ in hulls), max(end for _, end in hulls)
     if newest.counted_each:
-        return Bound(low, high), None
+        return Bound.of(low, high), None
     if newest.unit == "ns" and newest.metric != ITERATION:
         return _of_the_claim(newest)
     tolerance = _tolerance(newest.unit, [one.measured.value for one in observations], low, high)
     reach = tolerance if newest.unit == "ratio" else abs(value) * tolerance
     if not newest.better:
-        return Bound(value - reach, value + reach), tolerance
+        return Bound.of(value - reach, value + reach), tolerance
     if newest.better == "less":
-        return Bound(None, _not_looser(value + reach, newest, high)), tolerance
-    return Bound(_not_looser(value - reach, newest, low), None), tolerance
+        return Bound.of(None, _not_looser(value + reach, newest, high)), tolerance
+    return Bound.of(_not_looser(value - reach, newest, low), None), tolerance
 
 
 def _of_the_claim(observation: Observation) -> tuple[Bound, None] | None:
@@ -97,7 +100,7 @@ def _of_the_claim(observation: Observation) -> tuple[Bound, None] | None:
     limit = observation.threshold
     if limit is None or not observation.better:
         return None
-    return (Bound(None, limit) if observation.better == "less" else Bound(limit, None)), None
+    return (Bound.of(None, limit) if observation.better == "less" else Bound.of(limit, None)), None
 
 
 def _tolerance(unit: str, values: Sequence[float], low: float, high: float) -> float:

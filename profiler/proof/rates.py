@@ -11,7 +11,7 @@ from typing import Any
 from ...errors import UsageError
 from ..arrays.intervals import union
 from ..counters.joining import Joined, TracedKernel, join
-from ..counters.model import KernelCounters
+from ..counters.kernel_counters import KernelCounters
 from ..counters.raw_csv import read_raw_csv
 from ..counters.roofline import IMPLAUSIBLE, achieved
 from ..counters.rows import OWN_TYPES, dram_bytes, machine_numbers, total_flops

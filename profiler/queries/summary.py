@@ -130,7 +130,7 @@ def summary(trace: Trace, top: int = 10) -> Summary:
         start=min((int(part.start.min()) for part in parts), default=0),
         end=trace.end,
         completeness=completeness,
-        whole_classes=whole_classes(completeness.status, completeness.findings),
+        whole_classes=whole_classes(completeness.findings),
         ledger=lines,
         ledger_closes=closes(lines),
         devices=_devices(trace),

@@ -10,7 +10,7 @@ from itertools import islice, zip_longest
 from pathlib import Path
 
 from ...errors import AispError
-from ..trace.file import plain_sqlite
+from ..trace.source.file import plain_sqlite
 from ..trace.source.sqlite import quote
 from .captures import Capture
 from .manifest import encode

@@ -141,9 +141,11 @@ class Counters(Struct):
     iterations: Counted | None = None
 
 
-class Commit(Struct):
-    sha: str | None = None
-    dirty: bool | None = None
+class Commit(Struct, frozen=True):
+    """Of the checkout that captured."""
+
+    sha: str | UnsetType | None = UNSET
+    dirty: bool | UnsetType | None = UNSET
 
 
 class ManifestShape(Struct):

@@ -1,7 +1,7 @@
 """Which kernels move data between GPUs: a list kept as data, that a caller may extend, and which names sound as if they did.
 
 The names are those of the libraries' own sources, in the versions named; `tests/profiler/trace/communication-names.json` has
-them with their repositories.
+them with their repositories. They were last compared on 2026-11-30.
 """
 
 from __future__ import annotations
@@ -9,9 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-
-LISTED = "2026-11-30"
-"""When the list below was last compared with the libraries' sources."""
 
 
 @dataclass(frozen=True, slots=True)

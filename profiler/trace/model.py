@@ -195,8 +195,8 @@ class Trace:
 
     @property
     def tables(self) -> tuple[str, ...]:
-        """What this export calls each of TABLES: some are suffixed with _V2 or _V3."""
-        return tuple(self.schema.tables.get(table, table) for table in TABLES)
+        """What this export calls each of TABLES."""
+        return tuple(self.schema.called(table) for table in TABLES)
 
     def text(self, index: int) -> str:
         """The string of an index; "" for -1."""

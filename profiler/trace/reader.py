@@ -11,19 +11,19 @@ from ...errors import TraceError
 from ..arrays.groups import distinct_values
 from ..arrays.types import Int64
 from . import communication
-from .cache import Put, TraceCache, as_it_is
-from .calls import only_process, read_calls
-from .columns import Invalid
-from .file import Export, open_source, refuse_unfinished, state_of
-from .limits import refuse_absurd_counts
+from .cache.traces import Put, TraceCache, as_it_is
 from .model import TABLES, Diagnostic, Trace
-from .nvtx import Ends, read_nvtx
-from .operations import read_operations
 from .schema import CUDA_EVENT, NVTX, RUNTIME, SYNCHRONIZATION, Schema, read_schema
-from .session import session_ends, start_utc
+from .source.file import Export, open_source, refuse_unfinished, state_of
+from .source.limits import refuse_absurd_counts
 from .source.scan import Source
-from .strings import Strings
-from .sums import refuse_absurd_sizes, refuse_absurd_times
+from .tables.calls import only_process, read_calls
+from .tables.columns import Invalid
+from .tables.nvtx import Ends, read_nvtx
+from .tables.operations import read_operations
+from .tables.session import session_ends, start_utc
+from .tables.strings import Strings
+from .tables.sums import refuse_absurd_sizes, refuse_absurd_times
 
 
 def read_trace(

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 
+from ...profiler.assertions.check import Answer, Checked, Question
+from ...profiler.assertions.claims_file import UNNAMED
 from ...profiler.judging.language import Claim, Term
-from ...profiler.queries.assertions import Answer, Checked, Question
-from ...profiler.queries.claims_file import UNNAMED
 
 _USUAL = "thread"
 

@@ -20,8 +20,8 @@ from ...profiler.queries.ranges import ranges_in_parts
 from ...profiler.queries.raw import calls, operations
 from ...profiler.queries.table import Column, Table
 from ...profiler.ranges.attribution import Attribution
-from ...profiler.trace.limits import output_bytes, too_much_output
 from ...profiler.trace.model import Trace
+from ...profiler.trace.source.limits import output_bytes, too_much_output
 from .perfetto import events, rebased
 
 TARGETS = ("perfetto", "parquet", "csv")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
+from ...profiler.assertions.check import Answer, Checked
+from ...profiler.assertions.places import Place
 from ...profiler.evidence import Verdict
-from ...profiler.queries.assertions import Answer, Checked
-from ...profiler.queries.places import Place
 from ..catalog import catalog
 from ..hostile import visible
 from ..terminal.assertion import details, measured

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as Xml
 
+from ...profiler.assertions.check import Answer, Checked
 from ...profiler.evidence import Verdict
-from ...profiler.queries.assertions import Answer, Checked
 from ..catalog import catalog
 from ..hostile import visible
 from ..terminal.assertion import details, measured, reasons

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from ...profiler.assertions.check import Answer, Checked
+from ...profiler.assertions.places import Place
 from ...profiler.evidence import Verdict
-from ...profiler.queries.assertions import Answer, Checked
-from ...profiler.queries.places import Place
 from ...version import __version__
 from ..catalog import catalog
 from ..hostile import shorten, visible

@@ -3,47 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ...errors import AispError, EnvironmentLacks, UsageError
 from ...machine.files import write_whole
-from ...profiler.evidence import Evidence
-from ...profiler.expect.check import Checked
-from .document import render_html
 from .pdf import check_printer, write_pdf
 
 FORMATS = ("html", "pdf")
 
 
-def write_report(
-    stage: str,
-    evidences: Sequence[Evidence],
-    folder: Path,
-    lang: str = "en",
-    formats: Sequence[str] = FORMATS,
-    expected: Mapping[str, Checked | None] | None = None,
-) -> list[Path]:
-    """Write `<stage>.html` and `<stage>.pdf`, as asked for, and return the paths in that order.
+def write_report(stage: str, html: str, folder: Path, formats: Sequence[str]) -> list[Path]:
+    """Write a rendered page as `<stage>.html` and print `<stage>.pdf`, as asked for; the paths come in that order.
 
-    The HTML is in place before the PDF is begun: where the PDF's libraries are missing, the HTML still is there. `expected` is
-    what became of expectations, as `render_html` takes it.
+    The HTML is in place before the PDF is begun: where the PDF's libraries are missing, the HTML is there all the same.
 
     Raises:
-        UsageError: an unknown format, or a language without a catalog.
         EnvironmentLacks: the PDF was asked for and its libraries are missing.
-        CannotTell: there is no evidence.
         AispError: the folder cannot be written, or is full.
-    """
-    checked_formats(formats)
-    return write_formats(stage, render_html(stage, evidences, lang, expected=expected), folder, formats)
-
-
-def write_formats(stage: str, html: str, folder: Path, formats: Sequence[str]) -> list[Path]:
-    """Write a page that was rendered before, as `write_report` does.
-
-    Raises:
-        EnvironmentLacks, AispError: as `write_report`.
     """
     try:
         return list(_written(stage, html, folder, formats))

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ...profiler.trace.limits import output_bytes, too_much_output
+from ...profiler.trace.source.limits import output_bytes, too_much_output
 from ..hostile import inert_json, line
 
 if TYPE_CHECKING:

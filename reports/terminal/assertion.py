@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from ...profiler.queries.assertions import Answer, Checked
-from ...profiler.queries.counterexamples import Shown
+from ...profiler.assertions.check import Answer, Checked
+from ...profiler.assertions.counterexamples import Shown
 from ..catalog import Catalog, catalog
 from ..hostile import visible
 from ..units import duration, fixed, quantity

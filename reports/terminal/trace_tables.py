@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ...profiler.queries.alignment import DiffRow
 from ...profiler.queries.copies import CopyRow
-from ...profiler.queries.diff import DiffRow
+from ...profiler.queries.diff import TraceDiff
 from ...profiler.queries.kernels import KernelRow
 from ...profiler.queries.launches import LaunchRow
 from ...profiler.queries.overlap import OverlapRow
-from ...profiler.queries.parts import Comparison
 from ...profiler.queries.summary import DeviceRow, RangeRow, Summary
 from ...profiler.queries.table import Table
 from ..catalog import catalog
@@ -248,7 +248,7 @@ def _on(row: OverlapRow) -> str:
     return f"device {gpu(row.gpu_uuid, row.device)}" if row.gpu_uuid else visible(row.label)
 
 
-def comparison_lines(answer: Comparison, limit: int) -> Lines:
+def diff_lines(answer: TraceDiff, limit: int) -> Lines:
     """A block a device: the spans, the ledger, and a line a name."""
     lines: Lines = list(answer.notes)
     for found in answer.devices:

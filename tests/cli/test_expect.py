@@ -254,10 +254,10 @@ def test_what_ships_rests_on_captures_that_ship(monkeypatch):
     hashes = {c.id: c.manifest.files[c.trace_path.name]["sha256"] for c in SHIPPED if c.trace_path}
     files = sorted(expectations_folder().glob("*/*.json"))
     assert files
-    for pair in (pair for path in files for pair in read_chapter(path).values()):
+    for name, pair in (one for path in files for one in read_chapter(path).items()):
         stated = {source.capture: source.trace_sha256 for source in pair.sources if source.capture in hashes}
         assert stated == {name: hashes[name] for name in stated}
-        assert pair.captures & set(hashes), f"no capture that {pair.pair} rests on ships"
+        assert pair.captures & set(hashes), f"no capture that {name} rests on ships"
 
 
 def test_accepting_a_regression_as_typed(run, written, tmp_path):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aisp_prof.profiler.counters.model import KernelCounters, NvtxRange
+from aisp_prof.profiler.counters.kernel_counters import KernelCounters, NvtxRange
 from aisp_prof.profiler.counters.raw_csv import write_raw_csv
 from aisp_prof.profiler.counters.table import minimal_metrics
 from pair_trace import PAIR, US, manifest, record, run_pair

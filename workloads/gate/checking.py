@@ -10,9 +10,9 @@ from ...kernels.emit.spec import Spec
 from ..device import Device
 from .buffers import INPUT_GUARD, OUTPUT_GUARD, POISON, Guarded, Memory
 from .cases import Case, cases, fill
-from .compare import difference
 from .contender import Contender
 from .job import Job, Results
+from .mismatch import mismatch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -114,7 +114,7 @@ class Examination:
 
     def _wrong(self, one: _Run) -> str:
         output = self._typed(one.bits)
-        found = difference(output, one.reference, self._spec.tolerance)
+        found = mismatch(output, one.reference, self._spec.tolerance)
         if not found.wrong:
             return ""
         left = int((output == POISON).sum() if self._case.values == "non-finite" else output.isnan().sum())
@@ -127,4 +127,4 @@ class Examination:
 
     def _same_reference(self, first: Tensor, second: Tensor) -> bool:
         kind = self._output.tensor.dtype
-        return not difference(first.to(kind), second, self._spec.tolerance).wrong
+        return not mismatch(first.to(kind), second, self._spec.tolerance).wrong

@@ -12,10 +12,10 @@ from ..device import Device, Stream
 from ..measure import HOLD_CAP_NS, HOLD_FACTOR, IterationTimer, order
 from .buffers import OUTPUT_GUARD, Guarded, Memory
 from .cases import Case, fill, race_shape
-from .compare import difference
 from .contender import Contender
 from .hosted import Hosted
 from .job import Job, Results
+from .mismatch import mismatch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,7 +85,7 @@ class _Race:
 
     def wrong(self, output: Tensor, expected: Tensor) -> str:
         """What is wrong with an output; "" where it is right."""
-        found = difference(output, expected, self._spec.tolerance)
+        found = mismatch(output, expected, self._spec.tolerance)
         return found.words(1 if self._spec.reduces else self._spec.shape[1]) if found.wrong else ""
 
 

@@ -1,7 +1,7 @@
 """The fast source: reads plain tables by their pages, several batches at once, and leaves all else to SQLite's library.
 
 Agreement with the library is not hoped for: whatever the reader does not know to be plain raises `Unusual`, and then the
-library reads the whole table (or, for rows on overflow pages, those rows). tests/profiler/trace/test_source.py compares
+library reads the whole table (or, for rows on overflow pages, those rows). tests/profiler/trace/source/test_source.py compares
 both on random tables.
 """
 

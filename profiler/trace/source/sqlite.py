@@ -12,8 +12,8 @@ import numpy as np
 
 from ....errors import TraceError
 from ...arrays.types import Bools, Int64
-from ..limits import ROW_BYTES, TABLES
 from .integrity import faults
+from .limits import ROW_BYTES, TABLES
 from .scan import Integers, Scan, Texts, Wanted, decoded, told
 
 _ROWIDS = ("rowid", "_rowid_", "oid")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from aisp_prof.profiler.counters.model import KernelCounters, NvtxRange
+from aisp_prof.profiler.counters.kernel_counters import KernelCounters, NvtxRange
 from aisp_prof.profiler.counters.raw_csv import write_raw_csv
 from aisp_prof.profiler.counters.table import minimal_metrics
 from aisp_prof.profiler.counters.traced import traced_kernels
