@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from statistics import median
 from typing import Any
 
@@ -103,6 +104,7 @@ _BOUNDS = {
 }
 
 
+@cache
 def _unit(metric: str) -> str:
     if metric in _BOUNDS:
         return "ns"
