@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ..evidence import Finding, Iteration
+from ..evidence import Finding
 from ..judging.bootstrap import LEAST_RUNS
 from ..ranges.faults import pageable
+from ..ranges.instances import Instances
+from ..ranges.numbers import engine_times, numbers
 from ..trace.model import Trace
 from .measured import Measured, bounds_of
 
@@ -103,13 +105,11 @@ def _operations(trace: Trace, measured: Measured) -> Iterable[Finding]:
     yield from pageable(trace, mine)
 
 
-def engine_bound(iterations: Sequence[Iteration]) -> tuple[Finding, ...]:
-    """The busiest single class of the optimized variant: no overlap of its copies and kernels goes below it."""
-    if not any(float(i.numbers["busy(copy)"]) for i in iterations):
+def engine_bound(runs: Instances) -> tuple[Finding, ...]:
+    """The time of the optimized variant's busiest engine, in the iteration with the least of it: no overlap goes below it."""
+    if not any(numbers(runs, ["busy(copy)"])["busy(copy)"]):
         return ()
-    classes = ("busy(compute)", "busy(h2d)", "busy(d2h)")
-    busiest = min(max(float(i.numbers[name]) for name in classes) for i in iterations)
-    return (Finding("same_engine_bound", {"ms": round(busiest / 1e6, 2)}),)
+    return (Finding("same_engine_bound", {"ms": round(min(engine_times(runs)) / 1e6, 2)}),)
 
 
 def perturbation(traced: Mapping[str, Sequence[int]], untraced: Mapping[str, Sequence[int]]) -> dict[str, float]:

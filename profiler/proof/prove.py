@@ -226,7 +226,7 @@ def _caveats(
     if trace is not None:
         counts = {v: len(variant.iterations) for v, variant in variants.items()}
         found += [*conduct.too_few(counts), *(f for m in measured.values() for f in m.findings)]
-        found += conduct.engine_bound(variants["optimized"].iterations)
+        found += conduct.engine_bound(measured["optimized"])
     if not (manifest["runs"].get("untraced") or {}).get("iterations"):
         found.append(Finding("no_untraced_run", {}))
     return tuple(found)

@@ -87,7 +87,7 @@ def details(one: Checked, say: Catalog) -> list[str]:
 
 def _runs(one: Checked) -> list[str]:
     """What leaves a claim unproven, run by run in the order of time."""
-    unit = "ns" if one.claim.unit == "x" else one.claim.unit
+    unit = one.claim.unit if one.claim.variant else "ns"
     return [
         f"runs of {name}: {', '.join(quantity(value, unit) for value in values[:MOST_RUNS])}"
         f"{f', … ({len(values)} in all)' if len(values) > MOST_RUNS else ''}"
