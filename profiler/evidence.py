@@ -278,6 +278,17 @@ class Evidence:
     steps: tuple[Step, ...] = ()  # a staged pair's, in order; empty where nothing may be compared
     rates: Mapping[str, Rates] = field(default_factory=dict)  # variant -> its rates; empty without counters or formulas
 
+    @property
+    def variants(self) -> tuple[VariantEvidence, ...]:
+        """In order: the baseline, the steps of a staged pair, the optimized variant."""
+        return self.baseline, *self.between, self.optimized
+
+    @property
+    def bounds(self) -> tuple[int, int] | None:
+        """When the first measured iteration began and the last one ended, ns of the trace; None where it holds none."""
+        runs = [run for variant in self.variants for run in variant.iterations]
+        return (min(run.start for run in runs), max(run.end for run in runs)) if runs else None
+
     def to_json(self) -> dict[str, Any]:
         """The evidence as plain JSON types, with the number of its schema."""
         rates = {variant: one.to_json() for variant, one in self.rates.items()}

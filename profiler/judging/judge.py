@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from math import ceil
 from statistics import median
 
 from ..analysis.affected import touches
 from ..analysis.metrics import classes_of, is_lower_bound, of_copies_beside_others
-from ..evidence import ClaimResult, Finding, Rates, Speedup, VariantEvidence, Verdict
+from ..evidence import ClaimResult, Finding, Speedup, Verdict
 from .bootstrap import LEAST_RUNS, autocorrelation, effective_runs, median_interval
+from .grounds import Grounds
 from .language import COMPARISONS, Claim, Term
-from .rate_metrics import RATE_METRICS, rate_obstacles, rate_values
+from .rate_metrics import RATE_METRICS, rate_obstacles
 from .verdicts import decided
 
 _WHOLE_GRAPHS = "graph_level_tracing"
 _FURTHEST = 1000.0
 """An interval that would have to be a thousand times narrower is not to be had by measuring longer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Grounds:
-    """What claims are judged on: the variants' numbers, the speedups that claims ask for, and what stands in the way.
-
-    `speedups` maps two variants to how much faster the second is, None where the runs do not tell; `order` to why these
-    do not, where it is that they were not made in turn. `blocked` holds, for each variant, findings that leave claims about it
-    unproven; `invalid` says that outputs disagree.
-    """
-
-    variants: Mapping[str, VariantEvidence]
-    speedups: Mapping[tuple[str, str], Speedup | None]
-    blocked: Mapping[str, tuple[Finding, ...]]
-    copies_blocked: Mapping[str, tuple[Finding, ...]]
-    invalid: tuple[Finding, ...]
-    rates: Mapping[str, Rates] = field(default_factory=dict)
-    order: Mapping[tuple[str, str], tuple[Finding, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +36,7 @@ def judge(claim: Claim, grounds: Grounds) -> ClaimResult:
     Counts and shares must hold in every iteration; times, rates and the speedup by their 95 % interval. An interval on
     both sides of the threshold is UNPROVEN, not rounded to either side, and says how many more iterations would decide.
     """
-    values = _values(claim.left, grounds)
+    values = grounds.values(claim.left)
     limits = _limits(claim, grounds)
     reasons = _obstacles(claim, grounds)
     if grounds.invalid:
@@ -102,15 +85,6 @@ def _result(claim: Claim, threshold: float | None, values: Sequence[float], n: i
     )
 
 
-def _values(term: Term, grounds: Grounds) -> list[float]:
-    if term.compared:
-        return []
-    if term.metric in RATE_METRICS:
-        return rate_values(grounds.rates.get(term.variant), term.metric)
-    iterations = grounds.variants[term.variant].iterations
-    return [i.numbers[term.metric] for i in iterations if term.metric in i.numbers]
-
-
 def _missing(values: Sequence[float], term: Term, grounds: Grounds) -> bool:
     """An iteration in which the metric is not defined cannot support a claim about every iteration."""
     if term.metric in RATE_METRICS:
@@ -120,7 +94,7 @@ def _missing(values: Sequence[float], term: Term, grounds: Grounds) -> bool:
 
 def _limits(claim: Claim, grounds: Grounds) -> list[float]:
     """What to compare with: the number on the right, or every value of the metric there; empty where it has none."""
-    return _values(claim.right, grounds) if isinstance(claim.right, Term) else [claim.right]
+    return grounds.values(claim.right) if isinstance(claim.right, Term) else [claim.right]
 
 
 def _obstacles(claim: Claim, grounds: Grounds) -> tuple[Finding, ...]:

@@ -38,7 +38,7 @@ def _conditions(trace: Trace | None, manifest: Mapping[str, Any], measured: Meas
     if not conditions or not conditions.get("during"):
         yield Finding("no_conditions", {})
         return
-    samples = during_runs(trace, conditions["during"], measured)
+    samples = during_runs(trace, conditions["during"], bounds_of(measured))
     if not samples:
         yield Finding("no_conditions_inside", {"count": len(conditions["during"])})
     yield from _not_sampled(samples)
@@ -63,10 +63,10 @@ def _not_sampled(samples: Sequence[Mapping[str, Any]]) -> Iterable[Finding]:
 
 
 def during_runs(
-    trace: Trace | None, samples: Sequence[Mapping[str, Any]], measured: Measured
+    trace: Trace | None, samples: Sequence[Mapping[str, Any]], bounds: tuple[int, int] | None
 ) -> list[Mapping[str, Any]]:
-    """The samples taken while the measured runs were on the GPU; all of them where the trace has no wall clock."""
-    bounds = bounds_of(measured)
+    """The samples taken while the measured runs were on the GPU, which they were within `bounds`; all of them where the trace
+    has no wall clock."""
     if trace is None or trace.start_utc_ns is None or bounds is None:
         return list(samples)
     low, high = (trace.start_utc_ns + bound for bound in bounds)
@@ -75,7 +75,7 @@ def during_runs(
 
 def seen(trace: Trace | None, manifest: Mapping[str, Any], measured: Measured) -> dict[str, tuple[float, float]]:
     """Lowest and highest clock (MHz), temperature (°C) and power (W) during the measured runs, where sampled."""
-    samples = during_runs(trace, (manifest.get("conditions") or {}).get("during") or [], measured)
+    samples = during_runs(trace, (manifest.get("conditions") or {}).get("during") or [], bounds_of(measured))
     found = {name: [s[name] for s in samples if s.get(name) is not None] for name in CONDITIONS}
     return {name: (min(values), max(values)) for name, values in found.items() if values}
 

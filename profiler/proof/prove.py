@@ -13,9 +13,10 @@ from ..analysis.completeness import attest
 from ..analysis.ledger import ledger
 from ..evidence import Completeness, Evidence, Finding, Rates, VariantEvidence, Verdict
 from ..judging.gain import gain_ledger
-from ..judging.judge import Grounds, judge
+from ..judging.grounds import grounds_of
+from ..judging.judge import judge
 from ..judging.language import Claim, asked_of, compared_in, parse
-from ..judging.speedup import not_in_turn, speedup_of, steps_of
+from ..judging.speedup import steps_of
 from ..judging.verdicts import badness
 from ..ranges.attribution import Attribution
 from ..ranges.faults import blocked_by, changed_files
@@ -135,14 +136,18 @@ class _Case:
         usable = not wrong and not any(blocked.values())
         source = "events" if perturbed or trace is None else "trace"
         first, last = variants[names[0]], variants[names[-1]]
-        pageable = {v: measured[v].pageable() if v in measured else () for v in names}
         led = conduct.order(measured)
-        order = self._order(variants, led, source)
-        speedups = {
-            (a, b): speedup_of(variants[a], variants[b], source) if usable and not why else None
-            for (a, b), why in order.items()
-        }
-        grounds = Grounds(variants, speedups, blocked, pageable, wrong, rates, order)
+        grounds = grounds_of(
+            variants,
+            measured,
+            blocked,
+            self._compared(),
+            source=source,
+            led=led,
+            invalid=wrong,
+            rates=rates,
+            usable=usable,
+        )
         results = tuple(judge(claim, grounds) for claim in self.claims)
         seen = (*perturbed, *wrong, *doubts, *self.held.all, *changed_files(changed), *_of_rates(manifest, rates))
         return Evidence(
@@ -151,12 +156,12 @@ class _Case:
             shipped=self.shipped,
             verdict=Verdict.worst([result.verdict for result in results]),
             claims=results,
-            speedup=speedups[names[0], names[-1]],
+            speedup=grounds.speedups[names[0], names[-1]],
             perturbation=ratios,
             gain=gain_ledger(first.iterations, last.iterations) if usable and trace else (),
             ledger=ledger(trace) if trace else (),
             completeness=self.completeness,
-            caveats=_caveats(trace, manifest, measured, variants, (*seen, *_first(order.values()))),
+            caveats=_caveats(trace, manifest, measured, variants, (*seen, *_first(grounds.order.values()))),
             conditions=conduct.seen(trace, manifest, measured),
             baseline=first,
             optimized=last,
@@ -179,13 +184,9 @@ class _Case:
     def _found(self, measured: Measured) -> dict[str, tuple[Finding, ...]]:
         return {v: measured[v].findings if v in measured else () for v in self.declaration.names}
 
-    def _order(
-        self, variants: Mapping[str, VariantEvidence], led: tuple[Finding, ...], source: str
-    ) -> dict[tuple[str, str], tuple[Finding, ...]]:
-        """Of the variants that are compared why their runs were not in turn, if they were not: `led` is that of the whole run."""
-        names = self.declaration.names
-        compared = {(names[0], names[-1]), *compared_in(self.claims)}
-        return {(a, b): led or not_in_turn(variants[a], variants[b], source) for a, b in compared}
+    def _compared(self) -> Iterable[tuple[str, str]]:
+        """The first variant with the last, and what the claims compare."""
+        return {(self.declaration.names[0], self.declaration.names[-1]), *compared_in(self.claims)}
 
 
 def _first(found: Iterable[tuple[Finding, ...]]) -> tuple[Finding, ...]:

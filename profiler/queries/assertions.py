@@ -14,10 +14,11 @@ from ...errors import UsageError
 from ..analysis.completeness import OF_RANGES, attest
 from ..arrays.types import Int64
 from ..evidence import ClaimResult, Completeness, Iteration, VariantEvidence, Verdict
-from ..judging.judge import Grounds, judge, of_the_median
+from ..judging.grounds import Grounds, grounds_of
+from ..judging.judge import judge, of_the_median
 from ..judging.language import Claim, Term, asked_of, compared_in, parse
 from ..judging.rate_metrics import RATE_METRICS
-from ..judging.speedup import not_in_turn, speedup_of, times
+from ..judging.speedup import times
 from ..judging.verdicts import badness
 from ..ranges.attribution import Attribution
 from ..ranges.faults import blocked_by
@@ -184,11 +185,7 @@ class _Case:
             name: tuple(f for f in found if not (mine[name].whole and f.code in OF_RANGES))
             for name, found in blocked_by(self.completeness, {n: one.findings for n, one in mine.items()}).items()
         }
-        compared = compared_in(self.claims)
-        speedups = {(a, b): speedup_of(variants[a], variants[b], "trace") for a, b in compared}
-        order = {(a, b): not_in_turn(variants[a], variants[b], "trace") for a, b in compared}
-        pageable = {n: one.pageable() for n, one in mine.items()}
-        return _OnGpu(gpu, mine, Grounds(variants, speedups, blocked, pageable, (), order=order))
+        return _OnGpu(gpu, mine, grounds_of(variants, mine, blocked, compared_in(self.claims)))
 
     def worst(self, claim: Claim) -> Checked:
         """A claim on the GPU where it fares worst, of those on which all its ranges ran."""

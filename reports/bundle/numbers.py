@@ -40,7 +40,7 @@ class Number:
 
 def numbers(evidence: Evidence) -> Iterator[Number]:
     """Every number that the pages can print, in the order of the evidence."""
-    variants = [evidence.baseline, *evidence.between, evidence.optimized]
+    variants = evidence.variants
     for variant in variants:
         yield from _of_variant(variant)
     yield from _speedup("speedup", evidence.speedup, "baseline", "optimized")

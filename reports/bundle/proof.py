@@ -97,7 +97,7 @@ def whole_verdict(proofs: Sequence[Proven], missing: Sequence[str]) -> Verdict:
 
 def _proof(one: Proven, inputs: Mapping[str, str], expected: Checked | None) -> dict[str, Any]:
     evidence, files = one.evidence, _files(one.capture)
-    variants = [evidence.baseline, *evidence.between, evidence.optimized]
+    variants = evidence.variants
     return {
         "times_from": evidence.speedup.source if evidence.speedup else None,
         "pair": one.capture.manifest.pair,

@@ -49,7 +49,7 @@ def waterfall(evidence: Evidence, say: Catalog) -> Waterfall | None:
         accumulate((step.saved_ns for step in evidence.steps), lambda left, saved: left - saved, initial=first)
     )
     scale, places = max(heights), decimals(first / 1e6)
-    variants = (evidence.baseline, *evidence.between, evidence.optimized)
+    variants = evidence.variants
     rows = [
         WaterfallRow(
             label=variant.name,

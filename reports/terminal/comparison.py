@@ -195,7 +195,7 @@ def _summary(evidence: Evidence) -> list[str]:
             f"  baseline {duration(speedup.baseline_ns)}  optimized {duration(speedup.optimized_ns)}  "
             f"speedup {quantity(speedup.value, 'x')} {interval}  n = {speedup.n_baseline} + {speedup.n_optimized}, by {times}"
         )
-    order = [variant.name for variant in (evidence.baseline, *evidence.between, evidence.optimized)]
+    order = [variant.name for variant in evidence.variants]
     return [*lines, f"  {_validity(_checked(evidence), order)}"]
 
 

@@ -289,6 +289,31 @@ def test_json_that_floods_is_refused(made: Path, bundle: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (b'"x": 1e999', "is no finite number"),
+        (b'"x": ' + b"9" * 30, "is beyond 64 bits"),
+        (b'"x": ' + b"[" * 70 + b"]" * 70, "more than 64 deep"),
+        (b'"\\ud800": 1', "half of a character"),
+        (b'"schema": 1', "'schema' stands twice in one object"),
+        (b'"x": NaN', "NaN is no number of JSON"),
+    ],
+    ids=lambda value: str(value[:16]),
+)
+@pytest.mark.usefixtures("judged_once")
+def test_json_of_a_bundle_is_held_to_what_all_json_of_others_is(
+    made: Path, bundle: Path, more: bytes, said: str
+) -> None:
+    files = read(made.read_bytes())
+    manifest = next(name for name in files if name.endswith("manifest.json"))
+    for name in ("proof.json", "environment.json", manifest):
+        data = files[name].rstrip().removesuffix(b"}") + b", " + more + b"}\n"
+        bundle.write_bytes(pack(rehashed(files, {**files, name: data})))
+        told = [one for one in verify_bundle(bundle).problems if said in one.what]
+        assert any(one.file in name for one in told), name
+
+
+@pytest.mark.parametrize(
     "odd",
     [
         {"gpus": [1e308]},
