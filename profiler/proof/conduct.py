@@ -73,10 +73,15 @@ def during_runs(
     return [sample for sample in samples if low <= sample["utc_ns"] <= high]
 
 
+def samples(trace: Trace | None, manifest: Mapping[str, Any], measured: Measured) -> list[Mapping[str, Any]]:
+    """What was sampled of the GPU while the measured runs were on it."""
+    return during_runs(trace, (manifest.get("conditions") or {}).get("during") or [], bounds_of(measured))
+
+
 def seen(trace: Trace | None, manifest: Mapping[str, Any], measured: Measured) -> dict[str, tuple[float, float]]:
     """Lowest and highest clock (MHz), temperature (°C) and power (W) during the measured runs, where sampled."""
-    samples = during_runs(trace, (manifest.get("conditions") or {}).get("during") or [], bounds_of(measured))
-    found = {name: [s[name] for s in samples if s.get(name) is not None] for name in CONDITIONS}
+    during = samples(trace, manifest, measured)
+    found = {name: [s[name] for s in during if s.get(name) is not None] for name in CONDITIONS}
     return {name: (min(values), max(values)) for name, values in found.items() if values}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 
-from ...profiler.judging.language import Claim, Term
+from ...profiler.judging.language import Claim
 from ...profiler.queries.assertions import Answer, Checked, Question
 from ...profiler.queries.claims_file import UNNAMED
 
@@ -46,5 +46,4 @@ class Asked:
 
 
 def _named(claim: Claim) -> list[str]:
-    terms = [term for term in (claim.left, claim.right) if isinstance(term, Term)]
-    return sorted({name for term in terms for name in term.compared or (term.variant,)})
+    return sorted(claim.names)

@@ -27,8 +27,9 @@ _INTRODUCED = {
 def answer_json(answer: Answer) -> dict[str, Any]:
     """The answer as plain JSON types (docs/json.md); the same of the same trace, so without the time that judging took."""
     data = asdict(answer)
-    for one in data["claims"]:
+    for one, checked in zip(data["claims"], answer.claims, strict=True):
         del one["seconds"]
+        one["claim"] = checked.claim.to_json()
     return data
 
 
