@@ -10,10 +10,10 @@ from ..evidence import Finding, Rates, Speedup, VariantEvidence
 from ..ranges.instances import Instances
 from .bootstrap import LEAST_RUNS, median_interval
 from .floor import Floor
-from .language import Term
 from .limits import CEILING, FLOOR, OF_FLOOR, OF_PAIR, Estimate
 from .rate_metrics import RATE_METRICS, rate_obstacles, rate_values
 from .speedup import not_in_turn, speedup_of, times
+from .terms import Term
 
 Compared = tuple[str, str]
 """Two variants: the speedup of the second over the first."""

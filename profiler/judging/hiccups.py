@@ -118,8 +118,8 @@ class _Iteration:
             mine, others = found[self.place], [rate for i in self._others if (rate := found[i]) is not None]
             if mine is None or not others or mine >= (1 - SHARE) * median(others):
                 continue
-            values = {"way": way, "gbps": round(mine / 1e9, 1), "usual_gbps": round(median(others) / 1e9, 1)}
-            yield Finding("copy_rate_fell", values)
+            usual = round(median(others) / 1e9, 1)
+            yield Finding("copy_rate_fell", {"way": way, "gbps": round(mine / 1e9, 1), "usual_gbps": usual})
 
     def _clocked_lower(self) -> Iterator[Finding]:
         """By the samples in the iteration, and the one before and the one after it."""

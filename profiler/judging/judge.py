@@ -11,9 +11,10 @@ from ..analysis.metrics import classes_of, is_lower_bound, of_copies_beside_othe
 from ..evidence import ClaimResult, Finding, Verdict
 from .bootstrap import LEAST_RUNS, autocorrelation, effective_runs
 from .grounds import Grounds
-from .language import COMPARISONS, Claim, Term
+from .language import COMPARISONS, Claim
 from .limits import Estimate
 from .outcomes import Outcome, by_interval, by_speedup, few, in_a_share, in_any_run, in_every_run
+from .terms import Term
 
 _WHOLE_GRAPHS = "graph_level_tracing"
 

@@ -119,12 +119,14 @@ class Quantities:
     def engine(self) -> Int64:
         """Which of `ENGINES` is busy longest, the first of several; -1 where none of them is."""
         times = self._busy_by_engine
-        return np.where(times.any(axis=0), times.argmax(axis=0), -1)
+        found: Int64 = np.where(times.any(axis=0), times.argmax(axis=0), -1)
+        return found
 
     @property
     def engine_busy(self) -> Int64:
         """How long the busiest of `ENGINES` is busy."""
-        return self._busy_by_engine.max(axis=0)
+        found: Int64 = self._busy_by_engine.max(axis=0)
+        return found
 
     @property
     def overlap_copy_compute(self) -> Int64:

@@ -4,7 +4,8 @@ from fractions import Fraction
 
 import pytest
 from aisp_prof.errors import UsageError
-from aisp_prof.profiler.judging.language import Term, parse
+from aisp_prof.profiler.judging.language import parse
+from aisp_prof.profiler.judging.terms import Term
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
