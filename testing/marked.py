@@ -23,6 +23,7 @@ class Asked:
     """The marker's arguments.
 
     range, ranges  whose instances are the iterations, as `--range` of `aisp-prof assert`; else the test's own range
+    ceilings       what `aisp-prof calibrate -o` measured on this GPU, relative to the test's file, for `ceiling(…)`
     iterations     how often the body runs, each in a range of the test's name; `warmup` so often before, outside of it
     timeout        seconds that the child may take
     env            names of environment variables that the child needs; it gets a short list only, as a trace stores them
@@ -34,6 +35,7 @@ class Asked:
     ranges: Mapping[str, str] = field(default_factory=dict)
     domain: str | None = None
     attribution: str = "thread"
+    ceilings: str = ""
     iterations: int = 1
     warmup: int = 0
     timeout: float = 600.0
@@ -65,7 +67,8 @@ class Marked:
         asked = self.asked
         single = {} if asked.range is None else {UNNAMED: asked.range}
         ranges = {**asked.ranges, **single} or {UNNAMED: self.range_name}
-        return Question(asked.claims, ranges, asked.domain, asked.attribution)
+        ceilings = self.item.path.parent / asked.ceilings if asked.ceilings else None
+        return Question(asked.claims, ranges, asked.domain, asked.attribution, ceilings)
 
     @property
     def file_name(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from ..declaration import Declaration
+from ..declaration import Declaration, Phase
 from .device import Device, Stream
 
 if TYPE_CHECKING:
@@ -56,11 +56,13 @@ class Declared:
     """What one iteration of a variant needs by formula: floating-point operations, and bytes to and from DRAM.
 
     `ceiling` names the matrix rate of `aisp-prof calibrate` that bounds these operations: "bf16", "fp32"; "" where none does.
+    `phases` say which of the work may run side by side, for the floor (docs/metrics.md); without them all of it may.
     """
 
     flops: int
     bytes: int
     ceiling: str = ""
+    phases: tuple[Phase, ...] = ()
 
     @property
     def intensity(self) -> float:

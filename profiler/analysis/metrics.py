@@ -15,18 +15,20 @@ Number = int | float
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """What a metric is called with; `unit` is ns, ratio, count or B/s. `arguments` are how many it may take: classes of
-    operations, or with `globs` patterns of names."""
+    """What a metric is called with; `unit` is ns, ratio, count, x or B/s. `arguments` are how many it may take: classes of
+    operations, or with `globs` patterns of names. `of_span` says that a share or a factor is one of the whole span, which what
+    the host does lengthens, rather than of the time in which the GPU works."""
 
     unit: str
     arguments: tuple[int, ...]
     default: tuple[str, ...] = ()
     globs: bool = False
+    of_span: bool = False
 
     @property
     def by_interval(self) -> bool:
-        """Times and rates are judged by an interval over the iterations; counts and shares in each iteration."""
-        return self.unit in ("ns", "B/s")
+        """Times, rates and what is of the span are judged by an interval over the iterations; counts and other shares in each."""
+        return self.of_span or self.unit in ("ns", "B/s")
 
 
 METRICS: Mapping[str, Metric] = {
@@ -46,6 +48,8 @@ METRICS: Mapping[str, Metric] = {
     "overlap_bound": Metric("ns", (2,)),
     "overlap_efficiency": Metric("ratio", (2,)),
     "rate": Metric("B/s", (1,)),
+    "busiest": Metric("ratio", (0,), of_span=True),
+    "bound": Metric("x", (0,), of_span=True),
     "kernels_per_iteration": Metric("count", (0,)),
     "copies_per_iteration": Metric("count", (0,)),
     "memsets_per_iteration": Metric("count", (0,)),

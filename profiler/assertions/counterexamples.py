@@ -12,6 +12,7 @@ from ..analysis.metrics import split
 from ..analysis.overlap import SELECTORS, busy_time, witnesses
 from ..arrays.intervals import Intervals, at_least
 from ..evidence import ClaimResult, Op, Verdict
+from ..judging.limits import TIME
 from ..ranges.instances import Instances
 from ..ranges.numbers import CALLS, counted
 from ..trace.model import Calls, Operations, Trace
@@ -69,6 +70,8 @@ def _deciding(claim: ClaimResult) -> int:
 
 
 def _inside(instances: Instances, claim: ClaimResult, index: int) -> list[Shown]:
+    if claim.metric == TIME:
+        return []
     (name, arguments), trace = split(claim.metric), instances.trace
     if name in CALLS:
         return _calls(instances, name, arguments, index) if claim.verdict is Verdict.REFUTED else []

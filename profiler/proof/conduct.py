@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ..evidence import Finding, Iteration
+from ..evidence import Finding
 from ..judging.bootstrap import LEAST_RUNS
 from ..ranges.faults import pageable
+from ..ranges.instances import Instances
+from ..ranges.numbers import engine_times, numbers
 from ..trace.model import Trace
 from .measured import Measured, bounds_of
 
@@ -71,10 +73,15 @@ def during_runs(
     return [sample for sample in samples if low <= sample["utc_ns"] <= high]
 
 
+def samples(trace: Trace | None, manifest: Mapping[str, Any], measured: Measured) -> list[Mapping[str, Any]]:
+    """What was sampled of the GPU while the measured runs were on it."""
+    return during_runs(trace, (manifest.get("conditions") or {}).get("during") or [], bounds_of(measured))
+
+
 def seen(trace: Trace | None, manifest: Mapping[str, Any], measured: Measured) -> dict[str, tuple[float, float]]:
     """Lowest and highest clock (MHz), temperature (°C) and power (W) during the measured runs, where sampled."""
-    samples = during_runs(trace, (manifest.get("conditions") or {}).get("during") or [], bounds_of(measured))
-    found = {name: [s[name] for s in samples if s.get(name) is not None] for name in CONDITIONS}
+    during = samples(trace, manifest, measured)
+    found = {name: [s[name] for s in during if s.get(name) is not None] for name in CONDITIONS}
     return {name: (min(values), max(values)) for name, values in found.items() if values}
 
 
@@ -103,13 +110,11 @@ def _operations(trace: Trace, measured: Measured) -> Iterable[Finding]:
     yield from pageable(trace, mine)
 
 
-def engine_bound(iterations: Sequence[Iteration]) -> tuple[Finding, ...]:
-    """The busiest single class of the optimized variant: no overlap of its copies and kernels goes below it."""
-    if not any(float(i.numbers["busy(copy)"]) for i in iterations):
+def engine_bound(runs: Instances) -> tuple[Finding, ...]:
+    """The time of the optimized variant's busiest engine, in the iteration with the least of it: no overlap goes below it."""
+    if not any(numbers(runs, ["busy(copy)"])["busy(copy)"]):
         return ()
-    classes = ("busy(compute)", "busy(h2d)", "busy(d2h)")
-    busiest = min(max(float(i.numbers[name]) for name in classes) for i in iterations)
-    return (Finding("same_engine_bound", {"ms": round(busiest / 1e6, 2)}),)
+    return (Finding("same_engine_bound", {"ms": round(min(engine_times(runs)) / 1e6, 2)}),)
 
 
 def perturbation(traced: Mapping[str, Sequence[int]], untraced: Mapping[str, Sequence[int]]) -> dict[str, float]:

@@ -75,7 +75,7 @@ def read_sources(manifest: Mapping[str, Any], folder: Path | None) -> Sources:
         launches=tuple(launches),
         refused=refused,
         repeats=int((counters or {}).get("iterations") or 1),
-        declared=_declared(manifest),
+        declared=declared_work(manifest),
         ceilings={one["name"]: float(one["value"]) for one in measured.get("ceilings") or ()},
         calibration=measured.get("calibration"),
     )
@@ -99,7 +99,7 @@ def _not_counted(reason: str, mend: str) -> Finding:
     return Finding("not_counted", {"reason": reason, "mend": mend or "aisp-prof doctor"})
 
 
-def _declared(manifest: Mapping[str, Any]) -> Mapping[str, Mapping[str, int]]:
+def declared_work(manifest: Mapping[str, Any]) -> Mapping[str, Mapping[str, int]]:
     """As the pair's own formulas said when it ran; the profiler knows no pair."""
     records = (manifest.get("runs") or {}).values()
     return next((record["declared"] for record in records if (record or {}).get("declared")), {})

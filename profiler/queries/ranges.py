@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..analysis.overlap import ENGINES
 from ..arrays.growing import constant
 from ..arrays.types import Bools, Int64
 from ..ranges.attribution import Attribution
@@ -147,6 +148,10 @@ def _numbers(trace: Trace, numbers: RangeTable, silent: int) -> dict[str, Column
         values = _followed(getattr(numbers, name), silent)
         return Column(values, missing=unknown if name in _NOT_IN_GRAPHS else none if missing else None)
 
+    def quotient(above: Int64, below: Int64) -> Column:
+        above, below = _followed(above, silent), _followed(below, silent)
+        return Column(above / np.maximum(below, 1), missing=unknown | none | (below == 0))
+
     uuids = [gpu.uuid for gpu in trace.gpus]
     return {
         "device": column("device", missing=True),
@@ -158,6 +163,9 @@ def _numbers(trace: Trace, numbers: RangeTable, silent: int) -> dict[str, Column
             {name: Column(_followed(numbers.busy_by_class[:, code], silent)) for code, name in enumerate(KINDS)}
         ),
         **{name: column(name) for name in ("overlap_copy_compute", "overlap_comm_compute")},
+        "engine": Column(_followed(numbers.engine, silent, -1), tuple(ENGINES), unknown),
+        "busiest": quotient(numbers.engine_busy, numbers.span),
+        "bound": quotient(numbers.span, numbers.engine_busy),
     }
 
 

@@ -82,10 +82,19 @@ class Iteration(Struct):
     index: int | UnsetType = UNSET
 
 
+class Phase(Struct):
+    h2d: Counted | UnsetType = UNSET
+    d2h: Counted | UnsetType = UNSET
+    dram: Counted | UnsetType = UNSET
+    flops: dict[str, Counted] | UnsetType = UNSET
+    launches: Counted | UnsetType = UNSET
+
+
 class Declared(Struct):
     flops: Counted
     bytes: Counted
     ceiling: str | UnsetType = UNSET
+    phases: list[Phase] | UnsetType = UNSET
 
 
 class Record(Struct):
@@ -103,6 +112,8 @@ class Record(Struct):
 class Ceiling(Struct):
     name: str
     value: Positive
+    work: Positive | UnsetType = UNSET
+    times_ns: list[Positive] | UnsetType = UNSET
     unit: str | UnsetType = UNSET
     what: str | UnsetType = UNSET
     n: int | UnsetType = UNSET
