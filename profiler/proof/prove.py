@@ -156,7 +156,7 @@ class _Case:
             gain=gain_ledger(first.iterations, last.iterations) if usable and trace else (),
             ledger=ledger(trace) if trace else (),
             completeness=self.completeness,
-            caveats=_caveats(trace, manifest, measured, variants, (*seen, *_first(order.values()))),
+            caveats=_caveats(trace, manifest, measured, variants, rates, (*seen, *_first(order.values()))),
             conditions=conduct.seen(trace, manifest, measured),
             baseline=first,
             optimized=last,
@@ -220,12 +220,14 @@ def _caveats(
     manifest: Mapping[str, Any],
     measured: Measured,
     variants: Mapping[str, VariantEvidence],
+    rates: Mapping[str, Rates],
     more: Sequence[Finding],
 ) -> tuple[Finding, ...]:
     found = [*more, *conduct.caveats(trace, manifest, measured)]
     if trace is not None:
         counts = {v: len(variant.iterations) for v, variant in variants.items()}
         found += [*conduct.too_few(counts), *(f for m in measured.values() for f in m.findings)]
+        found += conduct.weak_baseline(trace, measured["baseline"], rates.get("baseline"))
         found += conduct.engine_bound(variants["optimized"].iterations)
     if not (manifest["runs"].get("untraced") or {}).get("iterations"):
         found.append(Finding("no_untraced_run", {}))
