@@ -118,7 +118,8 @@ def kv_attend(  # type: ignore[no-untyped-def]
         tl.store(arrivals + sequence * HEADS + head, 0)
 
 
-OPTIONS = {"num_warps": 4, "num_stages": 4}
+APPEND = {"num_warps": 1, "enable_fp_fusion": True}
+OPTIONS = {"num_warps": 4, "num_stages": 4, "enable_fp_fusion": True}
 """Four stages of a page's keys and values keep 96 KiB on their way to each multiprocessor; not yet tuned on a GPU."""
 _LOG2_E = 1.4426950408889634
 
@@ -163,7 +164,7 @@ def on_stream(decode: Decode, scratch: Scratch, stream: int) -> tuple[Step, Step
     written = (decode.k_cache, decode.v_cache, decode.table, decode.k_new, decode.v_new)
     read = (decode.k_cache, decode.v_cache, decode.table, decode.q, decode.out)
     work = (scratch.sums, scratch.extremes, scratch.arrivals)
-    append = _prepared(kv_append, (heads, 1), written, numbers, constants(decode), {"num_warps": 1}, stream)
+    append = _prepared(kv_append, (heads, 1), written, numbers, constants(decode), APPEND, stream)
     grid, special = (heads, scratch.splits), attend_constants(decode, scratch.splits)
     attend = _prepared(kv_attend, grid, (*read, *work), numbers, special, OPTIONS, stream)
 

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
 import numpy as np
 
-from ..evidence import Finding
+from ..arrays.groups import distinct_values
+from ..evidence import Finding, Rates
 from ..judging.bootstrap import LEAST_RUNS
 from ..ranges.faults import pageable
 from ..ranges.instances import Instances
 from ..ranges.numbers import engine_times, numbers
-from ..trace.model import Trace
+from ..trace.model import COMPUTE, Trace
 from .measured import Measured, bounds_of
 
 CLOCK_BAND = 0.05
 """The SM clock may move by this share of its highest value during the measured runs before the page says so."""
+
+LEAST_OF_ROOF = 0.3
+"""A kernel of the baseline below this share of its own measured roof is named on the page: it wants a better kernel first."""
+
+LEAST_SHARE = 0.05
+"""But not one that takes less than this share of the baseline's kernel time: no speedup rests on it."""
 
 CONDITIONS = ("sm_mhz", "mem_mhz", "temperature_c", "power_w")
 
@@ -108,6 +115,45 @@ def _operations(trace: Trace, measured: Measured) -> Iterable[Finding]:
     if early:
         yield Finding("negative_latency", {"count": early})
     yield from pageable(trace, mine)
+
+
+def weak_baseline(trace: Trace, runs: Instances, rates: Rates | None) -> Iterator[Finding]:
+    """Kernels of the baseline that leave the GPU partly idle: an optimization is worth what it gains over a good one.
+
+    `runs` are the baseline's. Kernels that take less than `LEAST_SHARE` of its kernels' time are passed over.
+    """
+    yield from _few_blocks(trace, runs)
+    kernels = rates.kernels if rates else ()
+    whole = sum(kernel.busy_ns for kernel in kernels)
+    for kernel in kernels:
+        share = kernel.busy_ns / whole
+        if kernel.of_roofline is not None and kernel.of_roofline < LEAST_OF_ROOF and share >= LEAST_SHARE:
+            values: dict[str, str | int | float] = {
+                "kernel": kernel.name,
+                "percent": round(100 * kernel.of_roofline, 1),
+                "of_time": round(100 * share, 1),
+            }
+            yield Finding("baseline_below_roof", values)
+
+
+def _few_blocks(trace: Trace, runs: Instances) -> Iterator[Finding]:
+    """Of each kernel whose grid has fewer blocks than its GPU has multiprocessors, the time of those launches."""
+    operations = trace.operations.take(runs.operation)
+    kernels = operations.take(operations.kind == COMPUTE)
+    multiprocessors = np.array([gpu.sm_count for gpu in trace.gpus], np.int64)[kernels.gpu]
+    time = kernels.end - kernels.start
+    few = (kernels.blocks > 0) & (kernels.blocks < multiprocessors)
+    for name in distinct_values(kernels.name[few]).tolist():
+        mine = few & (kernels.name == name)
+        share = float(time[mine].sum() / max(1, time.sum()))
+        if share >= LEAST_SHARE:
+            most = int(np.argmax(np.where(mine, kernels.blocks, 0)))
+            values = {
+                "blocks": int(kernels.blocks[most]),
+                "sms": int(multiprocessors[most]),
+                "of_time": round(100 * share, 1),
+            }
+            yield Finding("baseline_few_blocks", {"kernel": trace.text(name), **values})
 
 
 def engine_bound(runs: Instances) -> tuple[Finding, ...]:

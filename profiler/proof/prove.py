@@ -171,7 +171,7 @@ class _Case:
             gain=gain_ledger(first.iterations, last.iterations) if usable and trace else (),
             ledger=ledger(trace) if trace else (),
             completeness=self.completeness,
-            caveats=_caveats(trace, manifest, measured, variants, (*seen, *_first(grounds.order.values()))),
+            caveats=_caveats(trace, manifest, measured, variants, rates, (*seen, *_first(grounds.order.values()))),
             conditions=conduct.seen(trace, manifest, measured),
             baseline=first,
             optimized=last,
@@ -237,12 +237,14 @@ def _caveats(
     manifest: Mapping[str, Any],
     measured: Measured,
     variants: Mapping[str, VariantEvidence],
+    rates: Mapping[str, Rates],
     more: Sequence[Finding],
 ) -> tuple[Finding, ...]:
     found = [*more, *conduct.caveats(trace, manifest, measured)]
     if trace is not None:
         counts = {v: len(variant.iterations) for v, variant in variants.items()}
         found += [*conduct.too_few(counts), *(f for m in measured.values() for f in m.findings)]
+        found += conduct.weak_baseline(trace, measured["baseline"], rates.get("baseline"))
         found += conduct.engine_bound(measured["optimized"])
     if not (manifest["runs"].get("untraced") or {}).get("iterations"):
         found.append(Finding("no_untraced_run", {}))

@@ -97,6 +97,15 @@ class Declared(Struct):
     phases: list[Phase] | UnsetType = UNSET
 
 
+class MachineCode(Struct):
+    """What a compiler made of a variant's kernel."""
+
+    compiler: str
+    warps: int
+    sha256: str
+    instructions: dict[str, int]
+
+
 class Record(Struct):
     """What the harness of a pair wrote of one run."""
 
@@ -107,6 +116,7 @@ class Record(Struct):
     gpu: dict[str, Scalar] | None = None
     order: list[str] | None = None
     declared: dict[str, Declared] | None = None
+    code: dict[str, MachineCode] | None = None
 
 
 class Ceiling(Struct):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ...profiler.evidence import Evidence, Speedup, Verdict
 from ..catalog import Catalog
 from ..units import duration, factor, factors, percent
-from .claims import asked, held, speedup_claim
+from .claims import alike, asked, held, speedup_claim
 from .identity import declaration
 
 _SPEAKS = frozenset({Verdict.PROVEN, Verdict.REFUTED})
@@ -35,7 +35,7 @@ def headline(evidence: Evidence, say: Catalog) -> Headline:
         quiet = Verdict.UNPROVEN if evidence.verdict in _SPEAKS else evidence.verdict
         return Headline(say(f"headline.{quiet}", title=say.of(pair.title)), "", "", quiet)
     before, field, after = say.of(pair.sentence).partition("{speedup}")
-    number, word = _spoken(evidence.speedup, say)
+    number, word = (say("headline.alike"), "") if alike(evidence) else _spoken(evidence.speedup, say)
     if not field:
         return Headline(f"{before} ", number, word, _tone(evidence))
     return Headline(before, number, f"{word}{after}", _tone(evidence))

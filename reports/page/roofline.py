@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 
 from ...declaration import VARIANTS
@@ -124,6 +125,7 @@ _ROWS: Mapping[str, tuple[str, Callable[[Rates], float | None]]] = {
     "tensor_active": ("ratio", lambda one: _machine(one, "tensor_active")),
     "tma_bytes": ("B", lambda one: _machine(one, "tma_bytes")),
     "multicast_bytes": ("B", lambda one: _machine(one, "multicast_bytes")),
+    "changed_instructions": ("count", lambda one: _machine(one, "changed_instructions")),
     "intensity": ("FLOP/B", lambda one: one.arithmetic_intensity),
     "busy": ("ns", lambda one: median(one.busy_ns) if one.busy_ns else None),
     "achieved": ("FLOP/s", lambda one: one.achieved_flops if one.tier == "counted" else None),
@@ -159,8 +161,9 @@ def _written(values: list[float | None], unit: str) -> tuple[str, tuple[str, ...
         return "", tuple(NOTHING if value is None else percent(value) for value in values)
     if unit == "ratio4":
         return "", tuple(NOTHING if value is None else fixed(value, 4) for value in values)
-    if unit == "ns":
-        return "", tuple(NOTHING if value is None else duration(value) for value in values)
+    if unit in ("ns", "count"):
+        write = duration if unit == "ns" else partial(fixed, places=0)
+        return "", tuple(NOTHING if value is None else write(value) for value in values)
     largest = max(value for value in values if value is not None)
     limit, prefix = next((p for p in SCALES if largest >= p[0] and unit != "FLOP/B"), (1.0, ""))
     cells = [NOTHING if value is None else fixed(value / limit, decimals(value / limit)) for value in values]

@@ -11,7 +11,7 @@ from ..catalog import Catalog, FindingText
 from ..units import MINUS, NOTHING, percent, quantity, sensible
 from .against import Against
 from .axis import Measure
-from .claims import ClaimRow, asked, claim_rows, speedup_claim
+from .claims import ClaimRow, asked, claim_rows, speedup_claim, verdict_word
 from .figures import FigureGroup, figure_groups
 from .headline import Headline, headline, lead, verdict_line
 from .identity import Fact, StoredFile, created_utc, declaration, facts, stored_files
@@ -39,6 +39,7 @@ class Proof:
     title: str
     compares: str
     verdict: Verdict
+    verdict_word: str
     verdict_line: str
     headline: Headline
     lead: tuple[str, ...]
@@ -73,6 +74,7 @@ class OverviewRow:
     anchor: str
     title: str
     verdict: Verdict
+    verdict_word: str
     asked: str
     measured: str
     strip: StripPlot | None
@@ -91,6 +93,7 @@ def proof(evidence: Evidence, say: Catalog, anchor: str, against: Against | None
         title=say.of(pair.title),
         compares=say.of(pair.compares),
         verdict=evidence.verdict,
+        verdict_word=verdict_word(evidence, say),
         verdict_line=verdict_line(evidence, say),
         headline=headline(evidence, say),
         lead=lead(evidence, say),
@@ -178,6 +181,7 @@ def _overview_row(anchor: str, evidence: Evidence, say: Catalog) -> OverviewRow:
         anchor=anchor,
         title=say.of(pair.title),
         verdict=evidence.verdict,
+        verdict_word=verdict_word(evidence, say),
         asked=asked(claim, say) if claim else NOTHING,
         measured=quantity(claim.measured, claim.unit) if claim else NOTHING,
         strip=strip_plot(evidence, say, SMALL, untraced=False),

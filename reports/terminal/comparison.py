@@ -13,7 +13,7 @@ from ..catalog import catalog
 from ..hostile import visible
 from ..page.claims import asked
 from ..units import NOTHING, duration, quantity
-from .console import MARKS
+from .console import MARKS, told
 from .expectations import expected as expected_text
 from .tables import table
 
@@ -184,7 +184,7 @@ def _summary(evidence: Evidence) -> list[str]:
     pair, speedup = evidence.manifest["declaration"], evidence.speedup
     gpus = ", ".join(str(gpu.get("name") or "?") for gpu in evidence.manifest.get("gpus") or ()) or "unknown GPU"
     origin = "came with aisp-prof" if evidence.shipped else "local"
-    named = f"{pair['chapter']}.{pair['name']}  {evidence.verdict.upper()}"
+    named = f"{pair['chapter']}.{pair['name']}  {told(evidence, catalog('en'))}"
     lines = [visible(f"{named}  capture {evidence.capture_id} ({origin}), {gpus}")]
     if speedup is None:
         lines.append("  no speedup is stated")

@@ -8,6 +8,7 @@ from itertools import zip_longest
 from ...profiler.evidence import ClaimResult, Evidence, Finding
 from ..catalog import Catalog, catalog
 from ..hostile import visible
+from ..page.claims import alike, verdict_word
 from ..units import duration, quantity
 
 _TIMES = {"trace": "the trace", "events": "CUDA events of the untraced run"}
@@ -18,7 +19,7 @@ def summary(evidence: Evidence, lang: str = "en") -> list[str]:
     """Verdict and speedup, a line a claim with what was measured, and what the whole rests on."""
     say = catalog(lang)
     pair = evidence.manifest["declaration"]
-    lines = [visible(f"{pair['chapter']}.{pair['name']}  {evidence.verdict.upper()}{_speedup(evidence)}")]
+    lines = [visible(f"{pair['chapter']}.{pair['name']}  {told(evidence, say)}{_speedup(evidence)}")]
     wide = max((len(claim.text) for claim in evidence.claims), default=0)
     for claim, after in zip_longest(evidence.claims, evidence.claims[1:]):
         lines.append(visible(f"  {MARKS[claim.verdict]} {claim.text:<{wide}}  {_measured(claim)}"))
@@ -27,6 +28,11 @@ def summary(evidence: Evidence, lang: str = "en") -> list[str]:
     lines += [visible(f"  {seen(finding, say)}") for finding in evidence.completeness.findings]
     lines += [visible(line) for line in _tier(evidence, say)]
     return [*lines, visible(f"  {_source(evidence)}")]
+
+
+def told(evidence: Evidence, say: Catalog) -> str:
+    """The verdict in capitals; where no difference is claimed and shown, that, so that a list of wins holds no such pair."""
+    return (verdict_word(evidence, say) if alike(evidence) else str(evidence.verdict)).upper()
 
 
 def _tier(evidence: Evidence, say: Catalog) -> list[str]:

@@ -70,6 +70,13 @@ def test_capabilities_are_compared_as_numbers() -> None:
     check_needs(replace(PAIR.declaration, needs=("cc>=9.0",)), replace(H200, compute_capability="10.0"))
 
 
+def test_a_capability_may_be_too_new() -> None:
+    old = replace(PAIR.declaration, needs=("cc>=9.0", "cc<10.0"))
+    check_needs(old, H200)
+    with pytest.raises(EnvironmentLacks, match=r"needs cc<10\.0"):
+        check_needs(old, replace(H200, compute_capability="10.0"))
+
+
 def test_missing_triton_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hardware, "find_spec", lambda name: None)
     with pytest.raises(EnvironmentLacks, match="needs triton"):
