@@ -124,7 +124,7 @@ def test_a_range_that_is_not_there_proves_nothing(ask):
     assert answer.notes == ("no range is called 'stepp': did you mean step?",)
 
 
-@pytest.mark.parametrize(("domain", "glob"), [("usr", "step"), (None, "user:step")])
+@pytest.mark.parametrize(("domain", "glob"), [("usr", "step"), (None, "usr:step")])
 def test_what_is_there_instead_is_said(ask, domain, glob):
     (note,) = ask(steps(100 * US), "busy >= 0us", ranges={"step": glob}, domain=domain).notes
     assert ("did you mean user?" if domain else "did you mean step?") in note
