@@ -30,13 +30,14 @@ from ..trace.model import Trace
 from .counterexamples import Shown, shown
 
 WHOLE = "trace"
-"""What a claim is about where no range is named."""
+"""The name of what a claim is about when no range is given."""
 
 MOST_BY_INTERVAL = 50_000
-"""Instances of which an interval is computed: some ten seconds. A time of more is asserted by `every` or `any`."""
+"""The most instances for which an interval is computed, in about ten seconds. Times over more of them are claimed with
+`every` or `any`."""
 
 MOST_COMPARED = 10_000_000
-"""Pairs of values of two metrics that are compared one by one."""
+"""The most pairs of values that are compared one by one when a claim compares two metrics."""
 
 _WORD = re.compile(r"[\w-]+")
 
@@ -60,7 +61,7 @@ class Question:
         """The claims, read.
 
         Raises:
-            UsageError: one cannot be read, or there is none; a range is called by no word; rates need counters, which a
+            UsageError: one cannot be read, or there is none; a range's name is not a word; rates need counters, which a
                 trace does not hold.
         """
         for name in self.ranges:
@@ -78,10 +79,11 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One claim judged, and what can be looked up by hand: why it holds, or what breaks it.
+    """One claim judged, with what can be looked up by hand: why it holds, or what breaks it.
 
-    `runs` are those that leave a claim by interval unproven: range -> its values in the order of time; of a speedup, times in ns.
-    `seconds` is what judging it took.
+    `runs` are the values that leave a claim by interval unproven: range -> its values in order of time; for a speedup,
+    times in ns.
+    `seconds` is how long judging took.
     """
 
     claim: ClaimResult
@@ -94,7 +96,7 @@ class Checked:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """All claims, each on the one of `gpus` where it fares worst; `instances` says how many ranges of each name were judged,
-    and `notes` what is there in the place of a range that is not."""
+    and `notes` what the trace has instead of a range that it lacks."""
 
     verdict: Verdict
     completeness: Completeness
@@ -160,7 +162,7 @@ def _by_time(trace: Trace, domain: str | None, glob: str) -> Int64:
 
 @dataclass(frozen=True, slots=True)
 class _OnGpu:
-    """What one device ran (None: there is no device), and the grounds to judge claims about it."""
+    """What one device ran (None: there is no device), and the grounds on which claims about it are judged."""
 
     gpu: int | None
     instances: Mapping[str, Instances]
@@ -212,7 +214,7 @@ def _runs(claim: Claim, result: ClaimResult, part: _OnGpu) -> Mapping[str, tuple
 
 
 def _check_count(claim: Claim, instances: Mapping[str, Instances]) -> None:
-    """Refuse an interval that would take minutes, with the way out."""
+    """Refuse an interval that would take minutes to compute, and name an alternative."""
     most = max(len(instances[name]) for name in claim.names)
     if most > MOST_BY_INTERVAL and (claim.left.compared or of_the_median(claim)):
         raise UsageError(
@@ -222,7 +224,7 @@ def _check_count(claim: Claim, instances: Mapping[str, Instances]) -> None:
 
 
 def _check_pairs(claim: Claim, part: _OnGpu) -> None:
-    """Refuse a comparison of two metrics that would take minutes; equal values of the right one count once."""
+    """Refuse a comparison of two metrics that would take minutes; equal values on the right-hand side count once."""
     if not isinstance(claim.right, Term) or claim.left.compared or claim.right.compared:
         return
     left, right = (part.grounds.variants[term.variant].iterations for term in (claim.left, claim.right))
