@@ -68,8 +68,8 @@ class Bounds:
     """Starts and ends of intervals of non-zero length, shape (n,), each sorted on its own: which end belongs to which
     start makes no difference to how many intervals are in flight.
 
-    From `end[i - 1]` until `end[i]`, i intervals have ended; k or more intervals are then in flight from `start[i + k -
-    1]` on.
+    From `end[i - 1]` until `end[i]`, i intervals have ended; k or more intervals are then in flight
+    from `start[i + k - 1]` on.
     """
 
     start: Int64

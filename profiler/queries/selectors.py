@@ -18,7 +18,7 @@ PREFIXES = ("stream:", "range:", "kernel:")
 
 
 def select(trace: Trace, selector: str) -> NDArray[np.bool_]:
-    """Which operations a selector means, a mask of shape (len(trace.operations),); none of them is no error.
+    """Which operations a selector means, a mask of shape (len(trace.operations),); selecting nothing is not an error.
 
     Raises:
         UsageError: no such selector; the nearest one is suggested.
@@ -38,10 +38,10 @@ def select(trace: Trace, selector: str) -> NDArray[np.bool_]:
 
 
 def check(selector: str) -> None:
-    """Refuse what no trace could answer.
+    """Refuse a selector that could fit no trace.
 
     Raises:
-        UsageError: no such class or prefix, or a stream that is no number.
+        UsageError: no such class or prefix, or a stream that is not a number.
     """
     prefix, colon, rest = selector.partition(":")
     if not colon and selector in SELECTORS:
@@ -60,7 +60,7 @@ def check(selector: str) -> None:
 
 
 def why_empty(trace: Trace, selector: str) -> str:
-    """One sentence on a valid selector that means no operation of this trace."""
+    """One sentence about a valid selector that selects no operation of this trace."""
     prefix, _, rest = selector.partition(":")
     operations = trace.operations
     if prefix == "stream":

@@ -47,7 +47,7 @@ _HOST = -(1 << 48)
 
 
 def _identities(source: Source, schema: Schema) -> dict[tuple[int, int], list[_Card]]:
-    """(pid, CUDA ordinal) -> the GPUs that the export names so; several where hosts or containers share a pid."""
+    """(pid, CUDA ordinal) -> the GPUs that the export gives for it; several where hosts or containers share a pid."""
     gpus = "TARGET_INFO_GPU"
     seen: dict[tuple[int, int], list[_Card]] = {}
     if not schema.has(gpus, "id", "uuid", "name"):
@@ -72,7 +72,7 @@ def _seen(source: Source, schema: Schema) -> list[tuple[int, int, object]]:
 
 
 def ordinals(source: Source, schema: Schema) -> dict[int, set[int]]:
-    """pid -> the CUDA devices that it knew; nothing where the export does not say."""
+    """pid -> the CUDA devices it knew; empty where the export does not say."""
     by_process: dict[int, set[int]] = {}
     for pid, ordinal, _ in _seen(source, schema):
         by_process.setdefault(pid, set()).add(ordinal)
@@ -80,15 +80,15 @@ def ordinals(source: Source, schema: Schema) -> dict[int, set[int]]:
 
 
 def _identity(process: int, cards: list[_Card]) -> tuple[str, str]:
-    """uuid and name of a process's GPU, each "" where it may be one of several."""
+    """uuid and name of a process's GPU, each "" if it could be any of several."""
     mine = [card for card in cards if card[0] == process & _HOST] or cards
     uuids, names = {uuid for _, uuid, _ in mine}, {name for _, _, name in mine}
     return uuids.pop() if len(uuids) == 1 else "", names.pop() if len(names) == 1 else ""
 
 
 def labels(gpus: Sequence[Gpu]) -> list[str]:
-    """What tells each GPU from the others in words: its uuid, else its CUDA ordinal in its process, and that process's host
-    or container where two have one pid."""
+    """A label that tells each GPU from the others: its uuid, else its CUDA ordinal and process, with that process's
+    host or container where two share a pid."""
     plain = [gpu.uuid or f"device {gpu.device} of process {pid_of(gpu.process)}" for gpu in gpus]
     times = Counter(plain)
     return [
