@@ -51,12 +51,12 @@ for commands in (assertion, bundle, capturing, compare, counters, demos, doctor,
 def main() -> NoReturn:
     """Run the command line; an `AispError` becomes its message, its mend and its exit code, never a traceback.
 
-    Nor does what the system refuses: a name too long, a folder that may not be entered, a disk that is full, memory.
+    The same goes for what the system refuses: a name that is too long, a folder without permission, a full disk, memory.
     A bug is a traceback, and ends with `BUG`: Python's own exit code is that of a refuted claim.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal of Latin-1 shows › as \u203a, and no traceback
+            stream.reconfigure(errors="backslashreplace")  # a Latin-1 terminal shows › as \u203a, and no traceback
     try:
         app()
     except AispError as error:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def _output(text: str) -> Path | None:
-    """A file to write; none where a variable of the build is empty: `--summary "$GITHUB_STEP_SUMMARY"` outside of GitHub."""
+    """A file to write; None where the build's variable is empty, as in `--summary "$GITHUB_STEP_SUMMARY"` outside GitHub."""
     return Path(text) if text else None
 
 
@@ -111,7 +111,7 @@ def _annotate(answer: Answer, trace: str, made: Mapping[str, Place]) -> None:
 def _write(
     answer: Answer, asked: Asked, made: Mapping[str, Place], files: Mapping[str, Path | None]
 ) -> list[UsageError]:
-    """Write the files that were asked for; what cannot be written comes back, for the verdict counts first."""
+    """Write the files that were asked for. What could not be written is returned, since the verdict comes first."""
     from ..reports.export.junit import junit
     from ..reports.export.sarif import sarif
     from ..reports.terminal.assertion import summary_markdown
@@ -134,7 +134,7 @@ def _write(
 
 
 def _put(path: Path, text: str, append: bool) -> None:
-    """Write a file whole, or append to it after an empty line: Markdown goes on with whatever stood there last."""
+    """Write a file whole, or append to it after an empty line: otherwise Markdown would join it to the last paragraph."""
     from ..machine.files import append_whole, output_file
 
     if not append:

@@ -1,4 +1,4 @@
-"""`aisp-prof bench`: the chapters' own words for what `list`, `capture` and `report` do: targets, and running them."""
+"""`aisp-prof bench`: what `list`, `capture` and `report` do, in the chapters' own terms: listing targets and running them."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def make(
     lang: str,
     formats: Sequence[str],
 ) -> tuple[list[Evidence], dict[str, Checked | None]]:
-    """Write a bundle of these captures; what was proven of them as they lie in it, and what became of their expectations."""
+    """Write a bundle of these captures; return what was proven of them as packed, and how their expectations fared."""
     from ..profiler.expect.files import expectations_folder
     from ..reports.bundle.layout import Pages
     from ..reports.bundle.write import write_bundle

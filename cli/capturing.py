@@ -58,7 +58,7 @@ def capture(
 
 
 def _captured(one: dict[str, Any]) -> list[str]:
-    """What became of one pair; a tier of FLOPs lower than what was asked for is said with its mend."""
+    """How one pair went; where FLOPs have a lower tier than was asked for, the line says so and gives the mend."""
     lines = [f"{one['pair']}  captured as {one['id']}"]
     counted = one["counters"] or {}
     if counted.get("reason"):
@@ -78,11 +78,12 @@ def capture_pairs(
     timeout_s: float,
     ceilings: Path | None = None,
 ) -> list[Capture]:
-    """Run pairs as `profile` says and publish a capture of each below `folder`; what begins is said on stderr.
+    """Run pairs as `profile` says and publish a capture of each below `folder`; each step is announced on stderr.
 
-    Without a profile each pair is run as its claims need: counted where one of them is about work or rates, else traced alone.
+    Without a profile each pair is run as its claims require: counted where one of them is about work or rates, else
+    only traced.
 
-    `ceilings` is a file of `aisp-prof calibrate -o` on this GPU; without it they are measured where the profile counts.
+    `ceilings` is a file of `aisp-prof calibrate -o` on this GPU; without it they are measured if any profile counts.
 
     Raises:
         UsageError: there is no such profile, size or number of iterations, or the ceilings are another GPU's.
@@ -125,7 +126,7 @@ def _profile(pair: Pair, name: str) -> Profile:
 
 
 def _ceilings(stored: Path | None, timeout_s: float, progress: Callable[[str], None]) -> dict[str, Any]:
-    """What this GPU can do: measured now, or as it was stored."""
+    """What this GPU can do: measured now, or read from a file."""
     from ..profiler.capture.calibrate import read_calibration
     from ..profiler.capture.conditions import open_gpu
 

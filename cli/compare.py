@@ -74,7 +74,7 @@ def compare(
 
 
 def _named(selector: str, examples: Sequence[str] | None) -> list[Pair]:
-    """The pairs of the chapter that `examples` name; all without any.
+    """The pairs of the chapter that `examples` names; all of them without it.
 
     Raises:
         UsageError: one of them is no pair of the chapter.
@@ -101,8 +101,8 @@ def _has_gpu() -> bool:
 def _run(
     pairs: Sequence[Pair], profile: str, iterations: int, timeout_s: float, captures: Path | None, stack: ExitStack
 ) -> list[Capture]:
-    """Capture the pairs. A bare run without a folder of its own is not kept: as the newest capture it would stand before one
-    with a trace, and prove less."""
+    """Capture the pairs. A bare run without a folder of its own is not kept: as the newest capture it would take
+    precedence over one with a trace, and prove less."""
     from ..profiler.store.captures import captures_folder
     from .capturing import capture_pairs
 

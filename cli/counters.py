@@ -52,7 +52,7 @@ def roofline(
 
 
 def _capture(chosen: str, captures: Path | None) -> Capture:
-    """The capture in this folder, or the one whose id begins so, of this user's or of those that ship."""
+    """The capture in this folder, or the one whose id starts with `chosen`, among this user's and those that ship."""
     from ..profiler.store.captures import Capture, captures_folder, select
     from ..profiler.store.manifest import FILE_NAME, read_manifest
     from ..workloads.registry import pairs
@@ -86,7 +86,7 @@ def calibrate(
 
 
 def measure_ceilings(timeout_s: float, progress: Callable[[str], None]) -> dict[str, Any]:
-    """Run the calibration program of this package; the result as JSON data (docs/json.md, "calibrate")."""
+    """Run this package's calibration program; returns its result as JSON data (docs/json.md, "calibrate")."""
     from ..profiler.capture.calibrate import Program, calibrate
 
     return calibrate(Program("aisp_prof.workloads.calibration", (), timeout_s), progress)

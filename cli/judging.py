@@ -1,4 +1,5 @@
-"""Judge several captures for one command: one that cannot be judged is named and refused, and the others are judged all the same."""
+"""Judge several captures for one command: one that cannot be judged is named and refused, and the others are judged
+regardless."""
 
 from __future__ import annotations
 
@@ -13,14 +14,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Refused = Mapping[str, str]
-"""Pair -> why its capture was refused. A refused pair is unproven: another capture in its place would answer for it."""
+"""Pair -> why its capture was refused. A refused pair is unproven; no other capture may answer in its place."""
 
 
 def judge_each(captures: Sequence[Capture], judge: Callable[[Capture], T]) -> tuple[list[tuple[Capture, T]], Refused]:
     """What `judge` makes of each capture, and the pairs whose capture it refuses.
 
     Raises:
-        AispError: it refuses all of them; the first one's reason.
+        AispError: all of them were refused; the message is the first one's.
     """
     done: list[tuple[Capture, T]] = []
     refused: dict[str, AispError] = {}
@@ -35,7 +36,7 @@ def judge_each(captures: Sequence[Capture], judge: Callable[[Capture], T]) -> tu
 
 
 def unreadable(missing: Sequence[str], stores: Stores) -> Refused:
-    """Of pairs without a capture those that have one that cannot be read, and why."""
+    """The pairs counted as missing that do have a capture, but one that cannot be read, and why."""
     from ..profiler.store.captures import Damaged
 
     refused: dict[str, str] = {}
@@ -62,7 +63,7 @@ def _told(error: AispError) -> str:
 
 
 def lines(missing: Sequence[str], refused: Refused) -> list[str]:
-    """A line a pair that is not shown: why it was refused, or that there is no capture of it."""
+    """One line per pair that is not shown: why it was refused, or that it has no capture."""
     from ..reports.hostile import visible
 
     lacking = [pair for pair in missing if pair not in refused]

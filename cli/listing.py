@@ -1,4 +1,4 @@
-"""`aisp-prof list`: the pairs that there are, and the captures of each."""
+"""`aisp-prof list`: the available pairs, and the captures of each."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Reported:
-    """What was proven, what became of its expectations by capture, and the files; `failure` kept one from being written."""
+    """What was proven, how expectations fared (by capture), and the files written; `failure` is why one is missing."""
 
     evidences: Sequence[Evidence]
     expected: Mapping[str, Checked | None]
@@ -85,7 +85,7 @@ def report(
 
 
 def _stage(target: str, stage: str) -> str:
-    """What to report, said as an argument or by --stage."""
+    """What to report, given as an argument or by --stage."""
     if bool(target) == bool(stage):
         what = "said twice, as an argument and by --stage" if target else "not said"
         raise UsageError(f"what to report is {what}", "aisp-prof report ch11")
@@ -93,7 +93,7 @@ def _stage(target: str, stage: str) -> str:
 
 
 def _check(lang: str, out: Path, into: Path | None) -> None:
-    """Refuse what would be refused after minutes of judging."""
+    """Refuse early what would otherwise be refused after minutes of judging."""
     from ..reports.catalog import catalog
     from ..reports.page.write import check_folder
 
@@ -102,9 +102,9 @@ def _check(lang: str, out: Path, into: Path | None) -> None:
 
 
 def _pages(captures: Sequence[Capture], name: str, out: Path, lang: str, formats: Sequence[str]) -> _Reported:
-    """Judge the captures, hold each against what is expected of it, and write the page.
+    """Judge the captures, hold each against its expectations, and write the page.
 
-    A format that cannot be written is a failure to tell after the verdict: a missing Pango does not undo a proof.
+    A format that cannot be written is reported after the verdict: a missing Pango does not undo a proof.
     """
     from ..profiler.expect.check import held_against
     from ..profiler.expect.files import expectations_folder

@@ -1,4 +1,4 @@
-"""`aisp-prof trace …`: questions to any trace of Nsight Systems or torch.profiler."""
+"""`aisp-prof trace …`: questions about any trace of Nsight Systems or torch.profiler."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Communication = Annotated[
 
 
 def _read(path: Path, communication: list[str] | None = None) -> Trace:
-    """Read a trace; where that takes a while, stderr says so."""
+    """Read a trace; if that takes a while, stderr says so."""
     from ..machine.memory import keep_freed_memory
     from ..profiler.queries.reading import read
     from ..reports.terminal.progress import steps

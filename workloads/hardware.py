@@ -1,4 +1,4 @@
-"""Which hardware this is, under which key its sizes and expectations stand, and whether it has what a pair needs."""
+"""Which hardware this is, the key of its sizes and expectations, and whether it has what a pair needs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..errors import EnvironmentLacks, UsageError
 from .device import Device
 from .pair import Sizes
 
-# Where the name's own words make no good key, or where one product has several names.
+# For names whose own words make no good key, and products with several names.
 _KEYS = {
     "h100_80gb_hbm3": "h100_sxm",
     "gh200_480gb": "gh200",
@@ -63,7 +63,7 @@ def present_gpu(device: Device) -> Gpu | None:
 
 
 def versions() -> dict[str, str | None]:
-    """Versions of what a result depends on; None where a part is absent."""
+    """Versions of what a result depends on; None for a part that is absent."""
     import platform
 
     import torch
@@ -78,10 +78,10 @@ def versions() -> dict[str, str | None]:
 
 
 def check_needs(declaration: Declaration, gpu: Gpu | None) -> None:
-    """Refuse a GPU that lacks what the pair needs. On a CPU nothing is checked: only the code's logic is run there.
+    """Refuse a GPU that lacks what the pair needs. On a CPU nothing is checked: only the code's logic is exercised there.
 
     Raises:
-        EnvironmentLacks: a capability is missing; the message names it. No time is given for such a pair.
+        EnvironmentLacks: a capability is missing; the message names it. Such a pair gets no times.
         UsageError: the declaration states a need that is not known.
     """
     if gpu is None:

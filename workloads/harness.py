@@ -29,8 +29,8 @@ def run_pair(
     """Run `pair` and return its record; no times where the outputs are not valid, or with `validate_only`.
 
     None chooses: `size` by the hardware, `seed` at random, `notes` the domain `aisp`. `iterations` are each variant's.
-    `profiling` is for a profiler that runs every kernel several times and restores all memory in between: the times are
-    nobody's, so one iteration warms up, and memory that only the check needed is given back first.
+    `profiling` is for a profiler that runs every kernel several times and restores all memory in between: the times
+    mean nothing, so one iteration warms up, and memory that only the check needed is given back first.
 
     Raises:
         EnvironmentLacks: no such device, or it lacks what the pair needs.

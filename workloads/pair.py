@@ -1,4 +1,4 @@
-"""What a pair module exports: a declaration, and how to build the work that it declares."""
+"""What a pair module exports: a declaration, and a function that builds the declared work."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ class Workload(Protocol):
         ...
 
     def inputs(self, seed: int) -> None:
-        """Replace all inputs by fresh N(0, 1) data from `seed`. May run on any stream; the caller synchronises."""
+        """Replace all inputs by fresh N(0, 1) data from `seed`. May run on any stream; the caller must synchronise."""
         ...
 
     def poison(self) -> None:
-        """Fill the output, and every buffer that a variant writes on its way, with NaN. The caller synchronises."""
+        """Fill the output, and every buffer that a variant writes in between, with NaN. The caller must synchronise."""
         ...
 
     def run(self, variant: str) -> None:
-        """Enqueue one iteration of `variant` on `streams`. Never waits for the device where the pair is `queued`; elsewhere a
-        variant may, when waiting is what it is about."""
+        """Enqueue one iteration of `variant` on `streams`. Never waits for the device if the pair is `queued`;
+        otherwise a variant may, if waiting is its subject."""
         ...
 
     def reference(self) -> Tensor:

@@ -19,7 +19,7 @@ def pairs() -> tuple[Pair, ...]:
     """All pairs by chapter and name. Imports their modules, none of which imports torch.
 
     Raises:
-        UsageError: a module's pair does not bear the module's name, or is none.
+        UsageError: a module's pair does not have the module's name, or is not a pair.
     """
     return tuple(pair for module in _modules() if (pair := _pair_of(module)) is not None)
 
@@ -28,7 +28,7 @@ def find(selector: str) -> tuple[Pair, ...]:
     """The pairs of a chapter (`ch11`), or the one pair `ch11:streams`, also written `ch11.streams`.
 
     Raises:
-        UsageError: nothing is called that; the message names what comes nearest.
+        UsageError: there is no such pair or chapter; the message names the nearest.
     """
     known = pairs()
     wanted = selector.replace(":", ".")

@@ -84,7 +84,7 @@ def tokens_of(cache: Tensor, pages: Tensor, length: int) -> Tensor:
 
 
 def reference(decode: Decode) -> Tensor:
-    """`out` in fp64: the new tokens come from `k_new` and `v_new`, whatever the cache holds behind the first `tokens`."""
+    """`out` in fp64: the new tokens come from `k_new` and `v_new`, whatever the cache holds after the first `tokens`."""
     import torch
 
     out = torch.empty(decode.q.shape, dtype=torch.float64, device=decode.q.device)

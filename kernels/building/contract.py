@@ -1,4 +1,4 @@
-"""What a kernel promises of its machine code, and the check of a cubin against it; needs cuobjdump, but no GPU."""
+"""What a kernel promises about its machine code, and the check of a cubin against that; needs cuobjdump, but no GPU."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ TIMEOUT_S = 300
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """Regular expressions of instructions: how many match exactly, some of which there must be, or none; and registers.
+    """Regular expressions of instructions: exactly how many must match, which must occur, which must not; and the most
+    registers.
 
     No kernel may use the stack: that would be spilled registers, or arrays indexed at run time, in slow local memory.
     `static_shared` bytes of shared memory are exact where they are promised; what a launch adds is in its `Shape`.
@@ -37,7 +38,7 @@ class Contract:
     static_shared: int | None = None
 
     def broken(self, code: Code) -> list[str]:
-        """The promises that `code` does not keep, in words; empty where it keeps them all."""
+        """The promises that `code` breaks, in words; empty if it keeps them all."""
         counts = {pattern: len(re.findall(pattern, code.sass)) for pattern in self.exactly}
         breaches = [
             f"{counts[p]} instructions match {p}, {n} promised" for p, n in self.exactly.items() if counts[p] != n
@@ -55,7 +56,7 @@ class Contract:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A kernel as compiled: `sass` is its disassembly, a line an instruction."""
+    """A kernel as compiled: `sass` is its disassembly, one instruction per line."""
 
     sass: str
     registers: int
@@ -72,7 +73,7 @@ def disassemble(cubin: Path) -> Mapping[str, Code]:
     """Every kernel of a cubin by name.
 
     Raises:
-        EnvironmentLacks: cuobjdump or nvdisasm is not there.
+        EnvironmentLacks: cuobjdump or nvdisasm is missing.
         AispError: they cannot read it.
     """
     usage = {name: map(int, numbers) for name, *numbers in _USAGE.findall(_cuobjdump("-res-usage", cubin))}

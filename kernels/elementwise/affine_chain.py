@@ -21,8 +21,8 @@ CONTRACTS = (
         "affine_chain",
         {r"LDG\.E\.EF\.128": 1, r"STG\.E\.EF\.128": 1},
         must=(r"\bFFMA\b",),
-        must_not=(r"\bFMUL\b", r"\bFADD\b"),  # a product rounded by itself would break the agreement bit for bit
-        max_registers=32,  # 8 blocks of 256 threads a multiprocessor
+        must_not=(r"\bFMUL\b", r"\bFADD\b"),  # rounding the product on its own would break bit-for-bit agreement
+        max_registers=32,  # 8 blocks of 256 threads per multiprocessor
     ),
 )
 
@@ -42,12 +42,12 @@ def reference(x: Tensor, a: float, b: float, steps: int) -> Tensor:
 def eager(x: Tensor, out: Tensor, a: float, b: float, steps: int) -> None:
     """The chain by `steps` operators of PyTorch, each a pass over memory; `out` holds every step's result.
 
-    `torch.add(b, t, alpha=a)` is one kernel and one fused multiply-add an element, while `t * a + b` would be two passes and
+    `torch.add(b, t, alpha=a)` is one kernel and one fused multiply-add per element, while `t * a + b` would be two passes and
     two roundings. `x` and `out` are fp32 of one shape and device; `a` and `b` should be fp32 numbers exactly.
     """
     import torch
 
-    shift = torch.tensor(b)  # of no dimension and on the host: it travels as an argument of the kernel
+    shift = torch.tensor(b)  # zero-dimensional and on the host: it is passed as a kernel argument
     source = x
     for _ in range(steps):
         torch.add(shift, source, alpha=a, out=out)

@@ -1,4 +1,4 @@
-"""A folder of files named by their content: nothing in it is overwritten, and nothing can be altered unnoticed."""
+"""A folder of files named by their content: nothing in it is ever overwritten, and nothing can be altered unnoticed."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class Candidate:
         """Enqueue the kernel on PyTorch's current stream.
 
         Args:
-            inputs: contiguous CUDA tensors of the spec's dtype, one an input, of `spec.input_shape`.
+            inputs: contiguous CUDA tensors of the spec's dtype, one per input, of `spec.input_shape`.
             output: contiguous, of the spec's output dtype and `spec.output_shape`; overlaps no input.
 
         Raises:

@@ -1,4 +1,4 @@
-"""The first line of a candidate's source: by it a loader knows what the kernel was written for and how to launch it."""
+"""The first line of a candidate's source: it tells a loader what the kernel was written for and how to launch it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Header:
         """Of the first line of a source.
 
         Raises:
-            UsageError: it has none, or one that is not what it should be.
+            UsageError: it is missing or malformed.
         """
         match = _LINE.fullmatch(source.partition("\n")[0].rstrip())
         if match is None:

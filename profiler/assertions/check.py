@@ -38,13 +38,14 @@ from ..trace.model import Trace
 from .counterexamples import Shown, shown
 
 WHOLE = "trace"
-"""What a claim is about where no range is named."""
+"""The name of what a claim is about when no range is given."""
 
 MOST_BY_INTERVAL = 50_000
-"""Instances of which an interval is computed: some ten seconds. A time of more is asserted by `every` or `any`."""
+"""The most instances for which an interval is computed, in about ten seconds. Times over more of them are claimed with
+`every` or `any`."""
 
 MOST_COMPARED = 10_000_000
-"""Pairs of values of two metrics that are compared one by one."""
+"""The most pairs of values that are compared one by one when a claim compares two metrics."""
 
 _WORD = re.compile(r"[\w-]+")
 
@@ -70,7 +71,7 @@ class Question:
         """The claims, read.
 
         Raises:
-            UsageError: one cannot be read, or there is none; a range is called by no word; rates need counters, which a
+            UsageError: one cannot be read, or there is none; a range's name is not a word; rates need counters, which a
                 trace does not hold.
         """
         for name in self.ranges:
@@ -93,10 +94,11 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One claim judged, and what can be looked up by hand: why it holds, or what breaks it.
+    """One claim judged, with what can be looked up by hand: why it holds, or what breaks it.
 
-    `runs` are those that leave a claim by interval unproven: range -> its values in the order of time; of a speedup, times in ns.
-    `seconds` is what judging it took.
+    `runs` are the values that leave a claim by interval unproven: range -> its values in order of time; for a speedup,
+    times in ns.
+    `seconds` is how long judging took.
     """
 
     claim: ClaimResult
@@ -180,7 +182,7 @@ def _by_time(trace: Trace, domain: str | None, glob: str) -> Int64:
 
 @dataclass(frozen=True, slots=True)
 class _OnGpu:
-    """What one device ran (None: there is no device), and the grounds to judge claims about it."""
+    """What one device ran (None: there is no device), and the grounds on which claims about it are judged."""
 
     gpu: int | None
     instances: Mapping[str, Instances]
@@ -267,7 +269,7 @@ def _runs(claim: Claim, result: ClaimResult, part: _OnGpu) -> Mapping[str, tuple
 
 
 def _check_count(claim: Claim, instances: Mapping[str, Instances]) -> None:
-    """Refuse an interval that would take minutes, with the way out."""
+    """Refuse an interval that would take minutes to compute, and name an alternative."""
     most = max(len(instances[name]) for name in claim.names)
     if most > MOST_BY_INTERVAL and (claim.left.compared or of_the_median(claim)):
         raise UsageError(

@@ -42,7 +42,7 @@ def read_report(path: Path) -> list[KernelCounters]:
     """Every kernel launch of a .ncu-rep, through NVIDIA's ncu_report package.
 
     Raises:
-        UsageError: it is no report, a part of one, or one that this version of the package cannot read.
+        UsageError: it is not a report, only part of one, or one that this version of the package cannot read.
         EnvironmentLacks: the package does not load.
     """
     try:
@@ -78,7 +78,7 @@ def _launch(index: int, action: Any) -> KernelCounters:
 
 
 def _value(metric: Any) -> float | None:
-    """A metric's number in base units; None for texts and for what was not counted. Whole floats become exact ints."""
+    """A metric's number in base units; None for text and for what was not counted. Whole floats become exact ints."""
     if not metric.has_value():
         return None
     value = metric.value()

@@ -17,7 +17,8 @@ from .spread import groups
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Some operations of one trace, in the pieces that are compared as wholes: one a range instance, or the whole trace."""
+    """Some operations of one trace, in pieces that are each compared as a whole: one per range instance, or the whole
+    trace."""
 
     trace: Trace
     pieces: tuple[Operations, ...]
@@ -76,7 +77,7 @@ class DeviceDiff:
 
 
 def aligned(a: Part, b: Part) -> tuple[DeviceDiff, ...]:
-    """Compare device by device: the same uuid where both have it, else in the order of their first appearance."""
+    """Compare device by device: paired by uuid where both traces have it, else in order of first appearance."""
     return tuple(_device(a, b, x, y) for x, y in _devices(a, b))
 
 

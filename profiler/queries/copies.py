@@ -18,7 +18,7 @@ class CopyRow:
     in ns, both spread over the records.
 
     count      the copies; a record may stand for a batch of them
-    pageable   staged through pageable host memory: what of them overlaps is no evidence of an asynchronous copy
+    pageable   staged through pageable host memory: so overlap is no evidence of an asynchronous copy
     rate       bytes per second of busy time, exact (no integer division); None where no time passed
     hidden     the share of the busy time during which a compute kernel ran on that device; None where no time passed, where
                graphs were traced as a whole, and of migrations, which kernels wait for

@@ -16,7 +16,8 @@ def frame(rows: Sequence[Any]) -> Any:
     flat = [_flat(asdict(row)) for row in rows]
     names = list(dict.fromkeys(name for row in flat for name in row))
     inner = {name.rpartition(".")[0] for name in names}
-    kept = [name for name in names if name not in inner]  # a record that is None in some rows is no column of its own
+    # a record that is None in some rows does not become a column of its own
+    kept = [name for name in names if name not in inner]
     return pd.DataFrame({name: _column([row.get(name) for row in flat]) for name in kept})
 
 

@@ -1,4 +1,4 @@
-"""Find names by glob, and the nearest ones to a name that matches nothing."""
+"""Find names by glob, and suggest the nearest ones to a name that matches nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..arrays.groups import distinct_values
 from ..arrays.growing import constant
 from ..arrays.types import Int64
 
-_COMPARED = 5_000  # difflib is quadratic in a name's length: enough for a hint
+_COMPARED = 5_000  # difflib is quadratic in a name's length; this much is enough for a hint
 
 
 def matches(column: Int64, texts: Sequence[str], pattern: str) -> NDArray[np.bool_]:
@@ -58,7 +58,7 @@ def known(column: Int64, texts: Sequence[str]) -> list[str]:
 
 
 def hint(pattern: str, names: Iterable[str]) -> str:
-    """Ends a sentence about a name that is not there: the nearest one, or which there are."""
+    """The end of a sentence about an unknown name: the nearest one, or the names that exist."""
     names = list(names)[:_COMPARED]
     bare = pattern.strip("*?")
     near = [name for name in names if bare.lower() in name.lower()] if bare else []

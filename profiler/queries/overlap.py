@@ -20,7 +20,7 @@ class OverlapRow:
     """Two selections on one device, as docs/metrics.md defines overlap, hidden, exposed, bound and efficiency; ns.
 
     label            the device's uuid, else its ordinal and process
-    shared_ops       operations that are in both: each overlaps itself
+    shared_ops       operations in both selections: each overlaps itself
     untraced_graphs  graphs on this device traced as a whole: what overlapped inside them is unknown, and not counted
     witnesses        the longest overlaps of two operations on different streams
     """

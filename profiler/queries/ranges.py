@@ -16,7 +16,7 @@ from .names import hint, known, matches
 from .table import Column, Table
 
 PART = 1 << 19
-"""Ranges: their rows take some 200 MB."""
+"""Ranges per part; the rows of one part take some 200 MB."""
 _NUMBERS = ("sum", "busy", "span", "idle", "overlap", "max_in_flight")
 _NOT_IN_GRAPHS = frozenset({"kernels", "overlap", "max_in_flight", "overlap_copy_compute", "overlap_comm_compute"})
 
@@ -100,7 +100,7 @@ def ranges_in_parts(
     everything: bool = False,
     attribution: str = "thread",
 ) -> Iterator[Table]:
-    """The same rows in the same order, about `PART` ranges at a time, so that they never are in memory all at once. There
+    """The same rows in the same order, about `PART` ranges at a time, so that they are never all in memory at once. There
     is at least one part.
 
     Raises:

@@ -39,10 +39,10 @@ def select(trace: Trace, selector: str, attribution: str = "thread") -> NDArray[
 
 
 def check(selector: str) -> None:
-    """Refuse what no trace could answer.
+    """Refuse a selector that could fit no trace.
 
     Raises:
-        UsageError: no such class or prefix, or a stream that is no number.
+        UsageError: no such class or prefix, or a stream that is not a number.
     """
     prefix, colon, rest = selector.partition(":")
     if not colon and selector in SELECTORS:
@@ -67,7 +67,7 @@ def range_names(*selectors: str) -> list[str]:
 
 
 def why_empty(trace: Trace, selector: str) -> str:
-    """One sentence on a valid selector that means no operation of this trace."""
+    """One sentence about a valid selector that selects no operation of this trace."""
     prefix, _, rest = selector.partition(":")
     operations = trace.operations
     if prefix == "stream":

@@ -47,7 +47,7 @@ class DeviceRow:
     gpu_uuid: str
     name: str
     device: int  # its CUDA ordinal in the process that was found first
-    label: str  # uuid, else ordinal and process: never that of another row
+    label: str  # uuid, else ordinal and process: unique among the rows
     pids: tuple[int, ...]
     ops: int
     kernels: int
@@ -122,7 +122,7 @@ class Summary:
 
 
 def summary(trace: Trace, top: int = 10) -> Summary:
-    """Everything at once; `top` kernels and ranges."""
+    """All of the answer; `top` limits the kernels and ranges."""
     matching = match_launches(trace)
     completeness, lines = attest(trace, matching), ledger(trace, matching)
     parts = [part for part in (trace.operations, trace.calls, trace.ranges) if len(part)]
@@ -205,13 +205,13 @@ def _processes(trace: Trace) -> tuple[ProcessRow, ...]:
 
 
 def _by_value(column: Codes) -> dict[int, int]:
-    """How often each value occurs, of those that do."""
+    """How often each value occurs, for those that do."""
     counts = zip(column.values.tolist(), column.counts().tolist(), strict=True)
     return {value: count for value, count in counts if count}
 
 
 def _together(a: Codes, b: Codes) -> list[tuple[int, int]]:
-    """The pairs of values that occur in one row, ascending."""
+    """The pairs of values that occur together in a row, ascending."""
     group, count = joined([a, b])
     first = firsts_of(group, count)
     return [(int(a.values[a.code[at]]), int(b.values[b.code[at]])) for at in first]

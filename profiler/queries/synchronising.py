@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..trace import api
 from ..trace.model import Trace
 
-# A copy that is not asynchronous waits for its stream; freeing memory waits for the whole device (CUDA Runtime API,
+# A synchronous copy waits for its stream; freeing memory waits for the whole device (CUDA Runtime API,
 # "API synchronization behavior").
 _BLOCKING = re.compile(
     r"^(cudaMemcpy|cuMemcpy)(?!.*(Async|Batch|GetAttribute|Node))|^cudaFree(Array|Host)?$|^cuMemFree(Host)?$"

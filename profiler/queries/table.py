@@ -21,7 +21,7 @@ class Column:
 
     values     int64, float64 or bool, shape (n,); with `texts` the indices of texts, of which -1 is ""
     texts      what the indices mean
-    missing    where there is no value, shape (n,): null in JSON, empty in CSV, NA in a DataFrame
+    missing    a mask of rows without a value, shape (n,): null in JSON, empty in CSV, NA in a DataFrame
     """
 
     values: NDArray[Any]
@@ -41,7 +41,7 @@ class Column:
         return self._spelled(chosen, str, None)
 
     def json(self, chosen: slice = slice(None)) -> list[Any]:
-        """What a row's JSON says for the rows of a slice: numbers as they are, everything else spelled out."""
+        """The JSON text of each row in a slice: numbers as they are, everything else spelled out."""
         if self.values.dtype == bool:
             return ["true" if value else "false" for value in self.values[chosen].tolist()]
         return self._spelled(chosen, json.dumps, "null")
@@ -72,7 +72,7 @@ class Table:
         return Table({name: column.take(which) for name, column in self.columns.items()})
 
     def text_bytes(self) -> int:
-        """About how many bytes the texts of all rows take, where each row spells its own."""
+        """Roughly how many bytes the texts of all rows take if each row spells out its own."""
         total = 0
         for column in self.flat().values():
             if column.texts is not None and len(column):
@@ -82,7 +82,7 @@ class Table:
         return total
 
     def head(self, limit: int) -> Table:
-        """The first rows; a limit of 0 is none."""
+        """The first rows; a limit of 0 means all."""
         return self.take(np.arange(min(limit or len(self), len(self))))
 
     def flat(self, before: str = "") -> dict[str, Column]:
@@ -100,7 +100,7 @@ class Table:
             yield json.loads(text)
 
     def json_rows(self) -> Iterator[str]:
-        """Every row as one line of JSON, ASCII only: what names hold can neither end a line nor reach a terminal."""
+        """Every row as one line of JSON, ASCII only: nothing in a name can end a line or control a terminal."""
         template = self._template()
         columns = list(self.flat().values())
         for low in range(0, len(self), _CHUNK):

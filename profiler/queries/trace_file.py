@@ -41,8 +41,8 @@ class TraceFile:
             communication: regular expressions of kernel names that count as communication, besides the known ones.
 
         Raises:
-            UsageError: a pattern is no regular expression.
-            TraceError: the file is missing, damaged, or no export of Nsight Systems.
+            UsageError: a pattern is not a regular expression.
+            TraceError: the file is missing, damaged, or not an export of Nsight Systems.
             EnvironmentLacks: what this kind of file needs is not installed.
         """
         return cls(read(Path(path), communication))
@@ -67,7 +67,7 @@ class TraceFile:
         return ranges(self.trace, domain, name, everything, attribution)
 
     def kernels(self, name: str = "*", full: bool = False) -> tuple[KernelRow, ...]:
-        """A row for every kernel name and device; `full` tells them apart by their template arguments too."""
+        """A row for every kernel name and device; `full` also distinguishes their template arguments."""
         return kernels(self.trace, name, full)
 
     def copies(self) -> tuple[CopyRow, ...]:

@@ -1,4 +1,4 @@
-"""The longest overlaps of two large selections: which operations are worth a look, found without looking at each."""
+"""The longest overlaps of two large selections: which operations are worth a look, found without comparing every pair."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _STREAMS = 32  # above so many streams of `a` the bounds get coarser, not slower
 
 
 def longest(trace: Trace, a: Int64, b: Int64, count: int) -> tuple[Witness, ...]:
-    """At most `count` pairs of an operation of `a` and one of another stream in `b`, the longest shared time first.
+    """At most `count` pairs, an operation of `a` and one of `b` on another stream, the longest shared time first.
 
     Exact: an operation of `a` shares with one of `b` no more than with all of `b` on other streams. Those with the
     largest such bound are searched first, and no others once the pairs found exceed what those could share.
@@ -40,7 +40,7 @@ def longest(trace: Trace, a: Int64, b: Int64, count: int) -> tuple[Witness, ...]
 
 
 def _bounds(operations: Operations, a: Int64, b: Int64) -> Int64:
-    """For each of `a` how long anything of `b` on another stream is in flight during it, or more; shape (len(a),)."""
+    """For each of `a`, at least as long as anything of `b` on another stream is in flight during it; shape (len(a),)."""
     lanes = operations.lanes()
     own = np.unique(lanes[a])
     if len(own) > _STREAMS:

@@ -48,7 +48,7 @@ _HOST = -(1 << 48)
 
 
 def _identities(source: Source, schema: Schema) -> dict[tuple[int, int], list[_Card]]:
-    """(pid, CUDA ordinal) -> the GPUs that the export names so; several where hosts or containers share a pid."""
+    """(pid, CUDA ordinal) -> the GPUs that the export gives for it; several where hosts or containers share a pid."""
     gpus = "TARGET_INFO_GPU"
     seen: dict[tuple[int, int], list[_Card]] = {}
     if not schema.has(gpus, "id", "uuid", "name"):
@@ -74,7 +74,7 @@ def _seen(source: Source, schema: Schema) -> list[tuple[int, int, object]]:
 
 
 def ordinals(source: Source, schema: Schema) -> dict[int, set[int]]:
-    """pid -> the CUDA devices that it knew; nothing where the export does not say."""
+    """pid -> the CUDA devices it knew; empty where the export does not say."""
     by_process: dict[int, set[int]] = {}
     for pid, ordinal, _ in _seen(source, schema):
         by_process.setdefault(pid, set()).add(ordinal)
@@ -93,8 +93,8 @@ def _only(values: set[Any], otherwise: Any) -> Any:
 
 
 def labels(gpus: Sequence[Gpu]) -> list[str]:
-    """What tells each GPU from the others in words: its uuid, else its CUDA ordinal in its process, and that process's host
-    or container where two have one pid."""
+    """A label that tells each GPU from the others: its uuid, else its CUDA ordinal and process, with that process's
+    host or container where two share a pid."""
     plain = [gpu.uuid or f"device {gpu.device} of process {pid_of(gpu.process)}" for gpu in gpus]
     times = Counter(plain)
     return [

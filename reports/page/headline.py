@@ -1,4 +1,4 @@
-"""The verdict and the one sentence of a page; where the evidence cannot tell, the sentence says that and no number."""
+"""The verdict and the one sentence of a page; where the evidence cannot tell, the sentence says so and gives no number."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Headline:
 
 
 def headline(evidence: Evidence, say: Catalog) -> Headline:
-    """The pair's own sentence with its speedup, or what cannot be said."""
+    """The pair's own sentence with its speedup, or one that says what cannot be concluded."""
     pair = declaration(evidence.manifest)
     if evidence.verdict not in _SPEAKS or evidence.speedup is None:
         quiet = Verdict.UNPROVEN if evidence.verdict in _SPEAKS else evidence.verdict
@@ -42,7 +42,7 @@ def headline(evidence: Evidence, say: Catalog) -> Headline:
 
 
 def _spoken(speedup: Speedup, say: Catalog) -> tuple[str, str]:
-    """("1.71×", " faster"), ("1.20×", " slower"), or ("no faster", "") where they do not differ by more than noise."""
+    """("1.71×", " faster"), ("1.20×", " slower"), or ("no faster", "") if they differ by no more than noise."""
     if not speedup.differs:
         return say("headline.no_faster"), ""
     slower = speedup.value < 1

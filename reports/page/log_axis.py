@@ -1,4 +1,4 @@
-"""A logarithmic axis: where a value lies on it, and the labels of its decades."""
+"""A logarithmic axis: the position of a value on it, and the labels of its decades."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class LogAxis:
     end: float
 
     def at(self, value: float) -> float:
-        """Where a value lies, to a hundredth of a pixel; what lies outside is drawn at the edge."""
+        """The position of a value, to a hundredth of a pixel; values outside are drawn at the edge."""
         share = (math.log10(value) - self.low) / (self.high - self.low)
         return round(self.start + (self.end - self.start) * max(0.0, min(1.0, share)), 2)
 
@@ -31,18 +31,18 @@ class LogAxis:
 
 
 def x_ticks(axis: LogAxis) -> Iterable[Tick]:
-    """A label a decade; at the right edge, where it ends instead of standing in the middle, only if it has room."""
+    """One label per decade; at the right edge, where labels are right-aligned instead of centred, only if there is room."""
     free = -math.inf
     for power in axis.decades:
         x, label = axis.at(10.0**power), _power(power)
-        wide = 1.2 * width(label, 10.0)  # tabular digits are wider than the mean letter
+        wide = 1.2 * width(label, 10.0)  # tabular digits are wider than the average letter
         left = x - wide if x > axis.end - 10 else x - wide / 2
         yield Tick(x, label if left > free else "")
         free = max(free, left + wide + 3)
 
 
 def y_ticks(axis: LogAxis) -> Iterable[Tick]:
-    """A label a decade, with the prefix of its unit."""
+    """One label per decade, with its unit's prefix."""
     return (Tick(axis.at(10.0**power), _prefixed(power)) for power in axis.decades)
 
 

@@ -1,4 +1,4 @@
-"""The roofline picture: both axes logarithmic, the measured roofs, the variants on it and the way from one to the next."""
+"""The roofline picture: both axes logarithmic, the measured roofs, the variants, and the path from one to the next."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from .roofs import SIZE, Mark, Roof, Roofs, flat_roofs, rooms, slope_of
 from .svg import polygon
 
 MOST_SMALL = 500
-"""Kernels drawn of one variant; a page holds about 2,000 marks."""
+"""The most kernels drawn for one variant; a page holds about 2,000 marks."""
 
 _TOP, _FOOT = 18.0, 34.0
-_ROOMY = 500.0  # a narrower picture has no room for shares beside the rates
+_ROOMY = 500.0  # in a narrower picture there is no room for shares beside the rates
 _RADIUS = 4.6
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A variant: filled where its work was counted, hollow where it is declared only. `roof_y` is its own roof above it."""
+    """A variant: filled where its work was counted, hollow where it is only declared. `roof_y` is its own roof above it."""
 
     name: str
     label: str
@@ -141,7 +141,7 @@ def roofline_chart(placed: Sequence[Place], roofs: Roofs, say: Catalog, measure:
 
 
 def _x_axis(placed: Sequence[Place], roofs: Roofs, start: float, end: float) -> LogAxis:
-    """Room for every variant and every ridge."""
+    """An axis with room for every variant and every ridge point."""
     ridges = [rate / roofs.bandwidth for rate in roofs.compute.values()]
     seen = [place.intensity for place in placed] + [one.arithmetic_intensity or 0 for one in _kernels(placed)]
     low, high = min(*seen, *ridges, seen[0]) / 3, max(*seen, *ridges, seen[0]) * 8
@@ -173,7 +173,7 @@ def _points(
         at = beside(x, y, f"{label}  {note}", SIZE, frame, taken, lines)
         taken.append(at.room)
         colour, roof_y = OF_VARIANT.get(place.name, "soft"), None if roof is None else y_axis.at(roof)
-        hidden = any(math.dist((x, y), later) < _RADIUS for later in marks[i + 1 :])  # then it shows as a ring
+        hidden = any(math.dist((x, y), later) < _RADIUS for later in marks[i + 1 :])  # so that it shows as a ring
         made.append(
             Point(place.name, label, note, colour, place.counted, x, y, roof_y, _RADIUS * (1 + 0.6 * hidden), at)
         )

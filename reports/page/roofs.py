@@ -33,7 +33,7 @@ class Roofs:
 
 @dataclass(frozen=True, slots=True)
 class Roof:
-    """One measured roof, from where it stops to be the lower one; `own`: one of the variants has work under it."""
+    """One measured roof, where it is the lower one; `own`: at least one variant has work under it."""
 
     label: str
     own: bool
@@ -51,7 +51,7 @@ class Roof:
 
     @property
     def room(self) -> Rect | None:
-        """What the label of a flat roof takes; None where it has none, or it lies along a slope."""
+        """The space that a flat roof's label takes; None if it has no label, or one along a slope."""
         if not self.label or self.angle:
             return None
         left = self.label_x - width(self.label, SIZE)
@@ -61,7 +61,8 @@ class Roof:
 def slope_of(
     roofs: Roofs, taken: Sequence[Rect], marks: Sequence[Mark], x_axis: LogAxis, y_axis: LogAxis, say: Catalog
 ) -> Roof:
-    """The slope, from the left or lower edge up to the highest ridge; its label lies along it, where there is most room."""
+    """The slope, from the left or lower edge up to the highest ridge; its label lies along it, where there is the most
+    room."""
     lowest = max(10.0**x_axis.low, 10.0**y_axis.low / roofs.bandwidth)
     highest = max(roofs.compute.values(), default=10.0**y_axis.high) / roofs.bandwidth
     x1, y1 = x_axis.at(lowest), y_axis.at(lowest * roofs.bandwidth)
@@ -78,7 +79,7 @@ def slope_of(
 
 
 def flat_roofs(roofs: Roofs, x_axis: LogAxis, y_axis: LogAxis) -> Iterable[Roof]:
-    """A line for each precision, from its ridge to the right; labels that would touch stand together on one line."""
+    """A line for each precision, from its ridge point to the right; labels that would touch share one line."""
     ordered = sorted(roofs.compute.items(), key=lambda item: -item[1])
     for name, rate in ordered:
         y, x = y_axis.at(rate), x_axis.at(rate / roofs.bandwidth)
@@ -87,7 +88,7 @@ def flat_roofs(roofs: Roofs, x_axis: LogAxis, y_axis: LogAxis) -> Iterable[Roof]
 
 
 def _together(group: Sequence[tuple[str, float]]) -> str:
-    """ "bf16 803, fp16 765 TFLOP/s": three digits each, and the unit once."""
+    """ "bf16 803, fp16 765 TFLOP/s": three digits each, the unit only once."""
     if not group:
         return ""
     limit, prefix = next(pair for pair in SCALES if group[-1][1] >= pair[0] or pair[0] == 1.0)
@@ -99,7 +100,8 @@ def _digits(value: float) -> str:
 
 
 def _group(ordered: Sequence[tuple[str, float]], y_axis: LogAxis, name: str) -> list[tuple[str, float]]:
-    """The ceilings that are labelled at the line of `name`: itself and those right below it; none where it is below one."""
+    """The ceilings labelled at the line of `name`: itself and those right below it; none if it is itself labelled at a
+    higher line."""
     groups: list[list[tuple[str, float]]] = []
     for one in ordered:
         if groups and y_axis.at(one[1]) - y_axis.at(groups[-1][0][1]) < _ROW:
@@ -110,5 +112,5 @@ def _group(ordered: Sequence[tuple[str, float]], y_axis: LogAxis, name: str) -> 
 
 
 def rooms(flat: Sequence[Roof]) -> list[Rect]:
-    """The room of the labels of the flat roofs."""
+    """The space taken by the labels of the flat roofs."""
     return [room for roof in flat if (room := roof.room)]

@@ -22,7 +22,7 @@ Lines = list[str]
 
 
 def summary_lines(answer: Summary) -> Lines:
-    """Completeness first: it says what the rest is worth."""
+    """Completeness comes first: it says what the rest is worth."""
     state = answer.completeness
     stated = "it states no count" if state.events_stated is None else f"{count(state.events_stated)} stated"
     lines = [f"{state.status}: {count(state.events_found)} CUDA events found, {stated}"]
@@ -96,7 +96,7 @@ def _ranges(rows: Sequence[RangeRow]) -> Lines:
 
 
 def range_lines(rows: Table, limit: int) -> Lines:
-    """A line a range instance and device."""
+    """One line per range instance and device."""
     shown = rows.head(limit)
     lines = table(
         (
@@ -136,7 +136,7 @@ def _engine(row: Mapping[str, Any]) -> str:
 
 
 def kernel_lines(rows: Sequence[KernelRow], limit: int, longest: int = LONGEST) -> Lines:
-    """A line a kernel and device."""
+    """One line per kernel and device."""
     shown = rows[: limit or None]
     lines = table(
         ("kernel", "device", "kind", "share", "total", "count", "median", "min", "max"),
@@ -158,7 +158,7 @@ def kernel_lines(rows: Sequence[KernelRow], limit: int, longest: int = LONGEST) 
 
 
 def copy_lines(rows: Sequence[CopyRow]) -> Lines:
-    """A line a kind of copy and device."""
+    """One line per kind of copy and device."""
     lines = table(
         ("kind", "device", "memory", "count", "bytes", "total", "rate", "median", "hidden by compute"),
         [
@@ -183,7 +183,7 @@ def copy_lines(rows: Sequence[CopyRow]) -> Lines:
 
 
 def launch_lines(rows: Sequence[LaunchRow]) -> Lines:
-    """A line an API function."""
+    """One line per API function."""
     return (
         table(
             (
@@ -214,7 +214,7 @@ def launch_lines(rows: Sequence[LaunchRow]) -> Lines:
 
 
 def gap_lines(rows: Table, totals: Mapping[str, Mapping[str, int]], limit: int) -> Lines:
-    """A line a cause, then a line a gap."""
+    """One line per cause, then one per gap."""
     causes = [(cause.replace("_", " "), count(n["gaps"]), time(n["length"])) for cause, n in totals.items()]
     shown = rows.head(limit)
     head = ("cause", "call", "before", "after", "device", "start", "length", "waiting", "calling", "outside", "queued")
@@ -238,7 +238,7 @@ def gap_lines(rows: Table, totals: Mapping[str, Mapping[str, int]], limit: int) 
 
 
 def overlap_lines(rows: Sequence[OverlapRow]) -> Lines:
-    """A block a device: both selections, what they share, and the witnesses."""
+    """One block per device: both selections, what they share, and the witnesses."""
     lines: Lines = []
     for row in rows:
         lines.append(f"{_on(row)}: {time(row.overlap)} shared")
@@ -270,7 +270,7 @@ def _on(row: OverlapRow) -> str:
 
 
 def diff_lines(answer: TraceDiff, limit: int) -> Lines:
-    """A block a device: the spans, the ledger, and a line a name."""
+    """One block per device: the spans, the ledger, and one line per name."""
     lines: Lines = list(answer.notes)
     for device in answer.devices:
         lines.append(f"device {_uuid(device.gpu_a)} → {_uuid(device.gpu_b)}")

@@ -42,7 +42,7 @@ def measure(device: Device, asked: argparse.Namespace) -> list[str]:
 
 
 def pool_lines(use: PoolUse, allocations: int, size: int) -> list[str]:
-    """What the pool says of itself after `allocations` of `size` bytes each."""
+    """What the pool reports after `allocations` of `size` bytes each."""
     fresh = -(-use.reserved_high // size)
     return [
         f"pool                   {use.reserved_high >> 20} MiB reserved at most, {use.used_high >> 20} MiB of it in use at once",

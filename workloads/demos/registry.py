@@ -23,7 +23,7 @@ def find(name: str) -> Demo:
     """The demo of this name.
 
     Raises:
-        UsageError: there is none; the message names what comes nearest.
+        UsageError: there is none; the message names the nearest.
     """
     known = {demo.name: demo for demo in demos()}
     if name not in known:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TRAIN = 3
-"""Products a train: three of 8192 x 8192 x 8192 in bf16 take about 4 ms on an H200."""
+"""Products per train: three of 8192 x 8192 x 8192 in bf16 take about 4 ms on an H200."""
 TILE = 128 * 256
 """Elements of a product that one block of its kernel computes."""
 PROBE_ELEMENTS, PROBE_ROUNDS = 1 << 19, 36
@@ -46,7 +46,7 @@ class Train:
         sin_exp_chain(self._in, self._out, PROBE_ROUNDS)
 
     def alone(self, work: Callable[[], None], stream: Stream, count: int = 20) -> list[int]:
-        """Times of `work` by itself, ns by events, after as many to warm up."""
+        """Times of `work` on its own, in ns by events, after as many warm-up runs."""
         times = []
         for _ in range(2 * count):
             self._device.synchronize()
@@ -59,8 +59,8 @@ class Train:
         return times[count:]
 
     def latency(self, stream: Stream, delay_ns: int) -> int | None:
-        """From a probe's submission on an empty `stream`, `delay_ns` after the train's, to its end; None where the train had
-        ended before."""
+        """From a probe's submission on an empty `stream`, `delay_ns` after the train's, to its end; None if the train
+        had ended by then."""
         self._device.synchronize()
         with self._device.on(self._stream):
             for _ in range(TRAIN):
@@ -113,7 +113,7 @@ def _latency(times_ns: list[int]) -> str:
 
 
 def tiled(text: str) -> int:
-    """A number of rows that the products' tiles divide."""
+    """A number of rows divisible by the products' tiles."""
     value = positive(text)
     if value % 256:
         raise argparse.ArgumentTypeError(f"{text} is not a multiple of 256")

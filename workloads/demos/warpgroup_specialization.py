@@ -1,4 +1,4 @@
-"""The roles of warp groups as the machine code has them: from each setmaxnreg on, what can be reached, and what it does."""
+"""The roles of warp groups as seen in the machine code: what can be reached from each setmaxnreg, and what it does."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ COLUMNS = {
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """Warp groups that give registers back, or take them: how many a thread has then, and instructions that only they reach."""
+    """Warp groups that give registers back, or take them: how many a thread has afterwards, and which instructions only
+    they reach."""
 
     name: str
     registers: int
@@ -39,7 +40,7 @@ class Role:
 
 
 def roles(sass: str) -> list[Role]:
-    """Of a kernel's disassembly, the producer first; empty where no setmaxnreg is in it."""
+    """The roles in a kernel's disassembly, the producer first; empty if it has no setmaxnreg."""
     code = {int(address, 16): text.strip() for address, text in _LINE.findall(sass)}
     starts = [(at, setting) for at, text in code.items() if (setting := _SET.search(text))]
     reached = [_reachable(code, at) for at, _ in starts]
@@ -53,7 +54,7 @@ def roles(sass: str) -> list[Role]:
 
 
 def _reachable(code: Mapping[int, str], start: int) -> set[int]:
-    """Addresses that control can come to from `start` on."""
+    """Addresses that control flow can reach from `start`."""
     after = dict(zip(sorted(code), sorted(code)[1:], strict=False))
     seen: set[int] = set()
     todo = [start]
@@ -71,7 +72,7 @@ def _reachable(code: Mapping[int, str], start: int) -> set[int]:
 
 
 def measure(device: Device, asked: argparse.Namespace) -> list[str]:
-    """A line a role."""
+    """One line per role."""
     step = ladder.STEPS[asked.rung]
     warpgroups = roles(disassemble(cubin(step.source, "90a"))[f"gemm_{step.name}_bf16"].sass)
     head = f"{'role':<10}{'registers':>10}" + "".join(f"{name:>10}" for name in COLUMNS)

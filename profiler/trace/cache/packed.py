@@ -1,4 +1,4 @@
-"""What a trace holds besides its columns, as plain data that JSON holds, and the trace again from both."""
+"""What a trace holds besides its columns, as plain JSON data, and the trace rebuilt from both."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def described(trace: Trace, parts: Mapping[str, StoredRows]) -> dict[str, Any]:
 
 
 def unpacked(info: dict[str, Any], file: ColumnFile, path: Path) -> Trace:
-    """The trace again, under the path that it has now.
+    """The trace, rebuilt under its present path.
 
     Raises:
-        ValueError, KeyError, TypeError: another form than `described` makes.
+        ValueError, KeyError, TypeError: the data is not of the form that `described` makes.
     """
     schema, parts = info["schema"], info["parts"]
     rows: dict[str, Any] = {

@@ -1,7 +1,8 @@
 """The fast source: reads plain tables by their pages, several batches at once, and leaves all else to SQLite's library.
 
-Agreement with the library is not hoped for: whatever the reader does not know to be plain raises `Unusual`, and then the
-library reads the whole table (or, for rows on overflow pages, those rows). tests/profiler/trace/source/test_source.py compares
+Agreement with the library is not left to hope: whatever the reader does not know to be plain raises `Unusual`, and then
+the library reads the whole table (or, for rows on overflow pages, those rows).
+tests/profiler/trace/source/test_source.py compares
 both on random tables.
 """
 
@@ -28,14 +29,14 @@ from .scan import Integers, Scan, Wanted
 from .sqlite import REPAIR, SqliteSource, quote
 
 PAGES = 768
-"""Leaf pages a batch: about 3 MB, 20 000 to 70 000 rows, whose columns stay in a core's cache."""
+"""Leaf pages per batch: about 3 MB, 20,000 to 70,000 rows, whose columns stay in a core's cache."""
 _MOST_SPILLED = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A table: its root page, how many columns a record has, the place of each, which is another name of the rowid, and
-    in which SQLite keeps whole numbers as reals."""
+    """A table: its root page, how many columns a record has, the position of each, which one is an alias of the rowid,
+    and in which ones SQLite stores whole numbers as reals."""
 
     root: int
     columns: int
@@ -85,7 +86,7 @@ class FastSource(SqliteSource):
         """What SQLite says of a table.
 
         Raises:
-            Unusual: generated columns, or added ones with a default: then a record does not hold what a query gives.
+            Unusual: generated columns, or columns added with a default: a record then differs from what a query returns.
         """
         self.connection.text_factory = str
         query = "SELECT rootpage FROM sqlite_master WHERE type = 'table' AND name = ?"
@@ -103,7 +104,7 @@ class FastSource(SqliteSource):
         return Layout(int(root[0]), len(columns), place, alias, reals)
 
     def _patch(self, table: str, wanted: Wanted, scan: Scan, spilled: Int64) -> None:
-        """Let SQLite's library read these rows."""
+        """Have SQLite's library read these rows."""
         exact = self.rows(table, wanted, scan.row[spilled].tolist())
         if not np.array_equal(exact.row, scan.row[spilled]):
             raise Unusual("rowids that cannot be looked up")
@@ -183,7 +184,7 @@ def _alias(records: Records, column: int, row: Int64) -> Integers:
 
 
 def _expected(file: PageFile, leaf_pages: Leaves) -> int:
-    """About how many rows there will be: rowids are usually without gaps."""
+    """About how many rows there will be: rowids usually have no gaps."""
     if len(leaf_pages) < 2:
         return 0
     first, last = read_batch(file, leaf_pages[:1]).row, read_batch(file, leaf_pages[-1:]).row

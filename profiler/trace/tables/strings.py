@@ -11,7 +11,7 @@ from ..source.scan import Source, Texts, Wanted, decoded
 
 
 class Strings:
-    """StringIds, and text that stands in the tables themselves, each kept once, and only what columns refer to: an
+    """StringIds and text in the tables themselves, each kept once, and only if a column refers to it: an
     export's strings also hold the process's whole environment."""
 
     def __init__(self, source: Source, schema: Schema) -> None:
