@@ -19,24 +19,25 @@ STREAMS, KIB = 8, 8192
 
 def measure(device: Device, asked: argparse.Namespace) -> list[str]:
     """Times of both allocators in the order A B B A, and the pool's own count of its memory."""
-    work = Temporaries(device, {"streams": STREAMS, "rounds": asked.rounds, "kib": KIB})
+    work = Temporaries(device, {"streams": STREAMS, "rounds": asked.rounds, "kib": KIB, "steps": 1})
     work.inputs(1)
     device.synchronize()
     timer = IterationTimer(device, work)
-    times: dict[str, list[int]] = {"baseline": [], "optimized": []}
+    variants = ("baseline", "pool")
+    times: dict[str, list[int]] = {variant: [] for variant in variants}
     runs = 0
-    for at, variant in enumerate((*order(2 * WARMUP_GROUP), *order(2 * asked.iterations))):
+    for at, variant in enumerate((*order(2 * WARMUP_GROUP, variants), *order(2 * asked.iterations, variants))):
         timer.submit(variant)
         found = timer.wait()
-        runs += variant == "optimized"
+        runs += variant == "pool"
         times[variant] += [found] if at >= 4 * WARMUP_GROUP else []
-    use = cast("Pool", work.memories["optimized"]).use()
+    use = cast("Pool", work.memories["pool"]).use()
     allocations = runs * STREAMS * asked.rounds
     return [
         f"{STREAMS} streams, {asked.rounds} temporaries of {KIB >> 10} MiB on each, two kernels a temporary",
         f"cuMemAlloc, cuMemFree  {spread(times['baseline'])}",
-        f"stream-ordered pool    {spread(times['optimized'])}",
-        f"speedup                {median(times['baseline']) / median(times['optimized']):.2f}x of the medians",
+        f"stream-ordered pool    {spread(times['pool'])}",
+        f"speedup                {median(times['baseline']) / median(times['pool']):.2f}x of the medians",
         *pool_lines(use, allocations, KIB << 10),
     ]
 
