@@ -197,7 +197,10 @@ PAIR = Pair(
                 "en": "Eight streams, each sequence in the order of its own",
                 "ko": "스트림 여덟 개, 시퀀스마다 자기 스트림의 순서를 따름",
             },
-            "graph": {"en": "The same eight streams as one CUDA graph", "ko": "같은 스트림 여덟 개를 CUDA 그래프 하나로"},
+            "graph": {
+                "en": "The same eight streams as one CUDA graph",
+                "ko": "같은 스트림 여덟 개를 CUDA 그래프 하나로",
+            },
             "optimized": {
                 "en": "One stream, one batched kernel for all sequences",
                 "ko": "스트림 하나, 모든 시퀀스를 배치 커널 하나로",
