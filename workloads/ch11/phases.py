@@ -149,12 +149,12 @@ class Chains:
         if steps % 2 == 0:
             raise UsageError(f"{steps} steps undo each other", "choose an odd number")
         n = kib * _KIB // _FP32_BYTES
-        self._device, self._steps = device, steps
+        self._device, self._steps, self._chain = device, steps, _chain(device, n, steps)
         self._x, self._y = (device.empty(rounds * count * n).view(rounds, count, n) for _ in range(2))
 
     def groups(self, turn: int, chunks: int) -> Sequence[Work]:
         pairs = list(zip(self._x[turn].unbind(0), self._y[turn].unbind(0), strict=True))
-        return [_chains(group, self._steps) for group in _grouped(pairs, chunks)]
+        return [_chains(group, self._chain) for group in _grouped(pairs, chunks)]
 
     def inputs(self, seed: int) -> None:
         fill_normal(self._device, (self._x,), seed)
@@ -197,12 +197,29 @@ def _sines(x: Tensor, y: Tensor, count: int) -> Work:
     return work
 
 
-def _chains(pairs: Sequence[tuple[Tensor, Tensor]], steps: int) -> Work:
+def _chains(pairs: Sequence[tuple[Tensor, Tensor]], chain: Callable[[Tensor, Tensor], Work]) -> Work:
+    works = [chain(x, y) for x, y in pairs]
+
     def work() -> None:
-        for x, y in pairs:
-            affine_chain.fused(x, y, *FLIP, steps)
+        for one in works:
+            one()
 
     return work
+
+
+def _chain(device: Device, n: int, steps: int) -> Callable[[Tensor, Tensor], Work]:
+    """What enqueues the chain from one vector of n to another; on a GPU the kernel is looked up once, not at every launch."""
+    if device.kind != "cuda":
+        return lambda x, y: lambda: affine_chain.fused(x, y, *FLIP, steps)
+    from ...kernels.driver.launch import fp32, int32, int64, kernel, pointer
+
+    found, blocks = kernel(affine_chain.SOURCE, "affine_chain"), -(-n // affine_chain.ELEMENTS_PER_BLOCK)
+
+    def on_cuda(x: Tensor, y: Tensor) -> Work:
+        arguments = (pointer(x), pointer(y), int64(n), *map(fp32, FLIP), int32(steps))
+        return lambda: found.launch(blocks, affine_chain.THREADS, arguments)
+
+    return on_cuda
 
 
 def _in_equal_parts(buffer: Tensor, chunks: int) -> Sequence[Tensor]:

@@ -146,11 +146,12 @@ def _work(device: Device, decode: Decode, splits: int) -> tuple[Any, Callable[..
     return scratch, lambda decode, stream, together=1: on_stream(decode, scratch, stream.cuda_stream, together)
 
 
-# 8190 tokens: the third of the four steps opens a sequence's next page. Two splits of eight heads are 16 blocks a kernel, so
-# that eight kernels at a time have a multiprocessor a block and leave 4 of 132.
+# 32,766 tokens: the third of the four steps opens a sequence's next page. Two splits of eight heads are 16 blocks a kernel, so
+# that eight kernels at a time have a multiprocessor a block and leave 4 of 132. Long sequences, as a kernel has to last longer than
+# its launch does, under nsys too.
 _FULL = {
-    "sequences": 64,
-    "tokens": 8190,
+    "sequences": 16,
+    "tokens": 32766,
     "steps": 4,
     "kv_heads": 8,
     "group": 4,
@@ -207,9 +208,8 @@ PAIR = Pair(
             },
         },
         claims=(
-            # floor: 2.15 GB a step take 2.1 ms for four at 4.1 TB/s. An H200 needed 2.3 ms in a graph, 2.5 with eight streams and
-            # 16.5 with one (2026-11-21, untraced); under nsys the launches of eight streams took longer than their work, which a
-            # graph mends
+            # floor: 2.15 GB a step take 2.1 ms for four at 4.1 TB/s. With 64 sequences of a quarter of the tokens an H200 needed 1.95 ms
+            # batched, 2.25 in a graph, 4.06 with eight streams, which their launches bounded, and 16.8 with one (2026-11-30, untraced)
             "speedup >= 3.5",
             "speedup(one_stream, streams) >= 2.5",
             # the graph and the batched kernel read the same bytes by as many blocks as fit: neither has anything that the other lacks
