@@ -114,14 +114,14 @@ def test_a_round_waits_for_all_its_streams(candidate: int) -> None:
 
 
 def always(candidate: int) -> Known:
-    return Known(dict.fromkeys(KINDS, [float(i != candidate) for i in range(len(CANDIDATES))]))
+    return Known({kind: [float(i != candidate) for i in range(len(CANDIDATES))] for kind in KINDS})
 
 
 def test_the_controller_ends_each_phase_with_its_best(domain: Any, notes: Notes) -> None:
     work = AdaptivePhases(TimedByTable(domain, COSTS), SMALL, notes)
     seen = chosen(work, domain, "optimized")
     assert [kind for kind, _ in seen] == [kind for kind in KINDS for _ in range(SMALL["rounds"])]
-    assert {kind: candidate for kind, candidate in seen} == BEST
+    assert dict(seen) == BEST
 
 
 def test_every_iteration_begins_without_knowledge(domain: Any, notes: Notes) -> None:

@@ -50,7 +50,6 @@ PAIR = Pair(
             "baseline.hidden(compute, comm) <= 0.01",
             "baseline.overlap_ratio <= 0.01",
             "optimized.kernels_per_iteration == baseline.kernels_per_iteration",
-            "optimized.copies_per_iteration == 0",
         ),
         sizes={"default": _FULL, "small": {"layers": 3, "tokens": 64, "width": 32, "ranks": 2}},
         tolerance=4e-3,  # rounding to bf16 leaves 1.7e-3, once more for the sum of two ranks 2.1e-3
