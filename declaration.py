@@ -49,7 +49,7 @@ class Declaration:
     queued         each iteration's work is queued on the host before the GPU may begin it, for both variants alike: the host's
                    submission is then no part of an iteration, and a host busy with other work cannot starve the GPU. False
                    where submission is what the pair is about
-    needs          capabilities, checked before anything runs: "cuda", "triton", "cc>=9.0"
+    needs          capabilities, checked before anything runs: "cuda", "triton", "cc>=9.0", "gpus>=2"
     attribution    whose launches belong to an iteration: those of the thread that opened its range ("thread"), or those of the
                    whole process ("process"), as autograd launches its backward kernels from a thread of its own
     """

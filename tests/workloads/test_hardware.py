@@ -83,6 +83,16 @@ def test_missing_triton_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         check_needs(PAIR.declaration, H200)
 
 
+def test_a_pair_of_two_gpus_is_refused_where_one_is_visible(monkeypatch: pytest.MonkeyPatch) -> None:
+    needy = replace(PAIR.declaration, needs=("cuda", "gpus>=2"))
+    monkeypatch.setattr(hardware, "_visible_gpus", lambda: 1)
+    with pytest.raises(EnvironmentLacks, match=r"unsupported: ch11.streams needs gpus>=2") as caught:
+        check_needs(needy, H200)
+    assert "a machine with 2 GPUs; 1 is visible" in caught.value.mend
+    monkeypatch.setattr(hardware, "_visible_gpus", lambda: 2)
+    check_needs(needy, H200)
+
+
 def test_an_unknown_need_is_an_error_and_no_silent_pass() -> None:
     with pytest.raises(UsageError, match="unknown need 'warp drive'"):
         check_needs(replace(PAIR.declaration, needs=("warp drive",)), H200)
