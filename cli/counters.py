@@ -57,8 +57,9 @@ def roofline(
 
 def _capture(chosen: str, captures: Path | None) -> Capture:
     """The capture in this folder, or the one whose id begins so, of this user's or of those that ship."""
+    from ..profiler.manifest import FILE_NAME
     from ..profiler.store.captures import Capture, captures_folder, select
-    from ..profiler.store.manifest import FILE_NAME, read_manifest
+    from ..profiler.store.manifest import read_manifest
     from ..workloads.registry import pairs
 
     if (Path(chosen) / FILE_NAME).is_file():

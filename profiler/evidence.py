@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from .manifest import Manifest
+
 SCHEMA = 1
 
 
@@ -232,11 +234,11 @@ class Rates:
     reasons: tuple[Finding, ...]
     flops_by_type: Mapping[str, int]
     flops_counted: int | None
-    flops_declared: int | None
+    flops_declared: float | None
     flops_agreement: float | None
     dram_bytes: int | None
     l2_bytes: int | None
-    bytes_declared: int | None
+    bytes_declared: float | None
     counted: tuple[tuple[int, int | None], ...]
     busy_ns: tuple[int, ...]
     achieved_flops: float | None
@@ -260,7 +262,7 @@ class Rates:
 class Evidence:
     """Everything that a page needs; nothing on a page comes from anywhere else."""
 
-    manifest: Mapping[str, Any]  # the capture's manifest.json as it is
+    manifest: Manifest
     capture_id: str
     shipped: bool  # came with the package rather than from this user's captures
     verdict: Verdict
@@ -292,4 +294,4 @@ class Evidence:
     def to_json(self) -> dict[str, Any]:
         """The evidence as plain JSON types, with the number of its schema."""
         rates = {variant: one.to_json() for variant, one in self.rates.items()}
-        return {"schema": SCHEMA, **asdict(self), "rates": rates}
+        return {"schema": SCHEMA, **asdict(self), "manifest": self.manifest.to_json(), "rates": rates}

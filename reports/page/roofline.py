@@ -61,7 +61,7 @@ class RooflineSection:
 def roofline_section(evidence: Evidence, say: Catalog, wide: Measure, narrow: Measure) -> RooflineSection | None:
     """The section where rates are claimed or counters were asked for; else, and where nothing is known, None."""
     claimed = any(claim.metric in RATE_METRICS for claim in evidence.claims)
-    if not evidence.rates or not (claimed or evidence.manifest.get("counters")):
+    if not evidence.rates or not (claimed or evidence.manifest.counters):
         return None
     rates = dict(evidence.rates)
     roofs, found = measured_roofs(evidence), places(rates)
@@ -82,15 +82,14 @@ def roofline_section(evidence: Evidence, say: Catalog, wide: Measure, narrow: Me
 def measured_roofs(evidence: Evidence) -> Roofs | None:
     """The bandwidth and the matrix rates that the capture carries; None without a bandwidth. Rates after the clocks have
     fallen are no roofs: a burst exceeds them."""
-    rows = (evidence.manifest.get("ceilings") or {}).get("ceilings") or ()
-    found = {str(row["name"]): float(row["value"]) for row in rows}
+    measured = evidence.manifest.ceilings
+    rows = (measured.ceilings or []) if measured else []
+    found = {row.name: float(row.value) for row in rows}
     peak = bandwidth(found)
     if peak is None:
         return None
     compute = {
-        str(row["name"]): float(row["value"])
-        for row in rows
-        if row["unit"] == "flop/s" and not str(row["name"]).endswith("_sustained")
+        row.name: float(row.value) for row in rows if row.unit == "flop/s" and not row.name.endswith("_sustained")
     }
     return Roofs(peak, compute, frozenset(name for one in evidence.rates.values() for name in _own(one)))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from itertools import zip_longest
 
 from ...profiler.evidence import ClaimResult, Evidence, Finding
@@ -17,8 +16,7 @@ MARKS = {"proven": "✓", "refuted": "✗", "unproven": "?", "invalid": "!", "un
 def summary(evidence: Evidence, lang: str = "en") -> list[str]:
     """Verdict and speedup, a line a claim with what was measured, and what the whole rests on."""
     say = catalog(lang)
-    pair = evidence.manifest["declaration"]
-    lines = [visible(f"{pair['chapter']}.{pair['name']}  {evidence.verdict.upper()}{_speedup(evidence)}")]
+    lines = [visible(f"{evidence.manifest.pair}  {evidence.verdict.upper()}{_speedup(evidence)}")]
     wide = max((len(claim.text) for claim in evidence.claims), default=0)
     for claim, after in zip_longest(evidence.claims, evidence.claims[1:]):
         lines.append(visible(f"  {MARKS[claim.verdict]} {claim.text:<{wide}}  {_measured(claim)}"))
@@ -31,7 +29,7 @@ def summary(evidence: Evidence, lang: str = "en") -> list[str]:
 
 def _tier(evidence: Evidence, say: Catalog) -> list[str]:
     """Of which tier FLOPs are, where counting was asked for, and why it is no better."""
-    if not evidence.manifest.get("counters"):
+    if evidence.manifest.counters is None:
         return []
     tiers = ", ".join(f"{variant} {one.tier}" for variant, one in evidence.rates.items()) or "unknown"
     reasons = [say.finding(reason) for one in evidence.rates.values() for reason in one.reasons]
@@ -64,7 +62,7 @@ def seen(finding: Finding, say: Catalog) -> str:
 
 def _source(evidence: Evidence) -> str:
     manifest = evidence.manifest
-    gpus: Iterable[str] = [str(gpu.get("name") or "?") for gpu in manifest.get("gpus") or []]
+    gpus = [str(gpu.get("name") or "?") for gpu in manifest.gpus]
     origin = "came with aisp-prof" if evidence.shipped else "local"
     where = ", ".join(gpus) or "unknown GPU"
-    return f"capture {evidence.capture_id} ({origin}), {where}, {manifest.get('created_utc', '?')}"
+    return f"capture {evidence.capture_id} ({origin}), {where}, {manifest.created_utc}"
