@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 
 from ...errors import UsageError
+from ...machine.records import convert
 from ..analysis.completeness import OF_RANGES, attest
 from ..arrays.types import Int64
 from ..capture.calibrate import read_calibration
@@ -26,6 +27,7 @@ from ..judging.rate_metrics import RATE_METRICS
 from ..judging.speedup import times
 from ..judging.terms import Term
 from ..judging.verdicts import badness
+from ..manifest import Ceilings
 from ..queries.other_threads import other_threads
 from ..queries.ranges import chosen_ranges, why_none
 from ..ranges.attribution import Attribution
@@ -207,7 +209,7 @@ class _Ceilings:
                 f"the ceilings in {path} are those of another GPU than the trace's, {uuid}",
                 "measure them on that GPU: aisp-prof calibrate -o FILE",
             )
-        return cls(ceilings_of(found), uuid, uuids)
+        return cls(ceilings_of(convert(found, Ceilings, str(path))), uuid, uuids)
 
     def on(self, gpu: int | None) -> Mapping[str, Estimate]:
         """The rates of a GPU of the trace; none where they are another's."""

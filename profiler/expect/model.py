@@ -14,7 +14,7 @@ from msgspec.structs import fields
 from ...errors import UsageError
 from ..evidence import Verdict
 from ..judging.verdicts import decided
-from ..store.shape import Commit, Number
+from ..manifest import Commit, Number
 
 SCHEMA = 1
 

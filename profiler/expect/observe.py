@@ -9,7 +9,6 @@ from statistics import median
 import numpy as np
 
 from ...declaration import Declaration
-from ...machine.records import convert
 from ..analysis.metrics import METRICS, split
 from ..evidence import Evidence, Finding, Rates, Speedup, VariantEvidence
 from ..judging.bootstrap import LEAST_RUNS, median_interval, noise_floor
@@ -22,7 +21,6 @@ from ..proof.conduct import during_runs
 from ..proof.prove import prove_read, reading, worst_of
 from ..ranges.faults import LOST
 from ..store.captures import Capture
-from ..store.shape import Commit
 from ..trace.model import Trace
 from .model import Context, Measurement, Source
 
@@ -89,7 +87,7 @@ def observe(
     """
     changed = capture.verify_files() if changed is None else changed
     read = read or reading(capture.trace_path)
-    each = prove_read(capture.manifest.to_json(), capture.trace_path, read, capture.shipped, changed)
+    each = prove_read(capture.manifest, capture.trace_path, read, capture.shipped, changed)
     evidence, used, trace = worst_of(each), len(each), read()
     obstacles = tuple({(f.code, str(f.values)): f for one in each.values() for f in _obstacles(one)}.values())
     found = (
@@ -138,11 +136,11 @@ def context_of(capture: Capture, trace: Trace | None, used: int) -> Context:
     """What must be alike before captures may be compared; the GPU's name by the trace, where it is read and says so."""
     manifest = capture.manifest
     stated = manifest.gpus[0] if manifest.gpus else {}
-    driver = manifest.versions.get("driver") or stated.get("driver")
+    driver, mig = manifest.versions.get("driver") or stated.get("driver"), stated.get("mig")
     return Context(
         gpu=_gpu_name(trace) or str(stated.get("name") or "not known"),
         gpus_used=used,
-        mig=stated.get("mig"),
+        mig=mig if isinstance(mig, bool) else None,
         driver=str(driver).partition(".")[0] if driver else None,
         size=manifest.size,
         sizes=dict(manifest.sizes),
@@ -160,11 +158,11 @@ def _source(capture: Capture, evidence: Evidence, trace: Trace | None) -> Source
     manifest, path = capture.manifest, capture.trace_path
     return Source(
         capture=manifest.id,
-        trace_sha256=str(manifest.files[path.name]["sha256"]) if path else None,
+        trace_sha256=manifest.files[path.name].sha256 if path else None,
         created_utc=manifest.created_utc,
-        commit=None if manifest.commit is None else convert(manifest.commit, Commit, capture.id),
+        commit=manifest.commit,
         driver=manifest.versions.get("driver"),
-        versions=dict(manifest.versions),
+        versions=manifest.versions,
         profile=manifest.profile,
         conditions=dict(evidence.conditions),
         sm_mhz=_clock(capture, evidence, trace),
@@ -173,9 +171,8 @@ def _source(capture: Capture, evidence: Evidence, trace: Trace | None) -> Source
 
 def _clock(capture: Capture, evidence: Evidence, trace: Trace | None) -> float | None:
     """The median SM clock in MHz while the measured iterations ran; None where nothing was sampled then."""
-    every = (capture.manifest.conditions or {}).get("during") or []
-    samples = during_runs(trace, every, evidence.bounds)
-    clocks = [sample["sm_mhz"] for sample in samples if sample.get("sm_mhz")]
+    samples = during_runs(trace, capture.manifest.during, evidence.bounds)
+    clocks = [sample.sm_mhz for sample in samples if sample.sm_mhz]
     return float(median(clocks)) if clocks else None
 
 

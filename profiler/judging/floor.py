@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+
+from msgspec import UNSET
 
 from ...declaration import Phase
 from ..evidence import Finding
+from ..manifest import Work
 from .limits import Estimate
 
 IMPLAUSIBLE = 1.05
@@ -91,11 +93,14 @@ def _best(name: str, ceilings: Mapping[str, Estimate]) -> Estimate | None:
     return max((ceilings[one] for one in BANDWIDTHS if one in ceilings), key=lambda one: one.value, default=None)
 
 
-def phases_of(declared: Mapping[str, Any]) -> tuple[Phase, ...]:
+def phases_of(declared: Work | None) -> tuple[Phase, ...]:
     """The phases as a capture's record holds them; of a declaration before there were phases the one that its FLOPs and bytes make."""
-    if phases := declared.get("phases"):
-        return tuple(Phase(**{name: phase[name] for name in _RESOURCES if name in phase}) for phase in phases)
-    name, flops = declared.get("ceiling") or "", declared.get("flops") or 0
-    if not name:
+    if declared is None:
+        return ()
+    if declared.phases:
+        return tuple(
+            Phase(**{n: v for n in _RESOURCES if (v := getattr(one, n)) is not UNSET}) for one in declared.phases
+        )
+    if not declared.ceiling:
         return ()  # of which type its FLOPs are was not said, and bytes alone may lie in a cache
-    return (Phase(dram=declared.get("bytes") or 0, flops={name: flops}),)
+    return (Phase(dram=int(declared.bytes), flops={declared.ceiling: int(declared.flops)}),)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from statistics import median
-from typing import Any
 
 from ..evidence import Finding, VariantEvidence
 from ..judging.floor import IMPLAUSIBLE, Floor, floor_of, phases_of
 from ..judging.limits import Estimate
 from ..judging.speedup import times
+from ..manifest import Work
 
 
 def floors_of(
-    declared: Mapping[str, Mapping[str, Any]], ceilings: Mapping[str, Estimate], variants: Iterable[str]
+    declared: Mapping[str, Work], ceilings: Mapping[str, Estimate], variants: Iterable[str]
 ) -> dict[str, Floor]:
     """The floor of each variant, or why it has none."""
-    return {variant: floor_of(phases_of(declared.get(variant) or {}), ceilings) for variant in variants}
+    return {variant: floor_of(phases_of(declared.get(variant)), ceilings) for variant in variants}
 
 
 def too_fast(floors: Mapping[str, Floor], variants: Mapping[str, VariantEvidence], source: str) -> tuple[Finding, ...]:

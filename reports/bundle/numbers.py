@@ -60,7 +60,7 @@ def numbers(evidence: Evidence) -> Iterator[Number]:
         yield from _gain(f"{name}.gain", step.gain, step.before, step.variant)
     yield from _whole_trace(evidence)
     yield from _rates(evidence)
-    for name, size in (evidence.manifest.get("sizes") or {}).items():
+    for name, size in evidence.manifest.sizes.items():
         yield Number(f"sizes.{name}", size, "", "as captured", f"sizes.{name}", MANIFEST)
 
 

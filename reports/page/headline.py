@@ -9,7 +9,6 @@ from ...profiler.evidence import Evidence, Speedup, Verdict
 from ..catalog import Catalog
 from ..units import duration, factor, factors, percent
 from .claims import alike, asked, held, speedup_claim
-from .identity import declaration
 
 _SPEAKS = frozenset({Verdict.PROVEN, Verdict.REFUTED})
 
@@ -30,7 +29,7 @@ class Headline:
 
 def headline(evidence: Evidence, say: Catalog) -> Headline:
     """The pair's own sentence with its speedup, or one that says what cannot be concluded."""
-    pair = declaration(evidence.manifest)
+    pair = evidence.manifest.declaration
     if evidence.verdict not in _SPEAKS or evidence.speedup is None:
         quiet = Verdict.UNPROVEN if evidence.verdict in _SPEAKS else evidence.verdict
         return Headline(say(f"headline.{quiet}", title=say.of(pair.title)), "", "", quiet)

@@ -63,7 +63,7 @@ class RooflineSection:
 def roofline_section(evidence: Evidence, say: Catalog, wide: Measure, narrow: Measure) -> RooflineSection | None:
     """The section where rates are claimed or counters were asked for; otherwise, or if nothing is known, None."""
     claimed = any(claim.metric in RATE_METRICS for claim in evidence.claims)
-    if not evidence.rates or not (claimed or evidence.manifest.get("counters")):
+    if not evidence.rates or not (claimed or evidence.manifest.counters):
         return None
     rates = dict(evidence.rates)
     roofs, placed = measured_roofs(evidence), places(rates)
@@ -84,15 +84,14 @@ def roofline_section(evidence: Evidence, say: Catalog, wide: Measure, narrow: Me
 def measured_roofs(evidence: Evidence) -> Roofs | None:
     """The bandwidth and the matrix rates that the capture carries; None without a bandwidth. Rates measured after the
     clocks have dropped are not roofs: a short burst exceeds them."""
-    rows = (evidence.manifest.get("ceilings") or {}).get("ceilings") or ()
-    ceilings = {str(row["name"]): float(row["value"]) for row in rows}
+    measured = evidence.manifest.ceilings
+    rows = (measured.ceilings or []) if measured else []
+    ceilings = {row.name: float(row.value) for row in rows}
     peak = bandwidth(ceilings)
     if peak is None:
         return None
     compute = {
-        str(row["name"]): float(row["value"])
-        for row in rows
-        if row["unit"] == "flop/s" and not str(row["name"]).endswith("_sustained")
+        row.name: float(row.value) for row in rows if row.unit == "flop/s" and not row.name.endswith("_sustained")
     }
     return Roofs(peak, compute, frozenset(name for one in evidence.rates.values() for name in _own(one)))
 

@@ -14,7 +14,7 @@ from .axis import Measure
 from .claims import ClaimRow, asked, claim_rows, speedup_claim, verdict_word
 from .figures import FigureGroup, figure_groups
 from .headline import Headline, headline, lead, verdict_line
-from .identity import Fact, StoredFile, created_utc, declaration, facts, stored_files
+from .identity import Fact, StoredFile, facts, stored_files
 from .ledgers import GainLedger, LaunchLedger, gain_ledger, launch_ledger
 from .replay import replay
 from .roofline import RooflineSection, roofline_section
@@ -83,7 +83,7 @@ class OverviewRow:
 def proof(evidence: Evidence, say: Catalog, anchor: str, against: Against | None = None) -> Proof:
     """Lay out one pair's page; `anchor` is its id in the document, `against` what became of its expectations."""
     evidence = without_times(evidence)
-    pair = declaration(evidence.manifest)
+    pair = evidence.manifest.declaration
     drawn = timeline(evidence, say, WIDE)
     slim = timeline(evidence, say, NARROW)
     return Proof(
@@ -116,7 +116,7 @@ def proof(evidence: Evidence, say: Catalog, anchor: str, against: Against | None
         caveats=caveats(evidence, say),
         commands=commands(evidence, say),
         capture_id=evidence.capture_id,
-        created_utc=created_utc(evidence.manifest),
+        created_utc=evidence.manifest.created_utc,
         facts=facts(evidence, say),
         files=stored_files(evidence.manifest),
     )
@@ -135,7 +135,7 @@ def perturbation(evidence: Evidence, say: Catalog) -> str:
     """By how much tracing itself changed each variant; "" without an untraced run to compare with."""
     if not all(variant in evidence.perturbation for variant in VARIANTS):
         return ""
-    queued = say("runs.queued") + " " if declaration(evidence.manifest).queued else ""
+    queued = say("runs.queued") + " " if evidence.manifest.declaration.queued else ""
     return queued + say(
         "runs.perturbation", **{variant: _change(evidence.perturbation[variant]) for variant in VARIANTS}
     )
@@ -175,7 +175,7 @@ def overview(evidences: Mapping[str, Evidence], say: Catalog) -> tuple[OverviewR
 
 
 def _overview_row(anchor: str, evidence: Evidence, say: Catalog) -> OverviewRow:
-    pair, claim = declaration(evidence.manifest), speedup_claim(evidence)
+    pair, claim = evidence.manifest.declaration, speedup_claim(evidence)
     claim = claim or next(iter(evidence.claims), None)
     return OverviewRow(
         anchor=anchor,

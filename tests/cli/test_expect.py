@@ -251,7 +251,7 @@ def test_what_ships_meets_what_ships(capture, monkeypatch):
 def test_what_ships_rests_on_captures_that_ship(monkeypatch):
     """Anyone can recompute what is expected: the hashes are those of the files."""
     monkeypatch.delenv("AISP_EXPECTATIONS", raising=False)
-    hashes = {c.id: c.manifest.files[c.trace_path.name]["sha256"] for c in SHIPPED if c.trace_path}
+    hashes = {c.id: c.manifest.files[c.trace_path.name].sha256 for c in SHIPPED if c.trace_path}
     files = sorted(expectations_folder().glob("*/*.json"))
     assert files
     for name, pair in (one for path in files for one in read_chapter(path).items()):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from aisp_prof.profiler.evidence import Evidence, Verdict
+from aisp_prof.profiler.manifest import Manifest
 from aisp_prof.profiler.proof.prove import prove, prove_capture
 from aisp_prof.profiler.store.captures import Capture, shipped_store
 from aisp_prof.workloads.registry import find
@@ -45,7 +46,7 @@ def refuted(evidence: Evidence) -> list[str]:
 def test_an_undone_optimization_refutes(case: tuple[str, Undone], named: tuple[str, ...], tmp_path: Path) -> None:
     pair, undone = case
     trace = tmp_path / "trace.sqlite"
-    evidence = prove(undone.make(NEWEST[f"ch11.{pair}"], trace), trace)
+    evidence = prove(Manifest.from_json(undone.make(NEWEST[f"ch11.{pair}"], trace)), trace)
     assert evidence.completeness.status == "complete"
     assert evidence.verdict is Verdict.REFUTED
     for name in named:
@@ -71,5 +72,5 @@ def test_one_wait_left_in_refutes(pair: str, tmp_path: Path) -> None:
     trace = copied(capture.trace_path, tmp_path / "trace.sqlite")
     with changed(trace) as export:
         export.add_sync("iter", inside=f"ch11.{pair}.optimized.measure")
-    found = refuted(prove(capture.manifest.to_json(), trace))
+    found = refuted(prove(capture.manifest, trace))
     assert [text for text in found if text.startswith("optimized.syncs_per_iteration")] == found != []

@@ -44,7 +44,7 @@ def test_a_first_capture_makes_provisional_entries(lab, first):
 def test_the_provenance_is_that_of_the_capture(lab, first):
     (source,) = kept(lab).sources
     manifest = first.manifest
-    assert source.trace_sha256 == manifest.files["trace.sqlite"]["sha256"]
+    assert source.trace_sha256 == manifest.files["trace.sqlite"].sha256
     assert (source.capture, source.created_utc, source.commit) == (manifest.id, manifest.created_utc, manifest.commit)
     assert (source.driver, source.profile, source.versions) == ("580.159.04", "minimal", manifest.versions)
     assert kept(lab).context.size == "default"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aisp_prof.profiler.evidence import Evidence, Verdict
+from aisp_prof.profiler.manifest import MachineCode
 from aisp_prof.profiler.proof.prove import prove
 from aisp_prof.profiler.proof.rates import changed_instructions
 from counted_pair import counted_capture
@@ -19,9 +19,9 @@ OTHER = {**PLAIN, "warps": 12, "sha256": "b" * 64, "instructions": {"HGMMA.64x25
 
 def judged(tmp_path: Path, code: dict[str, Any] | None, claim: str = SAME) -> Evidence:
     manifest, path = counted_capture(tmp_path, [claim])
-    manifest = deepcopy(dict(manifest))
     if code:
-        manifest["runs"]["traced"]["code"] = code
+        runs = manifest.to_json()["runs"]
+        manifest = manifest.changed(runs={**runs, "traced": {**runs["traced"], "code": code}})
     return prove(manifest, path)
 
 
@@ -39,10 +39,8 @@ def test_instructions_that_one_lacks_are_counted_both_ways(tmp_path: Path) -> No
 
 
 def test_code_that_differs_in_operands_alone_is_no_longer_the_same() -> None:
-    assert changed_instructions({"baseline": PLAIN, "optimized": {**PLAIN, "sha256": "c" * 64}}) == {
-        "baseline": 0,
-        "optimized": 1,
-    }
+    plain, other = MachineCode(**PLAIN), MachineCode(**{**PLAIN, "sha256": "c" * 64})
+    assert changed_instructions({"baseline": plain, "optimized": other}) == {"baseline": 0, "optimized": 1}
 
 
 def test_nothing_is_said_where_no_code_was_recorded(tmp_path: Path) -> None:

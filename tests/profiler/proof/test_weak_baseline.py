@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from aisp_prof.profiler.evidence import Evidence, Finding
+from aisp_prof.profiler.manifest import Manifest
 from aisp_prof.profiler.proof.prove import prove
 from counted_pair import BASELINE, OPTIMIZED, PASS, counted_capture
 from pair_trace import US, manifest, run_pair
@@ -43,7 +44,7 @@ def judged(
     fast = optimized or (("fast", 50, (132, 1, 1)),)
     gpus = ("a0ae1ff2-b9e3",) if gpu else ()
     run_pair(trace, baseline=running(*baseline), optimized=running(*fast), gpus=gpus)
-    return prove(manifest(["speedup >= 1.5"]), trace.write(folder / "trace.sqlite"))
+    return prove(Manifest.from_json(manifest(["speedup >= 1.5"])), trace.write(folder / "trace.sqlite"))
 
 
 def test_a_grid_of_fewer_blocks_than_multiprocessors_is_named(tmp_path: Path) -> None:

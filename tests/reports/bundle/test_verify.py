@@ -106,7 +106,7 @@ def test_the_exit_code_is_the_claims_where_nothing_is_wrong(
 def test_a_capture_without_a_trace_and_pairs_without_a_capture(tmp_path: Path, streams: Capture) -> None:
     folder = capture_folder(tmp_path / "captures", b"", ["speedup >= 1.5"], runs={"untraced": INVALID})
     (folder / "trace.sqlite").unlink()
-    capture = Capture(folder, replace(read_manifest(folder), files={}))
+    capture = Capture(folder, read_manifest(folder).changed(files={}))
     write_bundle(tmp_path / "out.zip", [capture], [], HTML_ONLY, tmp_path)
     found = verify_bundle(tmp_path / "out.zip")
     assert (found.problems, found.verdict.value) == ((), "invalid")

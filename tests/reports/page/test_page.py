@@ -98,7 +98,7 @@ def test_a_reader_can_check_it(evidence: Evidence) -> None:
     assert "aisp-prof capture ch11:streams" in text
     witness = evidence.optimized.witnesses[0]
     assert f"from {witness.a.table} where rowid = {witness.a.row} union all" in text
-    assert all(entry["sha256"] in text for entry in evidence.manifest["files"].values())
+    assert all(entry.sha256 in text for entry in evidence.manifest.files.values())
 
 
 @pytest.mark.parametrize(
