@@ -43,9 +43,9 @@ def open(path: str | PathLike[str], communication: Iterable[str] = ()) -> TraceF
         communication: regular expressions of kernel names that count as communication, besides the known ones.
 
     Raises:
-        UsageError: a pattern is no regular expression.
+        UsageError: a pattern is not a regular expression.
         EnvironmentLacks: what this kind of file needs is not installed.
-        TraceError: the file is missing, damaged, or no export of Nsight Systems.
+        TraceError: the file is missing, damaged, or not an export of Nsight Systems.
     """
     from pathlib import Path
 
@@ -55,7 +55,7 @@ def open(path: str | PathLike[str], communication: Iterable[str] = ()) -> TraceF
 
 
 def frame(rows: Sequence[Any]) -> Any:
-    """A pandas DataFrame of rows that a trace gave, nullable integers inside."""
+    """A pandas DataFrame of rows from a trace; its integers are nullable."""
     from .profiler.queries.frames import frame as make
 
     return make(rows)

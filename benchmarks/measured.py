@@ -55,18 +55,18 @@ def columns_sqlite(path: Path) -> None:
 
 def trace(path: Path) -> None:
     """A whole trace in memory: every column, names, calls matched to operations, nesting."""
-    found = read_trace(path)
-    for rows in (found.operations, found.calls, found.ranges, found.marks):
+    read = read_trace(path)
+    for rows in (read.operations, read.calls, read.ranges, read.marks):
         for column in fields(rows):
             getattr(rows, column.name)
 
 
 def sweeps(path: Path) -> None:
     """A trace, its completeness, ledger, and every device's concurrency."""
-    found = read_trace(path)
-    attest(found)
-    ledger(found)
-    concurrency_by_gpu(found.operations, len(found.gpus))
+    read = read_trace(path)
+    attest(read)
+    ledger(read)
+    concurrency_by_gpu(read.operations, len(read.gpus))
 
 
 def ranges(path: Path) -> None:

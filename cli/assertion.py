@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ import typer
 
 from ..errors import UsageError
 from .complaint import complain
+from .options import AsJson
 from .trace import Communication, TraceFile, _read
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def _output(text: str) -> Path | None:
-    """A file to write; none where a variable of the build is empty: `--summary "$GITHUB_STEP_SUMMARY"` outside of GitHub."""
+    """A file to write; None where the build's variable is empty, as in `--summary "$GITHUB_STEP_SUMMARY"` outside GitHub."""
     return Path(text) if text else None
 
 
@@ -32,13 +34,19 @@ def assertion(
     ranges: Annotated[
         list[str] | None,
         typer.Option(
-            "--range", metavar="[NAME=]GLOB", help="Whose instances are the iterations; else the whole trace."
+            "--range",
+            metavar="[NAME=]GLOB",
+            help="Whose instances are the iterations: a name, a path (epoch/step), or domain:name; else the whole trace.",
         ),
     ] = None,
     file: Annotated[Path | None, typer.Option("--claims", metavar="FILE", help="A claims.toml (docs/ci.md).")] = None,
     domain: Annotated[str | None, typer.Option(help="An NVTX domain or glob; all by default.")] = None,
     attribution: Annotated[
         str | None, typer.Option(metavar="thread|process", help="Whose launches a range counts; its own thread's.")
+    ] = None,
+    ceilings: Annotated[
+        Path | None,
+        typer.Option("--ceilings", metavar="FILE", help="Of `aisp-prof calibrate -o` on that GPU, for ceiling(…)."),
     ] = None,
     communication: Communication = None,
     junit: Annotated[Path | None, typer.Option(metavar="FILE", parser=_output, help="Write JUnit XML too.")] = None,
@@ -57,7 +65,7 @@ def assertion(
             help="On stderr, what GitHub Actions shows beside the code; by default where $GITHUB_ACTIONS is set."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md) instead of text.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Judge claims on a trace; the exit code is the worst verdict's. Needs no GPU."""
     from ..profiler.assertions.check import Question, check, is_called
@@ -72,6 +80,7 @@ def assertion(
     read = _read(trace, communication)
     where = question.domain if domain is None else domain
     question = with_arguments(question, *added, lambda glob: is_called(read, where, glob))
+    question = question if ceilings is None else replace(question, ceilings=ceilings)
     answer = check(read, question)
     _print(answer, str(trace), as_json)
     if os.environ.get("GITHUB_ACTIONS") == "true" if annotations is None else annotations:
@@ -102,7 +111,7 @@ def _annotate(answer: Answer, trace: str, made: Mapping[str, Place]) -> None:
 def _write(
     answer: Answer, asked: Asked, made: Mapping[str, Place], files: Mapping[str, Path | None]
 ) -> list[UsageError]:
-    """Write the files that were asked for; what cannot be written comes back, for the verdict counts first."""
+    """Write the files that were asked for. What could not be written is returned, since the verdict comes first."""
     from ..reports.export.junit import junit
     from ..reports.export.sarif import sarif
     from ..reports.terminal.assertion import summary_markdown
@@ -125,7 +134,7 @@ def _write(
 
 
 def _put(path: Path, text: str, append: bool) -> None:
-    """Write a file whole, or append to it after an empty line: Markdown goes on with whatever stood there last."""
+    """Write a file whole, or append to it after an empty line: otherwise Markdown would join it to the last paragraph."""
     from ..machine.files import append_whole, output_file
 
     if not append:

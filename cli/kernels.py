@@ -9,12 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import UsageError
+from .options import AsJson
 
 app = typer.Typer(
     help="Write kernels from small specs, and admit or refuse candidates (docs/kernel-gate.md).", no_args_is_help=True
 )
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md) instead of text.")]
 ArtifactsFolder = Annotated[
     Path, typer.Option("--artifacts", metavar="FOLDER", help="Where everything is kept, named by its content.")
 ]

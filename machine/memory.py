@@ -1,4 +1,4 @@
-"""How the C library deals with memory that arrays give back: a decision for a whole process, so only a command takes it."""
+"""How the C library handles memory that arrays free: it affects the whole process, so only a command decides it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # mallopt(3)
 
 
 def keep_freed_memory() -> bool:
-    """Let memory that was freed serve the next array instead of going back to the system.
+    """Keep freed memory for the next array instead of returning it to the system.
 
-    Reading a large trace makes and frees arrays all the time. By default glibc maps every one above 32 MiB anew,
-    and the kernel clears every page of it; on a virtual machine the host may have to find the pages, too.
+    Reading a large trace makes and frees arrays all the time. By default glibc maps each one above 32 MiB anew, and the
+    kernel clears every page of it; on a virtual machine the host may have to find the pages as well.
 
     Returns:
-        whether the C library (glibc) takes such wishes.
+        whether the C library (glibc) honours the request.
     """
     try:
         wish = ctypes.CDLL(None).mallopt

@@ -184,6 +184,16 @@ class ClaimResult:
     reasons: tuple[Finding, ...]
     autocorrelation: float | None = None  # lag-1, of a time or a rate over its iterations
     effective_n: float | None = None  # for how many independent iterations these count
+    threshold_low: float | None = None  # the interval of a threshold that was measured too; None of a number
+    threshold_high: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types, the ends of the threshold only where it was measured."""
+        data = asdict(self)
+        return {name: value for name, value in data.items() if value is not None or name not in _OF_THRESHOLD}
+
+
+_OF_THRESHOLD = ("threshold_low", "threshold_high")
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,4 +302,5 @@ class Evidence:
     def to_json(self) -> dict[str, Any]:
         """The evidence as plain JSON types, with the number of its schema."""
         rates = {variant: one.to_json() for variant, one in self.rates.items()}
-        return {"schema": SCHEMA, **asdict(self), "rates": rates}
+        claims = tuple(one.to_json() for one in self.claims)
+        return {"schema": SCHEMA, **asdict(self), "claims": claims, "rates": rates}

@@ -58,8 +58,8 @@ def requirements(which: str) -> list[str]:
     """Every dependency at its floor, or without any bound; of pytest one that is too old."""
     extras = PROJECT["project"]["optional-dependencies"]
     allowed = [*PROJECT["project"]["dependencies"], *(one for name in EXTRAS for one in extras[name])]
-    found = [re.fullmatch(r"([\w-]+)>=([\d.]+)", one) for one in allowed]
-    floors = {one[1]: one[2] for one in found if one}
+    bounds = [re.fullmatch(r"([\w-]+)>=([\d.]+)", one) for one in allowed]
+    floors = {one[1]: one[2] for one in bounds if one}
     if len(floors) < len(allowed):
         raise SystemExit(f"not understood: {allowed}")
     if which == "too-old":

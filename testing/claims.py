@@ -1,4 +1,4 @@
-"""Claims on a trace inside a test: what fails says what `aisp-prof assert` would print."""
+"""Claims on a trace inside a test: a failure says what `aisp-prof assert` would print."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ClaimNotProven(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class TraceClaims:
-    """A trace to be judged in a test. `file` answers other questions (`aisp_prof.open`), `path` says where it lies."""
+    """A trace to be judged in a test. `file` answers other questions (as `aisp_prof.open` does); `path` is where it lies."""
 
     path: Path
     file: TraceFile
@@ -46,6 +46,7 @@ class TraceClaims:
         domain: str | None = None,
         attribution: str | None = None,
         file: str | Path | None = None,
+        ceilings: str | Path | None = None,
     ) -> Answer:
         """Judge claims, one by one or as a list, in the language of docs/metrics.md; without a range the whole trace, or the captured test's own.
 
@@ -55,6 +56,7 @@ class TraceClaims:
             domain: an NVTX domain or glob.
             attribution: "process" for the launches of every thread inside a range.
             file: a claims.toml (docs/ci.md), relative to the test's file; the other arguments add to it.
+            ceilings: what `aisp-prof calibrate -o` measured on that GPU, relative to the test's file, for `ceiling(…)`.
 
         Returns:
             the answer, all of it proven.
@@ -74,6 +76,7 @@ class TraceClaims:
                 {**kept, **named},
                 asked.domain if domain is None else domain,
                 attribution or asked.attribution,
+                asked.ceilings if ceilings is None else _beside(self._item, Path(ceilings)),
             )
         )
 
@@ -95,7 +98,7 @@ class TraceClaims:
 def opened(
     item: pytest.Item, path: Path, communication: Iterable[str] = (), usual: Question | None = None
 ) -> TraceClaims:
-    """A trace for a test to judge; what a reader may not be told twice is not read twice.
+    """A trace for a test to judge; the same file is read only once.
 
     Raises:
         TraceError: the file is missing, damaged or no trace.
@@ -111,8 +114,9 @@ def _read(path: Path, content: str, communication: tuple[str, ...]) -> TraceFile
 
 
 _read_once = lru_cache(maxsize=4)(_read)
-"""By all bytes of the file, as the reader's own cache knows it: times say nothing, two files may have one, and one file two
-contents. A folder of Parquet files, which that cache does not keep, is read each time."""
+"""Keyed by every byte of the file, as the reader's own cache is: modification times prove nothing, since two files may
+share one, and one file may hold different contents. A folder of Parquet files, which that cache does not hold, is read
+each time."""
 
 
 def _texts(claims: Iterable[str | Iterable[str]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Asks an OpenAI-compatible server to write a candidate; the answer is untrusted text of which one code block is taken."""
+"""Asks an OpenAI-compatible server to write a candidate; the answer is untrusted text, from which one code block is taken."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from .header import MARK, Header
 from .spec import Spec
 
 KEY_VARIABLE = "AISP_MODEL_KEY"
-"""The environment variable that holds the endpoint's key, if it wants one. It is neither logged nor passed to candidates."""
+"""The environment variable that holds the endpoint's key, if it needs one. It is neither logged nor passed to candidates."""
 
 ANSWER_BYTES = 1 << 20
 CODE_BYTES = 64 << 10
 THREADS = 256
 INCLUDES = frozenset({"cmath", "cstdint", "cuda_bf16.h", "cuda_fp16.h", "math.h", "stdint.h"})
-"""Headers that a candidate may include: a source from outside is not to name files of this machine."""
+"""Headers that a candidate may include: a source from outside must not name files on this machine."""
 
 _FENCED = re.compile(r"^ {0,3}```[^\n`]*\n(.*?)^ {0,3}```[ \t]*$", re.MULTILINE | re.DOTALL)
 _INCLUDE = re.compile(r"^[ \t]*(?:#|%:|\?\?=)[ \t]*(?:include|include_next|import|embed)\b[ \t]*(.*)$", re.MULTILINE)
@@ -35,7 +35,7 @@ _FILES = re.compile(r"\.incbin|\.include|__has_include|__has_embed")
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A server and a model of it; `url` is the base, as `http://127.0.0.1:8000/v1`."""
+    """A server and one of its models; `url` is the base, as `http://127.0.0.1:8000/v1`."""
 
     url: str
     model: str
@@ -64,7 +64,7 @@ class Answer:
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Elsewhere is not where the user sent the key."""
+    """A redirect would send the key where the user did not."""
 
     def redirect_request(self, *_arguments: Any, **_named: Any) -> None:
         return None
@@ -97,10 +97,10 @@ def model_header(spec: Spec) -> Header:
 
 
 def ask(endpoint: Endpoint, text: str) -> Answer:
-    """One request to `/chat/completions`, and what of its answer may be used.
+    """One request to `/chat/completions`, and the usable part of its answer.
 
     Raises:
-        AispError: the server cannot be reached, answers too late, with too much, or with something else.
+        AispError: the server cannot be reached, or its answer is late, too long or of another form.
     """
     body = {"model": endpoint.model, "messages": [{"role": "user", "content": text}], "temperature": 0, "stream": False}
     said = _content(_post(endpoint, json.dumps(body).encode()), endpoint)
@@ -150,7 +150,7 @@ def _post(endpoint: Endpoint, body: bytes) -> bytes:
 
 
 def _read(answer: Any, deadline: float) -> bytes:
-    """At most a byte more than is accepted; the socket's own timeout would begin anew with every byte that trickles in.
+    """Reads at most one byte more than is accepted; the socket's own timeout would restart with every byte that trickles in.
 
     Raises:
         TimeoutError: the deadline has passed.

@@ -12,6 +12,7 @@ from ..analysis.metrics import split
 from ..analysis.overlap import SELECTORS, busy_time, witnesses
 from ..arrays.intervals import Intervals, at_least
 from ..evidence import ClaimResult, Op, Verdict
+from ..judging.limits import TIME
 from ..ranges.instances import Instances
 from ..ranges.numbers import CALLS, counted
 from ..trace.model import Calls, Operations, Trace
@@ -69,6 +70,8 @@ def _deciding(claim: ClaimResult) -> int:
 
 
 def _inside(instances: Instances, claim: ClaimResult, index: int) -> list[Shown]:
+    if claim.metric == TIME:
+        return []
     (name, arguments), trace = split(claim.metric), instances.trace
     if name in CALLS:
         return _calls(instances, name, arguments, index) if claim.verdict is Verdict.REFUTED else []
@@ -94,12 +97,12 @@ def _by_overlap(claim: ClaimResult) -> bool:
 
 
 def _overlaps(trace: Trace, a: Operations, b: Operations, index: int) -> list[Shown]:
-    found: dict[frozenset[Op], Shown] = {}
+    overlaps: dict[frozenset[Op], Shown] = {}
     for i, j in witnesses(a, b, 2 * MOST):  # in a set against itself every pair is found from both sides
         one, two = findable(trace, a, i), findable(trace, b, j)
         times = max(one.start, two.start), min(one.end, two.end)
-        found.setdefault(frozenset((one, two)), Shown("overlap", *times, index, (one, two)))
-    return list(found.values())[:MOST]
+        overlaps.setdefault(frozenset((one, two)), Shown("overlap", *times, index, (one, two)))
+    return list(overlaps.values())[:MOST]
 
 
 def _exposed(trace: Trace, a: Operations, b: Operations, index: int) -> list[Shown]:
@@ -137,5 +140,5 @@ def _longest(pieces: Intervals) -> list[tuple[int, int]]:
 
 
 def _running(trace: Trace, operations: Operations, at: int) -> tuple[Op, ...]:
-    found = np.flatnonzero((operations.start <= at) & (operations.end > at))
-    return tuple(findable(trace, operations, int(i)) for i in found[:1])
+    running = np.flatnonzero((operations.start <= at) & (operations.end > at))
+    return tuple(findable(trace, operations, int(i)) for i in running[:1])

@@ -38,11 +38,11 @@ class Place:
 def places(path: Path, question: Question) -> dict[str, Place]:
     """claim -> where the claims file writes it first, quotes included; without a line where that cannot be told."""
     text = read_whole(path, MOST_BYTES).decode("utf-8-sig", "replace").replace("\r\n", "\n")
-    found: dict[str, Place] = {}
+    by_claim: dict[str, Place] = {}
     for claim, start, end in _texts(text):
         (line, column), (end_line, end_column) = _position(text, start), _position(text, end)
-        found.setdefault(claim, Place(str(path), line, column, end_line, end_column))
-    return {claim: found.get(claim, Place(str(path))) for claim in question.claims}
+        by_claim.setdefault(claim, Place(str(path), line, column, end_line, end_column))
+    return {claim: by_claim.get(claim, Place(str(path))) for claim in question.claims}
 
 
 def _texts(text: str) -> Iterator[tuple[str, int, int]]:

@@ -27,9 +27,9 @@ class KernelCounters:
     index               in the report, from 0
     name                demangled, with parameters; a CSV may hold it shortened: compare `function_name` of both
     compute_capability  "9.0"; "" where the report does not say
-    metrics             by ncu's names, in base units (ns, bytes, Hz, per cent); what was not counted is not in it
+    metrics             by ncu's names, in base units (ns, bytes, Hz, per cent); what was not counted is absent
     nvtx                outermost first; push/pop before start/end
-    derived             totals that the report does not hold, but its rates give exactly (`totals.exact_totals`)
+    derived             totals that the report does not hold but that follow exactly from its rates (`totals.exact_totals`)
     """
 
     index: int
@@ -43,7 +43,7 @@ class KernelCounters:
     derived: Mapping[str, float] = field(default_factory=dict)
 
     def total(self, metric: str) -> float | None:
-        """A metric as it was counted, else as it is derived, else None."""
+        """A metric as counted, else as derived, else None."""
         return self.metrics.get(metric, self.derived.get(metric))
 
 

@@ -1,4 +1,4 @@
-"""The kernels of a trace as joining needs them: with the grid and block that the analysis has no use for."""
+"""The kernels of a trace as joining needs them: with their grid and block, which the rest of the analysis does not need."""
 
 from __future__ import annotations
 

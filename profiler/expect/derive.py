@@ -12,7 +12,8 @@ from .observe import ITERATION, Observation, clock_hull
 
 AGREEMENT = 0.10
 """Captures agree whose times, rates and speedups differ by no more than this share, and whose shares (`hidden(h2d, d2h)`) by
-no more than half of it, as a difference. Counts agree when they are the same."""
+no more than half of it, as a difference. Counts agree when they are the same, and where they vary from iteration to iteration in both,
+as those of a program that chooses do, when their ranges have a number in common."""
 
 PROVISIONAL = 0.10
 """The least tolerance until `SETTLING` captures agree: how sessions differ is not known yet."""
@@ -136,7 +137,8 @@ def disagreement(newest: Observation, older: Observation, clocks: Clocks) -> boo
     """Whether two captures tell different stories of one number."""
     a, b = newest.measured, older.measured
     if newest.counted_each:
-        return (a.low, a.high) != (b.low, b.high)
+        both_vary = a.low < a.high and b.low < b.high
+        return max(a.low, b.low) > min(a.high, b.high) if both_vary else (a.low, a.high) != (b.low, b.high)
     if newest.unit == "ns" and newest.metric != ITERATION:
         return False  # its bound is the claim's, which both captures prove
     if newest.unit == "ratio":

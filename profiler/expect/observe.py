@@ -14,9 +14,10 @@ from ..analysis.metrics import METRICS, split
 from ..evidence import Evidence, Finding, Rates, Speedup, VariantEvidence
 from ..judging.bootstrap import LEAST_RUNS, median_interval, noise_floor
 from ..judging.grounds import values_of
-from ..judging.language import SPEEDUP, Claim, Term, parse
+from ..judging.language import SPEEDUP, Claim, parse
 from ..judging.rate_metrics import RATE_METRICS
 from ..judging.speedup import speedup_of, times
+from ..judging.terms import Term
 from ..proof.conduct import during_runs
 from ..proof.prove import prove_read, reading, worst_of
 from ..ranges.faults import LOST

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
 import numpy as np
 
-from ..evidence import Finding, Iteration
+from ..arrays.groups import distinct_values
+from ..evidence import Finding, Rates
 from ..judging.bootstrap import LEAST_RUNS
 from ..ranges.faults import pageable
-from ..trace.model import Trace
+from ..ranges.instances import Instances
+from ..ranges.numbers import engine_times, numbers
+from ..trace.model import COMPUTE, Trace
 from .measured import Measured, bounds_of
 
 CLOCK_BAND = 0.05
 """The SM clock may move by this share of its highest value during the measured runs before the page says so."""
+
+LEAST_OF_ROOF = 0.3
+"""A kernel of the baseline below this share of its own measured roof is named on the page: it wants a better kernel first."""
+
+LEAST_SHARE = 0.05
+"""But not one that takes less than this share of the baseline's kernel time: no speedup rests on it."""
 
 CONDITIONS = ("sm_mhz", "mem_mhz", "temperature_c", "power_w")
 
@@ -71,10 +80,15 @@ def during_runs(
     return [sample for sample in samples if low <= sample["utc_ns"] <= high]
 
 
+def samples(trace: Trace | None, manifest: Mapping[str, Any], measured: Measured) -> list[Mapping[str, Any]]:
+    """What was sampled of the GPU while the measured runs were on it."""
+    return during_runs(trace, (manifest.get("conditions") or {}).get("during") or [], bounds_of(measured))
+
+
 def seen(trace: Trace | None, manifest: Mapping[str, Any], measured: Measured) -> dict[str, tuple[float, float]]:
     """Lowest and highest clock (MHz), temperature (°C) and power (W) during the measured runs, where sampled."""
-    samples = during_runs(trace, (manifest.get("conditions") or {}).get("during") or [], bounds_of(measured))
-    found = {name: [s[name] for s in samples if s.get(name) is not None] for name in CONDITIONS}
+    during = samples(trace, manifest, measured)
+    found = {name: [s[name] for s in during if s.get(name) is not None] for name in CONDITIONS}
     return {name: (min(values), max(values)) for name, values in found.items() if values}
 
 
@@ -103,13 +117,50 @@ def _operations(trace: Trace, measured: Measured) -> Iterable[Finding]:
     yield from pageable(trace, mine)
 
 
-def engine_bound(iterations: Sequence[Iteration]) -> tuple[Finding, ...]:
-    """The busiest single class of the optimized variant: no overlap of its copies and kernels goes below it."""
-    if not any(float(i.numbers["busy(copy)"]) for i in iterations):
+def weak_baseline(trace: Trace, runs: Instances, rates: Rates | None) -> Iterator[Finding]:
+    """Kernels of the baseline that leave the GPU partly idle: an optimization is worth what it gains over a good one.
+
+    `runs` are the baseline's. Kernels that take less than `LEAST_SHARE` of its kernels' time are passed over.
+    """
+    yield from _few_blocks(trace, runs)
+    kernels = rates.kernels if rates else ()
+    whole = sum(kernel.busy_ns for kernel in kernels)
+    for kernel in kernels:
+        share = kernel.busy_ns / whole
+        if kernel.of_roofline is not None and kernel.of_roofline < LEAST_OF_ROOF and share >= LEAST_SHARE:
+            values: dict[str, str | int | float] = {
+                "kernel": kernel.name,
+                "percent": round(100 * kernel.of_roofline, 1),
+                "of_time": round(100 * share, 1),
+            }
+            yield Finding("baseline_below_roof", values)
+
+
+def _few_blocks(trace: Trace, runs: Instances) -> Iterator[Finding]:
+    """Of each kernel whose grid has fewer blocks than its GPU has multiprocessors, the time of those launches."""
+    operations = trace.operations.take(runs.operation)
+    kernels = operations.take(operations.kind == COMPUTE)
+    multiprocessors = np.array([gpu.sm_count for gpu in trace.gpus], np.int64)[kernels.gpu]
+    time = kernels.end - kernels.start
+    few = (kernels.blocks > 0) & (kernels.blocks < multiprocessors)
+    for name in distinct_values(kernels.name[few]).tolist():
+        mine = few & (kernels.name == name)
+        share = float(time[mine].sum() / max(1, time.sum()))
+        if share >= LEAST_SHARE:
+            most = int(np.argmax(np.where(mine, kernels.blocks, 0)))
+            values = {
+                "blocks": int(kernels.blocks[most]),
+                "sms": int(multiprocessors[most]),
+                "of_time": round(100 * share, 1),
+            }
+            yield Finding("baseline_few_blocks", {"kernel": trace.text(name), **values})
+
+
+def engine_bound(runs: Instances) -> tuple[Finding, ...]:
+    """The time of the optimized variant's busiest engine, in the iteration with the least of it: no overlap goes below it."""
+    if not any(numbers(runs, ["busy(copy)"])["busy(copy)"]):
         return ()
-    classes = ("busy(compute)", "busy(h2d)", "busy(d2h)")
-    busiest = min(max(float(i.numbers[name]) for name in classes) for i in iterations)
-    return (Finding("same_engine_bound", {"ms": round(busiest / 1e6, 2)}),)
+    return (Finding("same_engine_bound", {"ms": round(min(engine_times(runs)) / 1e6, 2)}),)
 
 
 def perturbation(traced: Mapping[str, Sequence[int]], untraced: Mapping[str, Sequence[int]]) -> dict[str, float]:

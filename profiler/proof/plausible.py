@@ -15,7 +15,7 @@ from typing import Any
 from ...declaration import Declaration
 from ..evidence import Finding
 from ..ranges.instances import Instances
-from ..ranges.numbers import numbers
+from ..ranges.numbers import engine_times
 from ..trace.model import Gpu, Trace
 from .measured import Measured, bounds_of, gpus_of
 from .sequence import sequence_findings, times_of
@@ -35,8 +35,6 @@ shipped captures. It may be below 1, as tracing lengthens small operations."""
 
 CLOCK_SLACK, LONGEST_CAPTURE = timedelta(minutes=1), timedelta(days=1)
 """A manifest is written once all runs are over: not before the traced one ended, nor a day after."""
-
-_ENGINES = ("compute", "comm", "h2d", "d2h")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +101,8 @@ def _between(span: int, host: int, ns: int) -> bool:
 
 
 def _busiest(runs: Instances) -> float:
-    """The median over the iterations of the time that the busiest class of operations took: none ends before it."""
-    each = numbers(runs, [f"busy({engine})" for engine in _ENGINES])
-    return median(max(value or 0 for value in one) for one in zip(*each.values(), strict=True)) if len(runs) else 0
+    """The median over the iterations of the time that the busiest engine took: none ends before it."""
+    return median(engine_times(runs)) if len(runs) else 0
 
 
 def _of_itself(manifest: Mapping[str, Any], declaration: Declaration) -> Iterator[Finding]:

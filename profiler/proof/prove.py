@@ -14,8 +14,10 @@ from ..analysis.ledger import ledger
 from ..evidence import Completeness, Evidence, Finding, Rates, VariantEvidence, Verdict
 from ..judging.gain import gain_ledger
 from ..judging.grounds import grounds_of
+from ..judging.hiccups import explained
 from ..judging.judge import judge
 from ..judging.language import Claim, asked_of, compared_in, parse
+from ..judging.limits import OF_FLOOR, TIME, ceilings_of
 from ..judging.speedup import steps_of
 from ..judging.verdicts import badness
 from ..ranges.attribution import Attribution
@@ -26,10 +28,11 @@ from ..store.captures import Capture
 from ..trace.model import Trace
 from ..trace.reader import read_trace
 from . import conduct
+from .floors import floors_of, too_fast
 from .measured import Measured, find_runs, gpus_of, variant_evidence
 from .plausible import Held, against_trace
 from .rates import caveats as rate_caveats
-from .rates import find_rates, implausible
+from .rates import declared_work, find_rates, implausible
 from .sequence import places_of, times_of
 from .validated import invalid, loose, unvalidated
 
@@ -128,13 +131,15 @@ class _Case:
         untraced = _event_times(manifest, "untraced", names)
         variants = {v: self._variant(v, measured.get(v), untraced[v]) for v in names}
         rates = find_rates(manifest, trace, self.trace_path, measured)
-        wrong = (*invalid(manifest, declaration), *implausible(rates))
         doubts = (*unvalidated(manifest, declaration, trace is not None), *loose(declaration))
         blocked = _and_held(blocked_by(self.completeness, self._found(measured), changed), self.held, doubts)
         ratios = conduct.perturbation(_event_times(manifest, "traced", names), untraced)
         perturbed = conduct.perturbed(ratios, declaration.perturbation_band)
-        usable = not wrong and not any(blocked.values())
         source = "events" if perturbed or trace is None else "trace"
+        ceilings = ceilings_of(manifest.get("ceilings"))
+        floors = floors_of(declared_work(manifest), ceilings, names)
+        wrong = (*invalid(manifest, declaration), *implausible(rates), *too_fast(floors, variants, source))
+        usable = not wrong and not any(blocked.values())
         first, last = variants[names[0]], variants[names[-1]]
         led = conduct.order(measured)
         grounds = grounds_of(
@@ -147,8 +152,13 @@ class _Case:
             invalid=wrong,
             rates=rates,
             usable=usable,
+            ceilings=ceilings,
+            floors=floors,
         )
-        results = tuple(judge(claim, grounds) for claim in self.claims)
+        samples = conduct.samples(trace, manifest, measured)
+        results = tuple(
+            explained(claim, judge(claim, grounds), _runs_of(claim, measured, source), samples) for claim in self.claims
+        )
         seen = (*perturbed, *wrong, *doubts, *self.held.all, *changed_files(changed), *_of_rates(manifest, rates))
         return Evidence(
             manifest=manifest,
@@ -161,7 +171,7 @@ class _Case:
             gain=gain_ledger(first.iterations, last.iterations) if usable and trace else (),
             ledger=ledger(trace) if trace else (),
             completeness=self.completeness,
-            caveats=_caveats(trace, manifest, measured, variants, (*seen, *_first(grounds.order.values()))),
+            caveats=_caveats(trace, manifest, measured, variants, rates, (*seen, *_first(grounds.order.values()))),
             conditions=conduct.seen(trace, manifest, measured),
             baseline=first,
             optimized=last,
@@ -187,6 +197,12 @@ class _Case:
     def _compared(self) -> Iterable[tuple[str, str]]:
         """The first variant with the last, and what the claims compare."""
         return {(self.declaration.names[0], self.declaration.names[-1]), *compared_in(self.claims)}
+
+
+def _runs_of(claim: Claim, measured: Measured, source: str) -> Instances | None:
+    """The iterations of the trace that a claim's values are of; None where they are of something else."""
+    timed = claim.left.metric in (TIME, OF_FLOOR) and source == "trace"
+    return measured.get(claim.left.variant) if claim.left.of_trace or timed else None
 
 
 def _first(found: Iterable[tuple[Finding, ...]]) -> tuple[Finding, ...]:
@@ -221,13 +237,15 @@ def _caveats(
     manifest: Mapping[str, Any],
     measured: Measured,
     variants: Mapping[str, VariantEvidence],
+    rates: Mapping[str, Rates],
     more: Sequence[Finding],
 ) -> tuple[Finding, ...]:
     found = [*more, *conduct.caveats(trace, manifest, measured)]
     if trace is not None:
         counts = {v: len(variant.iterations) for v, variant in variants.items()}
         found += [*conduct.too_few(counts), *(f for m in measured.values() for f in m.findings)]
-        found += conduct.engine_bound(variants["optimized"].iterations)
+        found += conduct.weak_baseline(trace, measured["baseline"], rates.get("baseline"))
+        found += conduct.engine_bound(measured["optimized"])
     if not (manifest["runs"].get("untraced") or {}).get("iterations"):
         found.append(Finding("no_untraced_run", {}))
     return tuple(found)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from ...declaration import VARIANTS
 from ...errors import UsageError
 from ..arrays.intervals import union
 from ..counters.joining import Joined, TracedKernel, join
@@ -39,6 +41,7 @@ class Sources:
     repeats      how often the report holds an iteration of each variant
     declared     variant -> {"flops", "bytes"} of an iteration
     ceilings     name -> rate
+    changed      variant -> instructions of its machine code that are others than the baseline's; empty where no code was recorded
     """
 
     launches: tuple[KernelCounters, ...]
@@ -47,6 +50,7 @@ class Sources:
     declared: Mapping[str, Mapping[str, int]]
     ceilings: Mapping[str, float]
     calibration: Mapping[str, Any] | None
+    changed: Mapping[str, int]
 
 
 def find_rates(
@@ -75,9 +79,10 @@ def read_sources(manifest: Mapping[str, Any], folder: Path | None) -> Sources:
         launches=tuple(launches),
         refused=refused,
         repeats=int((counters or {}).get("iterations") or 1),
-        declared=_declared(manifest),
+        declared=declared_work(manifest),
         ceilings={one["name"]: float(one["value"]) for one in measured.get("ceilings") or ()},
         calibration=measured.get("calibration"),
+        changed=changed_instructions(((manifest.get("runs") or {}).get("traced") or {}).get("code") or {}),
     )
 
 
@@ -99,7 +104,24 @@ def _not_counted(reason: str, mend: str) -> Finding:
     return Finding("not_counted", {"reason": reason, "mend": mend or "aisp-prof doctor"})
 
 
-def _declared(manifest: Mapping[str, Any]) -> Mapping[str, Mapping[str, int]]:
+def changed_instructions(code: Mapping[str, Any]) -> dict[str, int]:
+    """Of every variant, by opcode with its modifiers, how many instructions its machine code and the baseline's do not share.
+
+    0 where both are the same bytes, and only there: what differs in operands or order alone counts as 1.
+    """
+    plain = code.get(VARIANTS[0])
+    if plain is None:
+        return {}
+    before = Counter(plain["instructions"])
+    changed = {}
+    for variant, made in code.items():
+        after = Counter(made["instructions"])
+        apart = ((after - before) + (before - after)).total()
+        changed[variant] = 0 if made["sha256"] == plain["sha256"] else max(1, apart)
+    return changed
+
+
+def declared_work(manifest: Mapping[str, Any]) -> Mapping[str, Mapping[str, int]]:
     """As the pair's own formulas said when it ran; the profiler knows no pair."""
     records = (manifest.get("runs") or {}).values()
     return next((record["declared"] for record in records if (record or {}).get("declared")), {})
@@ -160,6 +182,13 @@ class _Variant:
             for row in wrong
         )
 
+    def _machine(self, inside: Sequence[KernelCounters]) -> tuple[Mapping[str, float], ...]:
+        """What tensor cores and copy engine did in every iteration in the report, empty where one of them lacks it; and the code."""
+        found = tuple(machine_numbers(part) for part in _parts(inside, self.sources.repeats))
+        changed = self.sources.changed.get(self.name)
+        code = {} if changed is None else {"changed_instructions": float(changed)}
+        return tuple({**one, **code} for one in found) if all(found) else ()
+
     def _rates(
         self,
         reasons: tuple[Finding, ...],
@@ -199,7 +228,7 @@ class _Variant:
             without_ceiling=() if roof is None else roof.without_ceiling,
             of_roofline=speed / roof.ceiling_flop_per_s if roof and roof.ceiling_flop_per_s and speed else None,
             kernels=_by_kernel(joined, self.sources.ceilings) if counted else (),
-            machine=_machine(inside, self.sources.repeats) if counted else (),
+            machine=self._machine(inside) if counted else (),
         )
 
 
@@ -232,12 +261,6 @@ def _repeats(inside: Sequence[KernelCounters], repeats: int) -> tuple[tuple[int,
     """FLOPs and DRAM bytes of every iteration in the report; joining has shown that each holds the same kernels."""
     parts = _parts(inside, repeats)
     return tuple((sum(total_flops(part)[0].values()), _total(dram_bytes(one)[0] for one in part)) for part in parts)
-
-
-def _machine(inside: Sequence[KernelCounters], repeats: int) -> tuple[Mapping[str, float], ...]:
-    """What tensor cores and copy engine did in every iteration in the report; empty where one of them lacks it."""
-    found = tuple(machine_numbers(part) for part in _parts(inside, repeats))
-    return found if all(found) else ()
 
 
 def _parts(inside: Sequence[KernelCounters], repeats: int) -> list[Sequence[KernelCounters]]:

@@ -17,7 +17,8 @@ from .spread import groups
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Some operations of one trace, in the pieces that are compared as wholes: one a range instance, or the whole trace."""
+    """Some operations of one trace, in pieces that are each compared as a whole: one per range instance, or the whole
+    trace."""
 
     trace: Trace
     pieces: tuple[Operations, ...]
@@ -76,7 +77,7 @@ class DeviceDiff:
 
 
 def aligned(a: Part, b: Part) -> tuple[DeviceDiff, ...]:
-    """Compare device by device: the same uuid where both have it, else in the order of their first appearance."""
+    """Compare device by device: paired by uuid where both traces have it, else in order of first appearance."""
     return tuple(_device(a, b, x, y) for x, y in _devices(a, b))
 
 
@@ -116,7 +117,7 @@ def _device(a: Part, b: Part, gpu_a: int, gpu_b: int) -> DeviceDiff:
 
 
 def _totals(part: Part, gpu: int) -> Totals:
-    pieces = [found for piece in part.pieces if len(found := piece.take(piece.gpu == gpu))]
+    pieces = [mine for piece in part.pieces if len(mine := piece.take(piece.gpu == gpu))]
     sums = [int((piece.end - piece.start).sum()) for piece in pieces]
     busy = [busy_time(piece).length for piece in pieces]
     span = [int(piece.end.max() - piece.start.min()) for piece in pieces]
@@ -129,14 +130,14 @@ Keyed = dict[tuple[str, str], Int64]
 
 
 def _keyed(part: Part, gpu: int) -> Keyed:
-    found = _joined(part)
-    found = found.take(found.gpu == gpu)
-    kernel = np.isin(found.kind, (COMPUTE, COMM))
-    group, first = groups(found.kind, np.where(kernel, found.name, -1))
-    length = found.end - found.start
+    mine = _joined(part)
+    mine = mine.take(mine.gpu == gpu)
+    kernel = np.isin(mine.kind, (COMPUTE, COMM))
+    group, first = groups(mine.kind, np.where(kernel, mine.name, -1))
+    length = mine.end - mine.start
     order = np.argsort(group, kind="stable")
     members = np.split(order, np.flatnonzero(np.diff(group[order])) + 1) if len(first) else []
-    keys = [(KINDS[found.kind[at]], part.trace.text(int(found.name[at])) if kernel[at] else "") for at in first]
+    keys = [(KINDS[mine.kind[at]], part.trace.text(int(mine.name[at])) if kernel[at] else "") for at in first]
     joined: Keyed = {}
     for key, rows in zip(keys, members, strict=True):
         joined[key] = np.concatenate([joined.get(key, length[:0]), length[rows]])

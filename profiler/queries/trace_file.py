@@ -41,8 +41,8 @@ class TraceFile:
             communication: regular expressions of kernel names that count as communication, besides the known ones.
 
         Raises:
-            UsageError: a pattern is no regular expression.
-            TraceError: the file is missing, damaged, or no export of Nsight Systems.
+            UsageError: a pattern is not a regular expression.
+            TraceError: the file is missing, damaged, or not an export of Nsight Systems.
             EnvironmentLacks: what this kind of file needs is not installed.
         """
         return cls(read(Path(path), communication))
@@ -67,7 +67,7 @@ class TraceFile:
         return ranges(self.trace, domain, name, everything, attribution)
 
     def kernels(self, name: str = "*", full: bool = False) -> tuple[KernelRow, ...]:
-        """A row for every kernel name and device; `full` tells them apart by their template arguments too."""
+        """A row for every kernel name and device; `full` also distinguishes their template arguments."""
         return kernels(self.trace, name, full)
 
     def copies(self) -> tuple[CopyRow, ...]:
@@ -82,16 +82,17 @@ class TraceFile:
         """When devices were idle for at least `least` ns, and why; the longest first."""
         return gaps(self.trace, least, limit)
 
-    def overlap(self, a: str, b: str, count: int = 3) -> tuple[OverlapRow, ...]:
+    def overlap(self, a: str, b: str, count: int = 3, attribution: str = "thread") -> tuple[OverlapRow, ...]:
         """How much of `a` and `b` runs at the same time on each device, with at most `count` witnesses.
 
         Args:
             a, b: a class (compute, comm, copy, h2d, …), `stream:N`, `range:GLOB` or `kernel:GLOB`.
+            attribution: whose launches a range counts, as `ranges` takes it.
 
         Raises:
-            UsageError: a selector that means nothing; the nearest one is suggested.
+            UsageError: a selector that means nothing, of which the nearest one is suggested, or no such attribution.
         """
-        return overlap(self.trace, a, b, count)
+        return overlap(self.trace, a, b, count, attribution)
 
     def diff(
         self, other: TraceFile | None = None, range_a: str | None = None, range_b: str | None = None

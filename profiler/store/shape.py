@@ -82,10 +82,28 @@ class Iteration(Struct):
     index: int | UnsetType = UNSET
 
 
+class Phase(Struct):
+    h2d: Counted | UnsetType = UNSET
+    d2h: Counted | UnsetType = UNSET
+    dram: Counted | UnsetType = UNSET
+    flops: dict[str, Counted] | UnsetType = UNSET
+    launches: Counted | UnsetType = UNSET
+
+
 class Declared(Struct):
     flops: Counted
     bytes: Counted
     ceiling: str | UnsetType = UNSET
+    phases: list[Phase] | UnsetType = UNSET
+
+
+class MachineCode(Struct):
+    """What a compiler made of a variant's kernel."""
+
+    compiler: str
+    warps: int
+    sha256: str
+    instructions: dict[str, int]
 
 
 class Record(Struct):
@@ -98,11 +116,14 @@ class Record(Struct):
     gpu: dict[str, Scalar] | None = None
     order: list[str] | None = None
     declared: dict[str, Declared] | None = None
+    code: dict[str, MachineCode] | None = None
 
 
 class Ceiling(Struct):
     name: str
     value: Positive
+    work: Positive | UnsetType = UNSET
+    times_ns: list[Positive] | UnsetType = UNSET
     unit: str | UnsetType = UNSET
     what: str | UnsetType = UNSET
     n: int | UnsetType = UNSET

@@ -1,4 +1,4 @@
-"""What a page rests on, read out of a capture's manifest: the pair, the machine, the versions, the files."""
+"""What a page rests on, read from a capture's manifest: the pair, the machine, the versions, the files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..units import NOTHING, fixed, sensible
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One thing that is known about the machine or the capture."""
+    """One fact about the machine or the capture."""
 
     label: str
     value: str
@@ -50,7 +50,7 @@ def created_utc(manifest: Mapping[str, Any]) -> str:
 
 
 def facts(evidence: Evidence, say: Catalog) -> tuple[Fact, ...]:
-    """GPU, size, versions, date, commit and conditions; what the manifest does not say is a dash."""
+    """GPU, size, versions, date, commit and conditions; a dash for what the manifest does not say."""
     manifest = evidence.manifest
     versions = manifest.get("versions") or {}
     told = [

@@ -1,4 +1,4 @@
-"""Two iterations on one time axis, a lane a stream: where the time went, one against the other."""
+"""Two iterations on one time axis, one lane per stream: where the time went, one against the other."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """Both tracks on one axis. `merged`: operations that touch were drawn as one. `sentence` says it in words."""
+    """Both tracks on one axis. `merged`: operations that touch were drawn as one. `sentence` says in words what the
+    picture shows."""
 
     width: float
     height: float
@@ -63,7 +64,7 @@ class Timeline:
 
 
 def timeline(evidence: Evidence, say: Catalog, measure: Measure) -> Timeline | None:
-    """The drawn iterations of both variants; None when neither has one."""
+    """The drawn iterations of both variants; None if neither has one."""
     drawn = [pair for pair in map(_drawn, (evidence.baseline, evidence.optimized)) if pair]
     if not drawn:
         return None
@@ -142,7 +143,7 @@ def _by_stream(ops: Sequence[Op]) -> dict[tuple[int, int], tuple[Op, ...]]:
     streams: dict[tuple[int, int], list[Op]] = {}
     for op in sorted(ops, key=lambda op: (op.start, op.end, op.table, op.row)):
         streams.setdefault((op.device, op.stream), []).append(op)
-    return {stream: tuple(found) for stream, found in streams.items()}
+    return {stream: tuple(operations) for stream, operations in streams.items()}
 
 
 def _label(stream: tuple[int, int], several: bool, say: Catalog) -> str:

@@ -31,7 +31,7 @@ class WaterfallRow:
 
 @dataclass(frozen=True, slots=True)
 class Waterfall:
-    """The baseline, then a row a step. `whole` is the sum of the steps, `closes` when it is the measured difference."""
+    """The baseline, then one row per step. `whole` is the sum of the steps; `closes` if it equals the measured difference."""
 
     rows: tuple[WaterfallRow, ...]
     whole: str
@@ -40,7 +40,7 @@ class Waterfall:
 
 
 def waterfall(evidence: Evidence, say: Catalog) -> Waterfall | None:
-    """None where the pair has no steps, or they may not be compared."""
+    """None if the pair has no steps, or they cannot be compared."""
     if not evidence.steps or evidence.speedup is None:
         return None
     captions = declaration(evidence.manifest).variants
@@ -87,6 +87,6 @@ def _faster(step: Step, say: Catalog) -> str:
 
 
 def _count(variant: VariantEvidence, name: str) -> str:
-    """The median over the iterations; a dash where it is not known."""
+    """The median over the iterations; a dash if it is unknown."""
     values = [iteration.numbers[name] for iteration in variant.iterations if name in iteration.numbers]
     return sensible(median(values)) if values else NOTHING

@@ -43,10 +43,10 @@ def _written(stage: str, html: str, folder: Path, formats: Sequence[str]) -> Ite
 
 
 def check_folder(folder: Path, option: str) -> None:
-    """Refuse a folder that could not be written into, before anything is computed; none is made. `option` named it.
+    """Refuse a folder that could not be written into, before anything is computed; it is not created. `option` named it.
 
     Raises:
-        AispError: it is no folder, or nothing may be written into it, or into the one that it would be made in.
+        AispError: it is not a folder, or it, or the folder it would be created in, is not writable.
     """
     try:
         near = next(one for one in (folder, *folder.absolute().parents) if os.path.lexists(one))
@@ -58,8 +58,8 @@ def check_folder(folder: Path, option: str) -> None:
 
 
 def formats_to_write(asked: str) -> tuple[tuple[str, ...], EnvironmentLacks | None]:
-    """The formats that a comma-separated list names; where it is empty, all that can be written here, and what keeps the rest
-    from it. A missing printer is the caller's to say, and hides no verdict.
+    """The formats that a comma-separated list names; if it is empty, all that can be written here, and what prevents
+    the others. A missing printer is for the caller to report, after the verdict.
 
     Raises:
         UsageError: an unknown format.
@@ -76,10 +76,10 @@ def formats_to_write(asked: str) -> tuple[tuple[str, ...], EnvironmentLacks | No
 
 
 def checked_formats(formats: Sequence[str]) -> None:
-    """Refuse a format that there is not.
+    """Refuse an unknown format.
 
     Raises:
-        UsageError: there is not.
+        UsageError: there is no such format.
     """
     unknown = [name for name in formats if name not in FORMATS]
     if unknown:

@@ -1,4 +1,5 @@
-"""Pairs side by side, for a terminal and as JSON: a table each, a row a claim with what was expected and measured."""
+"""Pairs side by side, for a terminal and as JSON: a table for each, with one row per claim: what was expected and
+measured."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from ..catalog import catalog
 from ..hostile import visible
 from ..page.claims import asked
 from ..units import NOTHING, duration, quantity
-from .console import MARKS
+from .console import MARKS, told
 from .expectations import expected as expected_text
 from .tables import table
 
@@ -33,11 +34,11 @@ HEAD = ("pair", "claim", "expectation", "measured", "verdict")
 
 
 Expected = Mapping[str, PairExpectations]
-"""Capture -> what is expected of its pair on its hardware, where it may be compared with that."""
+"""Capture -> what is expected of its pair on its hardware, if the two are comparable."""
 
 
 def comparison_lines(evidences: Sequence[Evidence], expected: Expected | None = None) -> list[str]:
-    """For each pair what was compared, its steps where it has any, then a table of its claims."""
+    """For each pair: what was compared, its steps if it has any, then a table of its claims."""
     lines: list[str] = []
     for evidence in evidences:
         rows = rows_of(evidence, (expected or {}).get(evidence.capture_id))
@@ -52,7 +53,7 @@ def table_of_claims(rows: Sequence[Row], head: Sequence[str] = HEAD) -> list[str
 
 
 def rows_of(evidence: Evidence, expected: PairExpectations | None = None) -> list[Row]:
-    """A row a claim, in the order of the declaration; its expectation is the claim's own, then that of this hardware."""
+    """One row per claim, in order of declaration; its expectation is the claim's own, then that of this hardware."""
     say = catalog("en")
     stage = str(evidence.manifest["declaration"]["name"])
     rows = []
@@ -135,7 +136,7 @@ def _claim(claim: ClaimResult, row: Row, entry: Entry | None) -> dict[str, Any]:
 
 
 def _step_times(evidence: Evidence) -> list[tuple[Step, int]]:
-    """The steps of a staged pair, in order, with the median iteration of each in ns; none where they may not be compared."""
+    """The steps of a staged pair, in order, with the median iteration of each in ns; none if they cannot be compared."""
     if evidence.speedup is None:
         return []
     saved = accumulate(step.saved_ns for step in evidence.steps)
@@ -170,21 +171,21 @@ def _step(step: Step, ns: int) -> dict[str, Any]:
 
 
 def _checked(evidence: Evidence) -> Mapping[str, Any]:
-    """What the last run that has a validation says; every run of a capture checks anew, and a wrong one is the last."""
+    """What the last run with a validation says; every run of a capture checks anew, and a wrong one ends the capture."""
     runs = evidence.manifest["runs"]
-    found = [
+    results = [
         runs[name]["validation"]
         for name in ("untraced", "traced", "counted")
         if (runs.get(name) or {}).get("validation")
     ]
-    return next((one for one in found if not one.get("valid")), found[0] if found else {})
+    return next((one for one in results if not one.get("valid")), results[0] if results else {})
 
 
 def _summary(evidence: Evidence) -> list[str]:
     pair, speedup = evidence.manifest["declaration"], evidence.speedup
     gpus = ", ".join(str(gpu.get("name") or "?") for gpu in evidence.manifest.get("gpus") or ()) or "unknown GPU"
     origin = "came with aisp-prof" if evidence.shipped else "local"
-    named = f"{pair['chapter']}.{pair['name']}  {evidence.verdict.upper()}"
+    named = f"{pair['chapter']}.{pair['name']}  {told(evidence, catalog('en'))}"
     lines = [visible(f"{named}  capture {evidence.capture_id} ({origin}), {gpus}")]
     if speedup is None:
         lines.append("  no speedup is stated")
@@ -200,7 +201,7 @@ def _summary(evidence: Evidence) -> list[str]:
 
 
 def _validity(checked: Mapping[str, Any], order: Sequence[str]) -> str:
-    """Whether outputs are right, how far each variant's are off, in order, and whether all are bit for bit the same."""
+    """Whether the outputs are right, how far off each variant's are, in order, and whether all are bit-identical."""
     if not checked:
         return "outputs: not checked"
     errors = checked.get("max_relative_error") or {}

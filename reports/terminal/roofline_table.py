@@ -33,7 +33,7 @@ def roofline_data(evidence: Evidence) -> dict[str, Any]:
 
 
 def roofline_lines(evidence: Evidence) -> list[str]:
-    """A line for every range and below it for every kernel name, the ceilings, and what is not known with its mend."""
+    """One line per range and, below it, per kernel name; the ceilings; and what is unknown, with its mend."""
     rows = []
     for variant, one in evidence.rates.items():
         rows.append(_range_cells(_range(evidence, variant), one))
@@ -45,7 +45,7 @@ def roofline_lines(evidence: Evidence) -> list[str]:
 
 
 def notes(evidence: Evidence) -> list[str]:
-    """Why a tier is no better than it is, each once; and what no ceiling was measured of."""
+    """Why a tier is no better than it is, each reason once; and what has no measured ceiling."""
     reasons = [reason for one in evidence.rates.values() for reason in one.reasons]
     if not evidence.rates:
         reasons = [Finding("no_counters" if evidence.completeness.status == "complete" else "not_traced", {})]

@@ -195,13 +195,13 @@ def test_list_says_what_each_pair_needs_in_aligned_columns(tmp_path):
     (line,) = (line for line in lines if line.startswith("ch11.stream_ordered_kv_cache "))
     assert [line[start:].split("  ")[0].split(",")[0] for start in starts] == [
         "cuda",
-        "A paged KV cache ordered by a graph of eight branches against the host",
+        "A paged KV cache: the host waits, one stream, eight streams, one graph, one batched kernel",
     ]
     assert all(line[start - 1] == " " != line[start] for line in lines for start in starts)
 
 
 def test_a_report_aligns_what_was_measured(tmp_path):
-    text = aisp("report", "--stage", "ch11:stream_ordered", "--format", "html", cwd=tmp_path).stdout
+    text = aisp("report", "--stage", "ch11:adaptive_streams", "--format", "html", cwd=tmp_path).stdout
     claims = [line for line in text.splitlines() if line.startswith("  ✓")]
     where = {line.rindex("  ") for line in claims}
     assert len(claims) > 5

@@ -41,16 +41,16 @@ def mismatch(output: Tensor, reference: Tensor, tolerance: float) -> Mismatch:
     limit = torch.finfo(output.dtype).max
     got, expected = output.reshape(-1), reference.reshape(-1)
     scale = _root_mean_square(expected, limit)
-    found = Mismatch(0, -1, 0.0, 0.0, 0.0)
+    total = Mismatch(0, -1, 0.0, 0.0, 0.0)
     for start in range(0, got.numel(), _CHUNK):
         one = _chunk(
             got[start : start + _CHUNK].double(), expected[start : start + _CHUNK].double(), limit, scale, tolerance
         )
-        if one.wrong and not found.wrong:
-            found = Mismatch(0, start + one.first, one.got, one.expected, 0.0)
-        worst = max(found.worst, one.worst)
-        found = Mismatch(found.wrong + one.wrong, found.first, found.got, found.expected, worst)
-    return found
+        if one.wrong and not total.wrong:
+            total = Mismatch(0, start + one.first, one.got, one.expected, 0.0)
+        worst = max(total.worst, one.worst)
+        total = Mismatch(total.wrong + one.wrong, total.first, total.got, total.expected, worst)
+    return total
 
 
 def _chunk(got: Tensor, expected: Tensor, limit: float, scale: float, tolerance: float) -> Mismatch:

@@ -1,4 +1,4 @@
-"""What a file is, told by all of its bytes."""
+"""The identity of a file, computed from all of its bytes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from ...arrays.blocks import workers
 
 READER = (Path(__file__).parents[1], Path(__file__).parents[2] / "arrays")
-"""The rooms of all code that decides what a trace becomes."""
+"""The packages that hold all code that decides what a trace becomes."""
 
 _PART = 8 << 20
 _STEP = 1 << 18  # stays in a core's cache
@@ -20,20 +20,20 @@ _STEP = 1 << 18  # stays in a core's cache
 def fingerprint(path: Path) -> str:
     """The SHA-256 of the SHA-256s of the file's parts of 8 MiB, and its length, in hex.
 
-    A hash of the whole file and not its time, size or some of its pages: two exports of one length differ in a few bytes,
-    and a cache that answers for the wrong trace would make a proof of nothing. In parts because several cores can then
-    share the work: 1.6 GB take 0.5 s on two of them.
+    The hash covers the whole file, not its time, its size or some of its pages: two exports of the same length may
+    differ in a few bytes, and a cache that answered for the wrong trace would prove nothing. It works in parts so that
+    several cores can share the work: 1.6 GB take 0.5 s on two of them.
     """
     descriptor = os.open(path, os.O_RDONLY)
     try:
         size = os.fstat(descriptor).st_size
 
         def digest(offset: int) -> bytes:
-            found, buffer, stop = hashlib.sha256(), memoryview(bytearray(_STEP)), min(offset + _PART, size)
+            sha256, buffer, stop = hashlib.sha256(), memoryview(bytearray(_STEP)), min(offset + _PART, size)
             while offset < stop and (got := os.preadv(descriptor, [buffer[: stop - offset]], offset)):
-                found.update(buffer[:got])
+                sha256.update(buffer[:got])
                 offset += got
-            return found.digest()
+            return sha256.digest()
 
         with ThreadPoolExecutor(workers()) as pool:
             parts = list(pool.map(digest, range(0, size, _PART)))
@@ -44,7 +44,7 @@ def fingerprint(path: Path) -> str:
 
 @cache
 def reader_fingerprint() -> str:
-    """The SHA-256 of the reader's own code: what another reader has cached is not what this one would read."""
+    """The SHA-256 of the reader's own code: what another version has cached may not be what this one would read."""
     digest = hashlib.sha256()
     for file in sorted(file for folder in READER for file in folder.rglob("*.py")):
         digest.update(file.read_bytes())

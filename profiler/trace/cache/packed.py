@@ -1,22 +1,19 @@
-"""What a trace holds besides its columns, as plain data that JSON holds, and the trace again from both."""
+"""What a trace holds besides its columns, as plain JSON data, and the trace rebuilt from both."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from ...arrays.rows import Rows
-from ..model import Calls, Diagnostic, Gpu, Marks, Operations, Ranges, Trace
+from ..model import COLUMNS, Diagnostic, Gpu, Trace
 from ..schema import Schema
 from .stored import ColumnFile, StoredRows
 
-_R = TypeVar("_R", bound=Rows)
-
 
 def described(trace: Trace, parts: Mapping[str, StoredRows]) -> dict[str, Any]:
-    """A trace whose columns are stored: `parts` are its operations, calls, ranges and marks."""
+    """A trace whose columns are stored: `parts` are those of `COLUMNS`."""
     schema = trace.schema
     return {
         "parts": {name: {"length": part.length, "columns": part.how} for name, part in parts.items()},
@@ -37,17 +34,16 @@ def described(trace: Trace, parts: Mapping[str, StoredRows]) -> dict[str, Any]:
 
 
 def unpacked(info: dict[str, Any], file: ColumnFile, path: Path) -> Trace:
-    """The trace again, under the path that it has now.
+    """The trace, rebuilt under its present path.
 
     Raises:
-        ValueError, KeyError, TypeError: another form than `described` makes.
+        ValueError, KeyError, TypeError: the data is not of the form that `described` makes.
     """
-    schema = info["schema"]
-
-    def rows(kind: type[_R], name: str) -> _R:
-        part = info["parts"][name]
-        return kind.supplied(StoredRows(file, part["length"], part["columns"]))
-
+    schema, parts = info["schema"], info["parts"]
+    rows: dict[str, Any] = {
+        name: kind.supplied(StoredRows(file, parts[name]["length"], parts[name]["columns"]))
+        for name, kind in COLUMNS.items()
+    }
     return Trace(
         path=path,
         schema=Schema(
@@ -64,8 +60,5 @@ def unpacked(info: dict[str, Any], file: ColumnFile, path: Path) -> Trace:
         invalid={(reason, table): count for reason, table, count in info["invalid"]},
         start_utc_ns=info["start_utc_ns"],
         end=info["end"],
-        operations=rows(Operations, "operations"),
-        calls=rows(Calls, "calls"),
-        ranges=rows(Ranges, "ranges"),
-        marks=rows(Marks, "marks"),
+        **rows,
     )

@@ -23,16 +23,16 @@ from ...arrays.types import Int64
 
 _NARROW = tuple(np.dtype(kind) for kind in ("u1", "u2", "u4"))
 _COUNTED_FROM = {"end": "start"}
-"""A column that is stored as the difference to another one: lengths take half the bytes of ends."""
+"""Columns that are stored as the difference from another one: lengths take half the bytes of ends."""
 _MOST_VALUES = 1 << 12
 _PART = 8 << 20
 _STEP = 1 << 18  # stays in a core's cache
 How = dict[str, Any]
-"""How one column is stored, as plain data that JSON holds."""
+"""How one column is stored, as plain JSON data."""
 
 
 class ColumnFile:
-    """The open file. It is read by its descriptor, so that it stays whole when it is renamed or deleted meanwhile."""
+    """The open file. It is read through its descriptor, so that it stays readable if it is renamed or deleted meanwhile."""
 
     def __init__(self, path: Path, new: bool = False) -> None:
         self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL if new else os.O_RDONLY, 0o600)
@@ -56,7 +56,7 @@ class ColumnFile:
         """Fill an array.
 
         Raises:
-            EOFError: the file became shorter.
+            EOFError: the file was truncated.
         """
         view = into.data.cast("B")
         while view:
@@ -73,10 +73,10 @@ class ColumnFile:
         """
 
         def one(at: int) -> int:
-            found, stop = 0, min(at + _PART, self.size)
+            crc, stop = 0, min(at + _PART, self.size)
             while at < stop and (got := os.pread(self.descriptor, min(_STEP, stop - at), at)):
-                found, at = crc32(got, found), at + len(got)
-            return found
+                crc, at = crc32(got, crc), at + len(got)
+            return crc
 
         with ThreadPoolExecutor(workers()) as pool:
             return list(pool.map(one, range(0, self.size, _PART)))
@@ -84,7 +84,7 @@ class ColumnFile:
 
 @dataclass(slots=True)
 class StoredRows:
-    """Columns that are read when they are asked for (a `Supply`). `how` says how each is stored."""
+    """Columns that are read when asked for (a `Supply`). `how` says how each is stored."""
 
     file: ColumnFile
     length: int
@@ -131,7 +131,7 @@ class StoredRows:
 
 
 def store(rows: Rows, file: ColumnFile) -> StoredRows:
-    """Write all columns of some rows to the end of the file, and give them as rows that are read from there.
+    """Append all columns of some rows to the file, and return rows that read from it.
 
     Raises:
         OSError: the disk is full.

@@ -21,7 +21,7 @@ from .packed import described, unpacked
 from .stored import ColumnFile, StoredRows, store
 
 LEAST = 32 << 20
-"""Smaller files are read as fast as they are looked up."""
+"""Bytes; a smaller file is read as fast as it would be looked up."""
 LIMIT = 8 << 30
 """Bytes that the cache may hold; the traces that were used longest ago go first."""
 _INFO = "trace.json"
@@ -41,7 +41,7 @@ def as_it_is(name: str, rows: R) -> R:
 
 
 class TraceCache:
-    """A folder of traces by what they are: the content of the file, the reader's own code, and the patterns asked for."""
+    """A folder of traces, keyed by the content of the file, the reader's own code, and the patterns asked for."""
 
     def __init__(self, folder: Path | None = None, least: int = LEAST, limit: int = LIMIT) -> None:
         self._folder = (folder or cache_folder()) / "traces"
@@ -49,15 +49,15 @@ class TraceCache:
         self._limit = limit
 
     def key(self, path: Path, patterns: Iterable[str]) -> str | None:
-        """The name of a trace in the cache, None for what is not cached: folders and small files."""
+        """The name of a trace in the cache; None for folders and small files, which are not cached."""
         if not path.is_file() or path.stat().st_size < self._least:
             return None
         parts = (fingerprint(path), reader_fingerprint(), *patterns)
-        return hashlib.sha256(os.fsencode("\0".join(parts))).hexdigest()  # an argument may be no UTF-8
+        return hashlib.sha256(os.fsencode("\0".join(parts))).hexdigest()  # an argument need not be UTF-8
 
     def get(self, key: str, path: Path) -> Trace | None:
-        """The cached trace under the path that it has now; None where there is none, or none that can be read. One whose
-        bytes are not those that were written is removed, and stderr says so."""
+        """The cached trace under its present path; None if there is none, or none that can be read. A damaged one is
+        removed, and stderr says so."""
         folder = self._folder / key
         if not folder.is_dir():
             return None
@@ -65,13 +65,13 @@ class TraceCache:
             info, file = _info(folder), ColumnFile(folder / _COLUMNS)
             if file.sums() != info["sums"]:
                 raise ValueError("its columns are not those that were written")
-            found = unpacked(info, file, path)
+            trace = unpacked(info, file, path)
             os.utime(folder)
         except (OSError, ValueError, KeyError, TypeError) as error:
             shutil.rmtree(folder, ignore_errors=True)
             print(f"aisp-prof: {told(path)}: dropped from the cache, and read anew: {told(error)}", file=sys.stderr)
             return None
-        return found
+        return trace
 
     def keep(self, key: str, read: Callable[[Put], Trace]) -> Trace:
         """The trace that `read` gives, kept as it is read: `read` hands every part over as soon as it is done and gets it
@@ -96,7 +96,7 @@ class TraceCache:
             return trace
 
     def _shrink(self) -> None:
-        """Remove what was used longest ago until the rest fits; what others are writing is not there yet."""
+        """Remove the least recently used entries until the rest fits; entries still being written do not count yet."""
         whole = (one for one in self._folder.iterdir() if one.is_dir() and not one.name.startswith(PREFIX))
         entries = sorted(whole, key=lambda entry: entry.stat().st_mtime, reverse=True)
         total = 0
@@ -107,7 +107,7 @@ class TraceCache:
 
 
 class _Entry:
-    """A trace on its way into the cache. What was stored can be read for as long as somebody holds it, even where the
+    """A trace on its way into the cache. What was stored stays readable for as long as somebody holds it, even if the
     rest does not fit on the disk and the files are removed."""
 
     def __init__(self, folder: Path) -> None:
@@ -117,7 +117,7 @@ class _Entry:
         self._failed = False
 
     def put(self, name: str, rows: R) -> R:
-        """The same rows, from the file; as they are where that cannot be written."""
+        """The same rows, read from the file; unchanged if it cannot be written."""
         try:
             self._parts[name] = store(rows, self._file)
         except OSError:
@@ -126,7 +126,7 @@ class _Entry:
         return type(rows).supplied(self._parts[name])
 
     def finish(self, trace: Trace) -> bool:
-        """Write the rest, so that it outlives a failure of power; whether the entry is whole."""
+        """Write the rest so that it survives a power failure; returns whether the entry is complete."""
         if not self._failed:
             text = json.dumps({**described(trace, self._parts), "sums": self._file.sums()}).encode()
             os.fsync(self._file.descriptor)
@@ -142,8 +142,8 @@ def _info(folder: Path) -> dict[str, Any]:
     """What an entry says of its columns.
 
     Raises:
-        OSError: there is none, or it cannot be read.
-        ValueError: it is not as it was written.
+        OSError: there is no description, or it cannot be read.
+        ValueError: it is not what was written.
     """
     said, _, text = (folder / _INFO).read_bytes().partition(b"\n")
     if said.decode("ascii", "replace") != hashlib.sha256(text).hexdigest():

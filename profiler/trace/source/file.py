@@ -1,4 +1,4 @@
-"""Open a trace without ever writing to it or beside it: SQLite, a folder of Parquet files, packed or not."""
+"""Open a trace without ever writing to it or next to it: SQLite, packed or not, or a folder of Parquet files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .unpack import SUFFIXES, unpack
 JSON = ".json"
 MAGIC = b"SQLite format 3\x00"
 Export = Callable[[Path, Path], Any]
-"""Makes an SQLite export (second path) of a report (first path); raises EnvironmentLacks where there is no nsys."""
+"""Makes an SQLite export (second path) of a report (first path); raises EnvironmentLacks without nsys."""
 
 
 @contextmanager
@@ -63,7 +63,7 @@ def connect(path: Path) -> Iterator[sqlite3.Connection]:
     """A read-only connection to an exported trace, plain or packed.
 
     The file is opened `immutable`: SQLite then takes no lock and makes no journal. A packed one is unpacked into the
-    system's temporary folder for the time being.
+    system's temporary folder meanwhile.
 
     Raises:
         TraceError: no such file, not SQLite, truncated, or damaged.
@@ -73,7 +73,7 @@ def connect(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def damage(path: Path) -> list[str]:
-    """What SQLite's own integrity check says against a trace, plain or packed: its pages, its rows, every index.
+    """What SQLite's own integrity check finds wrong with a trace, plain or packed: its pages, its rows, every index.
 
     Raises:
         TraceError: as `connect`.
@@ -84,7 +84,7 @@ def damage(path: Path) -> list[str]:
 
 @contextmanager
 def plain_sqlite(path: Path, export: Export | None = None) -> Iterator[Path]:
-    """The path of an unpacked, exported SQLite file, which lives as long as the context.
+    """The path of an unpacked, exported SQLite file that exists as long as the context.
 
     Raises:
         TraceError, EnvironmentLacks: as `open_source`.
@@ -115,14 +115,14 @@ def plain_sqlite(path: Path, export: Export | None = None) -> Iterator[Path]:
 
 
 class Unpacked:
-    """Packed traces that were unpacked, for as long as several questions are asked of them."""
+    """Packed traces, kept unpacked for as long as several questions are asked of them."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._known: dict[tuple[Path, tuple[int, ...]], Path] = {}
 
     def plain(self, path: Path) -> Path:
-        """The unpacked trace. One whose packed file has changed since is unpacked anew.
+        """The unpacked trace. If its packed file has changed since, it is unpacked anew.
 
         Raises:
             TraceError, EnvironmentLacks, AispError: as `unpack`.
@@ -135,10 +135,10 @@ class Unpacked:
         return self._known[key]
 
     def fill(self, path: Path, write: Callable[[IO[bytes]], None]) -> None:
-        """Let somebody who unpacks a trace for reasons of their own `write` what it holds, so that it is unpacked once.
+        """Let a caller that unpacks a trace for its own purposes `write` the contents here, so that it is unpacked only once.
 
         Raises:
-            AispError: there is no room for it; and whatever `write` raises.
+            AispError: there is no space for it; and whatever `write` raises.
         """
         key, plain = (path, state_of(path)), self._new()
         with plain.open("wb") as out:
@@ -166,16 +166,16 @@ def unpacked_once() -> Iterator[Unpacked]:
 
 
 def state_of(path: Path) -> tuple[int, ...]:
-    """What changes with a file. Its ctime cannot be set back as its mtime can."""
+    """What changes when a file does. Its ctime cannot be set back, as its mtime can."""
     with suppress(OSError):
-        found = path.stat()
-        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+        stat = path.stat()
+        return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
     return ()
 
 
 def refuse_unfinished(path: Path) -> None:
-    """A database that something was writing is more than its file: what was committed last may lie in a log beside it, or
-    what was not committed in the file itself. SQLite would look there, and a file opened `immutable` is read alone.
+    """A database that something was writing is more than its file: the last commits may lie in a log beside it, or
+    uncommitted data in the file itself. SQLite would consult the log, but a file opened `immutable` is read alone.
 
     Raises:
         TraceError: such a log is there and not empty.
@@ -194,14 +194,15 @@ _WAL_HEADER = 32
 
 
 def _is_hot(journal: Path) -> bool:
-    """Whether a journal is to be played back: SQLite ends a transaction by deleting it, cutting it, or clearing its head."""
+    """Whether a journal is waiting to be rolled back: SQLite ends a transaction by deleting it, truncating it, or
+    zeroing its header."""
     with journal.open("rb") as file:
         return file.read(8) == b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
 
 
 @contextmanager
 def readonly(path: Path, shown: Path) -> Iterator[sqlite3.Connection]:
-    """A connection through which nothing is written and nothing of the file is run; `shown` names it in messages.
+    """A connection that writes nothing and runs nothing from the file; `shown` is its name in messages.
 
     Raises:
         TraceError: as `connect`.
@@ -212,7 +213,7 @@ def readonly(path: Path, shown: Path) -> Iterator[sqlite3.Connection]:
     try:
         _harden(connection)
         yield connection
-    # UnicodeDecodeError: a table or column with a mangled name. MemoryError: SQLite met a record with a mangled length.
+    # UnicodeDecodeError: a garbled table or column name. MemoryError: SQLite met a record with a garbled length.
     except (sqlite3.Error, UnicodeDecodeError, MemoryError) as error:
         raise TraceError(
             f"{shown}: a damaged SQLite file: {told(error) or type(error).__name__}",
@@ -226,9 +227,9 @@ _CONFIG = {"DEFENSIVE": True, "TRUSTED_SCHEMA": False, "ENABLE_TRIGGER": False, 
 
 
 def _harden(connection: sqlite3.Connection) -> None:
-    """What SQLite's "Defense Against The Dark Arts" advises for files of others. Extensions cannot be loaded by default."""
+    """What SQLite's "Defense Against The Dark Arts" advises for untrusted files. Extensions cannot be loaded by default."""
     for switch, value in _CONFIG.items():
-        number = getattr(sqlite3, f"SQLITE_DBCONFIG_{switch}", None)  # Python 3.12, where its SQLite has the switch
+        number = getattr(sqlite3, f"SQLITE_DBCONFIG_{switch}", None)  # Python 3.12, if its SQLite has the switch
         if number is not None:
             connection.setconfig(number, value)  # type: ignore[attr-defined,unused-ignore]
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, VALUE_BYTES)
@@ -238,7 +239,7 @@ def _harden(connection: sqlite3.Connection) -> None:
 
 
 def _check_header(path: Path, shown: Path) -> None:
-    """Refuse early what SQLite would refuse late or, being truncated, perhaps not at all.
+    """Refuse early what SQLite would refuse late or, for a truncated file, perhaps not at all.
 
     Source of the offsets: SQLite's file format, "The Database Header".
     """

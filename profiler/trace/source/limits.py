@@ -1,4 +1,4 @@
-"""How much a trace may ask of the machine that reads it. A trace is untrusted: docs/threat-model.md lists these."""
+"""How much a trace may demand of the machine that reads it. Traces are untrusted: docs/threat-model.md lists the limits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ....errors import TraceError, UsageError
 
 UNPACK_VARIABLE = "AISP_UNPACK_LIMIT_GIB"
 UNPACKED_GIB = 16
-"""What a packed trace may become, in GiB; the variable, or `aisp-prof --unpack-limit`, says otherwise."""
+"""How large a packed trace may become, in GiB, unless the variable or `aisp-prof --unpack-limit` says otherwise."""
 UNPACK_MEMORY_BYTES = 256 << 20
 """Memory that unpacking may take: `xz -9` takes 65 MiB, and a header can ask for 4 GiB."""
 VALUE_BYTES = 512 << 20
@@ -17,14 +17,16 @@ VALUE_BYTES = 512 << 20
 TABLES = 2_000
 """Tables of a trace; nsys knows fewer than 200."""
 PROCESSES = 1_024
-"""Processes with GPU work, API calls or ranges; every one of them is looked at by itself."""
+"""Processes with GPU work, API calls or ranges; each of them is looked at individually."""
 DEVICES = 1_024
 """GPUs of a trace; without uuids, pairs of a process and a CUDA device."""
 ROW_BYTES = 4
-"""The least that a row takes in a file: a pointer, two lengths, a header. More rows than that are a loop of pages."""
+"""The least that a row takes in a file: a pointer, two lengths, a header. A file with more rows than that allows has a
+loop of pages."""
 
 OUTPUT_LEAST, OUTPUT_RATIO = 256 << 20, 256
-"""Bytes of text that may be made of any trace, and times its file's size: a name of megabytes in every row is more."""
+"""Bytes of text that may be made of any trace, and as a multiple of its file's size: a name of megabytes repeated in
+every row exceeds both."""
 
 
 def output_bytes(trace: Path) -> int:
@@ -34,7 +36,7 @@ def output_bytes(trace: Path) -> int:
 
 
 def too_much_output(trace: Path) -> UsageError:
-    """The error of more than that."""
+    """The error when it would be more than that."""
     return UsageError(
         f"{trace}: as text it would be more than {output_bytes(trace):,} bytes: names far longer than nsys writes",
         "choose fewer rows, or write Parquet, which holds each name once",
@@ -42,21 +44,21 @@ def too_much_output(trace: Path) -> UsageError:
 
 
 def refuse_absurd_counts(path: Path, processes: int, devices: int) -> None:
-    """Look at what every command goes through one by one.
+    """Bound what every command iterates over.
 
     Raises:
-        TraceError: more than one machine has.
+        TraceError: there are more than any one machine has.
     """
-    for found, most, what in ((processes, PROCESSES, "processes"), (devices, DEVICES, "GPUs")):
-        if found > most:
-            raise TraceError(f"{path}: {found:,} {what}, at most {most:,} are read: no one machine has so many")
+    for count, most, what in ((processes, PROCESSES, "processes"), (devices, DEVICES, "GPUs")):
+        if count > most:
+            raise TraceError(f"{path}: {count:,} {what}, at most {most:,} are read: no one machine has so many")
 
 
 def unpacked_bytes() -> int:
     """How many bytes a packed trace may become.
 
     Raises:
-        UsageError: the variable is no number.
+        UsageError: the variable is not a number.
     """
     text = os.environ.get(UNPACK_VARIABLE) or str(UNPACKED_GIB)
     try:

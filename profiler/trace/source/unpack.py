@@ -1,4 +1,4 @@
-"""Unpack a trace that somebody else packed: never more bytes, and never more memory, than was agreed to."""
+"""Unpack a trace that somebody else packed: never more bytes, and never more memory, than allowed."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .limits import UNPACK_MEMORY_BYTES, UNPACK_VARIABLE, unpacked_bytes
 
 _AT_ONCE = 1 << 20
 _PACKED = 1 << 14
-"""What is read of an .xz at once: every stream copies the rest of it, and 500 empty ones fit in."""
+"""How much of an .xz is read at once: every stream copies the rest of it, and 500 empty ones fit in."""
 
 
 def unpack(path: Path, to: Path) -> None:
     """Unpack an .xz, .gz or .zst (`SUFFIXES`) into a new file.
 
     Raises:
-        TraceError: it is damaged, becomes more than `limits.unpacked_bytes()`, or asks for more memory than the limit.
+        TraceError: it is damaged, grows beyond `limits.unpacked_bytes()`, or asks for more memory than the limit.
         EnvironmentLacks: what the format needs is not installed.
         AispError: there is no room for it.
     """
@@ -60,7 +60,7 @@ def put(out: IO[bytes], part: bytes) -> None:
 
 
 def _zstd(path: Path) -> Iterator[bytes]:
-    """Python's own since 3.14, before that the `zstandard` package; both refuse windows above 128 MiB by themselves."""
+    """Python's own since 3.14, before that the `zstandard` package; both refuse windows above 128 MiB on their own."""
     try:
         from compression import zstd
     except ImportError:
@@ -85,7 +85,7 @@ def _pieces(packed: IO[bytes]) -> Iterator[bytes]:
 
 
 def _xz(path: Path) -> Iterator[bytes]:
-    """Stream after stream; lzma.LZMAFile knows no limit of memory."""
+    """Stream after stream; lzma.LZMAFile has no memory limit."""
     with path.open("rb") as file:
         packed = file.read(_PACKED)
         while packed:

@@ -23,7 +23,7 @@ _NODE = Wish((), {"start": NONE, "globalTid": NONE})
 
 
 def read_calls(source: Source, schema: Schema, strings: Strings, invalid: Invalid) -> tuple[Calls, Submissions]:
-    """All calls whose times mean something, and a table to find those that submitted an operation."""
+    """All calls with valid times, and a table to find those that submitted an operation."""
     c = valid_times(read_table(source, schema, RUNTIME, _WISH, invalid).columns, RUNTIME, invalid)
     name = strings.of_ids(c.pop("nameId"))
     effects = [api.effect(strings.text(i)) for i in range(len(strings))]
@@ -48,25 +48,25 @@ def read_calls(source: Source, schema: Schema, strings: Strings, invalid: Invali
 
 
 def _made_node(calls: Calls, nodes: Columns) -> NDArray[np.bool_]:
-    """In which calls that submit work nodes of a graph were made. In every capture of 2025.3 whose graphs were traced by node,
-    each captured launch made one, and no launch that ran did."""
+    """The work-submitting calls during which graph nodes were made. In every capture of 2025.3 whose graphs were traced
+    by node, each captured launch made one, and no launch that actually ran did."""
     if not len(nodes["start"]):
         return constant(False, len(calls), bool)
     submitting = np.flatnonzero(calls.outermost & any_of(calls.effect, api.SUBMITTING))
     thread = np.concatenate((calls.thread[submitting], nodes["globalTid"]))
     time = np.concatenate((calls.start[submitting], nodes["start"]))
-    order = np.lexsort((time, thread))  # stable: a call that begins when a node is made stands before it
+    order = np.lexsort((time, thread))  # stable: a call that begins at the instant a node is made sorts before it
     last = np.maximum.accumulate(np.where(order < len(submitting), np.arange(len(order)), -1))
     made = np.flatnonzero((order >= len(submitting)) & (last >= 0))
     call = order[last[made]]
     inside = (thread[order[made]] == thread[call]) & (time[order[made]] <= calls.end[submitting[call]])
-    found = np.zeros(len(calls), bool)
-    found[submitting[call[inside]]] = True
-    return found
+    makes_node = np.zeros(len(calls), bool)
+    makes_node[submitting[call[inside]]] = True
+    return makes_node
 
 
 def only_process(calls: Calls) -> int:
-    """The process that made all calls, 0 when there are several: for exports whose operations do not say theirs."""
+    """The process that made all calls, 0 if there are several: for exports whose operations do not name theirs."""
     if not len(calls):
         return 0
     first = int(calls.process[0])

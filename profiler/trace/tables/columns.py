@@ -21,14 +21,14 @@ Invalid = MutableMapping[tuple[str, str], int]
 """(reason, table) -> rows left out."""
 
 NONE = -1
-"""What stands in for an id, a kind or a size that is NULL or not in the table: none of them is ever below 0."""
+"""Stands for an id, a kind or a size that is NULL or not in the table: none of these is ever negative."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What to read of a table.
 
-    required   columns that any version of the table has, and never NULL
+    required   columns that every version of the table has, never NULL
     optional   column -> what stands in where it is missing or NULL
     nullable   optional columns whose NULLs mean something: they also come as masks in `Table.null`
     reals, texts   optional columns of these kinds
@@ -54,7 +54,7 @@ class Table:
 
 
 def read_table(source: Source, schema: Schema, table: str, wish: Wish, invalid: Invalid) -> Table:
-    """The wished columns of a table; no rows where there is no such table.
+    """The wanted columns of a table; no rows if there is no such table.
 
     A row with NULL in a required column is left out and counted as `missing_values`.
 
@@ -106,7 +106,7 @@ def _empty(wish: Wish) -> Table:
 
 
 def picked(column: NDArray[_Kind], chosen: NDArray[Any]) -> NDArray[_Kind]:
-    """`column[chosen]` for a mask or for indices, a constant staying one."""
+    """`column[chosen]` for a mask or for indices, a constant stays one."""
     if is_constant(column):
         return constant(column[0], int(chosen.sum()) if chosen.dtype == np.bool_ else len(chosen), column.dtype)
     taken: NDArray[_Kind] = column[chosen]

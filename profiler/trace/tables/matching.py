@@ -19,7 +19,7 @@ _LARGEST = 1 << 33  # CUPTI's correlation ids are 32 bits wide
 class Keys:
     """A small number for each (process, correlation id) of the calls: `offset` of the process plus its ids from `low` on.
 
-    Ids are unique per process only. Where they lie too far apart for a table, `sparse` lists the ones that occur.
+    Ids are unique per process only. Where they are too far apart for a table, `sparse` lists those that occur.
     """
 
     processes: Int64
@@ -51,18 +51,19 @@ class Submissions:
     call: Int64
 
     def of(self, process: Int64, correlation: Int64) -> Int64:
-        """For each operation the index of the call that submitted it, -1 without one. One call may have many (graphs)."""
-        found = np.empty(len(process), np.int64)
+        """For each operation, the index of the call that submitted it, -1 if there is none. One call may submit many
+        (graphs)."""
+        calls = np.empty(len(process), np.int64)
 
         def look_up(block: slice) -> None:
-            found[block] = self.call[self.keys.of(process[block], correlation[block])]
+            calls[block] = self.call[self.keys.of(process[block], correlation[block])]
 
         each_block(len(process), look_up)
-        return found
+        return calls
 
 
 def call_keys(process: Int64, correlation: Int64) -> Keys:
-    """Number the (process, correlation id) pairs of the calls; ids below 0 or wider than CUPTI's are none."""
+    """Number the (process, correlation id) pairs of the calls; ids that are negative or wider than CUPTI's do not count."""
     processes = distinct_values(process)
     places = Places(processes)
 
@@ -75,9 +76,9 @@ def call_keys(process: Int64, correlation: Int64) -> Keys:
         np.maximum.at(high, code, np.where(usable, ids, -1))
         return low, high
 
-    found = each_block(len(process), bounds)
-    low = np.minimum.reduce([part[0] for part in found], initial=_LARGEST) if found else np.empty(0, np.int64)
-    high = np.maximum.reduce([part[1] for part in found], initial=-1) if found else np.empty(0, np.int64)
+    extremes = each_block(len(process), bounds)
+    low = np.minimum.reduce([part[0] for part in extremes], initial=_LARGEST) if extremes else np.empty(0, np.int64)
+    high = np.maximum.reduce([part[1] for part in extremes], initial=-1) if extremes else np.empty(0, np.int64)
     span = np.maximum(high - low + 1, 0)
     whole = Keys(processes, np.cumsum(span) - span, low, high, int(span.sum()), None)
     if whole.size <= 8 * len(process) + (1 << 20):
@@ -92,7 +93,7 @@ def submissions(
     """Which call stands for its key: the first to start; of those that start together, the last to end, then the first row.
 
     Returns:
-        the table of those calls, and a mask of shape (calls,) of the calls that stand for a key or, having none, for
+        the table of those calls, and a mask, shape (calls,), of the calls that stand for a key or, having none, for
         themselves.
     """
     keys = call_keys(process, correlation)
@@ -119,7 +120,7 @@ def submissions(
 
 
 def _best(key: Int64, size: int, columns: list[Int64]) -> Int64:
-    """For each key the place of the element that is smallest in the first column, then in the second, then in the third."""
+    """For each key, the position of the element that is smallest in the first column, then the second, then the third."""
     left = np.arange(len(key))
     for column in columns:
         smallest = np.full(size, np.iinfo(np.int64).max)

@@ -13,15 +13,15 @@ def nesting(group: Int64, start: Int64, end: Int64, row: Int64) -> tuple[Int64, 
 
     Ranges of one `group` (thread and domain) are ordered by start, then the longer first, then by `row`, the table's
     order, which makes equal bounds deterministic. `level` is how many earlier ranges of the group are still open,
-    `parent` the index of the nearest of them, -1 at level 0. Where ranges cross, which no push/pop does, a parent may end
-    before its child.
+    `parent` the index of the nearest of them, -1 at level 0. Where ranges cross, which push/pop ranges never do, a
+    parent may end before its child.
     """
     n = len(start)
     if not n:
         return np.empty(0, np.int64), np.empty(0, np.int64)
     groups = int(group.max()) + 1
     moved = windowed(group, groups, start, end) or windowed(group, groups, *ranked(start, end))
-    if moved is None:  # as many groups as ranges, times as many ranks: beyond what memory holds
+    if moved is None:  # as many groups as ranges, times as many ranks: more than memory holds
         raise OverflowError("too many ranges")
     order = _order(*moved, row)
     s, e = moved[0][order], moved[1][order]
@@ -55,7 +55,7 @@ def _levels(start: Int64, end: Int64) -> Int64:
         return np.asarray(position - ended, np.int64)
     empty_at = start[empty]
     later = np.searchsorted(empty_at, start, "right") - np.searchsorted(empty_at, start, "left")
-    rank = np.cumsum(empty) - np.searchsorted(empty_at, start, "left")  # how many empty ones here have been passed
+    rank = np.cumsum(empty) - np.searchsorted(empty_at, start, "left")  # how many empty ones have been passed here
     later = np.where(empty, later - rank + 1, later)
     return np.asarray(position - (ended - later), np.int64)
 

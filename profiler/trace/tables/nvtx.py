@@ -1,4 +1,4 @@
-"""NVTX ranges and marks: in all the forms in which an export writes their text and payload."""
+"""NVTX ranges and marks, in all the forms in which an export writes their text and payload."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _WISH = Wish(
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """What ranges may end with that were never closed.
+    """Where ranges that were never closed may end.
 
     trace     the end of the last operation or call
     sessions  the ends of the sessions by ANALYSIS_DETAILS: nsys writes them as the end of a range that was never closed
@@ -45,7 +45,7 @@ class Ends:
 
 
 def read_nvtx(source: Source, schema: Schema, strings: Strings, ends: Ends, invalid: Invalid) -> tuple[Ranges, Marks]:
-    """All ranges and marks of NVTX_EVENTS. The event type decides what a row is, before its NULLs are looked at.
+    """All ranges and marks of NVTX_EVENTS. The event type decides what a row is, whatever is NULL in it.
 
     A range that was never closed ends with the session, as nsys writes it, or, where its end is NULL, with the last operation,
     call or range.
@@ -102,7 +102,7 @@ def _ranges(
 
 
 def _open(end: Int64, null: Bools, sessions: tuple[int, ...]) -> Bools:
-    """Which ranges were never closed. One that was closed in the session's last nanosecond is taken for one of them:
+    """Which ranges were never closed. One that was closed in the session's last nanosecond counts as open too:
     docs/traces.md says why."""
     for session in sessions:
         if (last := end == session).any():
@@ -111,7 +111,7 @@ def _open(end: Int64, null: Bools, sessions: tuple[int, ...]) -> Bools:
 
 
 def _ends(start: Int64, end: Int64, is_open: Bools, trace_end: int) -> Int64:
-    """Where ranges end; those without an end where the trace ends, of which every time that can be is a part."""
+    """Where ranges end; those without an end get the trace's, which takes every valid time into account."""
     if not is_open.any():
         return end
     seen = np.concatenate([end[~is_open], start])
@@ -157,7 +157,7 @@ Names = dict[tuple[int, int, int], int]
 
 
 def _declared(events: Table, text: Int64, rows: Int64) -> Names:
-    """Names given by the rows of one event type; what a process declares twice is called by its last row."""
+    """Names given by the rows of one event type; what a process declares twice gets the name in the last row."""
     c = events.columns
     kind = c["eventType"][rows]
     number = np.where(kind == DOMAIN, c["domainId"][rows], c["category"][rows])
@@ -168,7 +168,7 @@ def _declared(events: Table, text: Int64, rows: Int64) -> Names:
 
 
 def _named(names: Names, process: Int64, domain: Int64, number: Int64) -> Int64:
-    """The text of each row's domain or category, looked up once for each that occurs.
+    """The text of each row's domain or category, looked up once per distinct one.
 
     -1 for the default domain, for no category, and for what was created before the capture began.
     """
@@ -186,13 +186,13 @@ def _integer_payload(c: dict[str, Int64], null: dict[str, Bools]) -> tuple[Int64
     n = len(c["row"])
     if all(null[name].all() for name in _INTEGER_PAYLOADS):
         return constant(0, n, np.int64), constant(False, n, bool)
-    value, found = np.zeros(n, np.int64), np.zeros(n, bool)
+    value, present = np.zeros(n, np.int64), np.zeros(n, bool)
     for name in _INTEGER_PAYLOADS:
-        here = ~null[name] & ~found
+        here = ~null[name] & ~present
         if here.any():
             value[here] = c[name][here]
-            found |= here
-    return value, found
+            present |= here
+    return value, present
 
 
 def _float_payload(events: Table, chosen: Int64) -> NDArray[np.float64]:

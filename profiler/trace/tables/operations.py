@@ -35,11 +35,12 @@ from .validity import valid_times
 # copyKind -> class. 3-7 are array copies; 9 (host to host) touches no device.
 _COPY_KIND = {1: H2D, 2: D2H, 3: H2D, 4: D2H, 5: D2D, 6: D2D, 7: D2D, 8: D2D, 10: P2P}
 UNIFIED = {11: "Unified Host-to-Device", 12: "Unified Device-to-Host", 13: "Unified Device-to-Device"}
-"""copyKind -> nsys' word for a migration of unified memory, which is its name here."""
+"""copyKind -> nsys' name for a migration of unified memory, used as the operation's name here."""
 _PAGEABLE = 0  # srcKind / dstKind
 _COMMON = {"contextId": 0, "correlationId": NONE, "graphNodeId": 0}
+_GRID = ("gridX", "gridY", "gridZ")
 _OWN: dict[str, dict[str, int]] = {
-    KERNEL: {"shortName": NONE, "demangledName": NONE},
+    KERNEL: {"shortName": NONE, "demangledName": NONE, **dict.fromkeys(_GRID, 0)},
     MEMCPY: {"copyKind": 0, "bytes": 0, "srcKind": NONE, "dstKind": NONE, "copyCount": 1},
     MEMSET: {"bytes": 0},
     GRAPH_TRACE: {},
@@ -58,7 +59,7 @@ def read_operations(
     """All operations of all tables, each with its call, and the physical devices that they ran on.
 
     Args:
-        only_process: the process of operations that do not say theirs.
+        only_process: the process of operations that do not name theirs.
     """
     tables = [_read_table(source, schema, strings, table, only_process, invalid) for table in TABLES]
     tables[-1] = place_graphs(tables[-1], tables[:-1], ordinals(source, schema), invalid)
@@ -89,6 +90,7 @@ def read_operations(
         name=name if len(name) and int(name.min()) >= 0 else np.where(name >= 0, name, full_name),
         full_name=full_name,
         bytes=every("bytes", NONE),
+        blocks=every("blocks", 0),
         copies=every("copyCount", 1),
         graph_node=every("graphNodeId", 0),
         pageable=every("pageable", 0).astype(bool),
@@ -106,21 +108,30 @@ def _read_table(
     for column in ("shortName", "demangledName"):
         if column in c:
             c[column] = strings.of_ids(c[column])
+    if table == KERNEL:
+        c["blocks"] = _blocks(*(c.pop(column) for column in _GRID))
     if table == MEMCPY:
         source_kind, target_kind = c.pop("srcKind"), c.pop("dstKind")
         c["pageable"] = ((source_kind == _PAGEABLE) | (target_kind == _PAGEABLE)).astype(np.int64)
         c["shortName"] = _migrations(strings, c["copyKind"])
         migrates = c["shortName"] >= 0
         c["kind"] = np.where(migrates, MIGRATION, _copy_kinds(c.pop("copyKind")))
-        if migrates.any():  # their correlation id is 0 (seen): no call's
+        if migrates.any():  # their correlation id is 0 (as seen), which is no call's
             c["correlationId"] = np.where(migrates, NONE, c["correlationId"])
         if int(c["copyCount"].min(initial=1)) < 1:
             c["copyCount"] = c["copyCount"].clip(1)  # 0 where the driver does not say: the record itself is one
     return c
 
 
+def _blocks(x: Int64, y: Int64, z: Int64) -> Int64:
+    """Blocks of each grid; what is more than a GPU can launch, and no number of ours, is left as it overflows."""
+    if len(x) and all(map(is_constant, (x, y, z))):
+        return constant((x[:1] * y[:1] * z[:1])[0], len(x), np.int64)
+    return x * y * z
+
+
 def _joined(parts: list[Int64]) -> Int64:
-    """One column from those of all tables; it stays one element where all of it is one value."""
+    """One column from those of all tables; it stays one element if all of it is one value."""
     parts = [part for part in parts if len(part)]
     if parts and all(is_constant(part) and part[0] == parts[0][0] for part in parts):
         return constant(parts[0][0], sum(map(len, parts)), np.int64)
@@ -136,17 +147,17 @@ def _migrations(strings: Strings, code: Int64) -> Int64:
     """The name of each migration of unified memory, -1 for what a program copied."""
     if not len(code) or int(code.max()) < min(UNIFIED):
         return constant(NONE, len(code), np.int64)
-    found = np.full(len(code), NONE, np.int64)
+    names = np.full(len(code), NONE, np.int64)
     for kind, text in UNIFIED.items():
         if (here := code == kind).any():
-            found[here] = strings.add(text)
-    return found
+            names[here] = strings.add(text)
+    return names
 
 
 def _kinds(
     table: NDArray[np.int8], copies: Int64, short: Int64, full: Int64, strings: Strings, comm: Known
 ) -> NDArray[np.int8]:
-    """The class of each operation; a kernel talks to other GPUs when its short or its full name says so."""
+    """The class of each operation; a kernel is communication if its short or full name says so."""
     talking = np.array([*(bool(comm.part(text)) for text in strings.values()), False])
     by_table = np.array([COMPUTE, OTHER, MEMORY_SET, GRAPH_LAUNCH], np.int8)
     kind = by_table[table]

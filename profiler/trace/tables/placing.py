@@ -1,4 +1,4 @@
-"""On which device a graph ran that was traced as a whole: its record names its first node's, and a host node has none."""
+"""Which device a graph traced as a whole ran on: its record names its first node's device, and a host node has none."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def place_graphs(
 
     Args:
         others: the columns of all other operations.
-        ordinals: pid -> the CUDA devices that it saw, where the export says; used for a process without other operations.
+        ordinals: pid -> the CUDA devices that it saw, if the export says; used for a process without other operations.
     """
     nowhere = (graphs["deviceId"] < 0) | (graphs["deviceId"] >= _NO_DEVICE)
     if not nowhere.any():
@@ -44,10 +44,10 @@ def place_graphs(
 
 
 def _known(tables: Sequence[Columns]) -> dict[int, dict[int, set[int]]]:
-    """process -> device -> the streams that anything ran on there."""
-    found: dict[int, dict[int, set[int]]] = {}
+    """process -> device -> the streams on which anything ran there."""
+    streams: dict[int, dict[int, set[int]]] = {}
     for table in tables:
         columns: list[Int64] = [table[name] for name in ("globalPid", "deviceId", "streamId")]
         for process, device, stream in np.unique(np.stack(columns), axis=1).T.tolist():
-            found.setdefault(process, {}).setdefault(device, set()).add(stream)
-    return found
+            streams.setdefault(process, {}).setdefault(device, set()).add(stream)
+    return streams

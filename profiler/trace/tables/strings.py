@@ -11,7 +11,7 @@ from ..source.scan import Source, Texts, Wanted, decoded
 
 
 class Strings:
-    """StringIds, and text that stands in the tables themselves, each kept once, and only what columns refer to: an
+    """StringIds and text in the tables themselves, each kept once, and only if a column refers to it: an
     export's strings also hold the process's whole environment."""
 
     def __init__(self, source: Source, schema: Schema) -> None:
@@ -31,8 +31,8 @@ class Strings:
 
     def add(self, text: str) -> int:
         """The index of a text, which is kept if it is new."""
-        found = self._index.get(text)
-        return self._new(text) if found is None else found
+        known = self._index.get(text)
+        return self._new(text) if known is None else known
 
     def _new(self, text: str) -> int:
         self._index[text] = len(self._values)

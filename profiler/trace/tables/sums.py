@@ -11,11 +11,11 @@ from ....errors import TraceError
 from ..model import Calls, Operations, Ranges
 
 LARGEST = 2.0**62
-"""146 years of GPU time, 4 EiB copied: no program did that, and below it no order of adding can overflow."""
+"""146 years of GPU time, or 4 EiB copied: no program did that, and below it no order of addition can overflow."""
 
 
 def refuse_absurd_times(path: Path, what: str, rows: Operations | Calls | Ranges) -> None:
-    """Look at the lengths that every command adds up.
+    """Check the lengths that every command adds up.
 
     Raises:
         TraceError: they add up to something absurd.
@@ -25,7 +25,7 @@ def refuse_absurd_times(path: Path, what: str, rows: Operations | Calls | Ranges
 
 
 def refuse_absurd_sizes(path: Path, operations: Operations) -> None:
-    """Look at the bytes, and the copies of batches, that every command adds up.
+    """Check the bytes, and the copies of batches, that every command adds up.
 
     Raises:
         TraceError: they add up to something absurd, or a size is negative.

@@ -1,4 +1,4 @@
-"""Rows whose times say nothing are left out and counted: never swapped, never taken for zero."""
+"""Rows with invalid times are left out and counted; times are never swapped or taken for zero."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LONGEST = 1 << 54
 
 
 def timely(start: Int64, end: Int64, table: str, invalid: Invalid, zero: bool = True) -> NDArray[np.bool_]:
-    """Which rows end no earlier than they start, at times that can be; the others are counted in `invalid`.
+    """Which rows end no earlier than they start, at plausible times; the others are counted in `invalid`.
 
     Args:
         zero: whether a start and end of 0 mean that the times were not collected.
@@ -49,6 +49,6 @@ def _faults(start: Int64, end: Int64) -> dict[str, NDArray[np.bool_]]:
 
 
 def valid_times(columns: Columns, table: str, invalid: Invalid) -> Columns:
-    """The rows whose times mean something."""
+    """The rows with valid times."""
     keep = timely(columns["start"], columns["end"], table, invalid)
     return columns if keep.all() else {name: picked(values, keep) for name, values in columns.items()}

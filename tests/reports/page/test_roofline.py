@@ -12,8 +12,9 @@ from aisp_prof.profiler.evidence import Finding, KernelRates, Rates, Verdict
 from aisp_prof.reports.catalog import catalog
 from aisp_prof.reports.page.document import render_html
 from aisp_prof.reports.page.labels import Rect, beside, width
+from aisp_prof.reports.page.log_axis import LogAxis
 from aisp_prof.reports.page.roofline import measured_roofs, roofline_section
-from aisp_prof.reports.page.roofline_chart import MOST_SMALL, LogAxis
+from aisp_prof.reports.page.roofline_chart import MOST_SMALL
 from aisp_prof.reports.page.view import NARROW, WIDE
 from aisp_prof.reports.terminal.console import summary
 

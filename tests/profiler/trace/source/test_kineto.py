@@ -14,13 +14,13 @@ from aisp_prof.cli import app
 from aisp_prof.errors import TraceError
 from aisp_prof.profiler.analysis.completeness import attest
 from aisp_prof.profiler.analysis.overlap import busy_time
-from aisp_prof.profiler.evidence import Verdict
 from aisp_prof.profiler.assertions.check import Question, check
+from aisp_prof.profiler.evidence import Verdict
 from aisp_prof.profiler.trace.cache.traces import TraceCache
-from aisp_prof.profiler.trace.source.file import open_source
 from aisp_prof.profiler.trace.model import COMM, COMPUTE, COPIES, D2H, H2D, KINDS, MEMORY_SET
 from aisp_prof.profiler.trace.reader import read_trace
 from aisp_prof.profiler.trace.source import kineto_events
+from aisp_prof.profiler.trace.source.file import open_source
 from aisp_prof.profiler.trace.source.scan import Wanted
 from typer.testing import CliRunner
 
