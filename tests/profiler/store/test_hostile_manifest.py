@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import random
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aisp_prof.errors import AispError, UsageError
+from aisp_prof.profiler.proof import prove
 from aisp_prof.profiler.proof.prove import prove_capture
 from aisp_prof.profiler.store.captures import Capture, Store
 from aisp_prof.profiler.store.manifest import MOST_BYTES, Manifest, decode, encode, read_manifest, write_manifest
 from aisp_prof.profiler.store.scrub import scrub_capture
+from aisp_prof.profiler.trace.reader import read_trace
 from aisp_prof.reports.page.document import render_html
 from aisp_prof.reports.terminal.console import summary
 
@@ -138,8 +141,11 @@ MUTATED = [folder for folder in SHIPPED if folder.name.startswith(("ch09.triton-
 
 
 @pytest.mark.parametrize("folder", MUTATED, ids=lambda path: path.name.partition("-")[0])
-def test_a_mutated_manifest_is_refused_or_judged_and_never_a_traceback(folder: Path) -> None:
-    """Each place of a real manifest, with something odd in it or without it."""
+def test_a_mutated_manifest_is_refused_or_judged_and_never_a_traceback(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each place of a real manifest, with something odd in it or without it; the trace, which is the same, is read once."""
+    monkeypatch.setattr(prove, "read_trace", cache(read_trace))
     data, draw, outcomes = (
         json.loads((folder / "manifest.json").read_text()),
         random.Random(7),

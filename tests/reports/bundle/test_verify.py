@@ -24,6 +24,8 @@ from pair_trace import capture_folder, run_pair, serial
 from trace_builder import TraceBuilder
 
 HTML_ONLY = Pages("ch11", "en", False)
+pytestmark = pytest.mark.usefixtures("judged_once")
+"""Each capture is judged by the real code, once; most tests here change something else."""
 
 
 def statuses(found: Verification) -> dict[str, Status]:
@@ -54,7 +56,6 @@ def test_an_honest_bundle(made: Path) -> None:
 
 
 @pytest.mark.parametrize("capture", shipped_store().captures(), ids=lambda capture: capture.manifest.pair)
-@pytest.mark.usefixtures("judged_once")
 def test_every_shipped_capture_makes_a_bundle_that_verifies(capture: Capture, tmp_path: Path) -> None:
     """In both languages one after the other: the capture is the same, and is judged once."""
     for lang in ("en", "ko"):
