@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Self
 
 from .errors import UsageError
@@ -15,6 +15,23 @@ VARIANTS = ("baseline", "optimized")
 """What every pair has; a staged pair has further variants between the two."""
 
 ATTRIBUTIONS = ("thread", "process")
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """Work of one variant's iteration that may run side by side; phases follow each other.
+
+    h2d, d2h   bytes over the link between host and device; both in one phase: both ways at once
+    dram       bytes to and from device memory that no cache can keep
+    flops      ceiling of `aisp-prof calibrate` ("bf16", "fp32", …) -> floating-point operations that it bounds
+    launches   launches that nothing hides: each is waited for before the next is made
+    """
+
+    h2d: int = 0
+    d2h: int = 0
+    dram: int = 0
+    flops: Mapping[str, int] = field(default_factory=dict)
+    launches: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +49,7 @@ class Declaration:
     queued         each iteration's work is queued on the host before the GPU may begin it, for both variants alike: the host's
                    submission is then no part of an iteration, and a host busy with other work cannot starve the GPU. False
                    where submission is what the pair is about
-    needs          capabilities, checked before anything runs: "cuda", "triton", "cc>=9.0"
+    needs          capabilities, checked before anything runs: "cuda", "triton", "cc>=9.0", "gpus>=2"
     attribution    whose launches belong to an iteration: those of the thread that opened its range ("thread"), or those of the
                    whole process ("process"), as autograd launches its backward kernels from a thread of its own
     """
@@ -92,8 +109,8 @@ class Declaration:
         Raises:
             UsageError: a field is missing or unknown.
         """
-        names = {field.name for field in fields(cls)}
-        needed = {field.name for field in fields(cls) if field.default is MISSING}
+        names = {one.name for one in fields(cls)}
+        needed = {one.name for one in fields(cls) if one.default is MISSING}
         if odd := sorted((set(data) - names) | (needed - set(data))):
             raise UsageError(f"a pair's declaration has missing or unknown fields: {', '.join(odd)}")
         values, variants = dict(data), data["variants"]

@@ -23,7 +23,8 @@ from aisp_prof.profiler.expect.derive import entry_of
 from aisp_prof.profiler.expect.model import Measurement
 from aisp_prof.profiler.expect.observe import ITERATION, Observation
 from aisp_prof.profiler.judging import bootstrap
-from aisp_prof.profiler.judging.judge import Grounds, judge
+from aisp_prof.profiler.judging.grounds import Grounds
+from aisp_prof.profiler.judging.judge import judge
 from aisp_prof.profiler.judging.language import parse
 from aisp_prof.profiler.judging.speedup import speedup_of
 from aisp_prof.workloads.measure import order

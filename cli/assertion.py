@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,13 +34,19 @@ def assertion(
     ranges: Annotated[
         list[str] | None,
         typer.Option(
-            "--range", metavar="[NAME=]GLOB", help="Whose instances are the iterations; else the whole trace."
+            "--range",
+            metavar="[NAME=]GLOB",
+            help="Whose instances are the iterations: a name, a path (epoch/step), or domain:name; else the whole trace.",
         ),
     ] = None,
     file: Annotated[Path | None, typer.Option("--claims", metavar="FILE", help="A claims.toml (docs/ci.md).")] = None,
     domain: Annotated[str | None, typer.Option(help="An NVTX domain or glob; all by default.")] = None,
     attribution: Annotated[
         str | None, typer.Option(metavar="thread|process", help="Whose launches a range counts; its own thread's.")
+    ] = None,
+    ceilings: Annotated[
+        Path | None,
+        typer.Option("--ceilings", metavar="FILE", help="Of `aisp-prof calibrate -o` on that GPU, for ceiling(…)."),
     ] = None,
     communication: Communication = None,
     junit: Annotated[Path | None, typer.Option(metavar="FILE", parser=_output, help="Write JUnit XML too.")] = None,
@@ -73,6 +80,7 @@ def assertion(
     read = _read(trace, communication)
     where = question.domain if domain is None else domain
     question = with_arguments(question, *added, lambda glob: is_called(read, where, glob))
+    question = question if ceilings is None else replace(question, ceilings=ceilings)
     answer = check(read, question)
     _print(answer, str(trace), as_json)
     if os.environ.get("GITHUB_ACTIONS") == "true" if annotations is None else annotations:

@@ -21,7 +21,7 @@ def list_targets(
     from ..reports.terminal.answers import print_data
     from ..workloads.registry import find, pairs
 
-    chosen = find(chapter) if chapter else pairs()
+    chosen = find(chapter, several_gpus=True) if chapter else pairs()
     targets = [{"target": pair.key.replace(".", ":"), "title": pair.declaration.title["en"]} for pair in chosen]
     print_data({"rows": targets}, as_json, [target["target"] for target in targets])
 

@@ -53,8 +53,9 @@ def roofline(
 
 def _capture(chosen: str, captures: Path | None) -> Capture:
     """The capture in this folder, or the one whose id starts with `chosen`, among this user's and those that ship."""
+    from ..profiler.manifest import FILE_NAME
     from ..profiler.store.captures import Capture, captures_folder, select
-    from ..profiler.store.manifest import FILE_NAME, read_manifest
+    from ..profiler.store.manifest import read_manifest
     from ..workloads.registry import pairs
 
     if (Path(chosen) / FILE_NAME).is_file():

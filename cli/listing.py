@@ -21,7 +21,7 @@ def list_pairs(
     from ..workloads.registry import find, pairs
 
     stores = Stores(captures_folder(captures))
-    chosen = find(selector) if selector else pairs()
+    chosen = find(selector, several_gpus=True) if selector else pairs()
     rows: list[dict[str, Any]] = [
         {
             "pair": pair.key,

@@ -1,4 +1,4 @@
-"""`aisp-prof trace …`: questions about any Nsight Systems export."""
+"""`aisp-prof trace …`: questions about any trace of Nsight Systems or torch.profiler."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .options import AsJson
 if TYPE_CHECKING:
     from ..profiler.trace.model import Trace
 
-app = typer.Typer(help="Ask any Nsight Systems trace.", no_args_is_help=True)
+app = typer.Typer(help="Ask any trace of Nsight Systems or torch.profiler.", no_args_is_help=True)
 
 _SLOW_BYTES = 50_000_000
 
@@ -21,7 +21,8 @@ TraceFile = Annotated[
     Path,
     typer.Argument(
         metavar="TRACE",
-        help="An export (.sqlite, also .xz, .gz or .zst; a Parquet folder), or a report (.nsys-rep) where there is nsys.",
+        help="An export (.sqlite, also .xz, .gz or .zst; a Parquet folder), a report (.nsys-rep) where there is nsys, or "
+        "torch.profiler's .json.",
     ),
 ]
 Limit = Annotated[int, typer.Option(min=0, help="Rows of text; 0 for all. JSON has them all.")]
@@ -84,6 +85,7 @@ def ranges(
 ) -> None:
     """A row for every range instance and device with GPU work."""
     from ..profiler.queries.notes import untraced_graphs
+    from ..profiler.queries.other_threads import other_threads
     from ..profiler.queries.ranges import ranges as ask
     from ..profiler.queries.ranges import ranges_in_parts, why_none
     from ..profiler.ranges.attribution import Attribution
@@ -95,13 +97,14 @@ def ranges(
     if out is not None:
         check_file(trace, out)
     read = _read(trace, communication)
+    notes = untraced_graphs(read) + other_threads(read, name, attribution, domain)
     if out is not None:
         written = write_rows(ranges_in_parts(read, domain, name, everything, attribution), out, trace)
-        notes = untraced_graphs(read) + ([] if written.rows else [why_none(read, domain, name)])
+        notes += [] if written.rows else [why_none(read, domain, name)]
         print_rows(trace, (written,), as_json, [f"wrote {written.file}  {written.rows:,} rows"], notes)
         return
     answer = ask(read, domain, name, everything, attribution)
-    notes = untraced_graphs(read) + ([] if len(answer) else [why_none(read, domain, name)])
+    notes += [] if len(answer) else [why_none(read, domain, name)]
     print_table(trace, answer, as_json, lambda: range_lines(answer, limit), notes, attribution=attribution)
 
 
@@ -183,21 +186,23 @@ def overlap(
     a: Annotated[str, typer.Option("--a", metavar="SELECTOR", help="A class, stream:N, range:GLOB or kernel:GLOB.")],
     b: Annotated[str, typer.Option("--b", metavar="SELECTOR", help="Likewise.")],
     witnesses: Annotated[int, typer.Option(min=0, help="How many pairs of operations to show.")] = 3,
+    attribution: Attribution = "thread",
     communication: Communication = None,
     as_json: AsJson = False,
 ) -> None:
     """How much of one selection's time another one hides, on each device, with witnesses."""
     from ..profiler.queries.notes import migrations
+    from ..profiler.queries.other_threads import other_threads
     from ..profiler.queries.overlap import overlap as ask
-    from ..profiler.queries.selectors import check, select, why_empty
+    from ..profiler.queries.selectors import check, range_names, select, why_empty
     from ..reports.terminal.answers import print_rows
     from ..reports.terminal.trace_tables import overlap_lines
 
     check(a)
     check(b)
     read = _read(trace, communication)
-    answer = ask(read, a, b, witnesses)
-    notes = migrations(read)
+    answer = ask(read, a, b, witnesses, attribution)
+    notes = migrations(read) + [note for name in range_names(a, b) for note in other_threads(read, name, attribution)]
     notes += [why_empty(read, selector) for selector in dict.fromkeys((a, b)) if not select(read, selector).any()]
     print_rows(trace, answer, as_json, overlap_lines(answer), notes)
 

@@ -7,6 +7,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import repeat
 from types import NoneType, UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -162,11 +163,12 @@ def _parts(data: Any, kind: Any, where: str) -> Iterator[tuple[str, Any, Any]]:
             yield from ((f"{where}.{name}", data[name], hint) for name, hint in hints.items() if name in data)
         elif _bare(one) in (dict, Mapping) and isinstance(data, Mapping) and get_args(one):
             yield from ((f"{where}.{str(name)[:80]}", value, get_args(one)[1]) for name, value in data.items())
-        elif _bare(one) is list and isinstance(data, list | tuple):
-            yield from ((f"{where}[{number}]", value, get_args(one)[0]) for number, value in enumerate(data))
+        elif _bare(one) in (list, tuple) and isinstance(data, list | tuple):
+            every = repeat(get_args(one)[0]) if _bare(one) is list or Ellipsis in get_args(one) else get_args(one)
+            yield from ((f"{where}[{number}]", *both) for number, both in enumerate(zip(data, every, strict=False)))
 
 
-_WORDS = {dict: "an object", Mapping: "an object", list: "a list"}
+_WORDS = {dict: "an object", Mapping: "an object", list: "a list", tuple: "a list"}
 
 
 def _said(data: Any, kind: Any, error: msgspec.ValidationError) -> str:
@@ -178,6 +180,8 @@ def _said(data: Any, kind: Any, error: msgspec.ValidationError) -> str:
     bounds = [meta.ge for one in wanted if get_origin(one) is Annotated for meta in one.__metadata__]
     if bounds and isinstance(data, int | float) and not isinstance(data, bool):
         return f" is {data}, and must be {bounds[0]} or more"
+    if any(_bare(one) is tuple for one in wanted) and isinstance(data, list | tuple):
+        return f": {error}"
     words = dict.fromkeys("an object" if _is_record(one) else _words(_bare(one)) for one in wanted)
     return f" is {type(data).__name__}, not {' or '.join(words)}"
 

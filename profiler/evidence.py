@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from .manifest import Manifest
+
 SCHEMA = 1
 
 
@@ -184,6 +186,16 @@ class ClaimResult:
     reasons: tuple[Finding, ...]
     autocorrelation: float | None = None  # lag-1, of a time or a rate over its iterations
     effective_n: float | None = None  # for how many independent iterations these count
+    threshold_low: float | None = None  # the interval of a threshold that was measured too; None of a number
+    threshold_high: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types, the ends of the threshold only where it was measured."""
+        data = asdict(self)
+        return {name: value for name, value in data.items() if value is not None or name not in _OF_THRESHOLD}
+
+
+_OF_THRESHOLD = ("threshold_low", "threshold_high")
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,11 +244,11 @@ class Rates:
     reasons: tuple[Finding, ...]
     flops_by_type: Mapping[str, int]
     flops_counted: int | None
-    flops_declared: int | None
+    flops_declared: float | None
     flops_agreement: float | None
     dram_bytes: int | None
     l2_bytes: int | None
-    bytes_declared: int | None
+    bytes_declared: float | None
     counted: tuple[tuple[int, int | None], ...]
     busy_ns: tuple[int, ...]
     achieved_flops: float | None
@@ -260,7 +272,7 @@ class Rates:
 class Evidence:
     """Everything that a page needs; nothing on a page comes from anywhere else."""
 
-    manifest: Mapping[str, Any]  # the capture's manifest.json as it is
+    manifest: Manifest
     capture_id: str
     shipped: bool  # came with the package rather than from this user's captures
     verdict: Verdict
@@ -278,7 +290,20 @@ class Evidence:
     steps: tuple[Step, ...] = ()  # a staged pair's, in order; empty where nothing may be compared
     rates: Mapping[str, Rates] = field(default_factory=dict)  # variant -> its rates; empty without counters or formulas
 
+    @property
+    def variants(self) -> tuple[VariantEvidence, ...]:
+        """In order: the baseline, the steps of a staged pair, the optimized variant."""
+        return self.baseline, *self.between, self.optimized
+
+    @property
+    def bounds(self) -> tuple[int, int] | None:
+        """When the first measured iteration began and the last one ended, ns of the trace; None where it holds none."""
+        runs = [run for variant in self.variants for run in variant.iterations]
+        return (min(run.start for run in runs), max(run.end for run in runs)) if runs else None
+
     def to_json(self) -> dict[str, Any]:
         """The evidence as plain JSON types, with the number of its schema."""
         rates = {variant: one.to_json() for variant, one in self.rates.items()}
-        return {"schema": SCHEMA, **asdict(self), "rates": rates}
+        claims = tuple(one.to_json() for one in self.claims)
+        more = {"manifest": self.manifest.to_json(), "claims": claims, "rates": rates}
+        return {"schema": SCHEMA, **asdict(self), **more}

@@ -15,7 +15,7 @@ from .hostile import shorten, visible
 from .units import quantity, sensible
 
 LANGUAGES = ("en", "ko")
-_IN_UNIT_OF_CLAIM = frozenset({"measured", "threshold", "low", "high", "value"})
+_IN_UNIT_OF_CLAIM = frozenset({"measured", "threshold", "low", "high", "value", "limit_low", "limit_high"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ class TraceClaims:
         domain: str | None = None,
         attribution: str | None = None,
         file: str | Path | None = None,
+        ceilings: str | Path | None = None,
     ) -> Answer:
         """Judge claims, one by one or as a list, in the language of docs/metrics.md; without a range the whole trace, or the captured test's own.
 
@@ -55,6 +56,7 @@ class TraceClaims:
             domain: an NVTX domain or glob.
             attribution: "process" for the launches of every thread inside a range.
             file: a claims.toml (docs/ci.md), relative to the test's file; the other arguments add to it.
+            ceilings: what `aisp-prof calibrate -o` measured on that GPU, relative to the test's file, for `ceiling(…)`.
 
         Returns:
             the answer, all of it proven.
@@ -74,6 +76,7 @@ class TraceClaims:
                 {**kept, **named},
                 asked.domain if domain is None else domain,
                 attribution or asked.attribution,
+                asked.ceilings if ceilings is None else _beside(self._item, Path(ceilings)),
             )
         )
 

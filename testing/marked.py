@@ -23,8 +23,8 @@ class Asked:
     """The marker's arguments.
 
     range, ranges  whose instances are the iterations, as `--range` of `aisp-prof assert`; else the test's own range
-    iterations     how often the body runs, each time in a range named after the test; `warmup` runs come
-                   before, outside any range
+    ceilings       what `aisp-prof calibrate -o` measured on this GPU, relative to the test's file, for `ceiling(…)`
+    iterations     how often the body runs, each in a range of the test's name; `warmup` so often before, outside of it
     timeout        seconds that the child may take
     env            names of environment variables that the child needs; it gets only a short list, since a trace stores them
     options        further options of the child's pytest
@@ -35,6 +35,7 @@ class Asked:
     ranges: Mapping[str, str] = field(default_factory=dict)
     domain: str | None = None
     attribution: str = "thread"
+    ceilings: str = ""
     iterations: int = 1
     warmup: int = 0
     timeout: float = 600.0
@@ -66,7 +67,8 @@ class Marked:
         asked = self.asked
         single = {} if asked.range is None else {UNNAMED: asked.range}
         ranges = {**asked.ranges, **single} or {UNNAMED: self.range_name}
-        return Question(asked.claims, ranges, asked.domain, asked.attribution)
+        ceilings = self.item.path.parent / asked.ceilings if asked.ceilings else None
+        return Question(asked.claims, ranges, asked.domain, asked.attribution, ceilings)
 
     @property
     def file_name(self) -> str:

@@ -23,7 +23,9 @@ from typing import Any
 import pytest
 from aisp_prof.profiler.evidence import Evidence
 from aisp_prof.profiler.proof.prove import prove_capture
+from aisp_prof.profiler.queries.ranges import ranges
 from aisp_prof.profiler.store.captures import Capture, shipped_store
+from aisp_prof.profiler.trace.reader import read_trace
 from aisp_prof.reports.page.document import render_html
 
 HERE = Path(__file__).parent
@@ -164,9 +166,9 @@ def nanoseconds_of_both(one: list[tuple[int, int]], two: list[tuple[int, int]]) 
 def test_numbers_agree_with_plain_sql(evidence: Evidence, trace: sqlite3.Connection, variant: str) -> None:
     shown = getattr(evidence, variant).iterations
     ranges = iterations(trace, variant)
-    ran = [run for run in evidence.manifest["runs"]["traced"]["iterations"] if run["variant"] == variant]
+    ran = [run for run in evidence.manifest.iterations("traced") if run.variant == variant]
     assert len(shown) == len(ranges) == len(ran) >= 12
-    whole_process = evidence.manifest["declaration"].get("attribution") == "process"
+    whole_process = evidence.manifest.declaration.attribution == "process"
     for iteration, bounds in zip(shown, ranges, strict=True):
         found = operations(trace, bounds, whole_process)
         assert (iteration.start, iteration.end) == (found[0][0], max(op[1] for op in found))
@@ -189,16 +191,44 @@ def copies_agree_with_plain_sql(numbers: Mapping[str, float], found: list[tuple[
     assert numbers.get("rate(h2d)") == (bytes_in * 1e9 / busy_in if busy_in else None)
 
 
+def nanoseconds_of_any(intervals: list[tuple[int, int]]) -> int:
+    """The time that a list of intervals covers, by counting at each of its bounds how many are open."""
+    bounds = sorted([(start, 1) for start, _ in intervals] + [(end, -1) for _, end in intervals])
+    covered = opened = begun = 0
+    for at, step in bounds:
+        covered += at - begun if opened else 0
+        opened, begun = opened + step, at
+    return covered
+
+
+@pytest.mark.parametrize("variant", ["baseline", "optimized"])
+def test_the_busiest_engine_agrees_with_plain_sql(capture: Capture, trace: sqlite3.Connection, variant: str) -> None:
+    """Kernels, copies in (kind 1), copies out (2), copies to other GPUs (10); nothing that ships communicates by kernels."""
+    whole_process = capture.manifest.declaration.attribution == "process"
+    read = read_trace(capture.trace_path)
+    rows = {
+        row["start"]: row
+        for row in ranges(read, "aisp", "iter", attribution="process" if whole_process else "thread").rows()
+    }
+    for bounds in iterations(trace, variant):
+        found = operations(trace, bounds, whole_process)
+        busy = {kind: nanoseconds_of_any([op[:2] for op in found if op[2] == kind]) for kind in (0, 1, 2, 10)}
+        span, most = max(op[1] for op in found) - found[0][0], max(busy.values())
+        row = rows[bounds[1]]
+        assert {0: "compute", 1: "h2d", 2: "d2h", 10: "peer"}[max(busy, key=busy.__getitem__)] == row["engine"]
+        assert (row["busiest"], row["bound"]) == (most / span, span / most)
+
+
 def test_the_speedup_agrees_with_plain_sql(evidence: Evidence, trace: sqlite3.Connection) -> None:
     """Of the trace, or, where tracing changed the times, of the untraced run's events."""
     manifest, times = evidence.manifest, {}
     assert evidence.speedup is not None
     for variant in ("baseline", "optimized"):
         if evidence.speedup.source == "events":
-            runs = manifest["runs"]["untraced"]["iterations"]
-            times[variant] = median(run["event_ns"] for run in runs if run["variant"] == variant)
+            runs = manifest.iterations("untraced")
+            times[variant] = median(run.event_ns for run in runs if run.variant == variant)
         else:
-            whole_process = manifest["declaration"].get("attribution") == "process"
+            whole_process = manifest.declaration.attribution == "process"
             every = [operations(trace, bounds, whole_process) for bounds in iterations(trace, variant)]
             times[variant] = median(max(op[1] for op in ops) - ops[0][0] for ops in every)
     assert evidence.speedup.value == times["baseline"] / times["optimized"]

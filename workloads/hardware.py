@@ -119,18 +119,28 @@ def _by_position(declaration: Declaration, numbers: list[int]) -> Sizes:
 
 
 def _missing(need: str, gpu: Gpu) -> str | None:
-    """How to get what is missing; None if nothing is."""
-    capability = re.fullmatch(r"cc>=(\d+)\.(\d+)", need)
+    """How to get what is missing; None where nothing is."""
+    capability, gpus = re.fullmatch(r"cc(>=|<)(\d+)\.(\d+)", need), re.fullmatch(r"gpus>=(\d+)", need)
     if need == "cuda":
         return None  # a GPU is there
     if need == "triton":
         return None if find_spec("triton") else "pip install 'aisp-prof[gpu]'"
+    if gpus is not None:
+        visible = _visible_gpus()
+        return None if visible >= int(gpus[1]) else f"run on a machine with {gpus[1]} GPUs; {visible} is visible here"
     if capability is None:
-        raise UsageError(f"unknown need {need!r}", "cuda, triton or cc>=MAJOR.MINOR")
+        raise UsageError(f"unknown need {need!r}", "cuda, triton, gpus>=NUMBER, cc>=MAJOR.MINOR or cc<MAJOR.MINOR")
     major, minor = gpu.compute_capability.split(".")
-    if (int(major), int(minor)) >= (int(capability[1]), int(capability[2])):
+    reaches = (int(major), int(minor)) >= (int(capability[2]), int(capability[3]))
+    if reaches == (capability[1] == ">="):
         return None
     return f"{gpu.name} has compute capability {gpu.compute_capability}; run on a GPU that has it"
+
+
+def _visible_gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count()
 
 
 def _version(package: str) -> str | None:

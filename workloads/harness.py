@@ -58,4 +58,5 @@ def run_pair(
     work = (
         {} if pair.declared is None else {variant: pair.declared(sizes, variant) for variant in pair.declaration.names}
     )
-    return Record(pair.key, opened.kind, size_key, sizes, seed, versions(), gpu, validation, measured, work)
+    code = {} if pair.code is None else pair.code(workload)
+    return Record(pair.key, opened.kind, size_key, sizes, seed, versions(), gpu, validation, measured, work, code)

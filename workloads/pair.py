@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from ..declaration import Declaration
+from ..declaration import Declaration, Phase
 from .device import Device, Stream
 
 if TYPE_CHECKING:
@@ -55,17 +55,35 @@ class Workload(Protocol):
 class Declared:
     """What one iteration of a variant needs by formula: floating-point operations, and bytes to and from DRAM.
 
-    `ceiling` names the matrix rate of `aisp-prof calibrate` that bounds these operations: "bf16", "fp32"; "" if none does.
+    `ceiling` names the matrix rate of `aisp-prof calibrate` that bounds these operations: "bf16", "fp32"; "" where none does.
+    `phases` say which of the work may run side by side, for the floor (docs/metrics.md); without them all of it may.
     """
 
     flops: int
     bytes: int
     ceiling: str = ""
+    phases: tuple[Phase, ...] = ()
 
     @property
     def intensity(self) -> float:
         """Arithmetic intensity in FLOP/B."""
         return self.flops / self.bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MachineCode:
+    """What a compiler made of a variant's kernel, for pairs whose subject that is.
+
+    compiler       its name and version
+    warps          of a block, those that the compiler added included
+    sha256         of the whole cubin
+    instructions   opcode with its modifiers -> how often it stands in the code
+    """
+
+    compiler: str
+    warps: int
+    sha256: str
+    instructions: Mapping[str, int]
 
 
 Build = Callable[[Device, Sizes], Workload]
@@ -75,12 +93,14 @@ Build = Callable[[Device, Sizes], Workload]
 class Pair:
     """A baseline/optimized pair: `declaration` is plain data, `build` allocates and imports torch only when called.
 
-    `declared` gives a variant's work at given sizes by formula, for pairs whose subject is arithmetic intensity.
+    `declared` gives a variant's work at given sizes by formula, for pairs whose subject is arithmetic intensity; `code` what was
+    compiled for each variant of a workload that `build` made, for pairs whose subject is the compiler.
     """
 
     declaration: Declaration
     build: Build
     declared: Callable[[Sizes, str], Declared] | None = None
+    code: Callable[[Any], Mapping[str, MachineCode]] | None = None
 
     @property
     def key(self) -> str:

@@ -13,7 +13,7 @@ from ..errors import UsageError
 from ..machine.files import output_file
 from .device import Kind
 from .hardware import Gpu
-from .pair import Declared
+from .pair import Declared, MachineCode
 
 SCHEMA = 1
 
@@ -68,6 +68,7 @@ class Record:
     """One run. `measured` is None if the outputs were only checked, and must be None if they are not valid.
 
     declared   variant -> what an iteration needs by the pair's formulas; empty where it has none
+    code       variant -> what was compiled for it; empty where that is not the pair's subject, and then no part of the JSON
     """
 
     pair: str
@@ -80,6 +81,7 @@ class Record:
     validation: Validation
     measured: Measurement | None
     declared: Mapping[str, Declared] = field(default_factory=dict)
+    code: Mapping[str, MachineCode] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.measured is not None and not self.validation.valid:
@@ -87,7 +89,9 @@ class Record:
 
     def to_json(self) -> dict[str, Any]:
         measured = self.measured or Measurement({}, 0, ())
+        code = {variant: asdict(made) for variant, made in self.code.items()}
         return {
+            **({"code": code} if code else {}),
             "schema": SCHEMA,
             "pair": self.pair,
             "device": self.device,

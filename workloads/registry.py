@@ -24,18 +24,28 @@ def pairs() -> tuple[Pair, ...]:
     return tuple(pair for module in _modules() if (pair := _pair_of(module)) is not None)
 
 
-def find(selector: str) -> tuple[Pair, ...]:
+def find(selector: str, several_gpus: bool = False) -> tuple[Pair, ...]:
     """The pairs of a chapter (`ch11`), or the one pair `ch11:streams`, also written `ch11.streams`.
+
+    A chapter is what one GPU can run, or capturing and reporting it could not succeed on most machines: a pair that needs more
+    has to be named, unless `several_gpus` are asked for.
 
     Raises:
         UsageError: there is no such pair or chapter; the message names the nearest.
     """
     known = pairs()
     wanted = selector.replace(":", ".")
-    found = tuple(pair for pair in known if wanted in (pair.key, pair.declaration.chapter))
+    of_chapter = (pair for pair in known if several_gpus or not _needs_several_gpus(pair))
+    found = tuple(pair for pair in known if wanted == pair.key) or tuple(
+        pair for pair in of_chapter if wanted == pair.declaration.chapter
+    )
     if not found:
         raise UsageError(f"no pair or chapter is called {selector!r}", _nearest(wanted, known))
     return found
+
+
+def _needs_several_gpus(pair: Pair) -> bool:
+    return any(need.startswith("gpus>=") for need in pair.declaration.needs)
 
 
 def _modules() -> Iterator[str]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 import shutil
 import sysconfig
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from ...errors import AispError, EnvironmentLacks
 from ...machine.child import ask
 
 _FUNCTION = re.compile(r"^\s*Function : (\S+)$", re.MULTILINE)
+_INSTRUCTION = re.compile(r"^\s*/\*[0-9a-f]{4,}\*/\s+(?:@!?\w+\s+)?([A-Z][\w.]*)", re.MULTILINE)
 _USAGE = re.compile(r"Function (\S+):\s*\n\s*REG:(\d+) STACK:(\d+) SHARED:(\d+)")
 
 TIMEOUT_S = 300
@@ -60,6 +63,11 @@ class Code:
     stack_bytes: int
     shared_bytes: int = 0
 
+    @property
+    def instructions(self) -> dict[str, int]:
+        """How often each opcode stands in it, with its modifiers ("HGMMA.64x256x16.F32.BF16": 4), by name."""
+        return dict(sorted(Counter(_INSTRUCTION.findall(self.sass)).items()))
+
 
 def disassemble(cubin: Path) -> Mapping[str, Code]:
     """Every kernel of a cubin by name.
@@ -73,11 +81,18 @@ def disassemble(cubin: Path) -> Mapping[str, Code]:
 
 
 def find_tools() -> str | None:
-    """The folder of cuobjdump and nvdisasm: PATH, else NVIDIA's wheels for CUDA 13; None where there is none."""
-    wheels = Path(sysconfig.get_path("purelib"), "nvidia", "cu13", "bin")
+    """The folder of cuobjdump and nvdisasm: PATH, else NVIDIA's wheels for CUDA 13, else Triton's; None where there is none."""
+    site = Path(sysconfig.get_path("purelib"))
     on_path = shutil.which("cuobjdump")
     folders = [Path(on_path).parent] if on_path else []
-    return next((str(f) for f in (*folders, wheels) if all((f / n).exists() for n in ("cuobjdump", "nvdisasm"))), None)
+    folders += [site / "nvidia" / "cu13" / "bin", *_of_triton()]
+    return next((str(f) for f in folders if all((f / n).exists() for n in ("cuobjdump", "nvdisasm"))), None)
+
+
+def _of_triton() -> list[Path]:
+    """Where Triton's wheel has them, wherever it is installed; it is not imported for that."""
+    spec = find_spec("triton")
+    return [] if spec is None or spec.origin is None else [Path(spec.origin).parent / "backends" / "nvidia" / "bin"]
 
 
 def _functions(listing: str) -> Iterator[tuple[str, str]]:

@@ -15,18 +15,20 @@ Number = int | float
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """What a metric is called with; `unit` is ns, ratio, count or B/s. `arguments` are how many it may take: classes of
-    operations, or with `globs` patterns of names."""
+    """What a metric is called with; `unit` is ns, ratio, count, x or B/s. `arguments` are how many it may take: classes of
+    operations, or with `globs` patterns of names. `of_span` says that a share or a factor is one of the whole span, which what
+    the host does lengthens, rather than of the time in which the GPU works."""
 
     unit: str
     arguments: tuple[int, ...]
     default: tuple[str, ...] = ()
     globs: bool = False
+    of_span: bool = False
 
     @property
     def by_interval(self) -> bool:
-        """Times and rates are judged by an interval over the iterations; counts and shares in each iteration."""
-        return self.unit in ("ns", "B/s")
+        """Times, rates and what is of the span are judged by an interval over the iterations; counts and other shares in each."""
+        return self.of_span or self.unit in ("ns", "B/s")
 
 
 METRICS: Mapping[str, Metric] = {
@@ -46,6 +48,8 @@ METRICS: Mapping[str, Metric] = {
     "overlap_bound": Metric("ns", (2,)),
     "overlap_efficiency": Metric("ratio", (2,)),
     "rate": Metric("B/s", (1,)),
+    "busiest": Metric("ratio", (0,), of_span=True),
+    "bound": Metric("x", (0,), of_span=True),
     "kernels_per_iteration": Metric("count", (0,)),
     "copies_per_iteration": Metric("count", (0,)),
     "memsets_per_iteration": Metric("count", (0,)),
@@ -55,6 +59,12 @@ METRICS: Mapping[str, Metric] = {
     "order_violations": Metric("count", (2,), globs=True),
 }
 """Name -> unit and arguments. `hidden(copy)` means `hidden(copy, compute)`: `default` completes a short list of arguments."""
+
+_SHORT: Mapping[str, str] = {
+    name.removesuffix("_per_iteration"): name for name in METRICS if name.endswith("_per_iteration")
+}
+MEANT = {"iteration": "span", "duration": "span", "latency": "span", "wall": "span", "elapsed": "span"}
+"""What others call a metric, and is near to none by its letters."""
 
 SHOWN = (
     *("sum", "busy", "span", "idle", "concurrency", "overlap", "overlap_ratio", "same_stream_overlap", "max_in_flight"),
@@ -126,6 +136,11 @@ def split(text: str) -> tuple[str, tuple[str, ...]]:
     return name, (*arguments, *metric.default[len(arguments) - 1 :]) if arguments else ()
 
 
+def in_full(text: str) -> str:
+    """`kernels` of a range are its `kernels_per_iteration`: each instance is an iteration."""
+    return _SHORT.get(text.strip(), " ".join(text.split()))
+
+
 def classes_of(text: str) -> frozenset[int]:
     """The classes of operations that a metric speaks of, as indices into KINDS."""
     name, arguments = split(text)
@@ -152,5 +167,5 @@ def is_lower_bound(text: str, whole_graphs: bool) -> bool:
 
 
 def _nearest(name: str, known: Mapping[str, object]) -> str:
-    close = get_close_matches(name, list(known), 1, 0.5)
+    close = [MEANT[name]] if MEANT.get(name) in known else get_close_matches(name, list(known), 1, 0.5)
     return f"did you mean {close[0]}?" if close else f"there are: {', '.join(known)}"

@@ -15,7 +15,7 @@ from ..arrays.blocks import in_order
 from ..arrays.intervals import Bounds, Intervals, at_least, union
 from ..arrays.types import Int64
 from ..arrays.windows import Windows, by_group
-from ..trace.model import COMM, COMPUTE, COPIES, KINDS, MIGRATION, Operations
+from ..trace.model import COMM, COMPUTE, COPIES, D2H, H2D, KINDS, MIGRATION, P2P, Operations
 from .streams import share_their_stream
 
 SELECTORS = {name: (code,) for code, name in enumerate(KINDS)} | {
@@ -24,6 +24,10 @@ SELECTORS = {name: (code,) for code, name in enumerate(KINDS)} | {
     "compute": (COMPUTE,),
 }
 """Classes that a metric's argument may name."""
+
+ENGINES = {"compute": (COMPUTE,), "h2d": (H2D,), "d2h": (D2H,), "peer": (COMM, P2P)}
+"""What works side by side, each as fast as it is: kernels, copies in, copies out, and the link to other GPUs. Copies within the
+device and memsets belong to none: some run on a copy engine, some as kernels, and no trace tells."""
 
 
 def busy_time(operations: Operations) -> Intervals:

@@ -6,19 +6,29 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import repeat
+from pathlib import Path
 from time import perf_counter
+from typing import Any, Self
 
 import numpy as np
 
 from ...errors import UsageError
+from ...machine.records import convert
 from ..analysis.completeness import OF_RANGES, attest
 from ..arrays.types import Int64
+from ..capture.calibrate import read_calibration
 from ..evidence import ClaimResult, Completeness, Iteration, VariantEvidence, Verdict
-from ..judging.judge import Grounds, judge, of_the_median
-from ..judging.language import Claim, Term, asked_of, compared_in, parse
+from ..judging.grounds import Grounds, grounds_of
+from ..judging.hiccups import explained
+from ..judging.judge import judge, of_the_median
+from ..judging.language import Claim, asked_of, compared_in, parse
+from ..judging.limits import FLOOR, OF_FLOOR, TIME, Estimate, ceilings_of
 from ..judging.rate_metrics import RATE_METRICS
-from ..judging.speedup import not_in_turn, speedup_of, times
+from ..judging.speedup import times
+from ..judging.terms import Term
 from ..judging.verdicts import badness
+from ..manifest import Ceilings
+from ..queries.other_threads import other_threads
 from ..queries.ranges import chosen_ranges, why_none
 from ..ranges.attribution import Attribution
 from ..ranges.faults import blocked_by
@@ -50,12 +60,14 @@ class Question:
     ranges       name -> glob of range names; every instance of a range is an iteration. Empty: the whole trace is one
     domain       a domain or glob of domains; None for all
     attribution  "thread", or "process" for the launches of every thread of the process inside a range
+    ceilings     what `aisp-prof calibrate -o FILE` measured on the GPU of the trace, for claims that name ceilings
     """
 
     claims: tuple[str, ...]
     ranges: Mapping[str, str]
     domain: str | None = None
     attribution: str = "thread"
+    ceilings: Path | None = None
 
     def parsed(self) -> tuple[Claim, ...]:
         """The claims, read.
@@ -74,6 +86,11 @@ class Question:
         for claim in claims:
             if counted := {term.metric for term in claim.terms} & set(RATE_METRICS):
                 raise UsageError(f"claim {claim.text!r}: a trace holds no counters for {', '.join(counted)}")
+            if {term.metric for term in claim.terms} & {FLOOR, OF_FLOOR}:
+                raise UsageError(
+                    f"claim {claim.text!r}: a trace does not say what its work needs",
+                    "a floor is of pairs, which declare it; for any trace: busiest >= 0.9",
+                )
         return claims
 
 
@@ -96,7 +113,7 @@ class Checked:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """All claims, each on the one of `gpus` where it fares worst; `instances` says how many ranges of each name were judged,
-    and `notes` what the trace has instead of a range that it lacks."""
+    and `notes` what is there in the place of a range that is not, and what ranges hold and do not count."""
 
     verdict: Verdict
     completeness: Completeness
@@ -111,12 +128,14 @@ def check(trace: Trace, question: Question) -> Answer:
     """Judge the claims of `question` on a trace.
 
     Raises:
-        UsageError: a claim cannot be read, no such attribution, or more instances match than can be judged.
+        UsageError: a claim cannot be read, no such attribution, more instances match than can be judged, or the ceilings are
+            those of another GPU.
     """
     Attribution.named(question.attribution)
     claims = question.parsed()
+    measured = _Ceilings.read(question.ceilings, trace)
     instances = _instances(trace, question)
-    case = _Case(attest(trace), claims, instances)
+    case = _Case(attest(trace), claims, instances, measured)
     judged = tuple(_timed(case, claim) for claim in claims)
     return Answer(
         verdict=Verdict.worst([one.claim.verdict for one in judged]),
@@ -142,7 +161,10 @@ def _timed(case: _Case, claim: Claim) -> Checked:
 def _notes(trace: Trace, question: Question) -> tuple[str, ...]:
     domain = question.domain
     absent = [glob for glob in question.ranges.values() if not len(chosen_ranges(trace, domain, glob))]
-    return tuple(why_none(trace, domain, glob) for glob in absent)
+    uncounted = [
+        note for glob in question.ranges.values() for note in other_threads(trace, glob, question.attribution, domain)
+    ]
+    return (*(why_none(trace, domain, glob) for glob in absent), *dict.fromkeys(uncounted))
 
 
 def _instances(trace: Trace, question: Question) -> dict[str, Instances]:
@@ -169,11 +191,47 @@ class _OnGpu:
     grounds: Grounds
 
 
+@dataclass(frozen=True, slots=True)
+class _Ceilings:
+    """What was measured of a GPU; `uuids` are those of the trace's, of which one is it or nobody can tell."""
+
+    rates: Mapping[str, Estimate]
+    uuid: str
+    uuids: Sequence[str]
+
+    @classmethod
+    def read(cls, path: Path | None, trace: Trace) -> Self:
+        found = {} if path is None else read_calibration(path, None)
+        uuid = _plain((found.get("gpu") or {}).get("uuid"))
+        uuids = [_plain(gpu.uuid) for gpu in trace.gpus]
+        if uuid and all(uuids) and uuids and uuid not in uuids:
+            raise UsageError(
+                f"the ceilings in {path} are those of another GPU than the trace's, {uuid}",
+                "measure them on that GPU: aisp-prof calibrate -o FILE",
+            )
+        return cls(ceilings_of(convert(found, Ceilings, str(path))), uuid, uuids)
+
+    def on(self, gpu: int | None) -> Mapping[str, Estimate]:
+        """The rates of a GPU of the trace; none where they are another's."""
+        other = gpu is not None and bool(self.uuid and self.uuids[gpu]) and self.uuids[gpu] != self.uuid
+        return {} if other else self.rates
+
+
+def _plain(uuid: Any) -> str:
+    return str(uuid or "").lower().removeprefix("gpu-")
+
+
 class _Case:
     """Claims and what they are about, split by device: operations of different GPUs are never added together."""
 
-    def __init__(self, completeness: Completeness, claims: Sequence[Claim], instances: Mapping[str, Instances]) -> None:
-        self.completeness, self.claims, self.instances = completeness, claims, instances
+    def __init__(
+        self,
+        completeness: Completeness,
+        claims: Sequence[Claim],
+        instances: Mapping[str, Instances],
+        measured: _Ceilings,
+    ) -> None:
+        self.completeness, self.claims, self.instances, self.measured = completeness, claims, instances, measured
         gpus = sorted({gpu for one in instances.values() for gpu in one.gpus()})
         self.parts = [self._part(gpu) for gpu in gpus] or [self._part(None)]
 
@@ -186,11 +244,8 @@ class _Case:
             name: tuple(f for f in findings if not (mine[name].whole and f.code in OF_RANGES))
             for name, findings in blocked_by(self.completeness, {n: one.findings for n, one in mine.items()}).items()
         }
-        compared = compared_in(self.claims)
-        speedups = {(a, b): speedup_of(variants[a], variants[b], "trace") for a, b in compared}
-        order = {(a, b): not_in_turn(variants[a], variants[b], "trace") for a, b in compared}
-        pageable = {n: one.pageable() for n, one in mine.items()}
-        return _OnGpu(gpu, mine, Grounds(variants, speedups, blocked, pageable, (), order=order))
+        ceilings = self.measured.on(gpu)
+        return _OnGpu(gpu, mine, grounds_of(variants, mine, blocked, compared_in(self.claims), ceilings=ceilings))
 
     def worst(self, claim: Claim) -> Checked:
         """A claim on the GPU where it fares worst, of those on which all its ranges ran."""
@@ -201,7 +256,9 @@ class _Case:
         for part in there:
             _check_pairs(asked, part)
         judged = [(part, judge(asked, part.grounds)) for part in there or self.parts]
-        part, result = max(judged, key=lambda one: badness(one[1]))
+        part, found = max(judged, key=lambda one: badness(one[1]))
+        timed = claim.left.of_trace or claim.left.metric == TIME
+        result = explained(asked, found, part.instances.get(claim.left.variant) if timed else None)
         return Checked(result, _name(part), shown(result, part.instances), _runs(claim, result, part))
 
 
@@ -224,11 +281,11 @@ def _check_count(claim: Claim, instances: Mapping[str, Instances]) -> None:
 
 
 def _check_pairs(claim: Claim, part: _OnGpu) -> None:
-    """Refuse a comparison of two metrics that would take minutes; equal values on the right-hand side count once."""
-    if not isinstance(claim.right, Term) or claim.left.compared or claim.right.compared:
+    """Refuse a comparison of two metrics that would take minutes; equal values of the right one count once."""
+    if not isinstance(claim.right, Term) or claim.left.compared or claim.right.fixed or of_the_median(claim):
         return
     left, right = (part.grounds.variants[term.variant].iterations for term in (claim.left, claim.right))
-    pairs = len(left) * len({one.numbers.get(claim.right.metric) for one in right})
+    pairs = len(left) * len({one.numbers.get(claim.right.metric, one.end - one.start) for one in right})
     if pairs > MOST_COMPARED:
         raise UsageError(
             f"claim {claim.text!r}: {pairs:,} pairs of values; at most {MOST_COMPARED:,} are compared",

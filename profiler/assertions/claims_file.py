@@ -20,7 +20,7 @@ MOST_BYTES = 64 << 10
 """The largest claims file that is read, some 800 claims. It may come from a pull request, and is untrusted."""
 _DEEP = re.compile(r"""(?<![\w"'-])(?:[\w"'-]+[ \t]*\.[ \t]*){16}""")
 """A dotted key without end, over which the reader of TOML takes a time that grows with the square of its length."""
-_KEYS = {"schema": int, "claims": list, "ranges": dict, "domain": str, "attribution": str}
+_KEYS = {"schema": int, "claims": list, "ranges": dict, "domain": str, "attribution": str, "ceilings": str}
 
 
 def read_claims(path: Path) -> Question:
@@ -43,6 +43,7 @@ def read_claims(path: Path) -> Question:
         ranges=data.get("ranges", {}),
         domain=data.get("domain"),
         attribution=data.get("attribution", "thread"),
+        ceilings=path.parent / data["ceilings"] if "ceilings" in data else None,
     )
 
 

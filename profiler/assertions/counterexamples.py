@@ -12,6 +12,7 @@ from ..analysis.metrics import split
 from ..analysis.overlap import SELECTORS, busy_time, witnesses
 from ..arrays.intervals import Intervals, at_least
 from ..evidence import ClaimResult, Op, Verdict
+from ..judging.limits import TIME
 from ..ranges.instances import Instances
 from ..ranges.numbers import CALLS, counted
 from ..trace.model import Calls, Operations, Trace
@@ -69,6 +70,8 @@ def _deciding(claim: ClaimResult) -> int:
 
 
 def _inside(instances: Instances, claim: ClaimResult, index: int) -> list[Shown]:
+    if claim.metric == TIME:
+        return []
     (name, arguments), trace = split(claim.metric), instances.trace
     if name in CALLS:
         return _calls(instances, name, arguments, index) if claim.verdict is Verdict.REFUTED else []
@@ -128,7 +131,7 @@ def _calls(instances: Instances, name: str, arguments: tuple[str, ...], index: i
 
 
 def _call(trace: Trace, calls: Calls, i: int) -> Call:
-    return Call(trace.schema.tables.get(RUNTIME, RUNTIME), int(calls.row[i]), trace.text(int(calls.name[i])))
+    return Call(trace.schema.called(RUNTIME), int(calls.row[i]), trace.text(int(calls.name[i])))
 
 
 def _longest(pieces: Intervals) -> list[tuple[int, int]]:

@@ -10,11 +10,14 @@ import numpy as np
 
 from ...declaration import Declaration
 from ..analysis.metrics import METRICS, split
-from ..evidence import Evidence, Finding, Speedup, VariantEvidence
+from ..evidence import Evidence, Finding, Rates, Speedup, VariantEvidence
 from ..judging.bootstrap import LEAST_RUNS, median_interval, noise_floor
-from ..judging.language import SPEEDUP, Claim, Term, parse
-from ..judging.rate_metrics import RATE_METRICS, rate_values
+from ..judging.grounds import values_of
+from ..judging.language import SPEEDUP, Claim, parse
+from ..judging.rate_metrics import RATE_METRICS
 from ..judging.speedup import speedup_of, times
+from ..judging.terms import Term
+from ..proof.conduct import during_runs
 from ..proof.prove import prove_read, reading, worst_of
 from ..ranges.faults import LOST
 from ..store.captures import Capture
@@ -84,7 +87,7 @@ def observe(
     """
     changed = capture.verify_files() if changed is None else changed
     read = read or reading(capture.trace_path)
-    each = prove_read(capture.manifest.to_json(), capture.trace_path, read, capture.shipped, changed)
+    each = prove_read(capture.manifest, capture.trace_path, read, capture.shipped, changed)
     evidence, used, trace = worst_of(each), len(each), read()
     obstacles = tuple({(f.code, str(f.values)): f for one in each.values() for f in _obstacles(one)}.values())
     found = (
@@ -133,11 +136,11 @@ def context_of(capture: Capture, trace: Trace | None, used: int) -> Context:
     """What must be alike before captures may be compared; the GPU's name by the trace, where it is read and says so."""
     manifest = capture.manifest
     stated = manifest.gpus[0] if manifest.gpus else {}
-    driver = manifest.versions.get("driver") or stated.get("driver")
+    driver, mig = manifest.versions.get("driver") or stated.get("driver"), stated.get("mig")
     return Context(
         gpu=_gpu_name(trace) or str(stated.get("name") or "not known"),
         gpus_used=used,
-        mig=stated.get("mig"),
+        mig=mig if isinstance(mig, bool) else None,
         driver=str(driver).partition(".")[0] if driver else None,
         size=manifest.size,
         sizes=dict(manifest.sizes),
@@ -155,42 +158,34 @@ def _source(capture: Capture, evidence: Evidence, trace: Trace | None) -> Source
     manifest, path = capture.manifest, capture.trace_path
     return Source(
         capture=manifest.id,
-        trace_sha256=str(manifest.files[path.name]["sha256"]) if path else None,
+        trace_sha256=manifest.files[path.name].sha256 if path else None,
         created_utc=manifest.created_utc,
         commit=manifest.commit,
         driver=manifest.versions.get("driver"),
         versions=manifest.versions,
         profile=manifest.profile,
-        conditions=evidence.conditions,
+        conditions=dict(evidence.conditions),
         sm_mhz=_clock(capture, evidence, trace),
     )
 
 
 def _clock(capture: Capture, evidence: Evidence, trace: Trace | None) -> float | None:
     """The median SM clock in MHz while the measured iterations ran; None where nothing was sampled then."""
-    runs = [run for variant in _variants(evidence) for run in variant.iterations]
-    samples = (capture.manifest.conditions or {}).get("during") or []
-    if trace is not None and trace.start_utc_ns is not None and runs:
-        low, high = (trace.start_utc_ns + end for end in (min(r.start for r in runs), max(r.end for r in runs)))
-        samples = [sample for sample in samples if low <= sample["utc_ns"] <= high]
-    clocks = [sample["sm_mhz"] for sample in samples if sample.get("sm_mhz")]
+    samples = during_runs(trace, capture.manifest.during, evidence.bounds)
+    clocks = [sample.sm_mhz for sample in samples if sample.sm_mhz]
     return float(median(clocks)) if clocks else None
-
-
-def _variants(evidence: Evidence) -> tuple[VariantEvidence, ...]:
-    return evidence.baseline, *evidence.between, evidence.optimized
 
 
 def _observations(evidence: Evidence, declaration: Declaration) -> Iterator[Observation]:
     capture, claims = evidence.capture_id, [parse(text, declaration.names) for text in declaration.claims]
     claimed = {(t.variant, t.metric): (c, t) for c in reversed(claims) for t in c.terms if not t.compared}
     tiers = ("trace", "events") if timed_by_trace(evidence) else ("events",)
-    for variant in _variants(evidence):
+    for variant in evidence.variants:
         yield from _times(capture, variant, tiers)
         wanted = dict.fromkeys((*COUNTS, *RATES))
         wanted |= {metric: None for name, metric in claimed if name == variant.name and metric not in RATE_METRICS}
         yield from _of_the_trace(capture, variant, tuple(wanted), claimed)
-        yield from _of_counters(capture, evidence, variant.name, claimed)
+        yield from _of_counters(capture, variant, evidence.rates, claimed)
     yield from _speedups(evidence, claims, tiers[0])
 
 
@@ -201,7 +196,7 @@ def timed_by_trace(evidence: Evidence) -> bool:
 
 def runs_of(evidence: Evidence, tier: str) -> int:
     """Iterations of the variant that has fewest."""
-    return min(len(times(variant, tier)) for variant in _variants(evidence))
+    return min(len(times(variant, tier)) for variant in evidence.variants)
 
 
 Claimed = Mapping[tuple[str, str], tuple[Claim, Term]]
@@ -231,18 +226,20 @@ def _of_the_trace(
 ) -> Iterator[Observation]:
     """Metrics that are defined in every iteration of the trace; a rate that nothing was copied at is none."""
     for metric in wanted:
-        values = [i.numbers[metric] for i in variant.iterations if metric in i.numbers]
+        values = values_of(metric, variant, {})
         if values and len(values) == len(variant.iterations):
             yield _observation(capture, variant.name, metric, "trace", METRICS[split(metric)[0]].unit, values, claimed)
 
 
-def _of_counters(capture: str, evidence: Evidence, variant: str, claimed: Claimed) -> Iterator[Observation]:
+def _of_counters(
+    capture: str, variant: VariantEvidence, rates: Mapping[str, Rates], claimed: Claimed
+) -> Iterator[Observation]:
     wanted = dict.fromkeys(WORK)
-    wanted |= {metric: None for name, metric in claimed if name == variant and metric in RATE_METRICS}
+    wanted |= {metric: None for name, metric in claimed if name == variant.name and metric in RATE_METRICS}
     for metric in wanted:
-        values = rate_values(evidence.rates.get(variant), metric)
+        values = values_of(metric, variant, rates)
         if values:
-            yield _observation(capture, variant, metric, "counted", RATE_METRICS[metric].unit, values, claimed)
+            yield _observation(capture, variant.name, metric, "counted", RATE_METRICS[metric].unit, values, claimed)
 
 
 def _observation(
@@ -265,7 +262,7 @@ def _observation(
 
 def _speedups(evidence: Evidence, claims: Sequence[Claim], tier: str) -> Iterator[Observation]:
     """The pair's speedup, and those between other variants that its claims name, by one tier of times."""
-    variants = {variant.name: variant for variant in _variants(evidence)}
+    variants = {variant.name: variant for variant in evidence.variants}
     first = Term(SPEEDUP, "", (evidence.baseline.name, evidence.optimized.name))
     asked: dict[str, tuple[Term, Claim | None]] = {SPEEDUP: (first, None)}
     for stated in reversed(claims):

@@ -2,75 +2,92 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from math import ceil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from statistics import median
 
 from ..analysis.affected import touches
 from ..analysis.metrics import classes_of, is_lower_bound, of_copies_beside_others
-from ..evidence import ClaimResult, Finding, Rates, Speedup, VariantEvidence, Verdict
-from .bootstrap import LEAST_RUNS, autocorrelation, effective_runs, median_interval
-from .language import COMPARISONS, Claim, Term
-from .rate_metrics import RATE_METRICS, rate_obstacles, rate_values
-from .verdicts import decided
+from ..evidence import ClaimResult, Finding, Verdict
+from .bootstrap import LEAST_RUNS, autocorrelation, effective_runs
+from .grounds import Grounds
+from .language import COMPARISONS, Claim
+from .limits import Estimate
+from .outcomes import Outcome, by_interval, by_speedup, few, in_a_share, in_any_run, in_every_run
+from .terms import Term
 
 _WHOLE_GRAPHS = "graph_level_tracing"
-_FURTHEST = 1000.0
-"""An interval that would have to be a thousand times narrower is not to be had by measuring longer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Grounds:
-    """What claims are judged on: the variants' numbers, the speedups that claims ask for, and what stands in the way.
-
-    `speedups` maps two variants to how much faster the second is, None where the runs do not tell; `order` to why these
-    do not, where it is that they were not made in turn. `blocked` holds, for each variant, findings that leave claims about it
-    unproven; `invalid` says that outputs disagree.
-    """
-
-    variants: Mapping[str, VariantEvidence]
-    speedups: Mapping[tuple[str, str], Speedup | None]
-    blocked: Mapping[str, tuple[Finding, ...]]
-    copies_blocked: Mapping[str, tuple[Finding, ...]]
-    invalid: tuple[Finding, ...]
-    rates: Mapping[str, Rates] = field(default_factory=dict)
-    order: Mapping[tuple[str, str], tuple[Finding, ...]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    verdict: Verdict
-    measured: float | None = None
-    low: float | None = None
-    high: float | None = None
-    reasons: tuple[Finding, ...] = ()
 
 
 def judge(claim: Claim, grounds: Grounds) -> ClaimResult:
     """Decide one claim.
 
-    Counts and shares must hold in every iteration; times, rates and the speedup by their 95 % interval. An interval on
-    both sides of the threshold is UNPROVEN, not rounded to either side, and says how many more iterations would decide.
+    Counts and shares must hold in every iteration; times, rates, what is of the span and the speedup by their 95 % interval. An
+    interval on both sides of the threshold is UNPROVEN, not rounded to either side, and says how many more iterations would
+    decide. What was measured on the right has an interval too: a claim holds, or fails, at both of its ends or not at all.
     """
-    values = _values(claim.left, grounds)
-    limits = _limits(claim, grounds)
+    values = grounds.values(claim.left)
     reasons = _obstacles(claim, grounds)
+    limit, each = _limit(claim, grounds), _limits(claim, grounds)
     if grounds.invalid:
-        outcome = _Outcome(Verdict.INVALID, reasons=grounds.invalid)
+        outcome = Outcome(Verdict.INVALID, reasons=grounds.invalid)
     elif reasons:
-        outcome = _already_broken(claim, values, reasons) or _Outcome(Verdict.UNPROVEN, reasons=reasons)
-    elif claim.left.compared:
-        outcome = _by_speedup(claim, limits, grounds.speedups[claim.left.compared])
-    elif _missing(values, claim.left, grounds) or not limits:
-        outcome = _Outcome(Verdict.UNPROVEN, reasons=(Finding("metric_missing", {"metric": claim.left.metric}),))
-    elif claim.quantifier == "any":
-        outcome = _in_any_run(claim, values, sorted(set(limits)))
-    elif of_the_median(claim):
-        outcome = _by_interval(claim, limits[0], values)
+        outcome = _already_broken(claim, values, reasons) or Outcome(Verdict.UNPROVEN, reasons=reasons)
+    elif not (limit or each) or _missing(values, claim.left, grounds):
+        outcome = Outcome(Verdict.UNPROVEN, reasons=(_unknown(claim, values, grounds),))
+    elif limit is None:
+        outcome = (in_any_run if claim.quantifier == "any" else in_every_run)(claim, values, sorted(set(each)))
     else:
-        outcome = _in_every_run(claim, values, sorted(set(limits)))
-    return _result(claim, median(limits) if limits else None, values, _n(claim.left, values, grounds), outcome)
+        outcome = _at_both_ends(claim, limit, _judged_by(claim, values, grounds))
+    threshold = limit or (Estimate.exactly(median(each)) if each else None)
+    return _result(claim, threshold, values, _n(claim.left, values, grounds), outcome)
+
+
+def _judged_by(claim: Claim, values: Sequence[float], grounds: Grounds) -> Callable[[float], Outcome]:
+    """How a claim is judged against a number."""
+    if claim.left.compared:
+        speedup = grounds.speedups[claim.left.compared]
+        return lambda threshold: by_speedup(claim, threshold, speedup)
+    if claim.quantifier == "any":
+        return lambda threshold: in_any_run(claim, values, [threshold])
+    if claim.share is not None:
+        return lambda threshold: in_a_share(claim, values, threshold)
+    if of_the_median(claim):
+        spread = grounds.spread_of_floor(claim.left)
+        return lambda threshold: by_interval(claim, threshold, values, spread)
+    return lambda threshold: in_every_run(claim, values, [threshold])
+
+
+def _at_both_ends(claim: Claim, limit: Estimate, judged: Callable[[float], Outcome]) -> Outcome:
+    """Against what has an interval itself: the verdict that both of its ends give, none where they differ.
+
+    Of two 95 % intervals that lie apart either misses what it should hold in 2.5 % on that side: a false verdict comes in 5 % at most,
+    and far less often where both have a spread, as then both must miss at once.
+    """
+    at_value = judged(limit.value)
+    if limit.known:
+        return at_value
+    at_low, at_high = judged(limit.low), judged(limit.high)
+    inside = (
+        at_value.low is not None
+        and at_value.high is not None
+        and limit.low < at_value.low <= at_value.high < limit.high
+    )
+    if at_low.verdict is at_high.verdict is at_value.verdict and not inside:
+        return at_value
+    ends = {"limit_low": limit.low, "limit_high": limit.high}
+    low, high = at_value.low, at_value.high
+    own = {} if low is None or high is None else {"low": low, "high": high}
+    reason = Finding("limit_uncertain", {**own, **ends} if own else {"measured": at_value.measured or 0.0, **ends})
+    return replace(at_value, verdict=Verdict.UNPROVEN, reasons=(reason,))
+
+
+def _unknown(claim: Claim, values: Sequence[float], grounds: Grounds) -> Finding:
+    """Why a claim has nothing to be judged on although nothing speaks against its trace."""
+    right = claim.right
+    if isinstance(right, Term) and right.variant and 0 < (n := len(grounds.values(right))) < LEAST_RUNS:
+        return few(n)
+    return Finding("metric_missing", {"metric": claim.left.metric})
 
 
 def _n(term: Term, values: Sequence[float], grounds: Grounds) -> int:
@@ -81,14 +98,15 @@ def _n(term: Term, values: Sequence[float], grounds: Grounds) -> int:
     return min(speedup.n_baseline, speedup.n_optimized) if speedup else 0
 
 
-def _result(claim: Claim, threshold: float | None, values: Sequence[float], n: int, outcome: _Outcome) -> ClaimResult:
+def _result(claim: Claim, threshold: Estimate | None, values: Sequence[float], n: int, outcome: Outcome) -> ClaimResult:
     in_a_row = bool(values) and outcome.low is not None
+    spread = threshold is not None and not threshold.known
     return ClaimResult(
         text=claim.text,
         metric=claim.left.metric,
         variant=claim.left.variant,
         comparison=claim.comparison,
-        threshold=threshold,
+        threshold=None if threshold is None else threshold.value,
         unit=claim.left.unit,
         measured=outcome.measured,
         low=outcome.low,
@@ -99,28 +117,38 @@ def _result(claim: Claim, threshold: float | None, values: Sequence[float], n: i
         reasons=outcome.reasons,
         autocorrelation=autocorrelation(values) if in_a_row else None,
         effective_n=effective_runs(values) if in_a_row else None,
+        threshold_low=threshold.low if threshold and spread else None,
+        threshold_high=threshold.high if threshold and spread else None,
     )
-
-
-def _values(term: Term, grounds: Grounds) -> list[float]:
-    if term.compared:
-        return []
-    if term.metric in RATE_METRICS:
-        return rate_values(grounds.rates.get(term.variant), term.metric)
-    iterations = grounds.variants[term.variant].iterations
-    return [i.numbers[term.metric] for i in iterations if term.metric in i.numbers]
 
 
 def _missing(values: Sequence[float], term: Term, grounds: Grounds) -> bool:
     """An iteration in which the metric is not defined cannot support a claim about every iteration."""
-    if term.metric in RATE_METRICS:
+    if term.compared:
+        return grounds.speedups[term.compared] is None
+    if not term.of_trace:
         return not values
     return not values or len(values) < len(grounds.variants[term.variant].iterations)
 
 
+def _limit(claim: Claim, grounds: Grounds) -> Estimate | None:
+    """What all iterations are held against; None where each value of the metric on the right is a limit of its own, or nothing
+    can be told of it."""
+    right = claim.right
+    if not isinstance(right, Term):
+        return Estimate.exactly(right)
+    if not (right.fixed or claim.left.compared or of_the_median(claim)):
+        return None
+    found = grounds.estimate(right)
+    return None if found is None else found.times(claim.factor or 1.0)
+
+
 def _limits(claim: Claim, grounds: Grounds) -> list[float]:
-    """What to compare with: the number on the right, or every value of the metric there; empty where it has none."""
-    return _values(claim.right, grounds) if isinstance(claim.right, Term) else [claim.right]
+    """The values of the metric on the right, where each iteration is held against each of them."""
+    right = claim.right
+    if not isinstance(right, Term) or right.fixed or claim.left.compared or of_the_median(claim):
+        return []
+    return [value * (claim.factor or 1.0) for value in grounds.values(right)]
 
 
 def _obstacles(claim: Claim, grounds: Grounds) -> tuple[Finding, ...]:
@@ -129,83 +157,15 @@ def _obstacles(claim: Claim, grounds: Grounds) -> tuple[Finding, ...]:
         found |= {f.code: f for f in grounds.order.get(term.compared, ())} if term.compared else {}
         for variant in term.names:
             found |= {f.code: f for f in grounds.blocked[variant] if _concerns(f, term)}
-            if term.metric in RATE_METRICS:
-                found |= {f.code: f for f in rate_obstacles(grounds.rates.get(variant), term.metric)}
-            elif not term.compared and of_copies_beside_others(term.metric):
+            if term.of_trace and of_copies_beside_others(term.metric):
                 found |= {f.code: f for f in grounds.copies_blocked[variant]}
+        found |= {f.code: f for f in grounds.lacking(term)}
     return tuple(found.values())
 
 
 def _concerns(finding: Finding, term: Term) -> bool:
-    """A fault of some classes of operations leaves alone what is said of others; a speedup and a rate speak of all."""
-    return bool(term.compared) or term.metric in RATE_METRICS or touches(finding, classes_of(term.metric))
-
-
-def _by_speedup(claim: Claim, limits: Sequence[float], speedup: Speedup | None) -> _Outcome:
-    if speedup is None or not limits:
-        return _Outcome(Verdict.UNPROVEN, reasons=(Finding("metric_missing", {"metric": claim.left.metric}),))
-    value, low, high = speedup.value, speedup.low, speedup.high
-    least = min(speedup.n_baseline, speedup.n_optimized)
-    if least < LEAST_RUNS:
-        return _Outcome(Verdict.UNPROVEN, value, low, high, (_few(least),))
-    outcome = _against(claim, limits[0], value, low, high, least)
-    if outcome.verdict is Verdict.PROVEN and _says_different(claim, limits[0]) and not speedup.differs:
-        reason = Finding("within_noise", {"percent": round(100 * speedup.noise_floor, 2)})
-        clear = 1 + speedup.noise_floor if value > 1 else 1 - speedup.noise_floor
-        end = low if value > 1 else high
-        more = _more(least, abs(value - end), (value - clear) * (1 if value > 1 else -1))
-        return _Outcome(Verdict.UNPROVEN, value, low, high, (reason, *more))
-    return outcome
-
-
-def _more(n: int, reach: float, gap: float) -> tuple[Finding, ...]:
-    """How many more iterations would decide, at the spread seen: an interval gets narrower as 1 / sqrt(n).
-
-    Args:
-        reach: from the value to the end of its interval on the side of what it is held against.
-        gap: from the value to that; where it is not above 0 no number of iterations decides.
-    """
-    needed = ceil(n * (reach / gap) ** 2) if gap > 0 and reach / gap < _FURTHEST else 0
-    even = needed + needed % 2
-    return (Finding("more_iterations", {"n": n, "needed": max(even, n + 2)}),) if needed else ()
-
-
-def _says_different(claim: Claim, threshold: float) -> bool:
-    """Whether a claim on a factor says that the two differ; `speedup >= 0.97` only says that nothing was lost."""
-    return threshold >= 1 if claim.comparison in (">=", ">") else threshold <= 1
-
-
-def _by_interval(claim: Claim, threshold: float, values: Sequence[float]) -> _Outcome:
-    middle = median(values)
-    low, high = median_interval(values)
-    if len(values) < LEAST_RUNS:
-        return _Outcome(Verdict.UNPROVEN, middle, low, high, (_few(len(values)),))
-    return _against(claim, threshold, middle, low, high, len(values))
-
-
-def _against(claim: Claim, threshold: float, value: float, low: float, high: float, n: int) -> _Outcome:
-    """Both ends of the interval on the good side: proven; both on the bad side: refuted; else it cannot be told."""
-    holds = COMPARISONS[claim.comparison]
-    verdict = decided(low, high, lambda end: holds(end, threshold), (threshold,))
-    if verdict is Verdict.PROVEN:
-        return _Outcome(verdict, value, low, high)
-    if verdict is Verdict.UNPROVEN:
-        reason = Finding("interval_straddles", {"low": low, "high": high, "threshold": threshold})
-        more = _more(n, value - low if value > threshold else high - value, abs(value - threshold))
-        return _Outcome(Verdict.UNPROVEN, value, low, high, (reason, *more))
-    reason = Finding("contradicted", {"measured": value, "threshold": threshold})
-    return _Outcome(Verdict.REFUTED, value, low, high, (reason,))
-
-
-def _in_every_run(claim: Claim, values: Sequence[float], limits: Sequence[float]) -> _Outcome:
-    """Every iteration against the threshold, or against every iteration of the metric on the right."""
-    holds = COMPARISONS[claim.comparison]
-    broken = [(abs(v - limit), i) for i, v in enumerate(values) for limit in limits if not holds(v, limit)]
-    worst = values[max(broken)[1]] if broken else min(values, key=lambda v: min(abs(v - limit) for limit in limits))
-    if not broken:
-        return _Outcome(Verdict.PROVEN, worst)
-    reason = Finding("worst_iteration", {"value": worst, "index": max(broken)[1]})
-    return _Outcome(Verdict.REFUTED, worst, reasons=(reason,))
+    """A fault of some classes of operations leaves alone what is said of others; times, a speedup and a rate speak of all."""
+    return not term.of_trace or touches(finding, classes_of(term.metric))
 
 
 RECORDS_MISSING = frozenset(
@@ -220,42 +180,28 @@ RECORDS_MISSING = frozenset(
 or in the wrong place: more events than are stated, crossing or open ranges, a schema or an error that nobody knows."""
 
 
-def _already_broken(claim: Claim, values: Sequence[float], obstacles: Sequence[Finding]) -> _Outcome | None:
+def _already_broken(claim: Claim, values: Sequence[float], obstacles: Sequence[Finding]) -> Outcome | None:
     """A refutation needs no complete trace: a number above its upper limit stays above it, whatever is missing.
 
     Only where the claim is one on every iteration: of those that are missing nobody knows the median, or whether one holds.
     """
     codes = {finding.code for finding in obstacles}
     limit, metric, holds = claim.right, claim.left.metric, COMPARISONS[claim.comparison]
-    if isinstance(limit, Term) or metric in RATE_METRICS or claim.left.compared or not codes <= RECORDS_MISSING:
+    if isinstance(limit, Term) or not claim.left.of_trace or not codes <= RECORDS_MISSING:
         return None
-    of_every = claim.quantifier != "any" and not of_the_median(claim)
+    of_every = claim.quantifier not in ("any", "share") and not of_the_median(claim)
     if not of_every or claim.comparison in (">=", ">") or not is_lower_bound(metric, _WHOLE_GRAPHS in codes):
         return None
     broken = [value for value in values if value >= limit and not holds(value, limit)]
     if not broken:
         return None
     reason = Finding("worst_iteration", {"value": max(broken), "index": values.index(max(broken))})
-    return _Outcome(Verdict.REFUTED, max(broken), reasons=(reason, Finding("lower_bound", {}), *obstacles))
+    return Outcome(Verdict.REFUTED, max(broken), reasons=(reason, Finding("lower_bound", {}), *obstacles))
 
 
 def of_the_median(claim: Claim) -> bool:
     """Whether a claim is about the median over the iterations, by its interval, rather than about each of them."""
     if claim.quantifier:
         return claim.quantifier == "median"
-    return claim.left.by_interval and not isinstance(claim.right, Term)
-
-
-def _in_any_run(claim: Claim, values: Sequence[float], limits: Sequence[float]) -> _Outcome:
-    """One iteration that holds against every limit is enough; the value shown is the one that is furthest on its side."""
-    holds = COMPARISONS[claim.comparison]
-    best = max(values) if claim.comparison in (">=", ">") else min(values)
-    good = [value for value in values if all(holds(value, limit) for limit in limits)]
-    if good:
-        return _Outcome(Verdict.PROVEN, best if best in good else good[0])
-    reason = Finding("contradicted", {"measured": best, "threshold": limits[0]})
-    return _Outcome(Verdict.REFUTED, best, reasons=(reason,))
-
-
-def _few(n: int) -> Finding:
-    return Finding("few_iterations", {"n": n, "least": LEAST_RUNS})
+    right = claim.right
+    return claim.left.by_interval and (not isinstance(right, Term) or right.fixed or claim.factor is not None)

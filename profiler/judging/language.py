@@ -1,14 +1,16 @@
 """The claim language: `optimized.hidden(h2d, d2h) >= 0.85`, parsed with pointed errors.
 
-    claim      = [quantifier] side comparison side
-    quantifier = "every" | "any" | "median"
-    side       = number [unit] | [variant "."] metric ["(" operations ["," operations] ")"] | speedup ["(" variant "," variant ")"]
+    claim      = [quantifier] side comparison (number [unit] | [number "*"] side)
+    quantifier = "every" | "any" | "median" | number "%" "of" "iterations" [":"]
+    side       = [variant "."] metric ["(" operations ["," operations] ")"] | speedup ["(" variant "," variant ")"]
+               | [variant "."] ("time" | "floor" | "of_floor") | "ceiling" "(" name ")"
     comparison = ">=" | "<=" | ">" | "<" | "=="
     unit       = "ns" | "us" | "ms" | "s" | "GB/s" | "MB/s" | "x" | "%" | those of rate_metrics.UNITS
 
 The left side is a metric; without a variant it means the optimized one. `speedup` compares baseline and optimized,
-`speedup(a, b)` any two variants of a staged pair: median(a) / median(b). Without a quantifier counts and shares hold in every
-iteration, times and rates by the interval of their median.
+`speedup(a, b)` any two variants of a staged pair: median(a) / median(b). On the right a floor is that of the left side's variant,
+and a speedup's bound that of the variant that it begins from. Without a quantifier counts and shares hold in every iteration,
+times, rates and what is of the span by the interval of their median.
 """
 
 from __future__ import annotations
@@ -18,12 +20,15 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from fractions import Fraction
 from math import isfinite
 
 from ...declaration import VARIANTS, Declaration
 from ...errors import UsageError
 from ..analysis import metrics
+from .limits import BOUND, CEILING, FLOOR, OF_PAIR, ceiling_unit
 from .rate_metrics import RATE_METRICS, UNITS
+from .terms import Term
 
 COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
@@ -50,47 +55,29 @@ QUANTIFIERS = ("every", "any", "median")
 _QUANTIFIED = re.compile(rf"^\s*(?P<quantifier>{'|'.join(QUANTIFIERS)})\s+(?P<rest>.*)$", re.DOTALL)
 _NAMED = re.compile(r"^(?P<variant>[\w-]+)\s*\.\s*(?P<rest>.+)$", re.DOTALL)
 _CLAIM = re.compile(r"^\s*(?P<left>.+?)\s*(?P<op>>=|<=|==|>|<)\s*(?P<right>.+?)\s*$")
-_NUMBER = re.compile(r"^(?P<value>[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*(?P<unit>[A-Za-z/%]*)$")
+_VALUE = r"[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
+_NUMBER = re.compile(rf"^(?P<value>{_VALUE})\s*(?P<unit>[A-Za-z/%]*)$")
+_MULTIPLE = re.compile(rf"^(?P<value>{_VALUE})\s*(?P<unit>[A-Za-z/%]*)\s*\*\s*(?P<rest>.+)$", re.DOTALL)
+_FACTOR_LAST = re.compile(rf"^(?P<rest>.+?)\s*\*\s*(?P<value>{_VALUE})$", re.DOTALL)
+_SHARE = re.compile(r"^\s*(?P<share>\d+(?:\.\d+)?)\s*%\s*of\s+(?P<what>iterations\b)?\s*:?\s*(?P<rest>.*)$", re.DOTALL)
 SPEEDUP = "speedup"
+_CEILING = re.compile(rf"^{CEILING}\s*(?:\(\s*(?P<name>[^()]*?)\s*\))?$")
+_NAMES = (*metrics.METRICS, *RATE_METRICS, *OF_PAIR, CEILING, SPEEDUP)
 _SPEEDUP = re.compile(r"^(?:optimized\s*\.\s*)?speedup(?:\s*\(\s*(?P<a>\w+)\s*,\s*(?P<b>\w+)\s*\))?$")
 
 
 @dataclass(frozen=True, slots=True)
-class Term:
-    """A metric of a variant; for a speedup `variant` is "" and `compared` names the two that it compares."""
-
-    metric: str
-    variant: str
-    compared: tuple[str, str] | None = None
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The variants that it is about."""
-        return self.compared or (self.variant,)
-
-    @property
-    def unit(self) -> str:
-        if self.metric in RATE_METRICS:
-            return RATE_METRICS[self.metric].unit
-        return "x" if self.compared else metrics.METRICS[metrics.split(self.metric)[0]].unit
-
-    @property
-    def by_interval(self) -> bool:
-        """Whether times or rates are judged by an interval over the iterations, rather than in each of them."""
-        if self.metric in RATE_METRICS:
-            return RATE_METRICS[self.metric].by_interval
-        return metrics.METRICS[metrics.split(self.metric)[0]].by_interval
-
-
-@dataclass(frozen=True, slots=True)
 class Claim:
-    """A parsed claim: `right` is a number in the left side's base unit (ns, B/s, ratio, count, x), or another metric."""
+    """A parsed claim: `right` is a number in the left side's base unit (ns, B/s, ratio, count, x), or another metric, of which
+    `factor` times as much is meant where it says so. `share` is that of the iterations that must hold, where one is named."""
 
     text: str
     left: Term
     comparison: str
     right: float | Term
     quantifier: str = ""
+    factor: float | None = None
+    share: Fraction | None = None
 
     @property
     def terms(self) -> tuple[Term, ...]:
@@ -110,8 +97,7 @@ def compared_in(claims: Iterable[Claim]) -> set[tuple[str, str]]:
 def asked_of(claims: Iterable[Claim], variants: Collection[str]) -> list[str]:
     """The metrics of a trace that these claims ask of any of these variants, each once, in their order."""
     terms = [term for claim in claims for term in claim.terms]
-    asked = [term.metric for term in terms if term.variant in variants and term.metric not in RATE_METRICS]
-    return list(dict.fromkeys(asked))
+    return list(dict.fromkeys(term.metric for term in terms if term.variant in variants and term.of_trace))
 
 
 def parse(text: str, variants: Sequence[str] = VARIANTS, default: str = VARIANTS[1]) -> Claim:
@@ -120,18 +106,61 @@ def parse(text: str, variants: Sequence[str] = VARIANTS, default: str = VARIANTS
     Raises:
         UsageError: what does not fit, with the nearest metric where a name is misspelt.
     """
-    quantified = _QUANTIFIED.match(text)
-    match = _CLAIM.match(quantified["rest"] if quantified else text)
+    quantifier, share, rest = _quantified(text)
+    match = _CLAIM.match(rest)
     if not match:
         raise UsageError(f"claim {text!r}: no comparison", "write it like: hidden(h2d, d2h) >= 0.85")
-    if _NUMBER.match(match["left"]):
-        raise UsageError(f"claim {text!r}: the left side is a number", "put the metric on the left")
-    left = _term(match["left"], text, variants, default)
-    number = _NUMBER.match(match["right"])
-    right = _scaled(number, left, text) if number else _term(match["right"], text, variants, default)
-    if isinstance(right, Term) and right.unit != left.unit:
-        raise UsageError(f"claim {text!r}: {left.unit} cannot be compared with {right.unit}")
-    return Claim(text, left, match["op"], right, _quantifier(quantified, left, right, text))
+    left = _left(match["left"], text, variants, default)
+    right, factor = _right(match["right"], left, text, variants, default)
+    claim = Claim(text, left, match["op"], right, quantifier, factor, share)
+    _check_quantifier(claim)
+    return claim
+
+
+def _left(side: str, claim: str, variants: Sequence[str], default: str) -> Term:
+    if _NUMBER.match(side) or _MULTIPLE.match(side):
+        raise UsageError(f"claim {claim!r}: the left side is a number", "put the metric on the left")
+    left = _term(side, claim, variants, default)
+    if left.fixed:
+        mend = "optimized.time <= 1.15 * floor" if left.metric == FLOOR else "optimized.rate(h2d) >= 0.9 * ceiling(h2d)"
+        raise UsageError(
+            f"claim {claim!r}: {left.metric} is what a metric is held against", f"put it on the right: {mend}"
+        )
+    return left
+
+
+def _right(
+    side: str, left: Term, claim: str, variants: Sequence[str], default: str
+) -> tuple[float | Term, float | None]:
+    """The number in the left side's unit; or the metric, and how many times it is meant where that is said."""
+    if number := _NUMBER.match(side):
+        return _scaled(number, left, claim), None
+    multiple = _MULTIPLE.match(side)
+    if not multiple and (last := _FACTOR_LAST.match(side)):
+        raise UsageError(f"claim {claim!r}: a factor comes first", f"write {last['value']} * {last['rest']}")
+    factor = _factor(multiple, claim) if multiple else None
+    text = multiple["rest"] if multiple else side
+    right = _term(text, claim, variants, _meant(text.strip(), left, default))
+    if right.unit != left.unit:
+        raise UsageError(f"claim {claim!r}: {left.unit} cannot be compared with {right.unit}")
+    return right, factor
+
+
+def _meant(text: str, left: Term, default: str) -> str:
+    """Whose metric is meant on the right where no variant is named: the floor of what is on the left, the bound of what a speedup
+    begins from."""
+    if text == FLOOR and left.variant:
+        return left.variant
+    return left.compared[0] if text == BOUND and left.compared else default
+
+
+def _factor(multiple: re.Match[str], claim: str) -> float:
+    value, rest = float(multiple["value"]), multiple["rest"].strip()
+    if multiple["unit"]:
+        raise UsageError(f"claim {claim!r}: a factor has no unit", f"write it like: 0.9 * {rest}")
+    if not 0 < value < float("inf"):
+        raise UsageError(f"claim {claim!r}: a factor is above 0", f"write it like: 0.9 * {rest}")
+    return value
 
 
 def needs_counters(declaration: Declaration) -> bool:
@@ -145,30 +174,79 @@ def needs_counters(declaration: Declaration) -> bool:
     return any(term.metric in RATE_METRICS for term in terms)
 
 
-def _quantifier(found: re.Match[str] | None, left: Term, right: float | Term, claim: str) -> str:
-    quantifier = found["quantifier"] if found else ""
-    if quantifier and left.compared:
-        raise UsageError(f"claim {claim!r}: a speedup is of all iterations", f"leave out {quantifier!r}")
-    if quantifier == "median" and isinstance(right, Term):
-        raise UsageError(f"claim {claim!r}: a median is compared with a number", "for two ranges: speedup(a, b) >= 1.2")
-    return quantifier
+def _quantified(text: str) -> tuple[str, Fraction | None, str]:
+    """The quantifier, the share of the iterations where it is one, and what follows it."""
+    if found := _QUANTIFIED.match(text):
+        return found["quantifier"], None, found["rest"]
+    if not (found := _SHARE.match(text)):
+        return "", None, text
+    share, rest = Fraction(found["share"]) / 100, found["rest"]
+    if not found["what"]:
+        raise UsageError(
+            f"claim {text!r}: {found['share']}% of what?", f"write {found['share']}% of iterations: {rest}"
+        )
+    if not 0 < share <= 1:
+        raise UsageError(
+            f"claim {text!r}: no {found['share']}% of the iterations are there", "name more than 0% and at most 100%"
+        )
+    return "share", share, rest
+
+
+def _check_quantifier(claim: Claim) -> None:
+    """A speedup has no iterations; and of two metrics only multiples have medians that are held against each other."""
+    quantifier, right = claim.quantifier, claim.right
+    said = {"": "", "share": "the share of iterations"}.get(quantifier, repr(quantifier))
+    if quantifier and claim.left.compared:
+        raise UsageError(f"claim {claim.text!r}: a speedup is of all iterations", f"leave out {said}")
+    if not isinstance(right, Term) or right.fixed:
+        return
+    if quantifier == "median" and claim.factor is None:
+        raise UsageError(
+            f"claim {claim.text!r}: a median is compared with a number", "for two ranges: speedup(a, b) >= 1.2"
+        )
+    if quantifier == "share":
+        raise UsageError(
+            f"claim {claim.text!r}: in a share of iterations a metric is compared with a number",
+            "or with a ceiling, or the floor",
+        )
 
 
 def _term(text: str, claim: str, variants: Sequence[str], default: str) -> Term:
     if found := _SPEEDUP.match(text):
         return _speedup(found, claim, variants)
+    if found := _CEILING.match(text):
+        return _ceiling(found["name"] or "", claim)
     named = _NAMED.match(text)
     variant, rest = (named["variant"], named["rest"]) if named else (default, text)
     if not variant:
         raise UsageError(f"claim {claim!r}: of which range?", f"name it: {variants[0]}.{text.strip()}")
     _check_variant(variant, claim, variants)
-    if rest.strip() in RATE_METRICS:
+    if rest.strip() in RATE_METRICS or rest.strip() in OF_PAIR:
         return Term(rest.strip(), variant)
+    rest = metrics.in_full(rest)
     try:
         metrics.split(rest)
     except UsageError as error:
+        raise UsageError(f"claim {claim!r}: {error}", _nearest_of_all(rest) or error.mend) from error
+    return Term(rest, variant)
+
+
+def _nearest_of_all(text: str) -> str:
+    """The name that a misspelt one is nearest to, where it is none of a trace's metrics."""
+    name = text.partition("(")[0].strip()
+    if meant := metrics.MEANT.get(name):
+        return f"did you mean {meant}?"
+    near = [] if name in metrics.METRICS else get_close_matches(name, _NAMES, 1, 0.5)
+    return f"did you mean {near[0]}?" if near else ""
+
+
+def _ceiling(name: str, claim: str) -> Term:
+    metric = f"{CEILING}({name})"
+    try:
+        ceiling_unit(metric)
+    except UsageError as error:
         raise UsageError(f"claim {claim!r}: {error}", error.mend) from error
-    return Term(" ".join(rest.split()), variant)
+    return Term(metric, "")
 
 
 def _speedup(found: re.Match[str], claim: str, variants: Sequence[str]) -> Term:

@@ -6,17 +6,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from ...declaration import Declaration
 from ..analysis.completeness import attest
 from ..analysis.ledger import ledger
 from ..evidence import Completeness, Evidence, Finding, Rates, VariantEvidence, Verdict
 from ..judging.gain import gain_ledger
-from ..judging.judge import Grounds, judge
+from ..judging.grounds import grounds_of
+from ..judging.hiccups import explained
+from ..judging.judge import judge
 from ..judging.language import Claim, asked_of, compared_in, parse
-from ..judging.speedup import not_in_turn, speedup_of, steps_of
+from ..judging.limits import OF_FLOOR, TIME, ceilings_of
+from ..judging.speedup import steps_of
 from ..judging.verdicts import badness
+from ..manifest import Manifest
 from ..ranges.attribution import Attribution
 from ..ranges.faults import blocked_by, changed_files
 from ..ranges.instances import Instances
@@ -25,10 +28,11 @@ from ..store.captures import Capture
 from ..trace.model import Trace
 from ..trace.reader import read_trace
 from . import conduct
+from .floors import floors_of, too_fast
 from .measured import Measured, find_runs, gpus_of, variant_evidence
 from .plausible import Held, against_trace
 from .rates import caveats as rate_caveats
-from .rates import find_rates, implausible
+from .rates import declared_work, find_rates, implausible
 from .sequence import places_of, times_of
 from .validated import invalid, loose, unvalidated
 
@@ -36,29 +40,27 @@ from .validated import invalid, loose, unvalidated
 def prove_capture(capture: Capture) -> Evidence:
     """Judge a stored capture, its files checked against the manifest's sha256 first."""
     changed = capture.verify_files()
-    return prove(capture.manifest.to_json(), capture.trace_path, capture.shipped, changed)
+    return prove(capture.manifest, capture.trace_path, capture.shipped, changed)
 
 
-def prove(
-    manifest: Mapping[str, Any], trace_path: Path | None, shipped: bool = False, changed: Sequence[str] = ()
-) -> Evidence:
+def prove(manifest: Manifest, trace_path: Path | None, shipped: bool = False, changed: Sequence[str] = ()) -> Evidence:
     """Judge one capture, of several GPUs by the one on which each claim fares worst. Arguments and errors as `prove_each`."""
     return worst_of(prove_each(manifest, trace_path, shipped, changed))
 
 
 def prove_each(
-    manifest: Mapping[str, Any], trace_path: Path | None, shipped: bool = False, changed: Sequence[str] = ()
+    manifest: Manifest, trace_path: Path | None, shipped: bool = False, changed: Sequence[str] = ()
 ) -> dict[str, Evidence]:
     """Judge one capture on each GPU that its measured iterations used, by the GPU's uuid.
 
     Args:
-        manifest: the capture's manifest.json.
+        manifest: the capture's.
         trace_path: its exported trace; None when the outputs were invalid and nothing was timed.
         shipped: the capture came with the package.
         changed: files whose sha256 is not the manifest's.
 
     Raises:
-        UsageError: the manifest's declaration or a claim cannot be understood.
+        UsageError: a claim cannot be understood.
         TraceError: the trace cannot be read.
     """
     return prove_read(manifest, trace_path, reading(trace_path), shipped, changed)
@@ -70,14 +72,14 @@ def reading(trace_path: Path | None) -> Callable[[], Trace | None]:
 
 
 def prove_read(
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
     trace_path: Path | None,
     read: Callable[[], Trace | None],
     shipped: bool,
     changed: Sequence[str],
 ) -> dict[str, Evidence]:
     """As `prove_each`; `read` gives the trace, which others may use too."""
-    declaration = Declaration.from_json(manifest["declaration"])
+    declaration = manifest.declaration
     claims = [parse(text, declaration.names) for text in declaration.claims]
     trace = read()
     completeness = attest(trace) if trace else _without_trace(manifest, declaration)
@@ -110,7 +112,7 @@ def worst_of(each: Mapping[str, Evidence]) -> Evidence:
 class _Case:
     """What is judged, before it is known on which device."""
 
-    manifest: Mapping[str, Any]
+    manifest: Manifest
     declaration: Declaration
     claims: Sequence[Claim]
     trace: Trace | None
@@ -127,36 +129,47 @@ class _Case:
         untraced = _event_times(manifest, "untraced", names)
         variants = {v: self._variant(v, measured.get(v), untraced[v]) for v in names}
         rates = find_rates(manifest, trace, self.trace_path, measured)
-        wrong = (*invalid(manifest, declaration), *implausible(rates))
         doubts = (*unvalidated(manifest, declaration, trace is not None), *loose(declaration))
         blocked = _and_held(blocked_by(self.completeness, self._found(measured), changed), self.held, doubts)
         ratios = conduct.perturbation(_event_times(manifest, "traced", names), untraced)
         perturbed = conduct.perturbed(ratios, declaration.perturbation_band)
-        usable = not wrong and not any(blocked.values())
         source = "events" if perturbed or trace is None else "trace"
+        ceilings = ceilings_of(manifest.ceilings)
+        floors = floors_of(declared_work(manifest), ceilings, names)
+        wrong = (*invalid(manifest, declaration), *implausible(rates), *too_fast(floors, variants, source))
+        usable = not wrong and not any(blocked.values())
         first, last = variants[names[0]], variants[names[-1]]
-        pageable = {v: measured[v].pageable() if v in measured else () for v in names}
         led = conduct.order(measured)
-        order = self._order(variants, led, source)
-        speedups = {
-            (a, b): speedup_of(variants[a], variants[b], source) if usable and not why else None
-            for (a, b), why in order.items()
-        }
-        grounds = Grounds(variants, speedups, blocked, pageable, wrong, rates, order)
-        results = tuple(judge(claim, grounds) for claim in self.claims)
+        grounds = grounds_of(
+            variants,
+            measured,
+            blocked,
+            self._compared(),
+            source=source,
+            led=led,
+            invalid=wrong,
+            rates=rates,
+            usable=usable,
+            ceilings=ceilings,
+            floors=floors,
+        )
+        samples = conduct.samples(trace, manifest, measured)
+        results = tuple(
+            explained(claim, judge(claim, grounds), _runs_of(claim, measured, source), samples) for claim in self.claims
+        )
         seen = (*perturbed, *wrong, *doubts, *self.held.all, *changed_files(changed), *_of_rates(manifest, rates))
         return Evidence(
             manifest=manifest,
-            capture_id=str(manifest["id"]),
+            capture_id=manifest.id,
             shipped=self.shipped,
             verdict=Verdict.worst([result.verdict for result in results]),
             claims=results,
-            speedup=speedups[names[0], names[-1]],
+            speedup=grounds.speedups[names[0], names[-1]],
             perturbation=ratios,
             gain=gain_ledger(first.iterations, last.iterations) if usable and trace else (),
             ledger=ledger(trace) if trace else (),
             completeness=self.completeness,
-            caveats=_caveats(trace, manifest, measured, variants, (*seen, *_first(order.values()))),
+            caveats=_caveats(trace, manifest, measured, variants, rates, (*seen, *_first(grounds.order.values()))),
             conditions=conduct.seen(trace, manifest, measured),
             baseline=first,
             optimized=last,
@@ -179,13 +192,15 @@ class _Case:
     def _found(self, measured: Measured) -> dict[str, tuple[Finding, ...]]:
         return {v: measured[v].findings if v in measured else () for v in self.declaration.names}
 
-    def _order(
-        self, variants: Mapping[str, VariantEvidence], led: tuple[Finding, ...], source: str
-    ) -> dict[tuple[str, str], tuple[Finding, ...]]:
-        """Of the variants that are compared why their runs were not in turn, if they were not: `led` is that of the whole run."""
-        names = self.declaration.names
-        compared = {(names[0], names[-1]), *compared_in(self.claims)}
-        return {(a, b): led or not_in_turn(variants[a], variants[b], source) for a, b in compared}
+    def _compared(self) -> Iterable[tuple[str, str]]:
+        """The first variant with the last, and what the claims compare."""
+        return {(self.declaration.names[0], self.declaration.names[-1]), *compared_in(self.claims)}
+
+
+def _runs_of(claim: Claim, measured: Measured, source: str) -> Instances | None:
+    """The iterations of the trace that a claim's values are of; None where they are of something else."""
+    timed = claim.left.metric in (TIME, OF_FLOOR) and source == "trace"
+    return measured.get(claim.left.variant) if claim.left.of_trace or timed else None
 
 
 def _first(found: Iterable[tuple[Finding, ...]]) -> tuple[Finding, ...]:
@@ -193,14 +208,14 @@ def _first(found: Iterable[tuple[Finding, ...]]) -> tuple[Finding, ...]:
     return next((findings for findings in found if findings), ())
 
 
-def _without_trace(manifest: Mapping[str, Any], declaration: Declaration) -> Completeness:
+def _without_trace(manifest: Manifest, declaration: Declaration) -> Completeness:
     """Where the outputs are right, none was asked for: the untraced run's times stand, and nothing else can be shown."""
     return Completeness("incomplete", None, 0, () if invalid(manifest, declaration) else (Finding("not_traced", {}),))
 
 
-def _of_rates(manifest: Mapping[str, Any], rates: Mapping[str, Rates]) -> tuple[Finding, ...]:
+def _of_rates(manifest: Manifest, rates: Mapping[str, Rates]) -> tuple[Finding, ...]:
     """A capture that was not to count has nothing to be sorry for: only a claim may ask why."""
-    return rate_caveats(rates) if manifest.get("counters") else ()
+    return rate_caveats(rates) if manifest.counters else ()
 
 
 def _and_held(
@@ -211,22 +226,24 @@ def _and_held(
     return {v: (*own, *(f for f in (*whole, *held.each[v]) if f.blocks)) for v, own in blocked.items()}
 
 
-def _event_times(manifest: Mapping[str, Any], run: str, names: Iterable[str]) -> dict[str, list[int]]:
+def _event_times(manifest: Manifest, run: str, names: Iterable[str]) -> dict[str, list[int]]:
     return {v: times_of(manifest, run, v) for v in names}
 
 
 def _caveats(
     trace: Trace | None,
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
     measured: Measured,
     variants: Mapping[str, VariantEvidence],
+    rates: Mapping[str, Rates],
     more: Sequence[Finding],
 ) -> tuple[Finding, ...]:
     found = [*more, *conduct.caveats(trace, manifest, measured)]
     if trace is not None:
         counts = {v: len(variant.iterations) for v, variant in variants.items()}
         found += [*conduct.too_few(counts), *(f for m in measured.values() for f in m.findings)]
-        found += conduct.engine_bound(variants["optimized"].iterations)
-    if not (manifest["runs"].get("untraced") or {}).get("iterations"):
+        found += conduct.weak_baseline(trace, measured["baseline"], rates.get("baseline"))
+        found += conduct.engine_bound(measured["optimized"])
+    if not manifest.iterations("untraced"):
         found.append(Finding("no_untraced_run", {}))
     return tuple(found)

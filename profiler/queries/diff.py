@@ -10,6 +10,7 @@ from ..ranges.attribution import Attribution, operations_inside
 from ..trace.model import Trace
 from .alignment import DeviceDiff, Part, aligned
 from .notes import untraced_graphs
+from .other_threads import other_threads
 from .ranges import chosen_ranges, why_none
 
 
@@ -50,6 +51,7 @@ def diff(a: Trace, b: Trace, range_a: str | None, range_b: str | None, attributi
     sides = ((a, range_a), (b, range_b))
     first, second = (part(trace, name, attribution) for trace, name in sides)
     notes = [note for trace, name in sides for note in _missing(trace, name, attribution)]
+    notes += [note for trace, name in sides if name for note in other_threads(trace, name, attribution)]
     notes += [*untraced_graphs(a), *untraced_graphs(b)]
     if first.pieces and second.pieces and len(first.pieces) != len(second.pieces):
         notes.append(

@@ -37,6 +37,21 @@ def _is(text: str, pattern: str, fits: object) -> bool:
     return text == pattern or (callable(fits) and fits(text) is not None)
 
 
+_NUMBERED = re.compile(r"(.*\D)\d+", re.DOTALL)
+_SERIES = 3
+"""So many names that differ by their number alone are a series: two may be versions, to be compared."""
+
+
+def series(texts: Iterable[str]) -> dict[str, str]:
+    """Of names such as `train_step_17` those that are one of a series, each with the glob that stands for all of it:
+    `train_step_*`."""
+    stems: dict[str, list[str]] = {}
+    for text in texts:
+        if numbered := _NUMBERED.fullmatch(text):
+            stems.setdefault(numbered[1], []).append(text)
+    return {text: f"{stem}*" for stem, of_stem in stems.items() if len(of_stem) >= _SERIES for text in of_stem}
+
+
 def known(column: Int64, texts: Sequence[str]) -> list[str]:
     """The distinct texts of a column, without "", in order."""
     return sorted({texts[i] for i in distinct_values(column).tolist() if i >= 0} - {""})

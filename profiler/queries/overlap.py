@@ -46,15 +46,15 @@ class OverlapRow:
     witnesses: tuple[Witness, ...]
 
 
-def overlap(trace: Trace, a: str, b: str, count: int = 3) -> tuple[OverlapRow, ...]:
+def overlap(trace: Trace, a: str, b: str, count: int = 3, attribution: str = "thread") -> tuple[OverlapRow, ...]:
     """A row for each device on which either selection has operations, with at most `count` witnesses each. Migrations of
     unified memory are in neither: kernels wait for them.
 
     Raises:
-        UsageError: an unknown selector.
+        UsageError: a selector that means nothing, or no such attribution.
     """
     of_programs = trace.operations.kind != MIGRATION
-    first, second = select(trace, a) & of_programs, select(trace, b) & of_programs
+    first, second = (select(trace, selector, attribution) & of_programs for selector in (a, b))
     devices = np.unique(trace.operations.gpu[first | second])
     return tuple(_row(trace, int(gpu), (a, b), (first, second), count) for gpu in devices)
 

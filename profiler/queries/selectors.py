@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ...errors import UsageError
 from ..analysis.overlap import SELECTORS
-from ..ranges.attribution import operations_inside
+from ..ranges.attribution import Attribution, operations_inside
 from ..trace.model import COMM, COMPUTE, Trace
 from .names import hint, known, matches
 from .ranges import chosen_ranges
@@ -17,13 +17,14 @@ from .ranges import chosen_ranges
 PREFIXES = ("stream:", "range:", "kernel:")
 
 
-def select(trace: Trace, selector: str) -> NDArray[np.bool_]:
-    """Which operations a selector means, a mask of shape (len(trace.operations),); selecting nothing is not an error.
+def select(trace: Trace, selector: str, attribution: str = "thread") -> NDArray[np.bool_]:
+    """Which operations a selector means, a mask of shape (len(trace.operations),); none of them is no error.
 
     Raises:
-        UsageError: no such selector; the nearest one is suggested.
+        UsageError: no such selector, of which the nearest one is suggested, or no such attribution.
     """
     check(selector)
+    of_ranges = Attribution.named(attribution)
     prefix, colon, rest = selector.partition(":")
     operations = trace.operations
     if not colon:
@@ -33,7 +34,7 @@ def select(trace: Trace, selector: str) -> NDArray[np.bool_]:
     if prefix == "kernel":
         return np.isin(operations.kind, (COMPUTE, COMM)) & matches(operations.name, trace.strings, rest)
     inside = np.zeros(len(operations), bool)
-    inside[operations_inside(trace, chosen_ranges(trace, name=rest))[1]] = True
+    inside[operations_inside(trace, chosen_ranges(trace, name=rest), of_ranges)[1]] = True
     return inside
 
 
@@ -57,6 +58,12 @@ def check(selector: str) -> None:
         f"no operations are selected by {selector!r}",
         f"did you mean {near[0]}{rest if colon else ''}?" if near else listed,
     )
+
+
+def range_names(*selectors: str) -> list[str]:
+    """The names of ranges that valid selectors speak of, each once."""
+    parts = [selector.partition(":") for selector in selectors]
+    return list(dict.fromkeys(rest for prefix, _, rest in parts if prefix == "range"))
 
 
 def why_empty(trace: Trace, selector: str) -> str:

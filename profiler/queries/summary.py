@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,7 +13,7 @@ from ..analysis.completeness import attest
 from ..analysis.ledger import closes, ledger, match_launches
 from ..analysis.overlap import busy_time, concurrency
 from ..arrays.blocks import in_order
-from ..arrays.codes import Codes, joined
+from ..arrays.codes import Codes, joined, narrowest
 from ..arrays.groups import any_of, distinct_values
 from ..evidence import Completeness, LedgerLine
 from ..ranges.table import RangeTables
@@ -30,6 +31,7 @@ from ..trace.model import (
     process_of,
 )
 from .kernels import KernelRow, kernels
+from .names import series
 from .ranges import PART
 from .spread import firsts_of
 
@@ -130,7 +132,7 @@ def summary(trace: Trace, top: int = 10) -> Summary:
         start=min((int(part.start.min()) for part in parts), default=0),
         end=trace.end,
         completeness=completeness,
-        whole_classes=whole_classes(completeness.status, completeness.findings),
+        whole_classes=whole_classes(completeness.findings),
         ledger=lines,
         ledger_closes=closes(lines),
         devices=_devices(trace),
@@ -215,10 +217,23 @@ def _together(a: Codes, b: Codes) -> list[tuple[int, int]]:
     return [(int(a.values[a.code[at]]), int(b.values[b.code[at]])) for at in first]
 
 
+def _series(trace: Trace) -> tuple[Codes, Sequence[str]]:
+    """Of every range what stands for its name, as codes, and their texts."""
+    texts = trace.ranges.codes("text")
+    names = [trace.text(int(text)) for text in texts.values]
+    of_series = series(name for name, count in zip(names, texts.counts().tolist(), strict=True) if count)
+    called = list(dict.fromkeys(of_series.get(name, name) for name in names))
+    number = {name: i for i, name in enumerate(called)}
+    codes = np.array([number[of_series.get(name, name)] for name in names], np.int64)
+    return Codes(codes[texts.code].astype(narrowest(len(called))), np.arange(len(called))), called
+
+
 def top_ranges(trace: Trace, top: int) -> tuple[RangeRow, ...]:
-    """A row for each of the `top` range names and devices with GPU work, the longest total span first."""
-    columns = [trace.ranges.codes(name) for name in ("domain", "text")]
-    name, names = joined(columns)
+    """A row for each of the `top` range names and devices with GPU work, the longest total span first. Names of a series
+    (`train_step_17`) are one row, which their glob names."""
+    domains = trace.ranges.codes("domain")
+    texts, called = _series(trace)
+    name, names = joined([domains, texts])
     tables, gpus = RangeTables(trace, numbers=("span", "busy")), max(len(trace.gpus), 1)
     instances, ops, span, busy, longest = np.zeros((5, names * gpus), np.int64)
     for low in range(0, len(trace.ranges), PART):
@@ -233,7 +248,8 @@ def top_ranges(trace: Trace, top: int) -> tuple[RangeRow, ...]:
         shown = shown[span[shown] >= np.sort(span[shown])[-top]]
     rows, named = [], labels(trace.gpus)
     for number in shown.tolist():
-        domain, text = (trace.text(int(c.values[c.code[first[number // gpus]]])) for c in columns)
+        at = first[number // gpus]
+        domain, text = trace.text(int(domains.values[domains.code[at]])), called[int(texts.code[at])]
         numbers = (int(column[number]) for column in (instances, ops, span, longest, busy))
         rows.append(RangeRow(domain, text, trace.gpus[number % gpus].uuid, named[number % gpus], *numbers))
     return tuple(sorted(rows, key=lambda row: (-row.span, row.domain, row.name, row.gpu_uuid, row.label)))[:top]

@@ -82,16 +82,17 @@ class TraceFile:
         """When devices were idle for at least `least` ns, and why; the longest first."""
         return gaps(self.trace, least, limit)
 
-    def overlap(self, a: str, b: str, count: int = 3) -> tuple[OverlapRow, ...]:
+    def overlap(self, a: str, b: str, count: int = 3, attribution: str = "thread") -> tuple[OverlapRow, ...]:
         """How much of `a` and `b` runs at the same time on each device, with at most `count` witnesses.
 
         Args:
             a, b: a class (compute, comm, copy, h2d, …), `stream:N`, `range:GLOB` or `kernel:GLOB`.
+            attribution: whose launches a range counts, as `ranges` takes it.
 
         Raises:
-            UsageError: an unknown selector; the nearest one is suggested.
+            UsageError: a selector that means nothing, of which the nearest one is suggested, or no such attribution.
         """
-        return overlap(self.trace, a, b, count)
+        return overlap(self.trace, a, b, count, attribution)
 
     def diff(
         self, other: TraceFile | None = None, range_a: str | None = None, range_b: str | None = None

@@ -43,6 +43,11 @@ def numbers(instances: Instances, wanted: Sequence[str]) -> Mapping[str, Numbers
     return found
 
 
+def engine_times(instances: Instances) -> list[int]:
+    """How long the busiest engine was busy in every instance, ns: hide everything else behind it, and that is left."""
+    return [int(ns) for quantities in _chunks(instances) for ns in quantities.engine_busy.tolist()]
+
+
 def _chunks(instances: Instances) -> Iterator[Quantities]:
     first = np.append(firsts(instances.of_set), len(instances.of_set))
     cuts = np.searchsorted(first, np.arange(CHUNK, len(instances.of_set), CHUNK), "left").tolist()
@@ -192,6 +197,8 @@ OF_SETS: Mapping[str, Callable[..., Numbers]] = {
     "overlap_bound": _plain(_bound),
     "overlap_efficiency": lambda sets, a, b: _quotients(_shared(sets, a, b), _bound(sets, a, b)),
     "rate": _rate,
+    "busiest": lambda sets: _quotients(sets.engine_busy, sets.span),
+    "bound": lambda sets: _quotients(sets.span, sets.engine_busy),
     "kernels_per_iteration": _plain(_count(COMPUTE, COMM)),
     "copies_per_iteration": _plain(_count(*COPIES)),
     "memsets_per_iteration": _plain(_count(MEMORY_SET)),

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ..analysis.overlap import grouped
+from ..analysis.overlap import ENGINES, grouped
 from ..arrays.groups import any_of, combined_codes
 from ..arrays.intervals import at_least, union
 from ..arrays.segments import Segments
@@ -116,6 +116,19 @@ class Quantities:
         return found
 
     @property
+    def engine(self) -> Int64:
+        """Which of `ENGINES` is busy longest, the first of several; -1 where none of them is."""
+        times = self._busy_by_engine
+        found: Int64 = np.where(times.any(axis=0), times.argmax(axis=0), -1)
+        return found
+
+    @property
+    def engine_busy(self) -> Int64:
+        """How long the busiest of `ENGINES` is busy."""
+        found: Int64 = self._busy_by_engine.max(axis=0)
+        return found
+
+    @property
     def overlap_copy_compute(self) -> Int64:
         return self.shared(COPIES, (COMPUTE,))
 
@@ -184,6 +197,11 @@ class Quantities:
         """The classes of each set as bits."""
         bits = np.left_shift(1, np.arange(len(KINDS)), dtype=np.int16)
         return np.bitwise_or.reduceat(bits[self._kind], self._first)
+
+    @cached_property
+    def _busy_by_engine(self) -> Int64:
+        """Shape (len(ENGINES), s)."""
+        return np.stack([self.lengths(kinds) for kinds in ENGINES.values()])
 
     @cached_property
     def _present(self) -> frozenset[int]:

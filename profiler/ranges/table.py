@@ -37,6 +37,7 @@ class RangeTable(Rows):
     gpu       index into `trace.gpus`; `device` is its CUDA ordinal in the range's process
     launches  distinct calls that executed something there
     graphs    operations that are graphs traced as a whole: what ran inside them is unknown
+    engine    index into `ENGINES` of the busiest one, -1 where none was busy; `engine_busy` is how long it was
     """
 
     range: Int64
@@ -56,6 +57,8 @@ class RangeTable(Rows):
     max_in_flight: Int64
     overlap_copy_compute: Int64
     overlap_comm_compute: Int64
+    engine: Int64
+    engine_busy: Int64
     busy_by_class: Int64
 
 
@@ -197,6 +200,8 @@ _LOOKED_AT: Mapping[str, set[str]] = {
         "busy_by_class",
         "overlap_copy_compute",
         "overlap_comm_compute",
+        "engine",
+        "engine_busy",
     },
 }
 """Columns of the operations and the numbers that need them; none: all."""

@@ -39,7 +39,7 @@ def leftovers(capture: Capture) -> Iterator[str]:
 
 
 def _odd_files(capture: Capture) -> Iterator[str]:
-    counted = set((capture.manifest.counters or {}).get("files") or ())
+    counted = set(capture.manifest.counters.files if capture.manifest.counters else ())
     for name in capture.manifest.files:
         path = capture.folder / name
         if name in counted and name.endswith(".csv"):

@@ -50,7 +50,8 @@ class Operations(Rows):
     name           index into `Trace.strings` (-1: none): the short name, else the full one
     full_name      index into `Trace.strings` (-1: none): a kernel's demangled name, with template arguments
     bytes          copied or set, -1 for kernels
-    copies         how many copies a record stands for: a batch has one record; 1 for everything but copies
+    blocks         of a kernel's grid; 0 for all that is none, and where the export does not say
+    copies         how many copies a record stands for: a batch has one record; 1 for all that is no copy
     graph_node     0 unless it ran as a node of a graph
     pageable       a copy that was staged through pageable host memory
     launch         index into `Trace.calls` of the call that submitted it, -1 if there is none
@@ -70,6 +71,7 @@ class Operations(Rows):
     name: Int64
     full_name: Int64
     bytes: Int64
+    blocks: Int64
     copies: Int64
     graph_node: Int64
     pageable: NDArray[np.bool_]
@@ -153,12 +155,16 @@ COLUMNS: Mapping[str, type[Rows]] = {"operations": Operations, "calls": Calls, "
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """A physical device; `uuid` is "" where the export does not say, and then only (process, device) identifies it."""
+    """A physical device; `uuid` is "" where the export does not say, and then only (process, device) tells it apart.
+
+    `sm_count` is how many multiprocessors it has, 0 where the export does not say.
+    """
 
     uuid: str
     name: str
     process: int
     device: int
+    sm_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +206,8 @@ class Trace:
 
     @property
     def tables(self) -> tuple[str, ...]:
-        """What this export calls each of TABLES: some are suffixed with _V2 or _V3."""
-        return tuple(self.schema.tables.get(table, table) for table in TABLES)
+        """What this export calls each of TABLES."""
+        return tuple(self.schema.called(table) for table in TABLES)
 
     def text(self, index: int) -> str:
         """The string of an index; "" for -1."""

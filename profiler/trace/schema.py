@@ -30,6 +30,16 @@ METADATA: Mapping[str, tuple[str, ...]] = {
 }
 """The tables of metadata; Nsight Systems 2022 writes EXPORT_META_DATA."""
 
+KINETO, KNOWN_KINETO = "Kineto", ("1",)
+"""What a trace of torch.profiler says made it, and the versions of its events that were read and checked."""
+
+_EVENTS: Mapping[str, str] = {
+    KERNEL: "traceEvents kernel",
+    MEMCPY: "traceEvents gpu_memcpy",
+    MEMSET: "traceEvents gpu_memset",
+    RUNTIME: "traceEvents cuda_runtime",
+}
+
 _SUFFIX = re.compile(r"_V([0-9]{1,4})\Z")
 _CAPABILITIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "gpu identity": ("TARGET_INFO_CUDA_DEVICE", ("gpuId", "cudaId", "pid")),
@@ -68,7 +78,19 @@ class Schema:
         return self.export.get("EXPORT_SCHEMA_VERSION", ("",))[0]
 
     @property
+    def kineto(self) -> bool:
+        """Whether torch.profiler recorded it, and not Nsight Systems."""
+        return self.export.get("EXPORT_PRODUCT_NAME") == (KINETO,)
+
+    def called(self, table: str) -> str:
+        """What anyone who looks a row up calls a table: an export may have suffixed it, and a trace of torch.profiler has
+        one list of events, where row n is the nth."""
+        return _EVENTS.get(table, table) if self.kineto else self.tables.get(table, table)
+
+    @property
     def known(self) -> bool:
+        if self.kineto:
+            return self.version in KNOWN_KINETO
         return self.version.partition(".")[0] in {str(major) for major in KNOWN_MAJOR}
 
     @property

@@ -11,7 +11,8 @@ from ...declaration import Declaration
 from ...errors import UsageError
 from ...profiler.expect.files import read_pair
 from ...profiler.judging.language import Claim, parse
-from ...profiler.store.manifest import FILE_NAME, Manifest
+from ...profiler.judging.terms import Term
+from ...profiler.manifest import FILE_NAME, Manifest
 from .layout import EXPECTATIONS, capture_folder
 from .opened import Opened
 from .proof import Proven
@@ -77,14 +78,18 @@ def _claims(theirs: Declaration, known: Declaration) -> Iterator[tuple[str, str]
 
 def _no_weaker(claim: Claim, wanted: Claim) -> bool:
     """Whether the one holds wherever the other does not fail."""
-    alike = (claim.left, claim.quantifier) == (wanted.left, wanted.quantifier)
-    if not alike or claim.comparison[0] != wanted.comparison[0]:
+    (metric, number), (other, least) = _limit(claim), _limit(wanted)
+    alike = (claim.left, claim.quantifier, metric) == (wanted.left, wanted.quantifier, other)
+    if not alike or claim.comparison[0] != wanted.comparison[0] or (claim.share or 0) < (wanted.share or 0):
         return False
-    if not isinstance(claim.right, float) or not isinstance(wanted.right, float):
-        return (claim.comparison, claim.right) == (wanted.comparison, wanted.right)
-    if claim.right == wanted.right:
+    if number == least:
         return claim.comparison == wanted.comparison or len(claim.comparison) < len(wanted.comparison)
-    return (claim.right > wanted.right) == (wanted.comparison[0] == ">") and wanted.comparison != "=="
+    return (number > least) == (wanted.comparison[0] == ">") and wanted.comparison != "=="
+
+
+def _limit(claim: Claim) -> tuple[Term | None, float]:
+    """What is held against: a metric, and how many times as much of it; or a number alone."""
+    return (claim.right, claim.factor or 1.0) if isinstance(claim.right, Term) else (None, claim.right)
 
 
 def _limits(theirs: Declaration, known: Declaration) -> Iterator[tuple[str, str]]:
@@ -103,7 +108,7 @@ def _sizes(manifest: Manifest, known: Declaration) -> Iterator[tuple[str, str]]:
     usual = manifest.hardware_key if manifest.hardware_key in known.sizes else "default"
     if manifest.size != usual:
         yield "size", f"was measured at the size {manifest.size!r}; this code measures it at {usual!r}"
-    elif dict(manifest.sizes) != dict(known.sizes.get(usual, {})):
+    elif manifest.sizes != dict(known.sizes.get(usual, {})):
         yield "sizes", f"says {_told(manifest.sizes)}, this code {_told(known.sizes.get(usual, {}))}"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import UsageError
-from ...profiler.store.manifest import FILE_NAME, Manifest
+from ...machine.records import parsed
+from ...profiler.manifest import FILE_NAME, Manifest
 
 SCHEMA = 1
 SUMS = "SHA256SUMS"
@@ -116,23 +116,9 @@ def read_json(path: Path) -> Any:
     """The value of a JSON file that a stranger wrote.
 
     Raises:
-        UsageError: too large, no JSON, a name twice in an object, NaN or infinity, nested too deeply.
+        UsageError: too large, or nothing that `machine.records.parsed` takes.
         OSError: it cannot be read.
     """
     if (size := path.stat().st_size) > MAX_JSON_BYTES:
-        raise UsageError(f"{size} bytes, at most {MAX_JSON_BYTES} are read")
-    try:
-        return json.loads(path.read_bytes(), object_pairs_hook=_once, parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"no JSON: {error}") from error
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name is there twice in one object")
-    return found
-
-
-def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is no number of JSON")
+        raise UsageError(f"{path.name}: {size} bytes, at most {MAX_JSON_BYTES} are read")
+    return parsed(path.read_bytes(), path.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from statistics import median
 from typing import Any
 
@@ -11,6 +12,7 @@ from ...errors import UsageError
 from ...profiler.analysis import metrics
 from ...profiler.evidence import Evidence, VariantEvidence
 from ...profiler.judging.bootstrap import CONFIDENCE, RESAMPLES, SEED
+from ...profiler.judging.limits import OF_PAIR
 from ...profiler.judging.rate_metrics import RATE_METRICS
 
 TRACE, MANIFEST, COUNTERS, CLAIM, CAPTURE = "trace", "manifest", "counters", "claim", "capture"
@@ -40,7 +42,7 @@ class Number:
 
 def numbers(evidence: Evidence) -> Iterator[Number]:
     """Every number that the pages can print, in the order of the evidence."""
-    variants = [evidence.baseline, *evidence.between, evidence.optimized]
+    variants = evidence.variants
     for variant in variants:
         yield from _of_variant(variant)
     yield from _speedup("speedup", evidence.speedup, "baseline", "optimized")
@@ -58,7 +60,7 @@ def numbers(evidence: Evidence) -> Iterator[Number]:
         yield from _gain(f"{name}.gain", step.gain, step.before, step.variant)
     yield from _whole_trace(evidence)
     yield from _rates(evidence)
-    for name, size in (evidence.manifest.get("sizes") or {}).items():
+    for name, size in evidence.manifest.sizes.items():
         yield Number(f"sizes.{name}", size, "", "as captured", f"sizes.{name}", MANIFEST)
 
 
@@ -103,6 +105,7 @@ _BOUNDS = {
 }
 
 
+@cache
 def _unit(metric: str) -> str:
     if metric in _BOUNDS:
         return "ns"
@@ -135,13 +138,19 @@ def _speedup(name: str, speedup: Any, before: str, after: str) -> Iterator[Numbe
 def _claims(evidence: Evidence) -> Iterator[Number]:
     for position, claim in enumerate(evidence.claims):
         name, of = f"claims[{position}]", _of_claim(claim.variant, claim.metric)
-        source = COUNTERS if claim.metric in RATE_METRICS else TRACE if claim.values else _times_from(evidence)
+        of_times = claim.metric in OF_PAIR or not claim.values
+        source = COUNTERS if claim.metric in RATE_METRICS else _times_from(evidence) if of_times else TRACE
         deciding = "the value that decides" if claim.values else claim.metric
         interval = _OF_MEDIAN if claim.values else _INTERVAL
         told = {"measured": deciding, "low": f"lower end, {interval}", "high": f"upper end, {interval}", "n": "count"}
         told |= {"autocorrelation": "lag-1 autocorrelation of values", "effective_n": "docs/metrics.md: effective n"}
         if claim.threshold is not None:
             yield Number(f"{name}.threshold", claim.threshold, claim.unit, "as claimed", claim.text, CLAIM)
+        for end in ("threshold_low", "threshold_high"):
+            if (value := getattr(claim, end)) is not None:
+                yield Number(
+                    f"{name}.{end}", value, claim.unit, "95 % interval of what was measured", claim.text, CAPTURE
+                )
         for field, how in told.items():
             if (value := getattr(claim, field)) is not None:
                 yield Number(f"{name}.{field}", value, "" if field in _PLAIN else claim.unit, how, of, source)

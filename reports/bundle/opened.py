@@ -77,7 +77,7 @@ def _value(found: Unzipped, name: str, faults: list[Problem]) -> Any:
     except FileNotFoundError:
         faults.append(Problem(name, "", "is missing"))
     except UsageError as error:
-        faults.append(Problem(name, "", str(error)))
+        faults.append(Problem(name, "", str(error).removeprefix(f"{name}: ")))
     return None
 
 

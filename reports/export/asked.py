@@ -10,7 +10,7 @@ from hashlib import sha256
 
 from ...profiler.assertions.check import Answer, Checked, Question
 from ...profiler.assertions.claims_file import UNNAMED
-from ...profiler.judging.language import Claim, Term
+from ...profiler.judging.language import Claim
 
 _USUAL = "thread"
 
@@ -47,5 +47,4 @@ class Asked:
 
 
 def _named(claim: Claim) -> list[str]:
-    terms = [term for term in (claim.left, claim.right) if isinstance(term, Term)]
-    return sorted({name for term in terms for name in term.compared or (term.variant,)})
+    return sorted(claim.names)

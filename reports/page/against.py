@@ -51,7 +51,7 @@ def against(evidence: Evidence, expected: Mapping[str, Checked | None], say: Cat
         return None
     checked = expected[evidence.capture_id]
     if checked is None:
-        return Against(say("against.none", hardware=str(evidence.manifest.get("hardware_key"))), (), "")
+        return Against(say("against.none", hardware=evidence.manifest.hardware_key), (), "")
     rows = [row for row in checked.rows if row.entry is not None]
     shown = [row for row in rows if row.status not in _HOLD or _is_told(row, evidence)]
     words = say("against.held", hardware=checked.hardware_key, held=sum(r.status in _HOLD for r in rows), all=len(rows))

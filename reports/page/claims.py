@@ -50,6 +50,23 @@ def speedup_claim(evidence: Evidence) -> ClaimResult | None:
     return next((claim for claim in evidence.claims if claim.metric == "speedup"), None)
 
 
+ALIKE = 0.05
+"""Times that differ by no more than clocks move within a session are the same to a reader."""
+
+
+def alike(evidence: Evidence) -> bool:
+    """Whether no difference is what the pair claims, its speedup being bounded from above too, and what was shown."""
+    bounded = any(claim.metric == "speedup" and claim.comparison in ("<=", "<") for claim in evidence.claims)
+    speedup = evidence.speedup
+    near = speedup is not None and speedup.low >= 1 - ALIKE and speedup.high <= 1 + ALIKE
+    return bounded and near and evidence.verdict is Verdict.PROVEN
+
+
+def verdict_word(evidence: Evidence, say: Catalog) -> str:
+    """The verdict as a reader is told it: no win where none is claimed."""
+    return say("verdict.alike" if alike(evidence) else f"verdict.{evidence.verdict}")
+
+
 def held(evidence: Evidence) -> int:
     """How many claims are proven."""
     return sum(claim.verdict is Verdict.PROVEN for claim in evidence.claims)

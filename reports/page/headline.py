@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from ...profiler.evidence import Evidence, Speedup, Verdict
 from ..catalog import Catalog
 from ..units import duration, factor, factors, percent
-from .claims import asked, held, speedup_claim
-from .identity import declaration
+from .claims import alike, asked, held, speedup_claim
 
 _SPEAKS = frozenset({Verdict.PROVEN, Verdict.REFUTED})
 
@@ -30,12 +29,12 @@ class Headline:
 
 def headline(evidence: Evidence, say: Catalog) -> Headline:
     """The pair's own sentence with its speedup, or one that says what cannot be concluded."""
-    pair = declaration(evidence.manifest)
+    pair = evidence.manifest.declaration
     if evidence.verdict not in _SPEAKS or evidence.speedup is None:
         quiet = Verdict.UNPROVEN if evidence.verdict in _SPEAKS else evidence.verdict
         return Headline(say(f"headline.{quiet}", title=say.of(pair.title)), "", "", quiet)
     before, field, after = say.of(pair.sentence).partition("{speedup}")
-    number, word = _spoken(evidence.speedup, say)
+    number, word = (say("headline.alike"), "") if alike(evidence) else _spoken(evidence.speedup, say)
     if not field:
         return Headline(f"{before} ", number, word, _tone(evidence))
     return Headline(before, number, f"{word}{after}", _tone(evidence))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 
 from ...declaration import VARIANTS
@@ -62,7 +63,7 @@ class RooflineSection:
 def roofline_section(evidence: Evidence, say: Catalog, wide: Measure, narrow: Measure) -> RooflineSection | None:
     """The section where rates are claimed or counters were asked for; otherwise, or if nothing is known, None."""
     claimed = any(claim.metric in RATE_METRICS for claim in evidence.claims)
-    if not evidence.rates or not (claimed or evidence.manifest.get("counters")):
+    if not evidence.rates or not (claimed or evidence.manifest.counters):
         return None
     rates = dict(evidence.rates)
     roofs, placed = measured_roofs(evidence), places(rates)
@@ -83,15 +84,14 @@ def roofline_section(evidence: Evidence, say: Catalog, wide: Measure, narrow: Me
 def measured_roofs(evidence: Evidence) -> Roofs | None:
     """The bandwidth and the matrix rates that the capture carries; None without a bandwidth. Rates measured after the
     clocks have dropped are not roofs: a short burst exceeds them."""
-    rows = (evidence.manifest.get("ceilings") or {}).get("ceilings") or ()
-    ceilings = {str(row["name"]): float(row["value"]) for row in rows}
+    measured = evidence.manifest.ceilings
+    rows = (measured.ceilings or []) if measured else []
+    ceilings = {row.name: float(row.value) for row in rows}
     peak = bandwidth(ceilings)
     if peak is None:
         return None
     compute = {
-        str(row["name"]): float(row["value"])
-        for row in rows
-        if row["unit"] == "flop/s" and not str(row["name"]).endswith("_sustained")
+        row.name: float(row.value) for row in rows if row.unit == "flop/s" and not row.name.endswith("_sustained")
     }
     return Roofs(peak, compute, frozenset(name for one in evidence.rates.values() for name in _own(one)))
 
@@ -124,6 +124,7 @@ _ROWS: Mapping[str, tuple[str, Callable[[Rates], float | None]]] = {
     "tensor_active": ("ratio", lambda one: _machine(one, "tensor_active")),
     "tma_bytes": ("B", lambda one: _machine(one, "tma_bytes")),
     "multicast_bytes": ("B", lambda one: _machine(one, "multicast_bytes")),
+    "changed_instructions": ("count", lambda one: _machine(one, "changed_instructions")),
     "intensity": ("FLOP/B", lambda one: one.arithmetic_intensity),
     "busy": ("ns", lambda one: median(one.busy_ns) if one.busy_ns else None),
     "achieved": ("FLOP/s", lambda one: one.achieved_flops if one.tier == "counted" else None),
@@ -159,8 +160,9 @@ def _written(values: list[float | None], unit: str) -> tuple[str, tuple[str, ...
         return "", tuple(NOTHING if value is None else percent(value) for value in values)
     if unit == "ratio4":
         return "", tuple(NOTHING if value is None else fixed(value, 4) for value in values)
-    if unit == "ns":
-        return "", tuple(NOTHING if value is None else duration(value) for value in values)
+    if unit in ("ns", "count"):
+        write = duration if unit == "ns" else partial(fixed, places=0)
+        return "", tuple(NOTHING if value is None else write(value) for value in values)
     largest = max(value for value in values if value is not None)
     limit, prefix = next((p for p in SCALES if largest >= p[0] and unit != "FLOP/B"), (1.0, ""))
     cells = [NOTHING if value is None else fixed(value / limit, decimals(value / limit)) for value in values]

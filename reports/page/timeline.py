@@ -11,7 +11,6 @@ from ..hostile import shorten
 from ..units import duration
 from .axis import Axis, Measure, Tick
 from .colours import OF_VARIANT, of_kind
-from .identity import declaration
 from .marks import MOST_MARKS, Band, Box, bands, extent
 
 _HEAD = 30.0
@@ -71,7 +70,7 @@ def timeline(evidence: Evidence, say: Catalog, measure: Measure) -> Timeline | N
     axis = measure.axis(max(_length(variant, iteration) for variant, iteration in drawn))
     marks = sum(len(variant.timeline) for variant, _ in drawn)
     devices = {op.device for variant, _ in drawn for op in variant.timeline}
-    captions = declaration(evidence.manifest).variants
+    captions = evidence.manifest.declaration.variants
     tracks: list[Track] = []
     y = 0.0
     for variant, iteration in drawn:

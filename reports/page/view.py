@@ -11,10 +11,10 @@ from ..catalog import Catalog, FindingText
 from ..units import MINUS, NOTHING, percent, quantity, sensible
 from .against import Against
 from .axis import Measure
-from .claims import ClaimRow, asked, claim_rows, speedup_claim
+from .claims import ClaimRow, asked, claim_rows, speedup_claim, verdict_word
 from .figures import FigureGroup, figure_groups
 from .headline import Headline, headline, lead, verdict_line
-from .identity import Fact, StoredFile, created_utc, declaration, facts, stored_files
+from .identity import Fact, StoredFile, facts, stored_files
 from .ledgers import GainLedger, LaunchLedger, gain_ledger, launch_ledger
 from .replay import replay
 from .roofline import RooflineSection, roofline_section
@@ -39,6 +39,7 @@ class Proof:
     title: str
     compares: str
     verdict: Verdict
+    verdict_word: str
     verdict_line: str
     headline: Headline
     lead: tuple[str, ...]
@@ -73,6 +74,7 @@ class OverviewRow:
     anchor: str
     title: str
     verdict: Verdict
+    verdict_word: str
     asked: str
     measured: str
     strip: StripPlot | None
@@ -81,7 +83,7 @@ class OverviewRow:
 def proof(evidence: Evidence, say: Catalog, anchor: str, against: Against | None = None) -> Proof:
     """Lay out one pair's page; `anchor` is its id in the document, `against` what became of its expectations."""
     evidence = without_times(evidence)
-    pair = declaration(evidence.manifest)
+    pair = evidence.manifest.declaration
     drawn = timeline(evidence, say, WIDE)
     slim = timeline(evidence, say, NARROW)
     return Proof(
@@ -91,6 +93,7 @@ def proof(evidence: Evidence, say: Catalog, anchor: str, against: Against | None
         title=say.of(pair.title),
         compares=say.of(pair.compares),
         verdict=evidence.verdict,
+        verdict_word=verdict_word(evidence, say),
         verdict_line=verdict_line(evidence, say),
         headline=headline(evidence, say),
         lead=lead(evidence, say),
@@ -113,7 +116,7 @@ def proof(evidence: Evidence, say: Catalog, anchor: str, against: Against | None
         caveats=caveats(evidence, say),
         commands=commands(evidence, say),
         capture_id=evidence.capture_id,
-        created_utc=created_utc(evidence.manifest),
+        created_utc=evidence.manifest.created_utc,
         facts=facts(evidence, say),
         files=stored_files(evidence.manifest),
     )
@@ -132,7 +135,7 @@ def perturbation(evidence: Evidence, say: Catalog) -> str:
     """By how much tracing itself changed each variant; "" without an untraced run to compare with."""
     if not all(variant in evidence.perturbation for variant in VARIANTS):
         return ""
-    queued = say("runs.queued") + " " if declaration(evidence.manifest).queued else ""
+    queued = say("runs.queued") + " " if evidence.manifest.declaration.queued else ""
     return queued + say(
         "runs.perturbation", **{variant: _change(evidence.perturbation[variant]) for variant in VARIANTS}
     )
@@ -172,12 +175,13 @@ def overview(evidences: Mapping[str, Evidence], say: Catalog) -> tuple[OverviewR
 
 
 def _overview_row(anchor: str, evidence: Evidence, say: Catalog) -> OverviewRow:
-    pair, claim = declaration(evidence.manifest), speedup_claim(evidence)
+    pair, claim = evidence.manifest.declaration, speedup_claim(evidence)
     claim = claim or next(iter(evidence.claims), None)
     return OverviewRow(
         anchor=anchor,
         title=say.of(pair.title),
         verdict=evidence.verdict,
+        verdict_word=verdict_word(evidence, say),
         asked=asked(claim, say) if claim else NOTHING,
         measured=quantity(claim.measured, claim.unit) if claim else NOTHING,
         strip=strip_plot(evidence, say, SMALL, untraced=False),

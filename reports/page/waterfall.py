@@ -9,7 +9,6 @@ from statistics import median
 from ...profiler.evidence import Evidence, Step, VariantEvidence
 from ..catalog import Catalog
 from ..units import NOTHING, decimals, factor, fixed, sensible, signed_ms
-from .identity import declaration
 
 _COUNTS = ("kernels_per_iteration", "launch_calls_per_iteration", "syncs_per_iteration")
 
@@ -43,13 +42,13 @@ def waterfall(evidence: Evidence, say: Catalog) -> Waterfall | None:
     """None if the pair has no steps, or they cannot be compared."""
     if not evidence.steps or evidence.speedup is None:
         return None
-    captions = declaration(evidence.manifest).variants
+    captions = evidence.manifest.declaration.variants
     first = evidence.speedup.baseline_ns
     heights = list(
         accumulate((step.saved_ns for step in evidence.steps), lambda left, saved: left - saved, initial=first)
     )
     scale, places = max(heights), decimals(first / 1e6)
-    variants = (evidence.baseline, *evidence.between, evidence.optimized)
+    variants = evidence.variants
     rows = [
         WaterfallRow(
             label=variant.name,

@@ -9,7 +9,7 @@ from ...profiler.evidence import Evidence, Op, VariantEvidence, Witness
 from ..catalog import Catalog
 from ..hostile import shell_word, shorten, visible
 from ..units import duration, fixed
-from .identity import declaration, trace_file
+from .identity import trace_file
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,80}")
 
@@ -88,11 +88,9 @@ def _seen(op: Op, say: Catalog) -> SeenOp:
 
 def commands(evidence: Evidence, say: Catalog) -> tuple[Command, ...]:
     """How to make this page again from the same capture, how to capture anew, and how to read the first witness by hand."""
-    pair = declaration(evidence.manifest)
+    pair = evidence.manifest.declaration
     stage = shell_word(f"{pair.chapter}:{pair.name}")
-    counted = (
-        shell_word(str(evidence.manifest.get("profile") or "roofline")) if evidence.manifest.get("counters") else ""
-    )
+    counted = shell_word(evidence.manifest.profile) if evidence.manifest.counters else ""
     made = [
         Command(f"aisp-prof report --stage {stage} --capture {shell_word(evidence.capture_id)}", say("check.report")),
         *([Command(f"aisp-prof roofline {shell_word(evidence.capture_id)}", say("check.roofline"))] if counted else []),

@@ -27,8 +27,9 @@ _INTRODUCED = {
 def answer_json(answer: Answer) -> dict[str, Any]:
     """The answer as plain JSON types (docs/json.md); deterministic for a trace, so it omits the time that judging took."""
     data = asdict(answer)
-    for one in data["claims"]:
+    for one, checked in zip(data["claims"], answer.claims, strict=True):
         del one["seconds"]
+        one["claim"] = checked.claim.to_json()
     return data
 
 
@@ -87,7 +88,7 @@ def details(one: Checked, say: Catalog) -> list[str]:
 
 def _runs(one: Checked) -> list[str]:
     """What leaves a claim unproven, run by run in the order of time."""
-    unit = "ns" if one.claim.unit == "x" else one.claim.unit
+    unit = one.claim.unit if one.claim.variant else "ns"
     return [
         f"runs of {name}: {', '.join(quantity(value, unit) for value in values[:MOST_RUNS])}"
         f"{f', … ({len(values)} in all)' if len(values) > MOST_RUNS else ''}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ...profiler.queries.alignment import DiffRow
 from ...profiler.queries.copies import CopyRow
@@ -14,6 +15,7 @@ from ...profiler.queries.summary import DeviceRow, RangeRow, Summary
 from ...profiler.queries.table import Table
 from ..catalog import catalog
 from ..hostile import visible
+from ..units import NOTHING
 from .tables import LONGEST, count, gpu, more, name, share, size, table, time
 
 Lines = list[str]
@@ -97,7 +99,20 @@ def range_lines(rows: Table, limit: int) -> Lines:
     """One line per range instance and device."""
     shown = rows.head(limit)
     lines = table(
-        ("range", "pid", "tid", "device", "ops", "kernels", "GPU span", "busy", "idle", "overlap", "in flight"),
+        (
+            "range",
+            "pid",
+            "tid",
+            "device",
+            "ops",
+            "kernels",
+            "GPU span",
+            "busy",
+            "idle",
+            "overlap",
+            "in flight",
+            "busiest",
+        ),
         [
             (
                 name(f"{row['domain']}:{row['name']}" if row["domain"] else row["name"])
@@ -107,11 +122,17 @@ def range_lines(rows: Table, limit: int) -> Lines:
                 *(count(row[key]) for key in ("ops", "kernels")),
                 *(time(row[key]) for key in ("span", "busy", "idle", "overlap")),
                 count(row["max_in_flight"]),
+                _engine(row),
             )
             for row in shown.rows()
         ],
     )
     return lines + more(len(shown), len(rows)) if len(rows) else []
+
+
+def _engine(row: Mapping[str, Any]) -> str:
+    """The busiest engine, and its share of the span."""
+    return f"{row['engine']} {share(row['busiest'])}" if row["engine"] and row["busiest"] is not None else NOTHING
 
 
 def kernel_lines(rows: Sequence[KernelRow], limit: int, longest: int = LONGEST) -> Lines:

@@ -138,6 +138,27 @@ def _one_a_launch(scope: Scope, kernels: Int64) -> bool:
     return len(np.unique(scope.operations.launch[kernels])) == len(kernels)
 
 
+ENGINES = (("compute",), ("h2d",), ("d2h",), ("comm", "p2p"))
+
+
+def _engine_busy(scope: Scope) -> int:
+    """How many ns the busiest of the engines works: kernels, copies in, copies out, and what goes to other GPUs."""
+    return max(
+        busy_time(scope.operations.of_kind(*(kind for name in engine for kind in SELECTORS[name]))).length
+        for engine in ENGINES
+    )
+
+
+def _busiest(scope: Scope) -> float | None:
+    span = concurrency(scope.operations).span
+    return _engine_busy(scope) / span if span else None
+
+
+def _gain_bound(scope: Scope) -> float | None:
+    engine = _engine_busy(scope)
+    return concurrency(scope.operations).span / engine if engine else None
+
+
 def _of(attribute: str) -> Callable[[Scope], int]:
     return lambda scope: int(getattr(concurrency(scope.operations), attribute))
 
@@ -159,6 +180,8 @@ DEFINITIONS: Mapping[str, Callable[..., Number | None]] = {
     "overlap_bound": _bound,
     "overlap_efficiency": _efficiency,
     "rate": _rate,
+    "busiest": _busiest,
+    "bound": _gain_bound,
     "kernels_per_iteration": _count(COMPUTE, COMM),
     "copies_per_iteration": _count(*COPIES),
     "memsets_per_iteration": _count(MEMORY_SET),

@@ -19,7 +19,7 @@ STREAMS, KIB = 8, 8192
 
 def measure(device: Device, asked: argparse.Namespace) -> list[str]:
     """Times of both allocators in the order A B B A, and the pool's own count of its memory."""
-    work = Temporaries(device, {"streams": STREAMS, "rounds": asked.rounds, "kib": KIB})
+    work = Temporaries(device, {"streams": STREAMS, "rounds": asked.rounds, "kib": KIB, "steps": 1})
     work.inputs(1)
     device.synchronize()
     timer = IterationTimer(device, work)

@@ -19,6 +19,7 @@ from .scan import Source, decoded, told
 from .sqlite import SqliteSource
 from .unpack import SUFFIXES, unpack
 
+JSON = ".json"
 MAGIC = b"SQLite format 3\x00"
 Export = Callable[[Path, Path], Any]
 """Makes an SQLite export (second path) of a report (first path); raises EnvironmentLacks without nsys."""
@@ -29,7 +30,8 @@ def open_source(path: Path, export: Export | None = None) -> Iterator[Source]:
     """A trace's tables.
 
     Args:
-        path: an `.sqlite` file or a `.nsys-rep`, plain or packed with xz, gz or zst, or a folder of Parquet files.
+        path: an `.sqlite` file, a `.nsys-rep`, or torch.profiler's `.json`, plain or packed with xz, gz or zst, or a folder of
+            Parquet files.
         export: exports a `.nsys-rep`; without it such a file is refused.
 
     Raises:
@@ -41,8 +43,19 @@ def open_source(path: Path, export: Export | None = None) -> Iterator[Source]:
 
         yield ParquetSource(path)
         return
+    if is_json(path):
+        from .kineto import KinetoSource
+
+        with plain_sqlite(path) as plain:
+            yield KinetoSource(plain, path)
+        return
     with plain_sqlite(path, export) as plain, readonly(plain, path) as connection:
         yield FastSource(SqliteSource(connection, path), plain)
+
+
+def is_json(path: Path) -> bool:
+    """Whether a file is, by its name, torch.profiler's: `.json`, packed or not."""
+    return (path.stem if path.suffix in SUFFIXES else path.name).endswith(JSON)
 
 
 @contextmanager

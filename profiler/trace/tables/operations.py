@@ -38,8 +38,9 @@ UNIFIED = {11: "Unified Host-to-Device", 12: "Unified Device-to-Host", 13: "Unif
 """copyKind -> nsys' name for a migration of unified memory, used as the operation's name here."""
 _PAGEABLE = 0  # srcKind / dstKind
 _COMMON = {"contextId": 0, "correlationId": NONE, "graphNodeId": 0}
+_GRID = ("gridX", "gridY", "gridZ")
 _OWN: dict[str, dict[str, int]] = {
-    KERNEL: {"shortName": NONE, "demangledName": NONE},
+    KERNEL: {"shortName": NONE, "demangledName": NONE, **dict.fromkeys(_GRID, 0)},
     MEMCPY: {"copyKind": 0, "bytes": 0, "srcKind": NONE, "dstKind": NONE, "copyCount": 1},
     MEMSET: {"bytes": 0},
     GRAPH_TRACE: {},
@@ -89,6 +90,7 @@ def read_operations(
         name=name if len(name) and int(name.min()) >= 0 else np.where(name >= 0, name, full_name),
         full_name=full_name,
         bytes=every("bytes", NONE),
+        blocks=every("blocks", 0),
         copies=every("copyCount", 1),
         graph_node=every("graphNodeId", 0),
         pageable=every("pageable", 0).astype(bool),
@@ -106,6 +108,8 @@ def _read_table(
     for column in ("shortName", "demangledName"):
         if column in c:
             c[column] = strings.of_ids(c[column])
+    if table == KERNEL:
+        c["blocks"] = _blocks(*(c.pop(column) for column in _GRID))
     if table == MEMCPY:
         source_kind, target_kind = c.pop("srcKind"), c.pop("dstKind")
         c["pageable"] = ((source_kind == _PAGEABLE) | (target_kind == _PAGEABLE)).astype(np.int64)
@@ -117,6 +121,13 @@ def _read_table(
         if int(c["copyCount"].min(initial=1)) < 1:
             c["copyCount"] = c["copyCount"].clip(1)  # 0 where the driver does not say: the record itself is one
     return c
+
+
+def _blocks(x: Int64, y: Int64, z: Int64) -> Int64:
+    """Blocks of each grid; what is more than a GPU can launch, and no number of ours, is left as it overflows."""
+    if len(x) and all(map(is_constant, (x, y, z))):
+        return constant((x[:1] * y[:1] * z[:1])[0], len(x), np.int64)
+    return x * y * z
 
 
 def _joined(parts: list[Int64]) -> Int64:

@@ -8,6 +8,7 @@ from aisp_prof.profiler.assertions.check import WHOLE, Question, check
 from aisp_prof.profiler.assertions.claims_file import with_arguments
 from aisp_prof.profiler.evidence import Verdict
 from aisp_prof.profiler.trace.reader import read_trace
+from aisp_prof.reports.terminal.assertion import answer_lines
 from pair_trace import US, overlapped, run_pair, serial
 from trace_builder import TraceBuilder
 
@@ -123,7 +124,7 @@ def test_a_range_that_is_not_there_proves_nothing(ask):
     assert answer.notes == ("no range is called 'stepp': did you mean step?",)
 
 
-@pytest.mark.parametrize(("domain", "glob"), [("usr", "step"), (None, "user:step")])
+@pytest.mark.parametrize(("domain", "glob"), [("usr", "step"), (None, "usr:step")])
 def test_what_is_there_instead_is_said(ask, domain, glob):
     (note,) = ask(steps(100 * US), "busy >= 0us", ranges={"step": glob}, domain=domain).notes
     assert ("did you mean user?" if domain else "did you mean step?") in note
@@ -249,3 +250,17 @@ def test_two_ranges_of_one_name_are_refused():
 def test_a_range_is_called_by_a_word(name):
     with pytest.raises(UsageError, match="may be called"):
         Question(("busy <= 1ms",), {name: "step"}).parsed()
+
+
+def test_a_bound_shows_its_runs_as_factors(ask):
+    """A speedup's runs are times, those of a bound are the bound itself."""
+    trace = TraceBuilder()
+    p = trace.process(551)
+    for i in range(12):
+        at = 1000 * US * (i + 1)
+        p.copy("h2d", 1_000_000, (at + 10, at + 11), (at + 20, at + 20 + 100 * US), stream=7)
+        p.kernel("work", (at + 12, at + 13), (at + 20 + 100 * US, at + 20 + (200 if i % 2 else 150) * US), stream=7)
+        p.range("step", at, at + 50)
+    answer = ask(trace, "bound >= 1.75", ranges={"step": "step"})
+    assert answer.claims[0].claim.verdict is Verdict.UNPROVEN
+    assert any("runs of step: 1.50×, 2.00×, 1.50×" in line for line in answer_lines(answer))

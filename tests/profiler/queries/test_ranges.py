@@ -22,7 +22,7 @@ from trace_builder import TraceBuilder
 KEYS = (
     *("domain", "name", "kind", "start", "end", "open", "pid", "tid", "device", "gpu_uuid", "ops", "kernels"),
     *("launches", "proj_start", "proj_end", "sum", "busy", "span", "idle", "overlap", "max_in_flight"),
-    *("busy_by_class", "overlap_copy_compute", "overlap_comm_compute"),
+    *("busy_by_class", "overlap_copy_compute", "overlap_comm_compute", "engine", "busiest", "bound"),
 )
 
 
@@ -71,6 +71,9 @@ def test_a_row_holds_exactly_what_is_documented(tmp_path):
         "busy_by_class": {"compute": 30, "h2d": 20},
         "overlap_copy_compute": 10,
         "overlap_comm_compute": 0,
+        "engine": "compute",
+        "busiest": 0.75,
+        "bound": 40 / 30,
     }
     assert tuple(row["busy_by_class"]) == KINDS
 
@@ -96,8 +99,17 @@ def test_a_graph_traced_as_a_whole_makes_what_is_inside_unknown(tmp_path):
     p.graph((10, 12), (20, 90))
     p.copy("h2d", 8, (13, 14), (30, 40), stream=8)
     (row,) = rows_of(trace, tmp_path)
-    unknown = ("kernels", "overlap", "max_in_flight", "overlap_copy_compute", "overlap_comm_compute")
-    assert [row[key] for key in unknown] == [None] * 5
+    unknown = (
+        "kernels",
+        "overlap",
+        "max_in_flight",
+        "overlap_copy_compute",
+        "overlap_comm_compute",
+        "busiest",
+        "bound",
+        "engine",
+    )
+    assert [row[key] for key in unknown] == [None] * 8
     assert (row["ops"], row["launches"], row["busy"]) == (2, 2, 70)
 
 
@@ -209,8 +221,13 @@ def one_by_one(found):
         **{name: getattr(whole, name) for name in ("sum", "busy", "span", "idle", "overlap", "max_in_flight")},
         "overlap_copy_compute": (time["copy"] & time["compute"]).length,
         "overlap_comm_compute": (time["comm"] & time["compute"]).length,
+        **_busiest([time["compute"].length, time["h2d"].length, time["d2h"].length, time["comm"].length]),
         "busy_by_class": [time[kind].length for kind in KINDS],
     }
+
+
+def _busiest(times):
+    return {"engine": times.index(max(times)) if any(times) else -1, "engine_busy": max(times)}
 
 
 def _built(all_launches, all_spans):

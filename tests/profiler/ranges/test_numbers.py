@@ -53,14 +53,26 @@ work = st.tuples(
     st.sampled_from([7, 8]),  # stream
     st.sampled_from([0, 1]),  # device
     st.sampled_from(
-        ["gemm", "ncclDevKernel_AllReduce", "h2d", "d2h", "memset", "graph", "pageable", "sync", "migration", "lost"]
+        [
+            "gemm",
+            "ncclDevKernel_AllReduce",
+            "h2d",
+            "d2h",
+            "memset",
+            "graph",
+            "pageable",
+            "sync",
+            "migration",
+            "lost",
+            "p2p",
+        ]
     ),
 )
 ranges = st.tuples(st.sampled_from([1, 2]), times, st.booleans(), st.sampled_from([1, 2]))
 
 
 def submit(p, tid, call, run, stream, device, what):
-    if what in ("h2d", "d2h", "pageable"):
+    if what in ("h2d", "d2h", "p2p", "pageable"):
         p.copy("h2d" if what == "pageable" else what, 64, call, run, stream, device, tid, what == "pageable")
     elif what == "memset":
         p.memset(64, call, run, stream, device)

@@ -10,7 +10,7 @@ from aisp_prof.profiler.analysis.overlap import busy_time, concurrency
 from aisp_prof.profiler.arrays import types
 from aisp_prof.profiler.ranges import table as module
 from aisp_prof.profiler.ranges.table import range_table
-from aisp_prof.profiler.trace.model import COMM, COMPUTE, COPIES, GRAPH_LAUNCH, KINDS
+from aisp_prof.profiler.trace.model import COMM, COMPUTE, COPIES, D2H, GRAPH_LAUNCH, H2D, KINDS, P2P
 from aisp_prof.profiler.trace.reader import read_trace
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,13 +22,13 @@ submissions = st.tuples(
     st.sampled_from([1, 2]),  # thread
     times,  # the call
     st.lists(st.tuples(times, st.sampled_from([7, 8]), st.sampled_from([0, 1])), max_size=3),  # run, stream, device
-    st.sampled_from(["gemm", "ncclDevKernel_AllReduce", "h2d", "d2h", "d2d", "memset", "graph"]),
+    st.sampled_from(["gemm", "ncclDevKernel_AllReduce", "h2d", "d2h", "d2d", "p2p", "memset", "graph"]),
 )
 ranges = st.tuples(st.sampled_from([1, 2]), st.sampled_from([1, 2]), times, st.booleans(), st.sampled_from([1, 2]))
 
 
 def submit(p, tid, call, run, stream, device, what):
-    if what in ("h2d", "d2h", "d2d"):
+    if what in ("h2d", "d2h", "d2d", "p2p"):
         p.copy(what, 64, call, run, stream, device, tid)
     elif what == "memset":
         correlation = p.call("cudaMemsetAsync_v3020", call, tid)
@@ -84,8 +84,19 @@ def row(trace, r, gpu, ops):
         **{name: getattr(numbers, name) for name in ("sum", "busy", "span", "idle", "overlap", "max_in_flight")},
         "overlap_copy_compute": (parts["a"] & parts["b"]).length,
         "overlap_comm_compute": (parts["c"] & parts["b"]).length,
+        **busiest(ops),
         "busy_by_class": [busy_time(ops.of_kind(kind)).length for kind in range(len(KINDS))],
     }
+
+
+def busiest(ops):
+    """By counting: the engine that works in the most nanoseconds, of equal ones the first."""
+    engines = ((COMPUTE,), (H2D,), (D2H,), (COMM, P2P))
+    busy = [
+        len({ns for op in range(len(ops)) if ops.kind[op] in kinds for ns in range(ops.start[op], ops.end[op])})
+        for kinds in engines
+    ]
+    return {"engine": busy.index(max(busy)) if any(busy) else -1, "engine_busy": max(busy)}
 
 
 def slowly(trace, chosen, attribution):

@@ -54,12 +54,13 @@ def test_an_honest_bundle(made: Path) -> None:
 
 
 @pytest.mark.parametrize("capture", shipped_store().captures(), ids=lambda capture: capture.manifest.pair)
-@pytest.mark.parametrize("lang", ["en", "ko"])
 @pytest.mark.usefixtures("judged_once")
-def test_every_shipped_capture_makes_a_bundle_that_verifies(capture: Capture, lang: str, tmp_path: Path) -> None:
-    pages = Pages(capture.manifest.declaration.chapter, lang, False)
-    write_bundle(tmp_path / "out.zip", [capture], [], pages, expectations_folder())
-    assert verify_bundle(tmp_path / "out.zip").exit_code == 0
+def test_every_shipped_capture_makes_a_bundle_that_verifies(capture: Capture, tmp_path: Path) -> None:
+    """In both languages one after the other: the capture is the same, and is judged once."""
+    for lang in ("en", "ko"):
+        pages = Pages(capture.manifest.declaration.chapter, lang, False)
+        write_bundle(tmp_path / f"{lang}.zip", [capture], [], pages, expectations_folder())
+        assert verify_bundle(tmp_path / f"{lang}.zip").exit_code == 0, lang
 
 
 def built(captures: Path, trace: TraceBuilder, *claims: str, **changes: object) -> Capture:
@@ -105,7 +106,7 @@ def test_the_exit_code_is_the_claims_where_nothing_is_wrong(
 def test_a_capture_without_a_trace_and_pairs_without_a_capture(tmp_path: Path, streams: Capture) -> None:
     folder = capture_folder(tmp_path / "captures", b"", ["speedup >= 1.5"], runs={"untraced": INVALID})
     (folder / "trace.sqlite").unlink()
-    capture = Capture(folder, replace(read_manifest(folder), files={}))
+    capture = Capture(folder, read_manifest(folder).changed(files={}))
     write_bundle(tmp_path / "out.zip", [capture], [], HTML_ONLY, tmp_path)
     found = verify_bundle(tmp_path / "out.zip")
     assert (found.problems, found.verdict.value) == ((), "invalid")
@@ -286,6 +287,31 @@ def test_json_that_floods_is_refused(made: Path, bundle: Path) -> None:
             found = verify_bundle(bundle)
             assert found.exit_code == 1
             assert any(name.rpartition("/")[0] in problem.file for problem in found.problems)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (b'"x": 1e999', "is no finite number"),
+        (b'"x": ' + b"9" * 30, "is beyond 64 bits"),
+        (b'"x": ' + b"[" * 70 + b"]" * 70, "more than 64 deep"),
+        (b'"\\ud800": 1', "half of a character"),
+        (b'"schema": 1', "'schema' stands twice in one object"),
+        (b'"x": NaN', "NaN is no number of JSON"),
+    ],
+    ids=lambda value: str(value[:16]),
+)
+@pytest.mark.usefixtures("judged_once")
+def test_json_of_a_bundle_is_held_to_what_all_json_of_others_is(
+    made: Path, bundle: Path, more: bytes, said: str
+) -> None:
+    files = read(made.read_bytes())
+    manifest = next(name for name in files if name.endswith("manifest.json"))
+    for name in ("proof.json", "environment.json", manifest):
+        data = files[name].rstrip().removesuffix(b"}") + b", " + more + b"}\n"
+        bundle.write_bytes(pack(rehashed(files, {**files, name: data})))
+        told = [one for one in verify_bundle(bundle).problems if said in one.what]
+        assert any(one.file in name for one in told), name
 
 
 @pytest.mark.parametrize(

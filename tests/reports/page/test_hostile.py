@@ -7,11 +7,12 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from types import ModuleType
-from typing import Any
 
 import pytest
 from aisp_prof.profiler.evidence import Evidence, Finding
+from aisp_prof.profiler.manifest import File
 from aisp_prof.reports.page.document import render_html
+from msgspec import structs
 
 ATTACKS = (
     "<script>alert(1)</script>",
@@ -44,14 +45,23 @@ class Elements(HTMLParser):
 
 def attacked(evidence: Evidence, text: str) -> Evidence:
     """The attack wherever a trace or a manifest can put text."""
-    manifest: dict[str, Any] = json.loads(json.dumps(evidence.manifest))
-    manifest["gpus"] = [{"name": text}]
-    manifest["versions"] = dict.fromkeys(manifest["versions"], text)
-    manifest["files"][text] = {"sha256": text, "bytes": 1}
-    manifest["declaration"]["title"]["en"] = manifest["declaration"]["topic"]["en"] = text
-    manifest["declaration"]["variants"][0]["caption"]["en"] = manifest["declaration"]["compares"]["en"] = text
-    manifest["declaration"]["sentence"]["en"] = text + " {speedup} {0} {x!r}"
-    manifest["declaration"]["name"] = text
+    told = evidence.manifest.declaration
+    declaration = replace(
+        told,
+        name=text,
+        title={**told.title, "en": text},
+        topic={**told.topic, "en": text},
+        compares={**told.compares, "en": text},
+        sentence={**told.sentence, "en": text + " {speedup} {0} {x!r}"},
+        variants={**told.variants, "baseline": {**told.variants["baseline"], "en": text}},
+    )
+    manifest = structs.replace(  # what no manifest that is read may say, too
+        evidence.manifest,
+        declaration=declaration,
+        gpus=({"name": text},),
+        versions=dict.fromkeys(evidence.manifest.versions, text),
+        files={**evidence.manifest.files, text: File("0" * 64, 1)},
+    )
     ops = tuple(replace(op, name=text, table=text) for op in evidence.optimized.timeline)
     witnesses = tuple(replace(one, a=ops[0], b=ops[1]) for one in evidence.optimized.witnesses)
     finding = Finding("diagnostic", {"severity": text, "text": text})

@@ -98,7 +98,7 @@ def test_a_reader_can_check_it(evidence: Evidence) -> None:
     assert "aisp-prof capture ch11:streams" in text
     witness = evidence.optimized.witnesses[0]
     assert f"from {witness.a.table} where rowid = {witness.a.row} union all" in text
-    assert all(entry["sha256"] in text for entry in evidence.manifest["files"].values())
+    assert all(entry.sha256 in text for entry in evidence.manifest.files.values())
 
 
 @pytest.mark.parametrize(
@@ -136,6 +136,45 @@ def test_a_difference_that_may_be_none_is_no_gain(
     found = replace(evidence.speedup, value=value, low=low, high=high, noise_floor=noise_floor)
     html = render_html("ch11", [replace(evidence, speedup=found)])
     assert f"<title>ch11: Four streams finish the same iteration {words} than one.</title>" in html
+
+
+def without_difference(evidence: Evidence, low: float = 0.99, high: float = 1.01, comparison: str = "<=") -> Evidence:
+    """The pair as if it claimed that its speedup is at most 1.05, and had shown it."""
+    assert evidence.speedup is not None
+    bound = replace(evidence.claims[0], comparison=comparison, threshold=1.05, text=f"speedup {comparison} 1.05")
+    speedup = replace(evidence.speedup, value=1.0, low=low, high=high)
+    return replace(evidence, claims=(evidence.claims[0], bound), speedup=speedup)
+
+
+@pytest.mark.parametrize(
+    ("lang", "word", "sentence"),
+    [
+        ("en", "No difference, as claimed", "Four streams finish the same iteration in the same time than one."),
+        ("ko", "주장대로 차이 없음", "같은 시간에"),
+    ],
+)
+def test_a_claim_of_no_difference_is_no_win(evidence: Evidence, lang: str, word: str, sentence: str) -> None:
+    same = without_difference(evidence)
+    html = render_html("ch11", [same, evidence], lang)
+    assert [
+        found.strip() for found in re.findall(r'<td class="v-proven">.*?</svg>\s*([^<]+)</td>', html, re.DOTALL)
+    ] == [
+        word,
+        "Proven" if lang == "en" else "증명됨",
+    ]
+    assert f"<strong>{word}</strong>" in html
+    assert sentence in text_of(html)
+    (line, *_) = summary(same, lang)
+    assert word.upper() in line
+    assert "PROVEN" not in line
+
+
+@pytest.mark.parametrize(("low", "high", "comparison"), [(0.99, 1.01, ">="), (1.02, 1.08, "<="), (0.90, 1.01, "<=")])
+def test_what_differs_or_is_claimed_from_below_alone_is_told_as_ever(
+    evidence: Evidence, low: float, high: float, comparison: str
+) -> None:
+    (line, *_) = summary(without_difference(evidence, low, high, comparison))
+    assert line.startswith("ch11.streams  PROVEN  ")
 
 
 def test_runs_that_count_for_fewer_say_so(evidence: Evidence) -> None:

@@ -70,7 +70,9 @@ def with_rates(evidence, rates, ceilings=CEILINGS, tier="counted"):
         for name, value in ceilings.items()
     ]
     told = {"tier": tier, "files": [], "iterations": 2, "reason": "", "mend": ""}
-    manifest = {**evidence.manifest, "counters": told, "ceilings": {"ceilings": rows, "calibration": None}}
+    manifest = evidence.manifest.changed(
+        profile="roofline", counters=told, ceilings={"ceilings": rows, "calibration": None}
+    )
     return replace(evidence, manifest=manifest, rates=rates)
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from aisp_prof.profiler.evidence import Evidence
+from aisp_prof.profiler.manifest import Manifest
 from aisp_prof.profiler.proof.prove import prove
 from aisp_prof.reports.catalog import catalog
 from aisp_prof.reports.page.document import render_html
@@ -30,7 +31,7 @@ def staged(tmp_path) -> Evidence:
         "halved": text("two chunks"),
         "optimized": text("<script>two</script> streams"),
     }
-    return prove(data, trace.write(tmp_path / "t.sqlite"))
+    return prove(Manifest.from_json(data), trace.write(tmp_path / "t.sqlite"))
 
 
 def test_a_row_a_variant_with_its_own_speedup(staged):

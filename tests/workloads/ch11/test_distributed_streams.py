@@ -10,20 +10,22 @@ import torch
 from aisp_prof.declaration import VARIANTS
 from aisp_prof.errors import EnvironmentLacks, UsageError
 from aisp_prof.workloads.annotate import Notes
-from aisp_prof.workloads.ch11.distributed_streams import PAIR, WeightGradients
+from aisp_prof.workloads.ch11 import distributed_streams, distributed_streams_nccl
+from aisp_prof.workloads.ch11.distributed_streams import WeightGradients
 from aisp_prof.workloads.ch11.transport import Buckets, Emulated, HostSum, NcclAllReduce, check_ranks, open_transport
 from aisp_prof.workloads.device import CpuDevice, CudaDevice
 from aisp_prof.workloads.harness import run_pair
 from aisp_prof.workloads.validate import validate
 from deferred import DeferredDevice, Node, comes_after, enqueued, orders_that_agree
 
-SIZES = PAIR.declaration.sizes
+PAIRS = {1: distributed_streams.PAIR, 2: distributed_streams_nccl.PAIR}
+SIZES = {ranks: pair.declaration.sizes["small"] for ranks, pair in PAIRS.items()}
 each_variant = pytest.mark.parametrize("variant", VARIANTS)
-each_size = pytest.mark.parametrize("size", ["small", "2x_small"])
+each_number = pytest.mark.parametrize("ranks", PAIRS)
 
 
 def build(device: Any) -> WeightGradients:
-    return WeightGradients(device, SIZES["small"])
+    return WeightGradients(device, SIZES[1])
 
 
 class Collective:
@@ -47,23 +49,23 @@ class Collective:
 
 
 def build_two(device: Any) -> WeightGradients:
-    work = WeightGradients(device, SIZES["2x_small"])
+    work = WeightGradients(device, SIZES[2])
     work._transport = Collective(device, [rank.buckets for rank in work._ranks])
     return work
 
 
-@each_size
-def test_the_pair_runs_on_a_cpu(size: str) -> None:
-    record = run_pair(PAIR, device="cpu", size=size, iterations=2, seed=3)
+@each_number
+def test_the_pair_runs_on_a_cpu(ranks: int) -> None:
+    record = run_pair(PAIRS[ranks], device="cpu", iterations=2, seed=3)
     assert record.validation.valid
     assert record.validation.bitwise is True
-    assert record.sizes["ranks"] == (2 if size == "2x_small" else 1)
+    assert {sizes["ranks"] for sizes in (record.sizes, *PAIRS[ranks].declaration.sizes.values())} == {ranks}
 
 
-@each_size
+@each_number
 @each_variant
-def test_every_rank_receives_the_sum(size: str, variant: str) -> None:
-    work = WeightGradients(CpuDevice(), SIZES[size])
+def test_every_rank_receives_the_sum(ranks: int, variant: str) -> None:
+    work = WeightGradients(CpuDevice(), SIZES[ranks])
     work.inputs(5)
     work.poison()
     work.run(variant)
@@ -74,9 +76,9 @@ def test_every_rank_receives_the_sum(size: str, variant: str) -> None:
 
 
 def test_ranks_have_data_of_their_own() -> None:
-    first, second = WeightGradients(CpuDevice(), SIZES["2x_small"])._ranks
+    first, second = WeightGradients(CpuDevice(), SIZES[2])._ranks
     assert first.x.data_ptr() != second.x.data_ptr()
-    work = WeightGradients(CpuDevice(), SIZES["2x_small"])
+    work = WeightGradients(CpuDevice(), SIZES[2])
     work.inputs(5)
     a, b = (rank.x.float() for rank in work._ranks)
     assert float((a - b).norm() / a.norm()) > 1
@@ -90,7 +92,7 @@ def test_every_order_of_the_streams_gives_the_same_bits(make: Any, variant: str)
 
 @pytest.mark.parametrize(("make", "joins"), [(build, 0), (build_two, 2)], ids=["one-rank", "two-ranks"])
 def test_a_bucket_sent_too_early_is_seen(make: Any, joins: int) -> None:
-    layers = SIZES["small" if make is build else "2x_small"]["layers"]
+    layers = SIZES[1 if make is build else 2]["layers"]
     _, waits = enqueued(make, "optimized")
     assert waits == layers * (2 if joins else 1) + joins
     for wait in range(1, waits - joins + 1):
@@ -116,9 +118,9 @@ def test_the_first_device_ends_last(variant: str) -> None:
     assert all(comes_after(device.nodes, last, i) for i in elsewhere)
 
 
-@each_size
-def test_poison_reaches_all_that_a_variant_writes(size: str) -> None:
-    work = WeightGradients(CpuDevice(), SIZES[size])
+@each_number
+def test_poison_reaches_all_that_a_variant_writes(ranks: int) -> None:
+    work = WeightGradients(CpuDevice(), SIZES[ranks])
     work.inputs(1)
     work.run("optimized")
     work.poison()
@@ -128,7 +130,7 @@ def test_poison_reaches_all_that_a_variant_writes(size: str) -> None:
 
 def test_what_runs_where() -> None:
     """Emulated: a product and two copies a layer; the baseline's are all on the first stream, in two blocks."""
-    layers = SIZES["small"]["layers"]
+    layers = SIZES[1]["layers"]
     baseline, optimized = ([(n.stream, n.name) for n in enqueued(build, variant)[0]] for variant in VARIANTS)
     assert baseline == [(1, "mm")] * layers + [(1, "copy_")] * (2 * layers)
     assert optimized == [(1, "mm"), (2, "copy_"), (2, "copy_")] * layers
@@ -138,18 +140,18 @@ def test_the_wire_goes_first() -> None:
     assert [stream.priority for stream in build(DeferredDevice()).streams] == [0, -1]
 
 
-@pytest.mark.parametrize(("size", "name"), [("small", "pcie-emulated"), ("2x_small", "host-sum")])
-def test_the_transport_is_named_in_the_trace(size: str, name: str, domain: Any, notes: Notes) -> None:
-    work = WeightGradients(CpuDevice(), SIZES[size], notes)
+@pytest.mark.parametrize(("ranks", "name"), [(1, "pcie-emulated"), (2, "host-sum")])
+def test_the_transport_is_named_in_the_trace(ranks: int, name: str, domain: Any, notes: Notes) -> None:
+    work = WeightGradients(CpuDevice(), SIZES[ranks], notes)
     work.run("optimized")
     opened = [(text, payload) for event, text, _, payload in domain.calls if event == "push"]
-    layers = range(SIZES[size]["layers"])
+    layers = range(SIZES[ranks]["layers"])
     assert [payload for text, payload in opened if text == f"stage:{name}"] == list(layers)
     assert [payload for text, payload in opened if text == "stage:gradient"] == list(layers)
 
 
 def test_which_transport_is_opened() -> None:
-    one, two = (WeightGradients(CpuDevice(), SIZES[size]) for size in ("small", "2x_small"))
+    one, two = (WeightGradients(CpuDevice(), SIZES[ranks]) for ranks in PAIRS)
     buckets = [rank.buckets for rank in two._ranks]
     assert isinstance(one._transport, Emulated)
     assert isinstance(two._transport, HostSum)
@@ -159,7 +161,7 @@ def test_which_transport_is_opened() -> None:
 def test_nccl_gets_every_ranks_bucket_and_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[Any, Any, Any]] = []
     monkeypatch.setattr(torch.cuda.nccl, "all_reduce", lambda sent, out, streams: calls.append((sent, out, streams)))
-    ranks = [rank.buckets for rank in WeightGradients(CpuDevice(), SIZES["2x_small"])._ranks]
+    ranks = [rank.buckets for rank in WeightGradients(CpuDevice(), SIZES[2])._ranks]
     NcclAllReduce(ranks).deliver(1, ("first", "second"))
     ((sent, received, streams),) = calls
     assert [t.data_ptr() for t in sent] == [rank.sent[1].data_ptr() for rank in ranks]
@@ -190,7 +192,7 @@ def test_a_bucket_that_never_arrives_is_seen(variant: str, notes: Notes, monkeyp
         run(asked)
 
     monkeypatch.setattr(work, "run", wrong)
-    assert not validate(PAIR.declaration, work, CpuDevice(), notes, 11).valid
+    assert not validate(PAIRS[1].declaration, work, CpuDevice(), notes, 11).valid
 
 
 @pytest.mark.gpu

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 import pytest
 import torch
+from aisp_prof.errors import UsageError
 from aisp_prof.workloads.annotate import Notes
 from aisp_prof.workloads.ch11 import stream_ordered, stream_ordered_kv_cache
+from aisp_prof.workloads.ch11.branches import Branches
 from aisp_prof.workloads.ch11.stream_ordered import HostMemory, Temporaries
 from aisp_prof.workloads.ch11.stream_ordered_kv_cache import PagedDecode
 from aisp_prof.workloads.device import CpuDevice
@@ -152,6 +155,7 @@ def submitted(variant: str, monkeypatch: pytest.MonkeyPatch) -> tuple[list[tuple
         return step("append"), step("attend")
 
     monkeypatch.setattr(work, "_lanes", [lane(number) for number in range(8)])
+    monkeypatch.setattr(work, "_together", lane(0))
     work.run(variant)
     return calls, device.waits
 
@@ -159,22 +163,23 @@ def submitted(variant: str, monkeypatch: pytest.MonkeyPatch) -> tuple[list[tuple
 def test_variants_of_the_cache_differ_in_streams_and_waits_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     runs = {name: submitted(name, monkeypatch) for name in stream_ordered_kv_cache.PAIR.declaration.names}
     calls, waits = ({name: run[part] for name, run in runs.items()} for part in (0, 1))
-    assert waits == {"baseline": 4 * 10, "one_stream": 0, "streams": 0, "optimized": 0}
+    assert waits == {"baseline": 4 * 10, "one_stream": 0, "streams": 0, "graph": 0, "optimized": 0}
     assert calls["baseline"] == calls["one_stream"]
-    assert calls["streams"] == calls["optimized"]  # without graphs the captured work itself
+    assert calls["streams"] == calls["graph"]  # without graphs the captured work itself
+    assert calls["optimized"] == [(0, name, step, 0) for step in range(4) for name in ("append", "attend")]
     assert [call[1:] for call in calls["baseline"]] == [call[1:] for call in calls["streams"]]
     assert {call[0] for call in calls["baseline"]} == {0}
     assert {call[0] for call in calls["streams"]} == set(range(8))
 
 
-def test_the_graph_forks_from_its_first_stream_and_joins_all_of_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With streams that run only what has been let go, every kernel of the graph lies between fork and join."""
-    work = small(stream_ordered_kv_cache.PAIR)
+def test_branches_fork_from_the_first_stream_and_join_all_of_it_again() -> None:
+    """With streams that run only what has been let go, every kernel of a graph lies between fork and join."""
     log: list[str] = []
+    numbers = count()
 
     class Event:
-        def __init__(self, name: str) -> None:
-            self.name = name
+        def __init__(self) -> None:
+            self.name = f"event{next(numbers)}"
 
         def record(self, stream: Any) -> None:
             log.append(f"{stream.name} records {self.name}")
@@ -186,15 +191,49 @@ def test_the_graph_forks_from_its_first_stream_and_joins_all_of_it_again(monkeyp
         def wait_event(self, event: Event) -> None:
             log.append(f"{self.name} waits {event.name}")
 
-    monkeypatch.setattr(work, "_streams", [Stream(f"s{number}") for number in range(8)])
-    monkeypatch.setattr(work, "_fork", Event("fork"))
-    monkeypatch.setattr(work, "_joins", [Event(f"join{number}") for number in range(1, 8)])
-    monkeypatch.setattr(work, "_decode", lambda variant, lanes: log.append(f"{variant} on {len(lanes)}"))
-    work._branches()
+    class Events(CpuDevice):
+        def event(self) -> Any:
+            return Event()
+
+    streams = [Stream(f"s{number}") for number in range(8)]
+    Branches(Events(), streams).around(lambda: log.append("work"))()
     others = range(1, 8)
-    before = ["s0 records fork", *(f"s{n} waits fork" for n in others)]
-    after = [line for n in others for line in (f"s{n} records join{n}", f"s0 waits join{n}")]
-    assert log == [*before, "streams on 8", *after]
+    before = ["s0 records event0", *(f"s{n} waits event0" for n in others)]
+    after = [line for n in others for line in (f"s{n} records event{n}", f"s0 waits event{n}")]
+    assert log == [*before, "work", *after]
+
+
+def test_the_graph_is_captured_from_all_streams_between_fork_and_join() -> None:
+    """A stream that was not forked is not captured: its work would run once, while the graph is made, and never again."""
+    device = Graphs()
+    work = small(stream_ordered_kv_cache.PAIR, device)
+    ((captured, waits),) = device.captured
+    streams = len(work.streams)
+    assert captured is work.streams[0]
+    assert waits == [*work.streams[1:], *[captured] * (streams - 1)]
+
+
+class Graphs(CpuDevice):
+    """Notes which stream each graph is captured on, and which streams are made to wait meanwhile."""
+
+    def __init__(self) -> None:
+        self.captured: list[tuple[Any, list[Any]]] = []
+        self.waits: list[Any] = []
+
+    def stream(self, priority: int = 0) -> Any:
+        device = self
+
+        class Noting:
+            def wait_event(self, event: Any) -> None:
+                device.waits.append(self)
+
+        return Noting()
+
+    def graph(self, stream: Any, work: Any) -> Any:
+        self.waits.clear()
+        work()
+        self.captured.append((stream, list(self.waits)))
+        return work
 
 
 def test_a_sequence_stays_on_its_stream_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,7 +267,7 @@ def test_an_append_left_out_is_seen(notes: Notes, monkeypatch: pytest.MonkeyPatc
     work._lanes[2] = (lazy, attend)
     found = validate(stream_ordered_kv_cache.PAIR.declaration, work, CpuDevice(), notes, 5)
     assert not found.valid
-    assert found.max_relative_error["optimized"] is None  # the place is NaN
+    assert [found.max_relative_error[name] for name in ("streams", "graph")] == [None, None]  # the place is NaN
 
 
 def test_poison_leaves_the_tokens_of_before() -> None:
@@ -251,6 +290,19 @@ def test_inputs_come_from_the_seed(pair: Pair) -> None:
         results.append(work.reference())
     assert torch.equal(results[0], results[1])
     assert float((results[0] - results[2]).norm() / results[0].norm()) > 0.1
+
+
+def test_an_even_number_of_steps_is_refused() -> None:
+    sizes = {**stream_ordered.PAIR.declaration.sizes["small"], "steps": 4}
+    with pytest.raises(UsageError, match="4 steps undo each other"):
+        Temporaries(CpuDevice(), sizes)
+
+
+@pytest.mark.parametrize("shift", [stream_ordered.THERE[1], stream_ordered.BACK[1]])
+def test_more_steps_than_one_change_no_bit(shift: float) -> None:
+    """y -> shift - y rounds once; after that it goes back and forth between two numbers."""
+    one = shift - torch.randn(1 << 16, generator=torch.Generator().manual_seed(3)) * 2
+    assert torch.equal(shift - (shift - one), one)
 
 
 def test_rounds_add_up_to_the_declared_work() -> None:

@@ -15,7 +15,7 @@ from aisp_prof.workloads.validate import validate
 
 SMALL = PAIR.declaration.sizes["small"]
 NAMES = PAIR.declaration.names
-PLAIN, SPECIALIZED = Compiled(8, "aa"), Compiled(12, "bb")
+PLAIN, SPECIALIZED = Compiled(8, b"aa"), Compiled(12, b"bb")
 
 
 def test_the_pair_runs_on_a_cpu() -> None:

@@ -1,0 +1,37 @@
+"""The floors of a pair's variants, from the work that its record declares and the ceilings that its capture holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from statistics import median
+
+from ..evidence import Finding, VariantEvidence
+from ..judging.floor import IMPLAUSIBLE, Floor, floor_of, phases_of
+from ..judging.limits import Estimate
+from ..judging.speedup import times
+from ..manifest import Work
+
+
+def floors_of(
+    declared: Mapping[str, Work], ceilings: Mapping[str, Estimate], variants: Iterable[str]
+) -> dict[str, Floor]:
+    """The floor of each variant, or why it has none."""
+    return {variant: floor_of(phases_of(declared.get(variant)), ceilings) for variant in variants}
+
+
+def too_fast(floors: Mapping[str, Floor], variants: Mapping[str, VariantEvidence], source: str) -> tuple[Finding, ...]:
+    """Less time than the floor allows: an error of the declaration, the time or the ceilings, never a success."""
+    return tuple(
+        Finding("implausible", {"metric": f"{name}.of_floor", "percent": round(100 * share, 1)})
+        for name, share in _shares(floors, variants, source)
+        if share > IMPLAUSIBLE
+    )
+
+
+def _shares(
+    floors: Mapping[str, Floor], variants: Mapping[str, VariantEvidence], source: str
+) -> Iterable[tuple[str, float]]:
+    for name, floor in floors.items():
+        measured = times(variants[name], source)
+        if floor.ns is not None and measured and median(measured):
+            yield name, floor.ns.value / median(measured)
