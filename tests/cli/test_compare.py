@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from aisp_prof import cli
 from aisp_prof.cli import capturing, compare
 from aisp_prof.profiler.store.captures import Capture
 from aisp_prof.profiler.store.manifest import Manifest, folder_facts, write_manifest
@@ -19,20 +17,6 @@ from pair_trace import validation
 
 CLAIMS = ("speedup >= 1.5", "optimized.achieved_flops >= 280 TFLOP/s", "optimized.of_roofline >= 0.4")
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run `aisp-prof …`: exit code, stdout, stderr."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["aisp-prof", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            cli.main()
-        out, err = capsys.readouterr()
-        return exit_.value.code, out, err
-
-    return call
 
 
 @pytest.fixture
