@@ -59,7 +59,7 @@ def alike(evidence: Evidence) -> bool:
     """Whether no difference is what the pair claims, its speedup being bounded from above too, and what was shown."""
     bounded = any(claim.metric == "speedup" and claim.comparison in ("<=", "<") for claim in evidence.claims)
     speedup = evidence.speedup
-    near = speedup is not None and 1 - ALIKE <= speedup.low and speedup.high <= 1 + ALIKE
+    near = speedup is not None and speedup.low >= 1 - ALIKE and speedup.high <= 1 + ALIKE
     return bounded and near and evidence.verdict is Verdict.PROVEN
 
 
