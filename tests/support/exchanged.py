@@ -1,4 +1,4 @@
-"""A real capture with an optimization undone: a variant's measured iterations are those that another one ran.
+"""A real capture in which a variant ran another one's code, as where an optimization, or one step of it, was undone.
 
 The trace, the manifest's event times and the counters are rewritten together, as if the program had called the other code under
 the variant's name: each window is replaced by the other variant's window of the same number, and all that came after it moves.
@@ -23,19 +23,18 @@ _BY_CORRELATION = "CUPTI_ACTIVITY_KIND_CUDA_EVENT"
 _PUSH_POP, _START_END = 59, 60
 
 
-def undone(
+def exchanged(
     capture: Capture,
     captures: Path,
     instead: Mapping[str, str],
     more: Callable[[Trace], None] | None = None,
-    name: str = "undone",
+    name: str = "exchanged",
 ) -> Capture:
     """A copy of `capture` below `captures` in which each variant of `instead` ran what the one named for it runs.
 
     `more` changes the trace further, as the functions of `rewritten` do. {"optimized": "baseline"} is the whole optimization
     undone; a step and the one before it, that step alone.
     """
-
     pair, counted = capture.manifest.pair, capture.folder / "counters.csv"
 
     def change(trace: Trace) -> None:
@@ -46,7 +45,7 @@ def undone(
             order = capture.manifest.to_json()["runs"]["counted"]["order"]
             replace_counters(counted, captures / f"{pair}-{name}" / counted.name, pair, order, instead)
 
-    return rewritten(capture, captures, change, lambda data: told(data, instead), name)
+    return rewritten(capture, captures, change, lambda data: told(data, instead), name, fit=more is not None)
 
 
 @dataclass(frozen=True, slots=True)
