@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
 
 from ...errors import EnvironmentLacks, UsageError
 from ..page.pdf import Printed, identifier_of, print_html, printer_versions
+from .header import Printer
 from .paper_fonts import Compared
 from .paper_text import Paper, read_pdf, text_differences
 from .verification import Check, Problem, Status, check
@@ -25,19 +24,19 @@ def _printed(html: str) -> Printed:
     return print_html(html)
 
 
-def check_pdf(file: str, data: bytes, html: str, printer: Mapping[str, Any]) -> Check:
+def check_pdf(file: str, data: bytes, html: str, printer: Printer | None) -> Check:
     """Compare a PDF with the page that it should be a print of.
 
     Args:
         file: its name, for messages.
         html: the page, made again from the traces.
-        printer: what environment.json says of the program that printed it: "versions" and "fonts".
+        printer: what environment.json says of the program that printed it.
     """
     try:
         versions = printer_versions()
     except EnvironmentLacks as error:
         return _read(file, data, html, printer, str(error))
-    recorded = printer.get("versions") or {}
+    recorded = printer.versions if printer else {}
     if differing := sorted(name for name in versions | recorded if versions.get(name) != recorded.get(name)):
         other = ", ".join(f"{name} {recorded.get(name)}, here {versions.get(name)}" for name in differing)
         return _read(file, data, html, printer, f"it was printed by other versions: {other}")
@@ -45,9 +44,13 @@ def check_pdf(file: str, data: bytes, html: str, printer: Mapping[str, Any]) -> 
     if not _names(data, html):
         return check(NAME, about, [Problem(file, "", _ANOTHER)])
     again = _printed(html)
-    if again.data != data and list(again.fonts) != list(printer.get("fonts") or ()):
+    if again.data != data and tuple(again.fonts) != _fonts(printer):
         return _read(file, data, html, printer, "it was printed with other fonts than are installed here")
     return check(NAME, about, _differing(file, data, again.data, html))
+
+
+def _fonts(printer: Printer | None) -> tuple[str, ...]:
+    return printer.fonts if printer else ()
 
 
 def _names(data: bytes, html: str) -> bool:
@@ -70,7 +73,7 @@ def _differing(file: str, data: bytes, again: bytes, html: str) -> list[Problem]
     return [Problem(file, f"byte {at}", "differs from the print of the page that the traces give"), *said]
 
 
-def _read(file: str, data: bytes, html: str, printer: Mapping[str, Any], reason: str) -> Check:
+def _read(file: str, data: bytes, html: str, printer: Printer | None, reason: str) -> Check:
     """The weaker check: it finds what is wrong, and proves nothing, since whoever made the bundle names his printer's versions."""
     try:
         paper = read_pdf(data)
@@ -80,7 +83,7 @@ def _read(file: str, data: bytes, html: str, printer: Mapping[str, Any], reason:
     except UsageError as error:
         return check(NAME, f"{file}: read, because {reason}", [Problem(file, "", str(error))])
     other = [] if paper.identifier == identifier_of(html) else [Problem(file, "", _ANOTHER)]
-    if list(paper.fonts) != list(printer.get("fonts") or ()):
+    if tuple(paper.fonts) != _fonts(printer):
         other.append(Problem(file, "fonts", "it embeds other fonts than those that it was printed with"))
     if isinstance(paper.glyphs, Compared):
         other += [Problem(file, "glyphs", what) for what in paper.glyphs.problems]
