@@ -67,11 +67,13 @@ class Controller:
         self._times[candidate].append(ns)
         best = self._best()
         if self._estimate(best) < (1 - MARGIN) * self._estimate(self._chosen):
-            self._chosen, self._strikes = best, []
+            self._chosen = best
+            self._strikes = []
 
     def _start(self) -> None:
         self._chosen: int | None = None
-        self._since, self._strikes = 0, list[int]()
+        self._since = 0
+        self._strikes: list[int] = []
         self._times: list[deque[int]] = [deque(maxlen=WINDOW) for _ in range(self._count)]
 
     def _at_the_top(self) -> bool:
