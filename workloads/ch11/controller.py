@@ -34,6 +34,9 @@ class Controller:
         if candidates < 1:
             raise ValueError("there must be a candidate")
         self._count = candidates
+        self._chosen: int | None
+        self._strikes: list[int]
+        self._times: list[deque[int]]
         self._start()
 
     @property
@@ -71,10 +74,10 @@ class Controller:
             self._strikes = []
 
     def _start(self) -> None:
-        self._chosen: int | None = None
+        self._chosen = None
         self._since = 0
-        self._strikes: list[int] = []
-        self._times: list[deque[int]] = [deque(maxlen=WINDOW) for _ in range(self._count)]
+        self._strikes = []
+        self._times = [deque(maxlen=WINDOW) for _ in range(self._count)]
 
     def _at_the_top(self) -> bool:
         """Whether all have been tried, or the last one tried, in order, is no better than the one before it."""
