@@ -15,7 +15,7 @@ from aisp_prof.profiler.evidence import VariantEvidence
 from aisp_prof.profiler.store.captures import Capture, shipped_store
 from aisp_prof.reports.page.document import render_html
 from aisp_prof.reports.page.pdf import print_html
-from shared import proven
+from shared import fonts_unpacked_once, proven
 from svg_grammar import Pictures, check_marks
 
 CAPTURES = tuple({capture.manifest.pair: capture for capture in shipped_store().captures()}.values())
@@ -156,7 +156,8 @@ def test_the_print_draws_as_many_marks_at_the_same_places(capture: Capture) -> N
     """
     html = re.sub("<table.*?</table>", "", render_html("page", [proven(capture.id)]), flags=re.DOTALL)
     picture = Pictures(html).timelines["pair-1", "wide"]
-    painted = filled(print_html(html).data)
+    with fonts_unpacked_once():
+        painted = filled(print_html(html).data)
     for band, marks in picture.bands.items():
         lefts = tuple(min(x for x, _ in mark) for mark in marks)
         same = [one for one in painted if len(one) == len(lefts) and one == pytest.approx(lefts, abs=0.02)]

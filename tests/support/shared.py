@@ -5,11 +5,14 @@ from __future__ import annotations
 import fcntl
 import os
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
+from unittest.mock import patch
 
 from aisp_prof.profiler.evidence import Evidence
 from aisp_prof.profiler.proof.prove import prove_capture
@@ -18,6 +21,7 @@ from aisp_prof.profiler.store.leaks import leaks
 
 T = TypeVar("T")
 _folders: list[Path] = []
+_fonts: dict[bytes, bytes] = {}
 
 
 def keep_in(folder: Path) -> None:
@@ -54,3 +58,22 @@ def leaks_of(path: Path) -> list[str]:
 @cache
 def _shipped() -> dict[str, Any]:
     return {capture.id: capture for capture in shipped_store().captures()}
+
+
+@contextmanager
+def fonts_unpacked_once() -> Iterator[None]:
+    """WeasyPrint unpacks the fonts of every page anew, the same four, for a sixth of a print: here each is unpacked once."""
+    from fontTools.ttLib import woff2
+
+    unpack = woff2.decompress
+
+    def unpacked(source: IO[bytes], target: IO[bytes]) -> None:
+        font = source.read()
+        if font not in _fonts:
+            plain = BytesIO()
+            unpack(BytesIO(font), plain)
+            _fonts[font] = plain.getvalue()
+        target.write(_fonts[font])
+
+    with patch.object(woff2, "decompress", unpacked):
+        yield
