@@ -39,9 +39,9 @@ def test_fusion_leaves_every_bit_as_it_was(run):
     assert code == 0
     assert "came with aisp-prof" in out
     assert "bitwise equal: yes" in out
-    assert "speedup 15.9×" in out
-    head, *rows = [line.split() for line in out.splitlines()[3:]]
-    assert head == ["pair", "claim", "expectation", "measured", "verdict"]
+    assert "speedup 15.7×" in out
+    lines = [line.split() for line in out.splitlines()]
+    rows = lines[lines.index(["pair", "claim", "expectation", "measured", "verdict"]) + 1 :]
     (pair,) = find("ch09:memory_bound")
     assert [row[-1] for row in rows] == ["proven"] * len(pair.declaration.claims)
     assert "fused_l2norm" not in out
