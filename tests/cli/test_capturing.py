@@ -29,9 +29,11 @@ def capture(monkeypatch, capsys, tmp_path):
     def fake(declaration, module, key, size, folder, iterations, command, timeout_s, progress, profile, ceilings):
         asked.append((declaration.key, profile.value, iterations, ceilings))
         told = REFUSED if profile.counts else None
-        made = Manifest(
-            declaration.key, "2026", declaration, key, size, {}, (), {}, (), None, None, {}, {}, profile.value, told
-        )
+        made = Manifest.of(
+            id=declaration.key, created_utc="2026", declaration=declaration.to_json(), hardware_key=key, size=size,
+            sizes={}, gpus=[], versions={}, command=[], commit=None, conditions=None, runs={}, files={},
+            profile=profile.value, counters=told,
+        )  # fmt: skip
         return Capture(tmp_path / declaration.name, made)
 
     def call(*arguments):
