@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,8 @@ def capture_pairs(
 
     Without a profile each pair is run as its claims need: counted where one of them is about work or rates, else traced alone.
 
-    `ceilings` is a file of `aisp-prof calibrate -o` on this GPU; without it they are measured where the profile counts.
+    `ceilings` is a file of `aisp-prof calibrate -o` on this GPU. Without it they are measured, once for all pairs: all of them
+    where a profile counts, else those that the pairs' floors and claims need, in some seconds.
 
     Raises:
         UsageError: there is no such profile, size or number of iterations, or the ceilings are another GPU's.
@@ -41,7 +42,10 @@ def capture_pairs(
     wanted, made = [_profile(pair, profile) for pair in pairs], []
     command = ["aisp-prof", *sys.argv[1:]]
     with steps() as progress:
-        roofs = _ceilings(ceilings, timeout_s, progress) if any(one.counts for one in wanted) else None
+        needed = {pair.key: _needed(pair, one) for pair, one in zip(pairs, wanted, strict=True)}
+        only = set() if any(one.counts for one in wanted) else set().union(*needed.values())
+        measures = bool(only) or any(one.counts for one in wanted)
+        roofs = _ceilings(ceilings, timeout_s, progress, only) if measures else None
         for pair, chosen_profile in zip(pairs, wanted, strict=True):
             key, chosen = hardware(pair.declaration, size)
             made.append(
@@ -56,7 +60,7 @@ def capture_pairs(
                     timeout_s,
                     progress,
                     chosen_profile,
-                    roofs if chosen_profile.counts else None,
+                    roofs if chosen_profile.counts or needed[pair.key] else None,
                 )
             )
     return made
@@ -71,13 +75,30 @@ def _profile(pair: Pair, name: str) -> Profile:
     return Profile.ROOFLINE if needs_counters(pair.declaration) else Profile.MINIMAL
 
 
-def _ceilings(stored: Path | None, timeout_s: float, progress: Callable[[str], None]) -> dict[str, Any]:
+def _needed(pair: Pair, profile: Profile) -> set[str]:
+    """The ceilings that a pair's claims name and that the floors of its variants hang on, where it is traced at all."""
+    from dataclasses import asdict
+
+    from ..profiler.capture.run import Profile
+    from ..profiler.judging.floor import phases_of, rates_of
+    from ..profiler.judging.language import ceilings_named
+
+    if profile is Profile.NONE:
+        return set()
+    declaration = pair.declaration
+    works = [pair.declared(declaration.sizes["default"], v) for v in declaration.names] if pair.declared else []
+    return ceilings_named(declaration).union(*(rates_of(phases_of(asdict(work))) for work in works))
+
+
+def _ceilings(
+    stored: Path | None, timeout_s: float, progress: Callable[[str], None], only: Collection[str]
+) -> dict[str, Any]:
     """What this GPU can do: measured now, or as it was stored."""
     from ..profiler.capture.calibrate import read_calibration
     from ..profiler.capture.conditions import open_gpu
 
     if stored is None:
-        return counters.measure_ceilings(timeout_s, progress)
+        return counters.measure_ceilings(timeout_s, progress, only)
     with open_gpu() as gpu:
         return read_calibration(stored, gpu.facts()["uuid"] if gpu else None)
 

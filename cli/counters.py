@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -89,11 +89,12 @@ def calibrate(
     typer.echo(data if as_json else "\n".join(map(visible, ceiling_lines(result))))
 
 
-def measure_ceilings(timeout_s: float, progress: Callable[[str], None]) -> dict[str, Any]:
-    """Run the calibration program of this package; the result as JSON data (docs/json.md, "calibrate")."""
+def measure_ceilings(timeout_s: float, progress: Callable[[str], None], only: Collection[str] = ()) -> dict[str, Any]:
+    """Run the calibration program of this package, for all ceilings or `only` some; the result as JSON data (docs/json.md,
+    "calibrate")."""
     from ..profiler.capture.calibrate import Program, calibrate
 
-    return calibrate(Program("aisp_prof.workloads.calibration", (), timeout_s), progress)
+    return calibrate(Program("aisp_prof.workloads.calibration", (), timeout_s), progress, only)
 
 
 def _store(path: Path, text: str) -> None:

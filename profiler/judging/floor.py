@@ -91,6 +91,12 @@ def _best(name: str, ceilings: Mapping[str, Estimate]) -> Estimate | None:
     return max((ceilings[one] for one in BANDWIDTHS if one in ceilings), key=lambda one: one.value, default=None)
 
 
+def rates_of(phases: Sequence[Phase]) -> set[str]:
+    """The ceilings that a floor of these phases hangs on; of device memory both that may bound it."""
+    needed = {name for phase in phases for name in _needed(phase)}
+    return needed - {"memory"} | (set(BANDWIDTHS) if "memory" in needed else set())
+
+
 def phases_of(declared: Mapping[str, Any]) -> tuple[Phase, ...]:
     """The phases as a capture's record holds them; of a declaration before there were phases the one that its FLOPs and bytes make."""
     if phases := declared.get("phases"):

@@ -49,13 +49,18 @@ class Estimate:
         return self.low == self.high
 
 
+def ceiling_name(metric: str) -> str:
+    """`ceiling(h2d)` -> `h2d`; "" of any other metric."""
+    return metric[len(CEILING) + 1 : -1] if metric.startswith(f"{CEILING}(") else ""
+
+
 def ceiling_unit(metric: str) -> str:
     """The unit of `ceiling(NAME)` in claims.
 
     Raises:
         UsageError: nothing of that name is measured; the nearest is suggested.
     """
-    name = metric.removeprefix(f"{CEILING}(").removesuffix(")")
+    name = ceiling_name(metric)
     if name not in CEILINGS:
         near = get_close_matches(name, CEILINGS, 1, 0.5)
         raise UsageError(
