@@ -71,8 +71,8 @@ def ceiling_unit(metric: str) -> str:
 
 
 def ceilings_of(calibration: Mapping[str, Any] | None) -> dict[str, Estimate]:
-    """Name -> rate of what `calibrate` stored, each with the interval of its median over its runs; of one without runs, as it was
-    stored."""
+    """Name -> rate of what `calibrate` stored, each with the interval of its median over its runs, but no wider than the slowest and
+    the fastest of them: of what was never reached a ceiling says nothing. Of one without runs, as it was stored."""
     return {one["name"]: _rate(one) for one in (calibration or {}).get("ceilings") or ()}
 
 
@@ -81,5 +81,6 @@ def _rate(one: Mapping[str, Any]) -> Estimate:
     if not times or not one.get("work"):
         return Estimate.exactly(float(one["value"]))
     low, high = median_interval(times)
+    low, high = max(low, min(times)), min(high, max(times))
     work = float(one["work"]) * 1e9
     return Estimate(float(one["value"]), work / high, work / low)

@@ -205,7 +205,7 @@ def test_a_trace_from_another_gpu(streams):
 def test_a_capture_from_another_gpu(streams):
     checked, _ = streams.checked(another_gpu, told_of_another_gpu)
     assert (checked.status, checked.status.exit_code) == (Status.UNQUALIFIED, 5)
-    assert "  → aisp-prof expect update ch11:streams --reason \"…\"" in check_lines([checked])
+    assert '  → aisp-prof expect update ch11:streams --reason "…"' in check_lines([checked])
     assert checked.reasons == ("hardware: expectations are of h200, the capture is of a100_sxm_80gb",)
 
 
