@@ -85,9 +85,11 @@ def _needed(pair: Pair, profile: Profile) -> set[str]:
 
     if profile is Profile.NONE:
         return set()
-    declaration = pair.declaration
-    works = [pair.declared(declaration.sizes["default"], v) for v in declaration.names] if pair.declared else []
-    return ceilings_named(declaration).union(*(rates_of(phases_of(asdict(work))) for work in works))
+    declaration, sizes = pair.declaration, pair.declaration.sizes["default"]
+    stated = [pair.phases(sizes, v) for v in declaration.names] if pair.phases else []
+    works = [pair.declared(sizes, v) for v in declaration.names] if pair.declared and not stated else []
+    every = [*stated, *(phases_of((), asdict(work)) for work in works)]
+    return ceilings_named(declaration).union(*map(rates_of, every))
 
 
 def _ceilings(

@@ -55,7 +55,6 @@ def run_pair(
             found.release()
         settle = not profiling
         measured = measure(pair.declaration, workload, found, notes, iterations, settle) if timed else None
-    work = (
-        {} if pair.declared is None else {variant: pair.declared(sizes, variant) for variant in pair.declaration.names}
-    )
-    return Record(pair.key, found.kind, size_key, sizes, seed, versions(), gpu, validation, measured, work)
+    work = {} if pair.declared is None else {v: pair.declared(sizes, v) for v in pair.declaration.names}
+    phases = {} if pair.phases is None else {v: pair.phases(sizes, v) for v in pair.declaration.names}
+    return Record(pair.key, found.kind, size_key, sizes, seed, versions(), gpu, validation, measured, work, phases)

@@ -56,13 +56,11 @@ class Declared:
     """What one iteration of a variant needs by formula: floating-point operations, and bytes to and from DRAM.
 
     `ceiling` names the matrix rate of `aisp-prof calibrate` that bounds these operations: "bf16", "fp32"; "" where none does.
-    `phases` say which of the work may run side by side, for the floor (docs/metrics.md); without them all of it may.
     """
 
     flops: int
     bytes: int
     ceiling: str = ""
-    phases: tuple[Phase, ...] = ()
 
     @property
     def intensity(self) -> float:
@@ -77,12 +75,14 @@ Build = Callable[[Device, Sizes], Workload]
 class Pair:
     """A baseline/optimized pair: `declaration` is plain data, `build` allocates and imports torch only when called.
 
-    `declared` gives a variant's work at given sizes by formula, for pairs whose subject is arithmetic intensity.
+    `declared` gives a variant's work at given sizes by formula, for pairs whose subject is arithmetic intensity. `phases` gives what
+    of it may run side by side, for the floor (docs/metrics.md); without them all that is `declared` may.
     """
 
     declaration: Declaration
     build: Build
     declared: Callable[[Sizes, str], Declared] | None = None
+    phases: Callable[[Sizes, str], tuple[Phase, ...]] | None = None
 
     @property
     def key(self) -> str:

@@ -7,7 +7,7 @@ most, and the floor is their sum.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -97,10 +97,10 @@ def rates_of(phases: Sequence[Phase]) -> set[str]:
     return needed - {"memory"} | (set(BANDWIDTHS) if "memory" in needed else set())
 
 
-def phases_of(declared: Mapping[str, Any]) -> tuple[Phase, ...]:
-    """The phases as a capture's record holds them; of a declaration before there were phases the one that its FLOPs and bytes make."""
-    if phases := declared.get("phases"):
-        return tuple(Phase(**{name: phase[name] for name in _RESOURCES if name in phase}) for phase in phases)
+def phases_of(stated: Iterable[Mapping[str, Any]], declared: Mapping[str, Any]) -> tuple[Phase, ...]:
+    """The phases as a capture's record states them; where it states none the one that its declared FLOPs and bytes make."""
+    if phases := tuple(Phase(**{name: one[name] for name in _RESOURCES if name in one}) for one in stated):
+        return phases
     name, flops = declared.get("ceiling") or "", declared.get("flops") or 0
     if not name:
         return ()  # of which type its FLOPs are was not said, and bytes alone may lie in a cache

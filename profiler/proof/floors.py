@@ -10,13 +10,17 @@ from ..evidence import Finding, VariantEvidence
 from ..judging.floor import IMPLAUSIBLE, Floor, floor_of, phases_of
 from ..judging.limits import Estimate
 from ..judging.speedup import times
+from .rates import declared_work
 
 
 def floors_of(
-    declared: Mapping[str, Mapping[str, Any]], ceilings: Mapping[str, Estimate], variants: Iterable[str]
+    manifest: Mapping[str, Any], ceilings: Mapping[str, Estimate], variants: Iterable[str]
 ) -> dict[str, Floor]:
     """The floor of each variant, or why it has none."""
-    return {variant: floor_of(phases_of(declared.get(variant) or {}), ceilings) for variant in variants}
+    records = (manifest.get("runs") or {}).values()
+    stated = next((record["phases"] for record in records if (record or {}).get("phases")), {})
+    declared = declared_work(manifest)
+    return {v: floor_of(phases_of(stated.get(v) or (), declared.get(v) or {}), ceilings) for v in variants}
 
 
 def too_fast(floors: Mapping[str, Floor], variants: Mapping[str, VariantEvidence], source: str) -> tuple[Finding, ...]:

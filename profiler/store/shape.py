@@ -94,7 +94,6 @@ class Declared(Struct):
     flops: Counted
     bytes: Counted
     ceiling: str | UnsetType = UNSET
-    phases: list[Phase] | UnsetType = UNSET
 
 
 class Record(Struct):
@@ -107,6 +106,7 @@ class Record(Struct):
     gpu: dict[str, Scalar] | None = None
     order: list[str] | None = None
     declared: dict[str, Declared] | None = None
+    phases: dict[str, list[Phase]] | None = None
 
 
 class Ceiling(Struct):

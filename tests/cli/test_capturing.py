@@ -58,8 +58,8 @@ def pairs(monkeypatch):
     def make(**of_pairs):
         found = [find(f"ch11:{name}")[0] for name in of_pairs]
         changed = [
-            replace(pair, declaration=replace(pair.declaration, claims=claims), declared=declared)
-            for pair, (claims, declared) in zip(found, of_pairs.values(), strict=True)
+            replace(pair, declaration=replace(pair.declaration, claims=claims), phases=phases)
+            for pair, (claims, phases) in zip(found, of_pairs.values(), strict=True)
         ]
         monkeypatch.setattr("aisp_prof.workloads.registry.find", lambda selector: changed)
 
@@ -67,7 +67,11 @@ def pairs(monkeypatch):
 
 
 def pipeline(sizes, variant):
-    return Declared(0, 0, phases=(Phase(h2d=1), Phase(h2d=3, d2h=3, dram=8), Phase(d2h=1)))
+    return (Phase(h2d=1), Phase(h2d=3, d2h=3, dram=8), Phase(d2h=1))
+
+
+def product(sizes, variant):
+    return Declared(1, 1, "bf16")
 
 
 def test_what_floors_and_claims_need_is_measured_once_for_all_pairs(capture, pairs):
@@ -81,6 +85,13 @@ def test_what_floors_and_claims_need_is_measured_once_for_all_pairs(capture, pai
     assert (code, measured) == (0, 1)
     assert capture.measured == [["copy", "d2h", "d2h_both", "h2d", "h2d_both", "read"]]
     assert [one[1:] for one in asked] == [("minimal", 20, CEILINGS), ("minimal", 20, CEILINGS), ("minimal", 20, None)]
+
+
+def test_what_is_declared_without_phases_needs_its_type_and_memory(capture, monkeypatch):
+    found = replace(find("ch11:streams")[0], declared=product)
+    monkeypatch.setattr("aisp_prof.workloads.registry.find", lambda selector: [found])
+    capture("ch11")
+    assert capture.measured == [["bf16", "copy", "read"]]
 
 
 def test_stored_ceilings_serve_floors_too(capture, pairs, tmp_path):

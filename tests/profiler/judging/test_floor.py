@@ -96,10 +96,10 @@ def test_a_rate_that_nothing_needs_may_lack():
 
 
 def test_what_older_declarations_say_is_one_phase():
-    assert phases_of({"flops": 7, "bytes": 3, "ceiling": "bf16"}) == (Phase(dram=3, flops={"bf16": 7}),)
-    assert phases_of({"flops": 7, "bytes": 3, "ceiling": ""}) == ()
-    assert phases_of({}) == ()
-    assert phases_of({"flops": 7, "bytes": 3, "ceiling": "bf16", "phases": [{"h2d": 4, "later": 1}]}) == (Phase(h2d=4),)
+    assert phases_of((), {"flops": 7, "bytes": 3, "ceiling": "bf16"}) == (Phase(dram=3, flops={"bf16": 7}),)
+    assert phases_of((), {"flops": 7, "bytes": 3, "ceiling": ""}) == ()
+    assert phases_of((), {}) == ()
+    assert phases_of([{"h2d": 4, "later": 1}], {"flops": 7, "bytes": 3, "ceiling": "bf16"}) == (Phase(h2d=4),)
 
 
 @cache
@@ -113,7 +113,7 @@ def counted():
         ceilings, declared = ceilings_of(manifest["ceilings"]), declared_work(manifest)
         evidence = prove_capture(capture)
         for variant in evidence.variants:
-            floor = floor_of(phases_of(declared.get(variant.name) or {}), ceilings).ns
+            floor = floor_of(phases_of((), declared.get(variant.name) or {}), ceilings).ns
             if floor is not None:
                 times = [one.end - one.start for one in variant.iterations]
                 found.append((floor.value, times, evidence.rates[variant.name], ceilings))

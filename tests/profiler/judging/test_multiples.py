@@ -132,11 +132,8 @@ def test_the_time_of_a_pair_that_tracing_slowed_is_that_of_the_bare_run(proof):
 
 
 def phases(**of_variants):
-    """A record that declares work for its variants."""
-    run = {
-        **record(),
-        "declared": {name: {"flops": 0, "bytes": 0, "phases": list(given)} for name, given in of_variants.items()},
-    }
+    """A record that states phases for its variants."""
+    run = {**record(), "phases": {name: list(given) for name, given in of_variants.items()}}
     return {"traced": run, "untraced": {**record(), "iterations": []}}
 
 

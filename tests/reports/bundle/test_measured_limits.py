@@ -60,8 +60,7 @@ def capture(tmp_path: Path) -> Capture:
 
     run_pair(trace, rounds=10, optimized=one_is_slow)
     phases = [{"h2d": WORK}, {"h2d": 3 * WORK, "d2h": 3 * WORK}, {"d2h": WORK}]
-    declared = {"optimized": {"flops": 0, "bytes": 0, "ceiling": "", "phases": phases}}
-    runs = {"traced": {**record(), "declared": declared}, "untraced": {**record(), "iterations": []}}
+    runs = {"traced": {**record(), "phases": {"optimized": phases}}, "untraced": {**record(), "iterations": []}}
     folder = capture_folder(tmp_path / "captures", trace, CLAIMS, runs=runs, ceilings=ceilings())
     return Capture(folder, read_manifest(folder))
 
@@ -104,7 +103,7 @@ def test_a_bundle_of_it_verifies_and_notices_a_ceiling_that_was_changed(capture:
     manifest = capture.folder / "manifest.json"
     data = json.loads(manifest.read_bytes())
     for phases in (5, [{"h2d": -1}], [{"flops": {"bf16": "x"}}]):
-        data["runs"]["traced"]["declared"]["optimized"]["phases"] = phases
+        data["runs"]["traced"]["phases"]["optimized"] = phases
         manifest.write_text(json.dumps(data))
         with pytest.raises(UsageError, match="phases"):
             read_manifest(capture.folder)
