@@ -21,7 +21,7 @@ from .errors import AispError, CannotTell, EnvironmentLacks, TraceError, UsageEr
 from .version import __version__
 
 if TYPE_CHECKING:
-    from .profiler.queries.face import TraceFile
+    from .profiler.queries.trace_file import TraceFile
 
 __all__ = [
     "AispError",
@@ -43,19 +43,19 @@ def open(path: str | PathLike[str], communication: Iterable[str] = ()) -> TraceF
         communication: regular expressions of kernel names that count as communication, besides the known ones.
 
     Raises:
-        UsageError: a pattern is no regular expression.
+        UsageError: a pattern is not a regular expression.
         EnvironmentLacks: what this kind of file needs is not installed.
-        TraceError: the file is missing, damaged, or no export of Nsight Systems.
+        TraceError: the file is missing, damaged, or not an export of Nsight Systems.
     """
     from pathlib import Path
 
-    from .profiler.queries.face import TraceFile
+    from .profiler.queries.trace_file import TraceFile
 
     return TraceFile.read(Path(path), communication)
 
 
 def frame(rows: Sequence[Any]) -> Any:
-    """A pandas DataFrame of rows that a trace gave, nullable integers inside."""
+    """A pandas DataFrame of rows from a trace; its integers are nullable."""
     from .profiler.queries.frames import frame as make
 
     return make(rows)

@@ -39,7 +39,7 @@ class Declaration:
     """A baseline/optimized pair as its module declares it; plain data, stored in every capture's manifest.
 
     sentence       the page's headline with a `{speedup}` placeholder, filled with e.g. "1.71× faster"
-    compares       what both variants do alike, and what alone differs
+    compares       what both variants have in common, and the one thing that differs
     variants       variant -> caption, in order: "baseline", the steps of a staged pair, each on top of the one before, "optimized"
     claims         in the claim language of docs/metrics.md, e.g. "optimized.hidden(h2d, d2h) >= 0.85"
     sizes          hardware key ("h200", …), "default" or "small" -> size name -> integer
@@ -47,9 +47,9 @@ class Declaration:
     bitwise        outputs of both variants must equal the unchunked reference bit for bit
     perturbation_band   largest accepted |traced / untraced − 1| of an iteration's time
     queued         each iteration's work is queued on the host before the GPU may begin it, for both variants alike: the host's
-                   submission is then no part of an iteration, and a host that is busy elsewhere cannot starve the GPU. False
+                   submission is then no part of an iteration, and a host busy with other work cannot starve the GPU. False
                    where submission is what the pair is about
-    needs          capabilities, checked before anything runs: "cuda", "triton", "cc>=9.0"
+    needs          capabilities, checked before anything runs: "cuda", "triton", "cc>=9.0", "gpus>=2"
     attribution    whose launches belong to an iteration: those of the thread that opened its range ("thread"), or those of the
                    whole process ("process"), as autograd launches its backward kernels from a thread of its own
     """
@@ -97,13 +97,14 @@ class Declaration:
         return len(self.variants) > len(VARIANTS)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON types. Variants are a list: their order means something, which that of an object's names does not."""
+        """Plain JSON types. Variants are a list: their order matters, and that of an object's keys does not."""
         variants = [{"name": name, "caption": dict(caption)} for name, caption in self.variants.items()]
         return {**asdict(self), "variants": variants}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Read what `to_json` wrote, also before a field with a default was added and when variants were two names of an object.
+        """Read what `to_json` wrote, also as it was before a field with a default was added, and when variants were an
+        object with two keys.
 
         Raises:
             UsageError: a field is missing or unknown.

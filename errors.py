@@ -1,6 +1,6 @@
 """The exceptions that aisp-prof raises on purpose, each with its exit code.
 
-    AispError                 3   something that the user can mend; never a bug: no room, no permission, a tool that fails
+    AispError                 3   something the user can mend; never a bug: no room, no permission, a tool that fails
     ├── UsageError            2   an argument, a name or a file is not what it should be
     │   └── TraceError        2   a file is no trace, or a trace that cannot be read
     ├── EnvironmentLacks      3   no GPU, no nsys, no Pango: says what and how to get it

@@ -47,10 +47,10 @@ def white(rng: Generator, n: int, spread: float = 0.01) -> Noise:
 
 def autocorrelated(rng: Generator, n: int, rho: float) -> Noise:
     """AR(1), 1 % wide as a whole."""
-    found = rng.standard_normal(n)
+    noise = rng.standard_normal(n)
     for i in range(1, n):
-        found[i] = rho * found[i - 1] + (1 - rho**2) ** 0.5 * found[i]
-    return 1 + 0.01 * found
+        noise[i] = rho * noise[i - 1] + (1 - rho**2) ** 0.5 * noise[i]
+    return 1 + 0.01 * noise
 
 
 def drift(rng: Generator, n: int) -> Noise:
@@ -217,12 +217,12 @@ def row(count: int, job: tuple[str, str, int]) -> tuple[float, ...]:
     bootstrap.RESAMPLES = RESAMPLES
     name, arranged, n = job
     model = next(one for one in MODELS if one.name == name)
-    found = list(islice(sessions(model, ORDERS[arranged], n, SEED), count))
+    judged = list(islice(sessions(model, ORDERS[arranged], n, SEED), count))
     shares = [
-        100 * sum(getattr(one, field) for one in found) / count
+        100 * sum(getattr(one, field) for one in judged) / count
         for field in ("false_win", "false_loss", "speedup_covers", "median_covers", "win")
     ]
-    return (*shares, 100 * median(one.half_width for one in found))
+    return (*shares, 100 * median(one.half_width for one in judged))
 
 
 JOBS = (
@@ -274,8 +274,8 @@ def main(arguments: Sequence[str]) -> None:
     )
     print("|---|---|---|---|---|---|---|---|---|")
     with ProcessPoolExecutor(asked.workers) as pool:
-        for job, found in zip(JOBS, pool.map(partial(row, asked.sessions), JOBS), strict=True):
-            win, loss, covers, alone, power, width = found
+        for job, shares in zip(JOBS, pool.map(partial(row, asked.sessions), JOBS), strict=True):
+            win, loss, covers, alone, power, width = shares
             print(
                 f"| {job[0]} | {job[1]} | {job[2]} | {win:.1f} % | {loss:.1f} % | {covers:.1f} % | {alone:.1f} % | "
                 f"{width:.2f} % | {power:.1f} % |",

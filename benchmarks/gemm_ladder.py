@@ -128,19 +128,19 @@ def main() -> None:
     given = parser.parse_args()
     asked = [sized(shape) for shape in given.shapes or ()]
     todo = [(rung, shape) for rung in given.rungs for shape in asked or (SHAPES if rung == NAMES[-1] else [CUBE])]
-    found = []
+    measured = []
     for rung, shape in todo:
-        found.append(measure(rung, shape, given.rounds))
-        print(line(found[-1]), flush=True)
+        measured.append(measure(rung, shape, given.rounds))
+        print(line(measured[-1]), flush=True)
         torch.cuda.empty_cache()
-    last = [one.ratio for one in found if one.rung == NAMES[-1]]
+    last = [one.ratio for one in measured if one.rung == NAMES[-1]]
     if last:
         print(
             f"{NAMES[-1]}: geometric mean {statistics.geometric_mean(last):.3f}, least {min(last):.3f} of {len(last)}"
         )
     if given.output:
         driver = torch.cuda.get_device_name(0), torch.version.cuda, date.today().isoformat()
-        given.output.write_text(json.dumps({"device": driver, "measured": [asdict(one) for one in found]}))
+        given.output.write_text(json.dumps({"device": driver, "measured": [asdict(one) for one in measured]}))
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ from aisp_prof.profiler.analysis.completeness import attest  # noqa: TID251
 from aisp_prof.profiler.analysis.ledger import ledger  # noqa: TID251
 from aisp_prof.profiler.analysis.overlap import concurrency_by_gpu  # noqa: TID251
 from aisp_prof.profiler.queries.ranges import ranges_in_parts  # noqa: TID251
-from aisp_prof.profiler.trace.file import open_source  # noqa: TID251
 from aisp_prof.profiler.trace.reader import read_trace  # noqa: TID251
+from aisp_prof.profiler.trace.source.file import open_source  # noqa: TID251
 from aisp_prof.profiler.trace.source.scan import Source, Wanted  # noqa: TID251
 from aisp_prof.profiler.trace.source.sqlite import SqliteSource  # noqa: TID251
 
@@ -55,18 +55,18 @@ def columns_sqlite(path: Path) -> None:
 
 def trace(path: Path) -> None:
     """A whole trace in memory: every column, names, calls matched to operations, nesting."""
-    found = read_trace(path)
-    for rows in (found.operations, found.calls, found.ranges, found.marks):
+    read = read_trace(path)
+    for rows in (read.operations, read.calls, read.ranges, read.marks):
         for column in fields(rows):
             getattr(rows, column.name)
 
 
 def sweeps(path: Path) -> None:
     """A trace, its completeness, ledger, and every device's concurrency."""
-    found = read_trace(path)
-    attest(found)
-    ledger(found)
-    concurrency_by_gpu(found.operations, len(found.gpus))
+    read = read_trace(path)
+    attest(read)
+    ledger(read)
+    concurrency_by_gpu(read.operations, len(read.gpus))
 
 
 def ranges(path: Path) -> None:

@@ -53,12 +53,12 @@ def measure(name: str, command: Sequence[str], cache: Path, repeats: int, fresh:
     environment = {**os.environ, "AISP_CACHE": str(cache), "PYTHONPATH": str(HERE.parent / ".pythonpath")}
     if not fresh:
         run(command, environment)
-    found = []
+    runs = []
     for _ in range(repeats):
         if fresh:
             shutil.rmtree(cache, ignore_errors=True)
-        found.append(run(command, environment))
-    return Step(name, tuple(f[0] for f in found), min(f[1] for f in found), max(f[2] for f in found))
+        runs.append(run(command, environment))
+    return Step(name, tuple(f[0] for f in runs), min(f[1] for f in runs), max(f[2] for f in runs))
 
 
 def steps(trace: Path, cache: Path, repeats: int, slow: bool, nsys: str | None, folder: Path) -> list[Step]:
@@ -70,10 +70,10 @@ def steps(trace: Path, cache: Path, repeats: int, slow: bool, nsys: str | None, 
     def command(name: str, arguments: Sequence[str], fresh: bool) -> Step:
         return measure(name, [*python, "-m", "aisp_prof", "trace", *arguments], cache, repeats, fresh)
 
-    found = [own("columns", "needed columns", True)]
+    measured = [own("columns", "needed columns", True)]
     if slow:
-        found.append(own("columns_sqlite", "needed columns, Python's sqlite3", True))
-    found += [
+        measured.append(own("columns_sqlite", "needed columns, Python's sqlite3", True))
+    measured += [
         own("trace", "trace, first time", True),
         own("trace", "trace, read before", False),
         own("sweeps", "trace + completeness, ledger, concurrency, first time", True),
@@ -85,24 +85,24 @@ def steps(trace: Path, cache: Path, repeats: int, slow: bool, nsys: str | None, 
     ]
     for suffix in ("parquet", "csv"):
         rows = ["ranges", str(trace), "-o", str(folder / f"ranges.{suffix}")]
-        found.append(command(f"aisp-prof trace ranges -o {suffix}, first time", rows, True))
-        found.append(command(f"aisp-prof trace ranges -o {suffix}, read before", rows, False))
+        measured.append(command(f"aisp-prof trace ranges -o {suffix}, first time", rows, True))
+        measured.append(command(f"aisp-prof trace ranges -o {suffix}, read before", rows, False))
     if nsys:
         for report in REPORTS:
             arguments = ["stats", "-r", report, "--force-overwrite=true", "-f", "csv", "-o", str(folder / report)]
-            found.append(measure(f"nsys stats -r {report}", [nsys, *arguments, str(trace)], cache, 1, True))
-    return found
+            measured.append(measure(f"nsys stats -r {report}", [nsys, *arguments, str(trace)], cache, 1, True))
+    return measured
 
 
 def machine() -> dict[str, object]:
     return {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
 
 
-def table(found: Sequence[Step], megabytes: float) -> str:
+def table(measured: Sequence[Step], megabytes: float) -> str:
     """Seconds, processor seconds and memory of each step, and how many times the first step's time it took."""
     lines = [f"{'step':<58} {'best s':>8} {'CPU s':>8} {'peak GB':>8} {'MB/s':>8} {'ratio':>7}"]
-    for step in found:
-        speed, ratio = megabytes / step.best, step.best / found[0].best
+    for step in measured:
+        speed, ratio = megabytes / step.best, step.best / measured[0].best
         lines.append(
             f"{step.name:<58} {step.best:>8.2f} {step.cpu_seconds:>8.2f} {step.peak_bytes / 1e9:>8.2f} {speed:>8.0f} {ratio:>7.1f}"
         )
@@ -123,10 +123,15 @@ def main() -> None:
         part = trace.with_suffix(".part")
         subprocess.run([sys.executable, HERE / "generate.py", part, "--kernels", str(given.kernels)], check=True)
         part.rename(trace)
-    found = steps(trace, given.folder / "cache", given.repeats, given.slow, given.nsys, given.folder)
+    measured = steps(trace, given.folder / "cache", given.repeats, given.slow, given.nsys, given.folder)
     size = trace.stat().st_size
-    print(table(found, size / 1e6))
-    record = {"kernels": given.kernels, "bytes": size, "machine": machine(), "steps": [asdict(step) for step in found]}
+    print(table(measured, size / 1e6))
+    record = {
+        "kernels": given.kernels,
+        "bytes": size,
+        "machine": machine(),
+        "steps": [asdict(step) for step in measured],
+    }
     result = given.folder / f"{given.kernels}.json"
     result.write_text(json.dumps(record, indent=1) + "\n")
     print(f"\nwritten to {result}")

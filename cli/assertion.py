@@ -12,16 +12,17 @@ import typer
 
 from ..errors import UsageError
 from .complaint import complain
+from .options import AsJson
 from .trace import Communication, TraceFile, _read
 
 if TYPE_CHECKING:
-    from ..profiler.queries.assertions import Answer
-    from ..profiler.queries.places import Place
+    from ..profiler.assertions.check import Answer
+    from ..profiler.assertions.places import Place
     from ..reports.export.asked import Asked
 
 
 def _output(text: str) -> Path | None:
-    """A file to write; none where a variable of the build is empty: `--summary "$GITHUB_STEP_SUMMARY"` outside of GitHub."""
+    """A file to write; None where the build's variable is empty, as in `--summary "$GITHUB_STEP_SUMMARY"` outside GitHub."""
     return Path(text) if text else None
 
 
@@ -33,7 +34,9 @@ def assertion(
     ranges: Annotated[
         list[str] | None,
         typer.Option(
-            "--range", metavar="[NAME=]GLOB", help="Whose instances are the iterations; else the whole trace."
+            "--range",
+            metavar="[NAME=]GLOB",
+            help="Whose instances are the iterations: a name, a path (epoch/step), or domain:name; else the whole trace.",
         ),
     ] = None,
     file: Annotated[Path | None, typer.Option("--claims", metavar="FILE", help="A claims.toml (docs/ci.md).")] = None,
@@ -62,12 +65,12 @@ def assertion(
             help="On stderr, what GitHub Actions shows beside the code; by default where $GITHUB_ACTIONS is set."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md) instead of text.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Judge claims on a trace; the exit code is the worst verdict's. Needs no GPU."""
-    from ..profiler.queries.assertions import Question, check, is_called
-    from ..profiler.queries.claims_file import check_before_reading, read_claims, with_arguments
-    from ..profiler.queries.places import places
+    from ..profiler.assertions.check import Question, check, is_called
+    from ..profiler.assertions.claims_file import check_before_reading, read_claims, with_arguments
+    from ..profiler.assertions.places import places
     from ..reports.export.asked import Asked
 
     question = read_claims(file) if file else Question((), {})
@@ -108,7 +111,7 @@ def _annotate(answer: Answer, trace: str, made: Mapping[str, Place]) -> None:
 def _write(
     answer: Answer, asked: Asked, made: Mapping[str, Place], files: Mapping[str, Path | None]
 ) -> list[UsageError]:
-    """Write the files that were asked for; what cannot be written comes back, for the verdict counts first."""
+    """Write the files that were asked for. What could not be written is returned, since the verdict comes first."""
     from ..reports.export.junit import junit
     from ..reports.export.sarif import sarif
     from ..reports.terminal.assertion import summary_markdown
@@ -131,7 +134,7 @@ def _write(
 
 
 def _put(path: Path, text: str, append: bool) -> None:
-    """Write a file whole, or append to it after an empty line: Markdown goes on with whatever stood there last."""
+    """Write a file whole, or append to it after an empty line: otherwise Markdown would join it to the last paragraph."""
     from ..machine.files import append_whole, output_file
 
     if not append:

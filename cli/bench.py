@@ -1,4 +1,4 @@
-"""`aisp-prof bench`: the chapters' own words for what `list`, `capture` and `report` do: targets, and running them."""
+"""`aisp-prof bench`: what `list`, `capture` and `report` do, in the chapters' own terms: listing targets and running them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="List and run benchmark targets.", no_args_is_help=True)
+from .options import AsJson, Iterations, Timeout
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md) instead of text.")]
+app = typer.Typer(help="List and run benchmark targets.", no_args_is_help=True)
 
 
 @app.command("list-targets")
@@ -21,8 +21,8 @@ def list_targets(
     from ..reports.terminal.answers import print_data
     from ..workloads.registry import find, pairs
 
-    found = find(chapter) if chapter else pairs()
-    targets = [{"target": pair.key.replace(".", ":"), "title": pair.declaration.title["en"]} for pair in found]
+    chosen = find(chapter, several_gpus=True) if chapter else pairs()
+    targets = [{"target": pair.key.replace(".", ":"), "title": pair.declaration.title["en"]} for pair in chosen]
     print_data({"rows": targets}, as_json, [target["target"] for target in targets])
 
 
@@ -32,9 +32,9 @@ def run(
     profile: Annotated[
         str, typer.Option(help="none, minimal, roofline or deep, as `aisp-prof capture` takes it.")
     ] = "",
-    iterations: Annotated[int, typer.Option(help="Measured iterations of each variant; an even number.")] = 20,
+    iterations: Iterations = 20,
     size: Annotated[str, typer.Option(help="A size key of the pair; this GPU's own by default.")] = "",
-    timeout: Annotated[float, typer.Option(help="Seconds that one run may take.")] = 600,
+    timeout: Timeout = 600,
     captures: Annotated[Path | None, typer.Option(help="The folder of captures; else $AISP_CAPTURES.")] = None,
     as_json: AsJson = False,
 ) -> None:

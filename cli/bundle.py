@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import EnvironmentLacks, UsageError
+from .options import AsJson
 
 if TYPE_CHECKING:
     from ..profiler.evidence import Evidence
@@ -35,7 +36,7 @@ def make(
     lang: str,
     formats: Sequence[str],
 ) -> tuple[list[Evidence], dict[str, Checked | None]]:
-    """Write a bundle of these captures; what was proven of them as they lie in it, and what became of their expectations."""
+    """Write a bundle of these captures; return what was proven of them as packed, and how their expectations fared."""
     from ..profiler.expect.files import expectations_folder
     from ..reports.bundle.layout import Pages
     from ..reports.bundle.write import write_bundle
@@ -60,7 +61,7 @@ def verify(
     key: Annotated[
         Path | None, typer.Option(metavar="KEY", help="The Ed25519 public key (PEM) that must have signed it.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md) instead of text.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Recompute every number of a bundle from its traces, make its pages again, and name whatever differs.
 

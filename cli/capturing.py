@@ -1,19 +1,72 @@
-"""Capture several pairs in one go, for the commands that do: ceilings once, then pair after pair."""
+"""`aisp-prof capture`, and capturing several pairs in one go for the commands that do: ceilings once, then pair after pair."""
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from . import counters
+from .options import AsJson, CapturesFolder, Iterations, Timeout
 
 if TYPE_CHECKING:
     from ..declaration import Declaration
     from ..profiler.capture.run import Profile
     from ..profiler.store.captures import Capture
     from ..workloads.pair import Pair
+
+
+def capture(
+    selector: Annotated[str, typer.Argument(metavar="CHAPTER[:PAIR]", help="What to run, e.g. ch11 or ch11:streams.")],
+    iterations: Iterations = 20,
+    size: Annotated[str, typer.Option(help="A size key of the pair; this GPU's own by default.")] = "",
+    profile: Annotated[
+        str,
+        typer.Option(
+            help="none: bare, timed by CUDA events. minimal: under Nsight Systems too. roofline: counted by Nsight Compute "
+            "besides, against ceilings measured first. deep: with Nsight Compute's full sections. By default what each pair's "
+            "claims need: roofline where they speak of work or rates, else minimal."
+        ),
+    ] = "",
+    ceilings: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Ceilings that aisp-prof calibrate -o stored of this GPU, not measured anew."
+        ),
+    ] = None,
+    timeout: Timeout = 600,
+    captures: CapturesFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run pairs bare and under NVIDIA's profilers, and store a capture of each. Needs an NVIDIA GPU."""
+    from ..profiler.store.captures import captures_folder
+    from ..reports.terminal.answers import print_data
+    from ..workloads.registry import find
+
+    done = capture_pairs(find(selector), captures_folder(captures), profile, iterations, size, timeout, ceilings)
+    made = [
+        {"pair": one.manifest.pair, "id": one.id, "folder": str(one.folder), "counters": one.manifest.counters}
+        for one in done
+    ]
+    lines = [line for one in made for line in _captured(one)]
+    where = f" --captures {shlex.quote(str(captures))}" if captures else ""
+    print_data({"rows": made}, as_json, [*lines, f"next: aisp-prof report --stage {selector}{where}"])
+
+
+def _captured(one: dict[str, Any]) -> list[str]:
+    """How one pair went; where FLOPs have a lower tier than was asked for, the line says so and gives the mend."""
+    lines = [f"{one['pair']}  captured as {one['id']}"]
+    counted = one["counters"] or {}
+    if counted.get("reason"):
+        lines += [f"  FLOPs are declared only: {counted['reason']}"]
+        lines += [f"  → {counted['mend']}"] if counted["mend"] else []
+    if counted.get("sections_reason"):
+        lines.append(f"  without ncu's full sections: {counted['sections_reason']}")
+    return lines
 
 
 def capture_pairs(
@@ -25,9 +78,10 @@ def capture_pairs(
     timeout_s: float,
     ceilings: Path | None = None,
 ) -> list[Capture]:
-    """Run pairs as `profile` says and publish a capture of each below `folder`; what begins is said on stderr.
+    """Run pairs as `profile` says and publish a capture of each below `folder`; each step is announced on stderr.
 
-    Without a profile each pair is run as its claims need: counted where one of them is about work or rates, else traced alone.
+    Without a profile each pair is run as its claims require: counted where one of them is about work or rates, else
+    only traced.
 
     `ceilings` is a file of `aisp-prof calibrate -o` on this GPU. Without it they are measured, once for all pairs: all of them
     where a profile counts, else those that the pairs' floors and claims need, in some seconds.
@@ -77,25 +131,24 @@ def _profile(pair: Pair, name: str) -> Profile:
 
 def _needed(pair: Pair, profile: Profile) -> set[str]:
     """The ceilings that a pair's claims name and that the floors of its variants hang on, where it is traced at all."""
-    from dataclasses import asdict
-
     from ..profiler.capture.run import Profile
     from ..profiler.judging.floor import phases_of, rates_of
     from ..profiler.judging.language import ceilings_named
+    from ..profiler.manifest import Work
 
     if profile is Profile.NONE:
         return set()
     declaration, sizes = pair.declaration, pair.declaration.sizes["default"]
     stated = [pair.phases(sizes, v) for v in declaration.names] if pair.phases else []
     works = [pair.declared(sizes, v) for v in declaration.names] if pair.declared and not stated else []
-    every = [*stated, *(phases_of((), asdict(work)) for work in works)]
+    every = [*stated, *(phases_of((), Work(work.flops, work.bytes, work.ceiling)) for work in works)]
     return ceilings_named(declaration).union(*map(rates_of, every))
 
 
 def _ceilings(
     stored: Path | None, timeout_s: float, progress: Callable[[str], None], only: Collection[str]
 ) -> dict[str, Any]:
-    """What this GPU can do: measured now, or as it was stored."""
+    """What this GPU can do: measured now, or read from a file."""
     from ..profiler.capture.calibrate import read_calibration
     from ..profiler.capture.conditions import open_gpu
 
@@ -114,3 +167,8 @@ def hardware(declaration: Declaration, size: str) -> tuple[str, str]:
         name = gpu.facts()["name"] if gpu else None
     key = hardware_key(name) if name else "unknown"
     return key, size or (key if key in declaration.sizes else "default")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module to the face."""
+    app.command()(capture)

@@ -13,6 +13,7 @@ import typer
 
 from ..errors import UsageError
 from . import judging
+from .options import AsJson, Iterations, Timeout
 
 if TYPE_CHECKING:
     from ..profiler.store.captures import Capture
@@ -30,22 +31,21 @@ def compare(
             help="Run the pairs here: none (the default with a GPU: bare, nothing is kept), minimal, roofline or deep."
         ),
     ] = "",
-    iterations: Annotated[int, typer.Option(help="Measured iterations of each variant; an even number.")] = 20,
-    timeout: Annotated[float, typer.Option(help="Seconds that one run may take.")] = 600,
+    iterations: Iterations = 20,
+    timeout: Timeout = 600,
     captures: Annotated[
         Path | None,
         typer.Option(
             "--captures", help="Compare from the newest captures of this folder; with --profile, store there."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md) instead of text.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """A table a pair: times, speedup, validity, and each claim with what was expected and measured.
 
     With a GPU the pairs are run; without one, or with --captures, their newest captures are compared, and named. The exit code
     is the worst verdict's.
     """
-    from ..profiler.evidence import Verdict
     from ..profiler.expect.check import expected_for
     from ..profiler.expect.files import expectations_folder
     from ..profiler.proof.prove import prove_capture
@@ -66,16 +66,15 @@ def compare(
         proven, more = judging.judge_each(done, prove_capture)
         evidences, kept = [one for _, one in proven], expectations_folder()
         refused |= more
-        found = {capture.id: expected_for(capture, one, kept) for capture, one in proven}
-    expected = {name: one for name, one in found.items() if one is not None}
+        by_capture = {capture.id: expected_for(capture, one, kept) for capture, one in proven}
+    expected = {name: one for name, one in by_capture.items() if one is not None}
     lines = [] if as_json else [*comparison_lines(evidences, expected), *judging.lines(missing, refused)]
     print_data({**comparison_data(evidences, missing, expected), "refused": refused}, as_json, lines)
-    verdicts = [one.verdict for one in evidences] + [Verdict.UNPROVEN] * len({*missing, *refused})
-    raise typer.Exit(Verdict.worst(verdicts).exit_code)
+    raise typer.Exit(judging.exit_code(evidences, missing, refused))
 
 
 def _named(selector: str, examples: Sequence[str] | None) -> list[Pair]:
-    """The pairs of the chapter that `examples` name; all without any.
+    """The pairs of the chapter that `examples` names; all of them without it.
 
     Raises:
         UsageError: one of them is no pair of the chapter.
@@ -102,8 +101,8 @@ def _has_gpu() -> bool:
 def _run(
     pairs: Sequence[Pair], profile: str, iterations: int, timeout_s: float, captures: Path | None, stack: ExitStack
 ) -> list[Capture]:
-    """Capture the pairs. A bare run without a folder of its own is not kept: as the newest capture it would stand before one
-    with a trace, and prove less."""
+    """Capture the pairs. A bare run without a folder of its own is not kept: as the newest capture it would take
+    precedence over one with a trace, and prove less."""
     from ..profiler.store.captures import captures_folder
     from .capturing import capture_pairs
 

@@ -1,4 +1,4 @@
-"""An error on stderr: its message, and the way out."""
+"""An error on stderr: its message and its mend."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..errors import AispError
 
 
 def complain(error: AispError) -> None:
-    """Print it in lines that are safe to show; which exit code it has is for the caller."""
+    """Print it in lines that are safe to show; the exit code is the caller's business."""
     from ..reports.hostile import printable
 
     typer.echo(printable(f"aisp-prof: {error}"), err=True)

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import UsageError
+from .options import AsJson, CapturesFolder, Timeout
 
 if TYPE_CHECKING:
     from ..profiler.store.captures import Capture
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md) instead of text.")]
 
 
 def counters(
@@ -40,10 +39,7 @@ def counters(
 
 def roofline(
     chosen: Annotated[str, typer.Argument(metavar="CAPTURE", help="A capture's id or its beginning, or its folder.")],
-    captures: Annotated[
-        Path | None,
-        typer.Option("--captures", help="The folder of captures; else $AISP_CAPTURES, else ./aisp-captures."),
-    ] = None,
+    captures: CapturesFolder = None,
     as_json: AsJson = False,
 ) -> None:
     """FLOPs, DRAM bytes, intensity and share of the measured roofline, a row a range and a kernel. Needs no GPU."""
@@ -56,9 +52,10 @@ def roofline(
 
 
 def _capture(chosen: str, captures: Path | None) -> Capture:
-    """The capture in this folder, or the one whose id begins so, of this user's or of those that ship."""
+    """The capture in this folder, or the one whose id starts with `chosen`, among this user's and those that ship."""
+    from ..profiler.manifest import FILE_NAME
     from ..profiler.store.captures import Capture, captures_folder, select
-    from ..profiler.store.manifest import FILE_NAME, read_manifest
+    from ..profiler.store.manifest import read_manifest
     from ..workloads.registry import pairs
 
     if (Path(chosen) / FILE_NAME).is_file():
@@ -71,7 +68,7 @@ def calibrate(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Store the result as JSON, with the conditions."),
     ] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds that one run may take.")] = 300,
+    timeout: Timeout = 300,
     as_json: AsJson = False,
 ) -> None:
     """Measure this GPU's bandwidths and matrix rates, and check its FLOP counters. Needs an NVIDIA GPU, takes a minute."""
@@ -90,7 +87,7 @@ def calibrate(
 
 
 def measure_ceilings(timeout_s: float, progress: Callable[[str], None], only: Collection[str] = ()) -> dict[str, Any]:
-    """Run the calibration program of this package, for all ceilings or `only` some; the result as JSON data (docs/json.md,
+    """Run this package's calibration program, for all ceilings or `only` some; returns its result as JSON data (docs/json.md,
     "calibrate")."""
     from ..profiler.capture.calibrate import Program, calibrate
 

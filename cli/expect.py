@@ -10,6 +10,7 @@ import typer
 
 from ..errors import CannotTell, UsageError
 from . import judging
+from .options import AsJson, CapturesFolder
 
 if TYPE_CHECKING:
     from ..profiler.store.captures import Capture, Stores
@@ -22,15 +23,10 @@ app = typer.Typer(
 )
 
 Selector = Annotated[str, typer.Argument(metavar="[CHAPTER[:PAIR]]", help="All pairs by default.")]
-CapturesFolder = Annotated[
-    Path | None,
-    typer.Option("--captures", help="The folder of captures; else $AISP_CAPTURES, else ./aisp-captures."),
-]
 ExpectationsFolder = Annotated[
     Path | None,
     typer.Option("--expectations", help="The folder of expectations; else $AISP_EXPECTATIONS, else the package's own."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md) instead of text.")]
 
 
 def _pairs(selector: str) -> list[str]:
@@ -61,9 +57,9 @@ def check(
 
     folder, stored = expectations_folder(expectations), captures_folder(captures)
     stores = Stores(stored, shipped=False)
-    found, missing = _chosen(_pairs(selector), stores, chosen)
+    captured, missing = _chosen(_pairs(selector), stores, chosen)
     checked, refused = judging.judge_each(
-        found, lambda one: without_mended(check_capture(one, folder), one, stored, folder)
+        captured, lambda one: without_mended(check_capture(one, folder), one, stored, folder)
     )
     refused = {**judging.unreadable(missing, stores), **refused}
     lacking = [pair for pair in missing if pair not in refused]
@@ -155,10 +151,10 @@ def accept(
     if taken_back:
         done = accepted.withdraw(key, names, folder)
     else:
-        found, _ = _chosen([key], Stores(captures_folder(captures), shipped=False), chosen)
-        if not found:
+        captured, _ = _chosen([key], Stores(captures_folder(captures), shipped=False), chosen)
+        if not captured:
             raise CannotTell(f"no capture of {key}", "aisp-prof list shows the captures")
-        done = accepted.accept(found[0], names, reason, by, folder)
+        done = accepted.accept(captured[0], names, reason, by, folder)
     _print(
         {"pair": key, "withdrawn": taken_back, "rows": accepted_data(done)}, as_json, accepted_lines(done, taken_back)
     )

@@ -1,4 +1,4 @@
-"""How the commands are presented: grouped by what one wants, in that order, each with an example that can be typed."""
+"""How the commands are presented: grouped by purpose, in a fixed order, each with an example to type."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 from typer.models import CommandInfo, TyperInfo
 
 SETTINGS: Final = {"help_option_names": ["-h", "--help"]}
-"""Of the face, which its commands inherit."""
+"""Settings of the top-level app, inherited by its commands."""
 
 PANELS: Final[Mapping[str, Mapping[str, str]]] = {
     "Prove an optimization": {
@@ -42,10 +42,10 @@ PANELS: Final[Mapping[str, Mapping[str, str]]] = {
 
 
 def arrange(app: typer.Typer) -> None:
-    """Give every command of the face its panel and its example, and put them into the order of `PANELS`.
+    """Give every top-level command its panel and its example, and sort the commands as in `PANELS`.
 
     Raises:
-        KeyError: a command stands in no panel: it would be lost in the help.
+        KeyError: a command is in no panel, and would be missing from the help.
     """
     places = {name: (panel, example) for panel, group in PANELS.items() for name, example in group.items()}
     order = list(places)
@@ -58,14 +58,14 @@ def arrange(app: typer.Typer) -> None:
 
 
 def _epilog(info: CommandInfo | TyperInfo) -> str:
-    """What a command or a group says of itself at the end."""
+    """The closing text of a command's or a group's help."""
     if isinstance(info, TyperInfo):
         return str(info.typer_instance.info.epilog or "") if info.typer_instance else ""
     return info.epilog or ""
 
 
 def _name(info: CommandInfo | TyperInfo) -> str:
-    """As it is typed: a command without a name of its own is called as its function is."""
+    """The name as it is typed; a command without an explicit name has its function's."""
     if isinstance(info, CommandInfo) and not info.name and info.callback:
         return info.callback.__name__
     return str(info.name)

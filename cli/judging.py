@@ -1,4 +1,5 @@
-"""Judge several captures for one command: one that cannot be judged is named and refused, and the others are judged all the same."""
+"""Judge several captures for one command: one that cannot be judged is named and refused, and the others are judged
+regardless."""
 
 from __future__ import annotations
 
@@ -8,18 +9,19 @@ from typing import TYPE_CHECKING, TypeVar
 from ..errors import AispError, CannotTell
 
 if TYPE_CHECKING:
+    from ..profiler.evidence import Evidence
     from ..profiler.store.captures import Capture, Stores
 
 T = TypeVar("T")
 Refused = Mapping[str, str]
-"""Pair -> why its capture was refused. A refused pair is unproven: another capture in its place would answer for it."""
+"""Pair -> why its capture was refused. A refused pair is unproven; no other capture may answer in its place."""
 
 
 def judge_each(captures: Sequence[Capture], judge: Callable[[Capture], T]) -> tuple[list[tuple[Capture, T]], Refused]:
     """What `judge` makes of each capture, and the pairs whose capture it refuses.
 
     Raises:
-        AispError: it refuses all of them; the first one's reason.
+        AispError: all of them were refused; the message is the first one's.
     """
     done: list[tuple[Capture, T]] = []
     refused: dict[str, AispError] = {}
@@ -34,18 +36,26 @@ def judge_each(captures: Sequence[Capture], judge: Callable[[Capture], T]) -> tu
 
 
 def unreadable(missing: Sequence[str], stores: Stores) -> Refused:
-    """Of pairs without a capture those that have one that cannot be read, and why."""
+    """The pairs counted as missing that do have a capture, but one that cannot be read, and why."""
     from ..profiler.store.captures import Damaged
 
-    found: dict[str, str] = {}
+    refused: dict[str, str] = {}
     for pair in missing:
         try:
             stores.resolve(pair)
         except Damaged as error:
-            found[pair] = _told(error)
+            refused[pair] = _told(error)
         except CannotTell:
             continue
-    return found
+    return refused
+
+
+def exit_code(evidences: Sequence[Evidence], missing: Sequence[str], refused: Refused) -> int:
+    """The worst verdict's; a pair that is missing or refused is unproven."""
+    from ..profiler.evidence import Verdict
+
+    unshown = [Verdict.UNPROVEN] * len({*missing, *refused})
+    return Verdict.worst([one.verdict for one in evidences] + unshown).exit_code
 
 
 def _told(error: AispError) -> str:
@@ -53,7 +63,7 @@ def _told(error: AispError) -> str:
 
 
 def lines(missing: Sequence[str], refused: Refused) -> list[str]:
-    """A line a pair that is not shown: why it was refused, or that there is no capture of it."""
+    """One line per pair that is not shown: why it was refused, or that it has no capture."""
     from ..reports.hostile import visible
 
     lacking = [pair for pair in missing if pair not in refused]

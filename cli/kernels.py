@@ -9,12 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import UsageError
+from .options import AsJson
 
 app = typer.Typer(
     help="Write kernels from small specs, and admit or refuse candidates (docs/kernel-gate.md).", no_args_is_help=True
 )
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md) instead of text.")]
 ArtifactsFolder = Annotated[
     Path, typer.Option("--artifacts", metavar="FOLDER", help="Where everything is kept, named by its content.")
 ]
@@ -38,7 +38,7 @@ def emit(
     """Write a CUDA kernel from a spec, by the templates or by a model. Needs no GPU."""
     from ..kernels.building.nvcc import cubin
     from ..kernels.emit.artifacts import Artifacts
-    from ..kernels.emit.model import Endpoint
+    from ..kernels.emit.endpoint import Endpoint
     from ..kernels.emit.spec import read_spec
     from ..kernels.emit.writing import copy_to
     from ..kernels.emit.writing import emit as write

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import UsageError
+from .options import CapturesFolder
 
 if TYPE_CHECKING:
     from ..profiler.store.names import NameRules
@@ -44,10 +45,7 @@ def scrub(
     hash_names: Annotated[
         bool, typer.Option("--hash-names", help="Names become hashes, the same for equal names in every trace.")
     ] = False,
-    captures: Annotated[
-        Path | None,
-        typer.Option("--captures", help="The folder of captures; else $AISP_CAPTURES, else ./aisp-captures."),
-    ] = None,
+    captures: CapturesFolder = None,
 ) -> None:
     """Copy what may be published of a trace or a capture: no environment, arguments, paths, host, user or output.
 
@@ -83,8 +81,10 @@ def _capture(chosen: str, out: Path, rules: NameRules, captures: Path | None) ->
     if rules.active:
         raise UsageError("a capture is judged by the names of its ranges and kernels", "scrub its trace.sqlite instead")
     folder = Path(chosen)
-    found = Capture(folder, read_manifest(folder)) if folder.is_dir() else Store(captures_folder(captures)).get(chosen)
-    return scrub_capture(found, out).folder
+    capture = (
+        Capture(folder, read_manifest(folder)) if folder.is_dir() else Store(captures_folder(captures)).get(chosen)
+    )
+    return scrub_capture(capture, out).folder
 
 
 def register(app: typer.Typer) -> None:

@@ -1,4 +1,4 @@
-"""`aisp-prof trace …`: questions to any Nsight Systems export."""
+"""`aisp-prof trace …`: questions about any trace of Nsight Systems or torch.profiler."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import UsageError
+from .options import AsJson
 
 if TYPE_CHECKING:
     from ..profiler.trace.model import Trace
 
-app = typer.Typer(help="Ask any Nsight Systems trace.", no_args_is_help=True)
+app = typer.Typer(help="Ask any trace of Nsight Systems or torch.profiler.", no_args_is_help=True)
 
 _SLOW_BYTES = 50_000_000
 
@@ -20,10 +21,10 @@ TraceFile = Annotated[
     Path,
     typer.Argument(
         metavar="TRACE",
-        help="An export (.sqlite, also .xz, .gz or .zst; a Parquet folder), or a report (.nsys-rep) where there is nsys.",
+        help="An export (.sqlite, also .xz, .gz or .zst; a Parquet folder), a report (.nsys-rep) where there is nsys, or "
+        "torch.profiler's .json.",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md) instead of text.")]
 Limit = Annotated[int, typer.Option(min=0, help="Rows of text; 0 for all. JSON has them all.")]
 Attribution = Annotated[
     str,
@@ -39,9 +40,9 @@ Communication = Annotated[
 
 
 def _read(path: Path, communication: list[str] | None = None) -> Trace:
-    """Read a trace; where that takes a while, stderr says so."""
+    """Read a trace; if that takes a while, stderr says so."""
+    from ..machine.memory import keep_freed_memory
     from ..profiler.queries.reading import read
-    from ..profiler.trace.memory import keep_freed_memory
     from ..reports.terminal.progress import steps
 
     if path.is_file() and (path.stat().st_size > _SLOW_BYTES or ".nsys-rep" in path.suffixes):
@@ -64,8 +65,8 @@ def summary(
     from ..reports.terminal.answers import print_record
     from ..reports.terminal.trace_tables import summary_lines
 
-    found = ask(_read(trace, communication), top)
-    print_record(trace, found, as_json, summary_lines)
+    answer = ask(_read(trace, communication), top)
+    print_record(trace, answer, as_json, summary_lines)
 
 
 @app.command()
@@ -84,6 +85,7 @@ def ranges(
 ) -> None:
     """A row for every range instance and device with GPU work."""
     from ..profiler.queries.notes import untraced_graphs
+    from ..profiler.queries.other_threads import other_threads
     from ..profiler.queries.ranges import ranges as ask
     from ..profiler.queries.ranges import ranges_in_parts, why_none
     from ..profiler.ranges.attribution import Attribution
@@ -95,14 +97,15 @@ def ranges(
     if out is not None:
         check_file(trace, out)
     read = _read(trace, communication)
+    notes = untraced_graphs(read) + other_threads(read, name, attribution, domain)
     if out is not None:
         written = write_rows(ranges_in_parts(read, domain, name, everything, attribution), out, trace)
-        notes = untraced_graphs(read) + ([] if written.rows else [why_none(read, domain, name)])
+        notes += [] if written.rows else [why_none(read, domain, name)]
         print_rows(trace, (written,), as_json, [f"wrote {written.file}  {written.rows:,} rows"], notes)
         return
-    found = ask(read, domain, name, everything, attribution)
-    notes = untraced_graphs(read) + ([] if len(found) else [why_none(read, domain, name)])
-    print_table(trace, found, as_json, lambda: range_lines(found, limit), notes, attribution=attribution)
+    answer = ask(read, domain, name, everything, attribution)
+    notes += [] if len(answer) else [why_none(read, domain, name)]
+    print_table(trace, answer, as_json, lambda: range_lines(answer, limit), notes, attribution=attribution)
 
 
 @app.command()
@@ -123,9 +126,9 @@ def kernels(
     from ..reports.terminal.trace_tables import kernel_lines
 
     read = _read(trace, communication)
-    found = ask(read, name, full)
-    notes = untraced_graphs(read) + ([] if found else [why_empty(read, f"kernel:{name}")])
-    print_rows(trace, found, as_json, kernel_lines(found, limit, 200 if full else LONGEST), notes)
+    answer = ask(read, name, full)
+    notes = untraced_graphs(read) + ([] if answer else [why_empty(read, f"kernel:{name}")])
+    print_rows(trace, answer, as_json, kernel_lines(answer, limit, 200 if full else LONGEST), notes)
 
 
 @app.command()
@@ -137,9 +140,9 @@ def copies(trace: TraceFile, as_json: AsJson = False) -> None:
     from ..reports.terminal.trace_tables import copy_lines
 
     read = _read(trace)
-    found = ask(read)
-    notes = untraced_graphs(read) + migrations(read) + ([] if found else ["the trace holds no copy and no memset"])
-    print_rows(trace, found, as_json, copy_lines(found), notes)
+    answer = ask(read)
+    notes = untraced_graphs(read) + migrations(read) + ([] if answer else ["the trace holds no copy and no memset"])
+    print_rows(trace, answer, as_json, copy_lines(answer), notes)
 
 
 @app.command()
@@ -153,9 +156,9 @@ def launches(
     from ..reports.terminal.answers import print_rows
     from ..reports.terminal.trace_tables import launch_lines
 
-    found = ask(_read(trace), everything)
-    notes = [] if found else ["the trace holds no such call"]
-    print_rows(trace, found, as_json, launch_lines(found), notes)
+    answer = ask(_read(trace), everything)
+    notes = [] if answer else ["the trace holds no such call"]
+    print_rows(trace, answer, as_json, launch_lines(answer), notes)
 
 
 @app.command()
@@ -171,10 +174,10 @@ def gaps(
     from ..reports.terminal.answers import print_table
     from ..reports.terminal.trace_tables import gap_lines
 
-    found = ask(_read(trace), least)
-    totals = by_cause(found)
-    notes = [] if len(found) else ["no device was idle for so long between its operations"]
-    print_table(trace, found, as_json, lambda: gap_lines(found, totals, limit), notes, by_cause=totals)
+    answer = ask(_read(trace), least)
+    totals = by_cause(answer)
+    notes = [] if len(answer) else ["no device was idle for so long between its operations"]
+    print_table(trace, answer, as_json, lambda: gap_lines(answer, totals, limit), notes, by_cause=totals)
 
 
 @app.command()
@@ -183,23 +186,25 @@ def overlap(
     a: Annotated[str, typer.Option("--a", metavar="SELECTOR", help="A class, stream:N, range:GLOB or kernel:GLOB.")],
     b: Annotated[str, typer.Option("--b", metavar="SELECTOR", help="Likewise.")],
     witnesses: Annotated[int, typer.Option(min=0, help="How many pairs of operations to show.")] = 3,
+    attribution: Attribution = "thread",
     communication: Communication = None,
     as_json: AsJson = False,
 ) -> None:
     """How much of one selection's time another one hides, on each device, with witnesses."""
     from ..profiler.queries.notes import migrations
+    from ..profiler.queries.other_threads import other_threads
     from ..profiler.queries.overlap import overlap as ask
-    from ..profiler.queries.selectors import check, select, why_empty
+    from ..profiler.queries.selectors import check, range_names, select, why_empty
     from ..reports.terminal.answers import print_rows
     from ..reports.terminal.trace_tables import overlap_lines
 
     check(a)
     check(b)
     read = _read(trace, communication)
-    found = ask(read, a, b, witnesses)
-    notes = migrations(read)
+    answer = ask(read, a, b, witnesses, attribution)
+    notes = migrations(read) + [note for name in range_names(a, b) for note in other_threads(read, name, attribution)]
     notes += [why_empty(read, selector) for selector in dict.fromkeys((a, b)) if not select(read, selector).any()]
-    print_rows(trace, found, as_json, overlap_lines(found), notes)
+    print_rows(trace, answer, as_json, overlap_lines(answer), notes)
 
 
 @app.command()
@@ -215,16 +220,16 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """What became faster, slower, new or gone, kernel by kernel, and a ledger of the whole difference."""
-    from ..profiler.queries.parts import compare
+    from ..profiler.queries.diff import diff as ask
     from ..reports.terminal.answers import print_record
-    from ..reports.terminal.trace_tables import comparison_lines
+    from ..reports.terminal.trace_tables import diff_lines
 
     if b is None and (range_a is None or range_b is None):
         raise UsageError("there is nothing to compare with", "name a second trace, or --range-a and --range-b")
     first = _read(a)
     second = first if b is None else _read(b)
-    found = compare(first, second, range_a, range_b or range_a, attribution)
-    print_record(a, found, as_json, lambda found: comparison_lines(found, limit))
+    answer = ask(first, second, range_a, range_b or range_a, attribution)
+    print_record(a, answer, as_json, lambda answer: diff_lines(answer, limit))
 
 
 @app.command()

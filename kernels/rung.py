@@ -1,4 +1,4 @@
-"""A kernel as its room declares it, and how all of them are found: every module below `kernels/` may have `RUNGS`."""
+"""A kernel as its module declares it, and how all of them are found: every module below `kernels/` may have `RUNGS`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What a kernel made of random inputs, over what was NaN, against the same in fp64."""
+    """What a kernel made of random inputs, in an output that was NaN before, against the same in fp64."""
 
     output: Tensor
     reference: Tensor
@@ -36,7 +36,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One CUDA kernel: a step of a ladder, or the only way that an operation is done.
+    """One CUDA kernel: a step of a ladder, or the only implementation of an operation.
 
     Args:
         operation: what it computes; rungs of one operation agree in arguments and result.
@@ -66,10 +66,10 @@ class Rung:
         return int(arch.rstrip("a")) >= int(self.needs)
 
     def require(self, arch: str) -> None:
-        """Nothing, where it runs on a device of this target.
+        """Does nothing if it runs on a device of this target.
 
         Raises:
-            EnvironmentLacks: it does not; nothing else is run instead.
+            EnvironmentLacks: it does not; nothing else is run in its place.
         """
         if not self.runs_on(arch):
             number = self.needs.rstrip("a")
@@ -85,17 +85,19 @@ def rungs() -> tuple[Rung, ...]:
     """All rungs by operation and name. Imports their modules, none of which imports torch.
 
     Raises:
-        UsageError: two bear one operation and name.
+        UsageError: two have the same operation and name.
     """
-    found = sorted((rung for module in _modules() for rung in _declared(module)), key=lambda r: (r.operation, r.name))
-    for one, two in pairwise(found):
+    declared = sorted(
+        (rung for module in _modules() for rung in _declared(module)), key=lambda r: (r.operation, r.name)
+    )
+    for one, two in pairwise(declared):
         if (one.operation, one.name) == (two.operation, two.name):
             raise UsageError(f"two rungs are called {one.operation} {one.name}", f"rename one in {two.source.parent}")
-    return tuple(found)
+    return tuple(declared)
 
 
 def _modules() -> Iterator[str]:
-    """Modules that import Triton at once hold no CUDA sources."""
+    """Modules that import Triton when loaded declare no CUDA sources, and are skipped."""
     for info in pkgutil.walk_packages(kernels.__path__, f"{kernels.__name__}."):
         if not info.ispkg and not info.name.endswith("_triton"):
             yield info.name

@@ -1,4 +1,5 @@
-"""Run one command so that nothing of it outlives the call: own process group, a mark on all that it starts, a time limit."""
+"""Run one command so that nothing it started outlives the call: its own process group, a mark on every descendant, a
+time limit."""
 
 from __future__ import annotations
 
@@ -40,8 +41,8 @@ PASSED_ON = (
 PASSED_ON_PREFIXES = ("NCCL_",)
 
 MARK = "AISP_CHILD"
-"""Every process of one call carries this variable, so that one which left the process group is found all the same. It holds
-the marks of all calls that the process belongs to: what a child has run ends with the child."""
+"""Every process of one call carries this variable, so that one that left the process group can still be found. It holds
+the marks of all calls that the process belongs to: whatever a child runs ends with it."""
 
 GRACE_S = 3.0
 _POLL_S = 0.02
@@ -62,7 +63,7 @@ def new_mark() -> str:
 
 
 def child_environment(mark: str, source: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment of a child: the allow-list, and what makes its run safe and its device numbers NVML's."""
+    """The environment of a child: the allow-list, plus what makes it run safely and number devices as NVML does."""
     passed = allowed(PASSED_ON, PASSED_ON_PREFIXES, source)
     return {**passed, "CUDA_DEVICE_ORDER": "PCI_BUS_ID", **carrying(mark, source)}
 
@@ -70,9 +71,9 @@ def child_environment(mark: str, source: Mapping[str, str] | None = None) -> dic
 def allowed(
     names: Collection[str], prefixes: tuple[str, ...] = (), source: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Of the environment only these variables, such that a Python finds this package and nothing else by mistake.
+    """Only these variables of the environment, set so that Python finds this package, and nothing else by mistake.
 
-    PYTHONSAFEPATH keeps the working directory off sys.path: nobody's `kernels` folder is imported for another's.
+    PYTHONSAFEPATH keeps the working directory off sys.path: so no stray `kernels` folder is imported instead of ours.
     """
     source = os.environ if source is None else source
     passed = {name: value for name, value in source.items() if name in names or name.startswith(prefixes)}
@@ -83,7 +84,7 @@ def allowed(
 
 
 def carrying(mark: str, source: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The variable by which `marked` finds a process, beside the marks that are in it already."""
+    """The variable by which `marked` finds a process, added to the marks that it already holds."""
     outer = (os.environ if source is None else source).get(MARK)
     return {MARK: f"{outer}:{mark}" if outer else mark}
 
@@ -121,7 +122,8 @@ class Answer:
 
 
 def ask(command: Sequence[str], timeout_s: float, environment: Mapping[str, str] | None = None) -> Answer:
-    """Run a tool for its answer. It has this process's environment, or the one that is given; like every child it ends as a whole.
+    """Run a tool for its answer. It gets this process's environment, or the one given; like every child, it ends with
+    all that it started.
 
     Raises:
         EnvironmentLacks: the command cannot be started.
@@ -166,7 +168,7 @@ def start(
     environment: Mapping[str, str],
     folder: Path | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a command in a process group of its own, without input; whoever starts it ends it.
+    """Start a command in a process group of its own, with no input; the caller must end it.
 
     Raises:
         EnvironmentLacks: it cannot be started.
@@ -187,7 +189,7 @@ def start(
 
 @contextlib.contextmanager
 def _termination_as_exception() -> Iterator[None]:
-    """SIGTERM and SIGHUP unwind the stack like Ctrl-C does, so that the child is ended and temporary files are removed."""
+    """SIGTERM and SIGHUP unwind the stack as Ctrl-C does, so that the child is ended and temporary files are removed."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -226,7 +228,7 @@ def _group_exists(group: int) -> bool:
 
 
 def end_marked(mark: str, number: signal.Signals = signal.SIGKILL) -> None:
-    """Send a signal to every process that carries the mark, wherever it went."""
+    """Send a signal to every process that carries the mark, whatever group it has moved to."""
     for pid in marked(mark):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
@@ -234,17 +236,17 @@ def end_marked(mark: str, number: signal.Signals = signal.SIGKILL) -> None:
 
 def marked(mark: str) -> list[int]:
     """Process ids of this user's live processes that carry the mark; none where there is no /proc."""
-    found = []
+    pids = []
     for entry in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # gone meanwhile, or another user's
+        with contextlib.suppress(OSError):  # gone by now, or another user's
             if mark.encode() in _marks_in((entry / "environ").read_bytes()):
-                found.append(int(entry.name))
-    return found
+                pids.append(int(entry.name))
+    return pids
 
 
 def _marks_in(environ: bytes) -> list[bytes]:
-    _, found, rest = (b"\0" + environ).partition(f"\0{MARK}=".encode())
-    return rest.partition(b"\0")[0].split(b":") if found else []
+    _, mark, rest = (b"\0" + environ).partition(f"\0{MARK}=".encode())
+    return rest.partition(b"\0")[0].split(b":") if mark else []
 
 
 def tail(log: Path, limit: int = TAIL_BYTES) -> str:

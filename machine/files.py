@@ -1,4 +1,4 @@
-"""Files: whole or not there, whoever looks and whatever is killed; small ones of strangers; where what can be made again lies.
+"""Files that are either whole or absent, whatever is killed; bounded reading of untrusted files; the cache folder.
 
 Unfinished work lies in hidden folders that vanish with their process, or at the next start when that was killed.
 """
@@ -22,12 +22,12 @@ from .child import end_marked
 PREFIX = ".aisp-tmp-"
 _LOCK = ".lock"
 _STREAM = re.compile(r"/dev/(?:stdout|stderr|fd/\d+)|/proc/self/fd/\d+")
-"""What is open already, whatever lies behind it."""
+"""Paths that name an already open file."""
 _OURS = re.compile(re.escape(PREFIX) + "[0-9a-f]{32}" + re.escape(_LOCK))
 
 
 def cache_folder() -> Path:
-    """$AISP_CACHE, else $XDG_CACHE_HOME/aisp-prof, else ~/.cache/aisp-prof: what lies there can be made again."""
+    """$AISP_CACHE, else $XDG_CACHE_HOME/aisp-prof, else ~/.cache/aisp-prof: everything in it can be rebuilt."""
     if own := os.environ.get("AISP_CACHE"):
         return Path(own)
     base = os.environ.get("XDG_CACHE_HOME")
@@ -72,10 +72,10 @@ def _locked(parent: Path, mark: str) -> Iterator[Path]:
 
 
 def remove_abandoned(parent: Path) -> list[str]:
-    """Remove what killed processes left in `parent`, their still running children first; names of the removed folders."""
+    """Remove what killed processes left in `parent`, ending their surviving children first; returns the folders' names."""
     removed = []
     for lock in sorted(path for path in parent.glob(f"{PREFIX}*{_LOCK}") if _is_ours(path)):
-        with contextlib.suppress(OSError), lock.open() as file:  # gone meanwhile, or its owner lives: BlockingIOError
+        with contextlib.suppress(OSError), lock.open() as file:  # gone by now, or its owner is alive: BlockingIOError
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if mark := file.read():
                 end_marked(mark)
@@ -87,17 +87,17 @@ def remove_abandoned(parent: Path) -> list[str]:
 
 
 def _is_ours(lock: Path) -> bool:
-    """A folder may be somebody else's: opening a pipe would wait, and reading through a link to a device never end."""
+    """The folder may be somebody else's: opening a pipe would block, and reading a link to a device would never end."""
     return bool(_OURS.fullmatch(lock.name)) and lock.is_file() and not lock.is_symlink()
 
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write that nobody meets half of, however the process ends: hidden first, moved to its place at the end.
+    """A file that nobody ever sees half-written, however the process ends: hidden at first, moved into place at the end.
 
     Raises:
         OSError: the folder is not there, cannot be written, or is full, or `path` is a device, a pipe or a folder; what
-            was there before still is then.
+            was there before then still is.
     """
     path = path.resolve()  # a link stays, and what it leads to is replaced
     parent = path.parent
@@ -125,7 +125,7 @@ def write_whole(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def output_file(path: Path) -> Iterator[IO[bytes]]:
-    """As `whole_file`; a device or a pipe (`/dev/stdout`), which keeps nothing, is written to as it is.
+    """As `whole_file`; but a device or a pipe (`/dev/stdout`), which keeps nothing, is written to directly.
 
     Raises:
         OSError: as there.
@@ -139,7 +139,7 @@ def output_file(path: Path) -> Iterator[IO[bytes]]:
 
 
 def append_whole(path: Path, data: bytes) -> None:
-    """Add to a file that others write to as well; where that fails, what it held before is all that it holds.
+    """Append to a file that others also write to; if that fails, it holds what it held before and no more.
 
     Raises:
         OSError: it cannot be written, or the disk is full.
@@ -177,7 +177,7 @@ def whole_files(folder: Path) -> Iterator[Path]:
 
 
 def settle(path: Path) -> None:
-    """Have the disk keep what a file holds now, or the names in a folder."""
+    """Flush a file's contents, or a folder's entries, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -187,10 +187,10 @@ def settle(path: Path) -> None:
 
 @contextlib.contextmanager
 def only_one(folder: Path) -> Iterator[None]:
-    """Wait until no other process is within `only_one` of this folder, which is made where it is not there.
+    """Wait until no other process is within `only_one` of this folder, which is created if it does not exist.
 
-    Whoever looks whether files are as they were before he writes them needs this, or another's writing may come between.
-    The lock is the folder's own, so that nothing of it lies there.
+    Needed by whoever checks that files are unchanged before writing them: another writer could come in between.
+    The lock is on the folder itself, so that it leaves no file behind.
 
     Raises:
         OSError: the folder cannot be made, or its file system knows no locks.
@@ -205,12 +205,12 @@ def only_one(folder: Path) -> Iterator[None]:
 
 
 def read_whole(path: Path, most: int) -> bytes:
-    """The bytes of a regular file of at most `most` bytes: for small files that others wrote.
+    """The bytes of a regular file of at most `most` bytes; for small files from untrusted sources.
 
     Raises:
         OSError: it cannot be read, is a pipe, a device or a folder, or larger.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # opening a pipe would wait for who writes into it
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # opening a pipe would wait for a writer
     with open(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(0, "no regular file", str(path))

@@ -1,4 +1,4 @@
-"""JSON that others wrote: decoded strictly, and held against the types of records, with every refusal naming its place."""
+"""JSON from untrusted sources: decoded strictly and checked against record types; every refusal says where."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import repeat
 from types import NoneType, UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -15,7 +16,7 @@ import msgspec
 from ..errors import UsageError
 
 MOST_DEPTH = 64
-"""How deep lists and objects may lie in each other; those that are written reach 8."""
+"""How deeply lists and objects may nest; those that this project writes reach 8."""
 
 T = TypeVar("T")
 
@@ -25,7 +26,7 @@ def parsed(text: str | bytes, where: str) -> Any:
     infinity (`1e999`), nothing above 64 bits, no half of a character.
 
     Raises:
-        UsageError: it is not that.
+        UsageError: the text breaks one of these rules.
     """
     try:
         data = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
@@ -41,11 +42,11 @@ def parsed(text: str | bytes, where: str) -> Any:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    members = dict(pairs)
+    if len(members) != len(pairs):
         twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
         raise ValueError(f"{twice[:80]!r} stands twice in one object")
-    return found
+    return members
 
 
 def _no_constant(text: str) -> Any:
@@ -56,12 +57,12 @@ _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 _DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
 _WIDE = b"0" * 20
 _INTEGER = re.compile(rb"(?<![\d.])\d{20}")
-"""As many digits as the smallest number above 64 bits has; those behind a point are many for a small number too."""
+"""As many digits as the smallest number above 64 bits has; digits after a decimal point do not count."""
 
 
 def _harmless(text: str | bytes) -> bool:
-    """Whether JSON text is neither deep nor holds a value that `_check_values` could refuse, told without a walk over its data:
-    msgspec refuses infinities and halves of characters. Where it cannot be told this way, it is False."""
+    """Whether JSON text is not deep and holds no value that `_check_values` could refuse, decided without walking its data:
+    msgspec refuses infinities and lone surrogates. False where this cannot be decided."""
     try:
         raw = text.encode() if isinstance(text, str) else text
         msgspec.json.decode(raw)
@@ -73,7 +74,7 @@ def _harmless(text: str | bytes) -> bool:
 
 
 def _nested(bare: bytes) -> bool:
-    """Whether the brackets of JSON text without its strings lie more than `MOST_DEPTH` deep in each other."""
+    """Whether the brackets of JSON text (its strings removed) nest more than `MOST_DEPTH` deep."""
     rest = bare.translate(_ONE_KIND, _NO_BRACKETS)
     for _ in range(MOST_DEPTH):
         if not rest:
@@ -95,10 +96,10 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def _check_values(data: Any, where: str) -> None:
-    """No infinity, nothing above 64 bits, no half of a character, in names as in values.
+    """No infinity, nothing above 64 bits, no lone surrogate, in keys as well as in values.
 
     Raises:
-        UsageError: naming the place.
+        UsageError: there is one; the message says where.
     """
     for name, value in _items(data):
         _check_values(name, where)
@@ -139,7 +140,7 @@ def _differs(data: Any, kind: Any, where: str) -> tuple[str, str] | None:
 
 
 def _alternatives(kind: Any) -> list[Any]:
-    """The types of a union, None and what may be absent left out."""
+    """The types of a union, except None and msgspec's UNSET."""
     if get_origin(kind) in (Union, UnionType):
         return [one for one in get_args(kind) if one not in (NoneType, msgspec.UnsetType)]
     return [kind]
@@ -155,22 +156,23 @@ def _is_record(kind: Any) -> bool:
 
 
 def _parts(data: Any, kind: Any, where: str) -> Iterator[tuple[str, Any, Any]]:
-    """What lies directly in an object or a list: its place, itself, and the type that it should have."""
+    """The direct children of an object or a list: where each is, its value, and the type that it should have."""
     for one in _alternatives(kind):
         if _is_record(one) and isinstance(data, Mapping):
             hints = get_type_hints(one, include_extras=True)
             yield from ((f"{where}.{name}", data[name], hint) for name, hint in hints.items() if name in data)
         elif _bare(one) in (dict, Mapping) and isinstance(data, Mapping) and get_args(one):
             yield from ((f"{where}.{str(name)[:80]}", value, get_args(one)[1]) for name, value in data.items())
-        elif _bare(one) is list and isinstance(data, list | tuple):
-            yield from ((f"{where}[{number}]", value, get_args(one)[0]) for number, value in enumerate(data))
+        elif _bare(one) in (list, tuple) and isinstance(data, list | tuple):
+            every = repeat(get_args(one)[0]) if _bare(one) is list or Ellipsis in get_args(one) else get_args(one)
+            yield from ((f"{where}[{number}]", *both) for number, both in enumerate(zip(data, every, strict=False)))
 
 
-_WORDS = {dict: "an object", Mapping: "an object", list: "a list"}
+_WORDS = {dict: "an object", Mapping: "an object", list: "a list", tuple: "a list"}
 
 
 def _said(data: Any, kind: Any, error: msgspec.ValidationError) -> str:
-    """What is wrong with data, of which no part is to blame alone."""
+    """What is wrong with data when no single part of it is to blame."""
     wanted = _alternatives(kind)
     record = next((one for one in wanted if _is_record(one)), None)
     if record is not None and isinstance(data, Mapping):
@@ -178,6 +180,8 @@ def _said(data: Any, kind: Any, error: msgspec.ValidationError) -> str:
     bounds = [meta.ge for one in wanted if get_origin(one) is Annotated for meta in one.__metadata__]
     if bounds and isinstance(data, int | float) and not isinstance(data, bool):
         return f" is {data}, and must be {bounds[0]} or more"
+    if any(_bare(one) is tuple for one in wanted) and isinstance(data, list | tuple):
+        return f": {error}"
     words = dict.fromkeys("an object" if _is_record(one) else _words(_bare(one)) for one in wanted)
     return f" is {type(data).__name__}, not {' or '.join(words)}"
 

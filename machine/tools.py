@@ -1,4 +1,4 @@
-"""Find a tool of NVIDIA's: the one that a variable names, on PATH, or where installers put it; and ask for its version."""
+"""Find one of NVIDIA's tools: named by a variable, on PATH, or where installers put it; and ask for its version."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Tool = TypeVar("Tool")
 ANSWER_S = 60
 
 CUDA_PLACES = ("usr/local/cuda/bin", "usr/local/cuda-*/bin")
-"""Where installers put the CUDA toolkit, below the root folder; a toolkit without the link that has no version is found too."""
+"""Where installers put the CUDA toolkit, below the root folder; a toolkit without the unversioned link is found too."""
 
 
 def first_usable(
@@ -40,7 +40,7 @@ def first_usable(
 
 
 def candidates(name: str, places: Iterable[str], environment: Mapping[str, str], root: Path) -> Iterator[Path]:
-    """The executable on PATH, then those at `places` (patterns below `root`), within one place the newest version first."""
+    """The executable on PATH, then those at `places` (patterns below `root`), within each place the newest version first."""
     seen = set()
     on_path = shutil.which(name, path=environment.get("PATH", os.defpath))
     installed = (path for place in places for path in sorted(root.glob(place), key=_order, reverse=True))

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from .manifest import Manifest
+
 SCHEMA = 1
 
 
@@ -242,11 +244,11 @@ class Rates:
     reasons: tuple[Finding, ...]
     flops_by_type: Mapping[str, int]
     flops_counted: int | None
-    flops_declared: int | None
+    flops_declared: float | None
     flops_agreement: float | None
     dram_bytes: int | None
     l2_bytes: int | None
-    bytes_declared: int | None
+    bytes_declared: float | None
     counted: tuple[tuple[int, int | None], ...]
     busy_ns: tuple[int, ...]
     achieved_flops: float | None
@@ -270,7 +272,7 @@ class Rates:
 class Evidence:
     """Everything that a page needs; nothing on a page comes from anywhere else."""
 
-    manifest: Mapping[str, Any]  # the capture's manifest.json as it is
+    manifest: Manifest
     capture_id: str
     shipped: bool  # came with the package rather than from this user's captures
     verdict: Verdict
@@ -303,4 +305,5 @@ class Evidence:
         """The evidence as plain JSON types, with the number of its schema."""
         rates = {variant: one.to_json() for variant, one in self.rates.items()}
         claims = tuple(one.to_json() for one in self.claims)
-        return {"schema": SCHEMA, **asdict(self), "claims": claims, "rates": rates}
+        more = {"manifest": self.manifest.to_json(), "claims": claims, "rates": rates}
+        return {"schema": SCHEMA, **asdict(self), **more}

@@ -39,7 +39,7 @@ class Catalog:
         return self.words[key].format(**values) if values else self.words[key]
 
     def get(self, key: str, otherwise: str) -> str:
-        """The words for a key that a newer capture may have and this catalog not."""
+        """The words for a key that a newer capture may have but this catalog may not."""
         return self.words.get(key, otherwise)
 
     def of(self, text: Mapping[str, str]) -> str:
@@ -47,9 +47,8 @@ class Catalog:
         return text.get(self.lang) or text["en"]
 
     def finding(self, finding: Finding, unit: str = "") -> FindingText:
-        """A finding in words; `unit` is its claim's, for the values that are of the claim's kind.
-
-        A code that is used with several sets of values may have an entry for one of them: "code:name,name".
+        """A finding in words; `unit` is its claim's, for values of the claim's own kind. A code used with several sets
+        of values may have an entry for each of them: "code:name,name".
         """
         values = {name: self._value(name, value, unit) for name, value in finding.values.items()}
         special = f"finding.{finding.code}:{','.join(sorted(values))}"

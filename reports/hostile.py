@@ -1,4 +1,4 @@
-"""Make text that came out of a trace safe to show: nothing invisible, nothing that reorders its neighbours."""
+"""Make text from a trace safe to show: nothing invisible, nothing that reorders its neighbours."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from markupsafe import Markup, escape
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _KOREAN_WORD = re.compile(r"[^\s<>]{0,20}[가-힣][^\s<>]{0,20}")
 _IGNORED = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
-"""Letters and marks that show nothing; Unicode's Default_Ignorable_Code_Point, and the empty Braille cell."""
+"""Letters and marks without a visible glyph; Unicode's Default_Ignorable_Code_Point, and the empty Braille cell."""
 LONGEST_SHOWN = 1 << 13
 _COMMAND = re.compile(r"##(?=\w*\[)")  # ##[error], ##vso[task.setvariable …], ##teamcity[…]
 _SPACES = str.maketrans({"\n": " ", "\t": " ", "\r": " "})
 
 
 def visible(text: str) -> str:
-    """The text with every control, format, surrogate or other invisible character written out as ‹U+202E›; of one longer than
-    `LONGEST_SHOWN` the middle is left out, or a name of 100 MB would take minutes and gigabytes.
+    """The text with every control, format, surrogate or other invisible character written out as ‹U+202E›; if it is
+    longer than `LONGEST_SHOWN` its middle is left out, since a name of 100 MB would take minutes and gigabytes.
 
     Bidirectional overrides can make a kernel's name read as another one, a lone surrogate cannot be encoded at all,
     HTML forbids most control characters, and XML U+FFFE and U+FFFF.
@@ -32,19 +32,19 @@ def visible(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Text of several lines, each as `line` makes it: for messages on a terminal."""
+    """Text of several lines, each made safe as `line` does: for messages on a terminal."""
     return "\n".join(map(line, text.split("\n")))
 
 
 def line(text: str) -> str:
-    """A line for a terminal or a log: all of it `visible`, and no command to a build server."""
+    """A line for a terminal or a log: all of it `visible`, and never a command to a build server."""
     return inert(visible(text))
 
 
 def inert(line: str) -> str:
-    """A line of output that is no command to GitHub, Azure or TeamCity, whatever a trace calls its kernels.
+    """A line of output that is never a command to GitHub, Azure or TeamCity, whatever a trace calls its kernels.
 
-    A command is a line that begins with `::`, blanks aside, or holds `##[` or `##word[` anywhere.
+    A command is a line that begins with `::`, leading blanks aside, or holds `##[` or `##word[` anywhere.
     """
     blanks = line[: len(line) - len(line.lstrip())]
     rest = _COMMAND.sub("## ", line[len(blanks) :])
@@ -52,7 +52,7 @@ def inert(line: str) -> str:
 
 
 def inert_json(text: str) -> str:
-    """JSON that says the same and holds no command; its lines begin with punctuation of its own."""
+    """Equivalent JSON that holds no command; lines of JSON begin with punctuation anyway."""
     return _COMMAND.sub(r"#\\u0023", text)
 
 
@@ -82,5 +82,5 @@ def shell_word(text: str) -> str:
 
 
 def whole_words(text: str) -> Markup:
-    """Escaped text in which a Korean word is not broken between its syllables: paper knows no `word-break: keep-all`."""
+    """Escaped text in which no Korean word is broken between its syllables: the PDF renderer lacks `word-break: keep-all`."""
     return Markup(_KOREAN_WORD.sub(r'<span class="word">\g<0></span>', str(escape(visible(text)))))

@@ -1,4 +1,4 @@
-"""Write numbers as a reader expects them: sensible digits, the unit once, the sign as a sign."""
+"""Write numbers as readers expect them: sensible digits, the unit once, a true minus sign."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SCALED = frozenset(("FLOP/s", "FLOP", "FLOP/B", "B", "B/s"))
 
 
 def decimals(largest: float) -> int:
-    """How many decimals a column of milliseconds, rates or factors needs, by its largest value."""
+    """How many decimals a column of milliseconds, rates or factors needs, judged by its largest value."""
     size = abs(largest)
     return 0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 1 else 3 if size >= 0.1 else 4
 
@@ -31,7 +31,7 @@ def fixed(value: float, places: int) -> str:
 
 
 def sensible(value: float) -> str:
-    """A single number by itself: whole ones whole, others with as many decimals as their size needs and no idle zeros."""
+    """A number on its own: whole ones whole, others with as many decimals as their size calls for and no idle zeros."""
     if not math.isfinite(value) or value == int(value):
         return fixed(value, 0)
     if abs(value) < 0.001:
@@ -45,14 +45,14 @@ def column_ms(values: Iterable[float | None]) -> list[str]:
 
 
 def column(values: Iterable[float | None]) -> list[str]:
-    """A column of numbers with one number of decimals for all; what is not known is a dash."""
+    """A column of numbers with one number of decimals for all; a dash for unknown values."""
     known = list(values)
     places = decimals(max((abs(value) for value in known if value is not None), default=0.0) or 1.0)
     return [NOTHING if value is None else fixed(value, places) for value in known]
 
 
 def duration(ns: float) -> str:
-    """A time by itself, with its unit: ns, µs, ms or s by size."""
+    """A time on its own, with its unit: ns, µs, ms or s by size."""
     size = abs(ns)
     for limit, unit in ((1e9, "s"), (1e6, "ms"), (1e3, "µs")):
         if size >= limit:
@@ -67,7 +67,8 @@ def signed_ms(ns: int, places: int) -> str:
 
 
 def factor(value: float, apart_from: float | None = None) -> str:
-    """A ratio of times without its ×: 1.71, 12.7, 123; with as many digits more as tell it from another: 1.004 from 1."""
+    """A ratio of times without its ×: 1.71, 12.7, 123; with as many more digits as distinguish it from another: 1.004
+    from 1."""
     places = 0 if value >= 100 else 1 if value >= 10 else 2
     if apart_from is not None and math.isfinite(value) and value != apart_from:
         while places < _MOST_PLACES and fixed(value, places) == fixed(apart_from, places):
@@ -76,7 +77,7 @@ def factor(value: float, apart_from: float | None = None) -> str:
 
 
 def factors(low: float, high: float) -> tuple[str, str]:
-    """Both ends of an interval of factors, with up to two digits more where they would read alike: 1.436 and 1.441."""
+    """Both ends of an interval of factors, with up to two more digits where they would read the same: 1.436 and 1.441."""
     ends = [(factor(low), factor(high))]
     places = len(ends[0][1].partition(".")[2])
     ends += [(fixed(low, places + more), fixed(high, places + more)) for more in (1, 2)]
@@ -103,7 +104,7 @@ def gbps(bytes_per_second: float) -> float:
 def quantity(value: float | None, unit: str, apart_from: float | None = None) -> str:
     """A claim's value in the unit of its `ClaimResult`: "", "ns", "B/s", "x", "count", "ratio", "FLOP/s", "FLOP", "B", …
 
-    A factor is told `apart_from` a threshold that it is not.
+    A factor is written so that it reads differently from `apart_from`, a threshold that it is not.
     """
     if value is None or not math.isfinite(value):
         return NOTHING

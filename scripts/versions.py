@@ -33,10 +33,10 @@ TESTS = (
     "tests/cli/test_cli.py",
     "tests/cli/test_trace.py",
     "tests/profiler/trace/test_reader.py",
-    "tests/profiler/trace/test_source.py",
-    "tests/profiler/queries/test_export.py",
+    "tests/profiler/trace/source/test_source.py",
+    "tests/reports/export/test_export.py",
     "tests/profiler/queries/test_tables.py",
-    "tests/profiler/proof/test_bootstrap.py",
+    "tests/profiler/judging/test_bootstrap.py",
 )
 TOO_OLD = """
 import pytest
@@ -58,8 +58,8 @@ def requirements(which: str) -> list[str]:
     """Every dependency at its floor, or without any bound; of pytest one that is too old."""
     extras = PROJECT["project"]["optional-dependencies"]
     allowed = [*PROJECT["project"]["dependencies"], *(one for name in EXTRAS for one in extras[name])]
-    found = [re.fullmatch(r"([\w-]+)>=([\d.]+)", one) for one in allowed]
-    floors = {one[1]: one[2] for one in found if one}
+    bounds = [re.fullmatch(r"([\w-]+)>=([\d.]+)", one) for one in allowed]
+    floors = {one[1]: one[2] for one in bounds if one}
     if len(floors) < len(allowed):
         raise SystemExit(f"not understood: {allowed}")
     if which == "too-old":

@@ -24,9 +24,9 @@ LOCK = ".one-at-a-time"
 
 
 def captured_claims(marked: Marked, folder: Path) -> TraceClaims:
-    """Capture the test and judge the claims of its marker; a child that failed or skipped does so here.
+    """Capture the test and judge the claims of its marker; if the child failed or skipped, so does this test.
 
-    `folder` is for the trace, which stays there.
+    The trace is left in `folder`.
     """
     __tracebackhide__ = True
     try:
@@ -53,7 +53,7 @@ def _trace(marked: Marked, folder: Path) -> Path:
     watch = Watch(log, marked.asked.timeout, new_mark())
     code = run_child(nsys.profile_command(report, _child(marked, outcome)), watch)
     ran = _outcome(outcome)
-    if not report.is_file():  # asked second: a test that failed says more than an nsys without a report
+    if not report.is_file():  # checked second: a failed test explains more than nsys without a report
         raise profile_failure(nsys, report, code, tail(log))
     if not ran:
         raise AispError(f"the test did not run under nsys; the output ends:\n{tail(log)}")
@@ -64,7 +64,7 @@ def _trace(marked: Marked, folder: Path) -> Path:
 
 
 def _child(marked: Marked, outcome: Path) -> list[str]:
-    """pytest again, for this test alone, with the imports and the ini file of this one.
+    """Run pytest again for this test alone, with this session's import mode and ini file.
 
     The test is named by its classes and its own name, not by its node id: xdist's `--dist loadgroup` adds the group to that.
     """
@@ -74,11 +74,11 @@ def _child(marked: Marked, outcome: Path) -> list[str]:
     imports = os.pathsep.join(path for path in sys.path if path)
     environment = [shutil.which("env") or "/usr/bin/env", f"PYTHONPATH={imports}", *passed]
     options = ["-q", "-p", __package__ + ".plugin", CHILD_OPTION, str(outcome), "--runxfail"]
-    options += ["-o", f"cache_dir={outcome.parent / 'cache'}"]  # what failed last is told by this session alone
+    options += ["-o", f"cache_dir={outcome.parent / 'cache'}"]  # the cache of what failed last is this session's alone
     options += ["--rootdir", str(config.rootpath), *(["-c", str(config.inipath)] if config.inipath else [])]
     options += ["-n0"] if config.pluginmanager.hasplugin("xdist") else []
     options += ["--no-cov"] if config.pluginmanager.hasplugin("pytest_cov") else []
-    if config.pluginmanager.hasplugin("repeat") and config.option.count > 1:  # else the child has no test[1-3]
+    if config.pluginmanager.hasplugin("repeat") and config.option.count > 1:  # or the child would have no test[1-3]
         options += ["--count", str(config.option.count), "--repeat-scope", config.option.repeat_scope]
     options += ["--junitxml="] if config.pluginmanager.hasplugin("junitxml") else []
     options += marked.asked.options
@@ -100,8 +100,8 @@ def _outcome(outcome: Path) -> bool:
 
 @contextmanager
 def _alone(marked: Marked, folder: Path) -> Iterator[None]:
-    """One capture at a time: workers side by side (pytest-xdist) would be in each other's trace and times."""
+    """One capture at a time: parallel workers (pytest-xdist) would disturb each other's traces and times."""
     own = "PYTEST_XDIST_WORKER" in os.environ and not marked.item.config.option.nsys_traces
-    with ((folder.parent.parent if own else folder) / LOCK).open("a") as lock:  # above the workers' own folders
+    with ((folder.parent.parent if own else folder) / LOCK).open("a") as lock:  # the parent of all workers' folders
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

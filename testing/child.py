@@ -1,4 +1,4 @@
-"""Inside the child that nsys traces: the body in its NVTX range, and what became of it, for the test that waits."""
+"""Inside the child that nsys traces: runs the body in its NVTX range, and reports the outcome to the waiting test."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def run_body(marked: Marked) -> None:
 def run_and_end(
     marked: Marked, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> NoReturn:
-    """What `captured` does here; the rest of the test is for the process that waits for the trace."""
+    """What `captured` does in the child; the rest of the test runs in the process that waits for the trace."""
     _run(marked, lambda: function(*args, **kwargs))
     raise _Ended
 
@@ -53,7 +53,7 @@ def _run(marked: Marked, body: Callable[[], Any]) -> None:
 
 
 def _synchronise() -> None:
-    """Wait for the GPU outside the range: work that still runs when the process ends is not in the trace."""
+    """Wait for the GPU outside the range: work still running when the process ends would be missing from the trace."""
     with contextlib.suppress(OSError):  # without a driver nothing was launched
         ctypes.CDLL("libcuda.so.1").cuCtxSynchronize()
 
@@ -63,7 +63,7 @@ _RUN_AGAIN = ("rerunfailures", "pytest-retry", "flaky")
 
 
 def run_once(config: pytest.Config) -> None:
-    """A test that fails here fails there, where it may be run again, with a trace of its own."""
+    """Disable reruns here: a test that fails here also fails in the parent, where it may be rerun with a trace of its own."""
     for name in _RUN_AGAIN:
         if config.pluginmanager.hasplugin(name):
             config.pluginmanager.unregister(name=name)

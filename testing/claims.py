@@ -1,4 +1,4 @@
-"""Claims on a trace inside a test: what fails says what `aisp-prof assert` would print."""
+"""Claims on a trace inside a test: a failure says what `aisp-prof assert` would print."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from ..errors import UsageError
+from ..profiler.assertions.check import Answer, Question, check
+from ..profiler.assertions.claims_file import UNNAMED, read_claims
 from ..profiler.evidence import Verdict
-from ..profiler.queries.assertions import Answer, Question, check
-from ..profiler.queries.claims_file import UNNAMED, read_claims
-from ..profiler.queries.face import TraceFile
-from ..profiler.trace.fingerprint import fingerprint
+from ..profiler.queries.trace_file import TraceFile
+from ..profiler.trace.cache.fingerprint import fingerprint
 from ..reports.terminal.assertion import answer_lines, measured
 from .summary import PROPERTY
 
@@ -31,7 +31,7 @@ class ClaimNotProven(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class TraceClaims:
-    """A trace to be judged in a test. `file` answers other questions (`aisp_prof.open`), `path` says where it lies."""
+    """A trace to be judged in a test. `file` answers other questions (as `aisp_prof.open` does); `path` is where it lies."""
 
     path: Path
     file: TraceFile
@@ -98,7 +98,7 @@ class TraceClaims:
 def opened(
     item: pytest.Item, path: Path, communication: Iterable[str] = (), usual: Question | None = None
 ) -> TraceClaims:
-    """A trace for a test to judge; what a reader may not be told twice is not read twice.
+    """A trace for a test to judge; the same file is read only once.
 
     Raises:
         TraceError: the file is missing, damaged or no trace.
@@ -114,8 +114,9 @@ def _read(path: Path, content: str, communication: tuple[str, ...]) -> TraceFile
 
 
 _read_once = lru_cache(maxsize=4)(_read)
-"""By all bytes of the file, as the reader's own cache knows it: times say nothing, two files may have one, and one file two
-contents. A folder of Parquet files, which that cache does not keep, is read each time."""
+"""Keyed by every byte of the file, as the reader's own cache is: modification times prove nothing, since two files may
+share one, and one file may hold different contents. A folder of Parquet files, which that cache does not hold, is read
+each time."""
 
 
 def _texts(claims: Iterable[str | Iterable[str]]) -> list[str]:

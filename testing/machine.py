@@ -19,7 +19,7 @@ raise SystemExit(bool(driver.cuInit(0)) or bool(driver.cuDeviceGetCount(ctypes.b
 
 @cache
 def lacking() -> str:
-    """What is missing for a capture, in a sentence; "" where nothing is."""
+    """What a capture lacks here, in one sentence; "" if nothing."""
     if not sees_gpu():
         return "no NVIDIA GPU is visible here"
     if find_spec("nvtx") is None:
@@ -32,6 +32,6 @@ def lacking() -> str:
 
 
 def sees_gpu() -> bool:
-    """Whether CUDA finds a GPU. Asked in another process: a driver that was opened here would not outlive a fork."""
+    """Whether CUDA finds a GPU. Checked in another process: a driver opened here would not survive a fork."""
     command = [sys.executable, "-c", _PROBE]
     return ask(command, 120).code == 0

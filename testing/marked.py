@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from ..errors import UsageError
-from ..profiler.queries.assertions import Question
-from ..profiler.queries.claims_file import UNNAMED
+from ..profiler.assertions.check import Question
+from ..profiler.assertions.claims_file import UNNAMED
 from ..workloads.annotate import FORBIDDEN
 
 FIXTURE = "captured"
@@ -26,7 +26,7 @@ class Asked:
     ceilings       what `aisp-prof calibrate -o` measured on this GPU, relative to the test's file, for `ceiling(…)`
     iterations     how often the body runs, each in a range of the test's name; `warmup` so often before, outside of it
     timeout        seconds that the child may take
-    env            names of environment variables that the child needs; it gets a short list only, as a trace stores them
+    env            names of environment variables that the child needs; it gets only a short list, since a trace stores them
     options        further options of the child's pytest
     """
 
@@ -45,7 +45,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """A marked test; `by_hand` tells that it takes the fixture `captured`, and calls what is captured itself."""
+    """A marked test; `by_hand` means that it takes the fixture `captured`, and itself calls what is to be captured."""
 
     item: pytest.Function
     asked: Asked
@@ -59,7 +59,7 @@ class Marked:
 
     @property
     def range_name(self) -> str:
-        """The NVTX range around the body: the test's name, without what no tool can select."""
+        """The NVTX range around the body: the test's name, without characters that no tool can select."""
         return "".join("_" if char in FORBIDDEN else char for char in self.item.name)
 
     @property
@@ -72,12 +72,12 @@ class Marked:
 
     @property
     def file_name(self) -> str:
-        """A file's name for this test: nsys expands `%`, and shells and artifact stores know other traps."""
+        """A file's name for this test: nsys expands `%`, and shells and artifact stores have traps of their own."""
         return re.sub(r"[^\w.-]+", "_", self.item.nodeid)[-160:]
 
 
 def read_marker(item: pytest.Item, marker: pytest.Mark) -> Marked:
-    """What a marker asks for; a slip in it fails the test, on machines without a GPU too."""
+    """What a marker asks for; a mistake in it fails the test, even on machines without a GPU."""
     if not isinstance(item, pytest.Function) or inspect.iscoroutinefunction(item.obj) or _of_unittest(item):
         pytest.fail("the marker nsys is for plain test functions and methods", pytrace=False)
     try:
@@ -90,7 +90,7 @@ def read_marker(item: pytest.Item, marker: pytest.Mark) -> Marked:
 
 
 def said(error: UsageError) -> str:
-    """A slip with its mend, as the command line prints it."""
+    """A user's mistake with its mend, as the command line prints it."""
     return f"{error}\n  → {error.mend}" if error.mend else str(error)
 
 

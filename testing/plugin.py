@@ -1,7 +1,7 @@
 """The plugin as pytest sees it: hooks, fixtures and options; the work is done by its neighbours, imported when needed.
 
-Every session of an environment loads it, with a pytest that is too old for it too: that one is told so in the tests that use
-it, and all others run as ever.
+Every pytest session in the environment loads it, even with a pytest that is too old: then only the tests that use it
+fail, saying so, and all others run as usual.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Before any fixture: is the marker right, can this machine capture, and does the body run in this process at all?"""
+    """Before any fixture: is the marker right, can this machine capture, and does the body run in this process?"""
     from .summary import forget
 
     forget(item)
@@ -72,7 +72,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if item.config.option.nsys_required:
             pytest.fail(f"not captured: {reason}", pytrace=False)
         raise pytest.skip.Exception(f"not captured: {reason}", _use_item_location=True)
-    if not marked.by_hand:  # the body runs in the child alone, and so do its fixtures
+    if not marked.by_hand:  # only the child runs the body, and its fixtures
         marked.item.fixturenames = [_FOLDER]
 
 

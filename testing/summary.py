@@ -8,20 +8,21 @@ from collections import Counter
 import pytest
 
 PROPERTY = "aisp-prof claim"
-"""Under this name each judged claim travels with its test's report: to this summary, to JUnit XML, from xdist's workers."""
+"""The name under which each judged claim travels with its test's report: from xdist's workers, to this summary and to
+JUnit XML."""
 
 _VERDICTS = ("proven", "refuted", "unproven")
 
 
 def forget(item: pytest.Item) -> None:
-    """Drop what an earlier attempt of a test told: plugins that run a failed one again give it the same item."""
+    """Drop what an earlier attempt of a test recorded: plugins that rerun a failed test reuse its item."""
     item.user_properties[:] = [one for one in item.user_properties if one[0] != PROPERTY]
 
 
 class Summary:
     """Collects what the tests' reports carry; with pytest-xdist these come from the workers.
 
-    Of a test that was run again the last attempt counts.
+    If a test was rerun, its last attempt counts.
     """
 
     def __init__(self) -> None:
@@ -32,7 +33,7 @@ class Summary:
         return [(test, claim) for test, claims in self.told.items() for claim in claims]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.when == "teardown":  # the last of a test's reports, with everything that was added
+        if report.when == "teardown":  # a test's last report, with everything that was added
             told = [str(value) for name, value in report.user_properties if name == PROPERTY]
             self.told[report.nodeid] = [json.loads(one) for one in told]
 

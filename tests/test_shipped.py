@@ -166,9 +166,9 @@ def nanoseconds_of_both(one: list[tuple[int, int]], two: list[tuple[int, int]]) 
 def test_numbers_agree_with_plain_sql(evidence: Evidence, trace: sqlite3.Connection, variant: str) -> None:
     shown = getattr(evidence, variant).iterations
     ranges = iterations(trace, variant)
-    ran = [run for run in evidence.manifest["runs"]["traced"]["iterations"] if run["variant"] == variant]
+    ran = [run for run in evidence.manifest.iterations("traced") if run.variant == variant]
     assert len(shown) == len(ranges) == len(ran) >= 12
-    whole_process = evidence.manifest["declaration"].get("attribution") == "process"
+    whole_process = evidence.manifest.declaration.attribution == "process"
     for iteration, bounds in zip(shown, ranges, strict=True):
         found = operations(trace, bounds, whole_process)
         assert (iteration.start, iteration.end) == (found[0][0], max(op[1] for op in found))
@@ -225,10 +225,10 @@ def test_the_speedup_agrees_with_plain_sql(evidence: Evidence, trace: sqlite3.Co
     assert evidence.speedup is not None
     for variant in ("baseline", "optimized"):
         if evidence.speedup.source == "events":
-            runs = manifest["runs"]["untraced"]["iterations"]
-            times[variant] = median(run["event_ns"] for run in runs if run["variant"] == variant)
+            runs = manifest.iterations("untraced")
+            times[variant] = median(run.event_ns for run in runs if run.variant == variant)
         else:
-            whole_process = manifest["declaration"].get("attribution") == "process"
+            whole_process = manifest.declaration.attribution == "process"
             every = [operations(trace, bounds, whole_process) for bounds in iterations(trace, variant)]
             times[variant] = median(max(op[1] for op in ops) - ops[0][0] for ops in every)
     assert evidence.speedup.value == times["baseline"] / times["optimized"]

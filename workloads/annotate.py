@@ -16,7 +16,7 @@ Category = Literal["setup", "warmup", "measure", "iter", "stage", "verify"]
 
 
 class Domain(Protocol):
-    """What is used of `nvtx.Domain`; without a tool attached, nvtx hands out one that does nothing."""
+    """The part of `nvtx.Domain` that is used; without a tool attached, nvtx hands out one that does nothing."""
 
     def get_event_attributes(
         self, message: str | None = ..., color: str | None = ..., category: str | None = ..., payload: int | None = ...

@@ -18,7 +18,7 @@ from .record import Measurement, Record, Validation, check_writable, write_recor
 
 
 def main(pair: Pair, argv: Sequence[str] | None = None) -> int:
-    """Run `pair` as the arguments say and return the exit code: 1 where its outputs are not valid."""
+    """Run `pair` as the arguments say and return the exit code: 1 if its outputs are not valid."""
     asked = _parser(pair).parse_args(argv)
     if asked.sizes:
         asked.size = "x".join(map(str, asked.sizes))

@@ -44,7 +44,7 @@ class Size:
         link_elements: fp32 elements of one copy over the link between host and device.
         runs: measured runs.
         rest_s: how long the device rests before a matrix product, so that each starts as cool as the others.
-        settle_ns: how long work runs before it is measured where clocks and power shall have settled.
+        settle_ns: how long work runs beforehand if clocks and power are to have settled.
         launches: kernels of one run of launches.
     """
 
@@ -179,7 +179,7 @@ def launches(bench: Bench) -> Iterator[Ceiling]:
 
 
 def matrices(bench: Bench) -> Iterator[Ceiling]:
-    """Rates of a square matrix product in PyTorch, of every type that the device has, on data of N(0, 1).
+    """Rates of a square matrix product in PyTorch, for every type that the device supports, on data of N(0, 1).
 
     2*n^3 FLOP each. Zeros would be faster: they draw less power, and the clocks stay higher. The ceiling is the rate of
     the first runs after a rest; `…_sustained` is the rate once power and heat have brought the clocks down.
@@ -199,15 +199,19 @@ def matrices(bench: Bench) -> Iterator[Ceiling]:
 
 
 def lacking(device: Device, kind: str) -> str:
-    """Why the device has no matrix product of this type; "" when it has one."""
+    """Why the device has no matrix product of this type; "" if it has one."""
     if kind != "fp8":
         return ""
     import torch
 
     if device.kind == "cpu":
         return "fp8 products are measured on GPUs only"
-    found = torch.cuda.get_device_capability()
-    return "" if found >= _FP8_SINCE else f"compute capability {found[0]}.{found[1]} has no fp8; 8.9 is the first"
+    capability = torch.cuda.get_device_capability()
+    return (
+        ""
+        if capability >= _FP8_SINCE
+        else f"compute capability {capability[0]}.{capability[1]} has no fp8; 8.9 is the first"
+    )
 
 
 @contextmanager
@@ -272,7 +276,7 @@ def link(bench: Bench) -> Iterator[Ceiling]:
 
 
 def both_ways(bench: Bench, to_device: Run, to_host: Run, copies: int = 4) -> Iterator[Ceiling]:
-    """The rate of each direction while both run: `copies` each way, begun by one event, each timed to its own end."""
+    """The rate of each direction while both run: `copies` each way, started by one event, each timed to its own end."""
     device, work = bench.device, 4 * bench.size.link_elements * copies
     main, streams, ways = device.stream(), (device.stream(), device.stream()), (to_device, to_host)
     rounds = [(device.event(), (device.event(), device.event())) for _ in range(bench.size.runs + 1)]
@@ -286,7 +290,7 @@ def both_ways(bench: Bench, to_device: Run, to_host: Run, copies: int = 4) -> It
                     way()
             end.record(stream)
         device.synchronize()
-    measured = rounds[1:]  # the first one warms up
+    measured = rounds[1:]  # the first run is the warm-up
     for i, name in enumerate(("h2d_both", "d2h_both")):
         times = tuple(device.elapsed_ns(start, ends[i]) for start, ends in measured)
         what = f"{'host to device' if i == 0 else 'device to host'}, pinned, while both ways run"
@@ -336,7 +340,7 @@ def record(device: Device, size: Size, say: Callable[[str], None], only: Collect
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run as the arguments say; the exit code is 0, or that of what is lacking."""
+    """Run as the arguments say; the exit code is 0, or that of the error."""
     asked = _parser().parse_args(argv)
     try:
         if asked.record is not None:

@@ -33,7 +33,7 @@ def read_ridge(path: Path, ceiling: str) -> Ridge:
     """The ridge at the matrix rate `ceiling` ("bf16", "fp32", …); memory is as fast as the faster of copy and read.
 
     Raises:
-        UsageError: it is no file of `calibrate`, or lacks the rate or the bandwidth.
+        UsageError: it was not written by `calibrate`, or lacks the rate or the bandwidth.
     """
     try:
         rates = {str(row["name"]): float(row["value"]) for row in json.loads(path.read_bytes())["ceilings"]}

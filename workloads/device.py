@@ -1,4 +1,4 @@
-"""What a pair needs of a device, over CUDA and over a CPU, so that CI runs the code that a GPU runs."""
+"""What a pair needs of a device, on CUDA and on a CPU, so that CI runs the code that a GPU runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Kind = Literal["cuda", "cpu"]
 
 _CYCLES_PER_NS = 2
-"""No GPU's SMs run faster than about 2 GHz; on a slower one the hold lasts longer, which harms nothing."""
+"""No GPU's SMs run faster than about 2 GHz; on a slower one the hold lasts longer, which does no harm."""
 
 
 class Event(Protocol):
@@ -42,7 +42,7 @@ class Device(Protocol):
         ...
 
     def on(self, stream: Stream) -> AbstractContextManager[Any]:
-        """Inside it, copies and kernels are enqueued on `stream`."""
+        """Inside the block, copies and kernels are enqueued on `stream`."""
         ...
 
     def event(self) -> Event:
@@ -50,14 +50,14 @@ class Device(Protocol):
         ...
 
     def hold(self, stream: Stream, ns: int) -> None:
-        """Keep `stream` from going on for about `ns` nanoseconds, without keeping the host."""
+        """Stall `stream` for about `ns` nanoseconds, without blocking the host."""
         ...
 
     def graph(self, stream: Stream, work: Callable[[], None]) -> Callable[[], None]:
-        """What replays `work` on `stream` as one CUDA graph; without graphs, `work` on `stream` itself.
+        """A function that replays `work` on `stream` as one CUDA graph; without graphs, one that runs `work` on `stream`.
 
         `work` enqueues on the current stream and on streams forked from it and joined again; it runs once before it is
-        captured, as libraries choose kernels and take memory then, which they may not under capture.
+        captured, since libraries then choose kernels and allocate memory, which they must not under capture.
         """
         ...
 
@@ -82,7 +82,7 @@ class Device(Protocol):
         ...
 
     def release(self) -> None:
-        """Give back memory that is reserved but not in use. The caller synchronises."""
+        """Return memory that is reserved but not in use. The caller must synchronise."""
         ...
 
 
@@ -185,7 +185,7 @@ class CpuDevice:
         return _HostEvent()
 
     def hold(self, stream: Stream, ns: int) -> None:
-        return  # work runs at once: there is nothing to queue it behind
+        return  # work runs immediately: there is nothing to queue it behind
 
     def graph(self, stream: Stream, work: Callable[[], None]) -> Callable[[], None]:
         return work
@@ -233,7 +233,7 @@ def open_device(kind: Kind) -> Device:
 
 @contextmanager
 def enough_memory() -> Iterator[None]:
-    """Raises EnvironmentLacks for an allocation that fails inside, on the GPU or of pinned memory."""
+    """Raises EnvironmentLacks if an allocation inside fails, on the GPU or of pinned memory."""
     import torch
 
     try:

@@ -1,4 +1,4 @@
-"""Which hardware this is, under which key its sizes and expectations stand, and whether it has what a pair needs."""
+"""Which hardware this is, the key of its sizes and expectations, and whether it has what a pair needs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..errors import EnvironmentLacks, UsageError
 from .device import Device
 from .pair import Sizes
 
-# Where the name's own words make no good key, or where one product has several names.
+# For names whose own words make no good key, and products with several names.
 _KEYS = {
     "h100_80gb_hbm3": "h100_sxm",
     "gh200_480gb": "gh200",
@@ -51,19 +51,19 @@ def present_gpu(device: Device) -> Gpu | None:
         return None
     import torch
 
-    found = torch.cuda.get_device_properties(torch.cuda.current_device())
+    properties = torch.cuda.get_device_properties(torch.cuda.current_device())
     return Gpu(
-        name=str(found.name),
-        uuid=f"GPU-{found.uuid}",
-        compute_capability=f"{found.major}.{found.minor}",
-        sm_count=int(found.multi_processor_count),
-        memory_bytes=int(found.total_memory),
-        l2_bytes=int(found.L2_cache_size),
+        name=str(properties.name),
+        uuid=f"GPU-{properties.uuid}",
+        compute_capability=f"{properties.major}.{properties.minor}",
+        sm_count=int(properties.multi_processor_count),
+        memory_bytes=int(properties.total_memory),
+        l2_bytes=int(properties.L2_cache_size),
     )
 
 
 def versions() -> dict[str, str | None]:
-    """Versions of what a result depends on; None where a part is absent."""
+    """Versions of what a result depends on; None for a part that is absent."""
     import platform
 
     import torch
@@ -78,10 +78,10 @@ def versions() -> dict[str, str | None]:
 
 
 def check_needs(declaration: Declaration, gpu: Gpu | None) -> None:
-    """Refuse a GPU that lacks what the pair needs. On a CPU nothing is checked: only the code's logic is run there.
+    """Refuse a GPU that lacks what the pair needs. On a CPU nothing is checked: only the code's logic is exercised there.
 
     Raises:
-        EnvironmentLacks: a capability is missing; the message names it. No time is given for such a pair.
+        EnvironmentLacks: a capability is missing; the message names it. Such a pair gets no times.
         UsageError: the declaration states a need that is not known.
     """
     if gpu is None:
@@ -120,17 +120,27 @@ def _by_position(declaration: Declaration, numbers: list[int]) -> Sizes:
 
 def _missing(need: str, gpu: Gpu) -> str | None:
     """How to get what is missing; None where nothing is."""
-    capability = re.fullmatch(r"cc>=(\d+)\.(\d+)", need)
+    capability, gpus = re.fullmatch(r"cc(>=|<)(\d+)\.(\d+)", need), re.fullmatch(r"gpus>=(\d+)", need)
     if need == "cuda":
         return None  # a GPU is there
     if need == "triton":
         return None if find_spec("triton") else "pip install 'aisp-prof[gpu]'"
+    if gpus is not None:
+        visible = _visible_gpus()
+        return None if visible >= int(gpus[1]) else f"run on a machine with {gpus[1]} GPUs; {visible} is visible here"
     if capability is None:
-        raise UsageError(f"unknown need {need!r}", "cuda, triton or cc>=MAJOR.MINOR")
+        raise UsageError(f"unknown need {need!r}", "cuda, triton, gpus>=NUMBER, cc>=MAJOR.MINOR or cc<MAJOR.MINOR")
     major, minor = gpu.compute_capability.split(".")
-    if (int(major), int(minor)) >= (int(capability[1]), int(capability[2])):
+    reaches = (int(major), int(minor)) >= (int(capability[2]), int(capability[3]))
+    if reaches == (capability[1] == ">="):
         return None
     return f"{gpu.name} has compute capability {gpu.compute_capability}; run on a GPU that has it"
+
+
+def _visible_gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count()
 
 
 def _version(package: str) -> str | None:

@@ -29,16 +29,16 @@ def run_pair(
     """Run `pair` and return its record; no times where the outputs are not valid, or with `validate_only`.
 
     None chooses: `size` by the hardware, `seed` at random, `notes` the domain `aisp`. `iterations` are each variant's.
-    `profiling` is for a profiler that runs every kernel several times and restores all memory in between: the times are
-    nobody's, so one iteration warms up, and memory that only the check needed is given back first.
+    `profiling` is for a profiler that runs every kernel several times and restores all memory in between: the times
+    mean nothing, so one iteration warms up, and memory that only the check needed is given back first.
 
     Raises:
         EnvironmentLacks: no such device, or it lacks what the pair needs.
         UsageError: no such size, or `iterations` is odd.
     """
     order(iterations, pair.declaration.names)  # refuse an odd count before minutes are spent
-    found = open_device(device)
-    gpu = present_gpu(found)
+    opened = open_device(device)
+    gpu = present_gpu(opened)
     check_needs(pair.declaration, gpu)
     size_key, sizes = choose_size(pair.declaration, gpu, size)
     seed = secrets.randbits(31) if seed is None else seed
@@ -46,15 +46,18 @@ def run_pair(
     say(f"{pair.key}: size {size_key}, seed {seed}, on {gpu.name if gpu else 'the CPU'}")
     with enough_memory():
         with notes.range(f"{pair.key}.setup", "setup"):
-            workload = pair.build(found, sizes)
+            workload = pair.build(opened, sizes)
         say("checking every variant against the fp64 reference")
-        validation = validate(pair.declaration, workload, found, notes, seed)
+        validation = validate(pair.declaration, workload, opened, notes, seed)
         timed = validation.valid and not validate_only
         say(f"measuring {iterations} iterations of each variant" if timed else "measuring nothing")
         if profiling:
-            found.release()
+            opened.release()
         settle = not profiling
-        measured = measure(pair.declaration, workload, found, notes, iterations, settle) if timed else None
+        measured = measure(pair.declaration, workload, opened, notes, iterations, settle) if timed else None
     work = {} if pair.declared is None else {v: pair.declared(sizes, v) for v in pair.declaration.names}
+    code = {} if pair.code is None else pair.code(workload)
     phases = {} if pair.phases is None else {v: pair.phases(sizes, v) for v in pair.declaration.names}
-    return Record(pair.key, found.kind, size_key, sizes, seed, versions(), gpu, validation, measured, work, phases)
+    return Record(
+        pair.key, opened.kind, size_key, sizes, seed, versions(), gpu, validation, measured, work, code, phases
+    )

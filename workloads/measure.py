@@ -27,8 +27,8 @@ HOLD_CAP_NS = 50_000_000
 def order(iterations: int, variants: Sequence[str] = VARIANTS) -> tuple[str, ...]:
     """The variants in the order they run: A B B A, then B A A B, and again (A B C C B A, B C A A C B, C A B B A C).
 
-    There and back, so that a steady drift of the clocks cancels; each time beginning with the next variant, so that none has
-    the outer places for itself.
+    There and back, so that a steady drift of the clocks cancels; each time beginning with the next variant, so that
+    none keeps the outer positions to itself.
 
     Raises:
         UsageError: `iterations`, a variant's count, is not a positive even number.
@@ -57,7 +57,7 @@ class IterationTimer:
         self._joins = [(stream, device.event()) for stream in workload.streams]
 
     def hold(self, ns: int) -> None:
-        """Let the GPU begin what is submitted next only after about `ns`: by then the host has queued all of it."""
+        """Delay the GPU's start on what is submitted next by about `ns`, by which time the host has queued all of it."""
         self._device.hold(self._main, ns)
 
     def submit(self, variant: str) -> None:
@@ -72,7 +72,7 @@ class IterationTimer:
         self._end.record(self._main)
 
     def wait(self) -> int:
-        """Wait for the end event; the time between the two events in ns."""
+        """Wait for the end event; returns the time between the two events in ns."""
         self._end.synchronize()
         return self._device.elapsed_ns(self._start, self._end)
 
@@ -87,10 +87,10 @@ def measure(
 ) -> Measurement:
     """Warm up every variant, then measure `iterations` of each.
 
-    Without `settle` the times are nobody's: one iteration warms up each variant, and the GPU is not held back.
+    Without `settle` the times mean nothing: one iteration warms up each variant, and the GPU is not held back.
 
     Where the pair is `queued`, a spinning kernel holds the GPU back for `HOLD_FACTOR` times the longest submission seen in
-    the warm-up: the way of nvbench's blocking kernel, except that it ends by itself and so cannot deadlock.
+    the warm-up: as nvbench's blocking kernel does, except that it ends on its own and so cannot deadlock.
 
     Raises:
         UsageError: as `order`.
@@ -114,7 +114,7 @@ def measure(
 
 
 def _warm_up(timer: IterationTimer, variant: str) -> tuple[int, int]:
-    """How many iterations it took, and the longest time in ns that the host took to submit one, the first group apart.
+    """How many iterations it took, and the longest time in ns that the host took to submit one, not counting the first group.
 
     The first iterations compile kernels, map memory and raise the clocks.
     """
@@ -141,7 +141,7 @@ def _once(timer: IterationTimer, variant: str) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """One measured iteration of a variant; `name` begins its ranges' names."""
+    """One measured iteration of a variant; its ranges' names begin with `name`."""
 
     name: str
     variant: str
@@ -149,7 +149,7 @@ class _Block:
     hold_ns: int
 
     def run(self, timer: IterationTimer, device: Device, notes: Notes) -> int:
-        """Its time by the events, in ns; the device is idle when its ranges open and when they close."""
+        """Run it and return its time by the events, in ns; the device is idle when its ranges open and when they close."""
         device.synchronize()
         with notes.window(f"{self.name}.window"), notes.range(f"{self.name}.measure", "measure"):
             if self.hold_ns:

@@ -1,10 +1,10 @@
-"""What a pair module exports: a declaration, and how to build the work that it declares."""
+"""What a pair module exports: a declaration, and a function that builds the declared work."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..declaration import Declaration, Phase
 from .device import Device, Stream
@@ -30,16 +30,16 @@ class Workload(Protocol):
         ...
 
     def inputs(self, seed: int) -> None:
-        """Replace all inputs by fresh N(0, 1) data from `seed`. May run on any stream; the caller synchronises."""
+        """Replace all inputs by fresh N(0, 1) data from `seed`. May run on any stream; the caller must synchronise."""
         ...
 
     def poison(self) -> None:
-        """Fill the output, and every buffer that a variant writes on its way, with NaN. The caller synchronises."""
+        """Fill the output, and every buffer that a variant writes in between, with NaN. The caller must synchronise."""
         ...
 
     def run(self, variant: str) -> None:
-        """Enqueue one iteration of `variant` on `streams`. Never waits for the device where the pair is `queued`; elsewhere a
-        variant may, when waiting is what it is about."""
+        """Enqueue one iteration of `variant` on `streams`. Never waits for the device if the pair is `queued`;
+        otherwise a variant may, if waiting is its subject."""
         ...
 
     def reference(self) -> Tensor:
@@ -68,6 +68,22 @@ class Declared:
         return self.flops / self.bytes
 
 
+@dataclass(frozen=True, slots=True)
+class MachineCode:
+    """What a compiler made of a variant's kernel, for pairs whose subject that is.
+
+    compiler       its name and version
+    warps          of a block, those that the compiler added included
+    sha256         of the whole cubin
+    instructions   opcode with its modifiers -> how often it stands in the code
+    """
+
+    compiler: str
+    warps: int
+    sha256: str
+    instructions: Mapping[str, int]
+
+
 Build = Callable[[Device, Sizes], Workload]
 
 
@@ -75,13 +91,15 @@ Build = Callable[[Device, Sizes], Workload]
 class Pair:
     """A baseline/optimized pair: `declaration` is plain data, `build` allocates and imports torch only when called.
 
-    `declared` gives a variant's work at given sizes by formula, for pairs whose subject is arithmetic intensity. `phases` gives what
-    of it may run side by side, for the floor (docs/metrics.md); without them all that is `declared` may.
+    `declared` gives a variant's work at given sizes by formula, for pairs whose subject is arithmetic intensity; `code` what was
+    compiled for each variant of a workload that `build` made, for pairs whose subject is the compiler. `phases` gives what of the work
+    may run side by side, for the floor (docs/metrics.md); without them all that is `declared` may.
     """
 
     declaration: Declaration
     build: Build
     declared: Callable[[Sizes, str], Declared] | None = None
+    code: Callable[[Any], Mapping[str, MachineCode]] | None = None
     phases: Callable[[Sizes, str], tuple[Phase, ...]] | None = None
 
     @property

@@ -14,7 +14,7 @@ from ..errors import UsageError
 from ..machine.files import output_file
 from .device import Kind
 from .hardware import Gpu
-from .pair import Declared
+from .pair import Declared, MachineCode
 
 SCHEMA = 1
 
@@ -35,7 +35,7 @@ class Validation:
 
     @property
     def valid(self) -> bool:
-        """Right outputs, by a check that is shown to refuse wrong ones."""
+        """Whether outputs are right, by a check that has been shown to refuse wrong ones."""
         right = all(error is not None and error <= self.tolerance for error in self.max_relative_error.values())
         return right and self.bitwise is not False and all(self.rejects.values())
 
@@ -54,9 +54,9 @@ class Timed:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """`warmup` counts the unmeasured iterations of each variant; `iterations` stand in the order they ran.
+    """`warmup` counts the unmeasured iterations of each variant; `iterations` are in the order they ran.
 
-    hold_ns   how long the GPU was held back so that the host could queue each iteration; 0 where it was not
+    hold_ns   how long the GPU was held back so that the host could queue each iteration; 0 if it was not
     """
 
     warmup: Mapping[str, int]
@@ -66,10 +66,11 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One run. `measured` is None where the outputs were only checked, and must be where they are not valid.
+    """One run. `measured` is None if the outputs were only checked, and must be None if they are not valid.
 
     declared   variant -> what an iteration needs by the pair's formulas; empty where it has none
-    phases     variant -> what of it may run side by side; empty where the pair does not say
+    code       variant -> what was compiled for it; empty where that is not the pair's subject, and then no part of the JSON
+    phases     variant -> what of its work may run side by side; empty where the pair does not say, and then no part of the JSON
     """
 
     pair: str
@@ -82,6 +83,7 @@ class Record:
     validation: Validation
     measured: Measurement | None
     declared: Mapping[str, Declared] = field(default_factory=dict)
+    code: Mapping[str, MachineCode] = field(default_factory=dict)
     phases: Mapping[str, tuple[Phase, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -90,7 +92,9 @@ class Record:
 
     def to_json(self) -> dict[str, Any]:
         measured = self.measured or Measurement({}, 0, ())
+        code = {variant: asdict(made) for variant, made in self.code.items()}
         return {
+            **({"code": code} if code else {}),
             "schema": SCHEMA,
             "pair": self.pair,
             "device": self.device,
@@ -123,7 +127,7 @@ def write_record(record: Record, path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write as `output_file` does: whoever looks meanwhile sees what was there before.
+    """Write as `output_file` does: until it is done, readers see what was there before.
 
     Raises:
         UsageError: the folder does not exist or cannot be written to.
@@ -136,7 +140,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Refuse, before minutes are spent, a `path` that `write_record` could not write.
+    """Refuse a `path` that `write_record` could not write, before minutes are spent.
 
     Raises:
         UsageError: `path` is a folder, or its folder does not exist or is not writable.

@@ -19,23 +19,33 @@ def pairs() -> tuple[Pair, ...]:
     """All pairs by chapter and name. Imports their modules, none of which imports torch.
 
     Raises:
-        UsageError: a module's pair does not bear the module's name, or is none.
+        UsageError: a module's pair does not have the module's name, or is not a pair.
     """
     return tuple(pair for module in _modules() if (pair := _pair_of(module)) is not None)
 
 
-def find(selector: str) -> tuple[Pair, ...]:
+def find(selector: str, several_gpus: bool = False) -> tuple[Pair, ...]:
     """The pairs of a chapter (`ch11`), or the one pair `ch11:streams`, also written `ch11.streams`.
 
+    A chapter is what one GPU can run, or capturing and reporting it could not succeed on most machines: a pair that needs more
+    has to be named, unless `several_gpus` are asked for.
+
     Raises:
-        UsageError: nothing is called that; the message names what comes nearest.
+        UsageError: there is no such pair or chapter; the message names the nearest.
     """
     known = pairs()
     wanted = selector.replace(":", ".")
-    found = tuple(pair for pair in known if wanted in (pair.key, pair.declaration.chapter))
+    of_chapter = (pair for pair in known if several_gpus or not _needs_several_gpus(pair))
+    found = tuple(pair for pair in known if wanted == pair.key) or tuple(
+        pair for pair in of_chapter if wanted == pair.declaration.chapter
+    )
     if not found:
         raise UsageError(f"no pair or chapter is called {selector!r}", _nearest(wanted, known))
     return found
+
+
+def _needs_several_gpus(pair: Pair) -> bool:
+    return any(need.startswith("gpus>=") for need in pair.declaration.needs)
 
 
 def _modules() -> Iterator[str]:

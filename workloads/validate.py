@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TRIALS = 2
-"""Two, on different inputs: a variant that keeps the first inputs it sees, or their results, is right only once."""
+"""Two, on different inputs: a variant that reuses the first inputs it sees, or their results, is right only once."""
 
 
 def validate(declaration: Declaration, workload: Workload, device: Device, notes: Notes, seed: int) -> Validation:
     """Run each variant on fresh inputs of each trial (seeds `seed`, `seed + 1`, …) and compare its whole output.
 
-    The outputs are filled with NaN before every run, so that nothing which is left over can pass.
+    The outputs are filled with NaN before every run, so that no leftovers can pass.
 
     Raises:
         ValueError: the pair declares `bitwise` and its workload has no exact run, or a shape differs from the reference's.
@@ -41,7 +41,7 @@ def validate(declaration: Declaration, workload: Workload, device: Device, notes
                     equal.append(same_bits(output, exact))
             stale = output.clone() if stale is None else stale
         rejects = _rejects(output, stale, reference, declaration.tolerance)
-    worst = {variant: _finite(max(found, key=_nan_last)) for variant, found in errors.items()}
+    worst = {variant: _finite(max(trials, key=_nan_last)) for variant, trials in errors.items()}
     return Validation(worst, declaration.tolerance, all(equal) if declaration.bitwise else None, rejects)
 
 
@@ -81,7 +81,7 @@ def _fresh_output(workload: Workload, device: Device, variant: str) -> Tensor:
 
 
 def _rejects(output: Tensor, stale: Tensor, reference: Tensor, tolerance: float) -> dict[str, bool]:
-    """Whether the tolerance alone refuses wrong outputs. Permuted is the mildest kind: everything moved by one element."""
+    """Whether the tolerance alone refuses wrong outputs. Permuted is the mildest kind: every element shifted by one."""
     wrong = {
         "zeros": output.new_zeros(output.shape),
         "stale": stale,

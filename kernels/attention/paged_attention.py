@@ -43,7 +43,7 @@ def append(
     k_pages: Tensor,
     v_pages: Tensor,
 ) -> None:
-    """Put each sequence's new key, turned, and value behind its last one, and its queries, turned, into `q`.
+    """Write each sequence's new key (rotated) and value after its last ones, and its rotated queries into `q`.
 
     Args:
         qkv: bf16 [sequences, heads + 2·kv_heads, d]: queries, then keys, then values.
@@ -51,7 +51,7 @@ def append(
         lengths: int64 [sequences]: tokens present, and so the position of the new one; not changed here.
         table: int32 [sequences, n]: the pages of each sequence; no page twice.
         q: bf16 [sequences, heads, d]; written.
-        k_pages, v_pages: bf16 [pages, kv_heads, page, d]; one slot of each a sequence and head is written.
+        k_pages, v_pages: bf16 [pages, kv_heads, page, d]; one slot of each is written per sequence and head.
 
     All contiguous and on one device; enqueued on the current stream without waiting. `d` and `page` are powers of two, `d`
     and `page` at least 16 on CUDA. On a CPU PyTorch's operators run in fp32.

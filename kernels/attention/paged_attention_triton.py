@@ -122,7 +122,7 @@ def combine_splits(  # type: ignore[no-untyped-def]
 
 ROWS = 16
 """The least height of a tensor core's tile: a group's queries are padded to it."""
-ATTEND = {"ROWS": ROWS, "STAGES": 3, "num_warps": 4}
+ATTEND = {"ROWS": ROWS, "STAGES": 3, "num_warps": 4, "enable_fp_fusion": True}
 
 
 def launch_append(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Step = Callable[[int, int], None]
-"""Enqueue the work of (step, sequence)."""
+"""Enqueue the work of (step, sequence): that sequence's, or that of several from it on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,8 @@ class Decode:
                 raise ValueError(f"tensors must be contiguous bf16 (the table int32) on one device, not {tensor.dtype}")
 
 
-def on_host(decode: Decode) -> tuple[Step, Step]:
-    """Append and attend by PyTorch's operators, in fp32 and in place, on any device."""
+def on_host(decode: Decode, together: int = 1) -> tuple[Step, Step]:
+    """Append and attend by PyTorch's operators, in fp32 and in place, on any device; each for `together` sequences in turn."""
     page = decode.k_cache.shape[2]
 
     def append(step: int, sequence: int) -> None:
@@ -74,7 +74,15 @@ def on_host(decode: Decode) -> tuple[Step, Step]:
         k, v = (tokens_of(cache, decode.table[sequence], length).float() for cache in (decode.k_cache, decode.v_cache))
         decode.out[step, sequence] = _attention(decode.q[step, sequence].float(), k, v).to(decode.out.dtype)
 
-    return append, attend
+    return _repeated(append, together), _repeated(attend, together)
+
+
+def _repeated(work: Step, together: int) -> Step:
+    def several(step: int, first: int) -> None:
+        for sequence in range(first, first + together):
+            work(step, sequence)
+
+    return several
 
 
 def tokens_of(cache: Tensor, pages: Tensor, length: int) -> Tensor:
@@ -84,7 +92,7 @@ def tokens_of(cache: Tensor, pages: Tensor, length: int) -> Tensor:
 
 
 def reference(decode: Decode) -> Tensor:
-    """`out` in fp64: the new tokens come from `k_new` and `v_new`, whatever the cache holds behind the first `tokens`."""
+    """`out` in fp64: the new tokens come from `k_new` and `v_new`, whatever the cache holds after the first `tokens`."""
     import torch
 
     out = torch.empty(decode.q.shape, dtype=torch.float64, device=decode.q.device)

@@ -35,8 +35,9 @@ def kv_append(  # type: ignore[no-untyped-def]
     PAGE: tl.constexpr,
     D: tl.constexpr,
 ):
-    """One program writes one head's key and value of the token at `position`; PAGES is the width of the table."""
+    """Program (head, i) writes the head's key and value of the token of sequence + i at `position`; PAGES is the table's width."""
     head, at = tl.program_id(0), tl.arange(0, D)
+    sequence += tl.program_id(1)
     row = tl.load(table + sequence * PAGES + position // PAGE).to(tl.int64)
     source = ((step * SEQUENCES + sequence) * HEADS + head) * D + at
     target = ((row * HEADS + head) * PAGE + position % PAGE) * D + at
@@ -66,13 +67,14 @@ def kv_attend(  # type: ignore[no-untyped-def]
     SPLITS: tl.constexpr,
     SCALE: tl.constexpr,
 ):
-    """Program (head, split) attends to its share of the pages up to `position`; the last of a head to arrive combines them.
+    """Program (head, i) attends to its share of the pages up to `position`; the last of a head to arrive combines them.
 
-    It adds the shares in the order of the splits, whoever it is: the result is the same bit for bit. SCALE is
+    i is the split and, from SPLITS on, the next sequence's. It adds the shares in the order of the splits, whoever it is: the result is the same bit for bit. SCALE is
     log2(e) / sqrt(D), so that exponentials are powers of two. `sums` and `extremes` are fp32 scratch of a sequence's own,
     [SEQUENCES, HEADS, SPLITS, GROUP, D] and [SEQUENCES, HEADS, SPLITS, 2, 16]; `arrivals` int32 zeros, which it leaves zeros.
     """
-    head, split = tl.program_id(0), tl.program_id(1)
+    head, split = tl.program_id(0), tl.program_id(1) % SPLITS
+    sequence += tl.program_id(1) // SPLITS
     rows, columns, slots = tl.arange(0, 16), tl.arange(0, D), tl.arange(0, PAGE)  # tl.dot takes 16 rows at least
     query = ((step * SEQUENCES + sequence) * HEADS + head) * GROUP * D + rows[:, None] * D + columns[None, :]
     inside = rows[:, None] < GROUP
@@ -118,7 +120,8 @@ def kv_attend(  # type: ignore[no-untyped-def]
         tl.store(arrivals + sequence * HEADS + head, 0)
 
 
-OPTIONS = {"num_warps": 4, "num_stages": 4}
+APPEND = {"num_warps": 1, "enable_fp_fusion": True}
+OPTIONS = {"num_warps": 4, "num_stages": 4, "enable_fp_fusion": True}
 """Four stages of a page's keys and values keep 96 KiB on their way to each multiprocessor; not yet tuned on a GPU."""
 _LOG2_E = 1.4426950408889634
 
@@ -152,8 +155,8 @@ def attend_constants(decode: Decode, splits: int) -> dict[str, Any]:
     return {**constants(decode), "GROUP": group, "SPLITS": splits, "SCALE": _LOG2_E * dim**-0.5}
 
 
-def on_stream(decode: Decode, scratch: Scratch, stream: int) -> tuple[Step, Step]:
-    """Append and attend by prepared launches on the stream with this handle.
+def on_stream(decode: Decode, scratch: Scratch, stream: int, together: int = 1) -> tuple[Step, Step]:
+    """Append and attend by prepared launches on the stream with this handle, each for `together` sequences from the one named.
 
     Raises:
         EnvironmentLacks: cuda-bindings is missing.
@@ -163,8 +166,8 @@ def on_stream(decode: Decode, scratch: Scratch, stream: int) -> tuple[Step, Step
     written = (decode.k_cache, decode.v_cache, decode.table, decode.k_new, decode.v_new)
     read = (decode.k_cache, decode.v_cache, decode.table, decode.q, decode.out)
     work = (scratch.sums, scratch.extremes, scratch.arrivals)
-    append = _prepared(kv_append, (heads, 1), written, numbers, constants(decode), {"num_warps": 1}, stream)
-    grid, special = (heads, scratch.splits), attend_constants(decode, scratch.splits)
+    append = _prepared(kv_append, (heads, together), written, numbers, constants(decode), APPEND, stream)
+    grid, special = (heads, scratch.splits * together), attend_constants(decode, scratch.splits)
     attend = _prepared(kv_attend, grid, (*read, *work), numbers, special, OPTIONS, stream)
 
     def step_of(prepared: Prepared) -> Step:

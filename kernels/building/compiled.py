@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cache
 
 _OPTIONS = {
-    "compile_threads": 1,  # no pool of processes, which a profiler would follow
+    "compile_threads": 1,  # no pool of processes, which a profiler would trace too
     "emulate_precision_casts": False,  # a product and a sum become one fused multiply-add, whatever Triton's default is
 }
 
@@ -15,7 +15,7 @@ _OPTIONS = {
 def compiled(function: Callable[..., None]) -> Callable[..., None]:
     """`function` of tensors, whole and for fixed shapes; it writes its results into its arguments.
 
-    The first call takes seconds, and a C compiler: Triton builds its launcher with it (`CC`, else gcc or clang).
+    The first call takes seconds and needs a C compiler (`CC`, else gcc or clang): Triton builds its launcher with it.
     """
     import torch
 

@@ -1,29 +1,30 @@
-"""What a kernel promises of its machine code, and the check of a cubin against it; needs cuobjdump, but no GPU."""
+"""What a kernel promises about its machine code, and the check of a cubin against that; needs cuobjdump, but no GPU."""
 
 from __future__ import annotations
 
 import re
 import shutil
 import sysconfig
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from ...errors import AispError, EnvironmentLacks
 from ...machine.child import ask
 
 _FUNCTION = re.compile(r"^\s*Function : (\S+)$", re.MULTILINE)
+_INSTRUCTION = re.compile(r"^\s*/\*[0-9a-f]{4,}\*/\s+(?:@!?\w+\s+)?([A-Z][\w.]*)", re.MULTILINE)
 _USAGE = re.compile(r"Function (\S+):\s*\n\s*REG:(\d+) STACK:(\d+) SHARED:(\d+)")
 
 TIMEOUT_S = 300
 
-SLOWED = re.compile(r"\(C75\d\d\).*")
-"""ptxas's words on wgmma that it made wait for one another, and on a setmaxnreg that it ignored (C7508, C7510, C7511, C7517)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """Regular expressions of instructions: how many match exactly, some of which there must be, or none; and registers.
+    """Regular expressions of instructions: exactly how many must match, which must occur, which must not; and the most
+    registers.
 
     No kernel may use the stack: that would be spilled registers, or arrays indexed at run time, in slow local memory.
     `static_shared` bytes of shared memory are exact where they are promised; what a launch adds is in its `Shape`.
@@ -37,35 +38,42 @@ class Contract:
     static_shared: int | None = None
 
     def broken(self, code: Code) -> list[str]:
-        """The promises that `code` does not keep, in words; empty where it keeps them all."""
+        """The promises that `code` breaks, in words; empty if it keeps them all."""
         counts = {pattern: len(re.findall(pattern, code.sass)) for pattern in self.exactly}
-        found = [f"{counts[p]} instructions match {p}, {n} promised" for p, n in self.exactly.items() if counts[p] != n]
-        found += [f"no instruction matches {pattern}" for pattern in self.must if not re.search(pattern, code.sass)]
-        found += [f"an instruction matches {pattern}" for pattern in self.must_not if re.search(pattern, code.sass)]
+        breaches = [
+            f"{counts[p]} instructions match {p}, {n} promised" for p, n in self.exactly.items() if counts[p] != n
+        ]
+        breaches += [f"no instruction matches {pattern}" for pattern in self.must if not re.search(pattern, code.sass)]
+        breaches += [f"an instruction matches {pattern}" for pattern in self.must_not if re.search(pattern, code.sass)]
         if code.registers > self.max_registers:
-            found.append(f"{code.registers} registers, {self.max_registers} promised")
+            breaches.append(f"{code.registers} registers, {self.max_registers} promised")
         if code.stack_bytes:
-            found.append(f"{code.stack_bytes} bytes of stack")
+            breaches.append(f"{code.stack_bytes} bytes of stack")
         if self.static_shared is not None and code.shared_bytes != self.static_shared:
-            found.append(f"{code.shared_bytes} bytes of static shared memory, {self.static_shared} promised")
-        return found
+            breaches.append(f"{code.shared_bytes} bytes of static shared memory, {self.static_shared} promised")
+        return breaches
 
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A kernel as compiled: `sass` is its disassembly, a line an instruction."""
+    """A kernel as compiled: `sass` is its disassembly, one instruction per line."""
 
     sass: str
     registers: int
     stack_bytes: int
     shared_bytes: int = 0
 
+    @property
+    def instructions(self) -> dict[str, int]:
+        """How often each opcode stands in it, with its modifiers ("HGMMA.64x256x16.F32.BF16": 4), by name."""
+        return dict(sorted(Counter(_INSTRUCTION.findall(self.sass)).items()))
+
 
 def disassemble(cubin: Path) -> Mapping[str, Code]:
     """Every kernel of a cubin by name.
 
     Raises:
-        EnvironmentLacks: cuobjdump or nvdisasm is not there.
+        EnvironmentLacks: cuobjdump or nvdisasm is missing.
         AispError: they cannot read it.
     """
     usage = {name: map(int, numbers) for name, *numbers in _USAGE.findall(_cuobjdump("-res-usage", cubin))}
@@ -73,11 +81,18 @@ def disassemble(cubin: Path) -> Mapping[str, Code]:
 
 
 def find_tools() -> str | None:
-    """The folder of cuobjdump and nvdisasm: PATH, else NVIDIA's wheels for CUDA 13; None where there is none."""
-    wheels = Path(sysconfig.get_path("purelib"), "nvidia", "cu13", "bin")
+    """The folder of cuobjdump and nvdisasm: PATH, else NVIDIA's wheels for CUDA 13, else Triton's; None where there is none."""
+    site = Path(sysconfig.get_path("purelib"))
     on_path = shutil.which("cuobjdump")
     folders = [Path(on_path).parent] if on_path else []
-    return next((str(f) for f in (*folders, wheels) if all((f / n).exists() for n in ("cuobjdump", "nvdisasm"))), None)
+    folders += [site / "nvidia" / "cu13" / "bin", *_of_triton()]
+    return next((str(f) for f in folders if all((f / n).exists() for n in ("cuobjdump", "nvdisasm"))), None)
+
+
+def _of_triton() -> list[Path]:
+    """Where Triton's wheel has them, wherever it is installed; it is not imported for that."""
+    spec = find_spec("triton")
+    return [] if spec is None or spec.origin is None else [Path(spec.origin).parent / "backends" / "nvidia" / "bin"]
 
 
 def _functions(listing: str) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,5 @@
-"""Compiles CUDA sources for one architecture, once each, to cubins or shared libraries: the cache knows each by all that went in."""
+"""Compiles CUDA sources for one architecture, once each, to cubins or shared libraries: each is cached under a hash of
+everything that went into it."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ TIMEOUT_S = 300
 def architecture(major: int, minor: int) -> str:
     """The target for a compute capability: from 9.0 on the one with the chip's own instructions, `90a`; `86` before.
 
-    Code for `90a` runs on 9.0 alone, and only there may it use wgmma and the like; a cubin runs nowhere else anyway.
+    Code for `90a` runs only on 9.0, and only such code may use wgmma and the like; a cubin would run nowhere else anyway.
     """
     return f"{major}{minor}a" if major >= 9 else f"{major}{minor}"
 
@@ -35,12 +36,12 @@ def cubin(source: Path, arch: str, include: Sequence[Path] = ()) -> Path:
     """The compiled form of `source` for `arch` (`90a`, `86`, …), compiled now unless the cache has it.
 
     The key is the source, every header beside it, below `include/` and below the folders of `include`, the flags and nvcc's
-    version. Without nvcc a cubin that was carried into the cache serves, whichever nvcc made it: the sources and flags must agree
-    all the same.
+    version. Without nvcc, a cubin that was carried into the cache will do, whichever nvcc made it; its sources and
+    flags must still agree.
 
     Raises:
         EnvironmentLacks: there is neither nvcc nor a cubin in the cache.
-        AispError: nvcc refuses the source; the message holds its words.
+        AispError: nvcc rejects the source; the message quotes it.
     """
     return _built(source, arch, "cubin", ("-cubin",), include)
 
@@ -48,14 +49,15 @@ def cubin(source: Path, arch: str, include: Sequence[Path] = ()) -> Path:
 def library(source: Path, arch: str, include: Sequence[Path] = ()) -> Path:
     """A shared library of the source's `extern "C"` host functions, for ctypes: where kernels come with their own launcher.
 
-    CUTLASS is such; `include` names its folder. Without NDEBUG its assertions make ptxas serialize wgmma. Key, cache and errors as
+    CUTLASS kernels are such; `include` names its folder. Without NDEBUG its assertions make ptxas serialize wgmma. Key,
+    cache and errors as
     for `cubin`; a library needs the host's C++ library, so it may not run on a host that it was carried to.
     """
     return _built(source, arch, "so", ("-shared", "-Xcompiler=-fPIC", "-DNDEBUG"), include)
 
 
 def said(path: Path) -> str:
-    """What nvcc said when it made this product: warnings, or nothing. A carried one may have come without its words."""
+    """nvcc's output when it made this product: warnings, or nothing. A carried one may have come without it."""
     words = path.with_suffix(".log")
     return words.read_text(encoding="utf-8") if words.is_file() else ""
 
@@ -85,10 +87,10 @@ def _built(source: Path, arch: str, suffix: str, kind: Sequence[str], include: S
 
 
 def _content_key(source: Path, flags: Sequence[str], include: Sequence[Path]) -> str:
-    """Headers count by name and content, not by where they lie: a product may be carried to a host that has them elsewhere."""
+    """Headers count by name and content, not by location: a product may be carried to a host that has them elsewhere."""
     beside = [path.read_bytes() for path in sorted(source.parent.glob("*.cuh"))]
-    found = [part for folder in (INCLUDE, *include) for part in (b"include/", *_headers(folder))]
-    return _digest(source.read_bytes(), *beside, *found, *(flag.encode() for flag in flags))
+    headers = [part for folder in (INCLUDE, *include) for part in (b"include/", *_headers(folder))]
+    return _digest(source.read_bytes(), *beside, *headers, *(flag.encode() for flag in flags))
 
 
 def _headers(folder: Path) -> Iterator[bytes]:
@@ -113,17 +115,17 @@ def _version(nvcc: str) -> bytes:
 
 
 def _carried(folder: Path, stem: str, suffix: str, source: Path) -> Path:
-    found = sorted(folder.glob(f"{stem}.*.{suffix}"))
-    if not found:
+    cubins = sorted(folder.glob(f"{stem}.*.{suffix}"))
+    if not cubins:
         raise EnvironmentLacks(
             f"{source.name} must be compiled, and nvcc is neither on PATH nor below CUDA_HOME or /usr/local/cuda",
             "install the CUDA toolkit, or set CUDA_HOME to it",
         )
-    return found[-1]
+    return cubins[-1]
 
 
 def _compile(command: Sequence[str], what: str, path: Path) -> None:
-    """Compile beside `path` and move there: whoever looks meanwhile sees nothing or the whole of it."""
+    """Compile next to `path` and move it there, so that nobody ever sees half of it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_abandoned(path.parent)

@@ -1,4 +1,4 @@
-"""A kernel's arguments as the driver takes them: a table of addresses, each of a value of the parameter's own C type."""
+"""A kernel's arguments as the driver takes them: a table of addresses, each of a value in the parameter's C type."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ Argument = tuple[Any, type[Any]]
 
 
 class TensorMap(ctypes.Structure):
-    """A CUtensorMap: what the copy engine must know of a tensor, 128 bytes that a kernel takes by value."""
+    """A CUtensorMap: what the copy engine must know about a tensor, in 128 bytes that a kernel takes by value."""
 
     _fields_ = (("opaque", ctypes.c_uint64 * 16),)
 
 
 Cell = ctypes.c_void_p | ctypes.c_int32 | ctypes.Structure
-"""An argument that lies in memory already, as a structure does; several launches may share it, and a number be changed by its `value`."""
+"""An argument that is already in memory, as a structure is; several launches may share it, and a number can be changed
+through its `value`."""
 
 
 def pointer(tensor: Any) -> Argument:
@@ -38,7 +39,8 @@ def fp32(value: float) -> Argument:
 
 
 class Table:
-    """The driver's `void** kernelParams`, which reads the cells at every launch; it must outlive the call, no longer."""
+    """The driver's `void** kernelParams`, which reads the cells at every launch; it must live until the call returns,
+    no longer."""
 
     def __init__(self, arguments: Sequence[Argument | Cell]) -> None:
         self._cells = [one[1](one[0]) if isinstance(one, tuple) else one for one in arguments]

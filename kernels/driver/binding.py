@@ -1,4 +1,4 @@
-"""The CUDA driver's own functions, by way of cuda-bindings, and the check of what they answer."""
+"""The CUDA driver's own functions, through cuda-bindings, and the check of what they return."""
 
 from __future__ import annotations
 

@@ -30,9 +30,9 @@ Dimensions = int | tuple[int, int] | tuple[int, int, int]
 """A grid's, block's or cluster's extent in x, in x and y, or in x, y and z."""
 
 STATIC_SHARED_BYTES = 48 << 10
-"""What a block gets of shared memory without asking for more."""
+"""The shared memory that a block gets without asking for more."""
 PORTABLE_CLUSTER = 8
-"""Blocks that a cluster may have on every GPU that knows clusters."""
+"""How many blocks a cluster may have on every GPU that supports clusters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,8 @@ class Kernel:
     ) -> None:
         """Enqueue `grid` blocks on `stream`, a handle as `torch.cuda.Stream.cuda_stream` is; None is PyTorch's current one.
 
-        A stream that is capturing takes it into its graph. `arguments` must be those of the kernel's signature, in order and
+        On a stream that is capturing, the launch becomes part of the graph. `arguments` must be those of the kernel's
+        signature, in order and
         type: the driver cannot check them. `shape` may be the block's extent alone.
 
         Raises:
@@ -95,7 +96,7 @@ class Kernel:
         return config
 
     def _allow(self, shape: Shape) -> None:
-        """Raise the function's limits once, where the shape is beyond what every device grants unasked."""
+        """Raise the function's limits once, if the shape exceeds what every device grants by default."""
         blocks = _blocks(shape.cluster)
         wanted = shape.shared * (shape.shared > STATIC_SHARED_BYTES), blocks * (blocks > PORTABLE_CLUSTER)
         if wanted in self._allowed:
@@ -118,11 +119,11 @@ def kernel(source: Path, name: str) -> Kernel:
 
     Raises:
         EnvironmentLacks: cuda-bindings is missing, or as `building.nvcc.cubin`.
-        AispError: nvcc refuses the source, or the driver the cubin.
+        AispError: nvcc rejects the source, or the driver the cubin.
     """
     import torch
 
-    torch.cuda.init()  # makes the device's primary context current, into which the library is loaded
+    torch.cuda.init()  # makes current the device's primary context, into which the library is loaded
     device = torch.cuda.current_device()
     return _loaded(cubin(source, architecture(*torch.cuda.get_device_capability(device))), name, device)
 
@@ -172,5 +173,5 @@ def _current_stream() -> int:
 def _loaded(path: Path, name: str, device: int) -> Kernel:
     driver = binding()
     library = checked(driver.cuLibraryLoadData(path.read_bytes(), None, None, 0, None, None, 0), f"loading {path.name}")
-    found = checked(driver.cuLibraryGetKernel(library, name.encode()), f"finding {name} in {path.name}")
-    return Kernel(checked(driver.cuKernelGetFunction(found), f"loading {name}"), name)
+    handle = checked(driver.cuLibraryGetKernel(library, name.encode()), f"finding {name} in {path.name}")
+    return Kernel(checked(driver.cuKernelGetFunction(handle), f"loading {name}"), name)

@@ -1,4 +1,4 @@
-"""Device memory from the driver itself: at once, which may wait for the device, or in the order of a stream from a pool."""
+"""Device memory from the driver itself: immediately, which may wait for the device, or in stream order from a pool."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Memory(Protocol):
         ...
 
     def give(self, address: int, stream: int) -> None:
-        """Free them behind the work that is on `stream` now."""
+        """Free it once the work now on `stream` is done."""
         ...
 
 
 class Immediate:
-    """cuMemAlloc and cuMemFree: no stream knows of them, so freeing has to wait until the whole device is done."""
+    """cuMemAlloc and cuMemFree: they belong to no stream, so freeing has to wait until the whole device is idle."""
 
     def __init__(self) -> None:
         self._driver = binding()
@@ -39,7 +39,7 @@ class Immediate:
 
 @dataclass(frozen=True, slots=True)
 class PoolUse:
-    """Bytes of a pool: what it holds of the device's memory, what of it is allocated, and the most of both."""
+    """Bytes of a pool: how much device memory it holds, how much of that is allocated, and the peak of each."""
 
     reserved: int
     used: int
@@ -48,7 +48,7 @@ class PoolUse:
 
 
 class Pool:
-    """A pool of the current device that never gives memory back by itself (release threshold: the largest number).
+    """A pool of the current device that never returns memory on its own (its release threshold is the largest number).
 
     Raises:
         EnvironmentLacks: no cuda-bindings, or the device has no memory pools.

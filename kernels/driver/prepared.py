@@ -1,4 +1,4 @@
-"""A launch whose arguments lie ready in memory: for work whose subject is how fast the host submits it."""
+"""A launch whose arguments lie ready in memory, for workloads about how fast the host can submit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .launch import Kernel
 
 
 class Prepared:
-    """One launch of `kernel` on one stream, to be made again and again; cells are read when it is made.
+    """One launch of `kernel` on one stream, to be repeated; its cells are read each time.
 
     `Kernel.launch` builds a configuration and packs its arguments each time, which takes longer than the driver's own work.
     `arguments` must be those of the kernel's signature, in order and type; `shared` is its dynamic shared memory in bytes.

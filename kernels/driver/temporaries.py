@@ -1,4 +1,4 @@
-"""Temporary arrays that are allocated from the driver and freed to it each time, or taken from an arena that is kept."""
+"""Temporary arrays, either allocated from the driver and freed each time, or taken from an arena that is kept."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class FreshMemory:
         self._memory: Immediate | None = None
 
     def take(self) -> Tensor | int:
-        """An array of n fp32 elements with whatever they hold.
+        """An array of n uninitialised fp32 elements.
 
         Raises:
-            AispError: the driver has no such memory left.
+            AispError: the driver has not enough memory left.
         """
         import torch
 
@@ -51,7 +51,7 @@ class FreshMemory:
 
 
 class Arena:
-    """`count` arrays of n fp32 elements that are allocated once; an array given back is the next to be taken."""
+    """`count` arrays of n fp32 elements that are allocated once; an array given back is the next one taken."""
 
     def __init__(self, n: int, kind: str, count: int) -> None:
         import torch
@@ -60,7 +60,7 @@ class Arena:
         self._free: list[Tensor | int] = list(self.arrays)
 
     def take(self) -> Tensor | int:
-        """The array that was given back last.
+        """The array that was most recently given back.
 
         Raises:
             ValueError: all arrays are taken.

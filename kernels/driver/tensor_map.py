@@ -1,4 +1,4 @@
-"""Tensor maps, by which the copy engine (TMA) knows a tensor in device memory and the box of it that a copy moves."""
+"""Tensor maps, which describe to the copy engine (TMA) a tensor in device memory, and the box that each copy moves."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Swizzle = Literal[0, 32, 64, 128]
-"""Bytes of a row within which 16-byte pieces change places from row to row, so that columns spread over the banks."""
+"""Bytes of a row within which 16-byte pieces are permuted from row to row, so that columns spread over the banks."""
 
 _LARGEST_BOX = 256
 _TYPES = {"bfloat16": "BFLOAT16", "float16": "FLOAT16", "float32": "FLOAT32"}
 
 
 def tiled(tensor: Tensor, rows: int, columns: int, swizzle: Swizzle = 128) -> TensorMap:
-    """The map of a matrix for boxes of `rows` × `columns`; what of a box lies outside is read as zeros and not written.
+    """The map of a matrix for boxes of `rows` × `columns`; parts of a box outside the matrix read as zeros and are not
+    written.
 
-    The kernel takes it as `const __grid_constant__ CUtensorMap`. The tensor must stay where it is as long as the map is used.
+    The kernel takes it as `const __grid_constant__ CUtensorMap`. The tensor must not move while the map is in use.
 
     Args:
         tensor: bf16, fp16 or fp32 [m, n] on CUDA, rows of contiguous elements, 16-byte aligned, as is each row.
 
     Raises:
-        ValueError: the copy engine cannot do it.
+        ValueError: the copy engine cannot handle it.
         AispError: the driver refuses.
     """
     _check(tensor, rows, columns, swizzle)
@@ -53,9 +54,9 @@ def tiled(tensor: Tensor, rows: int, columns: int, swizzle: Swizzle = 128) -> Te
 
 
 def _promotion(tensor: Tensor) -> str:
-    """What the L2 cache fetches at least: 256 bytes bring a row's next box, where rows begin at a multiple of them.
-
-    Else they bring half of what nobody asked for: a product of 5000³ was 9 % slower with them, and one of 8192³ with a single
+    """The least that the L2 cache fetches: 256 bytes bring a row's next box too, if rows begin at a multiple of that.
+    Otherwise half of what they bring is not wanted: a product of 5000³ was 9 % slower with them, and one of 8192³ with
+    a single
     stage 9 % faster (H200, 2026-11-30).
     """
     row = tensor.stride(0) * tensor.element_size()

@@ -1,1 +1,1 @@
-"""Element by element: one number in, one out."""
+"""Elementwise kernels: one number in, one out."""

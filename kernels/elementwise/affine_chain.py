@@ -1,4 +1,4 @@
-"""The affine chain t <- t·a + b, `steps` times, of every element: as eager PyTorch operators, and as one CUDA kernel."""
+"""The affine chain t <- t·a + b, `steps` times, of every element: as eager PyTorch operators, compiled, and as one CUDA kernel."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ CONTRACTS = (
         "affine_chain",
         {r"LDG\.E\.EF\.128": 1, r"STG\.E\.EF\.128": 1},
         must=(r"\bFFMA\b",),
-        must_not=(r"\bFMUL\b", r"\bFADD\b"),  # a product rounded by itself would break the agreement bit for bit
-        max_registers=32,  # 8 blocks of 256 threads a multiprocessor
+        must_not=(r"\bFMUL\b", r"\bFADD\b"),  # rounding the product on its own would break bit-for-bit agreement
+        max_registers=32,  # 8 blocks of 256 threads per multiprocessor
     ),
 )
 
@@ -42,16 +42,32 @@ def reference(x: Tensor, a: float, b: float, steps: int) -> Tensor:
 def eager(x: Tensor, out: Tensor, a: float, b: float, steps: int) -> None:
     """The chain by `steps` operators of PyTorch, each a pass over memory; `out` holds every step's result.
 
-    `torch.add(b, t, alpha=a)` is one kernel and one fused multiply-add an element, while `t * a + b` would be two passes and
+    `torch.add(b, t, alpha=a)` is one kernel and one fused multiply-add per element, while `t * a + b` would be two passes and
     two roundings. `x` and `out` are fp32 of one shape and device; `a` and `b` should be fp32 numbers exactly.
     """
     import torch
 
-    shift = torch.tensor(b)  # of no dimension and on the host: it travels as an argument of the kernel
+    shift = torch.tensor(b)  # zero-dimensional and on the host: it is passed as a kernel argument
     source = x
     for _ in range(steps):
         torch.add(shift, source, alpha=a, out=out)
         source = out
+
+
+def compiled(x: Tensor, out: Tensor, a: float, b: float, steps: int) -> None:
+    """The chain as torch.compile fuses it into one Triton kernel, enqueued on the current stream; on a CPU `eager`, since what
+    Inductor writes for one rounds the products. Arguments as `eager`."""
+    if x.device.type != "cuda":
+        return eager(x, out, a, b, steps)
+    from ..building.compiled import compiled
+
+    compiled(_chain)(x, out, a, b, steps)
+
+
+def _chain(x: Tensor, out: Tensor, a: float, b: float, steps: int) -> None:
+    for _ in range(steps):
+        x = x * a + b
+    out.copy_(x)
 
 
 def fused(x: Tensor, out: Tensor, a: float, b: float, steps: int) -> None:

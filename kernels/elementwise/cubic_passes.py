@@ -64,12 +64,12 @@ def in_torch(x: Tensor, out: Tensor, a: float = A) -> None:
 def in_passes(x: Tensor, out: Tensor, memory: Memory, access: Access, a: float = A) -> None:
     """Four passes over memory, each operation's result in an array of its own: `t = x * x; t = t * a; t = t + 1; out = t * x`.
 
-    As there, an array goes back to `memory` when the next result is enqueued. Enqueued on the current stream; waits for the
+    As there, an array returns to `memory` once the next result is enqueued. Enqueued on the current stream; waits for the
     device where `memory` does.
 
     Args:
         x, out: contiguous fp32 of the same number n >= 1 of elements (any n), not overlapping; on one device.
-        memory: of arrays of n elements; two are taken at most.
+        memory: of arrays of n elements; at most two are taken at a time.
         access: on a CPU both are PyTorch's operators.
 
     Raises:
@@ -140,7 +140,7 @@ def _argument(array: Tensor | int) -> Argument:
 
 @cache
 def _kernel(name: str) -> Kernel:
-    """Found once: looking a cubin up reads the sources, and these launches are not queued behind anything."""
+    """Looked up once: finding a cubin reads the sources, and these launches hide behind no queued work."""
     from ..driver.launch import kernel
 
     return kernel(SOURCE, name)

@@ -1,4 +1,4 @@
-"""A folder of files named by their content: nothing in it is overwritten, and nothing can be altered unnoticed."""
+"""A folder of files named by their content: nothing in it is ever overwritten, and nothing can be altered unnoticed."""
 
 from __future__ import annotations
 
@@ -69,5 +69,5 @@ class Artifacts:
         Raises:
             AispError: one was altered.
         """
-        found = [json.loads(self.get(path)) for path in self.folder.glob("verdict-*.json")]
-        return sorted(found, key=lambda one: (str(one["made_utc"]), str(one["status"])))
+        verdicts = [json.loads(self.get(path)) for path in self.folder.glob("verdict-*.json")]
+        return sorted(verdicts, key=lambda one: (str(one["made_utc"]), str(one["status"])))

@@ -29,7 +29,7 @@ class Candidate:
         """Enqueue the kernel on PyTorch's current stream.
 
         Args:
-            inputs: contiguous CUDA tensors of the spec's dtype, one an input, of `spec.input_shape`.
+            inputs: contiguous CUDA tensors of the spec's dtype, one per input, of `spec.input_shape`.
             output: contiguous, of the spec's output dtype and `spec.output_shape`; overlaps no input.
 
         Raises:
@@ -40,8 +40,8 @@ class Candidate:
         rows, columns = inputs[0].shape
         count = rows * columns if self.spec.flat else rows
         grid = -(-count // self.header.per_block)
-        found = kernel(self.source, self.header.entry)
-        found.launch(grid, self.header.block, self._arguments(inputs, output, rows, columns))
+        loaded = kernel(self.source, self.header.entry)
+        loaded.launch(grid, self.header.block, self._arguments(inputs, output, rows, columns))
 
     def _arguments(self, inputs: Sequence[Tensor], output: Tensor, rows: int, columns: int) -> list[Argument]:
         from ..driver.launch import int64, pointer

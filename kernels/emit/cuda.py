@@ -1,6 +1,7 @@
 """Writes a spec as CUDA C++: the same spec gives the same bytes.
 
-A row kernel keeps its row in registers where it fits and pointers allow vectors, and otherwise reads it once a pass. Sums are
+A row kernel keeps its row in registers where it fits and pointers allow vectors, and otherwise reads it once per pass.
+Sums are
 fp32 in one fixed order: a thread's elements, then the warp by butterflies, then the warps by number.
 """
 
@@ -48,7 +49,7 @@ def signature(spec: Spec) -> str:
 
 
 def describe(spec: Spec) -> list[str]:
-    """The chain, a line a step, as comments and prompts show it."""
+    """The chain, one step per line, as shown in comments and prompts."""
     inputs = ", ".join(f"{one.name} ({one.layout})" for one in spec.inputs)
     lines = [
         f"inputs: {inputs}, {spec.dtype}; output: {'one value a row' if spec.reduces else 'as ' + spec.inputs[0].name}"

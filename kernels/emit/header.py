@@ -1,4 +1,4 @@
-"""The first line of a candidate's source: by it a loader knows what the kernel was written for and how to launch it."""
+"""The first line of a candidate's source: it tells a loader what the kernel was written for and how to launch it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Header:
         """Of the first line of a source.
 
         Raises:
-            UsageError: it has none, or one that is not what it should be.
+            UsageError: it is missing or malformed.
         """
         match = _LINE.fullmatch(source.partition("\n")[0].rstrip())
         if match is None:
@@ -53,11 +53,11 @@ class Header:
 
     @classmethod
     def _checked(cls, data: Any) -> Header:
-        found = cls(data["spec"], data["entry"], data["block"], data["per_block"], tuple(data["arguments"]))
-        if not re.fullmatch(r"[0-9a-f]{64}", found.spec) or not re.fullmatch(r"[A-Za-z_]\w*", found.entry):
+        header = cls(data["spec"], data["entry"], data["block"], data["per_block"], tuple(data["arguments"]))
+        if not re.fullmatch(r"[0-9a-f]{64}", header.spec) or not re.fullmatch(r"[A-Za-z_]\w*", header.entry):
             raise ValueError("spec or entry")
-        if type(found.block) is not int or type(found.per_block) is not int:
+        if type(header.block) is not int or type(header.per_block) is not int:
             raise ValueError("block or per_block is no integer")
-        if not (1 <= found.block <= 1024 and found.per_block >= 1 and len(data) == 5):
+        if not (1 <= header.block <= 1024 and header.per_block >= 1 and len(data) == 5):
             raise ValueError("block, per_block or the number of fields")
-        return found
+        return header

@@ -21,7 +21,7 @@ class Stage:
 
 def stages(spec: Spec) -> list[Stage]:
     """The chain; names of a row's scalars end with their step's number, so that none is used twice."""
-    found: list[Stage] = []
+    cut: list[Stage] = []
     maps: list[tuple[str, str | None]] = []
     for number, step in enumerate(spec.steps):
         literals = {name: literal(value) for name, value in step.parameters}
@@ -29,9 +29,9 @@ def stages(spec: Spec) -> list[Stage]:
             if isinstance(part, Map):
                 maps.append((part.code, step.operand))
             else:
-                found.append(Stage(tuple(maps), part))
+                cut.append(Stage(tuple(maps), part))
                 maps = []
-    return [*found, Stage(tuple(maps), None)]
+    return [*cut, Stage(tuple(maps), None)]
 
 
 def literal(value: float) -> str:

@@ -16,7 +16,7 @@ from ...errors import UsageError
 from .ops import OPS
 
 VERSION = 1
-"""Of the language. A spec that states another is refused, and the version is part of its hash."""
+"""The version of the language. A spec that states another is refused, and the version is part of its hash."""
 
 DTYPES: Mapping[str, int] = {"fp32": 4, "bf16": 2, "fp16": 2}
 """Name -> bytes."""
@@ -25,7 +25,7 @@ TOLERANCES: Mapping[str, float] = {"fp32": 1e-5, "bf16": 4e-3, "fp16": 1e-3}
 """By the output's dtype: rounding alone costs half an ulp, 2^-9 of a bf16 and 2^-11 of an fp16; the rest is for fp32 sums."""
 
 LAYOUTS = ("tensor", "column", "row")
-"""An input's shape for rows x columns: all of it, an entry a column, or an entry a row."""
+"""An input's shape for rows x columns: the whole, one entry per column, or one per row."""
 
 SHIPPED = Path(__file__).parents[1] / "specs"
 RESERVED = frozenset({"out", "rows", "columns", "elements"})
@@ -58,7 +58,7 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One link of the chain: an op of `ops.OPS`, its parameters (complete), and its operand's name where it takes one."""
+    """One link of the chain: an op of `ops.OPS`, its parameters (complete), and its operand's name if it takes one."""
 
     op: str
     parameters: tuple[tuple[str, float], ...]
@@ -71,9 +71,9 @@ class Spec:
 
     shape      (rows, columns) that the kernel is tuned for and timed at; (1, n) for a chain over n elements
     edges      further shapes that it must be right at
-    magnitudes what N(0, 1) of the first input is multiplied with in further checks
-    tolerance  largest accepted error of an element, of the sum of its magnitude and the whole's root mean square
-    aligned    callers promise pointers of 16 bytes' alignment; otherwise the kernel must take any
+    magnitudes factors by which the first input, N(0, 1), is multiplied in further checks
+    tolerance  largest accepted error of an element, relative to the sum of its magnitude and the root mean square of all
+    aligned    callers promise 16-byte aligned pointers; otherwise the kernel must accept any
     """
 
     name: str
@@ -94,7 +94,7 @@ class Spec:
 
     @property
     def reduces(self) -> bool:
-        """Whether the output has one value a row."""
+        """Whether the output has one value per row."""
         return any(OPS[step.op].shape == "reduce" for step in self.steps)
 
     @property
@@ -128,7 +128,7 @@ def read_spec(path_or_name: str | Path) -> Spec:
     """The spec in a TOML file, or a shipped one by its name (`l2norm`).
 
     Raises:
-        UsageError: there is no such spec, or it is not what it should be; the message names the field.
+        UsageError: there is no such spec, or it is malformed; the message names the field.
     """
     path = Path(path_or_name)
     if not path.is_file() and _NAME.fullmatch(str(path_or_name)):
@@ -191,13 +191,15 @@ class _Parser:
     def _inputs(self, data: Any) -> tuple[Input, ...]:
         if not isinstance(data, Mapping) or not data:
             raise self._wrong("inputs", "is no table of names and layouts", '[inputs]\nx = "tensor"')
-        found = tuple(
+        inputs = tuple(
             Input(self._name(f"inputs.{name}", name), self._choice(f"inputs.{name}", layout, LAYOUTS))
             for name, layout in data.items()
         )
-        if found[0].layout != "tensor":
-            raise self._wrong(f"inputs.{found[0].name}", "comes first and is no tensor", "put the chain's tensor first")
-        return found
+        if inputs[0].layout != "tensor":
+            raise self._wrong(
+                f"inputs.{inputs[0].name}", "comes first and is no tensor", "put the chain's tensor first"
+            )
+        return inputs
 
     def _steps(self, data: Any, inputs: tuple[Input, ...]) -> tuple[Step, ...]:
         listed = self._list("steps", data)

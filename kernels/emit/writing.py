@@ -10,11 +10,11 @@ from ...errors import UsageError
 from ...machine.files import output_file
 from . import cuda, plan
 from .artifacts import Artifacts, digest
-from .model import Endpoint, ask, model_header, prompt
+from .endpoint import Endpoint, ask, model_header, prompt
 from .spec import VERSION, Spec
 
 TEMPLATES = 1
-"""Version of the templates: it changes with the bytes that they make for some spec."""
+"""Version of the templates: it changes whenever they produce other bytes for any spec."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ def emit(spec: Spec, artifacts: Artifacts, endpoint: Endpoint | None = None) -> 
     """Write the candidate and its log. The templates make the same bytes for the same spec; a model need not.
 
     Raises:
-        AispError: the endpoint does not answer, or not with one block of code; the log of that is kept too.
+        AispError: the endpoint does not answer, or its answer is not one block of code; that is logged too.
         UsageError: the artifacts cannot be written.
     """
     log: dict[str, Any] = {"schema": 1, "spec": asdict(spec), "spec_sha256": spec.digest, "language": VERSION}

@@ -220,8 +220,8 @@ def run(
     name = f"gemm_{step.name}_{'bf16' if a.dtype == torch.bfloat16 else 'fp16'}"
     out = Output(c.data_ptr(), m, n, c.stride(0), None if bias is None else bias.data_ptr(), gelu)
     arguments = (*_operands(step, tiling, a, b, c), int32(a.shape[1]), *_tiles_of(step, tiling), out)
-    found = loaded(step.source, name, torch.cuda.current_device())
-    found.launch(_grid(step, tiling), step.shape, arguments)
+    entry = loaded(step.source, name, torch.cuda.current_device())
+    entry.launch(_grid(step, tiling), step.shape, arguments)
 
 
 @cache

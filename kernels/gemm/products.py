@@ -137,13 +137,13 @@ def _trial(seed: int, norm: bool) -> Trial:
     count, m, n, k = 3 + seed % 5, 128 * (1 + seed % 3), 256 * (1 + seed % 2), 8 * (8 + 5 * seed)
     a, b = (torch.randn(count, rows, k, generator=source, device="cuda").bfloat16() for rows in (m, n))
     c = torch.full((count, m, n), float("nan"), dtype=torch.bfloat16, device="cuda")
-    found, work, wide = torch.full((1,), float("nan"), device="cuda"), Products(a, b, c), reference(a, b)
+    frobenius, work, wide = torch.full((1,), float("nan"), device="cuda"), Products(a, b, c), reference(a, b)
     if norm:
-        work.all_and_norm(found)
+        work.all_and_norm(frobenius)
     else:
         work.all()
-        found = c.float().norm().view(1)
-    output = torch.cat([c.flatten().double(), found.double()])
+        frobenius = c.float().norm().view(1)
+    output = torch.cat([c.flatten().double(), frobenius.double()])
     return Trial(output, torch.cat([wide.flatten(), wide.norm().view(1)]), 4e-3)
 
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
+
+from ..building.contract import disassemble
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,20 +26,20 @@ class Form:
 
 
 FORMS: Mapping[str, Form] = {"plain": Form(8, False), "asked": Form(8, True)}
-"""With eight warps Triton 3.6 leaves the request aside for Hopper without a word; for Blackwell it specializes."""
+"""With eight warps Triton 3.6.0 leaves the request aside for Hopper without a word; for Blackwell it specializes."""
 
 SPECIALIZED = Form(4, True)
-"""With four warps Triton 3.6 specializes for Hopper too: it adds eight, one group of four then loads, two compute half a tile
+"""With four warps Triton 3.6.0 specializes for Hopper too (3.9.0 fails to compile it): it adds eight, one group of four then loads, two compute half a tile
 each. It is compiled in the tests and never launched: on an H200 a product of 512 x 512 x 512 did not end in 25 s, nor one of 8192
 (2026-11-21, Triton 3.6.0, driver 580.159.04)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """What Triton made: all warps of a block, those that it added included, and the machine code's sha256."""
+    """What Triton made: all warps of a block, those that it added included, and the machine code, a cubin."""
 
     warps: int
-    sha256: str
+    cubin: bytes
 
 
 def matmul(x: Tensor, w: Tensor, y: Tensor, form: str) -> Compiled | None:
@@ -56,6 +60,19 @@ def matmul(x: Tensor, w: Tensor, y: Tensor, form: str) -> Compiled | None:
     from .warp_specialized_matmul_triton import launch
 
     return launch(x, w, y, FORMS[form])
+
+
+def instructions(made: Compiled) -> Mapping[str, int]:
+    """How often each opcode, with its modifiers, stands in the machine code.
+
+    Raises:
+        EnvironmentLacks, AispError: as `disassemble`.
+    """
+    with TemporaryDirectory(prefix="aisp-prof-") as folder:
+        path = Path(folder) / "kernel.cubin"
+        path.write_bytes(made.cubin)
+        (code,) = disassemble(path).values()
+    return code.instructions
 
 
 def reference(x: Tensor, w: Tensor) -> Tensor:

@@ -42,8 +42,8 @@ def matmul(a: Tensor, b: Tensor, c: Tensor, way: str) -> None:
     out = ladder.Output(c.data_ptr(), m, n, c.stride(0), None, 0)
     maps = tiled(a, ladder.ROWS, ladder.BLOCK_K), tiled(b, COLUMNS, ladder.BLOCK_K)
     grid = -(-m // ladder.ROWS) * -(-n // COLUMNS)
-    found = ladder.loaded(SOURCE, f"gemm_wide_{way}", torch.cuda.current_device())
-    found.launch(grid, SHAPES[way], (*maps, int32(k), out))
+    entry = ladder.loaded(SOURCE, f"gemm_wide_{way}", torch.cuda.current_device())
+    entry.launch(grid, SHAPES[way], (*maps, int32(k), out))
 
 
 def _contract(way: str) -> Contract:

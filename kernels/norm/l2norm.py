@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SOURCE = Path(__file__).with_suffix(".cu")
 COLUMNS = 4096
-"""The kernels hold a row of exactly so many elements in the registers of a warpgroup."""
+"""The kernels hold a row of exactly this many elements in the registers of a warpgroup."""
 THREADS = 128
 EPS = 1e-6
 
@@ -34,7 +34,7 @@ _BF16_BYTES, _FACTOR_BYTES = 2, 8
 
 
 def reference(x: Tensor, gain: Tensor, eps: float = EPS) -> Tensor:
-    """The rows in fp64, of the shape and device of `x`; `gain` has an entry a column."""
+    """The rows in fp64, of the shape and device of `x`; `gain` has one entry per column."""
     import torch
 
     wide = x.to(torch.float64, copy=True)
@@ -103,7 +103,7 @@ def fused(x: Tensor, gain: Tensor, y: Tensor, eps: float = EPS) -> None:
 
 
 def declared_flops(rows: int, columns: int) -> int:
-    """What the formula needs: square and add, then two multiplications, an element; the few a row do not count."""
+    """What the formula needs: per element, square and add, then two multiplications; the few per row do not count."""
     return 4 * rows * columns
 
 

@@ -55,9 +55,7 @@ def touches(finding: Finding, kinds: Iterable[int]) -> bool:
     return named is None or not {KINDS[kind] for kind in kinds}.isdisjoint(str(named).split(", "))
 
 
-def whole_classes(status: str, findings: Iterable[Finding]) -> tuple[str, ...]:
-    """The classes that nothing speaks against; none of a trace that states no count."""
-    if status == "unattested":
-        return ()
+def whole_classes(findings: Iterable[Finding]) -> tuple[str, ...]:
+    """The classes that nothing speaks against."""
     blocking = [finding for finding in findings if finding.blocks]
     return tuple(name for kind, name in enumerate(KINDS) if not any(touches(one, (kind,)) for one in blocking))

@@ -29,10 +29,10 @@ def attest(trace: Trace, matching: Matching | None = None) -> Completeness:
     claimed, found = stated(trace, "CUDA"), _found(trace)
     findings = [*_counts(trace, claimed, found), *_nvtx_counts(trace), *messages(trace), *_export(trace)]
     findings += [*_matching(trace, matching or match_launches(trace)), *_graphs(trace), *_nesting(trace)]
-    findings += _unlisted(trace)
+    findings += [*_unlisted(trace), *_kineto(trace)]
     blocked = any(finding.blocks for finding in findings)
     if claimed is None:
-        findings.append(Finding("unattested", {}))
+        findings.append(Finding("unattested", {}, "range"))
     status = "incomplete" if blocked else "unattested" if claimed is None else "complete"
     return Completeness(status, claimed, found, tuple(findings))
 
@@ -145,6 +145,25 @@ def _graphs(trace: Trace) -> list[Finding]:
     """Graphs traced as a whole hide their kernels: only claims on ranges that hold one suffer."""
     count = int((trace.operations.kind == GRAPH_LAUNCH).sum())
     return [Finding("graph_level_tracing", {"count": count})] if count else []
+
+
+_COARSE_NS = 100
+_FEWEST = 8
+"""Starts that lie on a grid by chance are not taken for coarse ones: one chance in a hundred to the eighth."""
+
+
+def _kineto(trace: Trace) -> list[Finding]:
+    """What a trace of torch.profiler cannot show: that it is whole, and, where its times went through numbers with too few
+    digits, which of two operations came first.
+
+    A double holds microseconds since 1970 in steps of 0.25 µs; Kineto counts from a base of its own since PyTorch 2.4.
+    """
+    if not trace.schema.kineto:
+        return []
+    starts = distinct_values(trace.operations.start)
+    step = int(np.gcd.reduce(np.diff(starts))) if len(starts) > _FEWEST else 1
+    coarse = [Finding("coarse_times", {"step": step}, "range")] if step >= _COARSE_NS else []
+    return [Finding("kineto", {}), *coarse]
 
 
 _MOST_NAMES = 3

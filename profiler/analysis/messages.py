@@ -25,7 +25,10 @@ _SEVERITY = {2: "warning", 3: "error"}
 
 
 def stated(trace: Trace, what: str) -> int | None:
-    """Σ over processes of the `what` (CUDA, NVTX) events that the profiler says it collected; None where it says nothing."""
+    """Σ over processes of the `what` (CUDA, NVTX) events that the profiler says it collected; None where it says nothing, as Kineto never
+    does: whatever stands in its messages is no count."""
+    if trace.schema.kineto:
+        return None
     pattern = re.compile(_STATED.format(what))
     matches = [pattern.search(diagnostic.text) for diagnostic in trace.diagnostics or ()]
     counts = [int(match[1].replace(",", "")) for match in matches if match]

@@ -60,6 +60,12 @@ METRICS: Mapping[str, Metric] = {
 }
 """Name -> unit and arguments. `hidden(copy)` means `hidden(copy, compute)`: `default` completes a short list of arguments."""
 
+_SHORT: Mapping[str, str] = {
+    name.removesuffix("_per_iteration"): name for name in METRICS if name.endswith("_per_iteration")
+}
+MEANT = {"iteration": "span", "duration": "span", "latency": "span", "wall": "span", "elapsed": "span"}
+"""What others call a metric, and is near to none by its letters."""
+
 SHOWN = (
     *("sum", "busy", "span", "idle", "concurrency", "overlap", "overlap_ratio", "same_stream_overlap", "max_in_flight"),
     *("sum(compute)", "sum(comm)", "sum(copy)", "sum(memset)"),
@@ -130,6 +136,11 @@ def split(text: str) -> tuple[str, tuple[str, ...]]:
     return name, (*arguments, *metric.default[len(arguments) - 1 :]) if arguments else ()
 
 
+def in_full(text: str) -> str:
+    """`kernels` of a range are its `kernels_per_iteration`: each instance is an iteration."""
+    return _SHORT.get(text.strip(), " ".join(text.split()))
+
+
 def classes_of(text: str) -> frozenset[int]:
     """The classes of operations that a metric speaks of, as indices into KINDS."""
     name, arguments = split(text)
@@ -156,5 +167,5 @@ def is_lower_bound(text: str, whole_graphs: bool) -> bool:
 
 
 def _nearest(name: str, known: Mapping[str, object]) -> str:
-    close = get_close_matches(name, list(known), 1, 0.5)
+    close = [MEANT[name]] if MEANT.get(name) in known else get_close_matches(name, list(known), 1, 0.5)
     return f"did you mean {close[0]}?" if close else f"there are: {', '.join(known)}"

@@ -1,5 +1,5 @@
-"""Work on long columns block by block, on all cores: what a block needs stays in a core's cache, and no array as long as
-the column is made in between. numpy computes outside the interpreter's lock, so threads are enough."""
+"""Work on long columns block by block, on all cores: a block's data stays in a core's cache, and no intermediate array
+is as long as the column. numpy releases the interpreter's lock, so threads are enough."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ def gathered(column: NDArray[_Value], chosen: NDArray[Any]) -> NDArray[_Value]:
     if len(chosen) < 2 * BLOCK or workers() < 2:
         some: NDArray[_Value] = column[chosen]
         return some
-    found = np.empty((len(chosen), *column.shape[1:]), column.dtype)
+    taken = np.empty((len(chosen), *column.shape[1:]), column.dtype)
 
     def gather(block: slice) -> None:
-        found[block] = column[chosen[block]]
+        taken[block] = column[chosen[block]]
 
     each_block(len(chosen), gather)
-    return found
+    return taken
 
 
 def in_order(work: Callable[[_Item], _T], items: Iterable[_Item], threads: int | None = None) -> Iterator[_T]:
-    """`work` for every item on all cores, the results in the order of the items. Items are taken and results kept only
-    as far ahead as keeps the cores busy."""
+    """`work` for every item on all cores, the results in the order of the items. Items are taken, and results held,
+    only as far ahead as keeps the cores busy."""
     threads = workers() if threads is None else threads
     if threads < 2:
         yield from map(work, items)

@@ -1,4 +1,4 @@
-"""Columns of few distinct values as small codes: a byte or two a row instead of eight, and no sorting."""
+"""Columns of few distinct values as small codes: a byte or two per row instead of eight, and no sorting."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TABLE = 1 << 20
 class Codes:
     """`values[code]` is the column.
 
-    code    shape (n,), unsigned, of as few bytes as hold the codes
+    code    shape (n,), unsigned, in as few bytes as hold the codes
     values  shape (m,), ascending; some may occur in no row
     """
 
@@ -30,7 +30,7 @@ class Codes:
 
     @classmethod
     def of(cls, column: NDArray[Any]) -> Codes:
-        """The codes of a column of integers."""
+        """The codes of an integer column."""
         if is_constant(column):
             return cls(constant(0, len(column), np.uint8), column[:1].astype(np.int64))
         if column.dtype == np.int8 and not (column < 0).any():
@@ -39,7 +39,7 @@ class Codes:
         return cls(code.astype(narrowest(len(values))), values)
 
     def take(self, chosen: NDArray[Any]) -> Codes:
-        """Those of some rows, by their indices."""
+        """The codes of some rows, by their indices."""
         if is_constant(self.code):
             return Codes(constant(0, len(chosen), self.code.dtype), self.values)
         return Codes(gathered(self.code, chosen), self.values)
@@ -50,7 +50,7 @@ class Codes:
 
 
 def narrowest(codes: int) -> np.dtype[Any]:
-    """The type of codes below this number."""
+    """The narrowest type for codes below this number."""
     return np.min_scalar_type(max(codes - 1, 0))
 
 
@@ -84,12 +84,12 @@ def joined(columns: Sequence[Codes]) -> tuple[NDArray[Any], int]:
     key, seen = np.empty(length, narrowest(size)), np.zeros(size, bool)
 
     def join(block: slice) -> None:
-        found: Int64 = np.zeros(block.stop - block.start, np.int64)
+        combined: Int64 = np.zeros(block.stop - block.start, np.int64)
         for column in several:
-            found *= len(column.values)
-            found += column.code[block]
-        key[block] = found
-        seen[found] = True
+            combined *= len(column.values)
+            combined += column.code[block]
+        key[block] = combined
+        seen[combined] = True
 
     each_block(length, join)
     number = np.cumsum(seen) - 1

@@ -20,8 +20,8 @@ _FEW = 1 << 12
 def distinct_values(values: Int64) -> Int64:
     """The distinct values of a column in ascending order.
 
-    Dense values are ticked off in a table; of sparse ones, such as process keys, a sample is taken and completed; only
-    where there are many sparse ones is the column sorted.
+    Dense values are ticked off in a table. Of sparse ones, such as process keys, a sample is taken and then completed;
+    the column is sorted only where there are many of them.
     """
     if not len(values) or is_constant(values):
         return values[:1].copy()
@@ -57,7 +57,7 @@ def _missing_block(whole: Int64, known: Int64, places: Places, block: slice) -> 
 
 
 def looked_up(values: Int64, distinct: Int64, results: NDArray[np.generic]) -> NDArray[np.generic]:
-    """`results[i]` where a value is `distinct[i]`; every value is one of them."""
+    """`results[i]` where a value is `distinct[i]`; every value must be among them."""
     if len(distinct) == 1:
         return constant(results[0], len(values), results.dtype)
     out = np.empty(len(values), results.dtype)
@@ -106,7 +106,7 @@ def combined_codes(columns: Iterable[Int64]) -> Int64:
 
 
 def any_of(codes: NDArray[np.int8], wanted: Iterable[int]) -> NDArray[np.bool_]:
-    """Which of the small, not negative codes are wanted."""
+    """Which of these small, non-negative codes are wanted."""
     table = np.zeros(256, bool)
     table[list(wanted)] = True
     return table[codes]

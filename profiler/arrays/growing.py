@@ -1,4 +1,4 @@
-"""A column that is put together from pieces without touching more memory than it takes in the end."""
+"""A column assembled from pieces without touching more memory than the finished column takes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike, NDArray
 
 
 def is_constant(part: NDArray[Any]) -> bool:
-    """Whether an array is one element shown many times, as `numpy.broadcast_to` makes it."""
+    """Whether an array is one element repeated without copies, as `numpy.broadcast_to` makes it."""
     return len(part) > 0 and part.strides == (0,)
 
 
@@ -24,10 +24,9 @@ def same(a: Any, b: Any) -> bool:
 
 
 class Growing:
-    """Pieces are appended in place. As long as all of them are one constant, it stays one element.
+    """Pieces are appended in place. As long as all are the same constant, the column stays one element.
 
-    `expected` is how many elements there will be at most, as far as is known: memory that is never written is never
-    taken from the system.
+    `expected` is the most elements that are likely: memory that is never written is never taken from the system.
     """
 
     def __init__(self, dtype: DTypeLike, expected: int) -> None:
@@ -64,7 +63,7 @@ class Growing:
         return self._held
 
     def array(self) -> NDArray[Any]:
-        """What was appended; read-only where it is a constant."""
+        """The finished column; read-only if it is a constant."""
         if self._held is None:
             return constant(self._value, self._length, self._dtype) if self._length else np.empty(0, self._dtype)
         return self._held[: self._length]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -58,7 +57,7 @@ class Intervals:
 
 
 def _pieces(start: ArrayLike, end: ArrayLike) -> Intervals:
-    """Sorted disjoint bounds as a normal form: the empty pieces go."""
+    """Sorted disjoint bounds as a normal form: empty pieces are dropped."""
     s, e = np.asarray(start, np.int64), np.asarray(end, np.int64)
     keep = e > s
     return Intervals(s[keep], e[keep])
@@ -66,10 +65,11 @@ def _pieces(start: ArrayLike, end: ArrayLike) -> Intervals:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bounds:
-    """Starts and ends of intervals of non-zero length, shape (n,), each sorted on its own: which end belongs to which start
-    does not matter to how many intervals are in flight.
+    """Starts and ends of intervals of non-zero length, shape (n,), each sorted on its own: which end belongs to which
+    start makes no difference to how many intervals are in flight.
 
-    i ends lie behind from `end[i - 1]` until `end[i]`; k or more intervals are then in flight from `start[i + k - 1]` on.
+    From `end[i - 1]` until `end[i]`, i intervals have ended; k or more intervals are then in flight
+    from `start[i + k - 1]` on.
     """
 
     start: Int64
@@ -77,8 +77,8 @@ class Bounds:
 
     @classmethod
     def of(cls, start: ArrayLike, end: ArrayLike) -> Bounds:
-        """Of any intervals; empty ones add nothing. Traces are nearly in order of time, which the stable sort (timsort)
-        turns into a merge of few runs."""
+        """From any intervals; empty ones add nothing. Traces are nearly sorted by time, which makes the stable sort
+        (timsort) a merge of a few runs."""
         s, e = np.asarray(start, np.int64), np.asarray(end, np.int64)
         keep = e > s
         if not keep.all():
@@ -122,37 +122,15 @@ def union(start: ArrayLike, end: ArrayLike) -> Intervals:
     if not len(s):
         return Intervals(s, e)
     first = np.empty(len(s), bool)
-    # all intervals that started earlier have ended when as many ends lie before; one that only touches joins
+    # every earlier interval has ended once as many ends as starts have passed; one that merely touches is joined
     first[0], first[1:] = True, s[1:] > e[:-1]
     last = np.append(np.flatnonzero(first)[1:] - 1, len(s) - 1)
     return Intervals(s[first], e[last])
 
 
-def depth(start: ArrayLike, end: ArrayLike) -> tuple[Int64, NDArray[Any]]:
-    """The concurrency sweep.
-
-    Returns:
-        `times` of shape (m,), the distinct bounds in order, and `counts` of shape (m,): how many intervals of non-zero
-        length are in flight from `times[i]` to `times[i + 1]`; the last count is 0.
-    """
-    s, e = np.asarray(start, np.int64), np.asarray(end, np.int64)
-    keep = e > s
-    bounds = np.concatenate([s[keep], e[keep]])
-    steps = np.repeat(np.array([1, -1], np.int64), int(keep.sum()))
-    times, where = np.unique(bounds, return_inverse=True)
-    change = np.zeros(len(times), np.int64)
-    np.add.at(change, where, steps)  # at one instant ends and starts cancel: touching is not overlapping
-    return times, np.cumsum(change)
-
-
 def at_least(start: ArrayLike, end: ArrayLike, k: int) -> Intervals:
     """When `k` or more of the given intervals, each counted, are in flight."""
-    found = _pieces(*Bounds.of(start, end).pieces(k))
-    first, last = np.ones(len(found), bool), np.ones(len(found), bool)
-    first[1:] = last[:-1] = found.start[1:] > found.end[:-1]
-    return Intervals(found.start[first], found.end[last])
-
-
-def max_in_flight(start: ArrayLike, end: ArrayLike) -> int:
-    """The largest number of intervals of non-zero length in flight at once."""
-    return Bounds.of(start, end).most()
+    pieces = _pieces(*Bounds.of(start, end).pieces(k))
+    first, last = np.ones(len(pieces), bool), np.ones(len(pieces), bool)
+    first[1:] = last[:-1] = pieces.start[1:] > pieces.end[:-1]
+    return Intervals(pieces.start[first], pieces.end[last])

@@ -1,4 +1,4 @@
-"""Where values stand in a short list of distinct ones, for millions of values."""
+"""The positions of millions of values in a short list of distinct ones."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _FACTORS = np.random.default_rng(20261121).integers(1, 1 << 63, 64, np.uint64) |
 
 
 class Places:
-    """Looks values up by a hash that sends no two of the distinct values to one slot, which costs a quarter of bisection;
-    where none is found, or the list is long, by bisection."""
+    """Looks values up by a hash that sends no two of the distinct values to the same slot, at a quarter of the cost of
+    bisection; by bisection where no such hash is found, or the list is long."""
 
     def __init__(self, distinct: Int64) -> None:
         """
@@ -32,7 +32,7 @@ class Places:
                 return
 
     def of(self, values: Int64) -> Int64:
-        """The place of each value, shape (n,); of values that are not in the list any place."""
+        """The position of each value, shape (n,); for values not in the list, an arbitrary one."""
         if self._factor is None:
             return np.minimum(np.searchsorted(self._distinct, values), len(self._distinct) - 1)
         return self._slots[self._slot(values, self._factor)].astype(np.int64)

@@ -1,5 +1,5 @@
-"""Rows in columns of equal length. A column that comes from elsewhere is made when it is first asked for: what a question
-does not touch costs neither time nor memory."""
+"""Rows in columns of equal length. A column supplied from elsewhere is made when first asked for: what a question does
+not touch costs neither time nor memory."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Supply(Protocol):
         """The number of rows."""
 
     def column(self, name: str, rows: Rows) -> NDArray[Any]:
-        """One column; `rows` are those that it is made for, whose other columns it may use."""
+        """One column; `rows` are those it is made for, whose other columns may be used."""
 
     def codes(self, name: str) -> Codes | None:
-        """One column as codes, None where it is not at hand like that."""
+        """One column as codes, None where it is not available in that form."""
 
 
 class _Supplied:
@@ -41,7 +41,7 @@ class Rows(_Supplied):
 
     @classmethod
     def supplied(cls, supply: Supply) -> Self:
-        """Rows whose columns come from `supply`, each once."""
+        """Rows whose columns come from `supply`, each fetched once."""
         rows = object.__new__(cls)
         object.__setattr__(rows, "_supply", supply)
         return rows
@@ -58,7 +58,7 @@ class Rows(_Supplied):
             return column
 
     def forget(self, *names: str) -> None:
-        """Let go of columns that come from elsewhere; asked for again, they are made again."""
+        """Drop columns that come from elsewhere; asked for again, they are made anew."""
         if _supply_of(self) is not None:
             for name in names:
                 _made_codes(self).pop(name, None)
@@ -66,12 +66,12 @@ class Rows(_Supplied):
                     object.__delattr__(self, name)
 
     def codes(self, name: str) -> Codes:
-        """A column of few distinct values, without its values being written out where it comes from a file; made once, however
-        many parts of the rows are asked for theirs."""
+        """A column of few distinct values as codes; where it comes from a file, its values are never written out. Made
+        once, however many parts of the rows ask for theirs."""
         supply = _supply_of(self)
-        found = None if supply is None else supply.codes(name)
-        if found is not None:
-            return found
+        supplied = None if supply is None else supply.codes(name)
+        if supplied is not None:
+            return supplied
         made = _made_codes(self)
         if name not in made:
             made[name] = Codes.of(getattr(self, name))
@@ -111,7 +111,7 @@ def _made_codes(rows: Rows) -> dict[str, Codes]:
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """Some of the rows of others, one value staying one value."""
+    """A selection of other rows; a column of one repeated value stays one value."""
 
     rows: Rows
     chosen: NDArray[np.intp]

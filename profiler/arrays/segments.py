@@ -1,7 +1,7 @@
-"""Numbers of many sets of intervals at once: the sets lie one after the other in flat arrays, and no loop runs over them.
+"""Numbers of many sets of intervals at once: the sets lie one after another in flat arrays, with no loop over them.
 
 A set's times are moved into a window of its own, so that one sort of all starts and one of all ends serve every set
-(`intervals.Bounds` says why starts and ends may be sorted apart). Traces are nearly in order, which the stable sort uses.
+(`intervals.Bounds` says why starts and ends may be sorted apart). Traces are nearly sorted, which the stable sort exploits.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from .types import Int64
 
 _STEPS = 12
-"""Depths that are tried one after the other before every start is looked up among the ends."""
+"""Depths that are tried in turn before every start is looked up among the ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Segments:
         return cls(first, np.sort(start, kind="stable"), np.sort(end, kind="stable"))
 
     def lengths(self, least: int = 1) -> Int64:
-        """For each set how long `least` or more of its intervals are in flight."""
+        """For each set, how long `least` or more of its intervals are in flight."""
         n = len(self.start) - least + 1
         if n <= 0:
             return np.zeros(len(self.first), np.int64)
@@ -42,7 +42,7 @@ class Segments:
         return np.add.reduceat(piece, self.first)
 
     def most_in_flight(self) -> Int64:
-        """For each set the largest number of its intervals of non-zero length in flight at once."""
+        """For each set, the largest number of its intervals of non-zero length in flight at once."""
         most = np.zeros(len(self.first), np.int64)
         for k in range(1, _STEPS + 1):
             n = len(self.start) - k + 1

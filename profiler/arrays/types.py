@@ -1,4 +1,4 @@
-"""The types of columns, and the room that 64 bits leave for moved times."""
+"""The types of columns, and how much room 64 bits leave for shifted times."""
 
 from __future__ import annotations
 
@@ -9,4 +9,4 @@ Int64 = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 ROOM = 1 << 62
-"""Windows of many groups lie on one line of time of this length, so that sums and differences stay within 64 bits."""
+"""The windows of many groups lie on one time line of this length, so that sums and differences stay within 64 bits."""

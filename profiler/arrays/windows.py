@@ -1,4 +1,4 @@
-"""Many groups on one line of time: each gets a window of its own, so that one sweep serves all of them."""
+"""Many groups on one time line: each gets a window of its own, so that one sweep serves all of them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def by_group(group: NDArray[Any], groups: int) -> Int64:
 
 
 def windowed(group: Int64, groups: int, start: Int64, end: Int64) -> tuple[Int64, Int64] | None:
-    """Times moved so that the intervals of a group lie after all those of the group before it, never touching.
+    """Times shifted so that each group's intervals lie after all those of the previous group, never touching.
 
     Args:
         group: shape (n,), numbers below `groups`.
         start, end: shape (n,), start <= end.
 
     Returns:
-        the moved starts and ends; None where the windows do not fit into 64 bits. Lengths within a group are kept.
+        the shifted starts and ends; None where the windows do not fit into 64 bits. Lengths within a group are kept.
     """
     if not len(group):
         return start, end
@@ -69,7 +69,7 @@ class Windows:
         return cls(low, high, np.cumsum(width) - width - low)
 
     def back(self, moved: Int64) -> tuple[Int64, Int64]:
-        """Moved times as the groups that they belong to and the times that they were."""
+        """Shifted times, back as the groups they belong to and the times they were."""
         group = np.searchsorted(self.low + self.shift, moved, "right") - 1
         return group, moved - self.shift[group]
 

@@ -15,7 +15,7 @@ from typing import Any
 from ...errors import AispError, EnvironmentLacks, UsageError
 from ...machine.child import Watch, new_mark, run_child, tail
 from ...version import __version__
-from ..counters.model import KernelCounters
+from ..counters.kernel_counters import KernelCounters
 from ..counters.raw_csv import read_raw_csv
 from ..counters.rows import OWN_TYPES, flops_by_type
 from ..counters.table import minimal_metrics

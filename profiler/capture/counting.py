@@ -40,7 +40,7 @@ class Counted:
             raise ValueError("counted has files and no reason, declared a reason and no files")
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {**asdict(self), "files": list(self.files)}
 
 
 def collect(

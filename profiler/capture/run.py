@@ -18,8 +18,9 @@ from ...errors import AispError, EnvironmentLacks, UsageError
 from ...machine.child import Watch, new_mark, run_child, tail
 from ...machine.files import remove_abandoned, scratch_folder, settle
 from ...version import __version__
+from ..manifest import Manifest
 from ..store.captures import Capture, Store
-from ..store.manifest import Manifest, Record, folder_facts, write_manifest
+from ..store.manifest import folder_facts, write_manifest
 from ..trace.model import TABLES
 from ..trace.schema import by_plain_name, quote
 from .checkout import checkout_commit
@@ -54,6 +55,10 @@ def profile_of(name: str) -> Profile:
         raise UsageError(f"no profile is called {name!r}", f"--profile one of: {', '.join(Profile)}")
     return Profile(name)
 
+
+Written = dict[str, Any]
+"""What the harness of a pair, a program of its own, wrote of a run: validation, warmup, order, and the iterations. It becomes part
+of the manifest as it is, in which its shape is checked."""
 
 Progress = Callable[[str], None]
 """Told, as one English sentence, what begins now."""
@@ -168,7 +173,7 @@ class _Run:
     work: Path
     sampler: Sampler
     progress: Progress
-    records: dict[str, Record] = field(default_factory=dict)
+    records: dict[str, Written] = field(default_factory=dict)
     before: Mapping[str, Any] | None = None
     counted: Counted | None = None
 
@@ -234,7 +239,7 @@ class _Run:
     def _log(self) -> Path:
         return self.work / LOG
 
-    def _take_record(self, path: Path, code: int) -> Record:
+    def _take_record(self, path: Path, code: int) -> Written:
         """The record that a child wrote, once it is clear that it ended in a way that a report can tell of."""
         if code == EnvironmentLacks.exit_code:
             raise EnvironmentLacks(tail(self._log, 1000), "aisp-prof doctor")
@@ -251,16 +256,16 @@ class _Run:
         now = datetime.now(UTC)
         plan, gpu = self.plan, self.sampler.gpu
         last = list(self.records.values())[-1]
-        return Manifest(
+        return Manifest.of(
             id=f"{plan.declaration.key}-{now:%Y%m%dT%H%M%SZ}-{self.sampler.mark[:6]}",
             created_utc=_utc(now),
-            declaration=plan.declaration,
+            declaration=plan.declaration.to_json(),
             hardware_key=plan.hardware_key,
             size=plan.size,
-            sizes=last.get("sizes") or plan.declaration.sizes.get(plan.size, {}),
-            gpus=() if gpu is None else (gpu.facts(),),
+            sizes=dict(last.get("sizes") or plan.declaration.sizes.get(plan.size, {})),
+            gpus=[] if gpu is None else [gpu.facts()],
             versions=_versions(last, gpu, self.nsys, self.counted),
-            command=plan.command,
+            command=list(plan.command),
             commit=checkout_commit(),
             conditions=self._conditions(),
             runs=self.records,
@@ -276,7 +281,7 @@ class _Run:
         return {"before": self.before, "during": self.sampler.samples, "after": self.sampler.now()}
 
 
-def _read_record(path: Path, key: str) -> Record:
+def _read_record(path: Path, key: str) -> Written:
     try:
         record = json.loads(path.read_bytes())
     except ValueError as error:
@@ -286,7 +291,7 @@ def _read_record(path: Path, key: str) -> Record:
     return record
 
 
-def _versions(record: Record, gpu: Gpu | None, nsys: Nsys | None, counted: Counted | None) -> dict[str, str | None]:
+def _versions(record: Written, gpu: Gpu | None, nsys: Nsys | None, counted: Counted | None) -> dict[str, str | None]:
     told = record.get("versions", {})
     versions = {name: told.get(name) for name in ("python", "torch", "triton", "nvtx", "cuda")}
     driver = None if gpu is None else gpu.facts()["driver"]

@@ -1,4 +1,4 @@
-"""Join the kernels that ncu counted with those that nsys timed: the counters of one, the times of the other."""
+"""Join the kernels that ncu counted with those that nsys timed: counters from one, times from the other."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from .model import Dim, KernelCounters, function_name
+from .kernel_counters import Dim, KernelCounters, function_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A kernel that the trace has `traced` times and the report `counted` times, the repeats already divided out."""
+    """A kernel that the trace holds `traced` times and the report `counted` times, repeats already divided out."""
 
     name: str
     grid: Dim
@@ -47,7 +47,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Joining:
-    """The kernels of one range. Where a single count differs, nothing is joined: which launch is which is not known."""
+    """The kernels of one range. If any count differs, nothing is joined: which launch is which cannot be known."""
 
     range: str
     pairs: tuple[Joined, ...]
@@ -71,7 +71,7 @@ def join(
         range_name: an NVTX range; only counters of launches inside it are used.
         counted: of a whole report, in launch order.
         traced: the kernels of one instance of the range, or of one iteration in it, in launch order.
-        repeats: how often the report holds what `traced` holds once; of the repeats the first is joined.
+        repeats: how often the report holds what `traced` holds once; only the first repeat is joined.
     """
     inside = [one for one in counted if any(nvtx.name == range_name for nvtx in one.nvtx)]
     theirs = _grouped((_key(one.name, one.grid, one.block), one) for one in inside)

@@ -1,9 +1,9 @@
 """Numbers and units as ncu prints them, in any locale and scale, into plain numbers in base units.
 
 Seen with ncu 2022.3 to 2025.3 in the locales C, de_DE, de_CH, en_IN, es_ES and fr_FR: a number in a scaled unit has six
-decimals behind a ".", whatever the locale; every other number has the locale's marks, and two decimals or, being whole, none.
-Both stand in one file, so each cell is read for itself. "628.032" alone may be 628 or 628 thousand: what the other numbers
-of its file tell decides, and where they tell nothing it is refused.
+decimals after a ".", whatever the locale; every other number has the locale's marks, and two decimals, or none if it is
+whole. One file holds both, so each cell is read on its own. "628.032" alone may be 628 or 628 thousand: the other
+numbers in the file decide, and if they do not, it is refused.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ _SCALED = re.compile(r"(?P<prefix>[KMGTP])(?P<base>byte|hz|inst|cycle|sector|war
 
 
 class AmbiguousError(ValueError):
-    """A number with one mark before three digits, in a file whose other numbers do not tell what that mark means."""
+    """A number with one mark before three digits, in a file whose other numbers do not settle what the mark means."""
 
 
 def decimal_mark(texts: Iterable[str]) -> str:
-    """What stands before the decimals in these texts: "." or ","; "" where they do not tell, or contradict each other."""
-    found = {mark for text in texts if (mark := _told_by(text))}
-    return found.pop() if len(found) == 1 else ""
+    """The decimal mark of these texts: "." or ","; "" where they do not settle it, or contradict each other."""
+    marks = {mark for text in texts if (mark := _told_by(text))}
+    return marks.pop() if len(marks) == 1 else ""
 
 
 def _told_by(text: str) -> str:
-    """The decimal mark that a number can only be read with; a scaled unit's number tells nothing of the locale."""
+    """The only decimal mark with which a number can be read; a number in a scaled unit says nothing about the locale."""
     parts = _NUMBER.fullmatch(_SPACES.sub("", text))
     if not parts or parts["exponent"]:
         return ""
@@ -60,19 +60,19 @@ def number(text: str, mark: str = "") -> float | None:
     Raises:
         AmbiguousError: one mark before three digits, and no `mark`.
     """
-    found = _parsed(text, mark)
-    if found is None:
+    parts = _parsed(text, mark)
+    if parts is None:
         return None
-    sign, whole, decimals, exponent = found
+    sign, whole, decimals, exponent = parts
     return float(f"{sign}{whole}.{decimals or 0}{exponent}") if decimals or exponent else int(f"{sign}{whole}")
 
 
 def uncertainty(text: str, mark: str = "") -> float:
-    """How far a printed number may lie from what was rounded: half of its last decimal, 0 for a whole one."""
-    found = _parsed(text, mark)
-    if found is None or not (found[2] or found[3]):
+    """How far a printed number may lie from the value that was rounded: half a unit of its last decimal, 0 if it is whole."""
+    parts = _parsed(text, mark)
+    if parts is None or not (parts[2] or parts[3]):
         return 0.0
-    return 0.5 * float(f"1e{int(found[3][1:] or 0) - len(found[2])}")
+    return 0.5 * float(f"1e{int(parts[3][1:] or 0) - len(parts[2])}")
 
 
 def _parsed(text: str, mark: str) -> tuple[str, str, str, str] | None:
@@ -83,17 +83,18 @@ def _parsed(text: str, mark: str) -> tuple[str, str, str, str] | None:
         return None
     if not mark and _unclear(parts["body"]):
         raise AmbiguousError(text)
-    found = _split(parts["body"], mark)
-    return None if found is None else (parts["sign"], *found, parts["exponent"] or "")
+    digits = _split(parts["body"], mark)
+    return None if digits is None else (parts["sign"], *digits, parts["exponent"] or "")
 
 
 def _unclear(body: str) -> bool:
-    """Whether digits with marks could be thousands as well as decimals."""
+    """Whether the marks in these digits could separate thousands as well as decimals."""
     return sum(map(body.count, ".,")) == 1 and _GROUPS.fullmatch(body.replace(",", ".")) is not None
 
 
 def _split(body: str, mark: str) -> tuple[str, str] | None:
-    """Digits with marks, as whole digits and decimals; None where no locale writes so: a version number, an address."""
+    """Digits with marks, as whole digits and decimals; None where no locale writes it that way: a version number, an
+    address."""
     marks = re.findall(r"[.,]", body)
     if not marks:
         return body, ""
@@ -120,7 +121,7 @@ def base(value: float, unit: str) -> float:
 
 
 def factor(unit: str) -> int:
-    """How many of its base a unit holds.
+    """How many base units a unit is.
 
     >>> factor("us"), factor("Tbyte/s"), factor("%")
     (1000, 1000000000000, 1)
@@ -131,5 +132,5 @@ def factor(unit: str) -> int:
 
 
 def _whole(value: float) -> float:
-    """A product of a printed decimal and a power of ten, without the noise of the multiplication."""
+    """The product of a printed decimal and a power of ten, without the rounding noise of the multiplication."""
     return round(value) if abs(value - round(value)) < 1e-6 * max(1.0, abs(value)) ** 0.5 else value

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ...errors import UsageError
 from ...machine.files import read_whole
-from .model import Dim, KernelCounters, NvtxRange
+from .kernel_counters import Dim, KernelCounters, NvtxRange
 from .quantities import AmbiguousError, base, decimal_mark, factor, number, uncertainty
 from .totals import exact_totals
 
@@ -19,7 +19,7 @@ PUSH_POP = "thread Domain:Push/Pop_Range:PL_Type:PL_Value:CLR_Type:Color:Msg_Typ
 START_END = "Id:Domain:Start/Stop_Range:PL_Type:PL_Value:CLR_Type:Color:Msg_Type:Msg"
 _NEEDED = ("ID", "Kernel Name")
 _DIMS = {"Grid Size": "launch__grid_dim_x", "Block Size": "launch__block_dim_x"}
-"""Where ncu before 2023 has the grid and the block: in metrics, one for each axis."""
+"""Where ncu before 2023 keeps the grid and the block: in metrics, one per axis."""
 _TEXTS = {
     *_NEEDED,
     *_DIMS,
@@ -36,14 +36,15 @@ _TEXTS = {
 }
 
 MOST_BYTES = 128 << 20
-"""The largest raw page that is read: some 10,000 launches with every metric. It is written by others: untrusted."""
+"""The largest raw page that is read: some 10,000 launches with every metric. It is untrusted."""
 LARGEST = 1e18
-"""The largest count, rate or size that is taken for a measured one."""
+"""The largest count, rate or size that is accepted as measured."""
 
 EXPORT = "LC_ALL=C ncu --import FILE.ncu-rep --page raw --csv --print-units base > FILE.csv"
 """Options of every version; `--rename-kernels no`, which keeps names whole, is refused by those before 2025."""
 
-# A name may hold colons; what follows it is told by its shape. The last two fields are none:none, or a type and the message.
+# A name may hold colons; what follows it is recognised by its shape. The last two fields are none:none, or a type and
+# the message.
 _RANGE = re.compile(
     r"(?P<domain>[^:]*):(?P<name>.*?):\w+:[^:]*:\w+:(?:none|0x[0-9a-fA-F]+):(?:none:none|(?!none:)\w+:.*)", re.DOTALL
 )
@@ -53,7 +54,7 @@ def read_raw_csv(path: Path) -> list[KernelCounters]:
     """Every kernel launch of the file, in its order; counts are exact, other numbers have the digits that ncu printed.
 
     Raises:
-        UsageError: it cannot be read, or is not ncu's raw page with its row of units.
+        UsageError: it cannot be read, or is not a raw page of ncu with its row of units.
     """
     header, units, *launches = _rows(path)
     column = {name: i for i, name in enumerate(header)}
@@ -69,7 +70,7 @@ def read_raw_csv(path: Path) -> list[KernelCounters]:
 
 
 def write_raw_csv(launches: Sequence[KernelCounters], metrics: Collection[str], path: Path) -> None:
-    """Write what `read_raw_csv` reads again: names, grids, ranges and, of the metrics, those in `metrics`; nothing else.
+    """Write what `read_raw_csv` can read back: names, grids, ranges, and those metrics that are in `metrics`; nothing else.
 
     Numbers are in base units, so the row of units is empty.
     """
@@ -87,7 +88,7 @@ def write_raw_csv(launches: Sequence[KernelCounters], metrics: Collection[str], 
 
 
 def _written(value: float | None) -> str:
-    """A number that cannot be read as thousands: never with three decimals."""
+    """The number as text that cannot be misread as thousands: never with three decimals."""
     text = "n/a" if value is None else str(value)
     return f"{text}0" if re.fullmatch(r"-?\d+\.\d{3}", text) else text
 
@@ -98,14 +99,14 @@ def _cell(one: NvtxRange, number: str = "") -> str:
 
 
 def private_names(path: Path) -> list[str]:
-    """Names of hosts that a raw page of ncu holds."""
+    """The host names that a raw page of ncu holds."""
     header, _, *launches = _rows(path)
-    found = {row[header.index("Host Name")] for row in launches} if "Host Name" in header else set()
-    return sorted(found)
+    hosts = {row[header.index("Host Name")] for row in launches} if "Host Name" in header else set()
+    return sorted(hosts)
 
 
 def _rows(path: Path) -> list[list[str]]:
-    """Header, units and launches; what ncu or a program printed before the header is skipped."""
+    """Header, units and launches; whatever ncu or the program printed before the header is skipped."""
     try:
         lines = read_whole(path, MOST_BYTES).decode("utf-8", "replace").splitlines(keepends=True)
     except OSError as error:
@@ -126,8 +127,8 @@ def _rows(path: Path) -> list[list[str]]:
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """What all launches of a page share: `column` finds cells by name, `metrics` are column, name and unit, `mark` is what
-    stands before its decimals."""
+    """What all launches of a page share: `column` finds cells by name, `metrics` are column, name and unit, `mark` is
+    its decimal mark."""
 
     path: Path
     column: Mapping[str, int]
@@ -155,7 +156,7 @@ class _Page:
         )
 
     def _numbers(self, row: Sequence[str], where: str) -> tuple[dict[str, float], dict[str, float]]:
-        """The metrics in base units, and how far each may lie from what was printed rounded."""
+        """The metrics in base units, and how far rounding in print may have moved each."""
         values: dict[str, float] = {}
         unsure: dict[str, float] = {}
         for i, name, unit in self.metrics:
@@ -187,10 +188,10 @@ def _integer(text: str, where: str) -> int:
 
 
 def _dim(text: str, metrics: Mapping[str, float], what: str, where: str) -> Dim:
-    """ "(384, 1, 1)", or where the page has no such column what `launch__grid_dim_x` and its like say."""
-    found = re.fullmatch(r"\(([0-9]{1,18}), *([0-9]{1,18}), *([0-9]{1,18})\)", text.strip())
-    if found:
-        return int(found[1]), int(found[2]), int(found[3])
+    """ "(384, 1, 1)", or, on a page without that column, from `launch__grid_dim_x` and its like."""
+    extents = re.fullmatch(r"\(([0-9]{1,18}), *([0-9]{1,18}), *([0-9]{1,18})\)", text.strip())
+    if extents:
+        return int(extents[1]), int(extents[2]), int(extents[3])
     told = [metrics.get(f"launch__{what}_dim_{axis}", 1 if axis != "x" else None) for axis in "xyz"]
     size = metrics.get(f"launch__{what}_size")
     if text or None in told or (size is not None and size != prod(side for side in told if side)):
@@ -200,8 +201,8 @@ def _dim(text: str, metrics: Mapping[str, float], what: str, where: str) -> Dim:
 
 
 def _ranges(cell: str, numbered: bool = False) -> Iterator[NvtxRange]:
-    """The ranges of a cell: each in quotes, a start/end range with its number in front."""
+    """The ranges of a cell: each in quotes, start/end ranges preceded by their number."""
     for item in re.findall(r'"([^"]*)"', cell):
-        found = _RANGE.fullmatch(item.partition(":")[2] if numbered else item)
-        if found:
-            yield NvtxRange(found["domain"], found["name"], "start_end" if numbered else "push_pop")
+        told = _RANGE.fullmatch(item.partition(":")[2] if numbered else item)
+        if told:
+            yield NvtxRange(told["domain"], told["name"], "start_end" if numbered else "push_pop")

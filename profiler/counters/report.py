@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import EnvironmentLacks, UsageError
-from .model import Dim, KernelCounters, NvtxRange
+from .kernel_counters import Dim, KernelCounters, NvtxRange
 from .quantities import base
 from .raw_csv import EXPORT, capability, read_raw_csv
 from .totals import exact_totals
@@ -42,7 +42,7 @@ def read_report(path: Path) -> list[KernelCounters]:
     """Every kernel launch of a .ncu-rep, through NVIDIA's ncu_report package.
 
     Raises:
-        UsageError: it is no report, a part of one, or one that this version of the package cannot read.
+        UsageError: it is not a report, only part of one, or one that this version of the package cannot read.
         EnvironmentLacks: the package does not load.
     """
     try:
@@ -63,7 +63,7 @@ def read_report(path: Path) -> list[KernelCounters]:
 
 def _launch(index: int, action: Any) -> KernelCounters:
     metrics = {name: action[name] for name in action.metric_names()}
-    values = {name: found for name, metric in metrics.items() if (found := _value(metric)) is not None}
+    values = {name: value for name, metric in metrics.items() if (value := _value(metric)) is not None}
     return KernelCounters(
         index=index,
         name=str(action.name(action.NameBase_DEMANGLED)),
@@ -78,13 +78,13 @@ def _launch(index: int, action: Any) -> KernelCounters:
 
 
 def _value(metric: Any) -> float | None:
-    """A metric's number in base units; None for texts and for what was not counted. Whole floats become exact ints."""
+    """A metric's number in base units; None for text and for what was not counted. Whole floats become exact ints."""
     if not metric.has_value():
         return None
-    found = metric.value()
-    if not isinstance(found, int | float) or not math.isfinite(found):
+    value = metric.value()
+    if not isinstance(value, int | float) or not math.isfinite(value):
         return None
-    return base(int(found) if found == int(found) else found, metric.unit())
+    return base(int(value) if value == int(value) else value, metric.unit())
 
 
 def _dim(values: dict[str, float], what: str) -> Dim:

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 IMPLAUSIBLE = 1.05
-"""More of the roofline than this is an error of the count, the time or the ceiling: never a success, never clamped."""
+"""A larger share of the roofline than this is an error in the count, the time or the ceiling: never a success, never
+clamped."""
 
 BANDWIDTHS = ("copy", "read")
-"""The roof of memory is the faster of the two: reading alone is faster than reading and writing, and no error."""
+"""The memory roof is the faster of the two: reading alone is legitimately faster than reading and writing."""
 
 MINOR = 0.05
-"""Types without a ceiling that make up no more than this share of the FLOPs leave it clear which roof is the lower one."""
+"""As long as types without a ceiling make up no more than this share of the FLOPs, it is clear which roof is lower."""
 
 CEILING_OF = {
     "fp32": "fp32",
@@ -22,7 +23,7 @@ CEILING_OF = {
     "tensor_tf32": "tf32",
     "tensor_fp8": "fp8",
 }
-"""Which ceiling of `aisp-prof calibrate` bounds which type of FLOP; the others have none: no roof is drawn for them."""
+"""Which ceiling of `aisp-prof calibrate` bounds which type of FLOP; the others have none, and no roof is drawn for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,8 @@ class Achieved:
     intensity                 FLOP/B; None without DRAM traffic
     ceiling_flop_per_s        min(compute ceiling, intensity x bandwidth ceiling)
     bound                     which of the two it is: "compute" or "memory"; "" where too much has no ceiling to tell
-    without_ceiling           types of FLOP that no ceiling was measured of. They are taken to need no time at all, so the ceiling
-                              is too high rather than too low, and the share of it too low
+    without_ceiling           types of FLOP for which no ceiling was measured. They are taken to need no time at all, so
+                              the ceiling errs on the high side, and the share on the low side
     """
 
     flops: int
@@ -93,7 +94,7 @@ def achieved(flops: Mapping[str, int], dram_bytes: int, busy_ns: int, ceilings: 
 
 
 def bandwidth(ceilings: Mapping[str, float]) -> float | None:
-    """The roof of memory in bytes a second; None where it was not measured."""
+    """The memory roof in bytes a second; None where it was not measured."""
     return max((ceilings[name] for name in BANDWIDTHS if name in ceilings), default=None)
 
 

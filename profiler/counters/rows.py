@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .model import Dim, KernelCounters, NvtxRange
+from .kernel_counters import Dim, KernelCounters, NvtxRange
 from .table import table
 
 OWN_TYPES = {
@@ -16,20 +16,21 @@ OWN_TYPES = {
     "fp8": ("tensor_fp8", "tensor_fp8_fp6_fp4"),
     "fp64": ("fp64", "tensor_fp64"),
 }
-"""In which types of the FLOP table the operations of a product of each dtype are counted."""
+"""The types of the FLOP table under which a matrix product of each dtype is counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class CounterRow:
     """One kernel launch (docs/json.md). What the report does not hold is None, and `lacking` names the metrics.
 
-    duration_ns           under ncu, which serialises kernels and flushes caches: no evidence of a time
-    flops_by_type         only types with a count; a type of which one counter is lacking is not in it
-    flops                 the sum over all types of the chip's table, None when one of them is not known
+    duration_ns           under ncu, which serialises kernels and flushes caches, so it is no evidence of how long a
+    kernel takes
+    flops_by_type         only types with a count; a type with a missing counter is absent
+    flops                 the sum over all types of the chip's table, None if any of them is unknown
     dram_bytes            read and written
     arithmetic_intensity  flops / dram_bytes
     tensor_active_pct     of the elapsed cycles, averaged over the SMs, to 0.01
-    derived               metrics that FLOP and bytes rest on and that were not stored as totals, but follow exactly from rates
+    derived               metrics behind the FLOP and bytes that were not stored as totals but follow exactly from rates
     """
 
     index: int
@@ -116,7 +117,7 @@ def dram_bytes(launch: KernelCounters) -> tuple[int | None, list[str]]:
 
 
 def total_flops(launches: Sequence[KernelCounters]) -> tuple[dict[str, int], tuple[str, ...]]:
-    """FLOP by type summed over launches, and the metrics that any of them lacks: with one lacking the sum is none."""
+    """FLOP by type summed over launches, and the metrics that any of them lacks: if one is missing there is no sum."""
     totals: dict[str, int] = {}
     lacking: dict[str, None] = {}
     for launch in launches:
@@ -128,7 +129,8 @@ def total_flops(launches: Sequence[KernelCounters]) -> tuple[dict[str, int], tup
 
 
 def machine_numbers(launches: Sequence[KernelCounters]) -> dict[str, float]:
-    """What tensor cores, copy engine and L2 cache did in these launches together; empty where a launch lacks one of the counters.
+    """What tensor cores, copy engine and L2 cache did in these launches together; empty if any launch lacks one of the
+    counters.
 
     Names are those of the chip's `machine` table, and `l2_bytes`; `tensor_active` is the share of the elapsed cycles, of each launch
     weighted by its duration.
@@ -138,12 +140,12 @@ def machine_numbers(launches: Sequence[KernelCounters]) -> dict[str, float]:
     if not launches or any(chip is None or not chip.machine for chip in chips):
         return {}
     names = {**(chips[0].machine if chips[0] else {}), "l2_bytes": common.l2}
-    found = {name: [launch.total(metric) for launch in launches] for name, metric in names.items()}
+    counted = {name: [launch.total(metric) for launch in launches] for name, metric in names.items()}
     times = [launch.metrics.get(common.duration) for launch in launches]
     shares = [launch.metrics.get(common.tensor_active) for launch in launches]
-    if any(value is None for values in (*found.values(), times, shares) for value in values):
+    if any(value is None for values in (*counted.values(), times, shares) for value in values):
         return {}
     weighted = zip(times, shares, strict=True)
     active = sum(time * share for time, share in weighted if time is not None and share is not None)
-    numbers = {name: float(round(sum(value or 0 for value in values))) for name, values in found.items()}
+    numbers = {name: float(round(sum(value or 0 for value in values))) for name, values in counted.items()}
     return {**numbers, "tensor_active": active / 100 / max(1.0, sum(time or 0 for time in times))}

@@ -1,4 +1,4 @@
-"""The table of metrics.toml: what each chip's counters count, and the smallest set of them that is worth collecting."""
+"""The table of metrics.toml: what each chip's counters count, and the smallest set worth collecting."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Chip:
 
 @dataclass(frozen=True, slots=True)
 class Common:
-    """Metrics of every chip. The units that they are read in: ns, Hz, bytes, per cent."""
+    """Metrics of every chip. They are read in ns, Hz, bytes and per cent."""
 
     duration: str
     clock: str
@@ -61,14 +61,15 @@ def table() -> Table:
 
 
 def known_metrics(compute_capability: str) -> frozenset[str]:
-    """Every metric of the table that a report of this chip may hold: what numbers are made of, and may be published."""
+    """Every metric of the table that a report of this chip may hold: what numbers are computed from, and what may be
+    published."""
     return frozenset((*minimal_metrics(compute_capability), table().common.dram_total))
 
 
 def minimal_metrics(compute_capability: str) -> tuple[str, ...]:
     """The smallest set that gives FLOPs by type, DRAM and L2 bytes, tensor activity and the clock on this chip.
 
-    On a chip that the table does not have, everything but the FLOPs.
+    On a chip that is not in the table, everything but the FLOPs.
     """
     common, chip = table().common, table().chips.get(compute_capability)
     metrics = [common.duration, common.clock, *common.dram, common.l2, common.tensor_active]

@@ -1,9 +1,10 @@
-"""Totals from rates: what `ncu --set roofline` counted and stores by the cycle or by the second.
+"""Totals from rates: `ncu --set roofline` counts totals but stores them per cycle or per second.
 
 By ncu's definition `X.sum.per_second` is `X.sum` by `gpu__time_duration.sum`, and `X.sum.per_cycle_elapsed` of a counter of
 `unit` is `X.sum` by `unit__cycles_elapsed.avg`, also where they were counted in different passes: seen with ncu 2025.3.1 on
-an H200, where both stood in one report for eight kernels, to the last bit of a double. A count is a whole number, so what
-was rounded in print is still exact where no other whole number is within its rounding. A tensor counter is the sum of its
+an H200, where both stood in one report for eight kernels, to the last bit of a double. A count is a whole number, so a
+value rounded in print is still exact if no other whole number lies within the rounding. A tensor counter is the sum of
+its
 parts with and without sparsity.
 """
 
@@ -17,7 +18,7 @@ _PARTS = ("_sparsity_off.sum", "_sparsity_on.sum")
 _SECTOR = 32
 """Bytes of DRAM move in sectors of 32 (NVIDIA's metrics reference; so do all that were counted here)."""
 _MOST_UNSURE = 0.4
-"""Of the step from one count to the next: below a half one count alone is near enough."""
+"""As a share of the step from one count to the next: below one half, only one count is near enough."""
 
 _Known = tuple[float, float]
 """A number, and how far it may be from the true one."""
@@ -28,28 +29,28 @@ def exact_totals(metrics: Mapping[str, float], unsure: Mapping[str, float] | Non
 
     Args:
         metrics: by ncu's names, in base units.
-        unsure: how far a metric may lie from what was counted, because it was printed rounded; 0 where it is not named.
+        unsure: how far rounding in print may have moved a metric; 0 for those not named.
     """
     report = _Report(metrics, unsure or {})
-    found: dict[str, float] = {}
+    totals: dict[str, float] = {}
     for name in metrics:
         for suffix in (".per_second", ".per_cycle_elapsed"):
             total = name.removesuffix(suffix)
-            if total == name or not total.endswith(".sum") or total in metrics or total in found:
+            if total == name or not total.endswith(".sum") or total in metrics or total in totals:
                 continue
             value = report.total(name, total)
             if value is not None:
-                found[total] = value
-    return found | _of_parts({**found, **metrics})
+                totals[total] = value
+    return totals | _of_parts({**totals, **metrics})
 
 
 def _of_parts(totals: Mapping[str, float]) -> dict[str, float]:
-    found: dict[str, float] = {}
+    sums: dict[str, float] = {}
     for name in totals:
         whole = name.removesuffix(_PARTS[0])
         if whole != name and f"{whole}.sum" not in totals and whole + _PARTS[1] in totals:
-            found[f"{whole}.sum"] = sum(totals[whole + part] for part in _PARTS)
-    return found
+            sums[f"{whole}.sum"] = sum(totals[whole + part] for part in _PARTS)
+    return sums
 
 
 class _Report:
@@ -57,7 +58,7 @@ class _Report:
         self._metrics, self._unsure = metrics, unsure
 
     def total(self, rate: str, total: str) -> int | None:
-        """The whole number that a rate stands for, None where it is not known or not the only one."""
+        """The whole number that a rate stands for; None where it is unknown or ambiguous."""
         known = self._known(rate)
         if known == (0, 0):
             return 0
@@ -69,12 +70,12 @@ class _Report:
         return (self._metrics[name], self._unsure.get(name, 0.0)) if name in self._metrics else None
 
     def _seconds(self) -> _Known | None:
-        """The time is a whole number of ns, so that one printed with decimals is exact as well."""
+        """The time is a whole number of ns, so one printed with decimals is still exact."""
         time = self._known(_TIME)
         return None if time is None or _whole(time) is None else (round(time[0]) / 1e9, 0.0)
 
     def _cycles(self, unit: str) -> _Known | None:
-        """Elapsed cycles of a unit, averaged over its instances; where only their frequency is stored, by the time."""
+        """Elapsed cycles of a unit, averaged over its instances; where only the frequency is stored, frequency times time."""
         known = self._known(f"{unit}__cycles_elapsed.avg")
         frequency, seconds = self._known(f"{unit}__cycles_elapsed.avg.per_second"), self._seconds()
         if known is None and frequency is not None and seconds is not None:
@@ -88,7 +89,7 @@ def _product(a: _Known, b: _Known) -> _Known:
 
 
 def _whole(known: _Known, step: int = 1) -> int | None:
-    """The one multiple of `step` that a number can be, None where it can be none or several."""
+    """The one multiple of `step` that a number can stand for, None if there is none or more than one."""
     value, unsure = known
     nearest = step * round(value / step)
     return nearest if unsure < _MOST_UNSURE * step and abs(value - nearest) <= unsure else None

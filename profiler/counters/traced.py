@@ -1,4 +1,4 @@
-"""The kernels of a trace as joining needs them: with the grid and block that the analysis has no use for."""
+"""The kernels of a trace as joining needs them: with their grid and block, which the rest of the analysis does not need."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..trace.columns import Wish, read_table
-from ..trace.file import open_source
 from ..trace.model import TABLES, Operations, Trace
 from ..trace.schema import KERNEL, read_schema
+from ..trace.source.file import open_source
+from ..trace.tables.columns import Wish, read_table
 from .joining import TracedKernel
 
 _DIMS = ("gridX", "gridY", "gridZ", "blockX", "blockY", "blockZ")

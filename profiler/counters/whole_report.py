@@ -1,4 +1,4 @@
-"""Whether an Nsight Compute report is all there: ncu_report reads the first part of one without a word.
+"""Whether an Nsight Compute report is complete: ncu_report silently reads the first part of a truncated one.
 
 The format is NVIDIA's own (`extras/FileFormat/ProfilerReport.proto` of Nsight Compute): "NVR" and a zero byte; the length of
 a file header, and it; then blocks up to the end of the file, each the length of a block header, that header, and as many
@@ -24,14 +24,14 @@ _MEND = "copy the report again, or take it again: ncu --export FILE.ncu-rep"
 
 
 def refuse_cut_report(path: Path) -> int:
-    """How many results a report states, once every part that it states was found.
+    """How many results a report states, once every part that it states has been found.
 
     Raises:
-        UsageError: it is no report, or ends before a part of it does.
+        UsageError: it is not a report, or ends in the middle of a part.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
-        if file.read(len(_MAGIC)) != _MAGIC:  # load_report would answer with an empty report
+        if file.read(len(_MAGIC)) != _MAGIC:  # load_report would return an empty report
             raise UsageError(f"{path} is no Nsight Compute report: it does not begin with NVR")
         at, results, number = _START, 0, 0
         while at < size:
@@ -60,13 +60,14 @@ def _length(raw: bytes) -> int | None:
 
 
 def _numbers(message: bytes) -> dict[int, int] | None:
-    """The integers of a protocol buffer by their fields' numbers, None where it is none."""
-    found = list(_fields(message))
-    return None if None in found else dict(field for field in found if field is not None)
+    """The integers of a protocol buffer by field number; None if it is not a protocol buffer."""
+    fields = list(_fields(message))
+    return None if None in fields else dict(field for field in fields if field is not None)
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, int] | None]:
-    """Each field's number with its value, or with its length where it is no integer; None ends what is no message."""
+    """Each field's number with its value, or with its length if it is not an integer; ends with None if this is not a
+    message."""
     at = 0
     while at < len(message):
         key, at = _varint(message, at)
@@ -81,7 +82,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, int] | None]:
 
 
 def _varint(message: bytes, at: int) -> tuple[int, int]:
-    """A number of seven bits a byte, and where it ends: beyond the message's end where it does not."""
+    """A number of seven bits per byte, and where it ends: past the message's end if it is unterminated."""
     value = shift = 0
     for place in range(at, min(at + 10, len(message))):
         value |= (message[place] & 0x7F) << shift

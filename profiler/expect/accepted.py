@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from msgspec import structs
+
 from ...errors import TraceError, UsageError
 from ..store.captures import Capture
 from .check import Checked, Row, Status, check
@@ -107,7 +109,7 @@ def _bound(entry: Entry, low: float, high: float) -> Bound:
     share = PROVISIONAL if entry.tolerance is None else entry.tolerance
     reach = 0.0 if entry.unit == "count" else share if entry.unit == "ratio" else share * max(abs(low), abs(high))
     expected = entry.bound
-    return Bound(
+    return Bound.of(
         None if expected.low is None else min(expected.low, low - reach),
         None if expected.high is None else max(expected.high, high + reach),
     )
@@ -124,7 +126,7 @@ def _write(folder: Path, key: str, pair: str, made: Sequence[Acceptance], instea
     before = _expected(folder, key, pair)
     kept = [one for one in before.accepted if one.key not in instead]
     path = path_of(folder, key, pair)
-    write_chapter(path, {**read_chapter(path), pair: replace(before, accepted=(*kept, *made))})
+    write_chapter(path, {**read_chapter(path), pair: structs.replace(before, accepted=(*kept, *made))})
 
 
 @dataclass(frozen=True, slots=True)

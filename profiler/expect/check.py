@@ -201,7 +201,6 @@ def _unexpected(observed: Observed, pair: str, folder: Path) -> Checked:
 
 
 def _checked(observed: Observed, pair: str, status: Status, rows: tuple[Row, ...], reasons: tuple[str, ...]) -> Checked:
-    sha = (observed.source.commit or {}).get("sha")
     return Checked(
         pair=pair,
         capture=observed.capture,
@@ -211,7 +210,7 @@ def _checked(observed: Observed, pair: str, status: Status, rows: tuple[Row, ...
         rows=rows,
         reasons=reasons,
         findings=observed.obstacles,
-        commit=str(sha) if sha else None,
+        commit=observed.source.sha,
     )
 
 

@@ -7,12 +7,13 @@ from math import sqrt
 from statistics import median, stdev
 
 from ..judging.bootstrap import student
-from .model import Bound, Entry
+from .model import Bound, Entry, counted
 from .observe import ITERATION, Observation, clock_hull
 
 AGREEMENT = 0.10
 """Captures agree whose times, rates and speedups differ by no more than this share, and whose shares (`hidden(h2d, d2h)`) by
-no more than half of it, as a difference. Counts agree when they are the same."""
+no more than half of it, as a difference. Counts agree when they are the same, and where they vary from iteration to iteration in both,
+as those of a program that chooses do, when their ranges have a number in common."""
 
 PROVISIONAL = 0.10
 """The least tolerance until `SETTLING` captures agree: how sessions differ is not known yet."""
@@ -56,6 +57,9 @@ def entry_of(observations: Sequence[Observation], clocks: Clocks, since: str, re
         measured=measured,
         since=since,
         reason=reason,
+        history=(),
+        n=counted(measured),
+        captures=len(measured),
     )
 
 
@@ -80,16 +84,16 @@ def _bound(
     hulls = [clock_hull(o.measured, clocks.get(o.measured.capture), reference) for o in observations]
     low, high = min(end for end, _ in hulls), max(end for _, end in hulls)
     if newest.counted_each:
-        return Bound(low, high), None
+        return Bound.of(low, high), None
     if newest.unit == "ns" and newest.metric != ITERATION:
         return _of_the_claim(newest)
     tolerance = _tolerance(newest.unit, [one.measured.value for one in observations], low, high)
     reach = tolerance if newest.unit == "ratio" else abs(value) * tolerance
     if not newest.better:
-        return Bound(value - reach, value + reach), tolerance
+        return Bound.of(value - reach, value + reach), tolerance
     if newest.better == "less":
-        return Bound(None, _not_looser(value + reach, newest, high)), tolerance
-    return Bound(_not_looser(value - reach, newest, low), None), tolerance
+        return Bound.of(None, _not_looser(value + reach, newest, high)), tolerance
+    return Bound.of(_not_looser(value - reach, newest, low), None), tolerance
 
 
 def _of_the_claim(observation: Observation) -> tuple[Bound, None] | None:
@@ -97,7 +101,7 @@ def _of_the_claim(observation: Observation) -> tuple[Bound, None] | None:
     limit = observation.threshold
     if limit is None or not observation.better:
         return None
-    return (Bound(None, limit) if observation.better == "less" else Bound(limit, None)), None
+    return (Bound.of(None, limit) if observation.better == "less" else Bound.of(limit, None)), None
 
 
 def _tolerance(unit: str, values: Sequence[float], low: float, high: float) -> float:
@@ -133,7 +137,8 @@ def disagreement(newest: Observation, older: Observation, clocks: Clocks) -> boo
     """Whether two captures tell different stories of one number."""
     a, b = newest.measured, older.measured
     if newest.counted_each:
-        return (a.low, a.high) != (b.low, b.high)
+        both_vary = a.low < a.high and b.low < b.high
+        return max(a.low, b.low) > min(a.high, b.high) if both_vary else (a.low, a.high) != (b.low, b.high)
     if newest.unit == "ns" and newest.metric != ITERATION:
         return False  # its bound is the claim's, which both captures prove
     if newest.unit == "ratio":

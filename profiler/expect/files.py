@@ -14,7 +14,6 @@ from ...machine.files import only_one, read_whole, write_whole
 from ...machine.records import convert, parsed
 from ..store.manifest import MOST_BYTES, encode_json
 from .model import SCHEMA, PairExpectations
-from .shape import PairShape
 
 _ELSEWHERE = "name another folder: --expectations"
 
@@ -77,9 +76,9 @@ def _decoded(text: bytes, path: Path) -> Mapping[str, PairExpectations]:
         )
     if odd := sorted(data.keys() - {"schema", "hardware_key", "chapter", "pairs"}):
         raise UsageError(f"{path}: no field is called {odd[0][:80]!r}")
-    convert(data["pairs"], dict[str, PairShape], str(path))
+    found = convert(data["pairs"], dict[str, PairExpectations], str(path))
     _check_numbers(data["pairs"], str(path))
-    return {pair: PairExpectations.from_json(pair, one, str(path)) for pair, one in data["pairs"].items()}
+    return found
 
 
 @contextmanager

@@ -1,14 +1,20 @@
-"""The records of an expectation: a bound, what it rests on, and what it was before; as JSON and back."""
+"""The records of an expectation: a bound, what it rests on, and what it was before. Their fields are those of the JSON.
+
+A file of them may come with a bundle or a pull request, and is untrusted. What contradicts itself can neither be read nor built.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping
 from typing import Any, Self
+
+from msgspec import Struct, to_builtins
+from msgspec.structs import fields
 
 from ...errors import UsageError
 from ..evidence import Verdict
 from ..judging.verdicts import decided
+from ..manifest import Commit, Number
 
 SCHEMA = 1
 
@@ -20,25 +26,40 @@ NOISIEST = 0.25
 """The largest tolerance that gates anything, of shares half of it: a bound that lets a time double stops nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """What a value must lie between; None leaves a side open. Both sides alike ask for exactly one value."""
+class Contradiction(UsageError, ValueError):
+    """Fields of a record that cannot all be true; a ValueError, so that whoever decodes it names the place."""
 
-    low: float | None
-    high: float | None
+
+class Exact(Struct, frozen=True, forbid_unknown_fields=True):
+    """A record without further fields: in a bundle they would stand there unread, and be taken for verified."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        plain: dict[str, Any] = to_builtins(self)
+        return plain
+
+
+class Bound(Exact, frozen=True):
+    """What a value must lie between; None leaves a side open. Both sides alike ask for exactly one value.
+
+    `kind` is min, max, range or exact; `Bound.of` knows which.
+    """
+
+    kind: str
+    low: Number | None = None
+    high: Number | None = None
 
     def __post_init__(self) -> None:
         if self.low is None and self.high is None:
-            raise UsageError("a bound has a lower or an upper end, or both")
+            raise Contradiction("a bound has a lower or an upper end, or both")
         if self.low is not None and self.high is not None and self.low > self.high:
-            raise UsageError(f"a bound's lower end {self.low} lies above its upper end {self.high}")
+            raise Contradiction(f"a bound's lower end {self.low} lies above its upper end {self.high}")
+        if self.kind != (kind := _kind(self.low, self.high)):
+            raise Contradiction(f"the bound calls itself {self.kind!r} and is {kind!r}")
 
-    @property
-    def kind(self) -> str:
-        """min, max, range or exact."""
-        if self.low is None or self.high is None:
-            return "max" if self.low is None else "min"
-        return "exact" if self.low == self.high else "range"
+    @classmethod
+    def of(cls, low: float | None, high: float | None) -> Self:
+        return cls(_kind(low, high), low, high)
 
     def judged(self, low: float, high: float) -> Verdict:
         """An interval against it, as the claims' judge decides: PROVEN inside, REFUTED outside, UNPROVEN where it is both."""
@@ -57,22 +78,14 @@ class Bound:
         above = other.high is not None and (self.high is None or self.high > other.high)
         return below or above
 
-    def to_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, "low": self.low, "high": self.high}
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any], where: str) -> Self:
-        try:
-            bound = cls(data.get("low"), data.get("high"))
-        except UsageError as error:
-            raise UsageError(f"{where}: {error}") from error
-        if data.get("kind") != bound.kind:
-            raise UsageError(f"{where}: the bound calls itself {data.get('kind')!r} and is {bound.kind!r}")
-        return bound
+def _kind(low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return "max" if low is None else "min"
+    return "exact" if low == high else "range"
 
 
-@dataclass(frozen=True, slots=True)
-class Measurement:
+class Measurement(Exact, frozen=True):
     """A number in one capture.
 
     value, low, high   median of the iterations and its 95 % interval; of counts the lowest and the highest iteration
@@ -81,44 +94,30 @@ class Measurement:
     """
 
     capture: str
-    value: float
-    low: float
-    high: float
+    value: Number
+    low: Number
+    high: Number
     n: int
-    noise_floor: float | None = None
+    noise_floor: Number | None = None
 
     def widened(self) -> tuple[float, float]:
         """The interval, each end moved by the noise floor."""
         noise = 1 + (self.noise_floor or 0)
         return self.low / noise, self.high * noise
 
-    def to_json(self) -> dict[str, Any]:
-        return {field.name: getattr(self, field.name) for field in fields(self)}
 
-
-@dataclass(frozen=True, slots=True)
-class Former:
+class Former(Exact, frozen=True):
     """What an entry was until it was changed, and why it was."""
 
     until: str
     because: str
-    value: float
+    value: Number
     bound: Bound
-    tolerance: float | None
+    tolerance: Number | None
     captures: tuple[str, ...]
 
-    def to_json(self) -> dict[str, Any]:
-        plain = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {**plain, "bound": self.bound.to_json(), "captures": list(self.captures)}
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any], where: str) -> Self:
-        bound = Bound.from_json(data["bound"], where)
-        return cls(**{**data, "bound": bound, "captures": tuple(data["captures"])})
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Exact, frozen=True):
     """One number of a variant that is gated.
 
     variant      "" for a speedup, whose two variants the metric names
@@ -130,6 +129,7 @@ class Entry:
     tolerance    how far the bound lies from the value: a share of it, of ratios a difference; None: the bound is no such
     measured     each capture's own measurement: nothing is averaged away
     since, reason   when and why the entry became what it is
+    n, captures  iterations, and how many captures, of all of `measured` together
     """
 
     variant: str
@@ -138,15 +138,23 @@ class Entry:
     unit: str
     better: str
     claim: str
-    value: float
-    normalised: float | None
-    at_mhz: float | None
+    value: Number
+    normalised: Number | None
+    at_mhz: Number | None
     bound: Bound
-    tolerance: float | None
+    tolerance: Number | None
     measured: tuple[Measurement, ...]
     since: str
     reason: str
-    history: tuple[Former, ...] = ()
+    history: tuple[Former, ...]
+    n: int
+    captures: int
+
+    def __post_init__(self) -> None:
+        if (counted(self.measured), len(self.measured)) != (self.n, self.captures) or not self.measured:
+            raise Contradiction(f"{self.name}: n and captures contradict the measurements beside them")
+        if self.tier not in TIERS:
+            raise Contradiction(f"{self.name}: no tier is called {self.tier!r}; there are: {', '.join(TIERS)}")
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -166,42 +174,17 @@ class Entry:
         return f"too noisy to gate: its captures ask for a tolerance of {self.tolerance:.0%}, more than {100 * most:g}%"
 
     @property
-    def n(self) -> int:
-        """Iterations of all its captures together."""
-        return sum(one.n for one in self.measured)
-
-    @property
-    def captures(self) -> tuple[str, ...]:
+    def rests_on(self) -> tuple[str, ...]:
+        """Its captures."""
         return tuple(one.capture for one in self.measured)
 
-    def to_json(self) -> dict[str, Any]:
-        plain = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {
-            **plain,
-            "bound": self.bound.to_json(),
-            "n": self.n,
-            "captures": len(self.measured),
-            "measured": [one.to_json() for one in self.measured],
-            "history": [one.to_json() for one in self.history],
-        }
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any], where: str) -> Self:
-        where = f"{where}: {data.get('variant')}.{data.get('metric')}"
-        values = {name: value for name, value in data.items() if name not in ("n", "captures")}
-        values["bound"] = Bound.from_json(data["bound"], where)
-        values["measured"] = tuple(Measurement(**one) for one in data["measured"])
-        values["history"] = tuple(Former.from_json(one, where) for one in data["history"])
-        entry = cls(**values)
-        if (entry.n, len(entry.measured)) != (data.get("n"), data.get("captures")) or not entry.measured:
-            raise UsageError(f"{where}: n and captures contradict the measurements beside them")
-        if entry.tier not in TIERS:
-            raise UsageError(f"{where}: no tier is called {entry.tier!r}", f"there are: {', '.join(TIERS)}")
-        return entry
+def counted(measured: Iterable[Measurement]) -> int:
+    """Iterations of all captures together."""
+    return sum(one.n for one in measured)
 
 
-@dataclass(frozen=True, slots=True)
-class Acceptance:
+class Acceptance(Exact, frozen=True):
     """A regression of one number that somebody accepted, until it is mended.
 
     expected      the bound that it misses; of an entry with another bound nothing is accepted
@@ -218,7 +201,7 @@ class Acceptance:
     bound: Bound
     capture: str
     created_utc: str
-    value: float
+    value: Number
     since: str
     by: str
     reason: str
@@ -231,18 +214,8 @@ class Acceptance:
     def name(self) -> str:
         return f"{self.variant}.{self.metric}" if self.variant else self.metric
 
-    def to_json(self) -> dict[str, Any]:
-        plain = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {**plain, "expected": self.expected.to_json(), "bound": self.bound.to_json()}
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any], where: str) -> Self:
-        bounds = {name: Bound.from_json(data[name], where) for name in ("expected", "bound")}
-        return cls(**{**data, **bounds})
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(Exact, frozen=True):
     """What must be alike before two captures of a pair may be compared at all.
 
     driver   the branch, "580" of 580.159.04: what a driver does to a time changes with its branch
@@ -254,7 +227,7 @@ class Context:
     mig: bool | None
     driver: str | None
     size: str
-    sizes: Mapping[str, int]
+    sizes: dict[str, int]
     attribution: str
     queued: bool
 
@@ -267,10 +240,6 @@ class Context:
             if mine != theirs
         )
 
-    def to_json(self) -> dict[str, Any]:
-        plain = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {**plain, "sizes": dict(self.sizes)}
-
 
 _SAID = {"gpu": "hardware", "gpus_used": "GPUs used", "mig": "MIG", "driver": "driver branch"}
 
@@ -281,47 +250,44 @@ def _said(value: object) -> str:
     return "not known" if value is None else str(value)
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Exact, frozen=True):
     """Where numbers come from: one capture. `conditions` are the lowest and highest during its measured runs, `sm_mhz` the
     median SM clock of these."""
 
     capture: str
     trace_sha256: str | None
     created_utc: str
-    commit: Mapping[str, Any] | None
+    commit: Commit | None
     driver: str | None
-    versions: Mapping[str, str | None]
+    versions: dict[str, str | None]
     profile: str
-    conditions: Mapping[str, tuple[float, float]]
-    sm_mhz: float | None
+    conditions: dict[str, tuple[float, float]]
+    sm_mhz: Number | None
 
-    def to_json(self) -> dict[str, Any]:
-        plain = {field.name: getattr(self, field.name) for field in fields(self)}
-        conditions = {name: list(ends) for name, ends in self.conditions.items()}
-        commit = None if self.commit is None else dict(self.commit)
-        return {**plain, "commit": commit, "versions": dict(self.versions), "conditions": conditions}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        conditions = {name: (float(low), float(high)) for name, (low, high) in data["conditions"].items()}
-        return cls(**{**data, "conditions": conditions})
+    @property
+    def sha(self) -> str | None:
+        """Of the commit; None where it is not known."""
+        return (self.commit.sha or None) if self.commit else None
 
 
-@dataclass(frozen=True, slots=True)
-class PairExpectations:
+class PairExpectations(Exact, frozen=True, omit_defaults=True):
     """What one pair must show on one hardware: its entries, and the captures that these, or former ones, rest on.
 
     `retired` are entries that nothing is held against any more, kept for their history; `accepted` regressions that fail
     nothing while they last.
     """
 
-    pair: str
     context: Context
     sources: tuple[Source, ...]
     entries: tuple[Entry, ...]
-    retired: tuple[Entry, ...] = ()
+    retired: tuple[Entry, ...]
     accepted: tuple[Acceptance, ...] = ()
+
+    def __post_init__(self) -> None:
+        if lost := sorted(self.captures - {source.capture for source in self.sources}):
+            raise Contradiction(f"nothing is said of the captures {', '.join(lost)}")
+        if len({entry.key for entry in self.entries}) < len(self.entries):
+            raise Contradiction("two entries are of the same number")
 
     def acceptance(self, entry: Entry) -> Acceptance | None:
         """What was accepted of an entry, while its bound is the one that was missed."""
@@ -333,36 +299,4 @@ class PairExpectations:
     @property
     def captures(self) -> set[str]:
         """The captures that the entries of today rest on."""
-        return {capture for entry in self.entries for capture in entry.captures}
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "context": self.context.to_json(),
-            "sources": [source.to_json() for source in self.sources],
-            "entries": [entry.to_json() for entry in self.entries],
-            "retired": [entry.to_json() for entry in self.retired],
-            **({"accepted": [one.to_json() for one in self.accepted]} if self.accepted else {}),
-        }
-
-    @classmethod
-    def from_json(cls, pair: str, data: Any, where: str) -> Self:
-        """Read what `to_json` wrote.
-
-        Raises:
-            UsageError: a field is missing, unknown or contradicts another, two entries are of one number, or an entry
-                rests on a capture that is not described.
-        """
-        where = f"{where}: {pair}"
-        try:
-            context = Context(**data["context"])
-            sources = tuple(Source.from_json(one) for one in data["sources"])
-            entries, retired = (tuple(Entry.from_json(e, where) for e in data[part]) for part in ("entries", "retired"))
-            accepted = tuple(Acceptance.from_json(one, where) for one in data.get("accepted", ()))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise UsageError(f"{where}: damaged: {error}") from error
-        found = cls(pair, context, sources, entries, retired, accepted)
-        if lost := sorted(found.captures - {source.capture for source in sources}):
-            raise UsageError(f"{where}: nothing is said of the captures {', '.join(lost)}")
-        if len({entry.key for entry in entries}) < len(entries):
-            raise UsageError(f"{where}: two entries are of the same number")
-        return found
+        return {capture for entry in self.entries for capture in entry.rests_on}

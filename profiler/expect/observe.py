@@ -87,7 +87,7 @@ def observe(
     """
     changed = capture.verify_files() if changed is None else changed
     read = read or reading(capture.trace_path)
-    each = prove_read(capture.manifest.to_json(), capture.trace_path, read, capture.shipped, changed)
+    each = prove_read(capture.manifest, capture.trace_path, read, capture.shipped, changed)
     evidence, used, trace = worst_of(each), len(each), read()
     obstacles = tuple({(f.code, str(f.values)): f for one in each.values() for f in _obstacles(one)}.values())
     found = (
@@ -136,11 +136,11 @@ def context_of(capture: Capture, trace: Trace | None, used: int) -> Context:
     """What must be alike before captures may be compared; the GPU's name by the trace, where it is read and says so."""
     manifest = capture.manifest
     stated = manifest.gpus[0] if manifest.gpus else {}
-    driver = manifest.versions.get("driver") or stated.get("driver")
+    driver, mig = manifest.versions.get("driver") or stated.get("driver"), stated.get("mig")
     return Context(
         gpu=_gpu_name(trace) or str(stated.get("name") or "not known"),
         gpus_used=used,
-        mig=stated.get("mig"),
+        mig=mig if isinstance(mig, bool) else None,
         driver=str(driver).partition(".")[0] if driver else None,
         size=manifest.size,
         sizes=dict(manifest.sizes),
@@ -158,22 +158,21 @@ def _source(capture: Capture, evidence: Evidence, trace: Trace | None) -> Source
     manifest, path = capture.manifest, capture.trace_path
     return Source(
         capture=manifest.id,
-        trace_sha256=str(manifest.files[path.name]["sha256"]) if path else None,
+        trace_sha256=manifest.files[path.name].sha256 if path else None,
         created_utc=manifest.created_utc,
         commit=manifest.commit,
         driver=manifest.versions.get("driver"),
         versions=manifest.versions,
         profile=manifest.profile,
-        conditions=evidence.conditions,
+        conditions=dict(evidence.conditions),
         sm_mhz=_clock(capture, evidence, trace),
     )
 
 
 def _clock(capture: Capture, evidence: Evidence, trace: Trace | None) -> float | None:
     """The median SM clock in MHz while the measured iterations ran; None where nothing was sampled then."""
-    every = (capture.manifest.conditions or {}).get("during") or []
-    samples = during_runs(trace, every, evidence.bounds)
-    clocks = [sample["sm_mhz"] for sample in samples if sample.get("sm_mhz")]
+    samples = during_runs(trace, capture.manifest.during, evidence.bounds)
+    clocks = [sample.sm_mhz for sample in samples if sample.sm_mhz]
     return float(median(clocks)) if clocks else None
 
 

@@ -95,13 +95,12 @@ def _moment(observed: Observed, differences: tuple[str, ...], since: dict[str, l
             since[key] = []
             series[name] = Point(point.measured, point.tier, change)
         since.setdefault(key, []).append(point.measured.value)
-    sha = (observed.source.commit or {}).get("sha")
     return Moment(
         capture=observed.capture,
         created_utc=observed.source.created_utc,
         hardware_key=observed.hardware_key,
         verdict=observed.evidence.verdict.value,
-        commit=str(sha) if sha else None,
+        commit=observed.source.sha,
         shipped=observed.evidence.shipped,
         context=differences,
         series=series,

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from msgspec import structs
+
 from ...errors import AispError, CannotTell, UsageError
 from ..evidence import Verdict
 from ..store.captures import Capture, Scan, Store, shipped_store
@@ -327,15 +329,14 @@ def _after(
     retired = [entry for entry in (before.retired if before else ()) if entry.key not in kept]
     retired += [_with_history(change, wanted) for change in changes if change.after is None]
     every = (*entries, *retired)
-    needed = {name for entry in every for name in entry.captures}
+    needed = {name for entry in every for name in entry.rests_on}
     needed |= {name for entry in every for former in entry.history for name in former.captures}
     known = {source.capture: source for source in (before.sources if before else ())}
     known |= {source.capture: source for source, _ in grounds.observed}
     sources = sorted((known[name] for name in needed if name in known), key=lambda one: one.created_utc, reverse=True)
-    made = PairExpectations(pair, grounds.context, tuple(sources), entries, tuple(retired))
     standing = {(entry.key, entry.bound) for entry in entries}
     accepted = tuple(one for one in (before.accepted if before else ()) if (one.key, one.expected) in standing)
-    return replace(made, accepted=accepted)
+    return PairExpectations(grounds.context, tuple(sources), entries, tuple(retired), accepted)
 
 
 def _with_history(change: Change, wanted: _Wanted) -> Entry:
@@ -345,8 +346,8 @@ def _with_history(change: Change, wanted: _Wanted) -> Entry:
         return _made(new)
     if change.kept or _alike(change):
         return old
-    was = Former(wanted.today, wanted.reason, old.value, old.bound, old.tolerance, old.captures)
-    return replace(new or old, history=(*old.history, was))
+    was = Former(wanted.today, wanted.reason, old.value, old.bound, old.tolerance, old.rests_on)
+    return structs.replace(new or old, history=(*old.history, was))
 
 
 def _made(new: Entry | None) -> Entry:

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+
+from msgspec import UNSET
 
 from ...declaration import Phase
 from ..evidence import Finding
+from ..manifest import Phase as StatedPhase
+from ..manifest import Work
 from .limits import Estimate
 
 IMPLAUSIBLE = 1.05
@@ -97,11 +100,11 @@ def rates_of(phases: Sequence[Phase]) -> set[str]:
     return needed - {"memory"} | (set(BANDWIDTHS) if "memory" in needed else set())
 
 
-def phases_of(stated: Iterable[Mapping[str, Any]], declared: Mapping[str, Any]) -> tuple[Phase, ...]:
+def phases_of(stated: Iterable[StatedPhase], declared: Work | None) -> tuple[Phase, ...]:
     """The phases as a capture's record states them; where it states none the one that its declared FLOPs and bytes make."""
-    if phases := tuple(Phase(**{name: one[name] for name in _RESOURCES if name in one}) for one in stated):
+    named = ({name: value for name in _RESOURCES if (value := getattr(one, name)) is not UNSET} for one in stated)
+    if phases := tuple(Phase(**values) for values in named):
         return phases
-    name, flops = declared.get("ceiling") or "", declared.get("flops") or 0
-    if not name:
+    if declared is None or not declared.ceiling:
         return ()  # of which type its FLOPs are was not said, and bytes alone may lie in a cache
-    return (Phase(dram=declared.get("bytes") or 0, flops={name: flops}),)
+    return (Phase(dram=int(declared.bytes), flops={declared.ceiling: int(declared.flops)}),)

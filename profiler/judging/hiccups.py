@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import median
-from typing import Any
 
 import numpy as np
 
 from ..analysis.overlap import busy_time
 from ..evidence import ClaimResult, Finding, Verdict
+from ..manifest import Sample
 from ..ranges.instances import Instances
 from ..ranges.numbers import numbers
 from ..trace.schema import RUNTIME
@@ -29,15 +29,13 @@ MOST_COMPARED = 101
 WAYS = ("h2d", "d2h")
 
 
-def explained(
-    claim: Claim, result: ClaimResult, runs: Instances | None, samples: Sequence[Mapping[str, Any]] = ()
-) -> ClaimResult:
+def explained(claim: Claim, result: ClaimResult, runs: Instances | None, samples: Sequence[Sample] = ()) -> ClaimResult:
     """A judged claim with the worst of its iterations and what happened there, where some do not meet it and most do. A claim by the
     interval of a median that does not say so, and is proven, is one on a median alone: nothing is added.
 
     Args:
         runs: the claim's iterations, in the order of `result.values`; None where the values are not those of a trace.
-        samples: of clocks, with `utc_ns` and `sm_mhz`.
+        samples: of clocks, during the runs.
     """
     if runs is None or len(runs) != len(result.values):
         return result
@@ -57,7 +55,7 @@ def _with(
     more: tuple[Finding, ...],
     place: int,
     runs: Instances,
-    samples: Sequence[Mapping[str, Any]],
+    samples: Sequence[Sample],
 ) -> ClaimResult:
     if len(runs) < 2:
         return result
@@ -83,7 +81,7 @@ class _Iteration:
 
     runs: Instances
     place: int
-    samples: Sequence[Mapping[str, Any]]
+    samples: Sequence[Sample]
 
     def happened(self) -> Iterator[Finding]:
         yield from self._stalled()
@@ -124,7 +122,7 @@ class _Iteration:
     def _clocked_lower(self) -> Iterator[Finding]:
         """By the samples in the iteration, and the one before and the one after it."""
         begun = self.runs.trace.start_utc_ns
-        known = sorted((one["utc_ns"], one["sm_mhz"]) for one in self.samples if one.get("sm_mhz"))
+        known = sorted((one.utc_ns, one.sm_mhz) for one in self.samples if one.sm_mhz)
         if begun is None or not known:
             return
         at, clocks = (np.array(column) for column in zip(*known, strict=True))

@@ -233,16 +233,19 @@ def _term(text: str, claim: str, variants: Sequence[str], default: str) -> Term:
     _check_variant(variant, claim, variants)
     if rest.strip() in RATE_METRICS or rest.strip() in OF_PAIR:
         return Term(rest.strip(), variant)
+    rest = metrics.in_full(rest)
     try:
         metrics.split(rest)
     except UsageError as error:
         raise UsageError(f"claim {claim!r}: {error}", _nearest_of_all(rest) or error.mend) from error
-    return Term(" ".join(rest.split()), variant)
+    return Term(rest, variant)
 
 
 def _nearest_of_all(text: str) -> str:
     """The name that a misspelt one is nearest to, where it is none of a trace's metrics."""
     name = text.partition("(")[0].strip()
+    if meant := metrics.MEANT.get(name):
+        return f"did you mean {meant}?"
     near = [] if name in metrics.METRICS else get_close_matches(name, _NAMES, 1, 0.5)
     return f"did you mean {near[0]}?" if near else ""
 

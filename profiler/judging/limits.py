@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, Self
+from typing import Self
 
 from ...errors import UsageError
+from ..manifest import Ceiling, Ceilings
 from .bootstrap import median_interval
 
 CEILING, FLOOR, TIME, OF_FLOOR, BOUND = "ceiling", "floor", "time", "of_floor", "bound"
@@ -70,17 +71,17 @@ def ceiling_unit(metric: str) -> str:
     return CEILINGS[name]
 
 
-def ceilings_of(calibration: Mapping[str, Any] | None) -> dict[str, Estimate]:
+def ceilings_of(calibration: Ceilings | None) -> dict[str, Estimate]:
     """Name -> rate of what `calibrate` stored, each with the interval of its median over its runs, but no wider than the slowest and
     the fastest of them: of what was never reached a ceiling says nothing. Of one without runs, as it was stored."""
-    return {one["name"]: _rate(one) for one in (calibration or {}).get("ceilings") or ()}
+    return {one.name: _rate(one) for one in (calibration.ceilings or ())} if calibration else {}
 
 
-def _rate(one: Mapping[str, Any]) -> Estimate:
-    times: Sequence[float] = one.get("times_ns") or ()
-    if not times or not one.get("work"):
-        return Estimate.exactly(float(one["value"]))
+def _rate(one: Ceiling) -> Estimate:
+    times = one.times_ns
+    if not times or not one.work:
+        return Estimate.exactly(float(one.value))
     low, high = median_interval(times)
     low, high = max(low, min(times)), min(high, max(times))
-    work = float(one["work"]) * 1e9
-    return Estimate(float(one["value"]), work / high, work / low)
+    work = float(one.work) * 1e9
+    return Estimate(float(one.value), work / high, work / low)

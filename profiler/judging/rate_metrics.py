@@ -57,8 +57,9 @@ _MACHINE = {
     "multicast_bytes": "B",
     "l2_bytes": "B",
     "tensor_active": "ratio",
+    "changed_instructions": "count",
 }
-"""Of what tensor cores, copy engine and L2 cache did (docs/counters.md), with their units."""
+"""Of what tensor cores, copy engine and L2 cache did, and of the code (docs/counters.md), with their units."""
 
 RATE_METRICS: Mapping[str, RateMetric] = {
     "flops": RateMetric("FLOP", _flops),

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import median
-from typing import Any
 
 import numpy as np
 
-from ..evidence import Finding
+from ..arrays.groups import distinct_values
+from ..evidence import Finding, Rates
 from ..judging.bootstrap import LEAST_RUNS
+from ..manifest import Manifest, Sample
 from ..ranges.faults import pageable
 from ..ranges.instances import Instances
 from ..ranges.numbers import engine_times, numbers
-from ..trace.model import Trace
+from ..trace.model import COMPUTE, Trace
 from .measured import Measured, bounds_of
 
 CLOCK_BAND = 0.05
 """The SM clock may move by this share of its highest value during the measured runs before the page says so."""
+
+LEAST_OF_ROOF = 0.3
+"""A kernel of the baseline below this share of its own measured roof is named on the page: it wants a better kernel first."""
+
+LEAST_SHARE = 0.05
+"""But not one that takes less than this share of the baseline's kernel time: no speedup rests on it."""
 
 CONDITIONS = ("sm_mhz", "mem_mhz", "temperature_c", "power_w")
 
@@ -25,7 +32,7 @@ _ORDINARY = {"none", "gpu_idle", "applications_clocks_setting", "sw_power_cap"}
 # A power cap is how a modern GPU normally runs: it shows in the clocks, which are judged on their own.
 
 
-def caveats(trace: Trace | None, manifest: Mapping[str, Any], measured: Measured) -> list[Finding]:
+def caveats(trace: Trace | None, manifest: Manifest, measured: Measured) -> list[Finding]:
     """Everything about how the runs were made that a reader should know."""
     found = [*_conditions(trace, manifest, measured), *_commit(manifest)]
     if trace is not None:
@@ -33,60 +40,59 @@ def caveats(trace: Trace | None, manifest: Mapping[str, Any], measured: Measured
     return found
 
 
-def _conditions(trace: Trace | None, manifest: Mapping[str, Any], measured: Measured) -> Iterable[Finding]:
-    conditions = manifest.get("conditions")
-    if not conditions or not conditions.get("during"):
+def _conditions(trace: Trace | None, manifest: Manifest, measured: Measured) -> Iterable[Finding]:
+    conditions = manifest.conditions
+    if conditions is None or not conditions.during:
         yield Finding("no_conditions", {})
         return
-    samples = during_runs(trace, conditions["during"], bounds_of(measured))
+    samples = during_runs(trace, conditions.during, bounds_of(measured))
     if not samples:
-        yield Finding("no_conditions_inside", {"count": len(conditions["during"])})
+        yield Finding("no_conditions_inside", {"count": len(conditions.during)})
     yield from _not_sampled(samples)
-    clocks = [sample["sm_mhz"] for sample in samples if sample.get("sm_mhz") is not None]
+    clocks = [sample.sm_mhz for sample in samples if sample.sm_mhz is not None]
     if clocks and min(clocks) < (1 - CLOCK_BAND) * max(clocks):
         yield Finding("clocks_moved", {"low_mhz": min(clocks), "high_mhz": max(clocks)})
-    reasons = sorted({r for sample in samples for r in sample.get("throttle_reasons") or ()} - _ORDINARY)
+    reasons = sorted({r for sample in samples for r in sample.throttle_reasons or ()} - _ORDINARY)
     if reasons:
         yield Finding("throttled", {"reasons": ", ".join(reasons)})
-    everyone = [conditions.get("before") or {}, *conditions["during"], conditions.get("after") or {}]
-    others = max((sample.get("other_processes") or 0 for sample in everyone), default=0)
+    everyone = [conditions.before, *conditions.during, conditions.after]
+    others = max(sample.other_processes or 0 for sample in everyone if sample)
     if others:
         yield Finding("other_processes", {"count": others})
 
 
-def _not_sampled(samples: Sequence[Mapping[str, Any]]) -> Iterable[Finding]:
+def _not_sampled(samples: Sequence[Sample]) -> Iterable[Finding]:
     """What NVML did not answer, or nobody asked, was not looked at: no clock that moved, no process beside."""
     wanted = ("sm_mhz", "throttle_reasons", "other_processes")
-    lacking = [name for name in wanted if samples and all(sample.get(name) is None for sample in samples)]
+    lacking = [name for name in wanted if samples and all(getattr(sample, name) is None for sample in samples)]
     if lacking:
         yield Finding("conditions_not_known", {"what": ", ".join(lacking)})
 
 
-def during_runs(
-    trace: Trace | None, samples: Sequence[Mapping[str, Any]], bounds: tuple[int, int] | None
-) -> list[Mapping[str, Any]]:
+def during_runs(trace: Trace | None, samples: Sequence[Sample], bounds: tuple[int, int] | None) -> list[Sample]:
     """The samples taken while the measured runs were on the GPU, which they were within `bounds`; all of them where the trace
     has no wall clock."""
     if trace is None or trace.start_utc_ns is None or bounds is None:
         return list(samples)
     low, high = (trace.start_utc_ns + bound for bound in bounds)
-    return [sample for sample in samples if low <= sample["utc_ns"] <= high]
+    return [sample for sample in samples if low <= sample.utc_ns <= high]
 
 
-def samples(trace: Trace | None, manifest: Mapping[str, Any], measured: Measured) -> list[Mapping[str, Any]]:
+def samples(trace: Trace | None, manifest: Manifest, measured: Measured) -> list[Sample]:
     """What was sampled of the GPU while the measured runs were on it."""
-    return during_runs(trace, (manifest.get("conditions") or {}).get("during") or [], bounds_of(measured))
+    return during_runs(trace, manifest.during, bounds_of(measured))
 
 
-def seen(trace: Trace | None, manifest: Mapping[str, Any], measured: Measured) -> dict[str, tuple[float, float]]:
+def seen(trace: Trace | None, manifest: Manifest, measured: Measured) -> dict[str, tuple[float, float]]:
     """Lowest and highest clock (MHz), temperature (°C) and power (W) during the measured runs, where sampled."""
     during = samples(trace, manifest, measured)
-    found = {name: [s[name] for s in during if s.get(name) is not None] for name in CONDITIONS}
+    sampled = {name: [getattr(sample, name) for sample in during] for name in CONDITIONS}
+    found = {name: [value for value in values if value is not None] for name, values in sampled.items()}
     return {name: (min(values), max(values)) for name, values in found.items() if values}
 
 
-def _commit(manifest: Mapping[str, Any]) -> Iterable[Finding]:
-    if (manifest.get("commit") or {}).get("dirty"):
+def _commit(manifest: Manifest) -> Iterable[Finding]:
+    if manifest.commit and manifest.commit.dirty:
         yield Finding("dirty_commit", {})
 
 
@@ -108,6 +114,45 @@ def _operations(trace: Trace, measured: Measured) -> Iterable[Finding]:
     if early:
         yield Finding("negative_latency", {"count": early})
     yield from pageable(trace, mine)
+
+
+def weak_baseline(trace: Trace, runs: Instances, rates: Rates | None) -> Iterator[Finding]:
+    """Kernels of the baseline that leave the GPU partly idle: an optimization is worth what it gains over a good one.
+
+    `runs` are the baseline's. Kernels that take less than `LEAST_SHARE` of its kernels' time are passed over.
+    """
+    yield from _few_blocks(trace, runs)
+    kernels = rates.kernels if rates else ()
+    whole = sum(kernel.busy_ns for kernel in kernels)
+    for kernel in kernels:
+        share = kernel.busy_ns / whole
+        if kernel.of_roofline is not None and kernel.of_roofline < LEAST_OF_ROOF and share >= LEAST_SHARE:
+            values: dict[str, str | int | float] = {
+                "kernel": kernel.name,
+                "percent": round(100 * kernel.of_roofline, 1),
+                "of_time": round(100 * share, 1),
+            }
+            yield Finding("baseline_below_roof", values)
+
+
+def _few_blocks(trace: Trace, runs: Instances) -> Iterator[Finding]:
+    """Of each kernel whose grid has fewer blocks than its GPU has multiprocessors, the time of those launches."""
+    operations = trace.operations.take(runs.operation)
+    kernels = operations.take(operations.kind == COMPUTE)
+    multiprocessors = np.array([gpu.sm_count for gpu in trace.gpus], np.int64)[kernels.gpu]
+    time = kernels.end - kernels.start
+    few = (kernels.blocks > 0) & (kernels.blocks < multiprocessors)
+    for name in distinct_values(kernels.name[few]).tolist():
+        mine = few & (kernels.name == name)
+        share = float(time[mine].sum() / max(1, time.sum()))
+        if share >= LEAST_SHARE:
+            most = int(np.argmax(np.where(mine, kernels.blocks, 0)))
+            values = {
+                "blocks": int(kernels.blocks[most]),
+                "sms": int(multiprocessors[most]),
+                "of_time": round(100 * share, 1),
+            }
+            yield Finding("baseline_few_blocks", {"kernel": trace.text(name), **values})
 
 
 def engine_bound(runs: Instances) -> tuple[Finding, ...]:

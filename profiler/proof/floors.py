@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from statistics import median
-from typing import Any
 
 from ..evidence import Finding, VariantEvidence
 from ..judging.floor import IMPLAUSIBLE, Floor, floor_of, phases_of
 from ..judging.limits import Estimate
 from ..judging.speedup import times
+from ..manifest import Manifest
 from .rates import declared_work
 
 
-def floors_of(
-    manifest: Mapping[str, Any], ceilings: Mapping[str, Estimate], variants: Iterable[str]
-) -> dict[str, Floor]:
+def floors_of(manifest: Manifest, ceilings: Mapping[str, Estimate], variants: Iterable[str]) -> dict[str, Floor]:
     """The floor of each variant, or why it has none."""
-    records = (manifest.get("runs") or {}).values()
-    stated = next((record["phases"] for record in records if (record or {}).get("phases")), {})
+    stated = next((record.phases for record in manifest.runs.values() if record.phases), {})
     declared = declared_work(manifest)
-    return {v: floor_of(phases_of(stated.get(v) or (), declared.get(v) or {}), ceilings) for v in variants}
+    return {v: floor_of(phases_of(stated.get(v) or (), declared.get(v)), ceilings) for v in variants}
 
 
 def too_fast(floors: Mapping[str, Floor], variants: Mapping[str, VariantEvidence], source: str) -> tuple[Finding, ...]:

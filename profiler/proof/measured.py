@@ -16,8 +16,8 @@ from ..ranges.attribution import Attribution
 from ..ranges.instances import Instances, instances_of
 from ..ranges.numbers import numbers
 from ..ranges.work import Launches
-from ..trace.columns import NONE
 from ..trace.model import COMM, COMPUTE, COPIES, D2H, H2D, Operations, Trace
+from ..trace.tables.columns import NONE
 
 DOMAIN = "aisp"
 ITERATION = "iter"

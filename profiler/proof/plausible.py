@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from statistics import median
-from typing import Any
 
 from ...declaration import Declaration
 from ..evidence import Finding
+from ..manifest import Facts, Manifest
 from ..ranges.instances import Instances
 from ..ranges.numbers import engine_times
 from ..trace.model import Gpu, Trace
@@ -49,9 +49,7 @@ class Held:
         return (*self.whole, *(finding for variant in self.each.values() for finding in variant))
 
 
-def against_trace(
-    manifest: Mapping[str, Any], declaration: Declaration, trace: Trace | None, measured: Measured
-) -> Held:
+def against_trace(manifest: Manifest, declaration: Declaration, trace: Trace | None, measured: Measured) -> Held:
     """Hold a manifest against the trace that came with it; `measured` are the runs on all GPUs together."""
     order = sequence_findings(manifest, declaration, trace, measured)
     each = {variant: tuple(order.get(variant, ())) for variant in declaration.names}
@@ -64,7 +62,7 @@ def against_trace(
     return Held(whole, each)
 
 
-def _times(manifest: Mapping[str, Any], declaration: Declaration, runs: Instances) -> Iterator[Finding]:
+def _times(manifest: Manifest, declaration: Declaration, runs: Instances) -> Iterator[Finding]:
     variant, queued = runs.name, declaration.queued
     traced, untraced = (times_of(manifest, run, variant) for run in ("traced", "untraced"))
     outside = _outside(runs, traced)
@@ -105,26 +103,29 @@ def _busiest(runs: Instances) -> float:
     return median(engine_times(runs)) if len(runs) else 0
 
 
-def _of_itself(manifest: Mapping[str, Any], declaration: Declaration) -> Iterator[Finding]:
+def _of_itself(manifest: Manifest, declaration: Declaration) -> Iterator[Finding]:
     """What a manifest says twice."""
-    size, sizes, runs = manifest.get("size"), manifest.get("sizes"), manifest["runs"]
-    if sizes is not None and (own := declaration.sizes.get(str(size))) is not None and dict(own) != dict(sizes):
+    size, sizes = manifest.size, manifest.sizes
+    if (own := declaration.sizes.get(size)) is not None and dict(own) != sizes:
         yield _contradicts("sizes", sizes, own)
-    for name, record in runs.items():
-        for field, known in (("pair", declaration.key), ("size", size), ("sizes", sizes)):
-            told = (record or {}).get(field)
-            if told is not None and known is not None and told != known:
+    for name, record in manifest.runs.items():
+        for field, told, known in (
+            ("pair", record.pair, declaration.key),
+            ("size", record.size, size),
+            ("sizes", record.sizes, sizes),
+        ):
+            if told is not None and told != known:
                 yield _contradicts(f"runs.{name}.{field}", told, known)
-        own = ((record or {}).get("validation") or {}).get("tolerance")
-        if own is not None and own != declaration.tolerance:
-            yield _contradicts(f"runs.{name}.validation.tolerance", own, declaration.tolerance)
+        tolerance = record.validation.tolerance if record.validation else None
+        if tolerance is not None and tolerance != declaration.tolerance:
+            yield _contradicts(f"runs.{name}.validation.tolerance", tolerance, declaration.tolerance)
     yield from _of_the_id(manifest, declaration)
 
 
-def _of_the_id(manifest: Mapping[str, Any], declaration: Declaration) -> Iterator[Finding]:
+def _of_the_id(manifest: Manifest, declaration: Declaration) -> Iterator[Finding]:
     """An id is `<pair>-<created_utc to the second>-<mark>`."""
-    pair, _, rest = str(manifest["id"]).partition("-")
-    created = _time(manifest.get("created_utc"))
+    pair, _, rest = manifest.id.partition("-")
+    created = _time(manifest.created_utc)
     stamp = rest.partition("-")[0]
     if created is None or _stamp(stamp) is None:
         yield Finding("not_compared", {"what": "id, created_utc"})
@@ -144,9 +145,9 @@ def _short(value: object) -> str:
     return str(value)[:80]
 
 
-def _time(text: Any) -> datetime | None:
+def _time(text: str) -> datetime | None:
     try:
-        found = datetime.fromisoformat(str(text))
+        found = datetime.fromisoformat(text)
     except ValueError:
         return None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
@@ -163,7 +164,7 @@ def _stamp(text: str) -> datetime | None:
 class _Facts:
     """Which GPU it was and when, as the trace knows it."""
 
-    manifest: Mapping[str, Any]
+    manifest: Manifest
     trace: Trace
     measured: Measured
 
@@ -182,7 +183,7 @@ class _Facts:
             lacking.append("gpus.uuid")
         if not any(gpu.name for gpu in gpus) or not any(told.get("name") for _, told in self._told()):
             lacking.append("gpus.name")
-        if self._began() is None or _time(self.manifest.get("created_utc")) is None:
+        if self._began() is None or _time(self.manifest.created_utc) is None:
             lacking.append("created_utc")
         if lacking:
             yield Finding("not_compared", {"what": ", ".join(lacking)})
@@ -191,10 +192,10 @@ class _Facts:
         """Those on which the measured iterations ran."""
         return [self.trace.gpus[gpu] for gpu in gpus_of(self.measured)]
 
-    def _told(self) -> Iterable[tuple[str, Mapping[str, Any]]]:
-        yield from ((f"gpus[{place}]", gpu) for place, gpu in enumerate(self.manifest.get("gpus") or ()))
-        for run, record in self.manifest["runs"].items():
-            yield f"runs.{run}.gpu", (record or {}).get("gpu") or {}
+    def _told(self) -> Iterable[tuple[str, Facts]]:
+        yield from ((f"gpus[{place}]", gpu) for place, gpu in enumerate(self.manifest.gpus))
+        for run, record in self.manifest.runs.items():
+            yield f"runs.{run}.gpu", record.gpu or {}
 
     def _began(self) -> datetime | None:
         start = self.trace.start_utc_ns
@@ -204,7 +205,7 @@ class _Facts:
             return None
 
     def _dates(self) -> Iterator[Finding]:
-        began, created = self._began(), _time(self.manifest.get("created_utc"))
+        began, created = self._began(), _time(self.manifest.created_utc)
         bounds = bounds_of(self.measured)
         if began is None or created is None or bounds is None:
             return
@@ -213,7 +214,7 @@ class _Facts:
             yield _contradicts("created_utc", f"{created:%Y-%m-%dT%H:%M:%SZ}", f"{ended:%Y-%m-%dT%H:%M:%SZ}")
 
 
-def _no_such_gpu(told: Mapping[str, Any], gpus: Sequence[Gpu]) -> tuple[str, str, str] | None:
+def _no_such_gpu(told: Facts, gpus: Sequence[Gpu]) -> tuple[str, str, str] | None:
     """The field in which a GPU of the manifest is none of those of the trace, with both; None where it is one of them.
 
     A slice of a GPU (MIG) has an id of its own, which the trace does not tell.

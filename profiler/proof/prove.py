@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from ...declaration import Declaration
 from ..analysis.completeness import attest
@@ -20,6 +19,7 @@ from ..judging.language import Claim, asked_of, compared_in, parse
 from ..judging.limits import OF_FLOOR, TIME, ceilings_of
 from ..judging.speedup import steps_of
 from ..judging.verdicts import badness
+from ..manifest import Manifest
 from ..ranges.attribution import Attribution
 from ..ranges.faults import blocked_by, changed_files
 from ..ranges.instances import Instances
@@ -40,29 +40,27 @@ from .validated import invalid, loose, unvalidated
 def prove_capture(capture: Capture) -> Evidence:
     """Judge a stored capture, its files checked against the manifest's sha256 first."""
     changed = capture.verify_files()
-    return prove(capture.manifest.to_json(), capture.trace_path, capture.shipped, changed)
+    return prove(capture.manifest, capture.trace_path, capture.shipped, changed)
 
 
-def prove(
-    manifest: Mapping[str, Any], trace_path: Path | None, shipped: bool = False, changed: Sequence[str] = ()
-) -> Evidence:
+def prove(manifest: Manifest, trace_path: Path | None, shipped: bool = False, changed: Sequence[str] = ()) -> Evidence:
     """Judge one capture, of several GPUs by the one on which each claim fares worst. Arguments and errors as `prove_each`."""
     return worst_of(prove_each(manifest, trace_path, shipped, changed))
 
 
 def prove_each(
-    manifest: Mapping[str, Any], trace_path: Path | None, shipped: bool = False, changed: Sequence[str] = ()
+    manifest: Manifest, trace_path: Path | None, shipped: bool = False, changed: Sequence[str] = ()
 ) -> dict[str, Evidence]:
     """Judge one capture on each GPU that its measured iterations used, by the GPU's uuid.
 
     Args:
-        manifest: the capture's manifest.json.
+        manifest: the capture's.
         trace_path: its exported trace; None when the outputs were invalid and nothing was timed.
         shipped: the capture came with the package.
         changed: files whose sha256 is not the manifest's.
 
     Raises:
-        UsageError: the manifest's declaration or a claim cannot be understood.
+        UsageError: a claim cannot be understood.
         TraceError: the trace cannot be read.
     """
     return prove_read(manifest, trace_path, reading(trace_path), shipped, changed)
@@ -74,14 +72,14 @@ def reading(trace_path: Path | None) -> Callable[[], Trace | None]:
 
 
 def prove_read(
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
     trace_path: Path | None,
     read: Callable[[], Trace | None],
     shipped: bool,
     changed: Sequence[str],
 ) -> dict[str, Evidence]:
     """As `prove_each`; `read` gives the trace, which others may use too."""
-    declaration = Declaration.from_json(manifest["declaration"])
+    declaration = manifest.declaration
     claims = [parse(text, declaration.names) for text in declaration.claims]
     trace = read()
     completeness = attest(trace) if trace else _without_trace(manifest, declaration)
@@ -114,7 +112,7 @@ def worst_of(each: Mapping[str, Evidence]) -> Evidence:
 class _Case:
     """What is judged, before it is known on which device."""
 
-    manifest: Mapping[str, Any]
+    manifest: Manifest
     declaration: Declaration
     claims: Sequence[Claim]
     trace: Trace | None
@@ -136,7 +134,7 @@ class _Case:
         ratios = conduct.perturbation(_event_times(manifest, "traced", names), untraced)
         perturbed = conduct.perturbed(ratios, declaration.perturbation_band)
         source = "events" if perturbed or trace is None else "trace"
-        ceilings = ceilings_of(manifest.get("ceilings"))
+        ceilings = ceilings_of(manifest.ceilings)
         floors = floors_of(manifest, ceilings, names)
         wrong = (*invalid(manifest, declaration), *implausible(rates), *too_fast(floors, variants, source))
         usable = not wrong and not any(blocked.values())
@@ -162,7 +160,7 @@ class _Case:
         seen = (*perturbed, *wrong, *doubts, *self.held.all, *changed_files(changed), *_of_rates(manifest, rates))
         return Evidence(
             manifest=manifest,
-            capture_id=str(manifest["id"]),
+            capture_id=manifest.id,
             shipped=self.shipped,
             verdict=Verdict.worst([result.verdict for result in results]),
             claims=results,
@@ -171,7 +169,7 @@ class _Case:
             gain=gain_ledger(first.iterations, last.iterations) if usable and trace else (),
             ledger=ledger(trace) if trace else (),
             completeness=self.completeness,
-            caveats=_caveats(trace, manifest, measured, variants, (*seen, *_first(grounds.order.values()))),
+            caveats=_caveats(trace, manifest, measured, variants, rates, (*seen, *_first(grounds.order.values()))),
             conditions=conduct.seen(trace, manifest, measured),
             baseline=first,
             optimized=last,
@@ -210,14 +208,14 @@ def _first(found: Iterable[tuple[Finding, ...]]) -> tuple[Finding, ...]:
     return next((findings for findings in found if findings), ())
 
 
-def _without_trace(manifest: Mapping[str, Any], declaration: Declaration) -> Completeness:
+def _without_trace(manifest: Manifest, declaration: Declaration) -> Completeness:
     """Where the outputs are right, none was asked for: the untraced run's times stand, and nothing else can be shown."""
     return Completeness("incomplete", None, 0, () if invalid(manifest, declaration) else (Finding("not_traced", {}),))
 
 
-def _of_rates(manifest: Mapping[str, Any], rates: Mapping[str, Rates]) -> tuple[Finding, ...]:
+def _of_rates(manifest: Manifest, rates: Mapping[str, Rates]) -> tuple[Finding, ...]:
     """A capture that was not to count has nothing to be sorry for: only a claim may ask why."""
-    return rate_caveats(rates) if manifest.get("counters") else ()
+    return rate_caveats(rates) if manifest.counters else ()
 
 
 def _and_held(
@@ -228,22 +226,24 @@ def _and_held(
     return {v: (*own, *(f for f in (*whole, *held.each[v]) if f.blocks)) for v, own in blocked.items()}
 
 
-def _event_times(manifest: Mapping[str, Any], run: str, names: Iterable[str]) -> dict[str, list[int]]:
+def _event_times(manifest: Manifest, run: str, names: Iterable[str]) -> dict[str, list[int]]:
     return {v: times_of(manifest, run, v) for v in names}
 
 
 def _caveats(
     trace: Trace | None,
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
     measured: Measured,
     variants: Mapping[str, VariantEvidence],
+    rates: Mapping[str, Rates],
     more: Sequence[Finding],
 ) -> tuple[Finding, ...]:
     found = [*more, *conduct.caveats(trace, manifest, measured)]
     if trace is not None:
         counts = {v: len(variant.iterations) for v, variant in variants.items()}
         found += [*conduct.too_few(counts), *(f for m in measured.values() for f in m.findings)]
+        found += conduct.weak_baseline(trace, measured["baseline"], rates.get("baseline"))
         found += conduct.engine_bound(measured["optimized"])
-    if not (manifest["runs"].get("untraced") or {}).get("iterations"):
+    if not manifest.iterations("untraced"):
         found.append(Finding("no_untraced_run", {}))
     return tuple(found)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 
+from ...declaration import VARIANTS
 from ...errors import UsageError
 from ..arrays.intervals import union
 from ..counters.joining import Joined, TracedKernel, join
-from ..counters.model import KernelCounters
+from ..counters.kernel_counters import KernelCounters
 from ..counters.raw_csv import read_raw_csv
 from ..counters.roofline import IMPLAUSIBLE, achieved
 from ..counters.rows import OWN_TYPES, dram_bytes, machine_numbers, total_flops
 from ..counters.table import table
 from ..counters.traced import traced_kernels
 from ..evidence import Finding, KernelRates, Rates
+from ..manifest import Calibration, Counters, MachineCode, Manifest, Work
 from ..ranges.instances import Instances
 from ..ranges.numbers import numbers
 from ..trace.model import TABLES, Trace
@@ -37,60 +39,58 @@ class Sources:
 
     launches     of the whole report; empty where `refused` says why
     repeats      how often the report holds an iteration of each variant
-    declared     variant -> {"flops", "bytes"} of an iteration
+    declared     variant -> the work of an iteration
     ceilings     name -> rate
+    changed      variant -> instructions of its machine code that are others than the baseline's; empty where no code was recorded
     """
 
     launches: tuple[KernelCounters, ...]
     refused: tuple[Finding, ...]
     repeats: int
-    declared: Mapping[str, Mapping[str, int]]
+    declared: Mapping[str, Work]
     ceilings: Mapping[str, float]
-    calibration: Mapping[str, Any] | None
+    calibration: Calibration | None
+    changed: Mapping[str, int]
 
 
 def find_rates(
-    manifest: Mapping[str, Any], trace: Trace | None, trace_path: Path | None, measured: Measured
+    manifest: Manifest, trace: Trace | None, trace_path: Path | None, measured: Measured
 ) -> dict[str, Rates]:
     """The rates of every variant that was measured; none where the capture neither counted nor declares work."""
     sources = read_sources(manifest, None if trace_path is None else trace_path.parent)
-    if trace is None or trace_path is None or not (sources.declared or manifest.get("counters")):
+    if trace is None or trace_path is None or not (sources.declared or manifest.counters):
         return {}
     kernels = traced_kernels(trace_path, trace, trace.operations) if sources.launches else []
     by_row = {kernel.row: kernel for kernel in kernels}
-    pair = f"{manifest['declaration']['chapter']}.{manifest['declaration']['name']}"
     return {
-        variant: _Variant(f"{pair}.{variant}.measure", variant, one, sources, by_row).rates()
+        variant: _Variant(f"{manifest.pair}.{variant}.measure", variant, one, sources, by_row).rates()
         for variant, one in measured.items()
         if len(one)
     }
 
 
-def read_sources(manifest: Mapping[str, Any], folder: Path | None) -> Sources:
+def read_sources(manifest: Manifest, folder: Path | None) -> Sources:
     """What the manifest, and the counters beside it, say. A capture without counters is no error: it says so."""
-    counters = manifest.get("counters")
+    counters, measured = manifest.counters, manifest.ceilings
     launches, refused = _launches(counters, folder)
-    measured = manifest.get("ceilings") or {}
     return Sources(
         launches=tuple(launches),
         refused=refused,
-        repeats=int((counters or {}).get("iterations") or 1),
+        repeats=int((counters.iterations if counters else None) or 1),
         declared=declared_work(manifest),
-        ceilings={one["name"]: float(one["value"]) for one in measured.get("ceilings") or ()},
-        calibration=measured.get("calibration"),
+        ceilings={one.name: float(one.value) for one in measured.ceilings or ()} if measured else {},
+        calibration=measured.calibration if measured else None,
+        changed=changed_instructions(manifest.runs["traced"].code or {}) if "traced" in manifest.runs else {},
     )
 
 
-def _launches(
-    counters: Mapping[str, Any] | None, folder: Path | None
-) -> tuple[list[KernelCounters], tuple[Finding, ...]]:
+def _launches(counters: Counters | None, folder: Path | None) -> tuple[list[KernelCounters], tuple[Finding, ...]]:
     if counters is None:
         return [], (Finding("no_counters", {}),)
-    files = [name for name in counters["files"] if name.endswith(".csv")]
-    if not files or folder is None:
-        return [], (_not_counted(counters.get("reason") or "no CSV is left of it", counters.get("mend") or ""),)
+    if counters.csv is None or folder is None:
+        return [], (_not_counted(counters.reason or "no CSV is left of it", counters.mend or ""),)
     try:
-        return read_raw_csv(folder / files[0]), ()
+        return read_raw_csv(folder / counters.csv), ()
     except UsageError as error:
         return [], (_not_counted(str(error), error.mend),)
 
@@ -99,10 +99,26 @@ def _not_counted(reason: str, mend: str) -> Finding:
     return Finding("not_counted", {"reason": reason, "mend": mend or "aisp-prof doctor"})
 
 
-def declared_work(manifest: Mapping[str, Any]) -> Mapping[str, Mapping[str, int]]:
+def changed_instructions(code: Mapping[str, MachineCode]) -> dict[str, int]:
+    """Of every variant, by opcode with its modifiers, how many instructions its machine code and the baseline's do not share.
+
+    0 where both are the same bytes, and only there: what differs in operands or order alone counts as 1.
+    """
+    plain = code.get(VARIANTS[0])
+    if plain is None:
+        return {}
+    before = Counter(plain.instructions)
+    changed = {}
+    for variant, made in code.items():
+        after = Counter(made.instructions)
+        apart = ((after - before) + (before - after)).total()
+        changed[variant] = 0 if made.sha256 == plain.sha256 else max(1, apart)
+    return changed
+
+
+def declared_work(manifest: Manifest) -> Mapping[str, Work]:
     """As the pair's own formulas said when it ran; the profiler knows no pair."""
-    records = (manifest.get("runs") or {}).values()
-    return next((record["declared"] for record in records if (record or {}).get("declared")), {})
+    return next((record.declared for record in manifest.runs.values() if record.declared), {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,18 +163,22 @@ class _Variant:
 
     def _uncalibrated(self, flops: Mapping[str, int]) -> tuple[Finding, ...]:
         """Counters that do not count a product of known size right, or that nobody checked, are not to be believed."""
-        calibration = self.sources.calibration or {}
-        rows = calibration.get("rows") or ()
-        if not rows:
-            return (Finding("not_calibrated", {"reason": str(calibration.get("reason") or "no product was counted")}),)
-        wrong = [row for row in rows if not row["ok"] and any(flops.get(own) for own in OWN_TYPES.get(row["type"], ()))]
+        calibration = self.sources.calibration or Calibration()
+        if not calibration.rows:
+            return (Finding("not_calibrated", {"reason": calibration.reason or "no product was counted"}),)
+        own = [row for row in calibration.rows if any(flops.get(kind) for kind in OWN_TYPES.get(row.type, ()))]
         return tuple(
-            Finding(
-                "calibration_off",
-                {"type": row["type"], "counted": row["counted"] or 0, "declared": row["declared"] or 0},
-            )
-            for row in wrong
+            Finding("calibration_off", {"type": row.type, "counted": row.counted or 0, "declared": row.declared or 0})
+            for row in own
+            if not row.ok
         )
+
+    def _machine(self, inside: Sequence[KernelCounters]) -> tuple[Mapping[str, float], ...]:
+        """What tensor cores and copy engine did in every iteration in the report, empty where one of them lacks it; and the code."""
+        found = tuple(machine_numbers(part) for part in _parts(inside, self.sources.repeats))
+        changed = self.sources.changed.get(self.name)
+        code = {} if changed is None else {"changed_instructions": float(changed)}
+        return tuple({**one, **code} for one in found) if all(found) else ()
 
     def _rates(
         self,
@@ -167,11 +187,9 @@ class _Variant:
         joined: Sequence[tuple[Joined, ...]],
         inside: Sequence[KernelCounters],
     ) -> Rates:
-        declared = self.sources.declared.get(self.name) or {}
-        formula, busy = (
-            declared.get("flops"),
-            tuple(int(ns or 0) for ns in numbers(self.runs, [COMPUTE_TIME])[COMPUTE_TIME]),
-        )
+        declared = self.sources.declared.get(self.name)
+        formula = declared.flops if declared else None
+        busy = tuple(int(ns or 0) for ns in numbers(self.runs, [COMPUTE_TIME])[COMPUTE_TIME])
         first = [pair.counted for pair in joined[0]] if joined else []
         moved = _total(dram_bytes(one)[0] for one in first)
         counted = not reasons and bool(first) and all(busy)
@@ -187,7 +205,7 @@ class _Variant:
             flops_agreement=work / formula if work is not None and formula else None,
             dram_bytes=moved,
             l2_bytes=_total(_l2(one) for one in first),
-            bytes_declared=declared.get("bytes"),
+            bytes_declared=declared.bytes if declared else None,
             counted=_repeats(inside, self.sources.repeats) if counted else (),
             busy_ns=busy,
             achieved_flops=speed,
@@ -199,7 +217,7 @@ class _Variant:
             without_ceiling=() if roof is None else roof.without_ceiling,
             of_roofline=speed / roof.ceiling_flop_per_s if roof and roof.ceiling_flop_per_s and speed else None,
             kernels=_by_kernel(joined, self.sources.ceilings) if counted else (),
-            machine=_machine(inside, self.sources.repeats) if counted else (),
+            machine=self._machine(inside) if counted else (),
         )
 
 
@@ -223,7 +241,7 @@ def _middle(busy: Sequence[int]) -> int:
     return max(1, round(median(busy)))
 
 
-def _per_second(work: int | None, busy: Sequence[int]) -> float | None:
+def _per_second(work: float | None, busy: Sequence[int]) -> float | None:
     """The median over the iterations of work / busy time."""
     return None if work is None or not busy or not all(busy) else median(work * 1e9 / ns for ns in busy)
 
@@ -232,12 +250,6 @@ def _repeats(inside: Sequence[KernelCounters], repeats: int) -> tuple[tuple[int,
     """FLOPs and DRAM bytes of every iteration in the report; joining has shown that each holds the same kernels."""
     parts = _parts(inside, repeats)
     return tuple((sum(total_flops(part)[0].values()), _total(dram_bytes(one)[0] for one in part)) for part in parts)
-
-
-def _machine(inside: Sequence[KernelCounters], repeats: int) -> tuple[Mapping[str, float], ...]:
-    """What tensor cores and copy engine did in every iteration in the report; empty where one of them lacks it."""
-    found = tuple(machine_numbers(part) for part in _parts(inside, repeats))
-    return found if all(found) else ()
 
 
 def _parts(inside: Sequence[KernelCounters], repeats: int) -> list[Sequence[KernelCounters]]:

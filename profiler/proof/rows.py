@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...declaration import Declaration
 from ..arrays.types import Int64
 from ..evidence import Evidence
 from ..ranges.attribution import Attribution
@@ -39,7 +38,7 @@ class IterationRows:
 
 def rows_of(trace: Trace, evidence: Evidence) -> dict[str, tuple[IterationRows, ...]]:
     """variant -> the rows of each of its iterations, in the order of `VariantEvidence.iterations`."""
-    declaration = Declaration.from_json(evidence.manifest["declaration"])
+    declaration = evidence.manifest.declaration
     attribution = Attribution(declaration.attribution)
     measured = _shown(trace, evidence, find_runs(Launches(trace), declaration.key, declaration.names, attribution))
     return {v: tuple(_rows(one, place) for place in range(len(one))) for v, one in measured.items()}

@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 
 from ...declaration import Declaration
 from ..arrays.types import Int64
 from ..evidence import Finding
+from ..manifest import Manifest
 from ..trace.model import Trace
 from .measured import DOMAIN, Measured, iteration_ranges
 
 
-def times_of(manifest: Mapping[str, Any], run: str, variant: str) -> list[int]:
+def times_of(manifest: Manifest, run: str, variant: str) -> list[int]:
     """A variant's CUDA-event times in ns, in the order in which they were measured."""
-    return [int(one["event_ns"]) for one in _listed(manifest, run) if one["variant"] == variant]
+    return [int(one.event_ns) for one in manifest.iterations(run) if one.variant == variant]
 
 
-def places_of(manifest: Mapping[str, Any], run: str, variant: str) -> tuple[int, ...]:
+def places_of(manifest: Manifest, run: str, variant: str) -> tuple[int, ...]:
     """Where a variant's iterations stand in the order in which all were measured."""
-    return tuple(place for place, one in enumerate(_listed(manifest, run)) if one["variant"] == variant)
-
-
-def _listed(manifest: Mapping[str, Any], run: str) -> list[Mapping[str, Any]]:
-    return (manifest["runs"].get(run) or {}).get("iterations") or []
+    return tuple(place for place, one in enumerate(manifest.iterations(run)) if one.variant == variant)
 
 
 def sequence_findings(
-    manifest: Mapping[str, Any], declaration: Declaration, trace: Trace | None, measured: Measured
+    manifest: Manifest, declaration: Declaration, trace: Trace | None, measured: Measured
 ) -> dict[str, list[Finding]]:
     """What differs, by variant; under "" what is of no variant.
 
@@ -46,19 +42,18 @@ def sequence_findings(
     return found
 
 
-def _orders(manifest: Mapping[str, Any]) -> Iterator[Finding]:
+def _orders(manifest: Manifest) -> Iterator[Finding]:
     """A record names the order in which its variants ran; its iterations must have it."""
-    for run, record in manifest["runs"].items():
-        order = (record or {}).get("order")
-        if order is not None and list(order) != [one["variant"] for one in _listed(manifest, run)]:
+    for run, record in manifest.runs.items():
+        if record.order is not None and record.order != [one.variant for one in manifest.iterations(run)]:
             yield Finding("order_differs", {"run": run}, "range")
 
 
-def _numbered(manifest: Mapping[str, Any], declaration: Declaration, variant: str) -> Iterator[Finding]:
+def _numbered(manifest: Manifest, declaration: Declaration, variant: str) -> Iterator[Finding]:
     """Iterations count from 0 within their variant, and each run has as many of them."""
     counts = {}
     for run in ("untraced", "traced"):
-        places = [one.get("index") for one in _listed(manifest, run) if one["variant"] == variant]
+        places = [one.place for one in manifest.iterations(run) if one.variant == variant]
         counts[run] = len(places)
         if places != list(range(len(places))):
             yield Finding("iterations_left_out", {"variant": variant, "run": run}, "range")
@@ -70,8 +65,8 @@ def _differ(variant: str, listed: int, found: int) -> Finding:
     return Finding("iterations_differ", {"variant": variant, "listed": listed, "found": found}, "range")
 
 
-def _traced(manifest: Mapping[str, Any], declaration: Declaration, trace: Trace, variant: str) -> Iterator[Finding]:
-    listed = [one.get("index") for one in _listed(manifest, "traced") if one["variant"] == variant]
+def _traced(manifest: Manifest, declaration: Declaration, trace: Trace, variant: str) -> Iterator[Finding]:
+    listed = [one.place for one in manifest.iterations("traced") if one.variant == variant]
     name = f"{declaration.key}.{variant}.measure"
     iterations, around = iteration_ranges(trace, name), _named(trace, name)
     if len(listed) != len(iterations):
@@ -95,11 +90,11 @@ def _named(trace: Trace, *names: str) -> Int64:
     return found[np.argsort(trace.ranges.start[found], kind="stable")]
 
 
-def _interleaving(manifest: Mapping[str, Any], trace: Trace, measured: Measured) -> Iterator[Finding]:
+def _interleaving(manifest: Manifest, trace: Trace, measured: Measured) -> Iterator[Finding]:
     """Which variant ran after which, by the trace and by the manifest."""
     starts = {variant: trace.ranges.start[one.range].tolist() for variant, one in measured.items()}
     runs = sorted((start, variant) for variant, mine in starts.items() for start in mine)
-    told = [one["variant"] for one in _listed(manifest, "traced")]
+    told = [one.variant for one in manifest.iterations("traced")]
     if len(told) == len(runs) and told != [variant for _, variant in runs]:
         yield Finding("order_differs", {"run": "traced"}, "range")
 

@@ -18,7 +18,7 @@ class CopyRow:
     in ns, both spread over the records.
 
     count      the copies; a record may stand for a batch of them
-    pageable   staged through pageable host memory: what of them overlaps is no evidence of an asynchronous copy
+    pageable   staged through pageable host memory: so overlap is no evidence of an asynchronous copy
     rate       bytes per second of busy time, exact (no integer division); None where no time passed
     hidden     the share of the busy time during which a compute kernel ran on that device; None where no time passed, where
                graphs were traced as a whole, and of migrations, which kernels wait for
@@ -40,30 +40,30 @@ class CopyRow:
 def copies(trace: Trace) -> tuple[CopyRow, ...]:
     """The rows, the longest total time first."""
     operations = trace.operations
-    found = operations.take(np.isin(operations.kind, (*COPIES, OTHER, MEMORY_SET, MIGRATION)))
-    group, first = groups(found.gpu, found.kind, found.pageable)
-    sizes, times = spreads(group, found.bytes), spreads(group, found.end - found.start)
-    rows = [_row(trace, found.take(group == number), sizes[number], times[number]) for number in range(len(first))]
+    copied = operations.take(np.isin(operations.kind, (*COPIES, OTHER, MEMORY_SET, MIGRATION)))
+    group, first = groups(copied.gpu, copied.kind, copied.pageable)
+    sizes, times = spreads(group, copied.bytes), spreads(group, copied.end - copied.start)
+    rows = [_row(trace, copied.take(group == number), sizes[number], times[number]) for number in range(len(first))]
     return tuple(
         sorted(rows, key=lambda row: (-row.time.sum, row.kind, row.gpu_uuid, row.device, row.label, row.pageable))
     )
 
 
-def _row(trace: Trace, found: Operations, size: Spread, time: Spread) -> CopyRow:
-    gpu = int(found.gpu[0])
+def _row(trace: Trace, group: Operations, size: Spread, time: Spread) -> CopyRow:
+    gpu = int(group.gpu[0])
     here = trace.operations.take(trace.operations.gpu == gpu)
-    compute, busy = busy_time(here.of_kind(COMPUTE)), busy_time(found)
+    compute, busy = busy_time(here.of_kind(COMPUTE)), busy_time(group)
     known = busy.length > 0 and not (here.kind == GRAPH_LAUNCH).any()
     return CopyRow(
-        kind=KINDS[found.kind[0]],
-        pageable=bool(found.pageable[0]),
+        kind=KINDS[group.kind[0]],
+        pageable=bool(group.pageable[0]),
         gpu_uuid=trace.gpus[gpu].uuid,
-        device=int(found.device[0]),
+        device=int(group.device[0]),
         label=labels(trace.gpus)[gpu],
-        count=int(found.copies.sum()),
+        count=int(group.copies.sum()),
         bytes=size,
         time=time,
         busy=busy.length,
         rate=size.sum * 1e9 / busy.length if busy.length else None,
-        hidden=(busy & compute).length / busy.length if known and found.kind[0] != MIGRATION else None,
+        hidden=(busy & compute).length / busy.length if known and group.kind[0] != MIGRATION else None,
     )

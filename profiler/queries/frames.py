@@ -16,20 +16,21 @@ def frame(rows: Sequence[Any]) -> Any:
     flat = [_flat(asdict(row)) for row in rows]
     names = list(dict.fromkeys(name for row in flat for name in row))
     inner = {name.rpartition(".")[0] for name in names}
-    kept = [name for name in names if name not in inner]  # a record that is None in some rows is no column of its own
+    # a record that is None in some rows does not become a column of its own
+    kept = [name for name in names if name not in inner]
     return pd.DataFrame({name: _column([row.get(name) for row in flat]) for name in kept})
 
 
 def _column(values: list[Any]) -> Any:
     import pandas as pd
 
-    found = {type(value) for value in values if value is not None}
-    dtype = next((name for kind, name in _TYPES if kind in found), "object")
-    return pd.array(values, dtype=dtype) if found <= {kind for kind, _ in _TYPES} else pd.Series(values, dtype="object")
+    types = {type(value) for value in values if value is not None}
+    dtype = next((name for kind, name in _TYPES if kind in types), "object")
+    return pd.array(values, dtype=dtype) if types <= {kind for kind, _ in _TYPES} else pd.Series(values, dtype="object")
 
 
 def _flat(row: dict[str, Any], before: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for name, value in row.items():
-        found.update(_flat(value, f"{before}{name}.") if isinstance(value, dict) else {f"{before}{name}": value})
-    return found
+        flat.update(_flat(value, f"{before}{name}.") if isinstance(value, dict) else {f"{before}{name}": value})
+    return flat

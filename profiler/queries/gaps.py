@@ -1,8 +1,8 @@
-"""`trace gaps`: when a device had nothing to do, and what the host did meanwhile.
+"""`trace gaps`: when a device was idle, and what the host was doing.
 
-A gap ends with the operations that start then; of these the one whose launch was called first explains it. Up to that call
-the host had not asked for anything; from it on the work was queued and the device waited, for another stream or for itself.
-A synchronising call explains a gap when the launch, had the host not waited, would have come in half the time or less.
+A gap ends with the operations that start then; the one whose launch was called first explains it. Before that call the
+host had not asked for anything; after it the work was queued and the device waited, for another stream or for itself.
+A synchronising call explains a gap if the launch would have come in half the time or less had the host not waited.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def find_gaps(trace: Trace) -> Gaps:
 
 
 def _of_device(trace: Trace, gpu: int) -> list[Gaps]:
-    """None for a device whose operations all have length zero: when it was idle is then not defined."""
+    """Nothing for a device whose operations all have length zero: idleness is then undefined."""
     mine = np.flatnonzero(trace.operations.gpu == gpu)
     bounds = busy_time(trace.operations.take(mine))
     if not len(bounds):
@@ -77,12 +77,12 @@ def _of_device(trace: Trace, gpu: int) -> list[Gaps]:
         cause[edge], call[edge], parts[:, edge] = BOUNDARY, -1, 0
     waiting, calling, outside, queued, waited = parts
     device = np.full(len(start), gpu, np.int64)
-    found = Gaps(device, start, end, cause, waiting, calling, outside, queued, waited, before, after, call)
-    return [found.take(end > start)]
+    between = Gaps(device, start, end, cause, waiting, calling, outside, queued, waited, before, after, call)
+    return [between.take(end > start)]
 
 
 def _window(trace: Trace) -> tuple[int, int]:
-    """First and last instant of which the trace says anything."""
+    """The first and last instant about which the trace says anything."""
     rows = [rows for rows in (trace.operations, trace.calls, trace.ranges) if len(rows)]
     return min(int(part.start.min()) for part in rows), max(int(part.end.max()) for part in rows)
 
@@ -103,7 +103,7 @@ def _neighbours(trace: Trace, mine: Int64, start: Int64, end: Int64) -> tuple[In
 
 
 def _explained(trace: Trace, start: Int64, end: Int64, after: Int64) -> tuple[Int64, Int64, Int64]:
-    """Cause, the four parts and what was waited in all, shape (5, n), and the call of each gap."""
+    """Each gap's cause, its four parts and the total wait, shape (5, n), and its call."""
     launch = np.where(after >= 0, trace.operations.launch[after], -1)
     cause = np.full(len(start), NOT_TRACED, np.int64)
     parts, call = np.zeros((5, len(start)), np.int64), launch.copy()
@@ -124,7 +124,8 @@ def _explained(trace: Trace, start: Int64, end: Int64, after: Int64) -> tuple[In
 
 
 def _spent(calls: Calls, start: Int64, end: Int64) -> tuple[Int64, Int64]:
-    """How much of each [start, end) the calls fill, nested ones counted once, and how long the calls that do are in all."""
+    """How much of each [start, end) the calls fill, nested ones counted once, and the total length of the calls that
+    reach into it."""
     filled = union(calls.start, calls.end)
     if not len(filled):
         return np.zeros(len(start), np.int64), np.zeros(len(start), np.int64)
@@ -139,7 +140,7 @@ def _spent(calls: Calls, start: Int64, end: Int64) -> tuple[Int64, Int64]:
 
 
 def _last_before(trace: Trace, waits: Int64, time: Int64) -> Int64:
-    """Of these calls the last that began before each time, -1 for none."""
+    """The last of these calls that began before each time, -1 for none."""
     if not len(waits):
         return np.full(len(time), -1, np.int64)
     order = waits[np.argsort(trace.calls.start[waits], kind="stable")]
@@ -163,11 +164,11 @@ def gaps(trace: Trace, least: int = 1, limit: int | None = None) -> Table:
         least: leave out gaps shorter than this, in ns.
         limit: at most so many rows.
     """
-    found = find_gaps(trace)
-    length = found.end - found.start
-    order = np.lexsort((found.start, found.gpu, -length))
+    every = find_gaps(trace)
+    length = every.end - every.start
+    order = np.lexsort((every.start, every.gpu, -length))
     order = order[length[order] >= least][:limit]
-    chosen = found.take(order)
+    chosen = every.take(order)
     neighbours = {
         **_operation(trace, "before", chosen.before),
         **_operation(trace, "after", chosen.after),

@@ -41,7 +41,7 @@ def kernels(trace: Trace, name: str = "*", full: bool = False, top: int | None =
 
     Args:
         name: a name or glob.
-        full: tell kernels apart by their full names, template arguments included.
+        full: distinguish kernels by their full names, template arguments included.
         top: at most so many rows; by default all.
     """
     operations = trace.operations
@@ -71,7 +71,7 @@ def kernels(trace: Trace, name: str = "*", full: bool = False, top: int | None =
 def _longest(
     chosen: Int64, group: NDArray[Any], count: int, length: Int64, top: int
 ) -> tuple[Int64, NDArray[Any], int, Int64]:
-    """The executions of the groups whose total may be among the `top` largest: those of equal totals too."""
+    """The executions of the groups whose total may be among the `top` largest, ties included."""
     total = summed(group, count, length)
     wanted = total >= (np.sort(total)[-top] if top else np.iinfo(np.int64).max)
     some = np.flatnonzero(wanted[group])
@@ -80,7 +80,7 @@ def _longest(
 
 
 def _row(trace: Trace, at: int, text: int, label: str, whole: int, nodes: int, time: Spread) -> KernelRow:
-    """A row by one of its operations; `whole` is all kernel time on its device."""
+    """The row of one of its operations' group; `whole` is all kernel time on that device."""
     operations = trace.operations
     return KernelRow(
         name=trace.text(text),

@@ -29,7 +29,7 @@ class LaunchRow:
     """All calls of one API function, runtime or driver.
 
     effect           kernel, graph, copy, memset, sync, capture or other
-    calls            rows of RUNTIME; `nested` of them stand under another call with the same correlation id
+    calls            rows of RUNTIME; `nested` of them lie inside another call with the same correlation id
     executed         calls that led to operations, of which there are `operations`
     captured         under stream capture: they executed nothing; `failed` returned an error
     unmatched        submitted work of which the trace has no record

@@ -1,4 +1,4 @@
-"""Find names by glob, and the nearest ones to a name that matches nothing."""
+"""Find names by glob, and suggest the nearest ones to a name that matches nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..arrays.groups import distinct_values
 from ..arrays.growing import constant
 from ..arrays.types import Int64
 
-_COMPARED = 5_000  # difflib is quadratic in a name's length: enough for a hint
+_COMPARED = 5_000  # difflib is quadratic in a name's length; this much is enough for a hint
 
 
 def matches(column: Int64, texts: Sequence[str], pattern: str) -> NDArray[np.bool_]:
@@ -28,13 +28,28 @@ def matches(column: Int64, texts: Sequence[str], pattern: str) -> NDArray[np.boo
         return constant(True, len(column), bool)
     fits = re.compile(translate(pattern)).match
     names = Codes.of(column)
-    found = np.array([_is(texts[i] if i >= 0 else "", pattern, fits) for i in names.values.tolist()], bool)
-    fitting: NDArray[np.bool_] = found[names.code]
+    matched = np.array([_is(texts[i] if i >= 0 else "", pattern, fits) for i in names.values.tolist()], bool)
+    fitting: NDArray[np.bool_] = matched[names.code]
     return fitting
 
 
 def _is(text: str, pattern: str, fits: object) -> bool:
     return text == pattern or (callable(fits) and fits(text) is not None)
+
+
+_NUMBERED = re.compile(r"(.*\D)\d+", re.DOTALL)
+_SERIES = 3
+"""So many names that differ by their number alone are a series: two may be versions, to be compared."""
+
+
+def series(texts: Iterable[str]) -> dict[str, str]:
+    """Of names such as `train_step_17` those that are one of a series, each with the glob that stands for all of it:
+    `train_step_*`."""
+    stems: dict[str, list[str]] = {}
+    for text in texts:
+        if numbered := _NUMBERED.fullmatch(text):
+            stems.setdefault(numbered[1], []).append(text)
+    return {text: f"{stem}*" for stem, of_stem in stems.items() if len(of_stem) >= _SERIES for text in of_stem}
 
 
 def known(column: Int64, texts: Sequence[str]) -> list[str]:
@@ -43,7 +58,7 @@ def known(column: Int64, texts: Sequence[str]) -> list[str]:
 
 
 def hint(pattern: str, names: Iterable[str]) -> str:
-    """Ends a sentence about a name that is not there: the nearest one, or which there are."""
+    """The end of a sentence about an unknown name: the nearest one, or the names that exist."""
     names = list(names)[:_COMPARED]
     bare = pattern.strip("*?")
     near = [name for name in names if bare.lower() in name.lower()] if bare else []

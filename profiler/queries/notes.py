@@ -1,4 +1,4 @@
-"""What a reader of an answer has to know besides its rows."""
+"""What the reader of an answer must know besides its rows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ..trace.model import GRAPH_LAUNCH, MIGRATION, Trace
 
 
 def untraced_graphs(trace: Trace) -> list[str]:
-    """A sentence where graphs were traced as a whole, so that their kernels are not in the trace; else nothing."""
+    """One sentence if graphs were traced as a whole, so that their kernels are not in the trace; else nothing."""
     count = int((trace.operations.kind == GRAPH_LAUNCH).sum())
     if not count:
         return []
@@ -15,7 +15,7 @@ def untraced_graphs(trace: Trace) -> list[str]:
 
 
 def migrations(trace: Trace) -> list[str]:
-    """A sentence where unified memory migrated; else nothing."""
+    """One sentence if unified memory migrated; else nothing."""
     count = int((trace.operations.kind == MIGRATION).sum())
     what = "1 page migration" if count == 1 else f"{count} page migrations"
     return [f"{what} of unified memory: kernels wait for them, so what runs beside them is no overlap"] if count else []

@@ -20,7 +20,7 @@ class OverlapRow:
     """Two selections on one device, as docs/metrics.md defines overlap, hidden, exposed, bound and efficiency; ns.
 
     label            the device's uuid, else its ordinal and process
-    shared_ops       operations that are in both: each overlaps itself
+    shared_ops       operations in both selections: each overlaps itself
     untraced_graphs  graphs on this device traced as a whole: what overlapped inside them is unknown, and not counted
     witnesses        the longest overlaps of two operations on different streams
     """
@@ -46,15 +46,15 @@ class OverlapRow:
     witnesses: tuple[Witness, ...]
 
 
-def overlap(trace: Trace, a: str, b: str, count: int = 3) -> tuple[OverlapRow, ...]:
+def overlap(trace: Trace, a: str, b: str, count: int = 3, attribution: str = "thread") -> tuple[OverlapRow, ...]:
     """A row for each device on which either selection has operations, with at most `count` witnesses each. Migrations of
     unified memory are in neither: kernels wait for them.
 
     Raises:
-        UsageError: a selector that means nothing.
+        UsageError: a selector that means nothing, or no such attribution.
     """
     of_programs = trace.operations.kind != MIGRATION
-    first, second = select(trace, a) & of_programs, select(trace, b) & of_programs
+    first, second = (select(trace, selector, attribution) & of_programs for selector in (a, b))
     devices = np.unique(trace.operations.gpu[first | second])
     return tuple(_row(trace, int(gpu), (a, b), (first, second), count) for gpu in devices)
 

@@ -22,8 +22,8 @@ def read(path: Path, communication: Iterable[str] = ()) -> Trace:
         communication: regular expressions of kernel names that count as communication, besides the known ones.
 
     Raises:
-        UsageError: a pattern is no regular expression.
-        TraceError: the file is missing, damaged, or no trace.
+        UsageError: a pattern is not a regular expression.
+        TraceError: the file is missing, damaged, or not a trace.
         EnvironmentLacks: a report, and no usable nsys; a format whose package is not installed.
     """
     patterns = tuple(communication)
@@ -40,7 +40,7 @@ def export_report(report: Path, sqlite: Path) -> None:
 
     Raises:
         EnvironmentLacks: there is no usable nsys.
-        AispError: nsys made no SQLite of it.
+        AispError: nsys made no SQLite export of it.
     """
     from ...machine.child import Watch, new_mark
     from ..capture.nsys import export, find_exporter

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ...errors import UsageError
 from ..analysis.overlap import SELECTORS
-from ..ranges.attribution import operations_inside
+from ..ranges.attribution import Attribution, operations_inside
 from ..trace.model import COMM, COMPUTE, Trace
 from .names import hint, known, matches
 from .ranges import chosen_ranges
@@ -17,13 +17,14 @@ from .ranges import chosen_ranges
 PREFIXES = ("stream:", "range:", "kernel:")
 
 
-def select(trace: Trace, selector: str) -> NDArray[np.bool_]:
+def select(trace: Trace, selector: str, attribution: str = "thread") -> NDArray[np.bool_]:
     """Which operations a selector means, a mask of shape (len(trace.operations),); none of them is no error.
 
     Raises:
-        UsageError: no such selector; the nearest one is suggested.
+        UsageError: no such selector, of which the nearest one is suggested, or no such attribution.
     """
     check(selector)
+    of_ranges = Attribution.named(attribution)
     prefix, colon, rest = selector.partition(":")
     operations = trace.operations
     if not colon:
@@ -32,16 +33,16 @@ def select(trace: Trace, selector: str) -> NDArray[np.bool_]:
         return np.asarray(operations.stream == int(rest), bool)
     if prefix == "kernel":
         return np.isin(operations.kind, (COMPUTE, COMM)) & matches(operations.name, trace.strings, rest)
-    found = np.zeros(len(operations), bool)
-    found[operations_inside(trace, chosen_ranges(trace, name=rest))[1]] = True
-    return found
+    inside = np.zeros(len(operations), bool)
+    inside[operations_inside(trace, chosen_ranges(trace, name=rest), of_ranges)[1]] = True
+    return inside
 
 
 def check(selector: str) -> None:
-    """Refuse what no trace could answer.
+    """Refuse a selector that could fit no trace.
 
     Raises:
-        UsageError: no such class or prefix, or a stream that is no number.
+        UsageError: no such class or prefix, or a stream that is not a number.
     """
     prefix, colon, rest = selector.partition(":")
     if not colon and selector in SELECTORS:
@@ -59,8 +60,14 @@ def check(selector: str) -> None:
     )
 
 
+def range_names(*selectors: str) -> list[str]:
+    """The names of ranges that valid selectors speak of, each once."""
+    parts = [selector.partition(":") for selector in selectors]
+    return list(dict.fromkeys(rest for prefix, _, rest in parts if prefix == "range"))
+
+
 def why_empty(trace: Trace, selector: str) -> str:
-    """One sentence on a valid selector that means no operation of this trace."""
+    """One sentence about a valid selector that selects no operation of this trace."""
     prefix, _, rest = selector.partition(":")
     operations = trace.operations
     if prefix == "stream":

@@ -39,7 +39,7 @@ def groups(*keys: NDArray[Any]) -> tuple[Int64, list[int]]:
 def firsts_of(group: NDArray[Any], groups: int) -> Int64:
     """The first row of every group."""
     first = np.zeros(groups, np.int64)
-    first[group[::-1]] = np.arange(len(group) - 1, -1, -1)  # the last to be written is the first row
+    first[group[::-1]] = np.arange(len(group) - 1, -1, -1)  # assigned in reverse, so the first row is written last
     return first
 
 
@@ -51,7 +51,7 @@ def spreads(group: NDArray[Any], values: Int64) -> list[Spread]:
     first = np.cumsum(n) - n
     ordered = values[by_group(group, len(n))]
     for low, high in zip(first.tolist(), (first + n).tolist(), strict=True):
-        ordered[low:high].sort()  # each group by itself: many times faster than sorting pairs
+        ordered[low:high].sort()  # group by group: many times faster than sorting pairs
     total = np.add.reduceat(ordered, first)
     mean = total / n
     median = (ordered[first + (n - 1) // 2] + ordered[first + n // 2]) / 2
@@ -67,5 +67,5 @@ def _spread(n: int, total: int, mean: float, median: float, low: int, high: int,
 
 def spread(values: Int64) -> Spread | None:
     """The spread of one group; None when it is empty."""
-    found = spreads(np.zeros(len(values), np.int64), values)
-    return found[0] if found else None
+    one = spreads(np.zeros(len(values), np.int64), values)
+    return one[0] if one else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,7 +13,7 @@ from ..analysis.completeness import attest
 from ..analysis.ledger import closes, ledger, match_launches
 from ..analysis.overlap import busy_time, concurrency
 from ..arrays.blocks import in_order
-from ..arrays.codes import Codes, joined
+from ..arrays.codes import Codes, joined, narrowest
 from ..arrays.groups import any_of, distinct_values
 from ..evidence import Completeness, LedgerLine
 from ..ranges.table import RangeTables
@@ -30,6 +31,7 @@ from ..trace.model import (
     process_of,
 )
 from .kernels import KernelRow, kernels
+from .names import series
 from .ranges import PART
 from .spread import firsts_of
 
@@ -45,7 +47,7 @@ class DeviceRow:
     gpu_uuid: str
     name: str
     device: int  # its CUDA ordinal in the process that was found first
-    label: str  # uuid, else ordinal and process: never that of another row
+    label: str  # uuid, else ordinal and process: unique among the rows
     pids: tuple[int, ...]
     ops: int
     kernels: int
@@ -120,7 +122,7 @@ class Summary:
 
 
 def summary(trace: Trace, top: int = 10) -> Summary:
-    """Everything at once; `top` kernels and ranges."""
+    """All of the answer; `top` limits the kernels and ranges."""
     matching = match_launches(trace)
     completeness, lines = attest(trace, matching), ledger(trace, matching)
     parts = [part for part in (trace.operations, trace.calls, trace.ranges) if len(part)]
@@ -130,7 +132,7 @@ def summary(trace: Trace, top: int = 10) -> Summary:
         start=min((int(part.start.min()) for part in parts), default=0),
         end=trace.end,
         completeness=completeness,
-        whole_classes=whole_classes(completeness.status, completeness.findings),
+        whole_classes=whole_classes(completeness.findings),
         ledger=lines,
         ledger_closes=closes(lines),
         devices=_devices(trace),
@@ -147,23 +149,23 @@ def _devices(trace: Trace) -> tuple[DeviceRow, ...]:
 
 
 def _device(trace: Trace, gpu: int) -> DeviceRow:
-    found = trace.operations.take(trace.operations.gpu == gpu)
-    numbers = concurrency(found)
-    graphs = _count(found, GRAPH_LAUNCH)
-    compute, copy, comm = (busy_time(found.of_kind(*kinds)) for kinds in ((COMPUTE,), COPIES, (COMM,)))
+    mine = trace.operations.take(trace.operations.gpu == gpu)
+    numbers = concurrency(mine)
+    graphs = _count(mine, GRAPH_LAUNCH)
+    compute, copy, comm = (busy_time(mine.of_kind(*kinds)) for kinds in ((COMPUTE,), COPIES, (COMM,)))
     hidden = {name: (time & compute).length for name, time in (("copy", copy), ("comm", comm))}
     return DeviceRow(
         gpu_uuid=trace.gpus[gpu].uuid,
         name=trace.gpus[gpu].name,
         device=trace.gpus[gpu].device,
         label=labels(trace.gpus)[gpu],
-        pids=tuple(sorted({pid_of(int(key)) for key in distinct_values(found.process)})),
-        ops=len(found),
-        kernels=_count(found, COMPUTE, COMM),
-        copies=_count(found, *COPIES),
-        memsets=_count(found, MEMORY_SET),
-        migrations=_count(found, MIGRATION),
-        migration_time=busy_time(found.of_kind(MIGRATION)).length,
+        pids=tuple(sorted({pid_of(int(key)) for key in distinct_values(mine.process)})),
+        ops=len(mine),
+        kernels=_count(mine, COMPUTE, COMM),
+        copies=_count(mine, *COPIES),
+        memsets=_count(mine, MEMORY_SET),
+        migrations=_count(mine, MIGRATION),
+        migration_time=busy_time(mine.of_kind(MIGRATION)).length,
         untraced_graphs=graphs,
         sum=numbers.sum,
         busy=numbers.busy,
@@ -196,44 +198,58 @@ def _processes(trace: Trace) -> tuple[ProcessRow, ...]:
     rows = []
     for key in sorted({*ran, *owner.values()}):
         threads = [thread for thread, process in owner.items() if process == key]
-        calls, instances = (sum(found.get(thread, 0) for thread in threads) for found in (called, ranged))
+        calls, instances = (sum(counts.get(thread, 0) for thread in threads) for counts in (called, ranged))
         uuids = tuple(trace.gpus[gpu].uuid for process, gpu in used if process == key)
         rows.append(ProcessRow(pid_of(key), key, len(threads), calls, ran.get(key, 0), instances, uuids))
     return tuple(rows)
 
 
 def _by_value(column: Codes) -> dict[int, int]:
-    """How often each value occurs, of those that do."""
+    """How often each value occurs, for those that do."""
     counts = zip(column.values.tolist(), column.counts().tolist(), strict=True)
     return {value: count for value, count in counts if count}
 
 
 def _together(a: Codes, b: Codes) -> list[tuple[int, int]]:
-    """The pairs of values that occur in one row, ascending."""
+    """The pairs of values that occur together in a row, ascending."""
     group, count = joined([a, b])
     first = firsts_of(group, count)
     return [(int(a.values[a.code[at]]), int(b.values[b.code[at]])) for at in first]
 
 
+def _series(trace: Trace) -> tuple[Codes, Sequence[str]]:
+    """Of every range what stands for its name, as codes, and their texts."""
+    texts = trace.ranges.codes("text")
+    names = [trace.text(int(text)) for text in texts.values]
+    of_series = series(name for name, count in zip(names, texts.counts().tolist(), strict=True) if count)
+    called = list(dict.fromkeys(of_series.get(name, name) for name in names))
+    number = {name: i for i, name in enumerate(called)}
+    codes = np.array([number[of_series.get(name, name)] for name in names], np.int64)
+    return Codes(codes[texts.code].astype(narrowest(len(called))), np.arange(len(called))), called
+
+
 def top_ranges(trace: Trace, top: int) -> tuple[RangeRow, ...]:
-    """A row for each of the `top` range names and devices with GPU work, the longest total span first."""
-    columns = [trace.ranges.codes(name) for name in ("domain", "text")]
-    name, names = joined(columns)
+    """A row for each of the `top` range names and devices with GPU work, the longest total span first. Names of a series
+    (`train_step_17`) are one row, which their glob names."""
+    domains = trace.ranges.codes("domain")
+    texts, called = _series(trace)
+    name, names = joined([domains, texts])
     tables, gpus = RangeTables(trace, numbers=("span", "busy")), max(len(trace.gpus), 1)
     instances, ops, span, busy, longest = np.zeros((5, names * gpus), np.int64)
     for low in range(0, len(trace.ranges), PART):
-        found = tables.table(np.arange(low, min(low + PART, len(trace.ranges))))
-        group = name[found.range].astype(np.int64) * gpus + found.gpu
-        for total, values in ((instances, 1), (ops, found.ops), (span, found.span), (busy, found.busy)):
+        part = tables.table(np.arange(low, min(low + PART, len(trace.ranges))))
+        group = name[part.range].astype(np.int64) * gpus + part.gpu
+        for total, values in ((instances, 1), (ops, part.ops), (span, part.span), (busy, part.busy)):
             np.add.at(total, group, values)
-        np.maximum.at(longest, group, found.span)
+        np.maximum.at(longest, group, part.span)
     first = firsts_of(name, names)
     shown = np.flatnonzero(instances)
     if 0 < top < len(shown):
         shown = shown[span[shown] >= np.sort(span[shown])[-top]]
     rows, named = [], labels(trace.gpus)
     for number in shown.tolist():
-        domain, text = (trace.text(int(c.values[c.code[first[number // gpus]]])) for c in columns)
+        at = first[number // gpus]
+        domain, text = trace.text(int(domains.values[domains.code[at]])), called[int(texts.code[at])]
         numbers = (int(column[number]) for column in (instances, ops, span, longest, busy))
         rows.append(RangeRow(domain, text, trace.gpus[number % gpus].uuid, named[number % gpus], *numbers))
     return tuple(sorted(rows, key=lambda row: (-row.span, row.domain, row.name, row.gpu_uuid, row.label)))[:top]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..trace import api
 from ..trace.model import Trace
 
-# A copy that is not asynchronous waits for its stream; freeing memory waits for the whole device (CUDA Runtime API,
+# A synchronous copy waits for its stream; freeing memory waits for the whole device (CUDA Runtime API,
 # "API synchronization behavior").
 _BLOCKING = re.compile(
     r"^(cudaMemcpy|cuMemcpy)(?!.*(Async|Batch|GetAttribute|Node))|^cudaFree(Array|Host)?$|^cuMemFree(Host)?$"
@@ -21,5 +21,5 @@ def blocking_calls(trace: Trace) -> NDArray[np.bool_]:
     """A mask of shape (len(trace.calls),): synchronising calls, blocking copies, and calls that free memory."""
     calls = trace.calls
     blocking = [i for i in np.unique(calls.name).tolist() if i >= 0 and _BLOCKING.match(api.plain(trace.strings[i]))]
-    found: NDArray[np.bool_] = (calls.effect == api.WAIT) | np.isin(calls.name, blocking)
-    return found
+    waits: NDArray[np.bool_] = (calls.effect == api.WAIT) | np.isin(calls.name, blocking)
+    return waits

@@ -21,7 +21,7 @@ class Column:
 
     values     int64, float64 or bool, shape (n,); with `texts` the indices of texts, of which -1 is ""
     texts      what the indices mean
-    missing    where there is no value, shape (n,): null in JSON, empty in CSV, NA in a DataFrame
+    missing    a mask of rows without a value, shape (n,): null in JSON, empty in CSV, NA in a DataFrame
     """
 
     values: NDArray[Any]
@@ -41,21 +41,21 @@ class Column:
         return self._spelled(chosen, str, None)
 
     def json(self, chosen: slice = slice(None)) -> list[Any]:
-        """What a row's JSON says for the rows of a slice: numbers as they are, everything else spelled out."""
+        """The JSON text of each row in a slice: numbers as they are, everything else spelled out."""
         if self.values.dtype == bool:
             return ["true" if value else "false" for value in self.values[chosen].tolist()]
         return self._spelled(chosen, json.dumps, "null")
 
     def _spelled(self, chosen: slice, spell: Any, nothing: Any) -> list[Any]:
         values = self.values[chosen]
-        found: list[Any] = values.tolist()
+        cells: list[Any] = values.tolist()
         if self.texts is not None:
             used = Codes.of(values)
             known = [spell(self.texts[i] if i >= 0 else "") for i in used.values.tolist()]
-            found = [known[i] for i in used.code.tolist()]
+            cells = [known[i] for i in used.code.tolist()]
         if self.missing is None or not self.missing[chosen].any():
-            return found
-        return [nothing if gone else value for value, gone in zip(found, self.missing[chosen].tolist(), strict=True)]
+            return cells
+        return [nothing if gone else value for value, gone in zip(cells, self.missing[chosen].tolist(), strict=True)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +72,7 @@ class Table:
         return Table({name: column.take(which) for name, column in self.columns.items()})
 
     def text_bytes(self) -> int:
-        """About how many bytes the texts of all rows take, where each row spells its own."""
+        """Roughly how many bytes the texts of all rows take if each row spells out its own."""
         total = 0
         for column in self.flat().values():
             if column.texts is not None and len(column):
@@ -82,15 +82,17 @@ class Table:
         return total
 
     def head(self, limit: int) -> Table:
-        """The first rows; a limit of 0 is none."""
+        """The first rows; a limit of 0 means all."""
         return self.take(np.arange(min(limit or len(self), len(self))))
 
     def flat(self, before: str = "") -> dict[str, Column]:
         """All columns, inner ones named `outer.inner`."""
-        found: dict[str, Column] = {}
+        columns: dict[str, Column] = {}
         for name, column in self.columns.items():
-            found.update(column.flat(f"{before}{name}.") if isinstance(column, Table) else {f"{before}{name}": column})
-        return found
+            columns.update(
+                column.flat(f"{before}{name}.") if isinstance(column, Table) else {f"{before}{name}": column}
+            )
+        return columns
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Every row as plain Python types."""
@@ -98,7 +100,7 @@ class Table:
             yield json.loads(text)
 
     def json_rows(self) -> Iterator[str]:
-        """Every row as one line of JSON, ASCII only: what names hold can neither end a line nor reach a terminal."""
+        """Every row as one line of JSON, ASCII only: nothing in a name can end a line or control a terminal."""
         template = self._template()
         columns = list(self.flat().values())
         for low in range(0, len(self), _CHUNK):

@@ -1,4 +1,4 @@
-"""The longest overlaps of two large selections: which operations are worth a look, found without looking at each."""
+"""The longest overlaps of two large selections: which operations are worth a look, found without comparing every pair."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _STREAMS = 32  # above so many streams of `a` the bounds get coarser, not slower
 
 
 def longest(trace: Trace, a: Int64, b: Int64, count: int) -> tuple[Witness, ...]:
-    """At most `count` pairs of an operation of `a` and one of another stream in `b`, the longest shared time first.
+    """At most `count` pairs, an operation of `a` and one of `b` on another stream, the longest shared time first.
 
     Exact: an operation of `a` shares with one of `b` no more than with all of `b` on other streams. Those with the
     largest such bound are searched first, and no others once the pairs found exceed what those could share.
@@ -32,24 +32,24 @@ def longest(trace: Trace, a: Int64, b: Int64, count: int) -> tuple[Witness, ...]
     others, look = trace.operations.take(b), _FIRST_LOOK
     while True:
         some = trace.operations.take(a[order[:look]])
-        found = [_witness(trace, some, i, others, j) for i, j in witnesses(some, others, count)]
+        best = [_witness(trace, some, i, others, j) for i, j in witnesses(some, others, count)]
         done = look >= len(order)
-        if done or (len(found) == count and found[-1].end - found[-1].start >= bounds[order[look]]):
-            return tuple(found)
+        if done or (len(best) == count and best[-1].end - best[-1].start >= bounds[order[look]]):
+            return tuple(best)
         look *= 4
 
 
 def _bounds(operations: Operations, a: Int64, b: Int64) -> Int64:
-    """For each of `a` how long anything of `b` on another stream is in flight during it, or more; shape (len(a),)."""
+    """For each of `a`, at least as long as anything of `b` on another stream is in flight during it; shape (len(a),)."""
     lanes = operations.lanes()
     own = np.unique(lanes[a])
     if len(own) > _STREAMS:
         return _covered(operations, a, b)
-    found = np.zeros(len(a), np.int64)
+    bounds = np.zeros(len(a), np.int64)
     for lane in own:
         here = lanes[a] == lane
-        found[here] = _covered(operations, a[here], b[lanes[b] != lane])
-    return found
+        bounds[here] = _covered(operations, a[here], b[lanes[b] != lane])
+    return bounds
 
 
 def _covered(operations: Operations, a: Int64, b: Int64) -> Int64:

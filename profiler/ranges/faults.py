@@ -42,8 +42,6 @@ def blocked_by(
     """name -> what leaves every claim on it unproven: a trace that is not whole, changed files, and of what was `found` of
     its ranges that which blocks."""
     whole = [finding for finding in completeness.findings if finding.blocks and finding.code != LOST]
-    if completeness.status == "unattested":
-        whole.append(Finding("unattested", {}, "range"))
     whole += changed_files(changed)
     return {name: (*whole, *(f for f in findings if f.blocks)) for name, findings in found.items()}
 

@@ -11,8 +11,8 @@ from ..arrays.groups import distinct_values
 from ..arrays.segments import firsts
 from ..arrays.types import Int64
 from ..evidence import Finding
-from ..trace.columns import NONE
 from ..trace.model import GRAPH_LAUNCH, Calls, Operations, Trace
+from ..trace.tables.columns import NONE
 from .attribution import Attribution, calls_inside, pairs
 from .faults import faults, lost_launches, pageable
 from .work import Launches

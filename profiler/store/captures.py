@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from ...errors import CannotTell, UsageError
-from .manifest import FILE_NAME, Manifest, decode, file_facts, read_bounded, stated_pair
+from ..manifest import FILE_NAME, File, Manifest
+from .manifest import decode, file_facts, read_bounded, stated_pair
 
 
 class Damaged(CannotTell):
@@ -51,14 +51,14 @@ class Capture:
         )
 
 
-def _differs(path: Path, facts: Any) -> str:
+def _differs(path: Path, facts: File) -> str:
     try:
         if not stat.S_ISREG(path.lstat().st_mode):
             return f"{path.name}: no regular file"
         found = file_facts(path)
     except OSError as error:
         return f"{path.name}: {error.strerror}"
-    return "" if found == facts else f"{path.name}: sha256 {found['sha256'][:12]}…, not {facts['sha256'][:12]}…"
+    return "" if found == facts else f"{path.name}: sha256 {found.sha256[:12]}…, not {facts.sha256[:12]}…"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..manifest import Manifest
 from .allow_list import without_paths
-from .manifest import Manifest
 
 ANY = "*"
 """Stands for every name of an object whose names the pair gives: its sizes, its variants."""
@@ -39,6 +38,7 @@ _RUN = {
     "gpu": _GPU,
     "validation": {**_leaves("valid", "bitwise", "tolerance"), "max_relative_error": _EACH, "rejects": _EACH},
     "declared": {ANY: _leaves("flops", "bytes", "ceiling")},
+    "code": {ANY: {**_leaves("compiler", "warps", "sha256"), "instructions": _EACH}},
     "warmup": _EACH,
     "iterations": _leaves("variant", "index", "event_ns"),
 }
@@ -73,9 +73,8 @@ FIELDS: Mapping[str, Allowed] = {
 
 def published(manifest: Manifest) -> Manifest:
     """The manifest with what `FIELDS` allows, without absolute paths; publishing it again changes nothing."""
-    whole = replace(manifest, command=_bare(manifest.command))
-    found = {name: allowed_of(getattr(whole, name), allowed) for name, allowed in FIELDS.items()}
-    return replace(whole, **{**found, "command": tuple(found["command"]), "gpus": tuple(found["gpus"])})
+    whole = {**manifest.to_json(), "command": _bare(manifest.command)}
+    return manifest.changed(**{name: allowed_of(whole[name], allowed) for name, allowed in FIELDS.items()})
 
 
 def allowed_of(value: Any, allowed: Allowed) -> Any:

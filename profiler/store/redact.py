@@ -12,8 +12,8 @@ from pathlib import Path
 
 from ...errors import AispError, TraceError, UsageError
 from ...machine.files import remove_abandoned, scratch_folder
-from ..trace.file import Export, plain_sqlite, readonly
 from ..trace.schema import METADATA
+from ..trace.source.file import Export, plain_sqlite, readonly
 from ..trace.source.sqlite import SqliteSource, quote
 from .allow_list import (
     EMPTY_TABLES,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +9,11 @@ from ...errors import AispError, UsageError
 from ...machine.files import remove_abandoned, scratch_folder
 from ..counters.raw_csv import private_names, read_raw_csv, write_raw_csv
 from ..counters.table import known_metrics
+from ..manifest import Manifest
 from .allow_list import without_paths
 from .captures import Capture
 from .leaks import leaks
-from .manifest import Manifest, folder_facts, write_manifest
+from .manifest import folder_facts, write_manifest
 from .published import published
 from .redact import scrub_trace
 
@@ -50,7 +49,7 @@ def _staged(capture: Capture, target_folder: Path) -> Manifest:
                 raise UsageError(f"{capture.trace_path} is scrubbed already")
             scrub_trace(capture.trace_path, staged / "trace.sqlite.xz")
         counters = _scrub_counters(capture, staged)
-        manifest = published(replace(capture.manifest, counters=counters, files=folder_facts(staged)))
+        manifest = published(capture.manifest.changed(counters=counters, files=folder_facts(staged)))
         write_manifest(manifest, staged)
         if found := [leak for path in sorted(staged.iterdir()) for leak in leaks(path)]:
             raise AispError("the scrubbed capture still holds private things:\n" + "\n".join(found))
@@ -83,12 +82,12 @@ def copy_counters(source: Path, target: Path) -> None:
     write_raw_csv(launches, {name for one in launches for name in known_metrics(one.compute_capability)}, target)
 
 
-def _scrub_counters(capture: Capture, staged: Path) -> Mapping[str, Any] | None:
+def _scrub_counters(capture: Capture, staged: Path) -> dict[str, Any] | None:
     """The scrubbed CSV into `staged`; what the manifest says of counters, without the reports, which stay private."""
     counters = capture.manifest.counters
     if counters is None:
         return None
-    kept = [name for name in counters["files"] if name.endswith(".csv")]
+    kept = [name for name in counters.files if name.endswith(".csv")]
     for name in kept:
         scrub_counters(capture.folder / name, staged / name)
-    return {**counters, "files": kept, "sections": ""}
+    return {**capture.manifest.as_written["counters"], "files": kept, "sections": ""}

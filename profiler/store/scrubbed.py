@@ -10,7 +10,7 @@ from itertools import islice, zip_longest
 from pathlib import Path
 
 from ...errors import AispError
-from ..trace.file import plain_sqlite
+from ..trace.source.file import plain_sqlite
 from ..trace.source.sqlite import quote
 from .captures import Capture
 from .manifest import encode
@@ -39,7 +39,7 @@ def leftovers(capture: Capture) -> Iterator[str]:
 
 
 def _odd_files(capture: Capture) -> Iterator[str]:
-    counted = set((capture.manifest.counters or {}).get("files") or ())
+    counted = set(capture.manifest.counters.files if capture.manifest.counters else ())
     for name in capture.manifest.files:
         path = capture.folder / name
         if name in counted and name.endswith(".csv"):

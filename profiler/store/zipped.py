@@ -15,7 +15,7 @@ from typing import IO
 
 from ...errors import UsageError
 from ...machine.files import whole_file
-from ..trace.unpack import put
+from ..trace.source.unpack import put
 
 MAX_ENTRIES = 1_000
 MAX_NAME = 200

@@ -1,7 +1,8 @@
-"""Which kernels move data between GPUs: a list kept as data, that a caller may extend, and which names sound as if they did.
+"""Which kernels move data between GPUs: a list that a caller may extend; and which names sound as if they did.
 
-The names are those of the libraries' own sources, in the versions named; `tests/profiler/trace/communication-names.json` has
-them with their repositories.
+The names are those of the libraries' own sources, in the versions named;
+`tests/profiler/trace/communication-names.json` lists them with their repositories. They were last compared on
+2026-11-30.
 """
 
 from __future__ import annotations
@@ -10,13 +11,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-LISTED = "2026-11-30"
-"""When the list below was last compared with the libraries' sources."""
-
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """Regular expressions, searched in a kernel's short and in its full name, for what a library's versions call theirs."""
+    """Regular expressions for a library's kernel names, by version; searched in a kernel's short and full name."""
 
     name: str
     versions: str
@@ -106,7 +104,8 @@ _WORDS = (
     *("mnnvl_", "amport", "TwoShot", "moeA2A", "mixed_comm::", "_2shot_", "all_reduce_", "userbuffers_", "deep_ep::"),
     *("pplx::", "flux::", "aiter::", "_all_gather", "_reduce_scatter"),
 )
-"""What matches one of `PATTERNS` holds one of these: looking for them costs a hundredth of trying thirty patterns at each letter."""
+"""Whatever matches one of `PATTERNS` contains one of these: looking for them costs a hundredth of trying thirty
+patterns at every character."""
 
 _WRITTEN_BY_INDUCTOR = re.compile(r"triton_\w*fused_")
 """PyTorch's compiler names a kernel after the operators that it was made of: `triton_poi_fused_add_all_reduce_4` adds."""
@@ -115,7 +114,7 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _FUNCTION = re.compile(r"[^<(]*")
 _ANONYMOUS = "(anonymous namespace)::"
 _COLLECTIVE = re.compile(r"_(all_?reduce|all_?gather|reduce_?scatter|all_?(to|2)_?all|send_?recv)v?_")
-_A2A = re.compile(r"(?<![^\W_])a2a(?![^\W_])", re.IGNORECASE)  # a word of its own: a hash may hold these letters
+_A2A = re.compile(r"(?<![^\W_])a2a(?![^\W_])", re.IGNORECASE)  # as a separate word: a hash may contain these letters
 _PART = re.compile(r"_(reduce|gather|scatter|dispatch|combine|broadcast|exchange|barrier|put|push|pull|send|recv)_")
 _BETWEEN = re.compile(
     r"_(ranks?|peers?|inter_?node|intra_?node|nvlink|nvls|mnnvl|multimem|ipc|p_2_p|rdma|ibgda|remote|cross_device|multi_gpu"
@@ -126,17 +125,17 @@ _EXPERTS = re.compile(r"_((ep|moe|expert|token)s?_)+(dispatch|combine)_|^(_void)
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The patterns that kernels of communication are known by: those listed here, and a caller's own."""
+    """The patterns by which communication kernels are recognised: those listed here, and a caller's own."""
 
     own: re.Pattern[str] | None = None
 
     def part(self, name: str) -> str:
-        """The part of a kernel's short or full name by which it is a communication kernel's; "" for any other name."""
+        """The part of a kernel's short or full name that marks a communication kernel; "" for any other name."""
         if _WRITTEN_BY_INDUCTOR.match(name):
             return ""
-        found = _LISTED.search(name) if any(word in name for word in _WORDS) else None
-        found = found or (self.own.search(name) if self.own else None)
-        return found[0] if found else ""
+        match = _LISTED.search(name) if any(word in name for word in _WORDS) else None
+        match = match or (self.own.search(name) if self.own else None)
+        return match[0] if match else ""
 
 
 def _one(patterns: Iterable[str]) -> re.Pattern[str]:
@@ -147,15 +146,15 @@ _LISTED = _one(PATTERNS)
 
 
 def matcher(extra: Iterable[str] = ()) -> Known:
-    """What knows kernels of communication by all of `PATTERNS` and `extra`."""
+    """Recognises communication kernels by all of `PATTERNS` and by `extra`."""
     extra = tuple(extra)
     return Known(_one(extra) if extra else None)
 
 
 def sounds_like_communication(name: str) -> bool:
-    """Whether a kernel that no pattern knows is called like one: after a collective, or after a part of one between ranks.
+    """Whether a kernel that no pattern matches has a name like one: a collective's, or that of a step between ranks.
 
-    `reduce_kernel`, `vectorized_gather_kernel` and `splitKreduce_kernel` are called after what every GPU does alone.
+    `reduce_kernel`, `vectorized_gather_kernel` and `splitKreduce_kernel` are named after what every GPU does alone.
     """
     if _WRITTEN_BY_INDUCTOR.match(name):
         return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -26,40 +27,41 @@ def physical_gpus(source: Source, schema: Schema, process: Int64, device: Int64)
     pair = of_process if len(devices) < 2 else of_process * len(devices) + distinct_codes(device)[0]
     pairs = distinct_values(pair)
     index: dict[tuple[str, int, int], int] = {}
-    found: list[Gpu] = []
+    gpus: list[Gpu] = []
     of_pair = []
     for code in pairs.tolist():
         key, ordinal = int(processes[code // len(devices)]), int(devices[code % len(devices)])
-        uuid, name = _identity(key, known.get((pid_of(key), ordinal), []))
+        uuid, name, multiprocessors = _identity(key, known.get((pid_of(key), ordinal), []))
         identity = (uuid, 0, 0) if uuid else ("", key, ordinal)
         if identity not in index:
-            index[identity] = len(found)
-            found.append(Gpu(uuid, name, key, ordinal))
+            index[identity] = len(gpus)
+            gpus.append(Gpu(uuid, name, key, ordinal, multiprocessors))
         of_pair.append(index[identity])
     gpu = looked_up(pair, pairs, np.array(of_pair, np.int64)) if of_pair else pair
-    return gpu.astype(np.int64, copy=False), tuple(found)
+    return gpu.astype(np.int64, copy=False), tuple(gpus)
 
 
-_Card = tuple[int, str, str]
-"""Host or VM, uuid and name of a GPU."""
+_Card = tuple[int, str, str, int]
+"""Host or VM, uuid, name and multiprocessors of a GPU."""
 _HOST = -(1 << 48)
 """The top 16 bits of a globalPid, and of a GPU's vmId."""
 
 
 def _identities(source: Source, schema: Schema) -> dict[tuple[int, int], list[_Card]]:
-    """(pid, CUDA ordinal) -> the GPUs that the export names so; several where hosts or containers share a pid."""
+    """(pid, CUDA ordinal) -> the GPUs that the export gives for it; several where hosts or containers share a pid."""
     gpus = "TARGET_INFO_GPU"
-    found: dict[tuple[int, int], list[_Card]] = {}
+    seen: dict[tuple[int, int], list[_Card]] = {}
     if not schema.has(gpus, "id", "uuid", "name"):
-        return found
-    host = ("vmId",) if schema.has(gpus, "vmId") else ()
+        return seen
+    more = tuple(column for column in ("vmId", "smCount") if schema.has(gpus, column))
     cards: dict[object, list[_Card]] = {}
-    for card, uuid, name, *vm in source.records(schema.tables[gpus], ("id", "uuid", "name", *host)):
-        at = vm[0] & _HOST if vm and isinstance(vm[0], int) else 0
-        cards.setdefault(card, []).append((at, str(uuid or ""), str(name or "")))
+    for card, uuid, name, *rest in source.records(schema.tables[gpus], ("id", "uuid", "name", *more)):
+        own = {column: value for column, value in zip(more, rest, strict=True) if isinstance(value, int)}
+        one = (own.get("vmId", 0) & _HOST, str(uuid or ""), str(name or ""), own.get("smCount", 0))
+        cards.setdefault(card, []).append(one)
     for pid, ordinal, card in _seen(source, schema):
-        found.setdefault((pid, ordinal), []).extend(cards.get(card, ()))
-    return found
+        seen.setdefault((pid, ordinal), []).extend(cards.get(card, ()))
+    return seen
 
 
 def _seen(source: Source, schema: Schema) -> list[tuple[int, int, object]]:
@@ -72,23 +74,27 @@ def _seen(source: Source, schema: Schema) -> list[tuple[int, int, object]]:
 
 
 def ordinals(source: Source, schema: Schema) -> dict[int, set[int]]:
-    """pid -> the CUDA devices that it knew; nothing where the export does not say."""
-    found: dict[int, set[int]] = {}
+    """pid -> the CUDA devices it knew; empty where the export does not say."""
+    by_process: dict[int, set[int]] = {}
     for pid, ordinal, _ in _seen(source, schema):
-        found.setdefault(pid, set()).add(ordinal)
-    return found
+        by_process.setdefault(pid, set()).add(ordinal)
+    return by_process
 
 
-def _identity(process: int, cards: list[_Card]) -> tuple[str, str]:
-    """uuid and name of a process's GPU, each "" where it may be one of several."""
+def _identity(process: int, cards: list[_Card]) -> tuple[str, str, int]:
+    """uuid, name and multiprocessors of a process's GPU, each "" or 0 where it may be one of several."""
     mine = [card for card in cards if card[0] == process & _HOST] or cards
-    uuids, names = {uuid for _, uuid, _ in mine}, {name for _, _, name in mine}
-    return uuids.pop() if len(uuids) == 1 else "", names.pop() if len(names) == 1 else ""
+    uuids, names, counts = ({card[field] for card in mine} for field in (1, 2, 3))
+    return _only(uuids, ""), _only(names, ""), _only(counts, 0)
+
+
+def _only(values: set[Any], otherwise: Any) -> Any:
+    return values.pop() if len(values) == 1 else otherwise
 
 
 def labels(gpus: Sequence[Gpu]) -> list[str]:
-    """What tells each GPU from the others in words: its uuid, else its CUDA ordinal in its process, and that process's host
-    or container where two have one pid."""
+    """A label that tells each GPU from the others: its uuid, else its CUDA ordinal and process, with that process's
+    host or container where two share a pid."""
     plain = [gpu.uuid or f"device {gpu.device} of process {pid_of(gpu.process)}" for gpu in gpus]
     times = Counter(plain)
     return [

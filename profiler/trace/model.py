@@ -19,8 +19,9 @@ from .schema import GRAPH_TRACE, KERNEL, MEMCPY, MEMSET, Schema
 
 TABLES = (KERNEL, MEMCPY, MEMSET, GRAPH_TRACE)
 KINDS = ("compute", "comm", "h2d", "d2h", "d2d", "p2p", "memset", "graph", "other", "migration")
-"""Classes of operations; `other` is a copy that never touches a device (host to host), or of unknown kind; a `migration` is
-of unified memory: nobody called it, it runs on no stream, and a kernel that needs the page waits for it."""
+"""Classes of operations; `other` is a copy that never touches a device (host to host), or of unknown kind; a
+`migration` is one of unified memory: no call asked for it, it runs on no stream, and a kernel that needs the page waits
+for it."""
 COMPUTE, COMM, H2D, D2H, D2D, P2P, MEMORY_SET, GRAPH_LAUNCH, OTHER, MIGRATION = range(len(KINDS))
 COPIES = (H2D, D2H, D2D, P2P)
 
@@ -43,12 +44,13 @@ class Operations(Rows):
     """GPU operations, one a row of KERNEL, MEMCPY, MEMSET and GRAPH_TRACE.
 
     table, kind    indices into TABLES and KINDS
-    row            the table's rowid, for anyone to look it up
-    process        globalPid; correlation ids, devices and contexts mean something inside a process only
+    row            the table's rowid, so that anyone can look it up
+    process        globalPid; correlation ids, devices and contexts are meaningful only within a process
     gpu            index into `Trace.gpus`: the physical device
     name           index into `Trace.strings` (-1: none): the short name, else the full one
     full_name      index into `Trace.strings` (-1: none): a kernel's demangled name, with template arguments
     bytes          copied or set, -1 for kernels
+    blocks         of a kernel's grid; 0 for all that is none, and where the export does not say
     copies         how many copies a record stands for: a batch has one record; 1 for all that is no copy
     graph_node     0 unless it ran as a node of a graph
     pageable       a copy that was staged through pageable host memory
@@ -69,6 +71,7 @@ class Operations(Rows):
     name: Int64
     full_name: Int64
     bytes: Int64
+    blocks: Int64
     copies: Int64
     graph_node: Int64
     pageable: NDArray[np.bool_]
@@ -87,8 +90,8 @@ class Operations(Rows):
 class Calls(Rows):
     """CUDA API calls, runtime and driver; `effect` is a code of `api`. `name` indexes `Trace.strings`.
 
-    `outermost` marks the call that stands for its correlation id: a runtime call hides the driver call under it. `made_node`
-    marks calls inside which a graph's node was made on their thread: of a launch, that a stream captured it.
+    `outermost` marks the call that stands for its correlation id: a runtime call hides the driver call inside it. `made_node`
+    marks calls during which their thread made a graph node: for a launch, it means that a stream captured it.
     """
 
     row: Int64
@@ -146,14 +149,22 @@ class Marks(Rows):
     category: Int64
 
 
+COLUMNS: Mapping[str, type[Rows]] = {"operations": Operations, "calls": Calls, "ranges": Ranges, "marks": Marks}
+"""What a `Trace` holds in columns, by the name of its field: all that the cache stores and reads back."""
+
+
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """A physical device; `uuid` is "" where the export does not say, and then only (process, device) tells it apart."""
+    """A physical device; `uuid` is "" where the export does not say, and then only (process, device) tells it apart.
+
+    `sm_count` is how many multiprocessors it has, 0 where the export does not say.
+    """
 
     uuid: str
     name: str
     process: int
     device: int
+    sm_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +182,8 @@ LOSS = re.compile(
     r"|CUPTI events were detected incomplete|(?:GPU events|NVTX annotations) were discarded"
     r"|(?:CUDA|NVTX) event processing was stopped|profiling stopped unexpectedly|All event sources failed"
 )
-"""Messages that speak of lost events, whatever their severity; the texts are those in nsys 2023.4's own files, and seen with
-2025.3 where a program was killed."""
+"""Messages about lost events, whatever their severity; the texts are taken from nsys 2023.4's own files, and were seen
+with 2025.3 after a program was killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +206,8 @@ class Trace:
 
     @property
     def tables(self) -> tuple[str, ...]:
-        """What this export calls each of TABLES: some are suffixed with _V2 or _V3."""
-        return tuple(self.schema.tables.get(table, table) for table in TABLES)
+        """What this export calls each of TABLES."""
+        return tuple(self.schema.called(table) for table in TABLES)
 
     def text(self, index: int) -> str:
         """The string of an index; "" for -1."""

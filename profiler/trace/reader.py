@@ -11,19 +11,19 @@ from ...errors import TraceError
 from ..arrays.groups import distinct_values
 from ..arrays.types import Int64
 from . import communication
-from .cache import Put, TraceCache, as_it_is
-from .calls import only_process, read_calls
-from .columns import Invalid
-from .file import Export, open_source, refuse_unfinished, state_of
-from .limits import refuse_absurd_counts
+from .cache.traces import Put, TraceCache, as_it_is
 from .model import TABLES, Diagnostic, Trace
-from .nvtx import Ends, read_nvtx
-from .operations import read_operations
 from .schema import CUDA_EVENT, NVTX, RUNTIME, SYNCHRONIZATION, Schema, read_schema
-from .session import session_ends, start_utc
+from .source.file import Export, open_source, refuse_unfinished, state_of
+from .source.limits import refuse_absurd_counts
 from .source.scan import Source
-from .strings import Strings
-from .sums import refuse_absurd_sizes, refuse_absurd_times
+from .tables.calls import only_process, read_calls
+from .tables.columns import Invalid
+from .tables.nvtx import Ends, read_nvtx
+from .tables.operations import read_operations
+from .tables.session import session_ends, start_utc
+from .tables.strings import Strings
+from .tables.sums import refuse_absurd_sizes, refuse_absurd_times
 
 
 def read_trace(
@@ -41,12 +41,12 @@ def read_trace(
         cache: where large traces are kept as columns; by default in the folder that `cache_folder` names.
 
     Raises:
-        TraceError: the file is missing, no SQLite, truncated, damaged, no nsys export, changes while it is read, or a table
-            is not as it should be.
+        TraceError: the file is missing, not SQLite, truncated, damaged, not an nsys export, or changes while it is
+            read, or a table is malformed.
         EnvironmentLacks: what a packed or a Parquet trace needs is not installed.
     """
     path, patterns = Path(path), tuple(communication_patterns)
-    refuse_unfinished(path)  # before the cache answers for the file alone
+    refuse_unfinished(path)  # first, because the cache answers for the file alone
     before = state_of(path)
     kept = cache or TraceCache()
     key = kept.key(path, patterns)
@@ -68,7 +68,7 @@ def read_trace(
 
 
 def read_source(source: Source, comm: communication.Known, put: Put = as_it_is) -> Trace:
-    """Read all tables of an opened trace. Every part of it goes through `put` as soon as it is read."""
+    """Read all tables of an opened trace. Each part goes through `put` as soon as it has been read."""
     schema = read_schema(source)
     started = start_utc(source, schema)
     strings = Strings(source, schema)

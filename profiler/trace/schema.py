@@ -23,12 +23,22 @@ SYNCHRONIZATION = "CUPTI_ACTIVITY_KIND_SYNCHRONIZATION"
 CUDA_EVENT = "CUPTI_ACTIVITY_KIND_CUDA_EVENT"
 
 KNOWN_MAJOR = (2, 3)
-"""Major versions of the export schema that were read and checked; others are read by their columns, with a finding."""
+"""Major versions of the export schema that were checked; others are read by their columns, with a finding."""
 
 METADATA: Mapping[str, tuple[str, ...]] = {
     kind: (f"META_DATA_{kind}", f"{kind}_META_DATA") for kind in ("CAPTURE", "EXPORT")
 }
 """The tables of metadata; Nsight Systems 2022 writes EXPORT_META_DATA."""
+
+KINETO, KNOWN_KINETO = "Kineto", ("1",)
+"""What a trace of torch.profiler says made it, and the versions of its events that were read and checked."""
+
+_EVENTS: Mapping[str, str] = {
+    KERNEL: "traceEvents kernel",
+    MEMCPY: "traceEvents gpu_memcpy",
+    MEMSET: "traceEvents gpu_memset",
+    RUNTIME: "traceEvents cuda_runtime",
+}
 
 _SUFFIX = re.compile(r"_V([0-9]{1,4})\Z")
 _CAPABILITIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
@@ -59,7 +69,7 @@ class Schema:
     export: Mapping[str, tuple[str, ...]]
 
     def has(self, table: str, *columns: str) -> bool:
-        """Whether the table is there with all these columns."""
+        """Whether the table exists, with all these columns."""
         return table in self.tables and all(column.lower() in self.columns[table] for column in columns)
 
     @property
@@ -68,19 +78,31 @@ class Schema:
         return self.export.get("EXPORT_SCHEMA_VERSION", ("",))[0]
 
     @property
+    def kineto(self) -> bool:
+        """Whether torch.profiler recorded it, and not Nsight Systems."""
+        return self.export.get("EXPORT_PRODUCT_NAME") == (KINETO,)
+
+    def called(self, table: str) -> str:
+        """What anyone who looks a row up calls a table: an export may have suffixed it, and a trace of torch.profiler has
+        one list of events, where row n is the nth."""
+        return _EVENTS.get(table, table) if self.kineto else self.tables.get(table, table)
+
+    @property
     def known(self) -> bool:
+        if self.kineto:
+            return self.version in KNOWN_KINETO
         return self.version.partition(".")[0] in {str(major) for major in KNOWN_MAJOR}
 
     @property
     def graph_nodes(self) -> str:
         """The table of graph nodes' creation by its plain name, "" without one: CUDA_GRAPH_EVENTS held nodes in 2023 and
-        holds graphs since 2024, when the nodes moved to CUDA_GRAPH_NODE_EVENTS; its columns tell."""
+        holds graphs since 2024, when the nodes moved to CUDA_GRAPH_NODE_EVENTS; its columns show which."""
         tables = ("CUDA_GRAPH_NODE_EVENTS", "CUDA_GRAPH_EVENTS")
         return next((table for table in tables if self.has(table, "graphNodeId")), "")
 
     @property
     def capabilities(self) -> Mapping[str, bool]:
-        """What this export can tell, found by its tables and columns and not by its version."""
+        """What this export can tell, judged by its tables and columns, not by its version."""
         return {name: self.has(table, *columns) for name, (table, columns) in _CAPABILITIES.items()}
 
 
@@ -88,7 +110,7 @@ def read_schema(source: Source) -> Schema:
     """Look at what is there.
 
     Raises:
-        TraceError: a file that no Nsight Systems wrote.
+        TraceError: Nsight Systems did not write this file.
     """
     there = source.tables()
     tables = by_plain_name(there)
@@ -104,7 +126,8 @@ def read_schema(source: Source) -> Schema:
 
 
 def by_plain_name(names: Iterable[str]) -> dict[str, str]:
-    """A table's name without its suffix -> what the export calls it; of several the one with the highest suffix."""
+    """A table's name without its suffix -> what the export calls it; if there are several, the one with the highest
+    suffix."""
     tables: dict[str, str] = {}
     for name in names:
         plain = _SUFFIX.sub("", name)
@@ -120,10 +143,10 @@ def _number(table: str) -> int:
 
 
 def _metadata(source: Source, schema: Schema, kind: str) -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
+    values: dict[str, tuple[str, ...]] = {}
     for table in (table for table in METADATA[kind] if schema.has(table, "name", "value")):
         for name, value in source.records(schema.tables[table], ("name", "value")):
             if str(name).endswith("ENVIRONMENT_VARIABLE"):
                 continue  # the profiled process's environment is nobody's business, and nothing here needs it
-            found[str(name)] = (*found.get(str(name), ()), "" if value is None else str(value))
-    return found
+            values[str(name)] = (*values.get(str(name), ()), "" if value is None else str(value))
+    return values

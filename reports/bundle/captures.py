@@ -9,11 +9,12 @@ from functools import partial
 from pathlib import Path
 
 from ...errors import AispError, UsageError
+from ...profiler.manifest import FILE_NAME
 from ...profiler.store.captures import Capture
-from ...profiler.store.manifest import FILE_NAME, decode, encode, read_bounded
+from ...profiler.store.manifest import decode, encode, read_bounded
 from ...profiler.store.scrubbed import leftovers
 from ...profiler.store.zipped import check_packed
-from ...profiler.trace.file import Unpacked, damage, unpacked_once
+from ...profiler.trace.source.file import Unpacked, damage, unpacked_once
 from .layout import CAPTURES, capture_files, capture_folder, expectation_name
 from .proof import Proven, proven
 from .verification import Problem
@@ -105,9 +106,6 @@ def _capture(folder: Path, capture_id: str, names: Iterable[str], unpacked: Unpa
 
 
 def _check_files(capture: Capture, unpacked: Unpacked) -> None:
-    counted = (capture.manifest.counters or {}).get("files") or ()
-    if odd := [name for name in counted if name not in capture.manifest.files]:
-        raise UsageError(f"{FILE_NAME} names counters that are not there: {odd[0]}")
     for name in capture.manifest.files:
         path = capture.folder / name
         if name.endswith(".xz"):

@@ -12,7 +12,7 @@ from ...errors import UsageError
 from ...profiler.expect.files import read_pair
 from ...profiler.judging.language import Claim, parse
 from ...profiler.judging.terms import Term
-from ...profiler.store.manifest import FILE_NAME, Manifest
+from ...profiler.manifest import FILE_NAME, Manifest
 from .layout import EXPECTATIONS, capture_folder
 from .opened import Opened
 from .proof import Proven
@@ -108,7 +108,7 @@ def _sizes(manifest: Manifest, known: Declaration) -> Iterator[tuple[str, str]]:
     usual = manifest.hardware_key if manifest.hardware_key in known.sizes else "default"
     if manifest.size != usual:
         yield "size", f"was measured at the size {manifest.size!r}; this code measures it at {usual!r}"
-    elif dict(manifest.sizes) != dict(known.sizes.get(usual, {})):
+    elif manifest.sizes != dict(known.sizes.get(usual, {})):
         yield "sizes", f"says {_told(manifest.sizes)}, this code {_told(known.sizes.get(usual, {}))}"
 
 

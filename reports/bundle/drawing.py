@@ -66,7 +66,7 @@ def check_drawing(name: str, page: str, evidences: Sequence[Evidence]) -> Check 
     if len(articles) != len(drawn) or (any(drawn) and not any(article.pictures for article in articles)):
         return f"{len(articles)} pairs with {sum(len(one.pictures) for one in articles)} timelines are drawn, there are {len(drawn)}"
     problems = [
-        Problem(name, f"{one.manifest['declaration']['name']}: {where}", what)
+        Problem(name, f"{one.manifest.declaration.name}: {where}", what)
         for one, article, tracks in zip(evidences, articles, drawn, strict=True)
         for where, what in drawn_differences(article, tracks)
     ]

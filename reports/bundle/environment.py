@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from ...profiler.store.manifest import Manifest
+from ...profiler.manifest import Manifest
 from ...version import __version__
 from ..page.pdf import Printed, printer_versions
 from .layout import SCHEMA
@@ -31,7 +31,7 @@ def _of_capture(manifest: Manifest) -> dict[str, Any]:
         "hardware_key": manifest.hardware_key,
         "gpus": [dict(gpu) for gpu in manifest.gpus],
         "versions": dict(manifest.versions),
-        "commit": manifest.commit,
+        "commit": manifest.as_written["commit"],
         "command": list(manifest.command),
         "profile": manifest.profile,
     }

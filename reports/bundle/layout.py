@@ -11,7 +11,7 @@ from typing import Any
 
 from ...errors import UsageError
 from ...machine.records import parsed
-from ...profiler.store.manifest import FILE_NAME, Manifest
+from ...profiler.manifest import FILE_NAME, Manifest
 
 SCHEMA = 1
 SUMS = "SHA256SUMS"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from statistics import median
 from typing import Any
 
@@ -59,7 +60,7 @@ def numbers(evidence: Evidence) -> Iterator[Number]:
         yield from _gain(f"{name}.gain", step.gain, step.before, step.variant)
     yield from _whole_trace(evidence)
     yield from _rates(evidence)
-    for name, size in (evidence.manifest.get("sizes") or {}).items():
+    for name, size in evidence.manifest.sizes.items():
         yield Number(f"sizes.{name}", size, "", "as captured", f"sizes.{name}", MANIFEST)
 
 
@@ -104,6 +105,7 @@ _BOUNDS = {
 }
 
 
+@cache
 def _unit(metric: str) -> str:
     if metric in _BOUNDS:
         return "ns"

@@ -136,8 +136,8 @@ def _files(capture: Capture) -> dict[str, str]:
     found = {MANIFEST: f"{folder}/manifest.json"}
     if capture.trace_path is not None:
         found[TRACE] = f"{folder}/{capture.trace_path.name}"
-    counted = [name for name in (manifest.counters or {}).get("files") or () if name.endswith(".csv")]
-    return found | ({COUNTERS: f"{folder}/{counted[0]}"} if counted else {})
+    csv = manifest.counters.csv if manifest.counters else None
+    return found | ({COUNTERS: f"{folder}/{csv}"} if csv else {})
 
 
 def _claim(claim: ClaimResult) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from ...profiler.evidence import Evidence, Verdict
+from ...profiler.evidence import ClaimResult, Evidence, Verdict
 
 SCHEMA = 1
 MOST_PROBLEMS = 20
@@ -89,10 +89,9 @@ class Verification:
         }
 
 
-def _claim(evidence: Evidence, claim: Any) -> dict[str, Any]:
-    pair = evidence.manifest["declaration"]
+def _claim(evidence: Evidence, claim: ClaimResult) -> dict[str, Any]:
     return {
-        "pair": f"{pair['chapter']}.{pair['name']}",
+        "pair": evidence.manifest.pair,
         "capture": evidence.capture_id,
         "claim": claim.text,
         "verdict": claim.verdict.value,

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from ...errors import AispError, UsageError
 from ...profiler.evidence import Evidence
 from ...profiler.expect.check import Checked
+from ...profiler.manifest import FILE_NAME
 from ...profiler.store.captures import Capture
 from ...profiler.store.leaks import leaks
-from ...profiler.store.manifest import FILE_NAME, encode, encode_json
+from ...profiler.store.manifest import encode, encode_json
 from ...profiler.store.scrub import scrub_capture
 from ...profiler.store.scrubbed import leftovers
 from ...profiler.store.zipped import write_zip

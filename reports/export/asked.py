@@ -1,4 +1,5 @@
-"""What an `assert` was asked, as CI systems know it again: the analysis by its trace and ranges, each claim by its own."""
+"""What an `assert` was asked, in a form by which CI systems recognise it: the analysis by its trace and ranges, each
+claim by its own."""
 
 from __future__ import annotations
 
@@ -7,16 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 
+from ...profiler.assertions.check import Answer, Checked, Question
+from ...profiler.assertions.claims_file import UNNAMED
 from ...profiler.judging.language import Claim
-from ...profiler.queries.assertions import Answer, Checked, Question
-from ...profiler.queries.claims_file import UNNAMED
 
 _USUAL = "thread"
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A trace as it was named, and what was asked of it; `category` stands in the place of both where it is given."""
+    """A trace as it was named, and what was asked of it; `category`, if given, replaces both."""
 
     trace: str
     question: Question
@@ -24,7 +25,7 @@ class Asked:
 
     @property
     def subject(self) -> str:
-        """`step=train_step*`, with domain and attribution where they were asked for; "" where the whole trace is judged."""
+        """`step=train_step*`, with domain and attribution if they were given; "" if the whole trace is judged."""
         asked = self.question
         ranges = [glob if name == UNNAMED else f"{name}={glob}" for name, glob in asked.ranges.items()]
         more = [] if asked.domain is None else [f"domain={asked.domain}"]
@@ -33,12 +34,12 @@ class Asked:
 
     @property
     def named(self) -> str:
-        """The analysis among others of one build: the category, else the trace and its ranges."""
+        """The analysis' name among others of one build: the category, else the trace and its ranges."""
         return self.category or " ".join(filter(None, (self.trace, self.subject)))
 
     def identified(self, answer: Answer) -> Iterator[tuple[str, Checked]]:
-        """Every claim of the answer under 12 hexadecimal digits of what it says and of which ranges: they stay when others are
-        inserted, moved or dropped. One that is made twice has them twice."""
+        """Every claim of the answer, under a hash (12 hexadecimal digits) of its text and ranges that stays the same when
+        others are inserted, moved or dropped. A claim that is made twice appears twice."""
         for claim, one in zip(self.question.parsed(), answer.claims, strict=True):
             ranges = {name: self.question.ranges.get(name) for name in _named(claim)}
             told = [one.claim.text, ranges, self.question.domain, self.question.attribution]

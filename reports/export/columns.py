@@ -20,8 +20,8 @@ from ...profiler.queries.ranges import ranges_in_parts
 from ...profiler.queries.raw import calls, operations
 from ...profiler.queries.table import Column, Table
 from ...profiler.ranges.attribution import Attribution
-from ...profiler.trace.limits import output_bytes, too_much_output
 from ...profiler.trace.model import Trace
+from ...profiler.trace.source.limits import output_bytes, too_much_output
 from .perfetto import events, rebased
 
 TARGETS = ("perfetto", "parquet", "csv")
@@ -41,8 +41,8 @@ def check_target(trace: Path, to: str, out: Path) -> None:
     """Refuse, before anything is read, what could not be written.
 
     Raises:
-        UsageError: no such format, the output would overwrite the trace or stands in the way, or a write-ahead log lies
-            beside the trace.
+        UsageError: no such format, the output would overwrite the trace, or is a file where a folder is to be made or the
+            reverse, or a write-ahead log lies beside the trace.
         EnvironmentLacks: Parquet without pyarrow.
     """
     if to not in TARGETS:
@@ -61,7 +61,7 @@ def check_target(trace: Path, to: str, out: Path) -> None:
 
 
 def export_trace(trace: Trace, to: str, out: Path, attribution: str = "thread") -> tuple[Written, ...]:
-    """Write the trace: one JSON file for perfetto, else a file a table in the folder `out`.
+    """Write the trace: one JSON file for perfetto, else one file per table in the folder `out`.
 
     Raises:
         UsageError: no such attribution, or it would be more than `limits.output_bytes` says.
@@ -117,7 +117,7 @@ def check_file(trace: Path, out: Path) -> None:
 
 
 def write_rows(parts: Iterable[Table], out: Path, trace: Path) -> Written:
-    """Write rows of a trace to one file, as its suffix says; the parts follow each other.
+    """Write rows of a trace to one file, in the format of its suffix, part after part.
 
     Raises:
         UsageError: it would be more than `limits.output_bytes` says.
@@ -133,7 +133,8 @@ def _write_perfetto(trace: Trace, out: BufferedIOBase) -> int:
     """The number of events."""
     count = 0
     trace, offset = rebased(trace)
-    told = {"generator": "aisp-prof"} | ({"offset_ns": str(offset)} if offset else {})  # a string: no reader rounds it
+    # as a string, so that no reader rounds it
+    told = {"generator": "aisp-prof"} | ({"offset_ns": str(offset)} if offset else {})
     with _text(out, "ascii", "strict") as file:
         file.write('{"displayTimeUnit": "ns", "otherData": ' + json.dumps(told))
         file.write(', "traceEvents": [')
@@ -144,7 +145,7 @@ def _write_perfetto(trace: Trace, out: BufferedIOBase) -> int:
 
 
 class _Bounded(BufferedIOBase):
-    """An open file to which no more is written than may be made of a trace."""
+    """An open file that takes no more text than may be made of a trace."""
 
     def __init__(self, out: IO[bytes], trace: Path) -> None:
         self._out, self._trace, self._left = out, trace, output_bytes(trace)
@@ -153,14 +154,14 @@ class _Bounded(BufferedIOBase):
         return True
 
     def write(self, data: Any) -> int:
-        """Raises UsageError where it becomes too much."""
+        """Raises UsageError when that becomes too much."""
         self._left -= memoryview(data).nbytes
         if self._left < 0:
             raise too_much_output(self._trace)
         return self._out.write(data)
 
     def flush(self) -> None:
-        if not self._out.closed:  # by a failure, before this object goes
+        if not self._out.closed:  # after a failure, before this object is collected
             self._out.flush()
 
     def tell(self) -> int:
@@ -169,18 +170,18 @@ class _Bounded(BufferedIOBase):
 
 @contextmanager
 def _text(out: BufferedIOBase, encoding: str, errors: str) -> Iterator[TextIO]:
-    """Text into an open file, which stays open."""
+    """A text layer over an open file, which stays open."""
     text = TextIOWrapper(cast(Any, out), encoding, errors, newline="")
     try:
         yield text
         text.flush()
     finally:
-        with suppress(OSError, ValueError, UsageError):  # what was raised already, by a full disk, is not raised again
+        with suppress(OSError, ValueError, UsageError):  # what a full disk has already raised is not raised again
             text.detach()
 
 
 def write_csv(parts: Iterable[Table], file: BufferedIOBase) -> int:
-    """Columns as CSV, UTF-8, inner ones as `outer.inner`; nothing where there is no value. Returns the number of rows.
+    """Columns as CSV, UTF-8, inner ones as `outer.inner`; empty where there is no value. Returns the number of rows.
 
     Text that a spreadsheet would take for a formula gets an apostrophe in front.
     """
@@ -207,7 +208,7 @@ def _cells(column: Column, chosen: slice) -> list[Any]:
 def neutral(text: str | None) -> str | None:
     """The text, with an apostrophe wherever a spreadsheet would run it: =, +, -, @ (their wide forms too) begin formulas.
 
-    At its beginning, and behind a semicolon, a tab or a line end, at which spreadsheets of many languages cut cells too.
+    At the beginning, and after a semicolon, a tab or a line end, where spreadsheets in many locales also split cells.
     Source: OWASP, "CSV Injection".
     """
     return _FORMULA.sub(r"\1'", text) if text else text
@@ -239,7 +240,7 @@ def write_parquet(parts: Iterable[Table], file: BufferedIOBase) -> int:
 
 @contextmanager
 def _closed(writer: Any) -> Iterator[None]:
-    """Close it at the end. One that could not write is not to try again when it is collected, and complain on stderr."""
+    """Close it at the end, so that a writer that failed does not try again, and complain on stderr, when collected."""
     try:
         yield
         writer.close()
@@ -251,7 +252,7 @@ _WRITERS: Mapping[str, Callable[[Iterable[Table], BufferedIOBase], int]] = {"par
 
 
 def _encodings(columns: Mapping[str, Column]) -> dict[str, Any]:
-    """Text by dictionary, integers as differences, which are small and quick to write."""
+    """Text as a dictionary, integers as differences, which are small and quick to write."""
     integers = [name for name, c in columns.items() if c.texts is None and c.values.dtype.kind == "i"]
     return {
         "compression": "zstd",

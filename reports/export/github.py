@@ -1,25 +1,26 @@
-"""What GitHub Actions reads in a job's log: annotations of claims that do not hold, and nothing that a trace smuggles in."""
+"""What GitHub Actions reads in a job's log: annotations for claims that do not hold, and nothing that a trace could
+smuggle in."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
 
+from ...profiler.assertions.check import Answer, Checked
+from ...profiler.assertions.places import Place
 from ...profiler.evidence import Verdict
-from ...profiler.queries.assertions import Answer, Checked
-from ...profiler.queries.places import Place
 from ..catalog import catalog
 from ..hostile import visible
 from ..terminal.assertion import details, measured
 
 SHOWN = 10
-"""Errors of one step that GitHub shows; it drops those that come later."""
+"""How many errors of one step GitHub shows; it drops the rest."""
 
 
 def errors(answer: Answer, trace: str, places: Mapping[str, Place]) -> list[str]:
     """An error for each claim that is not proven, at the line of the claims file that makes it, else at the trace.
 
-    The worst come first, and of more than `SHOWN` the last one says how many there are besides.
+    The worst come first; if there are more than `SHOWN`, the last one says how many others there are.
     """
     failed = sorted(
         (one for one in answer.claims if one.claim.verdict is not Verdict.PROVEN), key=_badness, reverse=True
@@ -30,7 +31,7 @@ def errors(answer: Answer, trace: str, places: Mapping[str, Place]) -> list[str]
 
 
 def _badness(one: Checked) -> tuple[int, float]:
-    """By verdict, then by how far what was measured lies from the threshold, as a share of it; what was not measured first."""
+    """By verdict, then by how far the measured value lies from the threshold, as a share of it; unmeasured ones first."""
     claim = one.claim
     far = float("inf")
     if claim.measured is not None and claim.threshold is not None:
@@ -55,7 +56,7 @@ def _command(one: Checked, place: Place) -> str:
 
 
 def _data(text: str) -> str:
-    """As GitHub's toolkit escapes a command's message."""
+    """Escaped as GitHub's toolkit escapes a command's message."""
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 

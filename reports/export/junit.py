@@ -1,11 +1,11 @@
-"""JUnit XML: a test case a claim, as every CI system reads it."""
+"""JUnit XML: one test case per claim, as every CI system reads it."""
 
 from __future__ import annotations
 
 from xml.etree import ElementTree as Xml
 
+from ...profiler.assertions.check import Answer, Checked
 from ...profiler.evidence import Verdict
-from ...profiler.queries.assertions import Answer, Checked
 from ..catalog import catalog
 from ..hostile import visible
 from ..terminal.assertion import details, measured, reasons
@@ -13,9 +13,8 @@ from .asked import Asked
 
 
 def junit(answer: Answer, asked: Asked) -> str:
-    """A test suite: refuted claims are failures, those that cannot be told are errors; none is skipped.
-
-    A test is known again by its class and name: the trace with its ranges, and the claim.
+    """A test suite: refuted claims are failures, undecided ones are errors; none is skipped. A test is identified by
+    its class and name: the trace with its ranges, and the claim.
     """
     failed = [one for one in answer.claims if one.claim.verdict is not Verdict.PROVEN]
     wrong = sum(_kind(one) == "failure" for one in failed)
@@ -28,7 +27,7 @@ def junit(answer: Answer, asked: Asked) -> str:
 
 
 def _case(suite: Xml.Element, one: Checked, name: str) -> None:
-    """The message is in an attribute, for those who read it there, and all of it in the element's text: GitLab and
+    """The message is in an attribute, for readers that look there, and in full in the element's text: GitLab and
     test-reporter show nothing else."""
     attributes = {"classname": name, "name": visible(one.claim.text), "time": _time(one.seconds)}
     case = Xml.SubElement(suite, "testcase", attributes)

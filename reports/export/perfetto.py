@@ -1,10 +1,10 @@
-"""A trace as Chrome trace events, which Perfetto opens: one track a lane, and nothing in a lane overlaps.
+"""A trace as Chrome trace events, which Perfetto opens: one track per lane, and nothing in a lane overlaps.
 
 A process of the file is either a host process or a device. Streams, threads and NVTX domains get as many lanes as they need:
 what would overlap, such as nested ranges or dependent launches of one stream, moves to the next lane of its own.
-Format: "Trace Event Format" of the Chromium project; times are in µs there, written with three decimals. Readers hold them as
-doubles, which tell nanoseconds apart up to `EXACT_NS`: a trace of later times, such as a normalized one's since 1970, is
-written from its first instant on, and the file's `otherData` says which that is.
+Format: "Trace Event Format" of the Chromium project; times are in µs there, written with three decimals. Readers hold
+them as doubles, which distinguish nanoseconds up to `EXACT_NS`: a trace with later times, such as a normalized one's
+since 1970, is written relative to its first instant, which the file's `otherData` states.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ...profiler.trace.model import KINDS, Trace, pid_of
 _CATEGORY_NVTX, _CATEGORY_API, _CATEGORY_MARK = "nvtx", "api", "mark"
 
 EXACT_NS = 1000 << 43
-"""Below 2^43 µs, 101 days, the doubles next to each other are no more than 0.00098 µs apart."""
+"""Below 2^43 µs, 101 days, neighbouring doubles are no more than 0.00098 µs apart."""
 _TIMES = {"operations": ("start", "end"), "calls": ("start", "end"), "ranges": ("start", "end"), "marks": ("time",)}
 
 
@@ -38,9 +38,8 @@ class Track:
 
 
 def lanes(start: Int64, end: Int64) -> Int64:
-    """The lane of each interval, shape (n,): the lowest that is free, so that no two of one lane overlap.
-
-    The longer of two that start together goes first, which puts nested ranges one lane a level. Touching is no overlap; an
+    """The lane of each interval, shape (n,): the lowest that is free, so that no two in one lane overlap. The longer of
+    two that start together goes first, which gives nested ranges one lane per level. Touching is no overlap; an
     interval of length zero takes the instant at which it stands.
     """
     lane = np.zeros(len(start), np.int64)
@@ -59,8 +58,8 @@ def lanes(start: Int64, end: Int64) -> Int64:
 
 
 def rebased(trace: Trace) -> tuple[Trace, int]:
-    """The trace from its first instant on, and that instant in ns; as it is, and 0, where the file's times are exact so,
-    or would not be either way."""
+    """The trace relative to its first instant, and that instant in ns; unchanged, and 0, if the file's times are exact
+    as they are, or would not be exact either way."""
     parts = {name: getattr(trace, name) for name in _TIMES}
     columns = [getattr(parts[part], name) for part, names in _TIMES.items() for name in names if len(parts[part])]
     first, last = min((int(c.min()) for c in columns), default=0), max((int(c.max()) for c in columns), default=0)
@@ -159,7 +158,7 @@ def _split(*keys: NDArray[np.generic]) -> list[Int64]:
 
 
 def _tracks(rows: Int64, lane: Int64, pid: int, label: str, used: int) -> list[Track]:
-    """One track a lane; track ids start above those that are `used`."""
+    """One track per lane; track ids start above those already `used`."""
     count = int(lane.max()) + 1
     names = [label if number == 0 else f"{label} ({number + 1})" for number in range(count)]
     parts = np.split(rows[np.argsort(lane, kind="stable")], np.cumsum(np.bincount(lane))[:-1])

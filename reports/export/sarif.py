@@ -1,4 +1,4 @@
-"""SARIF 2.1.0: claims that do not hold as results, as code scanning reads them."""
+"""SARIF 2.1.0: claims that do not hold, as results for code scanning."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from ...profiler.assertions.check import Answer, Checked
+from ...profiler.assertions.places import Place
 from ...profiler.evidence import Verdict
-from ...profiler.queries.assertions import Answer, Checked
-from ...profiler.queries.places import Place
 from ...version import __version__
 from ..catalog import catalog
 from ..hostile import shorten, visible
@@ -20,10 +20,10 @@ from .asked import Asked
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 FINGERPRINT = "primaryLocationLineHash"
-"""The only one that GitHub looks at. Ours is of the claim, not of the line: it stays when claims are inserted."""
+"""The only one that GitHub looks at. Ours identifies the claim, not the line: it stays the same when claims are inserted."""
 OWN_FINGERPRINT = "aispProfClaim/v1"
 LONGEST = 1024
-"""Characters of a description that GitHub takes."""
+"""The most characters of a description that GitHub accepts."""
 _LEVEL = {Verdict.REFUTED: "error", Verdict.INVALID: "error"}
 _HELP = (
     "aisp-prof judges this claim on an Nsight Systems trace. An error says that the trace refutes it, a warning that the trace "
@@ -33,7 +33,7 @@ _HELP = (
 
 
 def sarif(answer: Answer, asked: Asked, places: Mapping[str, Place] | None = None) -> str:
-    """One run with a rule a claim, and a result for each that is not proven, located where `places` say that the claim is
+    """One run with one rule per claim, and a result for each claim that is not proven, located where `places` say it is
     made, else at the trace."""
     claims = list(asked.identified(answer))
     rules = {name: _rule(name, one) for name, one in claims}
@@ -48,7 +48,7 @@ def sarif(answer: Answer, asked: Asked, places: Mapping[str, Place] | None = Non
     driver = {"name": "aisp-prof", "version": __version__, "rules": list(rules.values())}
     run = {
         "tool": {"driver": driver},
-        "automationDetails": {"id": f"aisp-prof/{visible(asked.named)}/"},  # what is before the last / is the category
+        "automationDetails": {"id": f"aisp-prof/{visible(asked.named)}/"},  # the part before the last / is the category
         "columnKind": "unicodeCodePoints",
         "results": results,
     }
@@ -81,8 +81,8 @@ def _result(name: str, number: int, one: Checked, place: Place) -> dict[str, Any
 
 
 def _location(place: Place) -> dict[str, Any]:
-    """A URI reference, in which a blank or a percent sign of a file's name would mean something else; and a region, without
-    which code scanning shows no result: the beginning of a file of which no line is known."""
+    """A URI reference, in which a blank or a percent sign of a file name has to be escaped; and a region, without which
+    code scanning shows no result: where no line is known, the beginning of the file."""
     path = Path(place.file)
     uri = path.as_uri() if path.is_absolute() else quote(os.fsencode(path.as_posix()))
     region = {"startLine": place.line or 1, "startColumn": place.column}

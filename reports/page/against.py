@@ -1,4 +1,5 @@
-"""A pair against what is expected of it on its hardware: the times of both ends, the speedup, and all that does not hold."""
+"""A pair against what is expected of it on its hardware: the times of both variants, the speedup, and everything that
+does not hold."""
 
 from __future__ import annotations
 
@@ -20,12 +21,12 @@ _VERDICTS = {
     Status.IMPROVED: Verdict.PROVEN,
     Status.REGRESSED: Verdict.REFUTED,
 }
-"""Whose mark and colour an outcome has; that of what cannot be told otherwise."""
+"""The verdict whose mark and colour an outcome gets; any other outcome gets those of "unproven"."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectedRow:
-    """One expectation: its bound, what was measured, and what became of it."""
+    """One expectation: its bound, what was measured, and the outcome."""
 
     name: str
     tier: str
@@ -37,7 +38,7 @@ class ExpectedRow:
 
 @dataclass(frozen=True, slots=True)
 class Against:
-    """The section: `words` say how many hold, `others` how many of those hold that have no row."""
+    """The section: `words` say how many hold, `others` how many of the ones that hold have no row."""
 
     words: str
     rows: tuple[ExpectedRow, ...]
@@ -45,12 +46,12 @@ class Against:
 
 
 def against(evidence: Evidence, expected: Mapping[str, Checked | None], say: Catalog) -> Against | None:
-    """What became of the expectations of a capture; None where nobody looked, or its outputs are wrong."""
+    """How the expectations of a capture fared; None if they were not checked, or its outputs are wrong."""
     if evidence.capture_id not in expected or evidence.verdict is Verdict.INVALID:
         return None
     checked = expected[evidence.capture_id]
     if checked is None:
-        return Against(say("against.none", hardware=str(evidence.manifest.get("hardware_key"))), (), "")
+        return Against(say("against.none", hardware=evidence.manifest.hardware_key), (), "")
     rows = [row for row in checked.rows if row.entry is not None]
     shown = [row for row in rows if row.status not in _HOLD or _is_told(row, evidence)]
     words = say("against.held", hardware=checked.hardware_key, held=sum(r.status in _HOLD for r in rows), all=len(rows))
@@ -66,7 +67,7 @@ def against(evidence: Evidence, expected: Mapping[str, Checked | None], say: Cat
 
 
 def _is_told(row: Row, evidence: Evidence) -> bool:
-    """The speedup and the two times that it is of, from the runs that it rests on."""
+    """Whether a row always shows: the speedup and its two times, from the runs that it rests on."""
     tier = evidence.speedup.source if evidence.speedup else "trace"
     return row.tier == tier and (row.metric == SPEEDUP or (row.metric == ITERATION and row.variant in VARIANTS))
 

@@ -13,7 +13,7 @@ _UNITS = ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs"), (1, "ns"))
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A mark of the axis: where, and what stands under it."""
+    """A tick on the axis: its position and the text under it."""
 
     x: float
     label: str
@@ -46,14 +46,14 @@ class Axis:
         return self.left + self.width
 
     def x(self, ns: float) -> float:
-        """Where a time lies, to a hundredth of a unit."""
+        """The position of a time, to a hundredth of a unit."""
         return round(self.left + self.width * ns / self.limit, 2)
 
     def ticks(self, most: int) -> tuple[Tick, ...]:
         """At most about `most` round ticks; the last one carries the unit."""
         scale, unit = next((pair for pair in _UNITS if self.limit >= pair[0]), _UNITS[-1])
         length = self.limit / scale
-        step = next(step for parts in count(most) if (step := round_step(length, parts)) <= length)  # never 0 alone
+        step = next(step for parts in count(most) if (step := round_step(length, parts)) <= length)  # never just 0
         places = max(0, -math.floor(math.log10(step) + 1e-9))
         labels = [fixed(index * step, places) for index in range(math.floor(length / step + 1e-9) + 1)]
         labels[-1] = f"{labels[-1]}\u00a0{unit}"

@@ -1,4 +1,4 @@
-"""Claimed against measured: every claim as a row, and what kept it from being proven."""
+"""Claimed against measured: one row per claim, and what kept it from being proven."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ _ASKED = {">=": "at_least", "<=": "at_most", "==": "exactly", ">": "more_than", 
 
 @dataclass(frozen=True, slots=True)
 class ClaimRow:
-    """One claim. `spread` is its 95 % interval, or else the range over all iterations.
-
-    Where neighbours have the same reasons these are with the last of them; `joined` says that those of the next row hold here too.
+    """One claim. `spread` is its 95 % interval, or else the range over all iterations. Neighbouring rows with the same
+    reasons show them once, at the last; `joined` means that the next row's reasons apply here too.
     """
 
     text: str
@@ -47,8 +46,25 @@ def asked(claim: ClaimResult, say: Catalog) -> str:
 
 
 def speedup_claim(evidence: Evidence) -> ClaimResult | None:
-    """The claim on the factor between the variants, if one is made."""
+    """The claim about the factor between the variants, if there is one."""
     return next((claim for claim in evidence.claims if claim.metric == "speedup"), None)
+
+
+ALIKE = 0.05
+"""Times that differ by no more than clocks move within a session are the same to a reader."""
+
+
+def alike(evidence: Evidence) -> bool:
+    """Whether no difference is what the pair claims, its speedup being bounded from above too, and what was shown."""
+    bounded = any(claim.metric == "speedup" and claim.comparison in ("<=", "<") for claim in evidence.claims)
+    speedup = evidence.speedup
+    near = speedup is not None and speedup.low >= 1 - ALIKE and speedup.high <= 1 + ALIKE
+    return bounded and near and evidence.verdict is Verdict.PROVEN
+
+
+def verdict_word(evidence: Evidence, say: Catalog) -> str:
+    """The verdict as a reader is told it: no win where none is claimed."""
+    return say("verdict.alike" if alike(evidence) else f"verdict.{evidence.verdict}")
 
 
 def held(evidence: Evidence) -> int:
@@ -64,7 +80,7 @@ def _row(claim: ClaimResult, evidence: Evidence, say: Catalog) -> ClaimRow:
 
 
 def _n(claim: ClaimResult, evidence: Evidence, say: Catalog) -> str:
-    """A factor between the variants rests on the runs of both; runs that are like their neighbours count for fewer."""
+    """A factor between the variants rests on the runs of both; runs that resemble their neighbours count as fewer."""
     speedup = evidence.speedup
     if claim.metric == "speedup" and speedup:
         return f"{speedup.n_baseline} + {speedup.n_optimized}"
@@ -84,7 +100,7 @@ def _spread(claim: ClaimResult, say: Catalog) -> str:
 def _between(
     low: float, high: float, unit: str, say: Catalog, alike: str = "claims.alike", apart_from: float | None = None
 ) -> str:
-    """Both ends with their unit once; one value where they are written alike."""
+    """Both ends, with the unit once; a single value if both read the same."""
     first, last = quantity(low, unit, apart_from), quantity(high, unit, apart_from)
     if first == last:
         return say(alike, value=last)

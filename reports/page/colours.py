@@ -1,4 +1,4 @@
-"""The page's colours, for both grounds: one place, checked by a test for contrast and for colour-blind readers."""
+"""The page's colours on light and dark backgrounds, in one place; a test checks contrast and colour-blind legibility."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ OF_KIND: Final = {"compute": "kernel", "graph": "kernel", "h2d": "copyin", "d2h"
 
 
 def of_kind(kind: str) -> str:
-    """The colour's name for an operation of this class; what is neither kernel nor copy in or out is soft."""
+    """The colour's name for an operation of this class; anything but kernels and copies in or out is soft."""
     return OF_KIND.get(kind, "soft")
 
 

@@ -1,4 +1,4 @@
-"""One self-contained document from evidence: it loads nothing, and says everything without its script."""
+"""One self-contained document made from evidence: it loads nothing, and is complete without its script."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ def render_html(
     proof_sha256: str = "",
     expected: Mapping[str, Checked | None] | None = None,
 ) -> str:
-    """The page of a stage: an overview when it has several pairs, then a page a pair, the refuted ones first.
+    """The page of a stage: an overview when it has several pairs, then one page per pair, refuted ones first.
 
     Args:
-        proof_sha256: of the proof.json of the bundle that the page is part of; it stands in the page's head.
-        expected: capture id -> what became of the expectations of its pair, None where there are none on its hardware. Of a
-            capture that is not in it the page says nothing of expectations.
+        proof_sha256: of the proof.json in the bundle that the page is part of; it is written into the page's head.
+        expected: capture id -> how the expectations of its pair fared, None if there are none for its hardware. For a
+            capture that is not in it, the page says nothing about expectations.
 
     Raises:
         CannotTell: there is no evidence to print.
-        UsageError: no catalog for `lang`, or a manifest that does not say which pair it is of.
+        UsageError: no catalog for `lang`, or a manifest that does not say which pair it belongs to.
     """
     if not evidences:
         raise CannotTell(f"nothing to report: {stage} has no capture", f"aisp-prof capture {stage}")
@@ -81,7 +81,7 @@ def render_html(
 
 
 def in_order(evidences: Sequence[Evidence]) -> list[Evidence]:
-    """As they stand on a page: the refuted ones first."""
+    """The order of a page: refuted ones first."""
     return sorted(evidences, key=lambda evidence: _FIRST.index(evidence.verdict))
 
 
@@ -113,8 +113,9 @@ def _environment() -> Environment:
 
 
 def _finalize(value: Any) -> Any:
-    """Every expression of every template passes here: hostile characters become visible before they are escaped, and what is
-    too long is shortened. That is for texts of others; what we draw is `Markup` made of numbers (`svg`) and stays whole.
+    """Every expression of every template passes through here: hostile characters become visible before they are
+    escaped, and what is too long is shortened. That is for foreign text; what we draw is `Markup` made of numbers
+    (`svg`) and stays as it is.
     """
     if isinstance(value, Markup):
         return value

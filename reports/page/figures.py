@@ -16,7 +16,7 @@ Reader = Callable[[Iteration], Number]
 
 @dataclass(frozen=True, slots=True)
 class FigureRow:
-    """One number of both variants; the bars are shares (0 … 1) of the group's whole, None where nothing is known."""
+    """One number of both variants; the bars are shares (0 … 1) of the group's whole, None where the value is unknown."""
 
     label: str
     note: str
@@ -27,7 +27,7 @@ class FigureRow:
 
 @dataclass(frozen=True, slots=True)
 class FigureGroup:
-    """Rows that share a unit, which stands once in the group's header."""
+    """Rows that share a unit, shown once in the group's header."""
 
     unit: str
     bars: str
@@ -35,7 +35,7 @@ class FigureGroup:
 
 
 def figure_groups(evidence: Evidence, say: Catalog) -> tuple[FigureGroup, ...]:
-    """Times in ms, rates in GB/s and counts; a group of which nothing is known is left out."""
+    """Times in ms, rates in GB/s and counts; a group without any known value is left out."""
     groups = (_group(evidence, name, readers, say) for name, readers in _GROUPS.items())
     return tuple(group for group in groups if group.rows)
 
@@ -45,7 +45,7 @@ def _named(name: str) -> Reader:
 
 
 def _shared(a: str, b: str) -> Reader:
-    """The time at which `a` and `b` are both in flight: given as such, or as hidden(a, b) · busy(a)."""
+    """How long `a` and `b` are both in flight: given as such, or as hidden(a, b) · busy(a)."""
 
     def read(iteration: Iteration) -> Number:
         numbers: Mapping[str, int | float] = iteration.numbers
@@ -82,7 +82,7 @@ _MAY_BE_ABSENT = frozenset({"h2d", "d2h", "hidden", "both_ways", "copies"})
 
 
 def _absent(row: str, pair: tuple[Number, Number]) -> bool:
-    """Copies that neither variant makes are no row."""
+    """Copies that neither variant makes get no row."""
     return row in _MAY_BE_ABSENT and not any(pair)
 
 

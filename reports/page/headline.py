@@ -1,4 +1,4 @@
-"""The verdict and the one sentence of a page; where the evidence cannot tell, the sentence says that and no number."""
+"""The verdict and the one sentence of a page; where the evidence cannot tell, the sentence says so and gives no number."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from ...profiler.evidence import Evidence, Speedup, Verdict
 from ..catalog import Catalog
 from ..units import duration, factor, factors, percent
-from .claims import asked, held, speedup_claim
-from .identity import declaration
+from .claims import alike, asked, held, speedup_claim
 
 _SPEAKS = frozenset({Verdict.PROVEN, Verdict.REFUTED})
 
@@ -29,20 +28,20 @@ class Headline:
 
 
 def headline(evidence: Evidence, say: Catalog) -> Headline:
-    """The pair's own sentence with its speedup, or what cannot be said."""
-    pair = declaration(evidence.manifest)
+    """The pair's own sentence with its speedup, or one that says what cannot be concluded."""
+    pair = evidence.manifest.declaration
     if evidence.verdict not in _SPEAKS or evidence.speedup is None:
         quiet = Verdict.UNPROVEN if evidence.verdict in _SPEAKS else evidence.verdict
         return Headline(say(f"headline.{quiet}", title=say.of(pair.title)), "", "", quiet)
-    before, found, after = say.of(pair.sentence).partition("{speedup}")
-    number, word = _spoken(evidence.speedup, say)
-    if not found:
+    before, field, after = say.of(pair.sentence).partition("{speedup}")
+    number, word = (say("headline.alike"), "") if alike(evidence) else _spoken(evidence.speedup, say)
+    if not field:
         return Headline(f"{before} ", number, word, _tone(evidence))
     return Headline(before, number, f"{word}{after}", _tone(evidence))
 
 
 def _spoken(speedup: Speedup, say: Catalog) -> tuple[str, str]:
-    """("1.71×", " faster"), ("1.20×", " slower"), or ("no faster", "") where they do not differ by more than noise."""
+    """("1.71×", " faster"), ("1.20×", " slower"), or ("no faster", "") if they differ by no more than noise."""
     if not speedup.differs:
         return say("headline.no_faster"), ""
     slower = speedup.value < 1

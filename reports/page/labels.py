@@ -1,4 +1,4 @@
-"""Put the labels of marks where they hide least: a few places beside each mark, the freest one wins."""
+"""Place the labels of marks where they hide least: of a few positions beside each mark, the freest wins."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LATIN, _WIDE = 0.51, 1.0  # mean width of a character of Inter, and of a Korean
 _ABOVE, _BELOW = 8.0, 3.0
 _LEVEL, _FAR = 4.0, 20.0
 _PLACES = (17.0, -9.0, _LEVEL, 31.0, 45.0, 59.0, 73.0, -23.0, -37.0, 87.0, 101.0, 115.0, 129.0)
-"""How far below a mark the baseline of its label may lie."""
+"""Distances below a mark at which its label's baseline may lie."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +40,13 @@ class Rect:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """Where a text begins or ends (`anchor`: "start", "end"), its baseline, and the room that it takes."""
+    """Where a text begins or ends (`anchor`: "start", "end"), its baseline, and the space it takes."""
 
     x: float
     y: float
     anchor: str
     room: Rect
-    far: bool  # a line is needed to tell whose it is
+    far: bool  # a line is needed to show which mark it belongs to
 
 
 Segment = tuple[float, float, float, float]
@@ -54,7 +54,7 @@ Segment = tuple[float, float, float, float]
 
 
 def width(text: str, size: float) -> float:
-    """About how wide a text is at a font size in pixels."""
+    """Approximately how wide a text is at a font size in pixels."""
     return size * sum(_WIDE if unicodedata.east_asian_width(one) in "WF" else _LATIN for one in text)
 
 
@@ -64,19 +64,19 @@ def beside(
     """The freest place for `text` beside the mark at (x, y).
 
     Args:
-        frame: what the label must not leave.
+        frame: the area that the label must stay inside.
         taken: labels and marks that it should not cover.
-        lines: what it had better not cover.
+        lines: what it should preferably not cover.
     """
     wide, drawn = width(text, size), list(lines)
-    found = [_label(x, y, wide, anchor, down) for down in _PLACES for anchor in ("start", "end")]
+    candidates = [_label(x, y, wide, anchor, down) for down in _PLACES for anchor in ("start", "end")]
 
     def cost(label: Label) -> float:
         covered = sum(label.room.meets(one) for one in taken)
         crossed = sum(_crosses(label.room, line) for line in drawn)
         return 100 * (not label.room.inside(frame)) + 20 * covered + crossed + abs(label.y - y) / 40
 
-    return min(found, key=cost)
+    return min(candidates, key=cost)
 
 
 def _label(x: float, y: float, wide: float, anchor: str, down: float) -> Label:

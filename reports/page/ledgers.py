@@ -1,4 +1,4 @@
-"""Two ledgers that must close: where the gained time came from, and which call every operation belongs to."""
+"""Two ledgers that must close: where the time saved came from, and which call every operation belongs to."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _SPLIT = ("kernels", "copies", "memsets")
 
 
 def gain_ledger(evidence: Evidence, say: Catalog) -> GainLedger | None:
-    """The measured difference, term by term; None when there is no difference to explain."""
+    """The measured difference, term by term; None if there is no difference to explain."""
     times = times_of(evidence.baseline)
     if not evidence.gain or not times:
         return None
@@ -82,7 +82,7 @@ def _row(code: str, say: Catalog, ms: str, start: float, end: float) -> GainRow:
 
 
 def launch_ledger(evidence: Evidence, say: Catalog) -> LaunchLedger | None:
-    """The whole trace's launch ledger; a line of a newer capture is shown by its code."""
+    """The whole trace's launch ledger; a line that only a newer version knows is shown by its code."""
     counts = {line.code: sensible(line.count) for line in evidence.ledger}
     if not counts:
         return None

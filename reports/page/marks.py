@@ -1,4 +1,4 @@
-"""Operations as SVG paths: one path for each kind of operation in a lane, one subpath an operation."""
+"""Operations as SVG paths: one path for each kind of operation in a lane, one subpath per operation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .colours import of_kind
 from .svg import boxes
 
 MOST_MARKS: Final = 2_000
-"""Above so many operations on a page, those closer than a third of a pixel are drawn as one."""
+"""With more operations than this on a page, those closer than a third of a pixel are drawn as one."""
 
 _CLOSE: Final = 1 / 3
 _THINNEST: Final = 0.25
@@ -39,7 +39,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """All operations of one kind in one lane. `y` and `height` are the marks', for the script that redraws them."""
+    """All operations of one kind in one lane. `y` and `height` are those of the marks, for the script that redraws them."""
 
     kind: str
     colour: str
@@ -49,12 +49,12 @@ class Band:
 
 
 def extent(kind: str) -> tuple[float, float]:
-    """Top and bottom of a kind's marks as shares of the lane: it reads in grey, too."""
+    """Top and bottom of a kind's marks as shares of the lane: so kinds differ even in greyscale."""
     return _EXTENT.get(kind, (0.36, 0.64))
 
 
 def bands(ops: Sequence[Op], box: Box, merge: bool) -> tuple[Band, ...]:
-    """One band a kind; kernels first, so that what overlaps them in the same stream is seen."""
+    """One band per kind; kernels first, so that what overlaps them in the same stream stays visible."""
     kinds = sorted({op.kind for op in ops}, key=lambda kind: (extent(kind)[0] - extent(kind)[1], kind))
     return tuple(_band(kind, [op for op in ops if op.kind == kind], box, merge) for kind in kinds)
 
@@ -79,7 +79,7 @@ def merged(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def parted(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Each span as (x, width); where the next one follows at once, half a pixel is left out to tell them apart."""
+    """Each span as (x, width); where the next one follows immediately, a gap of half a pixel keeps them apart."""
     drawn: list[tuple[float, float]] = []
     for index, (start, end) in enumerate(spans):
         touched = index + 1 < len(spans) and spans[index + 1][0] - end < 0.5 and end - start > 2

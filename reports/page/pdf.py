@@ -1,4 +1,4 @@
-"""The document on paper: a tagged PDF whose bytes depend on the document alone."""
+"""The document on paper: a tagged PDF whose bytes depend only on the document."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LIBRARIES = ("libpango-1.0-0", "libpangoft2-1.0-0", "libharfbuzz-subset0")
 
 @dataclass(frozen=True, slots=True)
 class Printed:
-    """A document on paper; `fonts` are the sha256 of the subsets of fonts that it embeds, the page's own and the system's."""
+    """A document on paper; `fonts` are the sha256 of the font subsets that it embeds, the page's own and the system's."""
 
     data: bytes
     fonts: tuple[str, ...]
@@ -49,7 +49,7 @@ def print_html(html: str) -> Printed:
 
 
 def identifier_of(html: str) -> bytes:
-    """What a PDF says of the document that it was printed from."""
+    """How a PDF identifies the document that it was printed from."""
     return hashlib.sha256(html.encode()).digest()[:16]
 
 
@@ -70,16 +70,16 @@ def printer_versions() -> dict[str, str]:
 
 
 def _harfbuzz(at_least: Callable[[int, int, int], int]) -> str:
-    """Its version, which WeasyPrint's binding tells only by comparison."""
-    found: list[int] = []
+    """HarfBuzz's version, which WeasyPrint's binding reveals only by comparison."""
+    parts: list[int] = []
     for _ in range(3):
-        part = next(n for n in count() if not at_least(*([*found, n + 1, 0, 0][:3])))
-        found.append(part)
-    return ".".join(map(str, found))
+        part = next(n for n in count() if not at_least(*([*parts, n + 1, 0, 0][:3])))
+        parts.append(part)
+    return ".".join(map(str, parts))
 
 
 def check_printer() -> None:
-    """Do nothing where a PDF can be printed.
+    """Pass silently if a PDF can be printed.
 
     Raises:
         EnvironmentLacks: WeasyPrint or the libraries under it are not installed.

@@ -1,4 +1,4 @@
-"""What the script on the page needs to zoom into the timeline and to name what is under the pointer."""
+"""The data with which the page's script zooms into the timeline and names what is under the pointer."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from ..hostile import shorten, visible
 from .timeline import Timeline, Track
 
 MOST_OPERATIONS = 20_000
-"""Above so many the page stays a picture: the data would outweigh it."""
+"""Above this many the page keeps just the picture: the data would outweigh it."""
 
 
 def replay(drawn: Timeline, say: Catalog) -> dict[str, object] | None:
     """The operations as plain rows: per track and lane [start, end, kind, name, bytes, table, row], times from zero in ns.
 
-    Names, tables and kinds stand in lists of their own and are referred to by index.
+    Names, tables and kinds are in lists of their own, referred to by index.
     """
     if drawn.marks > MOST_OPERATIONS:
         return None
@@ -31,7 +31,7 @@ def replay(drawn: Timeline, say: Catalog) -> dict[str, object] | None:
 
 
 class _Index:
-    """Texts by the order in which they were first met."""
+    """Texts in order of first appearance."""
 
     def __init__(self) -> None:
         self._places: dict[str, int] = {}

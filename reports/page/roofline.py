@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 
 from ...declaration import VARIANTS
@@ -14,10 +15,11 @@ from ..catalog import Catalog
 from ..hostile import shorten, visible
 from ..units import NOTHING, SCALES, decimals, duration, fixed, percent, scaled
 from .axis import Measure
-from .roofline_chart import RooflineChart, Roofs, places, roofline_chart
+from .roofline_chart import RooflineChart, places, roofline_chart
+from .roofs import Roofs
 
 MOST_COLUMNS = 3
-"""Of a staged pair with more variants the table shows the first and the last; the picture shows all."""
+"""For a staged pair with more variants, the table shows the first and the last; the picture shows all."""
 
 MOST_KERNELS = 6
 _OWN = 0.01
@@ -47,7 +49,7 @@ class KernelRow:
 
 @dataclass(frozen=True, slots=True)
 class RooflineSection:
-    """`charts` are the picture at two widths, or none. `left_out`: how many kernels are not in the table."""
+    """`charts` are the picture at two widths, or none. `left_out`: how many kernels the table omits."""
 
     tier: str
     variants: tuple[str, ...]
@@ -59,13 +61,13 @@ class RooflineSection:
 
 
 def roofline_section(evidence: Evidence, say: Catalog, wide: Measure, narrow: Measure) -> RooflineSection | None:
-    """The section where rates are claimed or counters were asked for; else, and where nothing is known, None."""
+    """The section where rates are claimed or counters were asked for; otherwise, or if nothing is known, None."""
     claimed = any(claim.metric in RATE_METRICS for claim in evidence.claims)
-    if not evidence.rates or not (claimed or evidence.manifest.get("counters")):
+    if not evidence.rates or not (claimed or evidence.manifest.counters):
         return None
     rates = dict(evidence.rates)
-    roofs, found = measured_roofs(evidence), places(rates)
-    charts = [roofline_chart(found, roofs, say, size) for size in (wide, narrow)] if roofs else []
+    roofs, placed = measured_roofs(evidence), places(rates)
+    charts = [roofline_chart(placed, roofs, say, size) for size in (wide, narrow)] if roofs else []
     tabled = rates if len(rates) <= MOST_COLUMNS else {name: rates[name] for name in VARIANTS if name in rates}
     kernels = [_kernel_row(name, one, say) for name, rate in tabled.items() for one in rate.kernels[:MOST_KERNELS]]
     return RooflineSection(
@@ -80,29 +82,28 @@ def roofline_section(evidence: Evidence, say: Catalog, wide: Measure, narrow: Me
 
 
 def measured_roofs(evidence: Evidence) -> Roofs | None:
-    """The bandwidth and the matrix rates that the capture carries; None without a bandwidth. Rates after the clocks have
-    fallen are no roofs: a burst exceeds them."""
-    rows = (evidence.manifest.get("ceilings") or {}).get("ceilings") or ()
-    found = {str(row["name"]): float(row["value"]) for row in rows}
-    peak = bandwidth(found)
+    """The bandwidth and the matrix rates that the capture carries; None without a bandwidth. Rates measured after the
+    clocks have dropped are not roofs: a short burst exceeds them."""
+    measured = evidence.manifest.ceilings
+    rows = (measured.ceilings or []) if measured else []
+    ceilings = {row.name: float(row.value) for row in rows}
+    peak = bandwidth(ceilings)
     if peak is None:
         return None
     compute = {
-        str(row["name"]): float(row["value"])
-        for row in rows
-        if row["unit"] == "flop/s" and not str(row["name"]).endswith("_sustained")
+        row.name: float(row.value) for row in rows if row.unit == "flop/s" and not row.name.endswith("_sustained")
     }
     return Roofs(peak, compute, frozenset(name for one in evidence.rates.values() for name in _own(one)))
 
 
 def _own(one: Rates) -> list[str]:
-    """The ceilings of the types that make up a hundredth of its work or more."""
+    """The ceilings of those types that make up at least a hundredth of its work."""
     whole = one.flops_counted or 0
     return [CEILING_OF[kind] for kind, n in one.flops_by_type.items() if kind in CEILING_OF and n >= _OWN * whole]
 
 
 def _tiers(rates: Mapping[str, Rates], say: Catalog) -> str:
-    """ "FLOPs counted by Nsight Compute", or variant by variant where they differ."""
+    """ "FLOPs counted by Nsight Compute", or variant by variant if they differ."""
     tiers = {name: say(f"roofline.tier_{one.tier}") for name, one in rates.items()}
     if len(set(tiers.values())) == 1:
         return say("roofline.tier", tier=next(iter(tiers.values())))
@@ -123,6 +124,7 @@ _ROWS: Mapping[str, tuple[str, Callable[[Rates], float | None]]] = {
     "tensor_active": ("ratio", lambda one: _machine(one, "tensor_active")),
     "tma_bytes": ("B", lambda one: _machine(one, "tma_bytes")),
     "multicast_bytes": ("B", lambda one: _machine(one, "multicast_bytes")),
+    "changed_instructions": ("count", lambda one: _machine(one, "changed_instructions")),
     "intensity": ("FLOP/B", lambda one: one.arithmetic_intensity),
     "busy": ("ns", lambda one: median(one.busy_ns) if one.busy_ns else None),
     "achieved": ("FLOP/s", lambda one: one.achieved_flops if one.tier == "counted" else None),
@@ -138,7 +140,7 @@ def _machine(one: Rates, name: str) -> float | None:
 
 
 def _rows(rates: Mapping[str, Rates], say: Catalog) -> tuple[RateRow, ...]:
-    """A row for everything that is known of one variant at least; what binds, last."""
+    """One row for everything known of at least one variant; what bounds it comes last."""
     rows = []
     for name, (unit, read) in _ROWS.items():
         values = [read(one) for one in rates.values()]
@@ -153,13 +155,14 @@ def _rows(rates: Mapping[str, Rates], say: Catalog) -> tuple[RateRow, ...]:
 
 
 def _written(values: list[float | None], unit: str) -> tuple[str, tuple[str, ...]]:
-    """The unit that fits the largest of them, and all of them in it."""
+    """The unit that suits the largest value, and all values in it."""
     if unit == "ratio":
         return "", tuple(NOTHING if value is None else percent(value) for value in values)
     if unit == "ratio4":
         return "", tuple(NOTHING if value is None else fixed(value, 4) for value in values)
-    if unit == "ns":
-        return "", tuple(NOTHING if value is None else duration(value) for value in values)
+    if unit in ("ns", "count"):
+        write = duration if unit == "ns" else partial(fixed, places=0)
+        return "", tuple(NOTHING if value is None else write(value) for value in values)
     largest = max(value for value in values if value is not None)
     limit, prefix = next((p for p in SCALES if largest >= p[0] and unit != "FLOP/B"), (1.0, ""))
     cells = [NOTHING if value is None else fixed(value / limit, decimals(value / limit)) for value in values]
@@ -186,6 +189,6 @@ def _kernel_row(variant: str, one: KernelRates, say: Catalog) -> KernelRow:
 
 
 def _remarks(rates: Mapping[str, Rates], say: Catalog) -> str:
-    """Which types have no roof, in one sentence; "" where all have one."""
+    """One sentence on which types have no roof; "" if all have one."""
     without = sorted({kind for one in rates.values() for kind in one.without_ceiling})
     return say("roofline.without", kinds=", ".join(without)) if without else ""

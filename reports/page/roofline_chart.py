@@ -1,4 +1,4 @@
-"""The roofline picture: both axes logarithmic, the measured roofs, the variants on it and the way from one to the next."""
+"""The roofline picture: both axes logarithmic, the measured roofs, the variants, and the path from one to the next."""
 
 from __future__ import annotations
 
@@ -11,75 +11,25 @@ from markupsafe import Markup
 
 from ...profiler.evidence import KernelRates, Rates
 from ..catalog import Catalog
-from ..units import NOTHING, SCALES, fixed, percent, scaled
+from ..units import NOTHING, percent, scaled
 from .axis import Measure, Tick
 from .colours import OF_VARIANT
-from .labels import Label, Rect, Segment, beside, width
+from .labels import Label, Rect, Segment, beside
+from .log_axis import LogAxis, x_ticks, y_ticks
+from .roofs import SIZE, Mark, Roof, Roofs, flat_roofs, rooms, slope_of
 from .svg import polygon
 
 MOST_SMALL = 500
-"""Kernels drawn of one variant; a page holds about 2,000 marks."""
+"""The most kernels drawn for one variant; a page holds about 2,000 marks."""
 
-_TOP, _FOOT, _ROW, _SIZE = 18.0, 34.0, 13.0, 10.5
-_ROOMY = 500.0  # a narrower picture has no room for shares beside the rates
+_TOP, _FOOT = 18.0, 34.0
+_ROOMY = 500.0  # in a narrower picture there is no room for shares beside the rates
 _RADIUS = 4.6
-_ALONG = (0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8)
-_ENOUGH = 70.0
-
-
-Mark = tuple[float, float]
-"""Where a variant stands, in pixels."""
-
-
-@dataclass(frozen=True, slots=True)
-class LogAxis:
-    """Powers of ten drawn from pixel `start` (the value 10**low) to pixel `end` (10**high)."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-
-    def at(self, value: float) -> float:
-        """Where a value lies, to a hundredth of a pixel; what lies outside is drawn at the edge."""
-        share = (math.log10(value) - self.low) / (self.high - self.low)
-        return round(self.start + (self.end - self.start) * max(0.0, min(1.0, share)), 2)
-
-    @property
-    def decades(self) -> range:
-        return range(math.ceil(self.low - 1e-9), math.floor(self.high + 1e-9) + 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Roof:
-    """One measured roof, from where it stops to be the lower one; `own`: one of the variants has work under it."""
-
-    label: str
-    own: bool
-    x1: float
-    y1: float
-    x2: float
-    y2: float
-    label_x: float
-    label_y: float
-    angle: float
-
-    @property
-    def line(self) -> Segment:
-        return self.x1, self.y1, self.x2, self.y2
-
-    @property
-    def room(self) -> Rect | None:
-        """What the label of a flat roof takes; None where it has none, or it lies along a slope."""
-        if not self.label or self.angle:
-            return None
-        left = self.label_x - width(self.label, _SIZE)
-        return Rect(round(left, 2), round(self.label_y - _SIZE, 2), self.label_x, round(self.label_y + 2, 2))
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A variant: filled where its work was counted, hollow where it is declared only. `roof_y` is its own roof above it."""
+    """A variant: filled where its work was counted, hollow where it is only declared. `roof_y` is its own roof above it."""
 
     name: str
     label: str
@@ -133,15 +83,6 @@ class RooflineChart:
 
 
 @dataclass(frozen=True, slots=True)
-class Roofs:
-    """What was measured: bytes a second, and FLOP a second by the name of the ceiling."""
-
-    bandwidth: float
-    compute: dict[str, float]
-    own: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
 class Place:
     """Where a variant stands: FLOP/B and FLOP/s, counted, or declared by formula."""
 
@@ -154,8 +95,8 @@ class Place:
 
 def places(rates: dict[str, Rates]) -> list[Place]:
     """The variants that have a place on the picture, in their order."""
-    found = [_place(name, one) for name, one in rates.items()]
-    return [place for place in found if place is not None]
+    placed = [_place(name, one) for name, one in rates.items()]
+    return [place for place in placed if place is not None]
 
 
 def _place(name: str, one: Rates) -> Place | None:
@@ -167,21 +108,21 @@ def _place(name: str, one: Rates) -> Place | None:
     return Place(name, flops / moved, one.achieved_flops, counted, one)
 
 
-def roofline_chart(found: Sequence[Place], roofs: Roofs, say: Catalog, measure: Measure) -> RooflineChart | None:
+def roofline_chart(placed: Sequence[Place], roofs: Roofs, say: Catalog, measure: Measure) -> RooflineChart | None:
     """Lay the picture out; None where no variant has a place on it."""
-    if not found:
+    if not placed:
         return None
     wide = measure.width > _ROOMY
     left, right, height = (46.0, 16.0, 300.0) if wide else (36.0, 14.0, 280.0)
-    x_axis = _x_axis(found, roofs, left, measure.width - right)
-    y_axis = _y_axis(found, roofs, height - _FOOT, _TOP)
-    flat = tuple(_flat(roofs, x_axis, y_axis))
-    marks = [(x_axis.at(place.intensity), y_axis.at(place.rate)) for place in found]
-    slope = _memory(roofs, _taken(flat), marks, x_axis, y_axis, say)
+    x_axis = _x_axis(placed, roofs, left, measure.width - right)
+    y_axis = _y_axis(placed, roofs, height - _FOOT, _TOP)
+    flat = tuple(flat_roofs(roofs, x_axis, y_axis))
+    marks = [(x_axis.at(place.intensity), y_axis.at(place.rate)) for place in placed]
+    slope = slope_of(roofs, rooms(flat), marks, x_axis, y_axis, say)
     arrows = tuple(arrow for one, two in pairwise(marks) if (arrow := _arrow(one, two)))
     lines = [*(roof.line for roof in (slope, *flat)), *((a.x1, a.y1, a.x2, a.y2) for a in arrows)]
     frame = Rect(left, 0, measure.width - right, height - _FOOT)
-    points = _points(found, marks, y_axis, frame, _taken(flat), lines, say)
+    points = _points(placed, marks, y_axis, frame, rooms(flat), lines, say)
     return RooflineChart(
         width=measure.width,
         height=height,
@@ -189,89 +130,33 @@ def roofline_chart(found: Sequence[Place], roofs: Roofs, say: Catalog, measure: 
         right=measure.width - right,
         top=_TOP,
         bottom=height - _FOOT,
-        x_ticks=tuple(_x_ticks(x_axis)),
-        y_ticks=tuple(Tick(y_axis.at(10.0**power), _prefixed(power)) for power in y_axis.decades),
+        x_ticks=tuple(x_ticks(x_axis)),
+        y_ticks=tuple(y_ticks(y_axis)),
         roofs=(slope, *flat),
-        kernels=tuple(_small(found, x_axis, y_axis)),
+        kernels=tuple(_small(placed, x_axis, y_axis)),
         points=points,
         arrows=arrows,
-        sentence=" ".join(_in_words(place, say) for place in found),
+        sentence=" ".join(_in_words(place, say) for place in placed),
     )
 
 
-def _x_axis(found: Sequence[Place], roofs: Roofs, start: float, end: float) -> LogAxis:
-    """Room for every variant and every ridge."""
+def _x_axis(placed: Sequence[Place], roofs: Roofs, start: float, end: float) -> LogAxis:
+    """An axis with room for every variant and every ridge point."""
     ridges = [rate / roofs.bandwidth for rate in roofs.compute.values()]
-    seen = [place.intensity for place in found] + [one.arithmetic_intensity or 0 for one in _kernels(found)]
+    seen = [place.intensity for place in placed] + [one.arithmetic_intensity or 0 for one in _kernels(placed)]
     low, high = min(*seen, *ridges, seen[0]) / 3, max(*seen, *ridges, seen[0]) * 8
     return LogAxis(math.floor(math.log10(low) * 2) / 2, math.ceil(math.log10(high) * 2) / 2, start, end)
 
 
-def _y_axis(found: Sequence[Place], roofs: Roofs, start: float, end: float) -> LogAxis:
-    seen = [place.rate for place in found] + [one.achieved_flops for one in _kernels(found)]
+def _y_axis(placed: Sequence[Place], roofs: Roofs, start: float, end: float) -> LogAxis:
+    seen = [place.rate for place in placed] + [one.achieved_flops for one in _kernels(placed)]
     top = max(*seen, *roofs.compute.values(), seen[0])
     low = min(*seen, *roofs.compute.values(), seen[0]) / 3
     return LogAxis(math.floor(math.log10(low) * 2) / 2, math.log10(top * 2.2), start, end)
 
 
-def _memory(
-    roofs: Roofs, taken: Sequence[Rect], marks: Sequence[Mark], x_axis: LogAxis, y_axis: LogAxis, say: Catalog
-) -> Roof:
-    """The slope, from the left or lower edge up to the highest ridge; its label lies along it, where there is most room."""
-    lowest = max(10.0**x_axis.low, 10.0**y_axis.low / roofs.bandwidth)
-    highest = max(roofs.compute.values(), default=10.0**y_axis.high) / roofs.bandwidth
-    x1, y1 = x_axis.at(lowest), y_axis.at(lowest * roofs.bandwidth)
-    x2, y2 = x_axis.at(highest), y_axis.at(highest * roofs.bandwidth)
-    angle = math.atan2(y2 - y1, x2 - x1)
-    places = [
-        (x1 + share * (x2 - x1) + 6 * math.sin(angle), y1 + share * (y2 - y1) - 6 * math.cos(angle)) for share in _ALONG
-    ]
-    x, y = max(
-        places, key=lambda at: min(_ENOUGH, *(r.distance(*at) for r in taken), *(math.dist(m, at) for m in marks))
-    )
-    label = say("roofline.memory", rate=scaled(roofs.bandwidth, "B/s"))
-    return Roof(label, True, x1, y1, x2, y2, round(x, 2), round(y, 2), round(math.degrees(angle), 2))
-
-
-def _flat(roofs: Roofs, x_axis: LogAxis, y_axis: LogAxis) -> Iterable[Roof]:
-    """A line for each precision, from its ridge to the right; labels that would touch stand together on one line."""
-    ordered = sorted(roofs.compute.items(), key=lambda item: -item[1])
-    for name, rate in ordered:
-        y, x = y_axis.at(rate), x_axis.at(rate / roofs.bandwidth)
-        label = _together(_group(ordered, y_axis, name))
-        yield Roof(label, name in roofs.own, x, y, x_axis.end, y, x_axis.end, round(y - 4, 2), 0)
-
-
-def _together(group: Sequence[tuple[str, float]]) -> str:
-    """ "bf16 803, fp16 765 TFLOP/s": three digits each, and the unit once."""
-    if not group:
-        return ""
-    limit, prefix = next(pair for pair in SCALES if group[-1][1] >= pair[0] or pair[0] == 1.0)
-    return ", ".join(f"{name} {_digits(value / limit)}" for name, value in group) + f"\u00a0{prefix}FLOP/s"
-
-
-def _digits(value: float) -> str:
-    return fixed(value, 0 if value >= 99.95 else 1 if value >= 9.995 else 2)
-
-
-def _group(ordered: Sequence[tuple[str, float]], y_axis: LogAxis, name: str) -> list[tuple[str, float]]:
-    """The ceilings that are labelled at the line of `name`: itself and those right below it; none where it is below one."""
-    groups: list[list[tuple[str, float]]] = []
-    for one in ordered:
-        if groups and y_axis.at(one[1]) - y_axis.at(groups[-1][0][1]) < _ROW:
-            groups[-1].append(one)
-        else:
-            groups.append([one])
-    return next((group for group in groups if group[0][0] == name), [])
-
-
-def _taken(flat: Sequence[Roof]) -> list[Rect]:
-    """The room of the labels of the flat roofs."""
-    return [room for roof in flat if (room := roof.room)]
-
-
 def _points(
-    found: Sequence[Place],
+    placed: Sequence[Place],
     marks: Sequence[Mark],
     y_axis: LogAxis,
     frame: Rect,
@@ -282,13 +167,13 @@ def _points(
     """The variants' marks, each with its label where it hides least."""
     taken = [*taken, *(Rect(x - 6, y - 6, x + 6, y + 6) for x, y in marks)]
     made = []
-    for i, (place, (x, y)) in enumerate(zip(found, marks, strict=True)):
+    for i, (place, (x, y)) in enumerate(zip(placed, marks, strict=True)):
         label, roof = say.get(f"variant.{place.name}", place.name), place.rates.ceiling
         note = _note(place, say) if frame.right > _ROOMY else scaled(place.rate, "FLOP/s")
-        at = beside(x, y, f"{label}  {note}", _SIZE, frame, taken, lines)
+        at = beside(x, y, f"{label}  {note}", SIZE, frame, taken, lines)
         taken.append(at.room)
         colour, roof_y = OF_VARIANT.get(place.name, "soft"), None if roof is None else y_axis.at(roof)
-        hidden = any(math.dist((x, y), later) < _RADIUS for later in marks[i + 1 :])  # then it shows as a ring
+        hidden = any(math.dist((x, y), later) < _RADIUS for later in marks[i + 1 :])  # so that it shows as a ring
         made.append(
             Point(place.name, label, note, colour, place.counted, x, y, roof_y, _RADIUS * (1 + 0.6 * hidden), at)
         )
@@ -302,8 +187,8 @@ def _note(place: Place, say: Catalog) -> str:
     return say(key, rate=rate, share=NOTHING if share is None else percent(share))
 
 
-def _kernels(found: Sequence[Place]) -> list[KernelRates]:
-    return [one for place in found for one in _drawn(place)]
+def _kernels(placed: Sequence[Place]) -> list[KernelRates]:
+    return [one for place in placed for one in _drawn(place)]
 
 
 def _drawn(place: Place) -> list[KernelRates]:
@@ -312,8 +197,8 @@ def _drawn(place: Place) -> list[KernelRates]:
     return kernels[:MOST_SMALL] if len(kernels) > 1 else []
 
 
-def _small(found: Sequence[Place], x_axis: LogAxis, y_axis: LogAxis) -> Iterable[Small]:
-    for place in found:
+def _small(placed: Sequence[Place], x_axis: LogAxis, y_axis: LogAxis) -> Iterable[Small]:
+    for place in placed:
         for one in _drawn(place):
             colour = OF_VARIANT.get(place.name, "soft")
             yield Small(colour, x_axis.at(one.arithmetic_intensity or 1.0), y_axis.at(one.achieved_flops))
@@ -340,25 +225,3 @@ def _in_words(place: Place, say: Catalog) -> str:
         intensity=scaled(place.intensity, "FLOP/B"),
         rate=_note(place, say),
     )
-
-
-def _x_ticks(axis: LogAxis) -> Iterable[Tick]:
-    """A label a decade; at the right edge, where it ends instead of standing in the middle, only if it has room."""
-    free = -math.inf
-    for power in axis.decades:
-        x, label = axis.at(10.0**power), _power(power)
-        wide = 1.2 * width(label, 10.0)  # tabular digits are wider than the mean letter
-        left = x - wide if x > axis.end - 10 else x - wide / 2
-        yield Tick(x, label if left > free else "")
-        free = max(free, left + wide + 3)
-
-
-def _power(power: int) -> str:
-    return fixed(10.0**power, max(0, -power))
-
-
-def _prefixed(power: int) -> str:
-    """10 GFLOP/s as "10 G": the unit stands above the axis."""
-    value = 10.0**power
-    limit, prefix = next(pair for pair in SCALES if value >= pair[0] * 0.999 or pair[0] == 1.0)
-    return f"{fixed(value / limit, 0)}\u00a0{prefix}".rstrip()

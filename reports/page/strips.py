@@ -45,7 +45,8 @@ class StripPlot:
 
 
 def strip_plot(evidence: Evidence, say: Catalog, measure: Measure, untraced: bool = True) -> StripPlot | None:
-    """Every measured iteration and every untraced run, or (`untraced` False) what the speedup rests on; None when nothing was measured."""
+    """Every measured iteration and every untraced run, or (`untraced` False) only those the speedup rests on; None if
+    nothing was measured."""
     rows = [row for row in _rows(evidence, untraced) if row[2]]
     if not rows:
         return None
@@ -64,8 +65,8 @@ def times_of(variant: VariantEvidence) -> tuple[int, ...]:
 
 
 def _rows(evidence: Evidence, untraced: bool) -> list[tuple[str, bool, tuple[int, ...]]]:
-    """Both variants, traced and untraced. With a staged pair's steps that would fill the page: then, as in an overview, those
-    runs alone that the speedup rests on."""
+    """Both variants, traced and untraced. With a staged pair's steps that would fill the page: then, as in an overview,
+    only the runs that the speedup rests on."""
     ends = (evidence.baseline, evidence.optimized)
     if untraced and not evidence.between:
         return [row for traced in (True, False) for row in _timed(ends, traced)]
@@ -93,7 +94,7 @@ def _strip(variant: str, traced: bool, times: Sequence[int], axis: Axis, y: floa
 
 
 def swarm(xs: Sequence[float], y: float) -> tuple[tuple[float, float], ...]:
-    """Dots moved apart up and down, in their order, where they would hide one another; at most `_DEEPEST` away."""
+    """Dots moved apart vertically, in order, where they would hide one another; by at most `_DEEPEST`."""
     steps = [0.0] + [sign * step * _APART for step in range(1, int(_DEEPEST / _APART) + 1) for sign in (-1, 1)]
     placed: list[tuple[float, float]] = []
     for x in xs:

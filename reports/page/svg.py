@@ -1,4 +1,4 @@
-"""Geometry as SVG writes it: markup made of numbers alone, so that no guard of other people's texts has anything to do with it."""
+"""Geometry as SVG markup made only of numbers, so that it needs none of the guards for foreign text."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _n(value: float) -> str:
     """A number, to a hundredth of a pixel as the picture's are.
 
     Raises:
-        ValueError: it is none that a picture can be drawn with.
+        ValueError: it is not a number that a picture can be drawn with.
     """
     if not isfinite(value):
         raise ValueError(f"{value} is no place in a picture")

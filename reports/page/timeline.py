@@ -1,4 +1,4 @@
-"""Two iterations on one time axis, a lane a stream: where the time went, one against the other."""
+"""Two iterations on one time axis, one lane per stream: where the time went, one against the other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from ..hostile import shorten
 from ..units import duration
 from .axis import Axis, Measure, Tick
 from .colours import OF_VARIANT, of_kind
-from .identity import declaration
 from .marks import MOST_MARKS, Band, Box, bands, extent
 
 _HEAD = 30.0
@@ -49,7 +48,8 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """Both tracks on one axis. `merged`: operations that touch were drawn as one. `sentence` says it in words."""
+    """Both tracks on one axis. `merged`: operations that touch were drawn as one. `sentence` says in words what the
+    picture shows."""
 
     width: float
     height: float
@@ -63,14 +63,14 @@ class Timeline:
 
 
 def timeline(evidence: Evidence, say: Catalog, measure: Measure) -> Timeline | None:
-    """The drawn iterations of both variants; None when neither has one."""
+    """The drawn iterations of both variants; None if neither has one."""
     drawn = [pair for pair in map(_drawn, (evidence.baseline, evidence.optimized)) if pair]
     if not drawn:
         return None
     axis = measure.axis(max(_length(variant, iteration) for variant, iteration in drawn))
     marks = sum(len(variant.timeline) for variant, _ in drawn)
     devices = {op.device for variant, _ in drawn for op in variant.timeline}
-    captions = declaration(evidence.manifest).variants
+    captions = evidence.manifest.declaration.variants
     tracks: list[Track] = []
     y = 0.0
     for variant, iteration in drawn:
@@ -142,7 +142,7 @@ def _by_stream(ops: Sequence[Op]) -> dict[tuple[int, int], tuple[Op, ...]]:
     streams: dict[tuple[int, int], list[Op]] = {}
     for op in sorted(ops, key=lambda op: (op.start, op.end, op.table, op.row)):
         streams.setdefault((op.device, op.stream), []).append(op)
-    return {stream: tuple(found) for stream, found in streams.items()}
+    return {stream: tuple(operations) for stream, operations in streams.items()}
 
 
 def _label(stream: tuple[int, int], several: bool, say: Catalog) -> str:

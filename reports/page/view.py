@@ -11,10 +11,10 @@ from ..catalog import Catalog, FindingText
 from ..units import MINUS, NOTHING, percent, quantity, sensible
 from .against import Against
 from .axis import Measure
-from .claims import ClaimRow, asked, claim_rows, speedup_claim
+from .claims import ClaimRow, asked, claim_rows, speedup_claim, verdict_word
 from .figures import FigureGroup, figure_groups
 from .headline import Headline, headline, lead, verdict_line
-from .identity import Fact, StoredFile, created_utc, declaration, facts, stored_files
+from .identity import Fact, StoredFile, facts, stored_files
 from .ledgers import GainLedger, LaunchLedger, gain_ledger, launch_ledger
 from .replay import replay
 from .roofline import RooflineSection, roofline_section
@@ -39,6 +39,7 @@ class Proof:
     title: str
     compares: str
     verdict: Verdict
+    verdict_word: str
     verdict_line: str
     headline: Headline
     lead: tuple[str, ...]
@@ -73,6 +74,7 @@ class OverviewRow:
     anchor: str
     title: str
     verdict: Verdict
+    verdict_word: str
     asked: str
     measured: str
     strip: StripPlot | None
@@ -81,7 +83,7 @@ class OverviewRow:
 def proof(evidence: Evidence, say: Catalog, anchor: str, against: Against | None = None) -> Proof:
     """Lay out one pair's page; `anchor` is its id in the document, `against` what became of its expectations."""
     evidence = without_times(evidence)
-    pair = declaration(evidence.manifest)
+    pair = evidence.manifest.declaration
     drawn = timeline(evidence, say, WIDE)
     slim = timeline(evidence, say, NARROW)
     return Proof(
@@ -91,6 +93,7 @@ def proof(evidence: Evidence, say: Catalog, anchor: str, against: Against | None
         title=say.of(pair.title),
         compares=say.of(pair.compares),
         verdict=evidence.verdict,
+        verdict_word=verdict_word(evidence, say),
         verdict_line=verdict_line(evidence, say),
         headline=headline(evidence, say),
         lead=lead(evidence, say),
@@ -113,14 +116,14 @@ def proof(evidence: Evidence, say: Catalog, anchor: str, against: Against | None
         caveats=caveats(evidence, say),
         commands=commands(evidence, say),
         capture_id=evidence.capture_id,
-        created_utc=created_utc(evidence.manifest),
+        created_utc=evidence.manifest.created_utc,
         facts=facts(evidence, say),
         files=stored_files(evidence.manifest),
     )
 
 
 def without_times(evidence: Evidence) -> Evidence:
-    """A wrong answer has no time: where the outputs disagree, the runs are not shown."""
+    """A wrong answer has no time: if the outputs disagree, the runs are not shown."""
     if not any(finding.code == "outputs_invalid" for finding in evidence.caveats):
         return evidence
     baseline, optimized = (VariantEvidence(name, (), None, (), (), ()) for name in VARIANTS)
@@ -129,17 +132,17 @@ def without_times(evidence: Evidence) -> Evidence:
 
 
 def perturbation(evidence: Evidence, say: Catalog) -> str:
-    """By how much tracing itself changed each variant; "" where there is no untraced run to tell."""
+    """By how much tracing itself changed each variant; "" without an untraced run to compare with."""
     if not all(variant in evidence.perturbation for variant in VARIANTS):
         return ""
-    queued = say("runs.queued") + " " if declaration(evidence.manifest).queued else ""
+    queued = say("runs.queued") + " " if evidence.manifest.declaration.queued else ""
     return queued + say(
         "runs.perturbation", **{variant: _change(evidence.perturbation[variant]) for variant in VARIANTS}
     )
 
 
 def of_traced_run(evidence: Evidence, say: Catalog) -> str:
-    """A word for what is read from the trace while the speedup is not; "" where both are of the same runs."""
+    """A note that these numbers come from the trace while the speedup does not; "" if both rest on the same runs."""
     elsewhere = evidence.speedup is not None and evidence.speedup.source == "events"
     return say("runs.of_traced_run") if elsewhere and evidence.baseline.iterations else ""
 
@@ -150,7 +153,7 @@ def _change(ratio: float) -> str:
 
 
 def completeness_line(evidence: Evidence, say: Catalog) -> str:
-    """How many events the trace states, and how many were found."""
+    """How many events the trace says it has, and how many were found."""
     seen = evidence.completeness
     stated = NOTHING if seen.events_stated is None else sensible(seen.events_stated)
     key = "trace.counted" if seen.events_stated is not None else "trace.not_stated"
@@ -158,26 +161,27 @@ def completeness_line(evidence: Evidence, say: Catalog) -> str:
 
 
 def caveats(evidence: Evidence, say: Catalog) -> tuple[FindingText, ...]:
-    """What was seen that could make the page wrong, each once; what blocks a conclusion first."""
-    found: dict[str, Finding] = {}
+    """What was seen that could make the page wrong, each once; what blocks a conclusion comes first."""
+    distinct: dict[str, Finding] = {}
     for finding in (*evidence.completeness.findings, *evidence.caveats):
-        found.setdefault(repr((finding.code, sorted(finding.values.items()))), finding)
-    ordered = sorted(found.values(), key=lambda finding: not finding.blocks)
+        distinct.setdefault(repr((finding.code, sorted(finding.values.items()))), finding)
+    ordered = sorted(distinct.values(), key=lambda finding: not finding.blocks)
     return tuple(say.finding(finding) for finding in ordered)
 
 
 def overview(evidences: Mapping[str, Evidence], say: Catalog) -> tuple[OverviewRow, ...]:
-    """A row a pair, by its anchor, in the order given."""
+    """One row per pair, by its anchor, in the given order."""
     return tuple(_overview_row(anchor, without_times(evidence), say) for anchor, evidence in evidences.items())
 
 
 def _overview_row(anchor: str, evidence: Evidence, say: Catalog) -> OverviewRow:
-    pair, claim = declaration(evidence.manifest), speedup_claim(evidence)
+    pair, claim = evidence.manifest.declaration, speedup_claim(evidence)
     claim = claim or next(iter(evidence.claims), None)
     return OverviewRow(
         anchor=anchor,
         title=say.of(pair.title),
         verdict=evidence.verdict,
+        verdict_word=verdict_word(evidence, say),
         asked=asked(claim, say) if claim else NOTHING,
         measured=quantity(claim.measured, claim.unit) if claim else NOTHING,
         strip=strip_plot(evidence, say, SMALL, untraced=False),

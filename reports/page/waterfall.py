@@ -9,7 +9,6 @@ from statistics import median
 from ...profiler.evidence import Evidence, Step, VariantEvidence
 from ..catalog import Catalog
 from ..units import NOTHING, decimals, factor, fixed, sensible, signed_ms
-from .identity import declaration
 
 _COUNTS = ("kernels_per_iteration", "launch_calls_per_iteration", "syncs_per_iteration")
 
@@ -31,7 +30,7 @@ class WaterfallRow:
 
 @dataclass(frozen=True, slots=True)
 class Waterfall:
-    """The baseline, then a row a step. `whole` is the sum of the steps, `closes` when it is the measured difference."""
+    """The baseline, then one row per step. `whole` is the sum of the steps; `closes` if it equals the measured difference."""
 
     rows: tuple[WaterfallRow, ...]
     whole: str
@@ -40,10 +39,10 @@ class Waterfall:
 
 
 def waterfall(evidence: Evidence, say: Catalog) -> Waterfall | None:
-    """None where the pair has no steps, or they may not be compared."""
+    """None if the pair has no steps, or they cannot be compared."""
     if not evidence.steps or evidence.speedup is None:
         return None
-    captions = declaration(evidence.manifest).variants
+    captions = evidence.manifest.declaration.variants
     first = evidence.speedup.baseline_ns
     heights = list(
         accumulate((step.saved_ns for step in evidence.steps), lambda left, saved: left - saved, initial=first)
@@ -87,6 +86,6 @@ def _faster(step: Step, say: Catalog) -> str:
 
 
 def _count(variant: VariantEvidence, name: str) -> str:
-    """The median over the iterations; a dash where it is not known."""
+    """The median over the iterations; a dash if it is unknown."""
     values = [iteration.numbers[name] for iteration in variant.iterations if name in iteration.numbers]
     return sensible(median(values)) if values else NOTHING

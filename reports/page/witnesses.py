@@ -1,4 +1,4 @@
-"""The longest overlaps with the rows that show them, and the commands with which a reader looks them up."""
+"""The longest overlaps, with the rows that show them and the commands for looking them up."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from ...profiler.evidence import Evidence, Op, VariantEvidence, Witness
 from ..catalog import Catalog
 from ..hostile import shell_word, shorten, visible
 from ..units import duration, fixed
-from .identity import declaration, trace_file
+from .identity import trace_file
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,80}")
 
 
 @dataclass(frozen=True, slots=True)
 class SeenOp:
-    """One of a witness' two operations, as its row says it."""
+    """One of a witness' two operations, as shown in its row."""
 
     name: str
     kind: str
@@ -52,7 +52,8 @@ def witness_rows(variant: VariantEvidence, say: Catalog) -> tuple[WitnessRow, ..
 
 
 def witness_words(evidence: Evidence, say: Catalog) -> str:
-    """What overlaps in the optimized iteration, and in the baseline's as the control; where that is not known, so it is said."""
+    """What overlaps in the optimized iteration, and in the baseline's as the control; if that is unknown, the sentence
+    says so."""
     return f"{_found(evidence.optimized, say)} {_control(evidence.baseline, say)}"
 
 
@@ -73,7 +74,7 @@ def _control(variant: VariantEvidence, say: Catalog) -> str:
 
 
 def _shared_ns(variant: VariantEvidence) -> float | None:
-    """How long operations of different streams were in flight together in the drawn iteration; None where nothing tells."""
+    """How long operations of different streams were in flight together in the drawn iteration; None if unknown."""
     if variant.median_index is None:
         return None
     return variant.iterations[variant.median_index].numbers.get("overlap")
@@ -87,11 +88,9 @@ def _seen(op: Op, say: Catalog) -> SeenOp:
 
 def commands(evidence: Evidence, say: Catalog) -> tuple[Command, ...]:
     """How to make this page again from the same capture, how to capture anew, and how to read the first witness by hand."""
-    pair = declaration(evidence.manifest)
+    pair = evidence.manifest.declaration
     stage = shell_word(f"{pair.chapter}:{pair.name}")
-    counted = (
-        shell_word(str(evidence.manifest.get("profile") or "roofline")) if evidence.manifest.get("counters") else ""
-    )
+    counted = shell_word(evidence.manifest.profile) if evidence.manifest.counters else ""
     made = [
         Command(f"aisp-prof report --stage {stage} --capture {shell_word(evidence.capture_id)}", say("check.report")),
         *([Command(f"aisp-prof roofline {shell_word(evidence.capture_id)}", say("check.roofline"))] if counted else []),
@@ -110,7 +109,7 @@ def _by_hand(trace: str, query: str, say: Catalog) -> list[Command]:
 
 
 def _query(witness: Witness) -> str | None:
-    """SQL for both rows; None when a table's name is not a plain word, which nobody should paste into a shell."""
+    """SQL for both rows; None if a table's name is not a plain word, which nobody should paste into a shell."""
     if not all(_PLAIN.fullmatch(op.table) for op in (witness.a, witness.b)):
         return None
     selects = [

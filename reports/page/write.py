@@ -3,47 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ...errors import AispError, EnvironmentLacks, UsageError
 from ...machine.files import write_whole
-from ...profiler.evidence import Evidence
-from ...profiler.expect.check import Checked
-from .document import render_html
 from .pdf import check_printer, write_pdf
 
 FORMATS = ("html", "pdf")
 
 
-def write_report(
-    stage: str,
-    evidences: Sequence[Evidence],
-    folder: Path,
-    lang: str = "en",
-    formats: Sequence[str] = FORMATS,
-    expected: Mapping[str, Checked | None] | None = None,
-) -> list[Path]:
-    """Write `<stage>.html` and `<stage>.pdf`, as asked for, and return the paths in that order.
+def write_report(stage: str, html: str, folder: Path, formats: Sequence[str]) -> list[Path]:
+    """Write a rendered page as `<stage>.html` and print `<stage>.pdf`, as asked for; the paths come in that order.
 
-    The HTML is in place before the PDF is begun: where the PDF's libraries are missing, the HTML still is there. `expected` is
-    what became of expectations, as `render_html` takes it.
+    The HTML is in place before the PDF is begun: where the PDF's libraries are missing, the HTML is there all the same.
 
     Raises:
-        UsageError: an unknown format, or a language without a catalog.
         EnvironmentLacks: the PDF was asked for and its libraries are missing.
-        CannotTell: there is no evidence.
         AispError: the folder cannot be written, or is full.
-    """
-    checked_formats(formats)
-    return write_formats(stage, render_html(stage, evidences, lang, expected=expected), folder, formats)
-
-
-def write_formats(stage: str, html: str, folder: Path, formats: Sequence[str]) -> list[Path]:
-    """Write a page that was rendered before, as `write_report` does.
-
-    Raises:
-        EnvironmentLacks, AispError: as `write_report`.
     """
     try:
         return list(_written(stage, html, folder, formats))
@@ -66,10 +43,10 @@ def _written(stage: str, html: str, folder: Path, formats: Sequence[str]) -> Ite
 
 
 def check_folder(folder: Path, option: str) -> None:
-    """Refuse a folder that could not be written into, before anything is computed; none is made. `option` named it.
+    """Refuse a folder that could not be written into, before anything is computed; it is not created. `option` named it.
 
     Raises:
-        AispError: it is no folder, or nothing may be written into it, or into the one that it would be made in.
+        AispError: it is not a folder, or it, or the folder it would be created in, is not writable.
     """
     try:
         near = next(one for one in (folder, *folder.absolute().parents) if os.path.lexists(one))
@@ -81,8 +58,8 @@ def check_folder(folder: Path, option: str) -> None:
 
 
 def formats_to_write(asked: str) -> tuple[tuple[str, ...], EnvironmentLacks | None]:
-    """The formats that a comma-separated list names; where it is empty, all that can be written here, and what keeps the rest
-    from it. A missing printer is the caller's to say, and hides no verdict.
+    """The formats that a comma-separated list names; if it is empty, all that can be written here, and what prevents
+    the others. A missing printer is for the caller to report, after the verdict.
 
     Raises:
         UsageError: an unknown format.
@@ -99,10 +76,10 @@ def formats_to_write(asked: str) -> tuple[tuple[str, ...], EnvironmentLacks | No
 
 
 def checked_formats(formats: Sequence[str]) -> None:
-    """Refuse a format that there is not.
+    """Refuse an unknown format.
 
     Raises:
-        UsageError: there is not.
+        UsageError: there is no such format.
     """
     unknown = [name for name in formats if name not in FORMATS]
     if unknown:

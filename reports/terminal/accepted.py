@@ -1,4 +1,4 @@
-"""Accepted regressions for a terminal: what may pass in the place of what, by whom and why."""
+"""Accepted regressions for a terminal: what may pass instead of what, by whom and why."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .expectations import bound_text
 
 
 def accepted_lines(done: Iterable[Acceptance], withdrawn: bool) -> list[str]:
-    """A line for each that was accepted, or no longer is."""
+    """One line for each that was accepted, or no longer is."""
     word = "no longer accepted" if withdrawn else "accepted"
     return [visible(f"{word}: {_told(one)}") for one in done]
 
@@ -23,7 +23,7 @@ def accepted_data(done: Iterable[Acceptance]) -> list[dict[str, Any]]:
 
 
 def standing_lines(every: Mapping[str, Sequence[Standing]]) -> list[str]:
-    """What was accepted of each pair, and in which capture it was mended."""
+    """What was accepted for each pair, and in which capture it was fixed."""
     lines = []
     for pair, standing in every.items():
         for one in standing:

@@ -1,4 +1,4 @@
-"""Print a query's answer on stdout: JSON with its schema number, or lines; an empty one says why it is empty."""
+"""Print a query's answer on stdout: JSON with its schema number, or lines; an empty answer says why it is empty."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ...profiler.trace.limits import output_bytes, too_much_output
+from ...profiler.trace.source.limits import output_bytes, too_much_output
 from ..hostile import inert_json, line
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def print_table(
     notes: Sequence[str],
     **head: Any,
 ) -> None:
-    """Columns: one row a line of JSON, written as they are made.
+    """Columns: one line of JSON per row, written as it is made.
 
     Raises:
         UsageError: names would make it larger than `limits.output_bytes` says.
@@ -73,7 +73,7 @@ def print_data(data: dict[str, Any], as_json: bool, lines: Iterable[str]) -> Non
 
 
 def _write_json(head: dict[str, Any], rows: Iterable[str]) -> None:
-    """`{"schema": 1, …, "rows": [` and a row a line: streamed, and greppable. ASCII only, whatever a name holds."""
+    """`{"schema": 1, …, "rows": [` and one row per line: streamed, and greppable. ASCII only, whatever a name holds."""
     opening = json.dumps({"schema": SCHEMA, **head})
     _put(f'{inert_json(opening[:-1])}, "rows": [')
     every, separator = iter(rows), "\n"
@@ -84,12 +84,12 @@ def _write_json(head: dict[str, Any], rows: Iterable[str]) -> None:
 
 
 def _write_lines(lines: Iterable[str]) -> None:
-    """Notes hold names from the trace, so everything is made harmless once more, at the door."""
+    """Notes hold names from the trace, so everything is made harmless once more on the way out."""
     _put("".join(f"{line(one)}\n" for one in lines))
 
 
 def _put(text: str) -> None:
-    """Write it out; a reader that has seen enough (`| head`) changes no verdict: the rest goes nowhere."""
+    """Write it out; a reader that stops early (`| head`) does not change the verdict: the rest is discarded."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()

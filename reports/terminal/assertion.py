@@ -1,19 +1,19 @@
-"""An `assert` answered: as lines for a terminal, as Markdown for a CI system's summary, and as JSON data."""
+"""The answer of an `assert`: as lines for a terminal, as Markdown for a CI system's summary, and as JSON data."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from typing import Any
 
-from ...profiler.queries.assertions import Answer, Checked
-from ...profiler.queries.counterexamples import Shown
+from ...profiler.assertions.check import Answer, Checked
+from ...profiler.assertions.counterexamples import Shown
 from ..catalog import Catalog, catalog
 from ..hostile import visible
 from ..units import duration, fixed, quantity
 from .console import MARKS
 
 MOST_RUNS = 24
-"""Runs of a range that are printed; JSON has them all."""
+"""The most runs of a range that are printed; JSON has them all."""
 
 _INTRODUCED = {
     "iteration": "in iteration {iteration}",
@@ -25,7 +25,7 @@ _INTRODUCED = {
 
 
 def answer_json(answer: Answer) -> dict[str, Any]:
-    """The answer as plain JSON types (docs/json.md); the same of the same trace, so without the time that judging took."""
+    """The answer as plain JSON types (docs/json.md); deterministic for a trace, so it omits the time that judging took."""
     data = asdict(answer)
     for one, checked in zip(data["claims"], answer.claims, strict=True):
         del one["seconds"]
@@ -34,7 +34,7 @@ def answer_json(answer: Answer) -> dict[str, Any]:
 
 
 def answer_lines(answer: Answer) -> list[str]:
-    """Verdict, a line a claim with what was measured, why it is not proven, and what can be looked up by hand."""
+    """The verdict, then one line per claim: what was measured, why it is not proven, and what can be looked up by hand."""
     say = catalog("en")
     judged = ", ".join(f"{name}: {count}" for name, count in answer.instances.items())
     lines = [f"{answer.verdict.upper()}  instances judged: {judged}; launches by {answer.attribution}"]
@@ -73,7 +73,7 @@ def measured(one: Checked) -> str:
 
 
 def _worth(one: Checked) -> str:
-    """For how many independent runs a series counts, where that is fewer than it has."""
+    """How many independent runs a series is worth, if fewer than it has."""
     effective, likeness = one.claim.effective_n, one.claim.autocorrelation
     if effective is None or likeness is None or effective >= one.claim.n:
         return ""
@@ -103,7 +103,7 @@ def reasons(one: Checked, say: Catalog) -> list[str]:
 
 
 def _worth_a_line(one: Checked, shown: Shown) -> bool:
-    """The iteration itself says something only where there are several."""
+    """Naming the iteration is useful only if there are several."""
     return shown.kind != "iteration" or one.claim.n > 1
 
 

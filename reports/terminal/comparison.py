@@ -1,4 +1,5 @@
-"""Pairs side by side, for a terminal and as JSON: a table each, a row a claim with what was expected and measured."""
+"""Pairs side by side, for a terminal and as JSON: a table for each, with one row per claim: what was expected and
+measured."""
 
 from __future__ import annotations
 
@@ -7,13 +8,16 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
+from msgspec import UNSET
+
 from ...profiler.evidence import ClaimResult, Evidence, Speedup, Step
 from ...profiler.expect.model import Entry, PairExpectations
+from ...profiler.manifest import RUNS, Validation
 from ..catalog import catalog
 from ..hostile import visible
 from ..page.claims import asked
 from ..units import NOTHING, duration, quantity
-from .console import MARKS
+from .console import MARKS, told
 from .expectations import expected as expected_text
 from .tables import table
 
@@ -33,11 +37,11 @@ HEAD = ("pair", "claim", "expectation", "measured", "verdict")
 
 
 Expected = Mapping[str, PairExpectations]
-"""Capture -> what is expected of its pair on its hardware, where it may be compared with that."""
+"""Capture -> what is expected of its pair on its hardware, if the two are comparable."""
 
 
 def comparison_lines(evidences: Sequence[Evidence], expected: Expected | None = None) -> list[str]:
-    """For each pair what was compared, its steps where it has any, then a table of its claims."""
+    """For each pair: what was compared, its steps if it has any, then a table of its claims."""
     lines: list[str] = []
     for evidence in evidences:
         rows = rows_of(evidence, (expected or {}).get(evidence.capture_id))
@@ -52,9 +56,9 @@ def table_of_claims(rows: Sequence[Row], head: Sequence[str] = HEAD) -> list[str
 
 
 def rows_of(evidence: Evidence, expected: PairExpectations | None = None) -> list[Row]:
-    """A row a claim, in the order of the declaration; its expectation is the claim's own, then that of this hardware."""
+    """One row per claim, in order of declaration; its expectation is the claim's own, then that of this hardware."""
     say = catalog("en")
-    stage = str(evidence.manifest["declaration"]["name"])
+    stage = evidence.manifest.declaration.name
     rows = []
     for claim in evidence.claims:
         entry = _entry_of(claim, expected)
@@ -91,13 +95,12 @@ def comparison_data(
 
 def _data(evidence: Evidence, expected: PairExpectations | None) -> dict[str, Any]:
     speedup, checked = evidence.speedup, _checked(evidence)
-    pair = evidence.manifest["declaration"]
     return {
-        "pair": f"{pair['chapter']}.{pair['name']}",
+        "pair": evidence.manifest.pair,
         "capture": evidence.capture_id,
-        "created_utc": evidence.manifest.get("created_utc"),
+        "created_utc": evidence.manifest.created_utc,
         "shipped": evidence.shipped,
-        "profile": evidence.manifest.get("profile"),
+        "profile": evidence.manifest.profile,
         "verdict": evidence.verdict.value,
         "baseline_ns": speedup.baseline_ns if speedup else None,
         "optimized_ns": speedup.optimized_ns if speedup else None,
@@ -106,10 +109,10 @@ def _data(evidence: Evidence, expected: PairExpectations | None) -> dict[str, An
         "high": speedup.high if speedup else None,
         "n": [speedup.n_baseline, speedup.n_optimized] if speedup else None,
         "source": speedup.source if speedup else None,
-        "valid": checked.get("valid"),
-        "bitwise": checked.get("bitwise"),
-        "max_relative_error": checked.get("max_relative_error"),
-        "tolerance": checked.get("tolerance"),
+        "valid": None if checked.valid is UNSET else checked.valid,
+        "bitwise": checked.bitwise,
+        "max_relative_error": checked.max_relative_error,
+        "tolerance": checked.tolerance,
         "steps": [_step(step, ns) for step, ns in _step_times(evidence)],
         "claims": [
             _claim(claim, row, _entry_of(claim, expected))
@@ -135,7 +138,7 @@ def _claim(claim: ClaimResult, row: Row, entry: Entry | None) -> dict[str, Any]:
 
 
 def _step_times(evidence: Evidence) -> list[tuple[Step, int]]:
-    """The steps of a staged pair, in order, with the median iteration of each in ns; none where they may not be compared."""
+    """The steps of a staged pair, in order, with the median iteration of each in ns; none if they cannot be compared."""
     if evidence.speedup is None:
         return []
     saved = accumulate(step.saved_ns for step in evidence.steps)
@@ -169,22 +172,19 @@ def _step(step: Step, ns: int) -> dict[str, Any]:
     }
 
 
-def _checked(evidence: Evidence) -> Mapping[str, Any]:
+def _checked(evidence: Evidence) -> Validation:
     """What the last run that has a validation says; every run of a capture checks anew, and a wrong one is the last."""
-    runs = evidence.manifest["runs"]
-    found = [
-        runs[name]["validation"]
-        for name in ("untraced", "traced", "counted")
-        if (runs.get(name) or {}).get("validation")
-    ]
-    return next((one for one in found if not one.get("valid")), found[0] if found else {})
+    runs = evidence.manifest.runs
+    found = [runs[name].validation or Validation() for name in RUNS if name in runs]
+    said = [one for one in found if one != Validation()]
+    return next((one for one in said if not one.valid), said[0] if said else Validation())
 
 
 def _summary(evidence: Evidence) -> list[str]:
-    pair, speedup = evidence.manifest["declaration"], evidence.speedup
-    gpus = ", ".join(str(gpu.get("name") or "?") for gpu in evidence.manifest.get("gpus") or ()) or "unknown GPU"
+    speedup = evidence.speedup
+    gpus = ", ".join(str(gpu.get("name") or "?") for gpu in evidence.manifest.gpus) or "unknown GPU"
     origin = "came with aisp-prof" if evidence.shipped else "local"
-    named = f"{pair['chapter']}.{pair['name']}  {evidence.verdict.upper()}"
+    named = f"{evidence.manifest.pair}  {told(evidence, catalog('en'))}"
     lines = [visible(f"{named}  capture {evidence.capture_id} ({origin}), {gpus}")]
     if speedup is None:
         lines.append("  no speedup is stated")
@@ -199,15 +199,15 @@ def _summary(evidence: Evidence) -> list[str]:
     return [*lines, f"  {_validity(_checked(evidence), order)}"]
 
 
-def _validity(checked: Mapping[str, Any], order: Sequence[str]) -> str:
-    """Whether outputs are right, how far each variant's are off, in order, and whether all are bit for bit the same."""
-    if not checked:
+def _validity(checked: Validation, order: Sequence[str]) -> str:
+    """Whether the outputs are right, how far off each variant's are, in order, and whether all are bit-identical."""
+    if checked == Validation():
         return "outputs: not checked"
-    errors = checked.get("max_relative_error") or {}
+    errors = checked.max_relative_error or {}
     inside = sorted(errors, key=lambda name: order.index(name) if name in order else len(order))
     listed = ", ".join(f"{name} {'not finite' if errors[name] is None else f'{errors[name]:.1e}'}" for name in inside)
-    tolerance = f"tolerance {checked['tolerance']:.0e}" if isinstance(checked.get("tolerance"), float) else ""
-    bits = {True: "yes", False: "NO", None: "not asked of this pair"}[checked.get("bitwise")]
-    right = "valid" if checked.get("valid") else "NOT VALID"
+    tolerance = f"tolerance {checked.tolerance:.0e}" if isinstance(checked.tolerance, float) else ""
+    bits = {True: "yes", False: "NO", None: "not asked of this pair"}[checked.bitwise]
+    right = "valid" if checked.valid else "NOT VALID"
     details = "; ".join(filter(None, (f"relative error {listed}" if listed else "", tolerance)))
     return f"outputs: {right}{f' ({details})' if details else ''}; bitwise equal: {bits}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from itertools import zip_longest
 
 from ...profiler.evidence import ClaimResult, Evidence, Finding
 from ..catalog import Catalog, catalog
 from ..hostile import visible
+from ..page.claims import alike, verdict_word
 from ..units import duration, quantity
 
 _TIMES = {"trace": "the trace", "events": "CUDA events of the untraced run"}
@@ -15,23 +15,27 @@ MARKS = {"proven": "✓", "refuted": "✗", "unproven": "?", "invalid": "!", "un
 
 
 def summary(evidence: Evidence, lang: str = "en") -> list[str]:
-    """Verdict and speedup, a line a claim with what was measured, and what the whole rests on."""
+    """Verdict and speedup, one line per claim with what was measured, and what it all rests on."""
     say = catalog(lang)
-    pair = evidence.manifest["declaration"]
-    lines = [visible(f"{pair['chapter']}.{pair['name']}  {evidence.verdict.upper()}{_speedup(evidence)}")]
+    lines = [visible(f"{evidence.manifest.pair}  {told(evidence, say)}{_speedup(evidence)}")]
     wide = max((len(claim.text) for claim in evidence.claims), default=0)
     for claim, after in zip_longest(evidence.claims, evidence.claims[1:]):
         lines.append(visible(f"  {MARKS[claim.verdict]} {claim.text:<{wide}}  {_measured(claim)}"))
-        if after is None or after.reasons != claim.reasons:  # of several claims at the last
+        if after is None or after.reasons != claim.reasons:  # for several claims, at the last
             lines += [visible(f"      {seen(reason, say)}") for reason in claim.reasons]
     lines += [visible(f"  {seen(finding, say)}") for finding in evidence.completeness.findings]
     lines += [visible(line) for line in _tier(evidence, say)]
     return [*lines, visible(f"  {_source(evidence)}")]
 
 
+def told(evidence: Evidence, say: Catalog) -> str:
+    """The verdict in capitals; where no difference is claimed and shown, that, so that a list of wins holds no such pair."""
+    return (verdict_word(evidence, say) if alike(evidence) else str(evidence.verdict)).upper()
+
+
 def _tier(evidence: Evidence, say: Catalog) -> list[str]:
-    """Of which tier FLOPs are, where counting was asked for, and why it is no better."""
-    if not evidence.manifest.get("counters"):
+    """Which tier the FLOPs are of, if counting was asked for, and why it is no better."""
+    if evidence.manifest.counters is None:
         return []
     tiers = ", ".join(f"{variant} {one.tier}" for variant, one in evidence.rates.items()) or "unknown"
     reasons = [say.finding(reason) for one in evidence.rates.values() for reason in one.reasons]
@@ -64,7 +68,7 @@ def seen(finding: Finding, say: Catalog) -> str:
 
 def _source(evidence: Evidence) -> str:
     manifest = evidence.manifest
-    gpus: Iterable[str] = [str(gpu.get("name") or "?") for gpu in manifest.get("gpus") or []]
+    gpus = [str(gpu.get("name") or "?") for gpu in manifest.gpus]
     origin = "came with aisp-prof" if evidence.shipped else "local"
     where = ", ".join(gpus) or "unknown GPU"
-    return f"capture {evidence.capture_id} ({origin}), {where}, {manifest.get('created_utc', '?')}"
+    return f"capture {evidence.capture_id} ({origin}), {where}, {manifest.created_utc}"

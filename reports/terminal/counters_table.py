@@ -14,7 +14,7 @@ _SCALES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 def counter_lines(rows: Sequence[CounterRow], limit: int) -> list[str]:
-    """A line for every launch, then what the report does not hold."""
+    """One line per launch, then what the report lacks."""
     shown = rows[:limit] if limit else rows
     head = ("kernel", "grid", "block", "under ncu", "FLOP", "of type", "DRAM", "FLOP/B", "tensor", "range")
     lines = table(head, [_cells(row) for row in shown], left=1)
@@ -37,7 +37,7 @@ def _cells(row: CounterRow) -> tuple[str, ...]:
 
 
 def _dim(dim: tuple[int, int, int]) -> str:
-    """Trailing ones left out: 128, 2x64."""
+    """Dimensions without trailing ones: 128, 2x64."""
     x, y, z = dim
     return f"{x}x{y}x{z}" if z > 1 else f"{x}x{y}" if y > 1 else str(x)
 
@@ -51,7 +51,7 @@ def scaled(value: float, unit: str) -> str:
 
 
 def notes(rows: Sequence[CounterRow]) -> list[str]:
-    """What is not known, once for every set of metrics that would tell, and what is known from rates."""
+    """What is unknown, once for every set of metrics that would tell, and what is known from rates."""
     if not rows:
         return ["the report holds no kernel launch"]
     launches: dict[tuple[str, ...], int] = {}
@@ -68,7 +68,7 @@ def notes(rows: Sequence[CounterRow]) -> list[str]:
 
 
 def ceiling_lines(result: Mapping[str, Any]) -> list[str]:
-    """A line for every ceiling, and for every type the counted against the declared FLOP."""
+    """One line per ceiling, and for every type the counted against the declared FLOP."""
     rows = []
     for one in result["ceilings"]:
         unit = one["unit"].replace("byte", "B").replace("flop", "FLOP")

@@ -1,4 +1,4 @@
-"""Expectations for a terminal: what became of each, and what an update would change."""
+"""Expectations for a terminal: how each fared, and what an update would change."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SIGNS = {"max": "≤", "min": "≥", "exact": "="}
 
 
 def check_lines(checked: Iterable[Checked]) -> list[str]:
-    """For each pair its status, why, and a row an entry."""
+    """For each pair its status, why, and one row per entry."""
     lines: list[str] = []
     for one in checked:
         lines += [*([""] if lines else []), *_checked(one)]
@@ -39,7 +39,7 @@ def check_lines(checked: Iterable[Checked]) -> list[str]:
 
 
 def held_lines(checked: Checked | None) -> list[str]:
-    """How many expectations hold, in a line, or why that cannot be told; nothing where nothing is expected."""
+    """How many expectations hold, in a line, or why that cannot be decided; nothing if nothing is expected."""
     if checked is None:
         return []
     if checked.reasons:
@@ -81,7 +81,7 @@ def _outcome(row: Row) -> str:
 
 
 def expected(entry: Entry | None) -> str:
-    """`≤ 6.48 ms (5.89 ms ±10%, 1 capture)`; a dash where nothing is expected."""
+    """`≤ 6.48 ms (5.89 ms ±10%, 1 capture)`; a dash if nothing is expected."""
     if entry is None:
         return NOTHING
     if entry.bound.kind == "exact":
@@ -101,7 +101,7 @@ def bound_text(bound: Bound, unit: str) -> str:
 
 
 def _measured(row: Row) -> str:
-    """The value, its interval, and for times what they come to at the clock of the expectation."""
+    """The value, its interval, and for times what they amount to at the expectation's clock."""
     one, entry = row.measured, row.entry
     if one is None:
         return NOTHING

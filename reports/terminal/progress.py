@@ -1,4 +1,4 @@
-"""Tell on stderr what is being done: a spinner on a terminal, plain lines elsewhere."""
+"""Report progress on stderr: a spinner on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..hostile import printable
 
 @contextmanager
 def steps() -> Iterator[Callable[[str], None]]:
-    """A function that is told, as one sentence, what begins now; the time since then is shown on a terminal."""
+    """Yields a function to call with one sentence at the start of each step; on a terminal the elapsed time is shown."""
     if not sys.stderr.isatty():
         yield lambda step: print(printable(step), file=sys.stderr, flush=True)
         return

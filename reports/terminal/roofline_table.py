@@ -7,6 +7,7 @@ from statistics import median
 from typing import Any
 
 from ...profiler.evidence import Evidence, Finding, KernelRates, Rates
+from ...profiler.manifest import Ceilings
 from ..catalog import catalog
 from ..hostile import visible
 from ..units import NOTHING, scaled
@@ -21,7 +22,7 @@ _HEAD = (
 
 def roofline_data(evidence: Evidence) -> dict[str, Any]:
     """`aisp-prof roofline --json` (docs/json.md)."""
-    measured = evidence.manifest.get("ceilings") or {}
+    measured = evidence.manifest.as_written.get("ceilings") or {}
     rows = [{"range": _range(evidence, variant), **one.to_json()} for variant, one in evidence.rates.items()]
     return {
         "capture": evidence.capture_id,
@@ -33,19 +34,19 @@ def roofline_data(evidence: Evidence) -> dict[str, Any]:
 
 
 def roofline_lines(evidence: Evidence) -> list[str]:
-    """A line for every range and below it for every kernel name, the ceilings, and what is not known with its mend."""
+    """One line per range and, below it, per kernel name; the ceilings; and what is unknown, with its mend."""
     rows = []
     for variant, one in evidence.rates.items():
         rows.append(_range_cells(_range(evidence, variant), one))
         rows += [_kernel_cells(kernel) for kernel in one.kernels]
     lines = [f"capture {evidence.capture_id}"]
     lines += table(_HEAD, rows) if rows else []
-    roofs = _ceilings(evidence.manifest)
+    roofs = _ceilings(evidence.manifest.ceilings)
     return [*lines, *([f"measured ceilings: {roofs}"] if roofs else []), *notes(evidence)]
 
 
 def notes(evidence: Evidence) -> list[str]:
-    """Why a tier is no better than it is, each once; and what no ceiling was measured of."""
+    """Why a tier is no better than it is, each reason once; and what has no measured ceiling."""
     reasons = [reason for one in evidence.rates.values() for reason in one.reasons]
     if not evidence.rates:
         reasons = [Finding("no_counters" if evidence.completeness.status == "complete" else "not_traced", {})]
@@ -62,8 +63,7 @@ def notes(evidence: Evidence) -> list[str]:
 
 
 def _range(evidence: Evidence, variant: str) -> str:
-    pair = evidence.manifest["declaration"]
-    return f"{pair['chapter']}.{pair['name']}.{variant}.measure"
+    return f"{evidence.manifest.pair}.{variant}.measure"
 
 
 def _range_cells(range_name: str, one: Rates) -> tuple[str, ...]:
@@ -109,8 +109,7 @@ def _types(by_type: Mapping[str, int]) -> str:
     return ", ".join(sorted(by_type, key=lambda kind: -by_type[kind])) or NOTHING
 
 
-def _ceilings(manifest: Mapping[str, Any]) -> str:
+def _ceilings(measured: Ceilings | None) -> str:
     units = {"byte/s": "B/s", "flop/s": "FLOP/s"}
-    rows = (manifest.get("ceilings") or {}).get("ceilings") or ()
-    shown = [row for row in rows if not str(row["name"]).endswith("_sustained")]
-    return ", ".join(f"{visible(str(row['name']))} {_in(row['value'], units.get(row['unit'], ''))}" for row in shown)
+    shown = [row for row in (measured.ceilings if measured else None) or () if not row.name.endswith("_sustained")]
+    return ", ".join(f"{visible(row.name)} {_in(row.value, units.get(row.unit or '', ''))}" for row in shown)

@@ -11,7 +11,7 @@ LONGEST = 60
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> list[str]:
-    """Aligned lines under a header: the first `left` columns to the left, the others to the right."""
+    """Aligned lines under a header: the first `left` columns left-aligned, the others right-aligned."""
     from rich.cells import cell_len
 
     cells = [list(head), *(list(row) for row in rows)]
@@ -25,7 +25,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> 
 
 
 def name(text: str, longest: int = LONGEST) -> str:
-    """A name from a trace: nothing invisible, the middle of a long one left out, and a dash for none."""
+    """A name from a trace: nothing invisible, the middle of a long one left out, a dash if there is none."""
     return shorten(visible(text), longest) if text else NOTHING
 
 
@@ -40,7 +40,7 @@ def share(ratio: float | None) -> str:
 
 
 def count(number: int | None) -> str:
-    """A whole number with its thousands apart, or a dash."""
+    """A whole number with thousands separators, or a dash."""
     return NOTHING if number is None else f"{number:,}"
 
 
@@ -53,12 +53,12 @@ def size(number: float) -> str:
 
 
 def more(shown: int, whole: int, option: str = "--limit 0") -> list[str]:
-    """The line that says how many rows were left out."""
+    """The line that says how many rows were omitted."""
     return [f"… {whole - shown:,} more: {option}, or --json"] if shown < whole else []
 
 
 def gpu(uuid: str, device: int | None, label: str = "") -> str:
-    """A device in a table: its CUDA ordinal and the beginning of its uuid; without one what else tells it apart."""
+    """A device in a table: its CUDA ordinal and the beginning of its uuid; without a uuid, what else identifies it."""
     if label and not uuid:
         return visible(label)
     ordinal = NOTHING if device is None else str(device)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...profiler.queries.alignment import DiffRow
 from ...profiler.queries.copies import CopyRow
-from ...profiler.queries.diff import DiffRow
+from ...profiler.queries.diff import TraceDiff
 from ...profiler.queries.kernels import KernelRow
 from ...profiler.queries.launches import LaunchRow
 from ...profiler.queries.overlap import OverlapRow
-from ...profiler.queries.parts import Comparison
 from ...profiler.queries.summary import DeviceRow, RangeRow, Summary
 from ...profiler.queries.table import Table
 from ..catalog import catalog
@@ -21,28 +21,28 @@ from .tables import LONGEST, count, gpu, more, name, share, size, table, time
 Lines = list[str]
 
 
-def summary_lines(found: Summary) -> Lines:
-    """Completeness first: it says what the rest is worth."""
-    state = found.completeness
+def summary_lines(answer: Summary) -> Lines:
+    """Completeness comes first: it says what the rest is worth."""
+    state = answer.completeness
     stated = "it states no count" if state.events_stated is None else f"{count(state.events_stated)} stated"
     lines = [f"{state.status}: {count(state.events_found)} CUDA events found, {stated}"]
     lines += [f"  {visible(catalog('en').finding(finding).seen)}" for finding in state.findings]
-    if state.status == "incomplete" and found.whole_classes:
-        lines.append(f"  nothing speaks against: {', '.join(found.whole_classes)}")
-    length = time(found.end - found.start)
+    if state.status == "incomplete" and answer.whole_classes:
+        lines.append(f"  nothing speaks against: {', '.join(answer.whole_classes)}")
+    length = time(answer.end - answer.start)
     lines += [
-        f"export schema {visible(found.schema_version) or 'unknown'}, {length} from the first event to the last",
+        f"export schema {visible(answer.schema_version) or 'unknown'}, {length} from the first event to the last",
         "",
     ]
-    for device in found.devices:
+    for device in answer.devices:
         lines += [*_device(device), ""]
     lines += table(
         ("pid", "threads", "calls", "operations", "ranges", "devices"),
-        [(str(p.pid), *map(count, (p.threads, p.calls, p.ops, p.ranges, len(p.gpu_uuids)))) for p in found.processes],
+        [(str(p.pid), *map(count, (p.threads, p.calls, p.ops, p.ranges, len(p.gpu_uuids)))) for p in answer.processes],
     )
-    lines += ["", *_ledger(found)]
-    lines += ["", *kernel_lines(found.kernels, 0)] if found.kernels else []
-    return lines + (["", *_ranges(found.ranges)] if found.ranges else [])
+    lines += ["", *_ledger(answer)]
+    lines += ["", *kernel_lines(answer.kernels, 0)] if answer.kernels else []
+    return lines + (["", *_ranges(answer.ranges)] if answer.ranges else [])
 
 
 def _device(row: DeviceRow) -> Lines:
@@ -65,8 +65,8 @@ def _device(row: DeviceRow) -> Lines:
     return lines
 
 
-def _ledger(found: Summary) -> Lines:
-    n = {line.code: count(line.count) for line in found.ledger}
+def _ledger(answer: Summary) -> Lines:
+    n = {line.code: count(line.count) for line in answer.ledger}
     lines = [
         f"{n[what]} {what} = {n[f'{what}_one_by_one']} one by one + {n[f'{what}_in_graphs']} in graphs"
         f" + {n[f'{what}_unmatched']} without a launch"
@@ -76,7 +76,7 @@ def _ledger(found: Summary) -> Lines:
     rest = (
         f"{n['captured_calls']} under capture, {n['failed_calls']} failed, {n['unmatched_calls']} without an operation"
     )
-    return [*lines, calls, rest, *([] if found.ledger_closes else ["the ledger does not close"])]
+    return [*lines, calls, rest, *([] if answer.ledger_closes else ["the ledger does not close"])]
 
 
 def _ranges(rows: Sequence[RangeRow]) -> Lines:
@@ -96,7 +96,7 @@ def _ranges(rows: Sequence[RangeRow]) -> Lines:
 
 
 def range_lines(rows: Table, limit: int) -> Lines:
-    """A line a range instance and device."""
+    """One line per range instance and device."""
     shown = rows.head(limit)
     lines = table(
         (
@@ -136,7 +136,7 @@ def _engine(row: Mapping[str, Any]) -> str:
 
 
 def kernel_lines(rows: Sequence[KernelRow], limit: int, longest: int = LONGEST) -> Lines:
-    """A line a kernel and device."""
+    """One line per kernel and device."""
     shown = rows[: limit or None]
     lines = table(
         ("kernel", "device", "kind", "share", "total", "count", "median", "min", "max"),
@@ -158,7 +158,7 @@ def kernel_lines(rows: Sequence[KernelRow], limit: int, longest: int = LONGEST) 
 
 
 def copy_lines(rows: Sequence[CopyRow]) -> Lines:
-    """A line a kind of copy and device."""
+    """One line per kind of copy and device."""
     lines = table(
         ("kind", "device", "memory", "count", "bytes", "total", "rate", "median", "hidden by compute"),
         [
@@ -183,7 +183,7 @@ def copy_lines(rows: Sequence[CopyRow]) -> Lines:
 
 
 def launch_lines(rows: Sequence[LaunchRow]) -> Lines:
-    """A line an API function."""
+    """One line per API function."""
     return (
         table(
             (
@@ -214,7 +214,7 @@ def launch_lines(rows: Sequence[LaunchRow]) -> Lines:
 
 
 def gap_lines(rows: Table, totals: Mapping[str, Mapping[str, int]], limit: int) -> Lines:
-    """A line a cause, then a line a gap."""
+    """One line per cause, then one per gap."""
     causes = [(cause.replace("_", " "), count(n["gaps"]), time(n["length"])) for cause, n in totals.items()]
     shown = rows.head(limit)
     head = ("cause", "call", "before", "after", "device", "start", "length", "waiting", "calling", "outside", "queued")
@@ -238,7 +238,7 @@ def gap_lines(rows: Table, totals: Mapping[str, Mapping[str, int]], limit: int) 
 
 
 def overlap_lines(rows: Sequence[OverlapRow]) -> Lines:
-    """A block a device: both selections, what they share, and the witnesses."""
+    """One block per device: both selections, what they share, and the witnesses."""
     lines: Lines = []
     for row in rows:
         lines.append(f"{_on(row)}: {time(row.overlap)} shared")
@@ -269,16 +269,16 @@ def _on(row: OverlapRow) -> str:
     return f"device {gpu(row.gpu_uuid, row.device)}" if row.gpu_uuid else visible(row.label)
 
 
-def comparison_lines(answer: Comparison, limit: int) -> Lines:
-    """A block a device: the spans, the ledger, and a line a name."""
+def diff_lines(answer: TraceDiff, limit: int) -> Lines:
+    """One block per device: the spans, the ledger, and one line per name."""
     lines: Lines = list(answer.notes)
-    for found in answer.devices:
-        lines.append(f"device {_uuid(found.gpu_a)} → {_uuid(found.gpu_b)}")
-        lines.append(f"  span {time(found.a.span)} → {time(found.b.span)}: {_signed(found.change)}")
-        lines += [f"    {code:<10} {_signed(ns)}" for code, ns in found.ledger.items()]
-        shown = found.rows[: limit or None]
+    for device in answer.devices:
+        lines.append(f"device {_uuid(device.gpu_a)} → {_uuid(device.gpu_b)}")
+        lines.append(f"  span {time(device.a.span)} → {time(device.b.span)}: {_signed(device.change)}")
+        lines += [f"    {code:<10} {_signed(ns)}" for code, ns in device.ledger.items()]
+        shown = device.rows[: limit or None]
         lines += table(("operation", "status", "count", "total a", "total b", "change"), map(_diff_cells, shown), 2)
-        lines += more(len(shown), len(found.rows))
+        lines += more(len(shown), len(device.rows))
     return lines
 
 

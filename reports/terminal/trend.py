@@ -1,4 +1,4 @@
-"""How pairs went over their captures, for a terminal: a table, and a bar for each time."""
+"""How pairs developed over their captures, for a terminal: a table, and a bar for each time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def trend_lines(every: Mapping[str, Sequence[Moment]]) -> list[str]:
 
 
 def refused_lines(why: Sequence[str]) -> list[str]:
-    """A line a capture that is none."""
+    """One line per folder that is not a readable capture."""
     return [visible(f"REFUSED  {one}") for one in why]
 
 

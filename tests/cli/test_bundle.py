@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from as_typed import aisp, aisp_alone
 
 ROOT = Path(__file__).parents[2]
-
-
-def aisp(*words: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    inherited = {k: v for k, v in os.environ.items() if k not in ("AISP_CAPTURES", "AISP_NSYS")}
-    path = os.pathsep.join([str(ROOT / ".pythonpath"), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "aisp_prof", *map(str, words)],
-        cwd=cwd,
-        env={**inherited, "PYTHONPATH": path, "COLUMNS": "100", **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +29,7 @@ def test_a_bundle_with_its_pdf_is_made_and_verified(tmp_path: Path) -> None:
     done = aisp("report", "--stage", "ch11:streams", "--lang", "ko", "--bundle", "out.zip", "--json", cwd=tmp_path)
     data = json.loads(done.stdout)
     assert (done.returncode, data["files"], data["proofs"][0]["verdict"]) == (0, ["out.zip"], "proven")
-    done = aisp("verify", "out.zip", cwd=tmp_path)
+    done = aisp_alone("verify", "out.zip", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "VERIFIED" in done.stdout
     assert "✓ optimized.hidden(h2d, d2h) >= 0.80" in done.stdout
@@ -91,11 +78,11 @@ main()
 
 
 @pytest.mark.parametrize(("formats", "code"), [((), 0), (("--format", "html,pdf"), 3)])
-def test_without_a_printer_a_bundle_has_no_pdf_and_says_so(tmp_path: Path, formats: tuple[str, ...], code: int) -> None:
-    (tmp_path / "hidden").mkdir()
-    (tmp_path / "hidden" / "weasyprint.py").write_text("raise ModuleNotFoundError('hidden', name='weasyprint')")
-    path = os.pathsep.join([str(ROOT / ".pythonpath"), str(tmp_path / "hidden")])
-    done = aisp("report", "--stage", "ch11:streams", "--bundle", "out.zip", *formats, cwd=tmp_path, PYTHONPATH=path)
+def test_without_a_printer_a_bundle_has_no_pdf_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, formats: tuple[str, ...], code: int
+) -> None:
+    monkeypatch.setitem(sys.modules, "weasyprint", None)
+    done = aisp("report", "--stage", "ch11:streams", "--bundle", "out.zip", *formats, cwd=tmp_path)
     assert done.returncode == code, done.stderr
     assert "aisp-prof[pdf]" in done.stderr
     assert ("--format html" in done.stderr) is bool(formats)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -120,8 +119,8 @@ def test_with_a_gpu_the_pairs_run_bare_and_nothing_is_kept(run, stored, monkeypa
             for v, ns in (("baseline", 2000), ("optimized", 1000))
         ]
         record = {"validation": validation(), "iterations": times}
-        bare = replace(
-            stored.manifest, runs={"untraced": record}, files={}, profile="none", counters=None, ceilings=None
+        bare = stored.manifest.changed(
+            runs={"untraced": record}, files={}, profile="none", counters=None, ceilings=None
         )
         return [Capture(tmp_path, bare)]
 

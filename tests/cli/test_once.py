@@ -13,7 +13,7 @@ from aisp_prof import cli
 from aisp_prof.profiler.expect import files as expectations
 from aisp_prof.profiler.proof import prove
 from aisp_prof.profiler.store import captures
-from aisp_prof.profiler.trace import file as traces
+from aisp_prof.profiler.trace.source import file as traces
 
 Run = Callable[..., tuple[int, str]]
 PAIR = "ch11:warp_specialized_triton"

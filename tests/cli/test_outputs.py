@@ -169,8 +169,8 @@ def test_output_is_bounded(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("aisp_prof.profiler.trace.limits.OUTPUT_RATIO", 4)
-    monkeypatch.setattr("aisp_prof.profiler.trace.limits.OUTPUT_LEAST", 1 << 20)
+    monkeypatch.setattr("aisp_prof.profiler.trace.source.limits.OUTPUT_RATIO", 4)
+    monkeypatch.setattr("aisp_prof.profiler.trace.source.limits.OUTPUT_LEAST", 1 << 20)
     out = tmp_path / "out"
     out.mkdir()
     assert run(*(one.format(trace=swollen, out=out) for one in arguments)) == 2

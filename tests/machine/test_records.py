@@ -68,9 +68,20 @@ class Inner(msgspec.Struct, forbid_unknown_fields=True):
     texts: dict[str, str | None] = {}
 
 
+class Ordered(msgspec.Struct):
+    low: int
+    high: int
+
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            raise ValueError(f"{self.low} lies above {self.high}")
+
+
 class Outer(msgspec.Struct):
     inner: list[Inner]
     by_name: dict[str, Inner] | None = None
+    row: tuple[Ordered, ...] = ()
+    ends: tuple[float, str] | None = None
 
 
 @pytest.mark.parametrize(
@@ -84,6 +95,11 @@ class Outer(msgspec.Struct):
         ({"inner": [{"n": 1, "m": 2}]}, "f.inner[0]: no field is called 'm'"),
         ({"inner": [], "by_name": {"a.b": {"n": 2, "texts": {"x": 1}}}}, "f.by_name.a.b.texts.x is int, not str"),
         ({"inner": [], "by_name": {"a": {}}}, "f.by_name.a: n is missing"),
+        ({"inner": [], "row": {}}, "f.row is dict, not a list"),
+        ({"inner": [], "row": [{"low": 1, "high": 1}, {"low": 1}]}, "f.row[1]: high is missing"),
+        ({"inner": [], "row": [{"low": 2, "high": 1}]}, "f.row[0]: 2 lies above 1"),
+        ({"inner": [], "ends": [1, 2]}, "f.ends[1] is int, not str"),
+        ({"inner": [], "ends": [1]}, "f.ends: Expected `array` of length 2, got 1"),
     ],
     ids=str,
 )

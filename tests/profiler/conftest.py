@@ -96,16 +96,16 @@ def declaration() -> Declaration:
 
 @pytest.fixture
 def manifest(declaration: Declaration) -> Manifest:
-    return Manifest(
+    return Manifest.of(
         id="ch99.fake-20260101T000000Z-abcdef",
         created_utc="2026-01-01T00:00:00.000000Z",
-        declaration=declaration,
+        declaration=declaration.to_json(),
         hardware_key="h200",
         size="small",
         sizes={"chunks": 4},
-        gpus=({"name": "NVIDIA H200"},),
+        gpus=[{"name": "NVIDIA H200"}],
         versions={"aisp_prof": "0.1.0", "nsys": "2025.3.2.0"},
-        command=("aisp-prof", "capture", "ch99"),
+        command=["aisp-prof", "capture", "ch99"],
         commit=None,
         conditions=None,
         runs={"untraced": {"pair": "ch99.fake"}},

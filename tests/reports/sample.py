@@ -21,6 +21,7 @@ from aisp_prof.profiler.evidence import (
     Verdict,
     Witness,
 )
+from aisp_prof.profiler.manifest import Manifest
 
 CHUNKS = 16
 BYTES = 16 << 20
@@ -63,43 +64,49 @@ DECLARATION = Declaration(
     needs=("cuda",),
 )
 
-MANIFEST: Mapping[str, Any] = {
-    "schema": 1,
-    "id": "ch11.streams-20261120T213045Z-7c1f2a",
-    "declaration": DECLARATION.to_json(),
-    "created_utc": "2026-11-20T21:30:45.104212Z",
-    "hardware_key": "h200",
-    "size": "h200",
-    "sizes": {"mib": 256, "chunks": CHUNKS, "streams": 4},
-    "command": ["aisp-prof", "capture", "ch11"],
-    "commit": {"sha": "c5f0489d2b7f4f0a9be31c0a64d8e0f2a9471c35", "dirty": False},
-    "gpus": [{"name": "NVIDIA H200", "driver": "580.159.04"}],
-    "versions": {
-        "aisp_prof": "0.1.0",
-        "cuda": "13.0",
-        "driver": "580.159.04",
-        "nsys": "2025.3.2.0",
-        "python": "3.12.3",
-        "torch": "2.11.0+cu130",
-        "triton": "3.6.0",
-        "nvtx": None,
-    },
-    "conditions": {
-        "before": {"sm_mhz": 1980, "temperature_c": 31, "power_w": 118.4},
-        "during": [
-            {"sm_mhz": 1980, "temperature_c": 33, "power_w": 151.0},
-            {"sm_mhz": 1965, "temperature_c": 34, "power_w": 163.9},
-        ],
-        "after": {"sm_mhz": 1980, "temperature_c": 33, "power_w": 121.7},
-    },
-    "files": {
-        "trace.sqlite": {
-            "sha256": "2cf1c0843d00f30b44106b0c9e1a7d52b3f8846ac0de19f7725b3c4d6e8f9a01",
-            "bytes": 1_482_752,
+MANIFEST = Manifest.from_json(
+    {
+        "schema": 1,
+        "id": "ch11.streams-20261120T213045Z-7c1f2a",
+        "declaration": DECLARATION.to_json(),
+        "created_utc": "2026-11-20T21:30:45.104212Z",
+        "hardware_key": "h200",
+        "size": "h200",
+        "sizes": {"mib": 256, "chunks": CHUNKS, "streams": 4},
+        "command": ["aisp-prof", "capture", "ch11"],
+        "commit": {"sha": "c5f0489d2b7f4f0a9be31c0a64d8e0f2a9471c35", "dirty": False},
+        "gpus": [{"name": "NVIDIA H200", "driver": "580.159.04"}],
+        "versions": {
+            "aisp_prof": "0.1.0",
+            "cuda": "13.0",
+            "driver": "580.159.04",
+            "nsys": "2025.3.2.0",
+            "python": "3.12.3",
+            "torch": "2.11.0+cu130",
+            "triton": "3.6.0",
+            "nvtx": None,
         },
-        "events.json": {"sha256": "9b0e5f1c7a3d2846e1f09c8b7a6d5e4f3c2b1a0998877665544332211f0e0d0c", "bytes": 3_181},
-    },
-}
+        "conditions": {
+            "before": {"sm_mhz": 1980, "temperature_c": 31, "power_w": 118.4},
+            "during": [
+                {"utc_ns": 1_795_210_200_000_000_000, "sm_mhz": 1980, "temperature_c": 33, "power_w": 151.0},
+                {"utc_ns": 1_795_210_200_100_000_000, "sm_mhz": 1965, "temperature_c": 34, "power_w": 163.9},
+            ],
+            "after": {"sm_mhz": 1980, "temperature_c": 33, "power_w": 121.7},
+        },
+        "runs": {},
+        "files": {
+            "trace.sqlite": {
+                "sha256": "2cf1c0843d00f30b44106b0c9e1a7d52b3f8846ac0de19f7725b3c4d6e8f9a01",
+                "bytes": 1_482_752,
+            },
+            "events.json": {
+                "sha256": "9b0e5f1c7a3d2846e1f09c8b7a6d5e4f3c2b1a0998877665544332211f0e0d0c",
+                "bytes": 3_181,
+            },
+        },
+    }
+)
 
 
 LEDGER = {
@@ -255,7 +262,7 @@ def sample() -> Evidence:
     residual = total - sum(term.ns for term in terms)
     return Evidence(
         manifest=MANIFEST,
-        capture_id=MANIFEST["id"],
+        capture_id=MANIFEST.id,
         shipped=False,
         verdict=Verdict.PROVEN,
         claims=claims(),

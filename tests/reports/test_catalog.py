@@ -44,6 +44,8 @@ CODES = {
     "few_iterations": ("n", "least"),
     "clocks_moved": ("low_mhz", "high_mhz"),
     "throttled": ("reasons",),
+    "baseline_few_blocks": ("kernel", "blocks", "sms", "of_time"),
+    "baseline_below_roof": ("kernel", "percent", "of_time"),
     "no_conditions": (),
     "perturbed": ("variant", "percent", "band_percent"),
     "noise_floor": ("percent",),

@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aisp_prof.profiler.counters.model import KernelCounters, NvtxRange
+from aisp_prof.profiler.counters.kernel_counters import KernelCounters, NvtxRange
 from aisp_prof.profiler.counters.raw_csv import write_raw_csv
 from aisp_prof.profiler.counters.table import minimal_metrics
+from aisp_prof.profiler.manifest import Manifest
+from aisp_prof.profiler.store.manifest import folder_facts
 from pair_trace import PAIR, US, manifest, record, run_pair
 from trace_builder import Process, TraceBuilder
 
@@ -86,7 +88,7 @@ def counted_capture(
     counted: Mapping[str, Kernels] | None = None,
     absent: str = "",
     **changes: Any,
-) -> tuple[dict[str, Any], Path]:
+) -> tuple[Manifest, Path]:
     """The manifest and the trace of a capture with counters beside it; `counted` is what ncu saw, where it differs."""
     trace = TraceBuilder()
     run_pair(trace, baseline=passes(BASELINE), optimized=passes(OPTIMIZED))
@@ -103,6 +105,7 @@ def counted_capture(
             "reason": "", "mend": "", "sections": "", "sections_reason": "",
         },
         "ceilings": ceilings(),
+        "files": folder_facts(folder),
         **changes,
     }  # fmt: skip
-    return manifest(claims, **data), path
+    return Manifest.from_json(manifest(claims, **data)), path

@@ -14,7 +14,7 @@ from aisp_prof.workloads.device import CpuDevice
 from aisp_prof.workloads.validate import same_bits
 from torch.overrides import TorchFunctionMode
 
-DEFERRED = ("copy_", "mm", "bmm", "sin", "add_", "mul_")
+DEFERRED = ("copy_", "mm", "bmm", "sin", "sin_", "add", "add_", "mul_")
 """Operators that become work of the current stream; all others (views above all) run at once."""
 
 

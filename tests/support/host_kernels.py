@@ -6,6 +6,7 @@ import ctypes
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,24 @@ from aisp_prof.kernels.emit.spec import Spec
 SHIM = Path(__file__).parent / "cuda_on_host"
 
 
+FLAGS = ("-std=c++17", "-O0", "-fPIC", "-Wno-unknown-pragmas")
+
+
 def find_compiler() -> str | None:
     return shutil.which("g++")
+
+
+@cache
+def _compiled_header(beside: Path) -> Path:
+    """A folder with device.h as g++ keeps it: read for each kernel anew, its headers are half of the compiler's work."""
+    folder = beside / "compiled-header"
+    folder.mkdir()
+    _compile("-x", "c++-header", str(SHIM / "device.h"), "-o", f"{folder}/device.h.gch")
+    return folder
+
+
+def _compile(*arguments: str) -> None:
+    subprocess.run([find_compiler() or "g++", *FLAGS, *arguments], check=True, capture_output=True, text=True)
 
 
 def host_run(spec: Spec, folder: Path) -> Callable[[Sequence[Any], Any], None]:
@@ -33,8 +50,9 @@ def host_run(spec: Spec, folder: Path) -> Callable[[Sequence[Any], Any], None]:
         f"    host::launch(grid, {launched.block}, [=] {{ {launched.entry}({', '.join(casts)}); }});\n}}\n"
     )
     library = folder / f"{spec.name}.so"
-    command = [find_compiler() or "g++", "-std=c++17", "-O0", "-fPIC", "-shared", "-Wno-unknown-pragmas", f"-I{SHIM}"]
-    subprocess.run([*command, "-o", str(library), str(source)], check=True, capture_output=True, text=True)
+    _compile(
+        "-shared", "-Winvalid-pch", f"-I{_compiled_header(folder.parent)}", f"-I{SHIM}", "-o", str(library), str(source)
+    )
     function = ctypes.CDLL(str(library)).run_on_host
 
     def run(inputs: Sequence[Any], output: Any) -> None:

@@ -57,7 +57,8 @@ def decode_of(tokens: int, steps: int, seed: int = 1) -> Decode:
     return Decode(*caches, table, *new, q, torch.full_like(q, float("nan")), tokens)
 
 
-def case(tokens: int, splits: int, steps: int = 2) -> dict[str, Any]:
+def case(tokens: int, splits: int, together: int = 1, steps: int = 2) -> dict[str, Any]:
+    """`together` sequences a launch, of three."""
     d = decode_of(tokens, steps)
     host = replace(d, k_cache=d.k_cache.clone(), v_cache=d.v_cache.clone(), out=d.out.clone())
     scratch = kernels.Scratch(d, splits)
@@ -65,17 +66,19 @@ def case(tokens: int, splits: int, steps: int = 2) -> dict[str, Any]:
     new, read = (d.k_new, d.v_new), (d.q, d.out, scratch.sums, scratch.extremes, scratch.arrivals)
     append, attend = on_host(host)
     for step in range(steps):
-        for sequence in range(3):
-            numbers = (step, sequence, tokens + step)
+        for first in range(0, 3, together):
+            numbers = (step, first, tokens + step)
             cache = (d.k_cache, d.v_cache, d.table)
-            kernels.kv_append[(2,)](*cache, *new, *numbers, **kernels.constants(d))
-            kernels.kv_attend[(2, splits)](*cache, *read, *numbers, **kernels.attend_constants(d, splits))
-            append(step, sequence)
-            attend(step, sequence)
+            kernels.kv_append[(2, together)](*cache, *new, *numbers, **kernels.constants(d))
+            kernels.kv_attend[(2, splits * together)](*cache, *read, *numbers, **kernels.attend_constants(d, splits))
+            for sequence in range(first, first + together):
+                append(step, sequence)
+                attend(step, sequence)
     expected = reference(d)
     return {
         "tokens": tokens,
         "splits": splits,
+        "together": together,
         "error": float((d.out.double() - expected).norm() / expected.norm()),
         "appended": torch.equal(d.k_cache.view(torch.int16), host.k_cache.view(torch.int16))
         and torch.equal(d.v_cache.view(torch.int16), host.v_cache.view(torch.int16)),
@@ -87,6 +90,8 @@ def main() -> None:
     help_the_interpreter()
     for tokens, splits in ((0, 2), (15, 1), (15, 3), (16, 2), (62, 1), (62, 2), (62, 5)):
         print(json.dumps(case(tokens, splits)))
+    for tokens, splits in ((15, 3), (62, 1), (62, 2)):
+        print(json.dumps(case(tokens, splits, together=3)))
 
 
 if __name__ == "__main__":

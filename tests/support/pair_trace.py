@@ -103,7 +103,12 @@ def manifest(claims: Sequence[str], **changes: Any) -> dict[str, Any]:
         "schema": 1,
         "id": "ch11.streams-20261120T212300Z-7e57ed",
         "created_utc": CREATED,
+        "hardware_key": "h200",
+        "size": "default",
+        "sizes": {"chunks": 4},
         "gpus": [{"name": "NVIDIA H200", "uuid": "GPU-a0ae1ff2-b9e3"}],
+        "versions": {"nsys": "2025.3.1.0"},
+        "command": ["aisp-prof", "capture", "ch11"],
         "declaration": {
             "chapter": "ch11",
             "name": "streams",

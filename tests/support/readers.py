@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from aisp_prof.errors import TraceError
-from aisp_prof.profiler.trace.file import open_source
+from aisp_prof.profiler.trace.source.file import open_source
 from aisp_prof.profiler.trace.source.scan import Scan, Source, Wanted
 from aisp_prof.profiler.trace.source.sqlite import quote
 from page_mutations import Database, mutations

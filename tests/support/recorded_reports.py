@@ -1,4 +1,4 @@
-"""Write the rows of `profiler.queries.nsys_reports` as `nsys stats --format csv` does, to compare them line by line."""
+"""Write the rows of `nsys_reports` as `nsys stats --format csv` does, to compare them line by line."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from itertools import groupby
 from pathlib import Path
 from statistics import mean, median, stdev
 
-from aisp_prof.profiler.queries import nsys_reports
-from aisp_prof.profiler.queries.nsys_reports import Projection, SumRow
+import nsys_reports
 from aisp_prof.profiler.trace.model import Trace
+from nsys_reports import Projection, SumRow
 
 Line = tuple[str, ...]
 

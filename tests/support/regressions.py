@@ -54,9 +54,12 @@ class Export:
                 self._set(one, start=at, end=at + one.end - one.start, streamId=work[0].stream)
                 at += one.end - one.start
 
-    def add_sync(self, name: str, call: str = "cudaStreamSynchronize_v3020") -> None:
-        """The host waits once more in each instance."""
-        ranges = self._ranges(name)
+    def add_sync(self, name: str, call: str = "cudaStreamSynchronize_v3020", inside: str = "") -> None:
+        """The host waits once more in each instance; in those alone that lie inside ranges of another name, where it is given."""
+        around = self._ranges(inside) if inside else []
+        ranges = [
+            one for one in self._ranges(name) if not inside or any(a[0] <= one[0] and one[1] <= a[1] for a in around)
+        ]
         for start, end, thread in ranges:
             free = self._free(start, end, thread)
             self._call(call, (free, free + 1), thread)

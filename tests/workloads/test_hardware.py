@@ -70,10 +70,27 @@ def test_capabilities_are_compared_as_numbers() -> None:
     check_needs(replace(PAIR.declaration, needs=("cc>=9.0",)), replace(H200, compute_capability="10.0"))
 
 
+def test_a_capability_may_be_too_new() -> None:
+    old = replace(PAIR.declaration, needs=("cc>=9.0", "cc<10.0"))
+    check_needs(old, H200)
+    with pytest.raises(EnvironmentLacks, match=r"needs cc<10\.0"):
+        check_needs(old, replace(H200, compute_capability="10.0"))
+
+
 def test_missing_triton_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hardware, "find_spec", lambda name: None)
     with pytest.raises(EnvironmentLacks, match="needs triton"):
         check_needs(PAIR.declaration, H200)
+
+
+def test_a_pair_of_two_gpus_is_refused_where_one_is_visible(monkeypatch: pytest.MonkeyPatch) -> None:
+    needy = replace(PAIR.declaration, needs=("cuda", "gpus>=2"))
+    monkeypatch.setattr(hardware, "_visible_gpus", lambda: 1)
+    with pytest.raises(EnvironmentLacks, match=r"unsupported: ch11.streams needs gpus>=2") as caught:
+        check_needs(needy, H200)
+    assert "a machine with 2 GPUs; 1 is visible" in caught.value.mend
+    monkeypatch.setattr(hardware, "_visible_gpus", lambda: 2)
+    check_needs(needy, H200)
 
 
 def test_an_unknown_need_is_an_error_and_no_silent_pass() -> None:

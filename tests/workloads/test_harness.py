@@ -11,8 +11,8 @@ import pytest
 from aisp_prof.declaration import Phase
 from aisp_prof.errors import UsageError
 from aisp_prof.machine.records import convert
+from aisp_prof.profiler import manifest
 from aisp_prof.profiler.judging.floor import phases_of
-from aisp_prof.profiler.store import shape
 from aisp_prof.workloads.ch11.streams import PAIR, ChunkedChain
 from aisp_prof.workloads.harness import run_pair
 from aisp_prof.workloads.measure import order
@@ -47,10 +47,11 @@ def test_phases_stand_in_the_record_as_the_floor_reads_them(tmp_path: Path) -> N
     data = run_pair(replace(PAIR, phases=phases), device="cpu", iterations=2).to_json()
     assert list(data["phases"]) == ["baseline", "optimized"]
     sizes = PAIR.declaration.sizes["small"]
-    stated = convert(json.loads(json.dumps(data["phases"])), dict[str, list[shape.Phase]], "phases")
+    stated = convert(json.loads(json.dumps(data["phases"])), dict[str, list[manifest.Phase]], "phases")
     assert len(stated["baseline"]) == 2
     for variant, plain in data["phases"].items():
-        assert phases_of(json.loads(json.dumps(plain)), {}) == phases(sizes, variant)
+        assert len(plain) == len(stated[variant])
+        assert phases_of(stated[variant], None) == phases(sizes, variant)
 
 
 def test_the_record_has_the_documented_form() -> None:

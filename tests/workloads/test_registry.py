@@ -48,6 +48,14 @@ def test_selectors(selector: str) -> None:
     assert "ch11.streams" in [pair.key for pair in find(selector)]
 
 
+def test_a_chapter_leaves_out_what_needs_several_gpus_and_its_name_does_not() -> None:
+    """`capture ch11` and `report ch11` could not succeed on a machine with one."""
+    name = "ch11.distributed_streams_nccl"
+    assert name not in [pair.key for pair in find("ch11")]
+    assert name in [pair.key for pair in find("ch11", several_gpus=True)]
+    assert [pair.key for pair in find("ch11:distributed_streams_nccl")] == [name]
+
+
 @pytest.mark.parametrize(
     ("selector", "hint"),
     [

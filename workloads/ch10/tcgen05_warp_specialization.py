@@ -65,6 +65,10 @@ PAIR = Pair(
             "speedup(baseline, roles) >= 0.97",
             "speedup(baseline, roles) <= 1.05",
             "speedup(roles, persistent) >= 0.99",
+            # the stores of 134 MB take 2 to 3 % of the time where nothing hides them; an H200 gave 1.04 (2026-11-30)
+            "speedup(multicast, optimized) >= 1.01",
+            "persistent.multicast_bytes == 0 GB",
+            "multicast.multicast_bytes >= 8.5 GB",
             "baseline.kernels_per_iteration == 1",
             "roles.kernels_per_iteration == 1",
             "optimized.kernels_per_iteration == 1",

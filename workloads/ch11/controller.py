@@ -1,13 +1,12 @@
-"""Chooses among candidates by the times that it is told: tries all, keeps the best, and notices when that has changed."""
+"""Chooses among candidates by the times that it is told: climbs from coarse to fine, keeps the best, notices when that has changed."""
 
 from __future__ import annotations
 
 from collections import deque
-from itertools import cycle
-from statistics import median
+from statistics import median_low
 
-PROBES = 3
-"""Times of each candidate before the first choice; of three, the median bears one that was slow by accident."""
+PROBES = 2
+"""Times of a candidate before it is judged; the lower of two bears one that was slow by accident."""
 
 WINDOW = 5
 """Times of a candidate that its estimate, their median, looks back on."""
@@ -15,32 +14,31 @@ WINDOW = 5
 MARGIN = 0.05
 """A candidate replaces the chosen one only if its estimate is lower by this share: equals do not alternate."""
 
-CHANGE, PATIENCE = 0.25, 3
-"""After `PATIENCE` times in a row that are off the estimate by more than `CHANGE`, all that was learnt is forgotten."""
+CHANGE, PATIENCE = 0.25, 2
+"""After `PATIENCE` times in a row that are off the estimate by more than `CHANGE`, all that was learnt is forgotten but these."""
 
-REFRESH, CONTENDERS = 32, 0.25
-"""Every `REFRESH`-th time one of the others is tried again, in turn, if its estimate is within `CONTENDERS` of the best."""
+REFRESH, CONTENDERS = 24, 0.25
+"""Every `REFRESH`-th time a neighbour of the chosen one is tried again, if its estimate is within `CONTENDERS` or unknown."""
 
 
 class Controller:
-    """A choice among `candidates` (their indices) for one kind of work.
+    """A choice among `candidates` (their indices), which go from coarse to fine: times fall up to the best, and rise after it.
 
-    `choose` and `observe` alternate: what was chosen is done, and its time told. Nothing is known beforehand about any
-    candidate. Trying each costs `PROBES` times; afterwards the loss is what `MARGIN` leaves and what the rare trials of
-    contenders cost. A candidate far behind is not tried again until a change makes the controller start anew.
+    `choose` and `observe` alternate: what was chosen is done, and its time told. Nothing else is known, neither about any
+    candidate nor about what is done. It climbs: each candidate is tried `PROBES` times, until one is no better than the one
+    before it. Afterwards the loss is what `MARGIN` leaves, what the rare trials of neighbours cost, and another climb whenever
+    the work has changed.
     """
 
     def __init__(self, candidates: int) -> None:
         if candidates < 1:
             raise ValueError("there must be a candidate")
         self._count = candidates
-        self._others = cycle(range(candidates))
-        self._chosen: int | None = None
         self._start()
 
     @property
     def learning(self) -> bool:
-        """Whether some candidate has not been tried often enough yet."""
+        """Whether it is climbing."""
         return self._chosen is None
 
     @property
@@ -51,16 +49,16 @@ class Controller:
     def choose(self) -> int:
         """The candidate to use next."""
         if self._chosen is None:
-            return min(range(self._count), key=lambda i: len(self._times[i]))
+            return next(i for i, times in enumerate(self._times) if len(times) < PROBES)
         if self._since and self._since % REFRESH == 0:
-            return self._contender(self._chosen)
+            return self._neighbour(self._chosen)
         return self._chosen
 
     def observe(self, candidate: int, ns: int) -> None:
         """`candidate` has taken `ns`."""
         if self._chosen is None:
             self._times[candidate].append(ns)
-            if all(len(times) >= PROBES for times in self._times):
+            if self._at_the_top():
                 self._chosen = self._best()
             return
         self._since += 1
@@ -69,32 +67,42 @@ class Controller:
         self._times[candidate].append(ns)
         best = self._best()
         if self._estimate(best) < (1 - MARGIN) * self._estimate(self._chosen):
-            self._chosen, self._strikes = best, 0
+            self._chosen, self._strikes = best, []
 
     def _start(self) -> None:
-        self._chosen, self._since, self._strikes = None, 0, 0
+        self._chosen: int | None = None
+        self._since, self._strikes = 0, list[int]()
         self._times: list[deque[int]] = [deque(maxlen=WINDOW) for _ in range(self._count)]
 
+    def _at_the_top(self) -> bool:
+        """Whether all have been tried, or the last one tried, in order, is no better than the one before it."""
+        tried = next((i for i, times in enumerate(self._times) if len(times) < PROBES), self._count)
+        if tried == self._count:
+            return True
+        return tried > 1 and self._estimate(tried - 1) >= (1 - MARGIN) * self._estimate(tried - 2)
+
     def _off(self, ns: int, expected: float) -> bool:
-        """Whether the chosen one's time belies its estimate; the `PATIENCE`-th in a row starts the learning anew."""
+        """Whether the chosen one's time belies its estimate; the `PATIENCE`-th in a row starts the learning anew, with these."""
         if abs(ns - expected) <= CHANGE * expected:
-            self._strikes = 0
+            self._strikes = []
             return False
-        self._strikes += 1
-        if self._strikes == PATIENCE:
+        self._strikes.append(ns)
+        if len(self._strikes) == PATIENCE:
+            belied, known = self._chosen, self._strikes
             self._start()
+            self._times[belied or 0].extend(known)
         return True
 
-    def _contender(self, chosen: int) -> int:
-        near = (1 + CONTENDERS) * self._estimate(chosen)
-        for _ in range(self._count):
-            other = next(self._others)
-            if other != chosen and self._estimate(other) <= near:
-                return other
-        return chosen
+    def _neighbour(self, chosen: int) -> int:
+        """The finer one and the coarser one in turn; `chosen` itself where that is far behind, or none."""
+        other = chosen + (1 if self._since // REFRESH % 2 else -1)
+        if not 0 <= other < self._count:
+            return chosen
+        near = not self._times[other] or self._estimate(other) <= (1 + CONTENDERS) * self._estimate(chosen)
+        return other if near else chosen
 
-    def _estimate(self, candidate: int) -> float:
-        return median(self._times[candidate])
+    def _estimate(self, candidate: int) -> int:
+        return median_low(self._times[candidate])
 
     def _best(self) -> int:
-        return min(range(self._count), key=self._estimate)
+        return min((i for i in range(self._count) if self._times[i]), key=self._estimate)

@@ -1,4 +1,4 @@
-"""Weight gradients and their buckets' way over the wire: all products first, or each bucket on its way while the next is computed."""
+"""Weight gradients and their buckets' way over PCIe: all products first, or each bucket on its way while the next is computed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ class WeightGradients:
     """dWᵢ = Xᵢᵀ·dYᵢ of `layers` layers [tokens, width] in bf16 on every rank; a layer's bucket is its whole dW, summed over
     ranks.
 
-    With `ranks` = 1 the transport is emulated, with 2 it is NCCL: a range of that name stands in the trace for every bucket.
+    With `ranks` = 1 the transport is emulated, with 2 it is NCCL (`distributed_streams_nccl`): a range of that name stands in the
+    trace for every bucket.
 
     Raises:
         EnvironmentLacks, UsageError: as `check_ranks`.
@@ -173,22 +174,23 @@ PAIR = Pair(
         name="distributed_streams",
         topic={"en": "Hiding communication behind the backward pass", "ko": "역전파 뒤에 통신 숨기기"},
         title={
-            "en": "Bucketed gradient exchange on a stream of its own",
-            "ko": "별도 스트림에서 버킷 단위로 하는 기울기 교환",
+            "en": "Bucketed gradient exchange, emulated by one GPU's copy engines over PCIe",
+            "ko": "GPU 한 개의 복사 엔진이 PCIe로 모의하는 버킷 단위 기울기 교환",
         },
         sentence={
-            "en": "Sending each gradient bucket while the next is computed finishes the same step {speedup}.",
-            "ko": "다음 기울기를 계산하는 동안 버킷을 보내면 같은 단계를 {speedup} 끝냅니다.",
+            "en": "With one GPU's copy engines and PCIe in the place of a network, sending each gradient bucket while the next is computed "
+            "finishes the same step {speedup}.",
+            "ko": "네트워크 대신 GPU 한 개의 복사 엔진과 PCIe로 모의할 때, 다음 기울기를 계산하는 동안 버킷을 보내면 같은 단계를 {speedup} 끝냅니다.",
         },
         compares={
-            "en": "Both variants compute the same bf16 weight gradients, one product a layer, and bring each layer's 32 MiB "
-            "bucket over the wire by the same transport. With one GPU the transport is emulated: the bucket goes to pinned "
-            "host memory and back. With two GPUs it is NCCL's all-reduce. The baseline computes everything and then "
-            "communicates, on one stream; the optimized variant sends a bucket on a second, high-priority stream as soon "
-            "as it is computed.",
-            "ko": "두 변형은 층마다 곱 하나로 같은 bf16 가중치 기울기를 계산하고, 층마다 32 MiB 버킷을 같은 전송 방식으로 보냅니다. GPU가 하나면 "
-            "전송을 모의합니다. 버킷이 고정(pinned) 호스트 메모리로 갔다가 돌아옵니다. GPU가 둘이면 NCCL all-reduce를 씁니다. 기준 변형은 스트림 "
-            "하나에서 모두 계산한 뒤 통신하고, 최적화 변형은 계산이 끝난 버킷을 우선순위가 높은 둘째 스트림으로 바로 보냅니다.",
+            "en": "Both variants compute the same bf16 weight gradients, one product a layer, and send each layer's 32 MiB bucket to pinned "
+            "host memory and back: one GPU has nobody to exchange gradients with, so copy engines and the link to the host stand for "
+            "a network. No multiprocessor takes part in that, as it does in NCCL's all-reduce, and nothing is summed. The baseline computes "
+            "everything and then communicates, on one stream; the optimized variant sends a bucket on a second, high-priority stream "
+            "as soon as it is computed.",
+            "ko": "두 변형은 층마다 곱 하나로 같은 bf16 가중치 기울기를 계산하고, 층마다 32 MiB 버킷을 고정(pinned) 호스트 메모리로 보냈다가 다시 가져옵니다. GPU "
+            "하나에는 기울기를 교환할 상대가 없으므로 복사 엔진과 호스트 연결이 네트워크를 대신합니다. NCCL all-reduce와 달리 멀티프로세서를 쓰지 않고 합산도 하지 "
+            "않습니다. 기준 변형은 스트림 하나에서 모두 계산한 뒤 통신하고, 최적화 변형은 계산이 끝난 버킷을 우선순위가 높은 둘째 스트림으로 바로 보냅니다.",
         },
         variants={
             "baseline": {
@@ -201,11 +203,12 @@ PAIR = Pair(
             },
         },
         claims=(
-            # one GPU: a product takes 1.22 ms at 790 TFLOP/s, its bucket 0.61 ms each way at 55 GB/s, so 8 x 2.44 = 19.5 ms in
-            # turn and 9 x 1.22 = 11.0 ms overlapped, 1.78
+            # a product takes 1.22 ms at 790 TFLOP/s, its bucket 0.61 ms each way at 55 GB/s, so 8 x 2.44 = 19.5 ms in turn and 9 x 1.22 =
+            # 11.0 ms overlapped, 1.78
             "speedup >= 1.5",
-            # 7/9 at most: the first product and the last bucket have no counterpart
-            "optimized.overlap_ratio >= 0.70",
+            # 7/9 = 78 % at most: the first product and the last bucket have no counterpart. A link that takes a third longer than the
+            # products leaves 7 x 1.22 of 1.22 + 8 x 1.63 ms, 60 %. Of the median: one copy that a busy host slows is one iteration's matter
+            "median optimized.overlap_ratio >= 0.60",
             "baseline.overlap_ratio <= 0.01",
             "optimized.kernels_per_iteration == baseline.kernels_per_iteration",
             "optimized.copies_per_iteration == baseline.copies_per_iteration",
@@ -213,10 +216,7 @@ PAIR = Pair(
         sizes={
             "default": _FULL,
             "h200": _FULL,
-            # NVLink takes a bucket in about 0.1 ms: fewer tokens, so that a product takes as long
-            "2x_h200": {"layers": 24, "tokens": 2048, "width": 4096, "ranks": 2},
             "small": {"layers": 4, "tokens": 64, "width": 32, "ranks": 1},
-            "2x_small": {"layers": 3, "tokens": 64, "width": 32, "ranks": 2},
         },
         tolerance=4e-3,  # rounding to bf16 leaves 1.7e-3, once more for the sum of two ranks 2.1e-3
         bitwise=True,

@@ -1,4 +1,4 @@
-"""Three kinds of work whose best use of streams differs: large copies, many tiny kernels, and matrix products."""
+"""Three kinds of work whose best use of streams differs: large copies, a row of tiny kernels, and long kernels of few blocks."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from ...errors import UsageError
+from ...kernels.elementwise import affine_chain
 from ..device import Device
-from .buffers import fill_normal, on_device
+from .buffers import fill_normal
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Work = Callable[[], None]
 """Enqueues something on the current stream."""
+
+FLIP = (-1.0, 1.0)
+"""y -> 1 - y, which two steps undo: a kernel lasts as long as it shall, and rounds once."""
 
 _T = TypeVar("_T")
 _KIB = 1 << 10
@@ -23,21 +27,18 @@ _FP32_BYTES = 4
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """How a round is run: its operations in `chunks` groups that go to `streams` streams in turn, launched one by one or as
-    one CUDA graph."""
+    """How a round is run: its data in `chunks` chunks that go to `streams` streams in turn."""
 
     streams: int
     chunks: int
-    graph: bool
 
     @property
     def name(self) -> str:
-        return f"s{self.streams} c{self.chunks} {'graph' if self.graph else 'eager'}"
+        return f"s{self.streams} c{self.chunks}"
 
 
-FIXED = Config(1, 1, False)
-CANDIDATES = tuple(Config(s, c, graph) for graph in (False, True) for s, c in ((1, 1), (4, 4), (4, 16)))
-"""`FIXED` is the first of them."""
+CANDIDATES = tuple(Config(n, n) for n in (1, 2, 4, 8))
+"""From coarse to fine."""
 
 
 class Phase(Protocol):
@@ -47,7 +48,7 @@ class Phase(Protocol):
     def name(self) -> str: ...
 
     def groups(self, turn: int, chunks: int) -> Sequence[Work]:
-        """Round `turn` in `chunks` independent groups."""
+        """Round `turn` in `chunks` independent groups, a chunk of its data each."""
         ...
 
     def inputs(self, seed: int) -> None: ...
@@ -100,20 +101,21 @@ class Copies:
 
 
 class Launches:
-    """sin of `count` vectors of `n` fp32 a round, a kernel each: bound by how fast kernels can be launched."""
+    """`count` times the sine of n fp32 a round, in place and a kernel each: bound by how fast kernels can be launched, of which
+    every chunk needs `count`."""
 
     name = "launches"
 
     def __init__(self, device: Device, rounds: int, count: int, n: int) -> None:
-        self._device = device
-        self._x, self._y = (device.empty(rounds * count * n).view(rounds, count, n) for _ in range(2))
+        self._device, self._count = device, count
+        self._x, self._y = (device.empty(rounds * n).view(rounds, n) for _ in range(2))
 
     def groups(self, turn: int, chunks: int) -> Sequence[Work]:
-        pairs = list(zip(self._x[turn].unbind(0), self._y[turn].unbind(0), strict=True))
-        return [_sines(group) for group in _grouped(pairs, chunks)]
+        pieces = (_in_equal_parts(buffer[turn], chunks) for buffer in (self._x, self._y))
+        return [_sines(x, y, self._count) for x, y in zip(*pieces, strict=True)]
 
     def inputs(self, seed: int) -> None:
-        fill_normal(self._device, self._x, seed)
+        fill_normal(self._device, (self._x,), seed)
 
     def poison(self) -> None:
         self._y.fill_(float("nan"))
@@ -122,49 +124,55 @@ class Launches:
         return self._y.flatten()
 
     def exact(self) -> Tensor:
-        return self._x.sin().flatten()
+        return self._sines_of(self._x)
 
     def reference(self) -> Tensor:
-        return self._x.double().sin().flatten()
+        return self._sines_of(self._x.double())
+
+    def _sines_of(self, y: Tensor) -> Tensor:
+        for _ in range(self._count):
+            y = y.sin()
+        return y.flatten()
 
 
-class Products:
-    """`count` products of bf16 [edge, edge] a round: bound by the tensor cores."""
+class Chains:
+    """`count` vectors of `kib` KiB of fp32 a round, each through a kernel of `steps` fused multiply-adds an element and few blocks:
+    bound by how many multiprocessors are kept busy. Chunks are groups of vectors.
 
-    name = "products"
+    Raises:
+        UsageError: `steps` is even.
+    """
 
-    def __init__(self, device: Device, rounds: int, count: int, edge: int) -> None:
-        self._device = device
-        self._a, self._b, self._c = (on_device(device, rounds, count, edge, edge) for _ in range(3))
+    name = "chains"
+
+    def __init__(self, device: Device, rounds: int, count: int, kib: int, steps: int) -> None:
+        if steps % 2 == 0:
+            raise UsageError(f"{steps} steps undo each other", "choose an odd number")
+        n = kib * _KIB // _FP32_BYTES
+        self._device, self._steps, self._chain = device, steps, _chain(device, n, steps)
+        self._x, self._y = (device.empty(rounds * count * n).view(rounds, count, n) for _ in range(2))
 
     def groups(self, turn: int, chunks: int) -> Sequence[Work]:
-        operands = list(zip(*(matrices[turn].unbind(0) for matrices in (self._a, self._b, self._c)), strict=True))
-        return [_products(group) for group in _grouped(operands, chunks)]
+        pairs = list(zip(self._x[turn].unbind(0), self._y[turn].unbind(0), strict=True))
+        return [_chains(group, self._chain) for group in _grouped(pairs, chunks)]
 
     def inputs(self, seed: int) -> None:
-        """B is scaled by 1/sqrt(edge), so that the products are N(0, 1) too."""
-        fill_normal(self._device, self._a, seed)
-        fill_normal(self._device, self._b, seed + 7, self._b.shape[-1] ** -0.5)
+        fill_normal(self._device, (self._x,), seed)
 
     def poison(self) -> None:
-        self._c.fill_(float("nan"))
+        self._y.fill_(float("nan"))
 
     def output(self) -> Tensor:
-        return self._c.float().flatten()
+        return self._y.flatten()
 
     def exact(self) -> Tensor:
-        import torch
-
-        out = torch.empty_like(self._c)
-        for a, b, c in zip(*(matrices.flatten(0, 1) for matrices in (self._a, self._b, out)), strict=True):
-            torch.mm(a, b, out=c)
-        return out.float().flatten()
+        out = self._x.new_empty(self._x.shape)
+        affine_chain.fused(self._x, out, *FLIP, self._steps)
+        return out.flatten()
 
     def reference(self) -> Tensor:
-        import torch
-
-        pairs = zip(self._a.flatten(0, 1), self._b.flatten(0, 1), strict=True)
-        return torch.stack([a.double() @ b.double() for a, b in pairs]).flatten()
+        """All but one of the steps undo each other."""
+        return affine_chain.reference(self._x, *FLIP, 1).flatten()
 
 
 def _there_and_back(host_in: Tensor, device_in: Tensor, device_out: Tensor, host_out: Tensor) -> Work:
@@ -178,24 +186,40 @@ def _there_and_back(host_in: Tensor, device_in: Tensor, device_out: Tensor, host
     return work
 
 
-def _sines(pairs: Sequence[tuple[Tensor, Tensor]]) -> Work:
+def _sines(x: Tensor, y: Tensor, count: int) -> Work:
     import torch
 
     def work() -> None:
-        for x, y in pairs:
-            torch.sin(x, out=y)
+        torch.sin(x, out=y)
+        for _ in range(count - 1):
+            y.sin_()
 
     return work
 
 
-def _products(operands: Sequence[tuple[Tensor, ...]]) -> Work:
-    import torch
+def _chains(pairs: Sequence[tuple[Tensor, Tensor]], chain: Callable[[Tensor, Tensor], Work]) -> Work:
+    works = [chain(x, y) for x, y in pairs]
 
     def work() -> None:
-        for a, b, c in operands:
-            torch.mm(a, b, out=c)
+        for one in works:
+            one()
 
     return work
+
+
+def _chain(device: Device, n: int, steps: int) -> Callable[[Tensor, Tensor], Work]:
+    """What enqueues the chain from one vector of n to another; on a GPU the kernel is looked up once, not at every launch."""
+    if device.kind != "cuda":
+        return lambda x, y: lambda: affine_chain.fused(x, y, *FLIP, steps)
+    from ...kernels.driver.launch import fp32, int32, int64, kernel, pointer
+
+    found, blocks = kernel(affine_chain.SOURCE, "affine_chain"), -(-n // affine_chain.ELEMENTS_PER_BLOCK)
+
+    def on_cuda(x: Tensor, y: Tensor) -> Work:
+        arguments = (pointer(x), pointer(y), int64(n), *map(fp32, FLIP), int32(steps))
+        return lambda: found.launch(blocks, affine_chain.THREADS, arguments)
+
+    return on_cuda
 
 
 def _in_equal_parts(buffer: Tensor, chunks: int) -> Sequence[Tensor]:

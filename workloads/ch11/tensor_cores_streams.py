@@ -9,6 +9,7 @@ from ...declaration import Declaration
 from ...errors import UsageError
 from ..device import Device, Stream
 from ..pair import Declared, Pair, Sizes
+from .branches import Branches
 from .buffers import fill_normal, on_device
 
 if TYPE_CHECKING:
@@ -32,8 +33,7 @@ class SmallProducts:
         self._streams = [device.stream() for _ in range(streams)]
         self._a, self._b, self._c = (on_device(device, products, edge, edge) for _ in range(3))
         self._operands = list(zip(self._a.unbind(0), self._b.unbind(0), self._c.unbind(0), strict=True))
-        self._forked, self._joined = device.event(), [device.event() for _ in self._streams[1:]]
-        self._replay = device.graph(self._streams[0], self._forked_and_joined)
+        self._replay = device.graph(self._streams[0], Branches(device, self._streams).around(self._spread))
 
     @property
     def streams(self) -> Sequence[Stream]:
@@ -73,17 +73,6 @@ class SmallProducts:
         """Stream s takes the products s, s + streams, … one after the other."""
         for first, stream in enumerate(self._streams):
             self._on(stream, self._operands[first :: len(self._streams)])
-
-    def _forked_and_joined(self) -> None:
-        """The same, with the other streams forked from the first and joined to it: what a graph can hold."""
-        first, *others = self._streams
-        self._forked.record(first)
-        for stream in others:
-            stream.wait_event(self._forked)
-        self._spread()
-        for stream, joined in zip(others, self._joined, strict=True):
-            joined.record(stream)
-            first.wait_event(joined)
 
     def _batched(self) -> None:
         import torch

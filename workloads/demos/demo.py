@@ -15,8 +15,9 @@ from ..hardware import _missing, present_gpu
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """A demo module exports one as `DEMO`. `measure` gives the lines to print; `options` adds what it takes after `--`; `needs`
-    are those of a pair's declaration. One that needs no GPU, as it reads machine code, is given the CPU."""
+    """A demo module exports one as `DEMO`. `measure` returns the lines to print; `options` adds the arguments it takes
+    after `--`; `needs` are as in a pair's declaration. A demo that needs no GPU, because it reads machine code, is
+    given the CPU."""
 
     name: str
     about: str
@@ -25,7 +26,7 @@ class Demo:
     measure: Callable[[Device, argparse.Namespace], list[str]]
 
     def run(self, arguments: Sequence[str]) -> list[str]:
-        """What it measured on this machine's GPU.
+        """Run it on this machine's GPU and return the lines.
 
         Raises:
             EnvironmentLacks: no GPU, or the machine lacks what the demo needs.

@@ -1,4 +1,5 @@
-"""How far CUDA events can be trusted: against the GPU's own clock, read by the timed kernel itself; and their resolution."""
+"""How far CUDA events can be trusted: compared with the GPU's own clock, read by the timed kernel itself; and their
+resolution."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 LENGTHS_NS = (10_000, 100_000, 1_000_000, 10_000_000)
 QUEUE_NS = 200_000
-"""The stream is held back so long that events and kernel are queued before the first of them is reached."""
+"""How long the stream is held back, so that events and kernel are queued before the first of them is reached."""
 WARMUP = 3
 
 
@@ -49,7 +50,7 @@ def compared(pairs: Sequence[tuple[int, int]]) -> str:
 
 
 def resolution(empty: Sequence[int]) -> str:
-    """What elapsed times of 0 or more look like: how many values, and the smallest step between two of them."""
+    """The granularity of elapsed times: how many distinct values, and the smallest step between two of them."""
     values = sorted(set(empty))
     steps = [after - before for before, after in pairwise(values)]
     step = f"smallest step {min(steps)} ns" if steps else "always the same"

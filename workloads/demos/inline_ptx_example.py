@@ -1,4 +1,4 @@
-"""One source with inline PTX behind an architecture guard, compiled for two targets: which instructions came of it."""
+"""One source with inline PTX behind an architecture guard, compiled for two targets: which instructions result."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ _TELLING = re.compile(r"\b(UTCHMMA|UTMALDG|LDTM|UTCBAR|UTCATOMSWS|BPT\.TRAP)[.\w
 
 
 def measure(device: Device, asked: argparse.Namespace) -> list[str]:
-    """A line a target and instruction."""
+    """One line per target and instruction."""
     lines = [f"{tcgen05.SOURCE.name}: #if AISP_TCGEN05 (__CUDA_ARCH_FEAT_SM100_ALL) inline PTX, #else a trap"]
     for target, name in TARGETS.items():
         sass = disassemble(cubin(tcgen05.SOURCE, target))[tcgen05.CONTRACT.kernel].sass
         counts = Counter(match[0] for match in _TELLING.finditer(sass))
-        lines += [f"sm_{target:<5} {name:<10} {count:>3} x {found}" for found, count in sorted(counts.items())]
+        lines += [
+            f"sm_{target:<5} {name:<10} {count:>3} x {instruction}" for instruction, count in sorted(counts.items())
+        ]
     return [*lines, "the host asks for the compute capability before it launches: the trap is never reached"]
 
 

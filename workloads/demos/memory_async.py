@@ -19,7 +19,7 @@ STREAMS, KIB = 8, 8192
 
 def measure(device: Device, asked: argparse.Namespace) -> list[str]:
     """Times of both allocators in the order A B B A, and the pool's own count of its memory."""
-    work = Temporaries(device, {"streams": STREAMS, "rounds": asked.rounds, "kib": KIB})
+    work = Temporaries(device, {"streams": STREAMS, "rounds": asked.rounds, "kib": KIB, "steps": 1})
     work.inputs(1)
     device.synchronize()
     timer = IterationTimer(device, work)
@@ -27,9 +27,9 @@ def measure(device: Device, asked: argparse.Namespace) -> list[str]:
     runs = 0
     for at, variant in enumerate((*order(2 * WARMUP_GROUP), *order(2 * asked.iterations))):
         timer.submit(variant)
-        found = timer.wait()
+        elapsed = timer.wait()
         runs += variant == "optimized"
-        times[variant] += [found] if at >= 4 * WARMUP_GROUP else []
+        times[variant] += [elapsed] if at >= 4 * WARMUP_GROUP else []
     use = cast("Pool", work.memories["optimized"]).use()
     allocations = runs * STREAMS * asked.rounds
     return [
@@ -42,7 +42,7 @@ def measure(device: Device, asked: argparse.Namespace) -> list[str]:
 
 
 def pool_lines(use: PoolUse, allocations: int, size: int) -> list[str]:
-    """What the pool says of itself after `allocations` of `size` bytes each."""
+    """What the pool reports after `allocations` of `size` bytes each."""
     fresh = -(-use.reserved_high // size)
     return [
         f"pool                   {use.reserved_high >> 20} MiB reserved at most, {use.used_high >> 20} MiB of it in use at once",

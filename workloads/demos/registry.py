@@ -15,15 +15,15 @@ def demos() -> tuple[Demo, ...]:
     """All demos by name. Imports their modules, none of which imports torch."""
     names = sorted(info.name for info in pkgutil.iter_modules(folder.__path__))
     modules = [importlib.import_module(f"{folder.__name__}.{name}") for name in names]
-    found = [demo for module in modules if isinstance(demo := getattr(module, "DEMO", None), Demo)]
-    return tuple(sorted(found, key=lambda demo: demo.name))
+    declared = [demo for module in modules if isinstance(demo := getattr(module, "DEMO", None), Demo)]
+    return tuple(sorted(declared, key=lambda demo: demo.name))
 
 
 def find(name: str) -> Demo:
     """The demo of this name.
 
     Raises:
-        UsageError: there is none; the message names what comes nearest.
+        UsageError: there is none; the message names the nearest.
     """
     known = {demo.name: demo for demo in demos()}
     if name not in known:

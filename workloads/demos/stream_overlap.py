@@ -40,7 +40,7 @@ class Noting:
         self.noted.append((start, end))
 
     def intervals(self) -> list[tuple[int, int]]:
-        """All that was noted, in ns since the first of them began."""
+        """All recorded intervals, in ns since the first of them began."""
         first = self.noted[0][0]
         elapsed = self._device.elapsed_ns
         return [(elapsed(first, start), elapsed(first, end)) for start, end in self.noted]
@@ -89,7 +89,7 @@ def measure(device: Device, asked: argparse.Namespace) -> list[str]:
 
 
 def _longest_submission(timer: IterationTimer) -> int:
-    """Of a few iterations of both variants, the first ones apart; ns on the host."""
+    """The longest submission in a few iterations of both variants, first iterations separately; ns on the host."""
     longest = 0
     for at in range(2 * WARMUP_GROUP):
         for variant in ("baseline", "optimized"):

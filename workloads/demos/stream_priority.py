@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TRAIN = 3
-"""Products a train: three of 8192 x 8192 x 8192 in bf16 take about 4 ms on an H200."""
+"""Products per train: three of 8192 x 8192 x 8192 in bf16 take about 4 ms on an H200."""
 TILE = 128 * 256
 """Elements of a product that one block of its kernel computes."""
 PROBE_ELEMENTS, PROBE_ROUNDS = 1 << 19, 36
@@ -46,7 +46,7 @@ class Train:
         sin_exp_chain(self._in, self._out, PROBE_ROUNDS)
 
     def alone(self, work: Callable[[], None], stream: Stream, count: int = 20) -> list[int]:
-        """Times of `work` by itself, ns by events, after as many to warm up."""
+        """Times of `work` on its own, in ns by events, after as many warm-up runs."""
         times = []
         for _ in range(2 * count):
             self._device.synchronize()
@@ -59,8 +59,8 @@ class Train:
         return times[count:]
 
     def latency(self, stream: Stream, delay_ns: int) -> int | None:
-        """From a probe's submission on an empty `stream`, `delay_ns` after the train's, to its end; None where the train had
-        ended before."""
+        """From a probe's submission on an empty `stream`, `delay_ns` after the train's, to its end; None if the train
+        had ended by then."""
         self._device.synchronize()
         with self._device.on(self._stream):
             for _ in range(TRAIN):
@@ -91,17 +91,17 @@ def measure(device: Device, asked: argparse.Namespace) -> list[str]:
     missed = 0
     for _ in range(asked.probes):
         for name, stream in streams.items():
-            found = train.latency(stream, round(random.uniform(0, LATEST * TRAIN * median(product))))
-            missed += found is None
-            latencies[name] += [] if found is None else [found]
+            latency = train.latency(stream, round(random.uniform(0, LATEST * TRAIN * median(product))))
+            missed += latency is None
+            latencies[name] += [] if latency is None else [latency]
     if missed > asked.probes:
         raise AispError(f"{missed} of {2 * asked.probes} probes came after the products", "ask for a larger --gemm")
-    worst = {name: quantile(found, 0.99) for name, found in latencies.items()}
+    worst = {name: quantile(latency, 0.99) for name, latency in latencies.items()}
     waited = max(worst["high"] - median(probe), 0)
     return [
         f"a probe by itself    {spread(probe)}",
         f"a product by itself  {spread(product)}: {waves} waves of blocks, {wave_ns / 1e3:.1f} us each",
-        *(f"{name} priority        {_latency(found)}" for name, found in latencies.items()),
+        *(f"{name} priority        {_latency(latency)}" for name, latency in latencies.items()),
         f"high priority ends {worst['same'] / worst['high']:.1f}x sooner at p99, after {waited / wave_ns:.2f} waves of waiting",
         f"  from a probe's submission to its end by CUDA events, {TRAIN} products queued; {missed} probes came too late",
     ]
@@ -113,7 +113,7 @@ def _latency(times_ns: list[int]) -> str:
 
 
 def tiled(text: str) -> int:
-    """A number of rows that the products' tiles divide."""
+    """A number of rows divisible by the products' tiles."""
     value = positive(text)
     if value % 256:
         raise argparse.ArgumentTypeError(f"{text} is not a multiple of 256")

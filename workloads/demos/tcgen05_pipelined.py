@@ -15,7 +15,8 @@ _TOLERANCE = 4e-3
 
 
 def measure(device: Device, asked: argparse.Namespace) -> list[str]:
-    """Times of both in the order A B B A, after both were held to fp64; the GPU is asked first."""
+    """Times of both in the order A B B A, after both were checked against fp64; whether the GPU can run it is checked
+    first."""
     import torch
 
     tcgen05.require(*torch.cuda.get_device_capability())
@@ -39,7 +40,7 @@ def measure(device: Device, asked: argparse.Namespace) -> list[str]:
         ended.synchronize()
         times[name].append(device.elapsed_ns(begun, ended))
     share = median(times["cuBLAS"]) / median(times["tcgen05"])
-    return [*(f"{name:<8} {spread(found)}" for name, found in times.items()), f"of cuBLAS {share:.2f}"]
+    return [*(f"{name:<8} {spread(series)}" for name, series in times.items()), f"of cuBLAS {share:.2f}"]
 
 
 def _options(parser: argparse.ArgumentParser) -> None:

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _BLOCKS_PER_MULTIPROCESSOR = 2
-"""So few that a block's own waiting is not hidden by its neighbours."""
+"""Few enough that a block's waiting is not hidden by its neighbours."""
 
 
 def measure(device: Device, asked: argparse.Namespace) -> list[str]:
-    """Times of both ways in the order A B B A, after both were held to fp64."""
+    """Times of both ways in the order A B B A, after both were checked against fp64."""
     from ...kernels.driver.launch import sm_count
 
     stream, blocks = device.stream(), _BLOCKS_PER_MULTIPROCESSOR * sm_count()
@@ -46,10 +46,10 @@ def measure(device: Device, asked: argparse.Namespace) -> list[str]:
 
 
 def _error(device: Device, x: Tensor, y: Tensor, steps: int, way: str, blocks: int) -> float:
-    """Against fp64, of an output that was all NaN.
+    """The error against fp64, of an output that was all NaN before.
 
     Raises:
-        AispError: it is more than rounding leaves.
+        AispError: it is more than rounding explains.
     """
     y.fill_(float("nan"))
     device.synchronize()

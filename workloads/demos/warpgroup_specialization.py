@@ -1,4 +1,4 @@
-"""The roles of warp groups as the machine code has them: from each setmaxnreg on, what can be reached, and what it does."""
+"""The roles of warp groups as seen in the machine code: what can be reached from each setmaxnreg, and what it does."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ COLUMNS = {
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """Warp groups that give registers back, or take them: how many a thread has then, and instructions that only they reach."""
+    """Warp groups that give registers back, or take them: how many a thread has afterwards, and which instructions only
+    they reach."""
 
     name: str
     registers: int
@@ -39,21 +40,21 @@ class Role:
 
 
 def roles(sass: str) -> list[Role]:
-    """Of a kernel's disassembly, the producer first; empty where no setmaxnreg is in it."""
+    """The roles in a kernel's disassembly, the producer first; empty if it has no setmaxnreg."""
     code = {int(address, 16): text.strip() for address, text in _LINE.findall(sass)}
-    starts = [(at, found) for at, text in code.items() if (found := _SET.search(text))]
+    starts = [(at, setting) for at, text in code.items() if (setting := _SET.search(text))]
     reached = [_reachable(code, at) for at, _ in starts]
     shared = set.intersection(*reached) if len(reached) > 1 else set()
     told = []
-    for (_, found), places in zip(starts, reached, strict=True):
+    for (_, setting), places in zip(starts, reached, strict=True):
         lines = [code[place] for place in places - shared]
         counts = {name: sum(bool(re.search(pattern, line)) for line in lines) for name, pattern in COLUMNS.items()}
-        told.append(Role("producer" if found[1] == "DEALLOC" else "consumer", int(found[2], 16), counts))
+        told.append(Role("producer" if setting[1] == "DEALLOC" else "consumer", int(setting[2], 16), counts))
     return sorted(told, key=lambda role: role.registers)
 
 
 def _reachable(code: Mapping[int, str], start: int) -> set[int]:
-    """Addresses that control can come to from `start` on."""
+    """Addresses that control flow can reach from `start`."""
     after = dict(zip(sorted(code), sorted(code)[1:], strict=False))
     seen: set[int] = set()
     todo = [start]
@@ -71,12 +72,13 @@ def _reachable(code: Mapping[int, str], start: int) -> set[int]:
 
 
 def measure(device: Device, asked: argparse.Namespace) -> list[str]:
-    """A line a role."""
+    """One line per role."""
     step = ladder.STEPS[asked.rung]
-    found = roles(disassemble(cubin(step.source, "90a"))[f"gemm_{step.name}_bf16"].sass)
+    warpgroups = roles(disassemble(cubin(step.source, "90a"))[f"gemm_{step.name}_bf16"].sass)
     head = f"{'role':<10}{'registers':>10}" + "".join(f"{name:>10}" for name in COLUMNS)
     lines = [
-        f"{role.name:<10}{role.registers:>10}" + "".join(f"{n:>10}" for n in role.counts.values()) for role in found
+        f"{role.name:<10}{role.registers:>10}" + "".join(f"{n:>10}" for n in role.counts.values())
+        for role in warpgroups
     ]
     about = f"{step.source.name} for sm_90a, instructions in the machine code that only one role reaches:"
     return [about, head, *lines]

@@ -1,4 +1,5 @@
-"""Memory that the judge owns and shares with the processes of candidates: of the host by a file descriptor, of the GPU by a handle."""
+"""Memory that the judge owns and shares with the processes of candidates: host memory by a file descriptor, GPU memory
+by a handle."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """How another process gets at a block: `descriptor` is the judge's own, sent beside; `handle` is CUDA's, 64 bytes."""
+    """How another process gets at a block: `descriptor` is the judge's own, sent alongside; `handle` is CUDA's, 64 bytes."""
 
     number: int
     size: int
@@ -53,7 +54,7 @@ class Arena:
         return block[1][:size]
 
     def place(self, tensor: Tensor) -> Place:
-        """Where a tensor lies, which is contiguous and inside a block."""
+        """Where a tensor lies; it is contiguous and inside a block."""
         for number, (ticket, whole, _) in self._blocks.items():
             start = tensor.data_ptr() - whole.data_ptr()
             if 0 <= start <= ticket.size - tensor.numel() * tensor.element_size():
@@ -73,7 +74,7 @@ class Arena:
 
 
 def open_block(ticket: Ticket, descriptor: int) -> tuple[Tensor, Any]:
-    """In the other process: the block's bytes, and what keeps them mapped."""
+    """For the other process: the block's bytes, and the object that keeps them mapped."""
     if ticket.handle:
         memory = _GpuMemory.opened(ticket.handle, ticket.size)
         return memory.tensor(), memory
@@ -117,7 +118,7 @@ class _GpuMemory:
         import torch
         from cuda.bindings import driver
 
-        torch.cuda.synchronize()  # makes the device's primary context current
+        torch.cuda.synchronize()  # makes current the device's primary context
         given = driver.CUipcMemHandle()
         given.reserved = handle
         flag = driver.CUipcMem_flags.CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS

@@ -10,22 +10,23 @@ if TYPE_CHECKING:
 GUARD_BYTES = 64 << 10
 OUTPUT_GUARD = 0xA5
 INPUT_GUARD = 0xFF
-"""As a number of any dtype a NaN: what is read beyond an input spoils the result."""
+"""NaN in every dtype: anything read beyond an input spoils the result."""
 
 POISON = -1234.5
 POISON_BITS = {2: 0x7FA5, 4: 0x7FA5A5A5}
-"""By an element's bytes: a NaN that no arithmetic makes, so that an output of NaN is told from one that nobody wrote."""
+"""By element size in bytes: a NaN that no arithmetic produces, so that a NaN result differs from an element that nobody
+wrote."""
 
 
 class Memory(Protocol):
     """Where tensors come from: `Plain`, or `arena.Arena`."""
 
     def take(self, size: int) -> Tensor:
-        """So many uninitialised bytes."""
+        """This many uninitialised bytes."""
         ...
 
     def clear(self) -> None:
-        """Free what was taken; nobody may look at it any more."""
+        """Free what was taken; it must not be used any more."""
         ...
 
 
@@ -60,7 +61,7 @@ class Guarded:
         self.tensor: Tensor = self._bytes[self._start : self._end].view(dtype).view(shape)
 
     def intact(self) -> bool:
-        """Whether the guards still hold what was put there."""
+        """Whether the guards are unchanged."""
         sides = (self._bytes[: self._start], self._bytes[self._end :])
         return all(bool((side == self._guard).all()) for side in sides)
 
@@ -69,7 +70,7 @@ class Guarded:
         return self._bytes[self._start : self._end].clone()
 
     def poison(self, *, finite: bool) -> None:
-        """Fill it with NaN, or with a number where NaN may be right."""
+        """Fill it with NaN, or with a number if NaN may be a right result."""
         import torch
 
         if finite:

@@ -1,4 +1,5 @@
-"""Which shapes and values a candidate is checked at: one, odd, no multiple of a vector, long; ordinary, extreme, not finite."""
+"""Which shapes and values a candidate is checked at: one, odd, not a multiple of a vector, long; ordinary, extreme,
+non-finite."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CASE_ELEMENTS = 1 << 22
-"""Rows are cut so that a case has about so many elements; the full shape is checked while it is timed."""
+"""Rows are reduced so that a case has about this many elements; the full shape is checked while it is timed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,28 +34,29 @@ class Case:
 
 
 def cases(spec: Spec, *, brief: bool = False) -> list[Case]:
-    """All cases of a spec; `brief` leaves those that are large, for runs under a tool that is a hundred times slower."""
+    """All cases of a spec; `brief` leaves out large ones, for runs under a tool that is a hundred times slower."""
     rows, columns = spec.shape
     shapes = _flat_shapes(columns) if rows == 1 and spec.flat else _row_shapes(rows, columns)
     if spec.edges:
         shapes = [*spec.edges]
     shapes = list(dict.fromkeys([*shapes, _cut(spec.shape, CASE_ELEMENTS)]))
-    found = [Case(shape) for shape in shapes]
+    every = [Case(shape) for shape in shapes]
     few = _cut((min(rows, 7), columns), CASE_ELEMENTS)
     special = [few] if spec.edges else [few, (1, 1001) if rows == 1 and spec.flat else (7, 37)]
-    found += [Case(shape, "non-finite") for shape in special]
-    found += [Case(few, magnitude=one) for one in spec.magnitudes]
-    found += [] if spec.aligned else [Case(few, misaligned=True)]
-    return [case for case in found if not brief or case.shape[0] * case.shape[1] <= 1 << 17]
+    every += [Case(shape, "non-finite") for shape in special]
+    every += [Case(few, magnitude=one) for one in spec.magnitudes]
+    every += [] if spec.aligned else [Case(few, misaligned=True)]
+    return [case for case in every if not brief or case.shape[0] * case.shape[1] <= 1 << 17]
 
 
 def race_shape(spec: Spec, kind: Kind) -> tuple[int, int]:
-    """Where contenders are timed: the spec's shape, on a CPU with its rows cut, because what fills a GPU would fill the host."""
+    """Where contenders are timed: the spec's shape, on a CPU with fewer rows, because what fills a GPU would swamp the
+    host."""
     return spec.shape if kind == "cuda" else _cut(spec.shape, CASE_ELEMENTS)
 
 
 def fill(case: Case, spec: Spec, inputs: list[Tensor], seed: int) -> None:
-    """Put fresh values of `seed` into the inputs."""
+    """Fill the inputs with fresh values from `seed`."""
     import torch
 
     source = torch.Generator(device=inputs[0].device).manual_seed(seed)
@@ -70,7 +72,7 @@ def fill(case: Case, spec: Spec, inputs: list[Tensor], seed: int) -> None:
 def _spoil(tensor: Tensor, number: int) -> None:
     """A NaN at the end of one row, an infinity at the start of the next, and so on; every input in rows of its own.
 
-    The last row stays as it is where there are more than four: what is wrong in one row must not reach another.
+    The last row stays as it is where there are more than four: a NaN in one row must not reach another.
     """
     rows, columns = tensor.shape
     kinds = [(columns - 1, float("nan")), (0, float("inf")), (columns // 2, float("-inf")), (slice(None), 0.0)]

@@ -1,4 +1,4 @@
-"""In the child: a candidate's outputs against the reference, its guards, its inputs, and whether it looks at them at all."""
+"""In the child: a candidate's outputs against the reference, its guards, its inputs, and whether it reads them at all."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from ...kernels.emit.spec import Spec
 from ..device import Device
 from .buffers import INPUT_GUARD, OUTPUT_GUARD, POISON, Guarded, Memory
 from .cases import Case, cases, fill
-from .compare import difference
 from .contender import Contender
 from .job import Job, Results
+from .mismatch import mismatch
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 def check(job: Job, device: Device, contender: Contender, results: Results, memory: Memory) -> None:
-    """Examine every case; the first that fails ends it, because a candidate that is wrong once is not to be used."""
+    """Examine every case; stop at the first failure, because a candidate that is wrong once must not be used."""
     brief = job.phase == "brief"
     for number, case in enumerate(cases(job.spec, brief=brief)):
-        found = Examination(Bench(job.spec, device, contender, results, memory), case, guards=not brief).result(
+        wrong = Examination(Bench(job.spec, device, contender, results, memory), case, guards=not brief).result(
             job.seed + 10 * number
         )
-        results.check(str(case), found or "right", not found)
+        results.check(str(case), wrong or "right", not wrong)
         contender.forget()
         memory.clear()
-        if found:
+        if wrong:
             return
 
 
@@ -55,9 +55,10 @@ class _Run:
 
 
 class Examination:
-    """One case: two runs on different inputs in the same memory, so that whoever remembers the first is wrong the second time.
+    """One case: two runs on different inputs in the same memory, so that a candidate that remembers the first is wrong
+    the second time.
 
-    Before a run the output is poisoned: with NaN, or, where NaN may be right, with a number.
+    Before a run the output is poisoned: with NaN, or, if NaN may be a right result, with a number.
     """
 
     def __init__(self, bench: Bench, case: Case, *, guards: bool) -> None:
@@ -73,7 +74,7 @@ class Examination:
         self._output = Guarded(shape, out_kind, memory, OUTPUT_GUARD, **where)
 
     def result(self, seed: int) -> str:
-        """Why the candidate is wrong here; "" where it is right."""
+        """Why the candidate is wrong here; "" if it is right."""
         first, second = self._once(seed), self._once(seed + 1)
         if first.outside or second.outside:
             return "it wrote outside its output"
@@ -114,17 +115,17 @@ class Examination:
 
     def _wrong(self, one: _Run) -> str:
         output = self._typed(one.bits)
-        found = difference(output, one.reference, self._spec.tolerance)
-        if not found.wrong:
+        differing = mismatch(output, one.reference, self._spec.tolerance)
+        if not differing.wrong:
             return ""
         left = int((output == POISON).sum() if self._case.values == "non-finite" else output.isnan().sum())
         columns = 1 if self._spec.reduces else self._case.shape[1]
         note = f"; {left} elements hold what was there before, or NaN" if left else ""
-        return found.words(columns) + note
+        return differing.words(columns) + note
 
     def _typed(self, bits: Tensor) -> Tensor:
         return bits.view(self._output.tensor.dtype).view(self._output.tensor.shape)
 
     def _same_reference(self, first: Tensor, second: Tensor) -> bool:
         kind = self._output.tensor.dtype
-        return not difference(first.to(kind), second, self._spec.tolerance).wrong
+        return not mismatch(first.to(kind), second, self._spec.tolerance).wrong

@@ -25,7 +25,7 @@ from .runners import Runner
 
 
 def main() -> int:
-    """Run the job; the exit code says whether it came to its end, the results file what was found."""
+    """Run the job; the exit code says whether it finished, the results file what it found."""
     job = cast(Job, pickle.loads(Path(sys.argv[1]).read_bytes()))
     results = Results(job.results)
     adopt_orphans()
@@ -61,7 +61,8 @@ def _work(job: Job, results: Results) -> None:
 
 
 def _hosted(job: Job) -> Sequence[str]:
-    """Who gets a process of its own: a Python candidate, and in a race both or none, so that both are timed one way."""
+    """Who gets a process of its own: a Python candidate, and in a race both or neither, so that both are timed the same
+    way."""
     if job.phase == "race":
         return ("baseline", "optimized") if "python" in (job.candidate.kind, job.against.kind) else ()
     return ("optimized",) if job.candidate.kind == "python" else ()

@@ -10,7 +10,7 @@ from pathlib import Path
 from .verdict import key_file
 
 SCRATCH_BYTES = 512 << 20
-"""What a candidate may keep on disk: its scratch lies in memory, and takes no more."""
+"""How much a candidate may keep in files: its scratch folder lies in memory, and takes no more."""
 
 _CLONE_NEWNS, _CLONE_NEWIPC, _CLONE_NEWUSER, _CLONE_NEWPID, _CLONE_NEWNET = 0x20000, 0x8000000, 0x10000000, 0x20000000, 0x40000000  # fmt: skip
 _MS_NOSUID, _MS_NODEV, _MS_BIND, _MS_REC, _MS_PRIVATE = 2, 4, 4096, 16384, 1 << 18
@@ -22,17 +22,18 @@ _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS, _PR_SET_CHILD_SUBREAPER = 1, 38, 36
 
 
 def confine(scratch: Path) -> str:
-    """Move this process behind the walls; returns "" where they stand, else what of them this machine refuses.
+    """Move this process behind the walls; returns "" if all stand, else what this machine refuses to set up.
 
-    From then on every file is read-only but those below `scratch`, which is empty, in memory and bounded, and the gate's
-    key is out of sight. The process has no network and no capability, sees no process but its own, and the kernel ends
-    all that it started, however it hid, when it ends: this forks, and the caller goes on in the child. Call it before
+    From then on every file is read-only except below `scratch`, which is empty, in memory and bounded, and the gate's
+    key is hidden. The process has no network and no capability, sees no process but its own, and when it ends, the
+    kernel ends everything it started, however hidden. To that end this forks, and the caller continues in the child.
+    Call it before
     anything starts a thread.
     """
     try:
         _enter()
         _fork()
-        _fork()  # the first process of a namespace takes no signal that it does not handle, not even abort's
+        _fork()  # the first process of a namespace ignores every signal that it does not handle, even abort's
         _close(scratch)
         _drop()
     except OSError as error:
@@ -42,12 +43,12 @@ def confine(scratch: Path) -> str:
 
 
 def end_with_parent() -> None:
-    """Let the kernel end this process when the one that started it ends."""
+    """Have the kernel end this process when its parent ends."""
     _libc().prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def adopt_orphans() -> None:
-    """Let what a descendant of this process leaves behind become its child, so that it can be found and ended."""
+    """Make orphaned descendants children of this process, so that they can be found and ended."""
     _libc().prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
@@ -63,7 +64,7 @@ def _enter() -> None:
 
 
 def _fork() -> None:
-    """Go on in a child; this process stays, and ends as the child ends."""
+    """Continue in a child; this process waits, and ends as the child does."""
     child = os.fork()
     if not child:
         end_with_parent()
@@ -76,7 +77,7 @@ def _fork() -> None:
 
 
 def end_by(number: int) -> None:
-    """End this process by a signal, as another ended; by 128 + its number where the kernel keeps the signal from it."""
+    """End this process by a signal, as another ended; with exit code 128 + its number if the kernel blocks the signal."""
     if number != signal.SIGKILL:
         signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
@@ -94,7 +95,7 @@ def _close(scratch: Path) -> None:
 
 
 def _read_only(root: str) -> None:
-    """Every mount below `root`, in one call that keeps what else is set on each (mount_setattr, Linux 5.12)."""
+    """Make every mount below `root` read-only, in one call that keeps each one's other flags (mount_setattr, Linux 5.12)."""
     attributes = (ctypes.c_uint64 * 4)(_MOUNT_ATTR_RDONLY, 0, 0, 0)
     size = ctypes.c_size_t(ctypes.sizeof(attributes))
     path = ctypes.c_char_p(root.encode())
@@ -107,7 +108,8 @@ def _mount(source: str, target: str, kind: str, flags: int, data: str = "") -> N
 
 
 def _drop() -> None:
-    """Without capabilities nobody mounts anything anew, root neither; a program that is started gets none back."""
+    """Drop all capabilities: without them nobody can remount anything, not even root, and a program that is started
+    gets none back."""
     _checked(_libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")
     number = _CAPSET.get(os.uname().machine)
     if number is None:

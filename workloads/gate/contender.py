@@ -1,4 +1,4 @@
-"""What the judge knows of who is judged: it is shown memory, then runs on it; in this process, or in one of its own."""
+"""A contender as the judge sees it: it is shown memory, then runs on it, in this process or in one of its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Contender(Protocol):
     """`Local`, or `hosted.Hosted`."""
 
     def show(self, inputs: Sequence[Tensor], output: Tensor) -> None:
-        """The memory of the next runs; what is in it does not count yet."""
+        """Name the memory of the next runs; its contents do not count yet."""
         ...
 
     def run(self) -> None:
@@ -23,12 +23,12 @@ class Contender(Protocol):
         ...
 
     def forget(self) -> None:
-        """Let go of all memory that was shown: it is about to be freed."""
+        """Release all memory that was shown: it is about to be freed."""
         ...
 
 
 class Local:
-    """A runner in this process: one that the gate trusts, or whose own code runs on the GPU alone."""
+    """A runner in this process: one that the gate trusts, or whose own code runs only on the GPU."""
 
     def __init__(self, run: Run) -> None:
         self._run = run

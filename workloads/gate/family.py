@@ -17,7 +17,7 @@ END_S = 10.0
 
 
 def descendants(pid: int) -> list[int]:
-    """Every process below `pid`, the nearest first. One that lost its parent counts only where an ancestor adopts orphans."""
+    """Every process below `pid`, nearest first. An orphan counts only if an ancestor adopts orphans."""
     children = defaultdict(list)
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # gone meanwhile
@@ -25,15 +25,15 @@ def descendants(pid: int) -> list[int]:
             children[int((entry / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()[1])].append(
                 int(entry.name)
             )
-    found, new = [], [pid]
+    pids, new = [], [pid]
     while new:
         new = [child for one in new for child in children[one]]
-        found += new
-    return found
+        pids += new
+    return pids
 
 
 def stop(pid: int) -> list[int]:
-    """Stop `pid` and all below it, again until nobody is new; returns them."""
+    """Stop `pid` and all below it, repeatedly until no new process appears; returns them."""
     stopped: list[int] = []
     while new := [one for one in (pid, *descendants(pid)) if one not in stopped]:
         _signal(new, signal.SIGSTOP)
@@ -46,9 +46,9 @@ def go_on(pids: Iterable[int]) -> None:
 
 
 def end(pid: int, mark: str) -> bool:
-    """Kill all below `pid`, then itself, then whoever carries `mark`; whether none is left of those that are known.
+    """Kill all below `pid`, then itself, then whoever carries `mark`; returns whether none of those known is left.
 
-    `pid` is stopped first: while it lives, whoever loses a parent becomes its child and is found.
+    `pid` is stopped first: while it lives, orphans become its children and are found.
     """
     _signal([pid], signal.SIGSTOP)
     deadline = time.monotonic() + END_S
@@ -63,7 +63,7 @@ def end(pid: int, mark: str) -> bool:
 
 
 def rss_bytes(pids: Iterable[int]) -> int:
-    """Resident memory of all of them; what several map counts several times."""
+    """Resident memory of all of them; pages that several map count several times."""
     total = 0
     for pid in pids:
         with suppress(OSError, ValueError, IndexError):  # gone meanwhile
@@ -72,7 +72,7 @@ def rss_bytes(pids: Iterable[int]) -> int:
 
 
 def waited_ns(pids: Iterable[int]) -> int:
-    """The longest that the main thread of one of them was ready and got no CPU; 0 where the kernel does not count it."""
+    """The longest time that any one's main thread was ready but got no CPU; 0 if the kernel does not count it."""
     longest = 0
     for pid in pids:
         with suppress(OSError, ValueError, IndexError):  # gone meanwhile, or not counted

@@ -1,4 +1,4 @@
-"""Named feature flags: what is experimental runs only where its name was switched on."""
+"""Named feature flags: experimental code runs only if its name was switched on."""
 
 from __future__ import annotations
 

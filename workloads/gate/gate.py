@@ -1,4 +1,5 @@
-"""The gate itself: the flag, then the checks, the sanitizer and the race, each in a child, and a verdict that is kept."""
+"""The gate itself: the flag, then the checks, the sanitizer and the race, each in a child process, and a verdict that
+is kept."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ from .verdict import MIN_ROUNDS, Status, Verdict, genuine, judge, make_key, sign
 SANITIZERS = ("memcheck", "racecheck")
 SANITIZER_EXIT = 86
 SANITIZER_TIME = 5
-"""What is fast without a sanitizer gets so many times the time limit under one."""
+"""Under a sanitizer, the time limit is multiplied by this."""
 
 _FAULT = re.compile(r"Invalid|Misaligned|Uninitialized|Error: |Warning: Race|Race reported|Potential|Program hit")
 
@@ -38,7 +39,8 @@ Check = tuple[str, str, bool | None]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Of each child: seconds, and bytes that the candidate may take (of host memory on a CPU, of the GPU's and the host's)."""
+    """Limits of each child: seconds, and bytes that the candidate may take (of host memory on a CPU, of the GPU's and
+    the host's)."""
 
     timeout_s: float = 300
     memory_bytes: int = 4 << 30
@@ -67,7 +69,7 @@ class Request:
 
 
 def feature_name(spec: Spec) -> str:
-    """The flag of a spec's candidates unless another is named."""
+    """The default flag of a spec's candidates."""
     return f"candidate.{spec.name}"
 
 
@@ -76,8 +78,8 @@ def gate(
 ) -> tuple[Verdict, Path]:
     """Judge a candidate; returns the verdict and where it lies among the artifacts.
 
-    Nothing of the candidate is compiled, imported or run unless its feature is on, and then only in children. The bytes that
-    are judged are those in the artifacts.
+    Nothing of the candidate is compiled, imported or run unless its feature is on, and then only in children. What is
+    judged is the copy in the artifacts.
 
     Raises:
         CannotTell: the feature is off.
@@ -98,7 +100,7 @@ def gate(
 
 
 def _kept(request: Request, artifacts: Artifacts) -> Request:
-    """The request with its candidate's source in the artifacts: what is run is what was hashed."""
+    """The request, with its candidate's source copied to the artifacts, so that what runs is what was hashed."""
     runner = request.candidate
     if runner.source is None:
         return request
@@ -113,7 +115,7 @@ def _kept(request: Request, artifacts: Artifacts) -> Request:
 
 
 class _Gate:
-    """One judgement: phases until one refuses."""
+    """One judgement: phase after phase until one refuses."""
 
     def __init__(self, request: Request, say: Callable[[str], None]) -> None:
         self._request, self._say = request, say
@@ -134,7 +136,7 @@ class _Gate:
         return "" if outcome.ending == "done" else self._died(outcome)
 
     def _sanitized(self) -> str:
-        """Under compute-sanitizer, where there is one and a kernel to look at."""
+        """Run under compute-sanitizer, if there is one, and a kernel to look at."""
         tool = find_sanitizer()
         why = self._why_not() or ("" if tool else "compute-sanitizer is not there")
         if why or tool is None:
@@ -155,14 +157,14 @@ class _Gate:
         return ""
 
     def _why_not(self) -> str:
-        """Why no sanitizer looks at this candidate; "" where one can."""
+        """Why no sanitizer can check this candidate; "" if one can."""
         if self._request.device != "cuda":
             return "not on a CPU"
         behind_walls = self._request.candidate.kind == "python"
         return "it finds no GPU behind the walls that are around a Python candidate" if behind_walls else ""
 
     def _command(self, tool: str, name: str) -> list[str]:
-        # cuda-bindings asks an older driver for newer functions, which is an API error and no fault of the kernel
+        # cuda-bindings asks an older driver for newer functions, which is an API error, not the kernel's fault
         command = [tool, "--tool", name, "--error-exitcode", str(SANITIZER_EXIT), "--report-api-errors", "no"]
         own = self._request.candidate.kind == "cuda"
         return [*command, *(["--kernel-name", f"kernel_substring={self._request.spec.entry}"] if own else [])]
@@ -181,9 +183,9 @@ class _Gate:
         for one in outcome.results:
             if "timed" in one:
                 times[one["timed"]].append(int(one["ns"]))
-        found = timing(times)
-        status, reason = judge(found, self._request.min_speedup)
-        return Verdict(status, reason, tuple(self._checks), found)
+        timed = timing(times)
+        status, reason = judge(timed, self._request.min_speedup)
+        return Verdict(status, reason, tuple(self._checks), timed)
 
     def _wrong_in_race(self, variant: str, words: str) -> Verdict:
         if variant == "optimized":
@@ -204,7 +206,7 @@ class _Gate:
         return outcome
 
     def _noted(self, outcome: Outcome) -> str:
-        """Add what the child checked, and which walls it did without; the reason of the first check that failed."""
+        """Add what the child checked, and which walls it lacked; returns the reason of the first check that failed."""
         for one in outcome.results:
             if one.get("missing"):
                 self._checks.append(("confinement", f"none: this machine refuses it: {one['missing']}", None))
@@ -247,7 +249,7 @@ def _last_step(outcome: Outcome) -> str:
 
 
 def _first_fault(tail: str) -> str:
-    """The sanitizer's first line that tells a fault; "" where there is none."""
+    """The sanitizer's first line that reports a fault; "" if there is none."""
     lines = [line.strip("= \t") for line in tail.splitlines() if line.startswith("=========")]
     return next((line for line in lines if _FAULT.match(line)), "")
 
@@ -258,7 +260,7 @@ def find_sanitizer() -> str | None:
 
 
 def _record(request: Request, verdict: Verdict, device: str) -> dict[str, Any]:
-    """What is kept of a judgement."""
+    """The record that is kept of a judgement."""
     runners = {
         "candidate": {"kind": request.candidate.kind, "sha256": request.candidate.sha256},
         "against": {"kind": request.against.kind, "sha256": request.against.sha256},
@@ -279,8 +281,8 @@ def _record(request: Request, verdict: Verdict, device: str) -> dict[str, Any]:
 
 
 def admitted(artifacts: Artifacts, runner: Runner, spec: Spec, device: str) -> bool:
-    """Whether the newest verdict on exactly this candidate, spec and device admits it. Only those that this account's gate signed
-    count: anything may lie in a folder.
+    """Whether the newest verdict on exactly this candidate, spec and device admits it. Only verdicts signed by this
+    account's gate count: a folder may hold anything.
 
     Raises:
         AispError: a verdict was altered.

@@ -1,6 +1,6 @@
-"""A candidate's own process, `python -m aisp_prof.workloads.gate.host DESCRIPTOR`: it runs what the judge says, on the judge's memory.
-
-Nothing that it says or writes decides: the judge reads the outputs itself and has a clock of its own.
+"""A candidate's own process, `python -m aisp_prof.workloads.gate.host DESCRIPTOR`: it runs what the judge asks for, on
+the judge's memory. Nothing that it says or writes is decisive: the judge reads the outputs itself and has a clock of
+its own.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ REFUSED = "cannot be run: "
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What a host is for: one runner, on one device, within so many bytes; of the folder `cubins` it gets a copy."""
+    """What a host is for: one runner, on one device, within so many bytes; it gets a copy of the folder `cubins`."""
 
     runner: Runner
     spec: Spec
@@ -49,10 +49,10 @@ class Assignment:
 def main() -> int:
     """Serve one judge until it closes the connection.
 
-    What the runner raises ends the process with Python's traceback, like anything else that goes wrong in it.
+    An exception of the runner's ends the process with Python's traceback, like anything else that goes wrong in it.
     """
     end_with_parent()
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # the processes that only wait would dump theirs too
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # otherwise the waiting processes would dump core too
     number = int(sys.argv[1])
     os.set_inheritable(number, False)
     judge = Connection(number)
@@ -65,9 +65,8 @@ def main() -> int:
 
 
 def _settle(assignment: Assignment) -> str:
-    """Behind the walls, with the device open and bounds on memory; what of the walls is missing.
-
-    All that is the gate's own comes before the candidate.
+    """Go behind the walls, open the device and bound memory; returns which walls are missing. All of the gate's own
+    work comes before the candidate's.
     """
     scratch = Path(tempfile.mkdtemp(prefix="candidate-"))
     if assignment.walls and (missing := confine(scratch)):

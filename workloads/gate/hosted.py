@@ -29,17 +29,17 @@ _UNASKED = "the candidate's process answers what nobody asked"
 
 
 class Hosted:
-    """A runner in its own process: a run lasts until that process says that the work is done, true or not.
+    """A runner in its own process: a run lasts until that process says that the work is done, whether true or not.
 
     Between runs every process of it is stopped, so that nothing of it can look at inputs before the clock runs.
-    `missing` says which walls this machine does not give; "" where all stand.
+    `missing` says which walls this machine does not provide; "" if all stand.
     """
 
     def __init__(self, assignment: Assignment, arena: Arena) -> None:
         self._arena, self._known, self._stopped = arena, set[int](), list[int]()
         self._start(assignment)
         self.missing = self._answer().decode("utf-8", "replace")
-        if self.missing:  # half of the walls may stand: begin anew without any
+        if self.missing:  # only half of the walls may stand: start again without any
             self.close()
             self._start(replace(assignment, walls=False))
             self._answer()
@@ -54,7 +54,7 @@ class Hosted:
         self._pipe.send(assignment)
 
     def load(self) -> None:
-        """Load the runner; until now nothing of it has run.
+        """Load the runner, of which nothing has run until now.
 
         Raises:
             AispError: it cannot be run, as its process says.
@@ -68,7 +68,7 @@ class Hosted:
         self._stopped = family.stop(self._process.pid)
 
     def show(self, inputs: Sequence[Tensor], output: Tensor) -> None:
-        """Name the memory of the next run. It is stopped again when this returns: fill the inputs in afterwards."""
+        """Name the memory of the next run. The process is stopped again when this returns: fill in the inputs afterwards."""
         self._places = [self._arena.place(one) for one in (*inputs, output)]
         family.go_on(self._stopped)
         for number in sorted({one.number for one in self._places} - self._known):
@@ -95,7 +95,7 @@ class Hosted:
         self._stopped = family.stop(self._process.pid)
 
     def close(self) -> None:
-        """End it; whatever it started ends with it where the walls stand."""
+        """End it; whatever it started ends with it, if the walls stand."""
         self._pipe.close()
         for pid in (*reversed(self._stopped), self._process.pid):
             with suppress(ProcessLookupError):
@@ -112,13 +112,13 @@ class Hosted:
             sys.exit(_UNASKED)
 
     def _answer(self) -> bytes:
-        """What it says; where it has ended, this process ends the same way, so that whoever watches sees how."""
+        """Its answer; if it has ended, this process ends in the same way, so that the parent sees how."""
         if self._pipe in wait([self._pipe, self._ended]):
             try:
                 return self._pipe.recv_bytes(WORDS_BYTES)
             except (EOFError, ConnectionError):  # it ended, or closed the connection
                 pass
-            except OSError:  # longer than any answer
+            except OSError:  # longer than any valid answer
                 sys.exit(_UNASKED)
         code = self._process.wait()
         if code < 0:

@@ -1,4 +1,5 @@
-"""In the parent: one judge, a child process with limits of time and memory, ended with all that it started, whatever that does."""
+"""In the parent: one judge, a child process with limits of time and memory, ended with everything it started, whatever
+that does."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ STARTUP_S = 600
 """For importing PyTorch and opening the device, before any limit of the candidate's counts."""
 
 STARVED = 0.3
-"""A candidate that waited for a CPU for this share of its time was held up by others: that it did not end says nothing."""
+"""A candidate that waited for a CPU for this share of its time was held up by others: not finishing says nothing about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Outcome:
 def run_job(job: Job, timeout_s: float, tool: Sequence[str] = ()) -> Outcome:
     """Run `job` in a child, under `tool` where one is given, and return what it found and how it ended.
 
-    Its folder is a temporary one that is gone when this returns, like every process that the child started.
+    Its folder is temporary and gone when this returns, as is every process that the child started.
     """
     mark = new_mark()
     with tempfile.TemporaryDirectory(prefix="aisp-gate-") as folder, (Path(folder) / "log").open("wb") as log:
@@ -101,7 +102,7 @@ def _own(job: Job) -> bool:
 
 def _environment(mark: str, folder: str, *, bare: bool) -> dict[str, str]:
     passed = allowed(PASSED_ON)
-    if bare:  # an allocation of its own for every tensor: the tool then sees where each ends
+    if bare:  # a separate allocation for every tensor, so that the tool sees where each ends
         passed["PYTORCH_NO_CUDA_MEMORY_CACHING"] = "1"
     own = {
         "PYTHONDONTWRITEBYTECODE": "1",

@@ -1,4 +1,4 @@
-"""What the gate tells a child process, and what the child writes down: a line of JSON a finding."""
+"""What the gate tells a child process, and what the child writes down: one line of JSON per finding."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Job:
 
 
 class Results:
-    """Where the child writes; every line reaches the file before the next step begins, so that a crash loses none."""
+    """Where the child writes; every line reaches the file before the next step begins, so that a crash loses nothing."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("a", encoding="utf-8", buffering=1)
@@ -50,7 +50,7 @@ class Results:
         self._file.write(json.dumps(line) + "\n")
 
     def step(self, words: str) -> None:
-        """What begins now: if nothing follows, it is what the child died of."""
+        """Announce the next step: if nothing follows, the child died in it."""
         self.write(step=words)
 
     def own(self) -> None:
@@ -62,16 +62,16 @@ class Results:
 
 
 def read_results(path: Path) -> list[dict[str, Any]]:
-    """What a child wrote down, as far as it is whole lines of JSON objects; the rest is dropped."""
-    found: list[dict[str, Any]] = []
+    """What a child wrote, as far as it consists of whole lines of JSON objects; the rest is dropped."""
+    lines: list[dict[str, Any]] = []
     if not path.is_file():
-        return found
+        return lines
     with path.open("rb") as file:
-        while len(found) < LINES and (line := file.readline(LINE_BYTES)):
+        while len(lines) < LINES and (line := file.readline(LINE_BYTES)):
             try:
                 one = json.loads(line)
             except ValueError:
-                break  # the child was ended while it wrote
+                break  # the child was ended while writing
             if isinstance(one, dict):
-                found.append(one)
-    return found
+                lines.append(one)
+    return lines

@@ -1,4 +1,4 @@
-"""What a process of the gate may take of memory and of each file."""
+"""How much memory and file space a process of the gate may take."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .job import Job
 FILE_BYTES = 256 << 20
 SLACK_BYTES = 2 << 30
 BYTES_PER_ELEMENT = 96
-"""Of the gate's own: inputs, references in fp64 and what comparing takes."""
+"""The gate's own memory: inputs, references in fp64, and what comparing needs."""
 
 
 def allowance_bytes(job: Job) -> int:
-    """What the judge may take beyond what it has when it is ready: the candidate's share and the gate's own."""
+    """What the judge may take beyond what it has once it is ready: the candidate's share and the gate's own."""
     rows, columns = race_shape(job.spec, job.device if job.phase == "race" else "cpu")
     return job.memory_bytes + SLACK_BYTES + BYTES_PER_ELEMENT * max(rows * columns, CASE_ELEMENTS)
 

@@ -12,10 +12,10 @@ from ..device import Device, Stream
 from ..measure import HOLD_CAP_NS, HOLD_FACTOR, IterationTimer, order
 from .buffers import OUTPUT_GUARD, Guarded, Memory
 from .cases import Case, fill, race_shape
-from .compare import difference
 from .contender import Contender
 from .hosted import Hosted
 from .job import Job, Results
+from .mismatch import mismatch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,7 +51,7 @@ class _Race:
             self._contenders[variant].run()
 
     def prepare(self, variant: str) -> Tensor:
-        """Inputs that were never there before, and their reference: who remembers an output by its inputs gains nothing."""
+        """Inputs that were never there before, and their reference: remembering an output by its inputs gains nothing."""
         self._contenders[variant].show(self._inputs, self._output)
         self._device.synchronize()
         fill(self._case, self._spec, self._inputs, self._seed + self._count)
@@ -84,9 +84,9 @@ class _Race:
         return took_ns, submitted_ns, copy
 
     def wrong(self, output: Tensor, expected: Tensor) -> str:
-        """What is wrong with an output; "" where it is right."""
-        found = difference(output, expected, self._spec.tolerance)
-        return found.words(1 if self._spec.reduces else self._spec.shape[1]) if found.wrong else ""
+        """What is wrong with an output; "" if it is right."""
+        differing = mismatch(output, expected, self._spec.tolerance)
+        return differing.words(1 if self._spec.reduces else self._spec.shape[1]) if differing.wrong else ""
 
 
 def race(job: Job, device: Device, contenders: Mapping[str, Contender], results: Results, memory: Memory) -> None:

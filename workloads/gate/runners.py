@@ -39,7 +39,7 @@ class Runner:
         """What runs it. For a Python module this imports it, so only a child process may call it.
 
         Raises:
-            AispError: the file no longer holds what was hashed.
+            AispError: the file no longer matches its hash.
             UsageError: a module has no `run`; or as `read_candidate`.
         """
         if self.source is None:
@@ -65,11 +65,11 @@ def find_runner(name: str) -> Runner:
         data = path.read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read {name}: {error.strerror}") from error
-    return Runner(name, kinds[path.suffix], digest(data), path.resolve())  # a child has another current folder
+    return Runner(name, kinds[path.suffix], digest(data), path.resolve())  # a child has a different working directory
 
 
 def eager(spec: Spec) -> Run:
-    """PyTorch's operators one by one, in fp32, rounded once at the end: what there is without any candidate."""
+    """PyTorch's operators one by one, in fp32, rounded once at the end: the baseline without any candidate."""
 
     def run(inputs: Sequence[Tensor], output: Tensor) -> None:
         output.copy_(evaluate(spec, [one.float() for one in inputs]))
@@ -93,7 +93,7 @@ def inductor(spec: Spec) -> Run:
 
 
 class _Hashed(importlib.abc.InspectLoader):
-    """A module of the bytes that were hashed, not of the file, which may be another by now."""
+    """Loads a module from the bytes that were hashed, not from the file, which may have changed."""
 
     def __init__(self, source: Path, data: bytes) -> None:
         self._source, self._data = source, data
@@ -107,10 +107,10 @@ class _Hashed(importlib.abc.InspectLoader):
 
 def _module_run(source: Path, data: bytes) -> Run:
     loader = _Hashed(source, data)
-    found = importlib.util.spec_from_file_location("aisp_candidate", source, loader=loader)
-    if found is None:
+    spec = importlib.util.spec_from_file_location("aisp_candidate", source, loader=loader)
+    if spec is None:
         raise AispError(f"{source} cannot be imported")
-    module = importlib.util.module_from_spec(found)
+    module = importlib.util.module_from_spec(spec)
     loader.exec_module(module)
     run = getattr(module, "run", None)
     if not callable(run):

@@ -1,4 +1,4 @@
-"""Where a candidate takes its place: a function, or a pair of the harness, that is what it was unless the flag is on."""
+"""Where a candidate takes its place: a function, or a pair of the harness, unchanged unless the flag is on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def chosen(current: Run, candidate: str, spec: Spec, artifacts: Artifacts, device: Device, feature: str = "") -> Run:
-    """`current` itself where the feature is off: nothing of the candidate is then read. Where it is on, the candidate.
+    """`current` itself if the feature is off, without reading anything of the candidate; the candidate if it is on.
 
     Raises:
         AispError: the feature is on, but the newest verdict on exactly this file, spec and device does not admit it.

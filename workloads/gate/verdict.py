@@ -1,4 +1,4 @@
-"""What the gate says of a candidate: admitted, refused or not to be told, with the reason and all that was found."""
+"""The gate's verdict on a candidate: admitted, refused or undecided, with the reason and everything that was found."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Status = Literal["admitted", "refused", "unknown"]
 EXIT_CODES = {"admitted": 0, "refused": 1, "unknown": 4}
 CONFIDENCE = 0.95
 MIN_ROUNDS = 6
-"""Of fewer rounds no order statistics bound a median with 95 % confidence."""
+"""With fewer rounds, no order statistics bound a median with 95 % confidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Verdict:
 
 
 def timing(times: dict[str, list[int]]) -> Timing:
-    """Of the times of each variant in the order of the rounds A B B A.
+    """The timing from each variant's times, in the order of the rounds A B B A.
 
     Raises:
         ValueError: there are fewer than `MIN_ROUNDS` rounds.
@@ -86,18 +86,19 @@ def _bound(n: int) -> int:
     return k - 1
 
 
-def judge(found: Timing, min_speedup: float) -> tuple[Status, str]:
+def judge(timed: Timing, min_speedup: float) -> tuple[Status, str]:
     """The rule of admission: the whole interval must lie at `min_speedup` or above it."""
-    shown = f"{found.speedup:.3g}× the current best's speed [{found.low:.3g}, {found.high:.3g}]"
-    if found.low >= min_speedup:
+    shown = f"{timed.speedup:.3g}× the current best's speed [{timed.low:.3g}, {timed.high:.3g}]"
+    if timed.low >= min_speedup:
         return "admitted", f"right in every case, and {shown}"
-    if found.high < min_speedup:
+    if timed.high < min_speedup:
         return "refused", f"right in every case, but {shown}, and at least {min_speedup:g}× was asked for"
     return "unknown", f"right in every case, but {shown} does not tell whether it reaches {min_speedup:g}×"
 
 
 def key_file() -> Path:
-    """Of the gate that signs verdicts: $AISP_GATE_KEY, else below $XDG_STATE_HOME or ~/.local/state. Alone in its folder."""
+    """The file of the key that signs verdicts: $AISP_GATE_KEY, else below $XDG_STATE_HOME or ~/.local/state; alone in
+    its folder."""
     if own := os.environ.get("AISP_GATE_KEY"):
         return Path(own)
     base = os.environ.get("XDG_STATE_HOME")
@@ -105,7 +106,8 @@ def key_file() -> Path:
 
 
 def signed(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The record with `mac`: HMAC-SHA-256 by this account's key over all else, so that only the gate writes verdicts that count.
+    """The record with `mac`: HMAC-SHA-256 of everything else with this account's key, so that only the gate can write
+    verdicts that count.
 
     Raises:
         UsageError: the key can neither be read nor made.
@@ -114,7 +116,7 @@ def signed(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def make_key() -> None:
-    """So that there is a key to hide before a candidate runs.
+    """Make the key, so that it exists, and can be hidden, before a candidate runs.
 
     Raises:
         UsageError: as `signed`.
@@ -152,7 +154,7 @@ def _key(*, make: bool) -> bytes:
 
 
 def _write_key(path: Path) -> None:
-    """Whole or not at all: a link to a finished file, which fails where there is one."""
+    """Written whole or not at all: by linking a finished file, which fails if one exists."""
     own = path.with_name(f".key-{secrets.token_hex(8)}")
     own.touch(mode=0o600)
     own.write_bytes(secrets.token_bytes(32))

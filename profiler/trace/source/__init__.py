@@ -1,1 +1,1 @@
-"""Where a trace's tables come from: SQLite's library, a fast reader of its file format, or a folder of Parquet files."""
+"""Where a trace's tables come from: a file opened without changing it, read by SQLite, by its pages, or as Parquet."""

@@ -1,7 +1,8 @@
 """The fast source: reads plain tables by their pages, several batches at once, and leaves all else to SQLite's library.
 
-Agreement with the library is not hoped for: whatever the reader does not know to be plain raises `Unusual`, and then the
-library reads the whole table (or, for rows on overflow pages, those rows). tests/profiler/trace/test_source.py compares
+Agreement with the library is not left to hope: whatever the reader does not know to be plain raises `Unusual`, and then
+the library reads the whole table (or, for rows on overflow pages, those rows).
+tests/profiler/trace/source/test_source.py compares
 both on random tables.
 """
 
@@ -28,14 +29,14 @@ from .scan import Integers, Scan, Wanted
 from .sqlite import REPAIR, SqliteSource, quote
 
 PAGES = 768
-"""Leaf pages a batch: about 3 MB, 20 000 to 70 000 rows, whose columns stay in a core's cache."""
+"""Leaf pages per batch: about 3 MB, 20,000 to 70,000 rows, whose columns stay in a core's cache."""
 _MOST_SPILLED = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A table: its root page, how many columns a record has, the place of each, which is another name of the rowid, and
-    in which SQLite keeps whole numbers as reals."""
+    """A table: its root page, how many columns a record has, the position of each, which one is an alias of the rowid,
+    and in which ones SQLite stores whole numbers as reals."""
 
     root: int
     columns: int
@@ -70,8 +71,8 @@ class FastSource(SqliteSource):
         layout = self._layout(table)
         file = open_pages(self._file)
         try:
-            found = leaves(file, layout.root)
-            scan, spilled = assembled(_pieces(file, found, layout, wanted), wanted, _expected(file, found))
+            leaf_pages = leaves(file, layout.root)
+            scan, spilled = assembled(_pieces(file, leaf_pages, layout, wanted), wanted, _expected(file, leaf_pages))
         finally:
             os.close(file.descriptor)
         if len(spilled) > 1000 + _MOST_SPILLED * len(scan):
@@ -85,7 +86,7 @@ class FastSource(SqliteSource):
         """What SQLite says of a table.
 
         Raises:
-            Unusual: generated columns, or added ones with a default: then a record does not hold what a query gives.
+            Unusual: generated columns, or columns added with a default: a record then differs from what a query returns.
         """
         self.connection.text_factory = str
         query = "SELECT rootpage FROM sqlite_master WHERE type = 'table' AND name = ?"
@@ -103,11 +104,11 @@ class FastSource(SqliteSource):
         return Layout(int(root[0]), len(columns), place, alias, reals)
 
     def _patch(self, table: str, wanted: Wanted, scan: Scan, spilled: Int64) -> None:
-        """Let SQLite's library read these rows."""
-        found = self.rows(table, wanted, scan.row[spilled].tolist())
-        if not np.array_equal(found.row, scan.row[spilled]):
+        """Have SQLite's library read these rows."""
+        exact = self.rows(table, wanted, scan.row[spilled].tolist())
+        if not np.array_equal(exact.row, scan.row[spilled]):
             raise Unusual("rowids that cannot be looked up")
-        for name, column in found.integers.items():
+        for name, column in exact.integers.items():
             whole = scan.integers[name]
             whole.values = _writable(whole.values)
             whole.values[spilled] = column.values
@@ -115,10 +116,10 @@ class FastSource(SqliteSource):
                 null = whole.is_null.copy()
                 null[spilled] = column.is_null
                 whole.null = null
-        for name, reals in found.reals.items():
+        for name, reals in exact.reals.items():
             scan.reals[name] = _writable(scan.reals[name])
             scan.reals[name][spilled] = reals
-        for name, texts in found.texts.items():
+        for name, texts in exact.texts.items():
             index = {value: code for code, value in enumerate(scan.texts[name].values)}
             scan.texts[name].codes = _writable(scan.texts[name].codes)
             scan.texts[name].codes[spilled] = merged_codes(texts.codes, texts.values, index)
@@ -135,9 +136,9 @@ def _writable(column: NDArray[Any]) -> NDArray[Any]:
     return column.copy() if is_constant(column) else column
 
 
-def _pieces(file: PageFile, found: Leaves, layout: Layout, wanted: Wanted) -> Iterator[Piece]:
+def _pieces(file: PageFile, leaf_pages: Leaves, layout: Layout, wanted: Wanted) -> Iterator[Piece]:
     """Decoded batches in the order of the table."""
-    parts = [found[i : i + PAGES] for i in range(0, len(found), PAGES)]
+    parts = [leaf_pages[i : i + PAGES] for i in range(0, len(leaf_pages), PAGES)]
     return in_order(lambda part: _decode(file, part, layout, wanted), parts, min(workers(), len(parts)))
 
 
@@ -182,10 +183,10 @@ def _alias(records: Records, column: int, row: Int64) -> Integers:
     return Integers(row)
 
 
-def _expected(file: PageFile, found: Leaves) -> int:
-    """About how many rows there will be: rowids are usually without gaps."""
-    if len(found) < 2:
+def _expected(file: PageFile, leaf_pages: Leaves) -> int:
+    """About how many rows there will be: rowids usually have no gaps."""
+    if len(leaf_pages) < 2:
         return 0
-    first, last = read_batch(file, found[:1]).row, read_batch(file, found[-1:]).row
+    first, last = read_batch(file, leaf_pages[:1]).row, read_batch(file, leaf_pages[-1:]).row
     span = int(last[-1]) - int(first[0]) + 1 if len(first) and len(last) else 0
-    return span if 0 < span <= 4 * max(len(first), len(last)) * len(found) else 0
+    return span if 0 < span <= 4 * max(len(first), len(last)) * len(leaf_pages) else 0

@@ -1,4 +1,4 @@
-"""SQLite's own check of a file's structure, made so that the file cannot end this process instead."""
+"""SQLite's own check of a file's structure, run such that the file cannot crash this process."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from .scan import told
 _INDEX_INTERIOR, _TABLE_INTERIOR = 0x02, 0x05
 _PREFIX = "*** in database main ***\n"
 _OF_VALUES = ("NULL value in ", "CHECK constraint failed in ")
-"""What the check says of rows that a column's declaration forbids: no damage, and this project judges values itself."""
+"""What the check says of rows that a column's declaration forbids: not damage, and this project judges values itself."""
 _MOST = 20
 
 
 def faults(connection: sqlite3.Connection, table: str | None = None) -> list[str]:
     """What is wrong with a table's b-tree and its indices' pages, or with the whole file and every index's entries.
 
-    Pages are walked here first: SQLite's check calls itself for every level, and a chain of 200,000 pages, which packs into
-    some kilobytes, overruns its stack.
+    Pages are walked here first: SQLite's check recurses once per level, and a chain of 200,000 pages, which packs into
+    a few kilobytes, overflows its stack.
 
     Raises:
         sqlite3.Error: the schema cannot be read.
@@ -42,7 +42,7 @@ def faults(connection: sqlite3.Connection, table: str | None = None) -> list[str
 
 
 def _path(connection: sqlite3.Connection) -> Path:
-    """The file's name, as bytes: it need be no UTF-8."""
+    """The file's name, as bytes: it need not be UTF-8."""
     texts = connection.text_factory
     connection.text_factory = bytes
     try:
@@ -52,7 +52,7 @@ def _path(connection: sqlite3.Connection) -> Path:
 
 
 def endless(path: Path, roots: list[int]) -> str:
-    """How the pages under these roots are no trees of a depth that SQLite makes; "" where they are."""
+    """Why the pages under these roots are not trees of a depth that SQLite makes; "" if they are."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         size = int.from_bytes(os.pread(descriptor, 2, 16), "big")
@@ -71,7 +71,7 @@ def endless(path: Path, roots: list[int]) -> str:
 
 
 def _children(descriptor: int, number: int, size: int) -> Iterator[int]:
-    """The pages under one; of pages outside the file none."""
+    """The child pages of a page; none for pages outside the file."""
     base, begin = (number - 1) * size, 100 if number == 1 else 0
     head = os.pread(descriptor, 12, base + begin) if number else b""
     if len(head) < 12 or head[0] not in (_INDEX_INTERIOR, _TABLE_INTERIOR):

@@ -1,7 +1,7 @@
 """Pages of an SQLite file and the leaves of its table b-trees, read without SQLite.
 
 Source of every offset: "Database File Format" of SQLite's documentation, sections "The Database Header" and "B-tree Pages".
-Whatever is not as a plain table is raises `Unusual`, and the caller asks SQLite's library instead.
+Whatever differs from a plain table raises `Unusual`, and the caller asks SQLite's library instead.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ _LEAST_CELL = 6
 _LEAST, _MOST = -(1 << 63), (1 << 63) - 1
 CONTINUES = np.uint64(0x8080808080808080)
 PAD = 16
-"""Bytes of zero after a batch, so that eight bytes may be loaded at its last one."""
+"""Bytes of zero after a batch, so that eight bytes can be loaded even from its last one."""
 
 
 class Unusual(Exception):
-    """Not the plain case that the fast reader knows; never shown to a user."""
+    """Not the plain case that the fast reader handles; never shown to a user."""
 
 
 class Impossible(Unusual):
-    """What no file of SQLite can be: what its library would follow without end, or find by one way and miss by another."""
+    """What no genuine SQLite file contains: what the library would follow forever, or find one way and miss another."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageFile:
-    """An open SQLite file: `size` bytes a page, of which the first `usable` hold content."""
+    """An open SQLite file: `size` bytes per page, of which the first `usable` hold content."""
 
     descriptor: int
     size: int
@@ -91,13 +91,14 @@ def open_pages(path: Path) -> PageFile:
 
 
 def _count(header: bytes, there: int) -> int:
-    """How many pages belong to the database: what the header says, where the program that wrote it last knew that field."""
+    """How many pages belong to the database: the header's count, if the program that last wrote the file maintained
+    that field."""
     says = int.from_bytes(header[28:32], "big")
     return min(says, there) if says and header[24:28] == header[92:96] else there
 
 
 def words(content: Bytes) -> Words:
-    """Eight bytes from every position on, least significant first: shape (n - 7,), without a copy."""
+    """Eight bytes starting at every position, least significant first: shape (n - 7,), without a copy."""
     return np.ndarray((len(content) - 7,), "<u8", buffer=content, strides=(1,))
 
 
@@ -142,7 +143,7 @@ def cells(file: PageFile, content: Bytes, kind: int) -> tuple[Int64, Int64]:
         at    position of the cell in the content, shape (cells,)
 
     Raises:
-        Unusual: a page of another kind, more cells than SQLite reads, or a pointer that leaves its page.
+        Unusual: a page of another kind, more cells than SQLite reads, or a pointer out of its page.
     """
     base = np.arange(len(content) // file.size, dtype=np.int64) * file.size
     if (content[base] != kind).any():
@@ -180,7 +181,7 @@ def leaves(file: PageFile, root: int) -> Leaves:
     """The leaf pages under a table's root.
 
     Raises:
-        Unusual: no table b-tree, or one whose leaves lie at different depths.
+        Unusual: not a table b-tree, or one whose leaves lie at different depths.
         Impossible: it leads to a page twice.
     """
     level, between = np.array([root], np.int64), np.empty(0, np.int64)

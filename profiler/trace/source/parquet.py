@@ -1,4 +1,4 @@
-"""A folder of Parquet files, one a table, as `nsys export --type parquetdir` writes it."""
+"""A folder of Parquet files, one per table, as `nsys export --type parquetdir` writes it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .scan import Integers, Scan, Texts, Wanted
 
 
 class ParquetSource:
-    """Rows have no id in Parquet: they are numbered from 1, which is what they have in an SQLite export.
+    """Parquet rows have no id: they are numbered from 1, as in an SQLite export.
 
     Raises:
         EnvironmentLacks: pyarrow is not installed.
@@ -42,17 +42,17 @@ class ParquetSource:
         return int(self._opened(table).metadata.num_rows)
 
     def records(self, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
-        found = self._read(table, columns)
-        return list(zip(*(found[name].to_pylist() for name in found), strict=True))
+        read = self._read(table, columns)
+        return list(zip(*(read[name].to_pylist() for name in read), strict=True))
 
     def scan(self, table: str, wanted: Wanted) -> Scan:
-        found = self._read(table, wanted.every)
-        rows = len(next(iter(found.values()))) if found else self.count(table)
+        columns = self._read(table, wanted.every)
+        rows = len(next(iter(columns.values()))) if columns else self.count(table)
         return Scan(
             np.arange(1, rows + 1),
-            {name: self._integers(table, name, found[name]) for name in wanted.integers},
-            {name: self._reals(table, name, found[name]) for name in wanted.reals},
-            {name: self._texts(found[name]) for name in wanted.texts},
+            {name: self._integers(table, name, columns[name]) for name in wanted.integers},
+            {name: self._reals(table, name, columns[name]) for name in wanted.reals},
+            {name: self._texts(columns[name]) for name in wanted.texts},
         )
 
     def _opened(self, table: str) -> Any:
@@ -60,11 +60,11 @@ class ParquetSource:
 
         try:
             return self._parquet.ParquetFile(self._folder / f"{table}.parquet")
-        except (ArrowException, OSError, UnicodeError) as error:  # pyarrow takes names in UTF-8 alone
+        except (ArrowException, OSError, UnicodeError) as error:  # pyarrow accepts only UTF-8 names
             raise TraceError(f"{self._folder / table}.parquet: cannot be read: {error}") from error
 
     def _read(self, table: str, columns: Sequence[str]) -> dict[str, Any]:
-        """Columns by the names asked for, whatever their case in the file."""
+        """Columns under the names asked for, whatever their case in the file."""
         from pyarrow import ArrowException
 
         file = self._opened(table)
@@ -76,7 +76,7 @@ class ParquetSource:
         return {column: read.column(names[column.lower()]) for column in columns}
 
     def _integers(self, table: str, name: str, column: Any) -> Integers:
-        """64 bits as they are: an unsigned column is read as SQLite stores it, signed."""
+        """The 64 bits unchanged: an unsigned column is read as SQLite stores it, signed."""
         from pyarrow import types
 
         if types.is_null(column.type):

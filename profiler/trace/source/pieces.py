@@ -16,7 +16,7 @@ from .scan import Integers, Scan, Texts, Wanted
 
 @dataclass(slots=True)
 class Piece:
-    """One batch's columns. `spilled` holds positions of rows that have yet to be read by SQLite's library."""
+    """One batch's columns. `spilled` holds the positions of rows that SQLite's library has yet to read."""
 
     row: Int64
     spilled: Int64
@@ -26,8 +26,8 @@ class Piece:
 
 
 def together(row: Int64, spilled: Int64, parts: list[tuple[Int64, Piece]], wanted: Wanted) -> Piece:
-    """One piece of all rows of a batch from pieces of some of them, each with the places of its rows. Rows in no piece
-    (`spilled`) are NULL for now."""
+    """One piece for all rows of a batch, from pieces that each hold some of its rows and their positions. Rows in no
+    piece (`spilled`) are NULL for now."""
     whole, n = Piece(row, spilled), len(row)
     for name in wanted.integers:
         columns = [(which, part.integers[name]) for which, part in parts]
@@ -44,7 +44,7 @@ def together(row: Int64, spilled: Int64, parts: list[tuple[Int64, Piece]], wante
 
 
 def _spread(parts: list[tuple[Int64, NDArray[Any]]], length: int, absent: Any, kind: Any) -> NDArray[Any]:
-    """A column with every part at its places and `absent` elsewhere; one value where all of it is."""
+    """A column with every part at its positions and `absent` elsewhere; a constant if all of it is."""
     values = [part[0] if is_constant(part) else None for _, part in parts]
     if parts and sum(len(which) for which, _ in parts) < length:
         values.append(absent)
@@ -57,11 +57,11 @@ def _spread(parts: list[tuple[Int64, NDArray[Any]]], length: int, absent: Any, k
     return column
 
 
-def merged_codes(codes: Int64, found: list[bytes], index: dict[bytes, int]) -> Int64:
+def merged_codes(codes: Int64, values: list[bytes], index: dict[bytes, int]) -> Int64:
     """Codes of one list of texts as codes of another, which grows by what is new."""
-    if not found:
+    if not values:
         return codes
-    known = np.array([*(index.setdefault(value, len(index)) for value in found), -1], np.int64)
+    known = np.array([*(index.setdefault(value, len(index)) for value in values), -1], np.int64)
     return known[codes]
 
 
@@ -81,8 +81,8 @@ def assembled(pieces: Iterator[Piece], wanted: Wanted, expected: int) -> tuple[S
         for name, real in reals.items():
             real.add(piece.reals[name])
         for name, code in codes.items():
-            codes_here, found = piece.texts[name]
-            code.add(merged_codes(codes_here, found, index[name]) if found else codes_here)
+            codes_here, values = piece.texts[name]
+            code.add(merged_codes(codes_here, values, index[name]) if values else codes_here)
     scan = Scan(
         row.array(),
         {name: Integers(whole.array(), _mask(null)) for name, (whole, null) in integers.items()},

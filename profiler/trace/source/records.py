@@ -1,8 +1,9 @@
 """Records of table leaf pages, decoded for many cells at once.
 
 Source: "Database File Format" of SQLite's documentation, sections "A Variable-Length Integer", "Record Format" and
-"Cell Payload Overflow Pages". Two kinds of rows: those whose serial types are one byte each, so that the type of column j
-is at a known place, and the rest (long text), whose headers are walked. Rows that reach onto overflow pages are left to
+"Cell Payload Overflow Pages". Two kinds of rows: those whose serial types are one byte each, so that the type of column
+j is at a known position, and the rest (long text), whose headers are walked. Rows that reach onto overflow pages are
+left to
 SQLite's library, as `spilled`.
 """
 
@@ -17,8 +18,8 @@ from ...arrays.types import Bools, Int64
 from .pages import CONTINUES, LEAF, Bytes, Impossible, Leaves, PageFile, Unusual, Words, cells, varints, words
 
 NULL, FLOAT, ZERO, ONE, BLOB = 0, 7, 8, 9, 12
-"""Serial types; 1 to 6 are integers of 1, 2, 3, 4, 6 and 8 bytes, from 12 on BLOB (even) and TEXT (odd); 10 and 11 are
-reserved, and every check refuses them."""
+"""Serial types; 1 to 6 are integers of 1, 2, 3, 4, 6 and 8 bytes, 12 and above are BLOB (even) and TEXT (odd); 10 and
+11 are reserved, and every check refuses them."""
 _SIZE = np.array([0, 1, 2, 3, 4, 6, 8, 8, 0, 0, 0, 0, *((t - 12) // 2 for t in range(12, 128))], np.int64)
 
 
@@ -38,9 +39,9 @@ def read_batch(file: PageFile, leaves: Leaves) -> Batch:
     """All cells of these leaf pages.
 
     Raises:
-        Unusual: anything that is not a table's leaf, or that leaves its page.
-        Impossible: rowids that do not ascend, or that lie beyond those between the leaves. SQLite's library gives such
-            rows where it goes through a table, and others or none where it looks a rowid up.
+        Unusual: anything that is not a table leaf, or that reaches outside its page.
+        Impossible: rowids that do not ascend, or that lie beyond those between the leaves. SQLite's library returns
+            such rows when it scans a table, but others or none when it looks a rowid up.
     """
     content = file.read(leaves.numbers)
     loads = words(content)
@@ -59,7 +60,7 @@ def read_batch(file: PageFile, leaves: Leaves) -> Batch:
 
 
 def _local(payload: Int64, usable: int) -> Int64:
-    """How much of a record that overflows lies on its leaf."""
+    """How much of an overflowing record lies on its leaf."""
     if int(payload.max()) >= 1 << 31:
         raise Unusual("a record longer than SQLite reads")
     least = (usable - 12) * 32 // 255 - 23
@@ -79,7 +80,7 @@ def _check_order(leaves: Leaves, page: Int64, row: Int64) -> None:
 
 
 class Records:
-    """Serial types and positions of the columns of some rows, found as they are asked for."""
+    """Serial types and positions of the columns of some rows, computed as they are asked for."""
 
     def __init__(self, batch: Batch, rows: Int64 | slice, columns: int, plain: bool) -> None:
         self.batch = batch
@@ -108,7 +109,7 @@ class Records:
         return self._bounds[column]
 
     def positions(self, column: int) -> Int64:
-        """Where one column's values begin. Columns are to be asked for in their order.
+        """Where one column's values begin. Columns must be asked for in order.
 
         Raises:
             Unusual: a value that ends after its record.
@@ -124,8 +125,8 @@ class Records:
         return self._at
 
     def check_end(self, column: int) -> None:
-        """See that the columns up to the last one that is asked for lie within their records; those of all columns fill
-        them. SQLite's library refuses other records, whatever the last column holds.
+        """Check that the columns up to the last one asked for lie within their records; where it is the table's last, that
+        it ends where the record does. SQLite's library refuses other records.
 
         Raises:
             Unusual: they do not.
@@ -135,7 +136,7 @@ class Records:
             raise Unusual("a record that goes on behind its last column")
 
     def _sizes(self, column: int) -> int | Int64:
-        """Bytes that the values of a column take: one number where they agree."""
+        """Bytes that the values of a column take: one number if all are equal."""
         low, high = self.bounds(column)
         types = self.types(column)
         if low == high:
@@ -168,7 +169,9 @@ def plain_rows(batch: Batch, columns: int) -> Bools:
     plain: Bools = (batch.content[batch.header] == 1 + columns) & inside & ~batch.spilled & (columns < 127)
     header = batch.header[plain] if not plain.all() else batch.header
     if len(header) and int(header.max()) + 1 + columns + 8 > len(batch.content):
-        header = np.minimum(header, len(batch.content) - columns - 9)  # then the check below decides wrongly: not plain
+        header = np.minimum(
+            header, len(batch.content) - columns - 9
+        )  # then the check below errs on the safe side: not plain
         plain &= batch.header <= len(batch.content) - columns - 9
         header = batch.header[plain]
     wide = np.zeros(len(header), np.uint64)

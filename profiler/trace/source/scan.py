@@ -15,7 +15,7 @@ from ...arrays.types import Bools, Int64
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The columns to read of one table, by how their values are to be understood."""
+    """The columns to read from one table, by how their values are to be interpreted."""
 
     integers: tuple[str, ...] = ()
     reals: tuple[str, ...] = ()
@@ -68,10 +68,10 @@ class Source(Protocol):
 
     @property
     def path(self) -> Path:
-        """The file that the user named."""
+        """The file as the user named it."""
 
     def tables(self) -> Mapping[str, tuple[str, ...]]:
-        """Tables of data (no views, no virtual tables) and their columns."""
+        """Ordinary tables (no views, no virtual tables) and their columns."""
 
     def count(self, table: str) -> int:
         """The number of rows."""
@@ -80,15 +80,15 @@ class Source(Protocol):
         """These columns of a table.
 
         Raises:
-            TraceError: a value that is no integer in an integer column, no number in a real one.
+            TraceError: a non-integer in an integer column, or a non-number in a real one.
         """
 
     def records(self, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
-        """All rows of a small table as Python values; text is decoded, with U+FFFD for what is no UTF-8."""
+        """All rows of a small table as Python values; text is decoded, with U+FFFD for what is not UTF-8."""
 
 
 def told(name: object, longest: int = 120) -> str:
-    """What a file calls something, in a message: one line of ASCII, whatever it holds, and not all of a long one."""
+    """A name from a file, for a message: one line of ASCII whatever it holds, shortened if long."""
     text = str(name)
     return ascii(text if len(text) <= longest else f"{text[:longest]}...")[1:-1]
 

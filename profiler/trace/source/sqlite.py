@@ -12,8 +12,8 @@ import numpy as np
 
 from ....errors import TraceError
 from ...arrays.types import Bools, Int64
-from ..limits import ROW_BYTES, TABLES
 from .integrity import faults
+from .limits import ROW_BYTES, TABLES
 from .scan import Integers, Scan, Texts, Wanted, decoded, told
 
 _ROWIDS = ("rowid", "_rowid_", "oid")
@@ -22,7 +22,7 @@ _NUMBERS: frozenset[type] = frozenset({int, float, type(None)})
 _INTEGERS: frozenset[type] = frozenset({int, type(None)})
 
 REPAIR = "export the report again: nsys export --type sqlite"
-_TABLE = re.compile(r"CREATE TABLE\b")  # SQLite stores it so, however it was written
+_TABLE = re.compile(r"CREATE TABLE\b")  # SQLite stores it this way, however it was written
 _OF_NSYS = re.compile(
     r"NVTX_|CUPTI_|CUDA_|StringIds|TARGET_INFO_|META_DATA_|DIAGNOSTIC_|PROFILER_|ANALYSIS_|ENUM_", re.IGNORECASE
 )
@@ -30,7 +30,7 @@ _OF_NSYS = re.compile(
 
 
 def quote(name: str) -> str:
-    """An SQL identifier: table names come from the file."""
+    """Quote an SQL identifier: table names come from the file."""
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -47,25 +47,25 @@ class SqliteSource:
         return self._path
 
     def tables(self) -> Mapping[str, tuple[str, ...]]:
-        """Ordinary tables. What else carries the name of one that nsys writes is no trace, whatever it holds.
+        """Ordinary tables. Anything else that carries the name of a table of nsys is not a trace, whatever it holds.
 
         Raises:
-            TraceError: a view, a virtual table or computed columns in the place of a table; absurdly many tables.
+            TraceError: a view, a virtual table or computed columns in place of a table; absurdly many tables.
         """
         self.connection.text_factory = decoded
         entries = self.connection.execute("SELECT type, name, rootpage, sql FROM sqlite_master LIMIT ?", (TABLES + 1,))
         rows = [row for row in entries.fetchall() if row[0] in ("table", "view") and isinstance(row[1], str)]
         if len(rows) > TABLES:
             raise TraceError(f"{self._path}: more than {TABLES} tables: nsys did not write this")
-        found = {}
+        columns = {}
         for kind, name, root, sql in rows:
             ordinary = kind == "table" and bool(root) and _TABLE.match(str(sql))
             if not ordinary and _OF_NSYS.match(name):
                 what = "a view" if kind == "view" else "no ordinary table"
                 raise TraceError(f"{self._path}: {told(name)} is {what}: nsys did not write this")
             if ordinary:
-                found[name] = tuple(self._columns(name))
-        return found
+                columns[name] = tuple(self._columns(name))
+        return columns
 
     def _columns(self, table: str) -> list[str]:
         columns = self.connection.execute(f"PRAGMA table_xinfo({quote(table)})").fetchall()
@@ -82,7 +82,7 @@ class SqliteSource:
 
     @property
     def _most_rows(self) -> int:
-        """Rows that a file of this size can hold. Pages that lead back to themselves would give rows without end."""
+        """The most rows that a file of this size can hold. Pages that lead back to themselves would yield rows forever."""
         pages, size = (self.connection.execute(f"PRAGMA {what}").fetchone()[0] for what in ("page_count", "page_size"))
         return int(pages) * int(size) // ROW_BYTES
 
@@ -92,8 +92,8 @@ class SqliteSource:
         return rows
 
     def _check_structure(self, table: str) -> None:
-        """See that the table is as SQLite writes it: a scan of its rows does not tell, and a query that looks rows up
-        would give others.
+        """Check that the table is as SQLite writes it: scanning its rows does not show that, and a query that looks
+        rows up could return others.
 
         Raises:
             TraceError: it is not.
@@ -116,7 +116,7 @@ class SqliteSource:
 
     def scan(self, table: str, wanted: Wanted) -> Scan:
         self._check_structure(table)
-        # Limited inside: ROW_NUMBER would collect the rows of a loop without end before it gave the first one.
+        # Limited in the inner query: given a loop of pages, ROW_NUMBER would collect rows forever before returning the first.
         name = self._rowid(table)
         rows = (
             f"{quote(table)} NOT INDEXED"
@@ -137,7 +137,7 @@ class SqliteSource:
         return self._collect(table, wanted, iter([found] if found else []))
 
     def _rowid(self, table: str) -> str:
-        """The name by which SQLite gives a row's id: one of three, each of which a column of that name hides."""
+        """The name under which SQLite exposes a row's id: one of three, each hidden by a column of that name."""
         columns = {name.lower() for name in self._columns(table)}
         free = [name for name in _ROWIDS if name not in columns]
         if not free:
@@ -147,7 +147,7 @@ class SqliteSource:
         return free[0]
 
     def _has(self, table: str, name: str) -> bool:
-        """A table WITHOUT ROWID has no such column, and its rows are numbered as they come."""
+        """A table WITHOUT ROWID has none; its rows are numbered as they come."""
         try:
             self.connection.execute(f"SELECT {name} FROM {quote(table)} LIMIT 0")
         except sqlite3.OperationalError as error:
@@ -209,7 +209,7 @@ class SqliteSource:
 
 
 def _codes(values: Sequence[Any], seen: dict[bytes, int]) -> Int64:
-    """Codes of texts, in the order in which they are first seen. A number in a text column counts as its digits."""
+    """Codes of texts, in order of first appearance. A number in a text column counts as its digits."""
     raw = [v if v is None or isinstance(v, bytes) else str(v).encode() for v in values]
     return np.array([-1 if v is None else seen.setdefault(v, len(seen)) for v in raw], np.int64)
 

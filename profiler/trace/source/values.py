@@ -16,14 +16,14 @@ _SHIFT = np.array([0, 56, 48, 40, 32, 16, 0, 0, 0, 0], np.int64)
 _KEEP = np.array([0, -1, -1, -1, -1, -1, -1, 0, 0, 0], np.int64)
 _ADD = np.array([0, 0, 0, 0, 0, 0, 0, 0, 0, 1], np.int64)
 _LONG = 512
-"""Texts of more bytes are looked at one by one."""
+"""Texts of more bytes than this are handled one by one."""
 
 
 def integers(records: Records, column: int) -> Integers:
     """An integer column.
 
     Raises:
-        Unusual: a real, text or a blob in it.
+        Unusual: it holds a real, text or a blob.
     """
     types = records.types(column)
     low, high = records.bounds(column)
@@ -78,8 +78,8 @@ def texts(records: Records, column: int) -> tuple[Int64, list[bytes]]:
     kept: dict[bytes, int] = {}
     first, group = _distinct(records.batch.words, at, np.minimum(length, _LONG + 1))
     content = records.batch.content
-    found = [kept.setdefault(content[a : a + n].tobytes(), len(kept)) for a, n in _spans(at, length, first)]
-    code[here] = np.array(found, np.int64)[group]
+    codes = [kept.setdefault(content[a : a + n].tobytes(), len(kept)) for a, n in _spans(at, length, first)]
+    code[here] = np.array(codes, np.int64)[group]
     for i in np.flatnonzero(length > _LONG).tolist():
         a, n = int(at[i]), int(length[i])
         code[here[i]] = kept.setdefault(content[a : a + n].tobytes(), len(kept))
@@ -114,14 +114,15 @@ def _distinct(loads: Words, at: Int64, length: Int64) -> tuple[Int64, Int64]:
 
 
 def _agree(rows: Int64, word: NDArray[np.uint64], same: Int64) -> bool:
-    """Whether these rows hold the same word as the first of their groups, which is as long and so among them."""
+    """Whether these rows hold the same word as the first of their group, which has the same length and is therefore
+    among them."""
     place = np.empty(len(same), np.int64)
     place[rows] = np.arange(len(rows))
     return bool((word == word[place[same[rows]]]).all())
 
 
 def _word(loads: Words, at: Int64, left: Int64) -> NDArray[np.uint64]:
-    """Eight bytes from each position, zeroes where fewer are left."""
+    """Eight bytes from each position, zero-padded at the end."""
     short = np.uint64(8) * np.minimum(left, 8).astype(np.uint64) % np.uint64(64)
     mask = np.where(left >= 8, ~np.uint64(0), (np.uint64(1) << short) - np.uint64(1))
     return loads[at] & mask

@@ -191,7 +191,9 @@ def compiled_for_hopper(attending: bool) -> bytes:
     }
     signature = {**arguments, **dict.fromkeys(constants, "constexpr")}
     source = ASTSource(function, signature=signature, constexprs=constants, attrs=aligned)
-    made = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": warps})
+    made = triton.compile(
+        source, target=GPUTarget("cuda", 90, 32), options={"num_warps": warps, "enable_fp_fusion": True}
+    )
     code: bytes = made.asm["cubin"]
     return code
 

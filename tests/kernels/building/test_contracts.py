@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from aisp_prof import kernels
-from aisp_prof.kernels.building.contract import SLOWED, Code, Contract, disassemble, find_tools
+from aisp_prof.kernels.building.contract import Code, Contract, disassemble, find_tools
 from aisp_prof.kernels.building.nvcc import cubin, find_nvcc, said
 from aisp_prof.kernels.rung import Rung, rungs
 
@@ -15,6 +16,8 @@ ARCHS = ("90a", "100a")
 """Hopper, and Blackwell, of which nothing was run yet."""
 SHARED_LIMIT = 227 << 10
 """A block's most, in bytes, on both."""
+SLOWED = re.compile(r"\(C75\d\d\).*")
+"""ptxas's words on wgmma that it made wait for one another, and on a setmaxnreg that it ignored (C7508, C7510, C7511, C7517)."""
 RUNGS = rungs()
 COMPILED = [(rung, arch) for rung in RUNGS for arch in ARCHS if rung.runs_on(arch)]
 

@@ -17,8 +17,8 @@ from aisp_prof.kernels.driver import launch
 from aisp_prof.kernels.emit.artifacts import Artifacts, digest
 from aisp_prof.kernels.emit.candidate import read_candidate
 from aisp_prof.kernels.emit.cuda import header, write
+from aisp_prof.kernels.emit.endpoint import CODE_BYTES, Endpoint, take_code
 from aisp_prof.kernels.emit.header import Header
-from aisp_prof.kernels.emit.model import CODE_BYTES, Endpoint, take_code
 from aisp_prof.kernels.emit.spec import read_spec
 from aisp_prof.kernels.emit.writing import copy_to, emit
 

@@ -5,8 +5,8 @@ from aisp_prof.errors import UsageError
 from aisp_prof.profiler.analysis.affected import whole_classes
 from aisp_prof.profiler.analysis.completeness import attest
 from aisp_prof.profiler.analysis.metrics import METRICS, classes_of
+from aisp_prof.profiler.assertions.check import Question, check
 from aisp_prof.profiler.evidence import Verdict
-from aisp_prof.profiler.queries.assertions import Question, check
 from aisp_prof.profiler.queries.summary import summary
 from aisp_prof.profiler.trace.model import KINDS
 from aisp_prof.profiler.trace.reader import read_trace
@@ -125,7 +125,16 @@ def test_of_an_unattested_trace_nothing_is_whole(tmp_path):
     trace = TraceBuilder(attested=False)
     trace.process(7).kernel("k", (1, 2), (3, 4))
     assert summary(read_trace(trace.write(tmp_path / "t.sqlite"))).whole_classes == ()
-    assert whole_classes("complete", ()) == KINDS
+    assert whole_classes(()) == KINDS
+
+
+def test_of_an_unattested_trace_nothing_is_proven_where_a_fault_is_of_one_class(tmp_path, verdict):
+    """A trace with a fault is incomplete and no longer called unattested; what attests it is missing all the same."""
+    trace = jax()
+    trace.attested = False
+    assert verdict(trace, "hidden(comm) >= 0.5", s="step") is Verdict.UNPROVEN
+    assert verdict(trace, "kernels_per_iteration <= 1", s="step") is Verdict.REFUTED
+    assert summary(read_trace(trace.write(tmp_path / "t.sqlite"))).whole_classes == ()
 
 
 def test_a_speedup_speaks_of_everything(verdict):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from aisp_prof.profiler.analysis.completeness import attest
 from aisp_prof.profiler.analysis.ledger import match_launches
-from aisp_prof.profiler.queries.assertions import Question, check
+from aisp_prof.profiler.assertions.check import Question, check
 from aisp_prof.profiler.trace import api
 from aisp_prof.profiler.trace.reader import read_trace
 from trace_builder import Process, TraceBuilder

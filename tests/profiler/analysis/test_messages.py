@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from aisp_prof.profiler.analysis.completeness import attest
+from aisp_prof.profiler.assertions.check import Question, check
 from aisp_prof.profiler.evidence import Verdict
-from aisp_prof.profiler.queries.assertions import Question, check
 from aisp_prof.profiler.store.redact import scrub_trace
 from aisp_prof.profiler.trace.reader import read_trace
 from trace_builder import TraceBuilder

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from aisp_prof.profiler.arrays.intervals import Intervals, at_least, depth, max_in_flight, union
+from aisp_prof.profiler.arrays.intervals import Bounds, Intervals, at_least, union
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -64,24 +64,21 @@ def test_at_least_counts_every_interval(pairs, k):
 
 
 @given(raw)
-def test_depth_is_the_number_in_flight(pairs):
-    times, counts = depth(*columns(pairs))
+def test_the_most_in_flight_is_that_of_some_instant(pairs):
     every = points(pairs)
-    for low, high, count in zip(times[:-1], times[1:], counts[:-1], strict=True):
-        assert all(every.count(t) == count for t in range(low, high))
-    assert max_in_flight(*columns(pairs)) == max((every.count(t) for t in every), default=0)
+    assert Bounds.of(*columns(pairs)).most() == max((every.count(t) for t in every), default=0)
 
 
 def test_touching_intervals_join_and_do_not_overlap():
     found = union([0, 5], [5, 9])
     assert (found.start.tolist(), found.end.tolist()) == ([0], [9])
-    assert max_in_flight([0, 5], [5, 9]) == 1
+    assert Bounds.of([0, 5], [5, 9]).most() == 1
     assert at_least([0, 5], [5, 9], 2).length == 0
 
 
 def test_zero_length_intervals_add_nothing():
     assert union([3, 3], [3, 3]).length == 0
-    assert max_in_flight([0, 3], [9, 3]) == 1
+    assert Bounds.of([0, 3], [9, 3]).most() == 1
 
 
 def test_large_times_stay_exact():

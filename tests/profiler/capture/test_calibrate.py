@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 from aisp_prof.errors import AispError, EnvironmentLacks
+from aisp_prof.machine.records import convert
 from aisp_prof.profiler.capture import calibrate as room
 from aisp_prof.profiler.capture.calibrate import Calibrated, Program, calibrate, calibrated
 from aisp_prof.profiler.counters.raw_csv import read_raw_csv
 from aisp_prof.profiler.judging.limits import ceilings_of
+from aisp_prof.profiler.manifest import Ceilings
 
 COUNTERS = Path(__file__).parents[1] / "counters"
 GEMM = 2 * 2048**3
@@ -52,7 +54,7 @@ def test_some_of_it_counts_nothing_and_says_what_it_measures():
     result = calibrate(TINY, said.append, ("h2d", "launch"))
     assert said == ["measuring the ceilings of h2d, launch"]
     assert result["calibration"] is None
-    rates = ceilings_of(result)
+    rates = ceilings_of(convert(result, Ceilings, "a test"))
     assert {"h2d", "launch"} <= set(rates)
     assert "copy" not in rates
     assert all(0 < one.low <= one.value <= one.high for one in rates.values())

@@ -50,9 +50,9 @@ def test_roofline_counts_and_carries_the_ceilings(capture, fake_nsys, fake_ncu):
     assert {"counters.csv", "counters.ncu-rep", "trace.sqlite"} < set(made.manifest.files)
     assert set(made.manifest.runs) == {"untraced", "traced", "counted"}
     counters = made.manifest.counters
-    assert (counters["tier"], counters["ncu"], counters["iterations"]) == ("counted", "2025.3.1.0", 2)
-    assert list(counters["files"]) == ["counters.ncu-rep", "counters.csv"]
-    assert made.manifest.ceilings == CEILINGS
+    assert (counters.tier, counters.ncu, counters.iterations) == ("counted", "2025.3.1.0", 2)
+    assert counters.files == ["counters.ncu-rep", "counters.csv"]
+    assert made.manifest.as_written["ceilings"] == CEILINGS
     assert made.manifest.versions["ncu"] == "2025.3.1.0"
     assert read_raw_csv(made.folder / "counters.csv")
     assert made.verify_files() == ()
@@ -71,7 +71,7 @@ def test_deep_keeps_the_full_sections(capture, fake_nsys, fake_ncu):
     fake_nsys()
     fake_ncu()
     made = capture(Profile.DEEP)
-    assert made.manifest.counters["sections"] == "sections.ncu-rep"
+    assert made.manifest.counters.sections == "sections.ncu-rep"
     assert "--set full" in (made.folder / "sections.ncu-rep").read_text()
     assert "--metrics" not in (made.folder / "sections.ncu-rep").read_text()
 
@@ -90,9 +90,9 @@ def test_what_ncu_lacks_is_a_capture_with_a_declared_tier(capture, fake_nsys, fa
     fake_ncu(**ncu)
     made = capture(Profile.ROOFLINE)
     counters = made.manifest.counters
-    assert (counters["tier"], counters["files"]) == ("declared", ())
-    assert reason in counters["reason"]
-    assert mend in counters["mend"]
+    assert (counters.tier, counters.files) == ("declared", [])
+    assert reason in counters.reason
+    assert mend in counters.mend
     assert not {"counters.csv", "counters.ncu-rep"} & set(made.manifest.files)
     assert any("declared only" in step and reason in step for step in capture.steps)
 
@@ -104,8 +104,8 @@ def test_sections_that_fail_leave_what_was_counted(capture, fake_nsys, fake_ncu)
         script.read_text().replace("elif says:", 'elif "full" in arguments: sys.exit("too slow")\nelif says:')
     )
     counters = capture(Profile.DEEP).manifest.counters
-    assert (counters["tier"], counters["sections"]) == ("counted", "")
-    assert "too slow" in counters["sections_reason"]
+    assert (counters.tier, counters.sections) == ("counted", "")
+    assert "too slow" in counters.sections_reason
 
 
 def test_invalid_outputs_are_not_counted(capture, fake_nsys, fake_ncu):

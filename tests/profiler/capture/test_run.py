@@ -18,6 +18,7 @@ from aisp_prof.errors import AispError, EnvironmentLacks, UsageError
 from aisp_prof.machine.child import MARK
 from aisp_prof.machine.files import PREFIX, remove_abandoned
 from aisp_prof.profiler.capture.run import capture_pair, check_trace
+from aisp_prof.profiler.manifest import Validation
 from aisp_prof.profiler.store.captures import Capture, Store
 
 FakeNsys = Callable[..., Path]
@@ -72,14 +73,14 @@ def test_invalid_outputs_are_a_capture_without_a_trace(
     fake_nsys()
     made = capture(fake_pair("record(valid=False); sys.exit(1)"))
     assert made.trace_path is None
-    assert made.manifest.runs["untraced"]["validation"] == {"valid": False}
+    assert made.manifest.runs["untraced"].validation == Validation(valid=False)
     assert set(made.manifest.runs) == {"untraced"}
 
 
 def test_outputs_invalid_only_under_nsys(capture: Capturer, fake_nsys: FakeNsys, fake_pair: FakePair) -> None:
     fake_nsys()
     made = capture(fake_pair("bad = 'untraced' not in option['--record']; record(valid=not bad); sys.exit(bad)"))
-    assert made.manifest.runs["traced"]["validation"] == {"valid": False}
+    assert made.manifest.runs["traced"].validation == Validation(valid=False)
     assert made.trace_path is not None
 
 

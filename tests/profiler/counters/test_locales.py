@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from aisp_prof.errors import UsageError
-from aisp_prof.profiler.counters.model import KernelCounters
+from aisp_prof.profiler.counters.kernel_counters import KernelCounters
 from aisp_prof.profiler.counters.quantities import AmbiguousError, decimal_mark, number, uncertainty
 from aisp_prof.profiler.counters.raw_csv import read_raw_csv, write_raw_csv
 from hypothesis import given

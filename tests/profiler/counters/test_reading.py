@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from aisp_prof.errors import EnvironmentLacks, UsageError
 from aisp_prof.profiler.counters import report
-from aisp_prof.profiler.counters.model import NvtxRange, function_name
+from aisp_prof.profiler.counters.kernel_counters import NvtxRange, function_name
 from aisp_prof.profiler.counters.quantities import base, decimal_mark, number
 from aisp_prof.profiler.counters.raw_csv import read_raw_csv
 from aisp_prof.profiler.counters.report import read_counters, read_report

@@ -151,6 +151,7 @@ def test_a_damaged_acceptance_is_refused(lab, slow):
     lab.file.write_text(json.dumps(data))
     with pytest.raises(UsageError, match="calls itself 'exact'"):
         check_capture(slow, lab.folder)
+    data["pairs"]["ch11.streams"]["accepted"][0]["bound"]["kind"] = "max"
     del data["pairs"]["ch11.streams"]["accepted"][0]["by"]
     lab.file.write_text(json.dumps(data))
     with pytest.raises(UsageError, match="by is missing"):

@@ -44,7 +44,7 @@ def test_a_first_capture_makes_provisional_entries(lab, first):
 def test_the_provenance_is_that_of_the_capture(lab, first):
     (source,) = kept(lab).sources
     manifest = first.manifest
-    assert source.trace_sha256 == manifest.files["trace.sqlite"]["sha256"]
+    assert source.trace_sha256 == manifest.files["trace.sqlite"].sha256
     assert (source.capture, source.created_utc, source.commit) == (manifest.id, manifest.created_utc, manifest.commit)
     assert (source.driver, source.profile, source.versions) == ("580.159.04", "minimal", manifest.versions)
     assert kept(lab).context.size == "default"
@@ -103,7 +103,7 @@ def test_four_captures_that_agree_tighten(lab, first):
     three_more(lab)
     lab.update("a second machine")
     entry = kept(lab).entry(OPTIMIZED)
-    assert entry.captures == tuple(f"ch11.streams-{name}" for name in "dcba")
+    assert entry.rests_on == tuple(f"ch11.streams-{name}" for name in "dcba")
     assert entry.value == pytest.approx(sorted(one.value for one in entry.measured)[1], rel=0.002)
     assert entry.tolerance == SETTLED
     assert len(kept(lab).sources) == 4
@@ -280,7 +280,7 @@ def test_two_updates_at_once_lose_nothing(lab, monkeypatch):
     monkeypatch.setattr(module, "write_chapter", slowly)
     lab.update("first")
     others[0].join()
-    assert kept(lab).entry(OPTIMIZED).captures == ("ch11.streams-b", "ch11.streams-a")
+    assert kept(lab).entry(OPTIMIZED).rests_on == ("ch11.streams-b", "ch11.streams-a")
     assert [former.because for former in kept(lab).entry(OPTIMIZED).history] == ["a second machine"]
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from aisp_prof.profiler.assertions.check import Question, check
 from aisp_prof.profiler.evidence import Iteration, VariantEvidence, Verdict
 from aisp_prof.profiler.judging.grounds import Grounds
 from aisp_prof.profiler.judging.judge import judge
 from aisp_prof.profiler.judging.language import parse
 from aisp_prof.profiler.judging.speedup import not_in_turn, speedup_of
-from aisp_prof.profiler.queries.assertions import Question, check
 from aisp_prof.profiler.trace.reader import read_trace
 
 ROOT = Path(__file__).parents[3]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 
 import pytest
+from aisp_prof.profiler.assertions.check import Question, check
 from aisp_prof.profiler.evidence import Verdict
+from aisp_prof.profiler.manifest import Manifest
 from aisp_prof.profiler.proof.prove import prove
-from aisp_prof.profiler.queries.assertions import Question, check
 from aisp_prof.profiler.trace.reader import read_trace
 from aisp_prof.reports.catalog import catalog
 from aisp_prof.reports.terminal.assertion import answer_lines
@@ -169,8 +170,8 @@ def test_what_no_row_tells_is_said(ask):
 
 
 def _answer(one):
+    from aisp_prof.profiler.assertions.check import Answer
     from aisp_prof.profiler.evidence import Completeness
-    from aisp_prof.profiler.queries.assertions import Answer
 
     return Answer(one.claim.verdict, Completeness("complete", None, 0, ()), "thread", {"step": STEPS}, (one,))
 
@@ -199,7 +200,9 @@ def test_a_clock_that_was_lower_about_then_is_named(tmp_path):
         return {"before": None, "during": during, "after": None}
 
     claims = ("90% of iterations: optimized.span <= 600us", "85% of iterations: optimized.span <= 700us")
-    found = [prove(manifest(claims, conditions=conditions(low)), path).claims[1] for low in (True, False)]
+    found = [
+        prove(Manifest.from_json(manifest(claims, conditions=conditions(low))), path).claims[1] for low in (True, False)
+    ]
     assert [reason.code for reason in found[0].reasons] == ["iterations_beyond", "copy_rate_fell", "clocks_fell"]
     assert dict(found[0].reasons[2].values) == {"low_mhz": 1300, "usual_mhz": 1980}
     assert [reason.code for reason in found[1].reasons] == ["iterations_beyond", "copy_rate_fell"]

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
     [
         ("speedup >= 2", Term("speedup", "", ("baseline", "optimized")), ">=", 2.0),
         ("speedup(tiled, optimized) <= 1.1x", Term("speedup(tiled, optimized)", "", ("tiled", "optimized")), "<=", 1.1),
+        ("kernels == 80", Term("kernels_per_iteration", "optimized"), "==", 80.0),
+        ("baseline.launch_calls >= 2", Term("launch_calls_per_iteration", "baseline"), ">=", 2.0),
         ("tiled.busy <= 2ms", Term("busy", "tiled"), "<=", 2e6),
         ("hidden(h2d, d2h) >= 0.85", Term("hidden(h2d, d2h)", "optimized"), ">=", 0.85),
         ("hidden(copy)>=85%", Term("hidden(copy)", "optimized"), ">=", 0.85),
@@ -219,6 +221,7 @@ def test_answers_a_slip_about_named_ranges(text, complaint, mend):
     ("text", "complaint", "mend"),
     [
         ("hiden(copy) >= 1", "no metric is called 'hiden'", "hidden"),
+        ("iteration <= 2ms", "no metric is called 'iteration'", "span"),
         ("hidden(h2b) >= 1", "no operations are called 'h2b'", "h2d"),
         ("hidden(a, b, c) >= 1", "takes 1 or 2 arguments, not 3", ""),
         ("optimised.busy >= 1ms", "no variant is called 'optimised'", "optimized"),

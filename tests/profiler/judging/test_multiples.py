@@ -8,10 +8,12 @@ from statistics import median
 
 import pytest
 from aisp_prof.errors import UsageError
+from aisp_prof.machine.records import convert
+from aisp_prof.profiler.assertions.check import Question, check
 from aisp_prof.profiler.evidence import Verdict
 from aisp_prof.profiler.judging.limits import Estimate, ceilings_of
+from aisp_prof.profiler.manifest import Ceilings, Manifest
 from aisp_prof.profiler.proof.prove import prove
-from aisp_prof.profiler.queries.assertions import Question, check
 from aisp_prof.profiler.trace.reader import read_trace
 from pair_trace import US, manifest, record, run_pair
 from trace_builder import TraceBuilder
@@ -35,9 +37,14 @@ def proof(tmp_path):
         trace = TraceBuilder()
         run_pair(trace)
         given = {"ceilings": list(ceilings)} if ceilings else None
-        return prove(manifest(claims, ceilings=given, **changes), trace.write(tmp_path / "t.sqlite"))
+        told = Manifest.from_json(manifest(claims, ceilings=given, **changes))
+        return prove(told, trace.write(tmp_path / "t.sqlite"))
 
     return build
+
+
+def rates(*ceilings):
+    return ceilings_of(convert({"ceilings": list(ceilings)}, Ceilings, "a test"))
 
 
 def outcome(evidence):
@@ -71,7 +78,7 @@ def test_a_ceiling_that_was_measured_with_a_spread_leaves_what_lies_inside_it_un
     evidence = proof(f"{quantifier}rate(h2d) >= {factor} * ceiling(h2d)", ceilings=[WIDE])
     assert outcome(evidence)[0] is verdict
     (claim,) = evidence.claims
-    low, high = ceilings_of({"ceilings": [WIDE]})["h2d"].low, ceilings_of({"ceilings": [WIDE]})["h2d"].high
+    low, high = rates(WIDE)["h2d"].low, rates(WIDE)["h2d"].high
     assert (claim.threshold_low, claim.threshold_high) == (low * factor, high * factor)
     if verdict is Verdict.UNPROVEN:
         assert outcome(evidence)[1] == ["limit_uncertain"]
@@ -93,15 +100,15 @@ def test_a_ceiling_that_nobody_measured_leaves_its_claim_unproven_with_the_mend(
 def test_the_interval_of_a_ceiling_is_that_of_the_median_of_its_runs():
     noise = random.Random(7)
     times = [noise.gauss(100 * US, US) for _ in range(20)]
-    found = ceilings_of({"ceilings": [ceiling("copy", *times)]})["copy"]
+    found = rates(ceiling("copy", *times))["copy"]
     assert min(times) < WORK * 1e9 / found.high < median(times) < WORK * 1e9 / found.low < 102 * US
     assert found.value == pytest.approx(WORK * 1e9 / median(times))
-    assert ceilings_of({"ceilings": [{"name": "copy", "value": 5.0}]})["copy"] == Estimate.exactly(5.0)
+    assert rates({"name": "copy", "value": 5.0})["copy"] == Estimate.exactly(5.0)
 
 
 def test_a_ceiling_that_drifted_is_no_wider_than_its_runs():
     """Clocks fall while a matrix rate is measured: neighbours are alike, and the interval of a median would leave what was seen."""
-    found = ceilings_of({"ceilings": [ceiling("bf16", *range(100 * US, 110 * US, US // 2))]})["bf16"]
+    found = rates(ceiling("bf16", *range(100 * US, 110 * US, US // 2)))["bf16"]
     assert (WORK * 1e9 / found.high, WORK * 1e9 / found.low) == (pytest.approx(100 * US), pytest.approx(109.5 * US))
 
 
@@ -186,7 +193,7 @@ def test_false_verdicts_are_rarer_than_one_in_twenty(tmp_path):
     for _ in range(seeds):
         runs = tuple(Iteration(i, i, i + 1, None, {"rate(h2d)": 50e9 * noise.gauss(1, 0.01)}) for i in range(20))
         variant = VariantEvidence("optimized", runs, None, (), (), ())
-        measured = ceilings_of({"ceilings": [ceiling("h2d", *(100 * US / noise.gauss(1, 0.01) for _ in range(20)))]})
+        measured = rates(ceiling("h2d", *(100 * US / noise.gauss(1, 0.01) for _ in range(20))))
         grounds = Grounds({"optimized": variant}, {}, {"optimized": ()}, {"optimized": ()}, (), ceilings=measured)
         wrong += sum(judge(claim, grounds).verdict is Verdict.PROVEN for claim in claims)
     assert wrong <= 0.05 * seeds

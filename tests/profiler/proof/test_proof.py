@@ -5,6 +5,7 @@ from copy import deepcopy
 import pytest
 from aisp_prof.profiler.analysis.ledger import closes
 from aisp_prof.profiler.evidence import Verdict
+from aisp_prof.profiler.manifest import Manifest
 from aisp_prof.profiler.proof.prove import prove
 from pair_trace import PAIR, US, manifest, overlapped, run_pair, runs, serial
 from trace_builder import TraceBuilder
@@ -27,7 +28,7 @@ def proof(tmp_path):
         if trace is None:
             trace = TraceBuilder()
             run_pair(trace)
-        return prove(manifest(claims, **changes), trace.write(tmp_path / "t.sqlite"))
+        return prove(Manifest.from_json(manifest(claims, **changes)), trace.write(tmp_path / "t.sqlite"))
 
     return build
 
@@ -250,7 +251,7 @@ def test_invalid_outputs_make_everything_invalid(proof):
         "validation": {"valid": False, "max_relative_error": {"optimized": 0.5}, "tolerance": 1e-6},
         "iterations": [],
     }
-    evidence = proof(runs={"untraced": bad, "traced": None})
+    evidence = proof(runs={"untraced": bad})
     assert evidence.verdict is Verdict.INVALID
     assert evidence.speedup is None
     assert not evidence.gain
@@ -259,7 +260,9 @@ def test_invalid_outputs_make_everything_invalid(proof):
 def test_a_changed_file_is_named(tmp_path):
     trace = TraceBuilder()
     run_pair(trace)
-    evidence = prove(manifest(STREAMS), trace.write(tmp_path / "t.sqlite"), changed=["trace.sqlite"])
+    evidence = prove(
+        Manifest.from_json(manifest(STREAMS)), trace.write(tmp_path / "t.sqlite"), changed=["trace.sqlite"]
+    )
     assert evidence.verdict is Verdict.UNPROVEN
     assert reasons(evidence) == {"file_changed"}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from aisp_prof.profiler.counters.model import KernelCounters, NvtxRange
+from aisp_prof.profiler.counters.kernel_counters import KernelCounters, NvtxRange
 from aisp_prof.profiler.counters.raw_csv import write_raw_csv
 from aisp_prof.profiler.counters.table import minimal_metrics
 from aisp_prof.profiler.counters.traced import traced_kernels
@@ -12,6 +12,7 @@ from aisp_prof.profiler.proof.prove import prove
 from aisp_prof.profiler.ranges.attribution import Attribution
 from aisp_prof.profiler.ranges.work import Launches
 from aisp_prof.profiler.store.captures import shipped_store
+from aisp_prof.profiler.store.manifest import folder_facts
 from aisp_prof.profiler.trace.reader import read_trace
 from counted_pair import BF16, READ, ceilings
 
@@ -40,7 +41,8 @@ def test_every_iteration_of_a_real_trace_joins(capture, tmp_path):
     launches = counters_of(capture, trace)
     write_raw_csv(launches, minimal_metrics("9.0"), tmp_path / "counters.csv")
     counted = {"tier": "counted", "files": ["counters.csv"], "iterations": 2, "reason": "", "mend": ""}
-    evidence = prove({**capture.manifest.to_json(), "counters": counted, "ceilings": ceilings()}, path)
+    files = folder_facts(tmp_path)
+    evidence = prove(capture.manifest.changed(counters=counted, ceilings=ceilings(), files=files), path)
     variants = {one.name: one for one in (evidence.baseline, *evidence.between, evidence.optimized)}
     for variant, rates in evidence.rates.items():
         iterations = variants[variant].iterations

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from aisp_prof.profiler.analysis.metrics import GROWING, METRICS, is_lower_bound
+from aisp_prof.profiler.assertions.check import Question, check
 from aisp_prof.profiler.evidence import Finding, Verdict
 from aisp_prof.profiler.judging.judge import RECORDS_MISSING
-from aisp_prof.profiler.queries.assertions import Question, check
 from aisp_prof.profiler.trace.reader import read_trace
 from aisp_prof.reports.catalog import LANGUAGES, catalog
 from hypothesis import given, settings

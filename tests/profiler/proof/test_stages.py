@@ -3,6 +3,7 @@
 import pytest
 from aisp_prof.errors import UsageError
 from aisp_prof.profiler.evidence import Verdict
+from aisp_prof.profiler.manifest import Manifest
 from aisp_prof.profiler.proof.prove import prove
 from pair_trace import PAIR, US, manifest, overlapped, run_pair, serial, text
 from trace_builder import TraceBuilder
@@ -21,7 +22,7 @@ def proof(tmp_path):
         run_pair(trace, rounds, order=order, variants=variants)
         data = manifest(claims)
         data["declaration"] |= {"variants": {name: text(name) for name, _ in variants}, **changes}
-        return prove(data, trace.write(tmp_path / "t.sqlite"))
+        return prove(Manifest.from_json(data), trace.write(tmp_path / "t.sqlite"))
 
     return build
 
@@ -68,7 +69,7 @@ def test_a_missing_step_is_named_and_nothing_is_compared(tmp_path):
     run_pair(trace)
     data = manifest(["speedup(baseline, halved) >= 1"])
     data["declaration"]["variants"] = {name: text(name) for name in VARIANTS}
-    evidence = prove(data, trace.write(tmp_path / "t.sqlite"))
+    evidence = prove(Manifest.from_json(data), trace.write(tmp_path / "t.sqlite"))
     assert evidence.claims[0].verdict is Verdict.UNPROVEN
     assert "range_not_found" in {finding.code for finding in evidence.claims[0].reasons}
     assert evidence.steps == ()
@@ -108,7 +109,7 @@ def test_each_claim_is_that_of_the_gpu_on_which_it_fares_worst(tmp_path):
     trace = TraceBuilder()
     run_pair(trace, gpus=("a0ae1ff2-b9e3", "b1bf2003-c0f4"), baseline=on_both(False), optimized=on_both(True))
     claims = ["optimized.kernels_per_iteration == 2", "optimized.busy(copy) >= 0.3ms", "optimized.idle <= 1us"]
-    evidence = prove(manifest(claims), trace.write(tmp_path / "t.sqlite"))
+    evidence = prove(Manifest.from_json(manifest(claims)), trace.write(tmp_path / "t.sqlite"))
     assert [claim.verdict for claim in evidence.claims] == [Verdict.REFUTED, Verdict.REFUTED, Verdict.PROVEN]
     assert [claim.measured for claim in evidence.claims[:2]] == [1, 0]
     (caveat,) = (finding for finding in evidence.caveats if finding.code == "mixed_devices")

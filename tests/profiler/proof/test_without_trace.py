@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from aisp_prof.profiler.evidence import Verdict
+from aisp_prof.profiler.manifest import Manifest
 from aisp_prof.profiler.proof.prove import prove
 from aisp_prof.reports.page.document import render_html
 from aisp_prof.reports.terminal.console import summary
@@ -20,7 +21,7 @@ def record(valid=True):
 
 @pytest.fixture
 def evidence():
-    return prove(manifest(CLAIMS, runs={"untraced": record()}, profile="none"), None)
+    return prove(Manifest.from_json(manifest(CLAIMS, runs={"untraced": record()}, profile="none")), None)
 
 
 def test_the_speedup_is_that_of_the_events(evidence):
@@ -40,5 +41,5 @@ def test_that_there_is_no_trace_is_said(evidence):
 
 
 def test_wrong_outputs_have_no_times_without_a_trace_either():
-    evidence = prove(manifest(CLAIMS, runs={"untraced": record(valid=False)}, profile="none"), None)
+    evidence = prove(Manifest.from_json(manifest(CLAIMS, runs={"untraced": record(valid=False)}, profile="none")), None)
     assert (evidence.speedup, evidence.verdict) == (None, Verdict.INVALID)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nsys_reports
 import pytest
-from aisp_prof.profiler.queries import nsys_reports
 from aisp_prof.profiler.queries.copies import copies
 from aisp_prof.profiler.queries.kernels import kernels
 from aisp_prof.profiler.queries.launches import launches

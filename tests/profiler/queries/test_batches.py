@@ -10,7 +10,7 @@ import pytest
 from aisp_prof.errors import TraceError
 from aisp_prof.profiler.analysis.completeness import attest
 from aisp_prof.profiler.analysis.ledger import closes, ledger
-from aisp_prof.profiler.queries.assertions import Question, check
+from aisp_prof.profiler.assertions.check import Question, check
 from aisp_prof.profiler.queries.copies import copies
 from aisp_prof.profiler.queries.summary import summary
 from aisp_prof.profiler.ranges.attribution import Attribution

@@ -4,7 +4,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from aisp_prof.profiler.queries.parts import compare
+from aisp_prof.profiler.queries.diff import diff
 from aisp_prof.profiler.trace.reader import read_trace
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,7 +23,7 @@ def written(folder, name, work, uuid="aaaa"):
 def test_faster_slower_new_and_gone(tmp_path):
     a = written(tmp_path, "a", [("gemm", 7, 10, 20), ("gemm", 7, 40, 20), ("relu", 7, 60, 5), ("old", 7, 70, 8)])
     b = written(tmp_path, "b", [("gemm", 7, 10, 15), ("gemm", 8, 20, 22), ("relu", 7, 50, 5), ("fused", 7, 60, 30)])
-    (device,) = compare(a, b, None, None).devices
+    (device,) = diff(a, b, None, None).devices
     rows = {row.name: (row.status, row.change) for row in device.rows}
     assert rows == {"gemm": ("faster", -3), "relu": ("same", 0), "old": ("gone", -8), "fused": ("new", 30)}
     assert device.ledger == {"faster": -5, "slower": 2, "new": 30, "gone": -8, "concurrent": -5, "idle": -2}
@@ -34,7 +34,7 @@ def test_faster_slower_new_and_gone(tmp_path):
 def test_a_kernel_that_runs_more_or_less_often(tmp_path):
     once, twice = (written(tmp_path, str(n), [("gemm", 7, 10 + 50 * i, 20) for i in range(n)]) for n in (1, 2))
     for a, b, status, code in ((once, twice, "more", "new"), (twice, once, "fewer", "gone")):
-        (device,) = compare(a, b, None, None).devices
+        (device,) = diff(a, b, None, None).devices
         assert device.rows[0].status == status
         assert abs(device.ledger[code]) == 20
 
@@ -49,7 +49,7 @@ work = st.lists(
 def test_the_ledger_is_the_whole_difference(first, second, uuid):
     with TemporaryDirectory() as folder:
         a, b = written(folder, "a", first), written(folder, "b", second, uuid)
-        devices = compare(a, b, None, None).devices
+        devices = diff(a, b, None, None).devices
     assert len(devices) <= 1
     for device in devices:
         assert sum(device.ledger.values()) == device.b.span - device.a.span == device.change
@@ -68,7 +68,7 @@ def test_instances_of_two_ranges_of_one_trace(tmp_path):
         p.kernel("k", (at + 1, at + 2), (at + 10, at + 10 + length))
         p.kernel("k", (at + 3, at + 4), (at + 40, at + 40 + length))
     found = read_trace(trace.write(tmp_path / "t.sqlite"))
-    answer = compare(found, found, "base", "opt")
+    answer = diff(found, found, "base", "opt")
     (device,) = answer.devices
     assert (device.a.pieces, device.a.span, device.b.span) == (2, 50 + 52, 42 + 41)
     assert (device.ledger["faster"], device.ledger["idle"]) == (-38, 19)
@@ -84,10 +84,10 @@ def test_nothing_to_compare_is_said(tmp_path, name, said):
     p.range("idle", 200, 300)
     p.kernel("k", (1, 2), (10, 20))
     found = read_trace(trace.write(tmp_path / "t.sqlite"))
-    answer = compare(found, found, "base", name)
+    answer = diff(found, found, "base", name)
     assert said in answer.notes[0]
     assert answer.devices[0].ledger["gone"] == -10
-    assert compare(found, found, name, name).devices == ()
+    assert diff(found, found, name, name).devices == ()
 
 
 def test_devices_are_aligned_by_uuid(tmp_path):
@@ -99,7 +99,7 @@ def test_devices_are_aligned_by_uuid(tmp_path):
             p.kernel(f"on {uuid}", (ordinal, ordinal + 1), (10, 20), device=ordinal)
         return read_trace(trace.write(tmp_path / file))
 
-    answer = compare(two("a", ["aaaa", "bbbb"]), two("b", ["bbbb", "aaaa"]), None, None)
+    answer = diff(two("a", ["aaaa", "bbbb"]), two("b", ["bbbb", "aaaa"]), None, None)
     assert [(d.gpu_a, d.gpu_b, d.rows[0].status) for d in answer.devices] == [
         ("aaaa", "aaaa", "same"),
         ("bbbb", "bbbb", "same"),

@@ -14,9 +14,9 @@ from aisp_prof.profiler.analysis.affected import of_calls
 from aisp_prof.profiler.analysis.ledger import match_launches
 from aisp_prof.profiler.analysis.metrics import METRICS
 from aisp_prof.profiler.arrays import types
+from aisp_prof.profiler.assertions import check as assertions
+from aisp_prof.profiler.assertions.check import Question, check
 from aisp_prof.profiler.evidence import Verdict
-from aisp_prof.profiler.queries import assertions
-from aisp_prof.profiler.queries.assertions import Question, check
 from aisp_prof.profiler.ranges import instances
 from aisp_prof.profiler.ranges import numbers as module
 from aisp_prof.profiler.ranges.attribution import Attribution

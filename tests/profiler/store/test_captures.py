@@ -25,11 +25,10 @@ def publish(store: Path, manifest: Manifest, day: int, chapter: str = "ch99") ->
     folder = store / f"{chapter}.fake-{day}"
     folder.mkdir(parents=True)
     (folder / "trace.sqlite").write_bytes(b"trace")
-    manifest = replace(
-        manifest,
+    manifest = manifest.changed(
         id=folder.name,
         created_utc=f"2026-01-{day:02}T00:00:00.000000Z",
-        declaration=replace(manifest.declaration, chapter=chapter),
+        declaration=replace(manifest.declaration, chapter=chapter).to_json(),
         files=folder_facts(folder),
     )
     write_manifest(manifest, folder)
@@ -72,7 +71,7 @@ def test_nothing_beside_the_manifests_is_believed(tmp_path: Path, manifest: Mani
     capture = publish(tmp_path, manifest, 1)
     facts = (capture.folder / "manifest.json").stat()
     claims = replace(manifest.declaration, claims=("speedup >= 100",), chapter="ch98" if hidden else "ch99")
-    forged = encode(replace(capture.manifest, declaration=claims))
+    forged = encode(capture.manifest.changed(declaration=claims.to_json()))
     with closing(sqlite3.connect(tmp_path / "index.db")) as index:
         index.execute("create table captures (folder, mtime_ns, bytes, pair, created_utc, manifest)")
         row = (capture.id, facts.st_mtime_ns, facts.st_size, claims.key, "2026-01-01", forged)

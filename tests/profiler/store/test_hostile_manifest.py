@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +90,7 @@ def test_a_link_or_a_pipe_is_no_file_of_a_capture(manifest: Manifest, tmp_path: 
     (folder / "trace.sqlite").symlink_to(tmp_path / "secret")
     os.mkfifo(folder / "run.log")  # reading it would never end
     facts = {"sha256": "5" * 64, "bytes": 6}
-    manifest = replace(manifest, files={"trace.sqlite": facts, "run.log": facts})
+    manifest = manifest.changed(files={"trace.sqlite": facts, "run.log": facts})
     write_manifest(manifest, folder)
     capture = Capture(folder, manifest)
     assert capture.verify_files() == ("trace.sqlite: no regular file", "run.log: no regular file")

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +67,7 @@ def test_a_damaged_declaration(manifest: Manifest) -> None:
 
 
 def test_hashes(manifest: Manifest, tmp_path: Path) -> None:
-    write_manifest(replace(manifest, files={}), tmp_path)
+    write_manifest(manifest.changed(files={}), tmp_path)
     (tmp_path / "a").write_bytes(b"abc")
     assert folder_facts(tmp_path) == {
         "a": {"sha256": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", "bytes": 3}

@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -155,7 +154,7 @@ def publish(folder: Path, manifest: Manifest, number: int) -> None:
     with scratch_folder(folder) as work:
         (work / "trace.sqlite").write_bytes(b"trace")
         name = f"ch99.fake-{number}"
-        write_manifest(replace(manifest, id=name, files=folder_facts(work)), work)
+        write_manifest(manifest.changed(id=name, files=folder_facts(work)), work)
         work.rename(folder / name)
 
 

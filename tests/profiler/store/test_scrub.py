@@ -3,7 +3,6 @@ from __future__ import annotations
 import lzma
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -198,8 +197,7 @@ def capture_of(raw: Path, manifest: Manifest, folder: Path) -> Capture:
     raw.rename(folder / "trace.sqlite")
     for name in ("report.nsys-rep", "run.log"):
         (folder / name).write_text("of /home/ada")
-    manifest = replace(
-        manifest,
+    manifest = manifest.changed(
         command=("/home/ada/.venv/bin/aisp-prof", "capture", "ch99", "--captures=/home/ada/c", "--captures", "/home/x"),
         runs={"untraced": {"pair": "ch99.fake", "order": ["in /home/ada/c"], "seed": 5, "argv": ["of ada"]}},
         files=folder_facts(folder),
@@ -219,7 +217,7 @@ def test_a_scrubbed_capture(raw: Path, manifest: Manifest, tmp_path: Path) -> No
     assert made[0].trace_path == tmp_path / "first" / "trace.sqlite.xz"
     shown = read_manifest(tmp_path / "first")
     assert shown.command == ("aisp-prof", "capture", "ch99", "--captures=<path>", "--captures", "<path>")
-    assert shown.runs == {"untraced": {"pair": "ch99.fake", "order": ["in <path>"], "seed": 5}}
+    assert shown.as_written["runs"] == {"untraced": {"pair": "ch99.fake", "order": ["in <path>"], "seed": 5}}
     assert not [leak for path in made[0].folder.iterdir() for leak in leaks(path)]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "local", "second"]
 

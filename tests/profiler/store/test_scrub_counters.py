@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,12 +62,12 @@ def test_a_capture_keeps_its_counters_and_no_report(manifest, tmp_path):
         "reason": "", "mend": "", "sections": "sections.ncu-rep", "sections_reason": "in /home/ada/x",
     }  # fmt: skip
     ceilings = {"unsupported": [{"name": "fp8", "reason": "no file /home/ada/y"}]}
-    whole = replace(manifest, profile="deep", counters=counted, ceilings=ceilings, files=folder_facts(folder))
+    whole = manifest.changed(profile="deep", counters=counted, ceilings=ceilings, files=folder_facts(folder))
     write_manifest(whole, folder)
     done = scrub_capture(Capture(folder, whole), tmp_path / "published")
     assert sorted(path.name for path in done.folder.iterdir()) == ["counters.csv", "manifest.json"]
     told = read_manifest(done.folder)
-    assert (told.counters["files"], told.counters["sections"]) == (["counters.csv"], "")
+    assert (told.counters.files, told.counters.sections) == (["counters.csv"], "")
     assert "/home/ada" not in (done.folder / "manifest.json").read_text()
     assert done.verify_files() == ()
     assert read_raw_csv(done.folder / "counters.csv")[0].metrics == {"dram__bytes_read.sum": 4096}

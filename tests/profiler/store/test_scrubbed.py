@@ -7,7 +7,6 @@ import lzma
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +38,7 @@ def forged(capture: Capture, folder: Path, change: Callable[[Path], None] | None
         change(plain)
         (folder / "trace.sqlite.xz").write_bytes(lzma.compress(plain.read_bytes(), preset=0))
         plain.unlink()
-    manifest = replace(capture.manifest, **fields, files=folder_facts(folder))
+    manifest = capture.manifest.changed(**fields, files=folder_facts(folder))
     write_manifest(manifest, folder)
     return Capture(folder, manifest)
 
@@ -173,7 +172,7 @@ def test_counters_with_more_than_counters_are_found(counted: Capture, tmp_path: 
     lines = path.read_text().splitlines()
     told = ['"Host Name"', '""', *['"gpu-host-7"'] * (len(lines) - 2)]
     path.write_text("".join(f"{line},{more}\n" for line, more in zip(lines, told, strict=True)))
-    write_manifest(manifest := replace(capture.manifest, files=folder_facts(capture.folder)), capture.folder)
+    write_manifest(manifest := capture.manifest.changed(files=folder_facts(capture.folder)), capture.folder)
     assert list(leftovers(Capture(capture.folder, manifest))) == [
         "counters.csv: line 1 holds what scrubbing leaves out"
     ]
@@ -182,7 +181,7 @@ def test_counters_with_more_than_counters_are_found(counted: Capture, tmp_path: 
 def test_a_file_that_no_scrubbed_capture_has_is_found(counted: Capture, tmp_path: Path) -> None:
     capture = forged(counted, tmp_path / "c")
     (capture.folder / "run.log").write_text("of ada")
-    manifest = replace(capture.manifest, files=folder_facts(capture.folder))
+    manifest = capture.manifest.changed(files=folder_facts(capture.folder))
     assert list(leftovers(Capture(capture.folder, manifest))) == ["run.log: no file of a scrubbed capture"]
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from aisp_prof.profiler.analysis.completeness import attest
-from aisp_prof.profiler.counters.model import function_name
-from aisp_prof.profiler.queries.assertions import Question, check
+from aisp_prof.profiler.assertions.check import Question, check
+from aisp_prof.profiler.counters.kernel_counters import function_name
 from aisp_prof.profiler.store.names import NameRules
 from aisp_prof.profiler.trace.communication import LIBRARIES, PATTERNS, matcher, sounds_like_communication
 from aisp_prof.profiler.trace.model import KINDS

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from aisp_prof.profiler.analysis.completeness import attest
-from aisp_prof.profiler.queries.assertions import Question, check
+from aisp_prof.profiler.assertions.check import Question, check
 from aisp_prof.profiler.queries.summary import summary
 from aisp_prof.profiler.trace.devices import labels
 from aisp_prof.profiler.trace.reader import read_trace

@@ -18,10 +18,11 @@ import pytest
 from aisp_prof.errors import AispError, TraceError, UsageError
 from aisp_prof.profiler.analysis.completeness import attest
 from aisp_prof.profiler.store.redact import scrub_trace
-from aisp_prof.profiler.trace import limits, reader, unpack
-from aisp_prof.profiler.trace.cache import TraceCache
-from aisp_prof.profiler.trace.file import connect, readonly
+from aisp_prof.profiler.trace import reader
+from aisp_prof.profiler.trace.cache.traces import TraceCache
 from aisp_prof.profiler.trace.reader import read_trace
+from aisp_prof.profiler.trace.source import limits, unpack
+from aisp_prof.profiler.trace.source.file import connect, readonly
 from trace_builder import TraceBuilder
 
 KERNEL = "CUPTI_ACTIVITY_KIND_KERNEL"
@@ -215,7 +216,7 @@ def test_absurdly_many_tables(tmp_path: Path) -> None:
 
 
 def test_a_value_beyond_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aisp_prof.profiler.trace.file.VALUE_BYTES", 100_000)
+    monkeypatch.setattr("aisp_prof.profiler.trace.source.file.VALUE_BYTES", 100_000)
     path = changed(tmp_path / "t.sqlite", "insert into StringIds values (9999, hex(zeroblob(100000)))")
     with pytest.raises(TraceError, match="too big"):
         read_trace(path)

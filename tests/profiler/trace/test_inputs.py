@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from aisp_prof.errors import EnvironmentLacks, TraceError
 from aisp_prof.machine.child import child_environment
-from aisp_prof.profiler.trace import cache as cache_module
-from aisp_prof.profiler.trace.cache import TraceCache
-from aisp_prof.profiler.trace.fingerprint import READER, fingerprint
+from aisp_prof.profiler.trace.cache import traces as cache_module
+from aisp_prof.profiler.trace.cache.fingerprint import READER, fingerprint
+from aisp_prof.profiler.trace.cache.traces import TraceCache
 from aisp_prof.profiler.trace.reader import read_trace
 from trace_builder import GENERATIONS, TraceBuilder
 
@@ -261,7 +261,7 @@ def test_a_full_disk_is_no_error_and_leaves_nothing(tmp_path, kept, monkeypatch,
 def test_what_a_killed_reader_kept_halfway_is_removed(tmp_path, kept):
     path, folder = written(tmp_path / "t.sqlite"), tmp_path / "cache" / "traces"
     code = (
-        "import os; from pathlib import Path; from aisp_prof.profiler.trace.cache import TraceCache\n"
+        "import os; from pathlib import Path; from aisp_prof.profiler.trace.cache.traces import TraceCache\n"
         f"TraceCache(Path({str(folder.parent)!r}), least=0).keep('key', lambda put: os.kill(os.getpid(), 9))"
     )
     subprocess.run([sys.executable, "-c", code], env=child_environment("m"), check=False)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from aisp_prof.errors import EnvironmentLacks
+from aisp_prof.profiler.assertions.check import Question, check
 from aisp_prof.profiler.capture.run import check_trace
-from aisp_prof.profiler.queries.assertions import Question, check
 from aisp_prof.profiler.queries.gaps import gaps
 from aisp_prof.profiler.queries.overlap import overlap
 from aisp_prof.profiler.queries.raw import operations

@@ -10,14 +10,14 @@ from aisp_prof.errors import UsageError
 from aisp_prof.profiler.analysis.completeness import attest
 from aisp_prof.profiler.analysis.ledger import closes, ledger
 from aisp_prof.profiler.analysis.overlap import concurrency
+from aisp_prof.profiler.assertions.check import Question, check
 from aisp_prof.profiler.evidence import Verdict
-from aisp_prof.profiler.queries.assertions import Question, check
 from aisp_prof.profiler.queries.copies import copies
-from aisp_prof.profiler.queries.nsys_reports import memory_size_sum, memory_time_sum
 from aisp_prof.profiler.queries.overlap import overlap
 from aisp_prof.profiler.queries.summary import summary
 from aisp_prof.profiler.trace.model import KINDS, MIGRATION
 from aisp_prof.profiler.trace.reader import read_trace
+from nsys_reports import memory_size_sum, memory_time_sum
 from trace_builder import TraceBuilder
 
 TRACES = Path(__file__).parents[2] / "traces"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aisp_prof.profiler.manifest import Manifest
 from aisp_prof.profiler.proof.prove import prove, prove_capture
 from aisp_prof.profiler.store.captures import shipped_store
 from aisp_prof.reports.bundle.numbers import numbers
@@ -61,7 +62,7 @@ def test_no_number_of_a_counted_or_a_staged_proof_is_left_out(tmp_path: Path) ->
     data = manifest(["speedup >= 1.5", "speedup(half, optimized) >= 1.2"])
     text = {"en": "x"}
     data["declaration"]["variants"] = [{"name": n, "caption": text} for n in ("baseline", "half", "optimized")]
-    staged = prove(data, trace.write(tmp_path / "staged.sqlite"))
+    staged = prove(Manifest.from_json(data), trace.write(tmp_path / "staged.sqlite"))
     assert staged.steps
     for evidence in (counted, staged):
         found = list(numbers(evidence))
@@ -122,7 +123,7 @@ def test_a_witness_is_found_by_its_rows(proof: dict[str, Any], trace: sqlite3.Co
 
 
 def test_sources_name_the_trace_by_its_hash(proof: dict[str, Any], streams: Any) -> None:
-    assert proof["sources"]["trace"]["sha256"] == streams.manifest.files["trace.sqlite.xz"]["sha256"]
+    assert proof["sources"]["trace"]["sha256"] == streams.manifest.files["trace.sqlite.xz"].sha256
     used = {number["source"] for number in proof["numbers"].values()}
     assert used <= {"trace", "manifest", "claim", "capture"}
     assert {"trace", "manifest", "claim"} <= used

@@ -97,11 +97,10 @@ def test_a_whole_bundle_made_anew_is_told_by_its_signature_alone(
     signed: Path, keys: Path, streams: Capture, tmp_path: Path
 ) -> None:
     """Someone else's capture, packed by the rules: in itself it is right, and it is not what was signed."""
-    from dataclasses import replace
 
     (tmp_path / "c").mkdir()
     shutil.copy(streams.folder / "trace.sqlite.xz", tmp_path / "c")
-    other = Capture(tmp_path / "c", replace(streams.manifest, command=("forged",)))
+    other = Capture(tmp_path / "c", streams.manifest.changed(command=["forged"]))
     write_bundle(tmp_path / "f.zip", [other], [], HTML_ONLY, Path("none"))
     assert verify_bundle(tmp_path / "f.zip").exit_code == 0
     files = {**read((tmp_path / "f.zip").read_bytes()), SIGNATURE: read(signed.read_bytes())[SIGNATURE]}

@@ -10,7 +10,6 @@ import os
 import sqlite3
 import zipfile
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ from aisp_prof.profiler.store.manifest import folder_facts, read_manifest, write
 from aisp_prof.reports.bundle.layout import Pages
 from aisp_prof.reports.bundle.verify import verify_bundle
 from aisp_prof.reports.bundle.write import write_bundle
+from msgspec import structs
 from pair_trace import capture_folder, run_pair
 from trace_builder import TraceBuilder
 
@@ -62,8 +62,8 @@ def test_the_same_gives_the_same_bytes(made: Path, streams: Capture, expectation
 def test_a_capture_that_is_not_scrubbed_is_scrubbed_on_the_way(tmp_path: Path) -> None:
     capture = built(tmp_path / "captures", command=["/home/ada/bin/aisp-prof", "capture", "ch11"])
     (capture.folder / "run.log").write_text("of /home/ada")
-    manifest = replace(
-        capture.manifest, files=folder_facts(capture.folder), command=("/home/ada/bin/aisp-prof", "capture", "ch11")
+    manifest = capture.manifest.changed(
+        files=folder_facts(capture.folder), command=["/home/ada/bin/aisp-prof", "capture", "ch11"]
     )
     write_manifest(manifest, capture.folder)
     target = tmp_path / "out.zip"
@@ -132,14 +132,14 @@ def test_a_raw_trace_that_was_only_packed_is_not_taken_for_a_scrubbed_one(
         database.commit()
     (capture.folder / "trace.sqlite.xz").write_bytes(lzma.compress(plain.read_bytes()))
     plain.unlink()
-    manifest = replace(capture.manifest, files=folder_facts(capture.folder))
+    manifest = capture.manifest.changed(files=folder_facts(capture.folder))
     with pytest.raises(UsageError, match=f"packed but not scrubbed: trace.sqlite.xz: {named}"):
         write_bundle(tmp_path / "out.zip", [Capture(capture.folder, manifest)], [], HTML_ONLY, tmp_path)
     assert not (tmp_path / "out.zip").exists()
 
 
 def test_a_manifest_that_was_not_scrubbed_is_not_packed(streams: Capture, tmp_path: Path) -> None:
-    odd = replace(streams.manifest, command=("aisp-prof", "capture", "--captures=/data7/ada"))
+    odd = streams.manifest.changed(command=["aisp-prof", "capture", "--captures=/data7/ada"])
     with pytest.raises(UsageError, match=r"not scrubbed: manifest.json: line \d+"):
         write_bundle(tmp_path / "out.zip", [Capture(streams.folder, odd)], [], HTML_ONLY, tmp_path)
 
@@ -148,7 +148,7 @@ def test_a_manifest_that_was_not_scrubbed_is_not_packed(streams: Capture, tmp_pa
 def test_a_name_that_no_file_should_have_is_refused(name: str, tmp_path: Path, streams: Capture) -> None:
     with pytest.raises(UsageError, match="no plain name"):
         write_bundle(tmp_path / "out.zip", [streams], [], Pages(name, "en", False), tmp_path)
-    odd = Capture(streams.folder, replace(streams.manifest, id=name))
+    odd = Capture(streams.folder, structs.replace(streams.manifest, id=name))
     with pytest.raises(UsageError, match="no plain name"):
         write_bundle(tmp_path / "out.zip", [odd], [], HTML_ONLY, tmp_path)
 

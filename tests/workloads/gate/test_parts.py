@@ -11,8 +11,8 @@ import torch
 from aisp_prof.kernels.emit.spec import parse_spec
 from aisp_prof.workloads.gate.buffers import INPUT_GUARD, OUTPUT_GUARD, Guarded, Plain
 from aisp_prof.workloads.gate.cases import CASE_ELEMENTS, Case, cases, fill
-from aisp_prof.workloads.gate.compare import difference
 from aisp_prof.workloads.gate.job import read_results
+from aisp_prof.workloads.gate.mismatch import mismatch
 from aisp_prof.workloads.gate.verdict import Timing, judge, timing
 
 INF, NAN = float("inf"), float("nan")
@@ -49,26 +49,26 @@ def test_one_element(got: float, expected: float, wrong: int) -> None:
     others = torch.ones(99)
     output = torch.cat([others, torch.tensor([got])]).bfloat16()
     reference = torch.cat([others.double(), torch.tensor([expected], dtype=torch.float64)])
-    found = difference(output, reference, 4e-3)
+    found = mismatch(output, reference, 4e-3)
     assert (found.wrong, found.first) == (wrong, 99 if wrong else -1)
     assert (found.worst > 4e-3) == bool(wrong)
 
 
 def test_one_wrong_element_of_many_is_found_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aisp_prof.workloads.gate.compare._CHUNK", 1000)
+    monkeypatch.setattr("aisp_prof.workloads.gate.mismatch._CHUNK", 1000)
     reference = torch.randn(50, 101, dtype=torch.float64)
     output = reference.float()
     output[31, 100] += 0.5
-    found = difference(output, reference, 1e-5)
+    found = mismatch(output, reference, 1e-5)
     assert (found.wrong, found.first) == (1, 31 * 101 + 100)
     assert found.words(101).startswith("1 elements are wrong, the first at [31, 100]: ")
 
 
 def test_huge_references_do_not_overflow_the_scale() -> None:
     reference = torch.full((8,), 1e200, dtype=torch.float64)
-    assert difference(torch.full((8,), INF), reference, 1e-5).wrong == 0
-    assert difference(torch.zeros(8), reference, 1e-5).wrong == 8
-    assert difference(torch.zeros(8), torch.zeros(8, dtype=torch.float64), 1e-5).wrong == 0
+    assert mismatch(torch.full((8,), INF), reference, 1e-5).wrong == 0
+    assert mismatch(torch.zeros(8), reference, 1e-5).wrong == 8
+    assert mismatch(torch.zeros(8), torch.zeros(8, dtype=torch.float64), 1e-5).wrong == 0
 
 
 def test_cases_hold_the_edges() -> None:

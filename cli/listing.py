@@ -1,0 +1,42 @@
+"""`aisp-prof list`: the available pairs, and the captures of each."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from .options import AsJson, CapturesFolder
+
+
+def list_pairs(
+    selector: Annotated[str, typer.Argument(metavar="[CHAPTER[:PAIR]]", help="All of them by default.")] = "",
+    captures: CapturesFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the pairs, what each needs, and its captures."""
+    from ..profiler.store.captures import Stores, captures_folder
+    from ..reports.terminal.answers import print_data
+    from ..reports.terminal.tables import table
+    from ..workloads.registry import find, pairs
+
+    stores = Stores(captures_folder(captures))
+    chosen = find(selector, several_gpus=True) if selector else pairs()
+    rows: list[dict[str, Any]] = [
+        {
+            "pair": pair.key,
+            "title": pair.declaration.title["en"],
+            "needs": list(pair.declaration.needs),
+            "sizes": sorted(pair.declaration.sizes),
+            "claims": list(pair.declaration.claims),
+            "captures": [capture.id for capture in stores.captures(pair.key)],
+        }
+        for pair in chosen
+    ]
+    cells = [(r["pair"], ", ".join(r["needs"]), r["title"], str(len(r["captures"]))) for r in rows]
+    print_data({"rows": rows}, as_json, table(("pair", "needs", "title", "captures"), cells, left=3))
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module to the face."""
+    app.command("list")(list_pairs)

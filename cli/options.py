@@ -1,0 +1,16 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md) instead of text.")]
+CapturesFolder = Annotated[
+    Path | None,
+    typer.Option("--captures", help="The folder of captures; else $AISP_CAPTURES, else ./aisp-captures."),
+]
+Iterations = Annotated[int, typer.Option(help="Measured iterations of each variant; an even number.")]
+Timeout = Annotated[float, typer.Option(help="Seconds that one run may take.")]

@@ -1,0 +1,151 @@
+"""`aisp-prof report`: the newest capture of each pair judged, its page written, or everything packed into a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import AispError, EnvironmentLacks, UsageError
+from . import bundle, judging
+from .complaint import complain
+from .options import AsJson, CapturesFolder
+
+if TYPE_CHECKING:
+    from ..profiler.evidence import Evidence
+    from ..profiler.expect.check import Checked
+    from ..profiler.store.captures import Capture
+
+
+@dataclass(frozen=True, slots=True)
+class _Reported:
+    """What was proven, how expectations fared (by capture), and the files written; `failure` is why one is missing."""
+
+    evidences: Sequence[Evidence]
+    expected: Mapping[str, Checked | None]
+    files: Sequence[str]
+    refused: judging.Refused = field(default_factory=dict)
+    failure: AispError | None = None
+
+
+def report(
+    target: Annotated[
+        str, typer.Argument(metavar="CHAPTER[:PAIR]", help="What to report, e.g. ch11 or ch11:streams.")
+    ] = "",
+    stage: Annotated[str, typer.Option(metavar="CHAPTER[:PAIR]", help="The same, as an option.")] = "",
+    chosen: Annotated[
+        str, typer.Option("--capture", help="A capture's id or its beginning; the newest by default.")
+    ] = "",
+    out: Annotated[Path, typer.Option(help="The folder to write into.")] = Path(),
+    lang: Annotated[str, typer.Option(help="en or ko.")] = "en",
+    formats: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="html, pdf, or both with a comma; by default both, and the HTML alone where no PDF can be printed.",
+        ),
+    ] = "",
+    into: bundle.Target = None,
+    sign: bundle.Key = None,
+    captures: CapturesFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Judge the newest capture of each pair and write its page; the exit code is the worst verdict's.
+
+    A pair without a capture is named, and makes the whole unproven. Captures that came with aisp-prof stand in for missing ones
+    unless --captures or $AISP_CAPTURES says where captures are.
+    """
+    from ..profiler.store.captures import Stores, captures_folder, with_shipped
+    from ..reports.page.write import formats_to_write
+    from ..workloads.registry import find
+
+    stage = _stage(target, stage)
+    bundle.refuse_sign_alone(into, sign)
+    kinds, lacking = formats_to_write(formats)
+    name = stage.replace(":", "-").replace(".", "-")
+    _check(lang, out, into)
+    keys = [pair.key for pair in find(stage)]
+    stores = Stores(captures_folder(captures), with_shipped(captures))
+    selected, missing = stores.select(keys, chosen)
+    unreadable = judging.unreadable(missing, stores)
+    if into is None:
+        done = _pages(selected, name, out, lang, kinds)
+    else:
+        done = _Reported(*bundle.make(into, sign, selected, missing, name, lang, kinds), [str(into)])
+    refused = {**unreadable, **done.refused}
+    _print(done, stage, lang, missing, refused, as_json)
+    if done.failure:
+        raise done.failure
+    if lacking:
+        complain(lacking)
+    raise typer.Exit(judging.exit_code(done.evidences, missing, refused))
+
+
+def _stage(target: str, stage: str) -> str:
+    """What to report, given as an argument or by --stage."""
+    if bool(target) == bool(stage):
+        what = "said twice, as an argument and by --stage" if target else "not said"
+        raise UsageError(f"what to report is {what}", "aisp-prof report ch11")
+    return target or stage
+
+
+def _check(lang: str, out: Path, into: Path | None) -> None:
+    """Refuse early what would otherwise be refused after minutes of judging."""
+    from ..reports.catalog import catalog
+    from ..reports.page.write import check_folder
+
+    catalog(lang)
+    check_folder(into.parent, "--bundle") if into else check_folder(out, "--out")
+
+
+def _pages(captures: Sequence[Capture], name: str, out: Path, lang: str, formats: Sequence[str]) -> _Reported:
+    """Judge the captures, hold each against its expectations, and write the page.
+
+    A format that cannot be written is reported after the verdict: a missing Pango does not undo a proof.
+    """
+    from ..profiler.expect.check import held_against
+    from ..profiler.expect.files import expectations_folder
+    from ..profiler.expect.observe import observe
+    from ..reports.page.document import render_html
+    from ..reports.page.write import write_report
+
+    (observed, refused), kept = judging.judge_each(captures, observe), expectations_folder()
+    evidences = [one.evidence for _, one in observed]
+    expected = {capture.id: held_against(one, capture.manifest.pair, kept) for capture, one in observed}
+    html = render_html(name, evidences, lang, expected=expected)
+    files: list[str] = []
+    failure: AispError | None = None
+    for kind in formats:
+        try:
+            files += [str(path) for path in write_report(name, html, out, (kind,))]
+        except EnvironmentLacks as error:
+            failure = error
+    return _Reported(evidences, expected, files, refused, failure)
+
+
+def _print(
+    done: _Reported, stage: str, lang: str, missing: Sequence[str], refused: judging.Refused, as_json: bool
+) -> None:
+    from ..reports.terminal.answers import print_data
+    from ..reports.terminal.console import summary
+    from ..reports.terminal.expectations import held_lines
+
+    if as_json:
+        data = {"stage": stage, "files": list(done.files), "missing": missing, "refused": refused}
+        proofs, held = (
+            [one.to_json() for one in done.evidences],
+            [one.to_json() for one in done.expected.values() if one],
+        )
+        print_data({**data, "proofs": proofs, "expectations": held}, as_json, [])
+        return
+    told = ((*summary(one, lang), *held_lines(done.expected[one.capture_id])) for one in done.evidences)
+    lines = [line for some in told for line in some]
+    print_data({}, as_json, [*lines, *judging.lines(missing, refused), *(f"wrote {file}" for file in done.files)])
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module to the face."""
+    app.command()(report)

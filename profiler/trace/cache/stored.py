@@ -1,0 +1,203 @@
+"""Columns in one file, each in as few bytes as hold it, read back one by one as they were."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from threading import Lock
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...arrays.blocks import BLOCK, each_block, gathered, workers
+from ...arrays.codes import Codes, narrowest
+from ...arrays.groups import distinct_values, looked_up
+from ...arrays.growing import constant, is_constant
+from ...arrays.rows import Rows
+from ...arrays.types import Int64
+
+_NARROW = tuple(np.dtype(kind) for kind in ("u1", "u2", "u4"))
+_COUNTED_FROM = {"end": "start"}
+"""Columns that are stored as the difference from another one: lengths take half the bytes of ends."""
+_MOST_VALUES = 1 << 12
+_PART = 8 << 20
+_STEP = 1 << 18  # stays in a core's cache
+How = dict[str, Any]
+"""How one column is stored, as plain JSON data."""
+
+
+class ColumnFile:
+    """The open file. It is read through its descriptor, so that it stays readable if it is renamed or deleted meanwhile."""
+
+    def __init__(self, path: Path, new: bool = False) -> None:
+        self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL if new else os.O_RDONLY, 0o600)
+        self.size = os.fstat(self.descriptor).st_size
+        self._lock = Lock()
+        weakref.finalize(self, os.close, self.descriptor)
+
+    def room(self, size: int) -> int:
+        """Where `size` new bytes may be written."""
+        with self._lock:
+            at, self.size = self.size, self.size + size
+        return at
+
+    def write(self, content: NDArray[Any], at: int) -> None:
+        view = np.ascontiguousarray(content).data.cast("B")
+        while view:
+            done = os.pwrite(self.descriptor, view, at)
+            view, at = view[done:], at + done
+
+    def read(self, into: NDArray[Any], at: int) -> None:
+        """Fill an array.
+
+        Raises:
+            EOFError: the file was truncated.
+        """
+        view = into.data.cast("B")
+        while view:
+            got = os.preadv(self.descriptor, [view], at)
+            if not got:
+                raise EOFError("the cache of this trace was cut while it was read: run the command again")
+            view, at = view[got:], at + got
+
+    def sums(self) -> list[int]:
+        """The CRC-32 of every `_PART` of the file, in their order, made on all cores: about 1 GiB/s on each.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+
+        def one(at: int) -> int:
+            crc, stop = 0, min(at + _PART, self.size)
+            while at < stop and (got := os.pread(self.descriptor, min(_STEP, stop - at), at)):
+                crc, at = crc32(got, crc), at + len(got)
+            return crc
+
+        with ThreadPoolExecutor(workers()) as pool:
+            return list(pool.map(one, range(0, self.size, _PART)))
+
+
+@dataclass(slots=True)
+class StoredRows:
+    """Columns that are read when asked for (a `Supply`). `how` says how each is stored."""
+
+    file: ColumnFile
+    length: int
+    how: dict[str, How] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return self.length
+
+    def column(self, name: str, rows: Rows) -> NDArray[Any]:
+        how = self.how[name]
+        if "constant" in how:
+            return constant(how["constant"], self.length, how["dtype"])
+        if "first" in how:
+            return np.arange(how["first"], how["first"] + self.length, dtype=how["dtype"])
+        if "values" in how:
+            return gathered(np.array(how["values"], how["dtype"]), self._raw(how))
+        if "base" not in how:
+            return self._raw(how)
+        return self._widened(how, getattr(rows, how["after"]) if "after" in how else None)
+
+    def codes(self, name: str) -> Codes | None:
+        how = self.how[name]
+        return Codes(self._raw(how), np.array(how["values"], np.int64)) if "values" in how else None
+
+    def _raw(self, how: How) -> NDArray[Any]:
+        column = np.empty(self.length, how["stored"])
+        self.file.read(column, how["at"])
+        return column
+
+    def _widened(self, how: How, before: Int64 | None) -> Int64:
+        """The differences of each block to its base, and to the column `before` that they were counted from."""
+        column = np.empty(self.length, np.int64)
+        kind = np.dtype(how["stored"])
+
+        def widen(block: slice) -> None:
+            narrow = np.empty(block.stop - block.start, kind)
+            self.file.read(narrow, how["at"] + block.start * kind.itemsize)
+            np.add(narrow, how["base"][block.start // BLOCK], out=column[block], dtype=np.int64, casting="unsafe")
+            if before is not None:
+                column[block] += before[block]
+
+        each_block(self.length, widen)
+        return column
+
+
+def store(rows: Rows, file: ColumnFile) -> StoredRows:
+    """Append all columns of some rows to the file, and return rows that read from it.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    names = [f.name for f in fields(rows)]
+    with ThreadPoolExecutor(workers()) as pool:
+        how = pool.map(lambda name: _stored(rows, name, file), names)
+        return StoredRows(file, len(rows), dict(zip(names, how, strict=True)))
+
+
+def _stored(rows: Rows, name: str, file: ColumnFile) -> How:
+    """As one value, as a run of numbers, as places in a list of few values, or as differences to the least value of each
+    block."""
+    column: NDArray[Any] = getattr(rows, name)
+    how: How = {"dtype": column.dtype.str}
+    if not len(column) or is_constant(column) or (column[-1] == column[0] and bool((column == column[0]).all())):
+        return {**how, "constant": column[0].item() if len(column) else 0}
+    if column.dtype != np.int64:
+        return {**how, **_written(file, column)}
+    if name == "row" and _is_run(column):
+        return {**how, "first": int(column[0])}
+    after = _COUNTED_FROM.get(name)
+    values = None if after else _few_values(column)
+    if values is not None:
+        codes = looked_up(column, values, np.arange(len(values), dtype=narrowest(len(values))))
+        return {**how, **_written(file, codes), "values": values.tolist()}
+    if after:
+        return {**how, **_narrowed(file, column, getattr(rows, after)), "after": after}
+    return {**how, **_narrowed(file, column, None)}
+
+
+def _written(file: ColumnFile, column: NDArray[Any]) -> How:
+    at = file.room(column.nbytes)
+    file.write(column, at)
+    return {"at": at, "stored": column.dtype.str}
+
+
+def _is_run(column: Int64) -> bool:
+    if int(column[-1]) - int(column[0]) != len(column) - 1:
+        return False
+    return all(
+        bool((column[low + 1 : low + BLOCK + 1] - column[low : low + BLOCK][: len(column) - low - 1] == 1).all())
+        for low in range(0, len(column) - 1, BLOCK)
+    )
+
+
+def _few_values(column: Int64) -> Int64 | None:
+    """The distinct values where they are few."""
+    if len(np.unique(column[:: max(1, len(column) // _MOST_VALUES)])) > _MOST_VALUES // 2:
+        return None
+    values = distinct_values(column)
+    return values if len(values) <= _MOST_VALUES else None
+
+
+def _narrowed(file: ColumnFile, column: Int64, before: Int64 | None) -> How:
+    """Every block's least value, and the differences to it in the narrowest unsigned integers that hold all of them."""
+    blocks = [slice(low, min(low + BLOCK, len(column))) for low in range(0, len(column), BLOCK)]
+
+    def part(block: slice) -> Int64:
+        return column[block] if before is None else column[block] - before[block]
+
+    bounds = [(int(values.min()), int(values.max())) for values in map(part, blocks)]
+    widest = max(high - low for low, high in bounds)
+    kind = next((kind for kind in _NARROW if widest <= np.iinfo(kind).max), np.dtype(np.int64))
+    base = [low if kind.kind == "u" else 0 for low, _ in bounds]
+    at = file.room(len(column) * kind.itemsize)
+    for block, least in zip(blocks, base, strict=True):
+        file.write((part(block) - least).astype(kind), at + block.start * kind.itemsize)
+    return {"at": at, "stored": kind.str, "base": base}

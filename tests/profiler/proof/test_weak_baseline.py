@@ -1,0 +1,90 @@
+"""A baseline that leaves the GPU partly idle is named: kernels of few blocks, and kernels far below their own measured roofs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from aisp_prof.profiler.evidence import Evidence, Finding
+from aisp_prof.profiler.manifest import Manifest
+from aisp_prof.profiler.proof.prove import prove
+from counted_pair import BASELINE, OPTIMIZED, PASS, counted_capture
+from pair_trace import US, manifest, run_pair
+from trace_builder import Process, TraceBuilder
+
+CODES = FEW, BELOW = ("baseline_few_blocks", "baseline_below_roof")
+Kernel = tuple[str, int, tuple[int, int, int] | None]
+"""Name, duration in us and grid."""
+
+
+def weak(evidence: Evidence, *codes: str) -> list[Finding]:
+    return [finding for finding in evidence.caveats if finding.code in (codes or CODES)]
+
+
+def running(*kernels: Kernel) -> Callable[[Process, int, int], int]:
+    """An iteration of these kernels, one after the other."""
+
+    def run(p: Process, at: int, wobble: int) -> int:
+        busy = at + 20 * US
+        for i, (name, us, grid) in enumerate(kernels):
+            end = busy + us * US + wobble
+            p.kernel(name, (at + 2 * i, at + 2 * i + 1), (busy, end), grid=grid, block=(256, 1, 1))
+            busy = end
+        return busy
+
+    return run
+
+
+def judged(
+    folder: Path, baseline: tuple[Kernel, ...], optimized: tuple[Kernel, ...] = (), gpu: bool = True
+) -> Evidence:
+    """A built capture on a GPU of 132 multiprocessors, or on one that the trace does not describe."""
+    trace = TraceBuilder()
+    fast = optimized or (("fast", 50, (132, 1, 1)),)
+    gpus = ("a0ae1ff2-b9e3",) if gpu else ()
+    run_pair(trace, baseline=running(*baseline), optimized=running(*fast), gpus=gpus)
+    return prove(Manifest.from_json(manifest(["speedup >= 1.5"])), trace.write(folder / "trace.sqlite"))
+
+
+def test_a_grid_of_fewer_blocks_than_multiprocessors_is_named(tmp_path: Path) -> None:
+    found = weak(judged(tmp_path, (("thin", 100, (4, 4, 1)), ("wide", 100, (66, 2, 1)))))
+    assert [finding.code for finding in found] == [FEW]
+    values = found[0].values
+    assert (values["kernel"], values["blocks"], values["sms"]) == ("thin", 16, 132)
+    assert values["of_time"] == pytest.approx(50, abs=0.2)
+    assert not found[0].blocks, "a caveat, and no reason against a verdict"
+
+
+def test_as_many_blocks_as_multiprocessors_fill_the_gpu(tmp_path: Path) -> None:
+    assert weak(judged(tmp_path, (("full", 100, (132, 1, 1)),))) == []
+
+
+def test_the_optimized_variant_is_not_asked(tmp_path: Path) -> None:
+    assert weak(judged(tmp_path, (("full", 100, (132, 1, 1)),), (("thin", 50, (4, 1, 1)),))) == []
+
+
+def test_a_kernel_that_hardly_takes_time_is_passed_over(tmp_path: Path) -> None:
+    assert weak(judged(tmp_path, (("full", 100, (132, 1, 1)), ("thin", 4, (1, 1, 1))))) == []
+
+
+@pytest.mark.parametrize("gpu", [True, False])
+def test_nothing_is_said_where_grid_or_multiprocessors_are_not_known(tmp_path: Path, gpu: bool) -> None:
+    grid = None if gpu else (4, 1, 1)
+    assert weak(judged(tmp_path, (("thin", 100, grid),), gpu=gpu)) == []
+
+
+def test_a_kernel_below_three_tenths_of_its_roof_is_named(tmp_path: Path) -> None:
+    """A pass moves 320 MB in 100 us, 3.2 of 4.2 TB/s; with a third of the bytes it reaches a quarter of the roof."""
+    slow = {name: count // 3 for name, count in PASS.items()}
+    counted = {"baseline": (("affine", slow),) * 4, "optimized": OPTIMIZED}
+    found = weak(prove(*counted_capture(tmp_path, counted=counted)), BELOW)
+    assert [finding.code for finding in found] == [BELOW]
+    assert found[0].values["percent"] == pytest.approx(100 * 3.2 / 3 / 4.2, abs=0.3)
+    assert found[0].values["of_time"] == 100
+
+
+def test_a_kernel_near_its_roof_is_not(tmp_path: Path) -> None:
+    evidence = prove(*counted_capture(tmp_path, counted={"baseline": BASELINE, "optimized": OPTIMIZED}))
+    assert evidence.rates["baseline"].kernels[0].of_roofline == pytest.approx(3.2 / 4.2, rel=0.01)
+    assert weak(evidence, BELOW) == []

@@ -1,0 +1,76 @@
+"""Chapter 11 with an optimization undone: what another variant recorded, under the optimized one's name, refutes the pair's claims.
+
+Real captures, so that the claims hold as they ship and fail by what they say; a claim that anything meets would be seen here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from aisp_prof.profiler.evidence import Evidence, Verdict
+from aisp_prof.profiler.manifest import Manifest
+from aisp_prof.profiler.proof.prove import prove, prove_capture
+from aisp_prof.profiler.store.captures import Capture, shipped_store
+from aisp_prof.workloads.registry import find
+from regressions import changed, copied
+from undone_in_turn import Undone
+
+NEWEST = {one.manifest.pair: one for one in shipped_store().captures() if one.manifest.pair.startswith("ch11.")}
+NO_DIFFERENCE = "ch11.warp_specialized_triton"
+
+UNDONE: dict[tuple[str, Undone], tuple[str, ...]] = {
+    ("streams", Undone()): ("speedup", "hidden(h2d, d2h)", "hidden(compute, copy)", "overlap_ratio"),
+    ("gemm_streams", Undone()): ("speedup", "hidden(compute, copy)", "hidden(h2d, d2h)", "max_in_flight"),
+    ("tensor_cores_streams", Undone()): ("speedup >=", "optimized.kernels_per_iteration"),
+    ("tensor_cores_streams", Undone("streams")): ("speedup(baseline, streams)", "streams.concurrency"),
+    ("tensor_cores_streams", Undone("graph")): ("speedup(baseline, graph)", "graph.concurrency", "graph.launch_calls"),
+    ("distributed_streams", Undone()): ("speedup", "overlap_ratio"),
+    ("stream_ordered", Undone()): ("speedup", "overlap_ratio", "concurrency", "calls(cuMemAllocFromPoolAsync)"),
+    ("stream_ordered_kv_cache", Undone()): ("speedup >=", "optimized.kernels_per_iteration", "optimized.syncs"),
+    ("stream_ordered_kv_cache", Undone(by="graph")): ("optimized.kernels_per_iteration", "optimized.max_in_flight"),
+    ("stream_ordered_kv_cache", Undone("streams", "one_stream")): ("speedup(one_stream, streams)",),
+    ("stream_ordered_kv_cache", Undone("graph", "one_stream")): ("graph.concurrency", "graph.launch_calls"),
+    ("adaptive_streams", Undone()): ("speedup >=", "speedup(best_fixed, optimized)", "hidden(h2d, d2h)"),
+    ("adaptive_streams", Undone(by="best_fixed")): ("speedup(best_fixed, optimized)",),
+    ("adaptive_streams", Undone("known", "best_fixed")): ("speedup(best_fixed, known)",),
+}
+"""Pair and what was undone -> how the claims that it refutes are called."""
+
+
+def refuted(evidence: Evidence) -> list[str]:
+    return [claim.text for claim in evidence.claims if claim.verdict is Verdict.REFUTED]
+
+
+@pytest.mark.parametrize(("case", "named"), UNDONE.items(), ids=lambda value: "-".join(map(str, value)))
+def test_an_undone_optimization_refutes(case: tuple[str, Undone], named: tuple[str, ...], tmp_path: Path) -> None:
+    pair, undone = case
+    trace = tmp_path / "trace.sqlite"
+    evidence = prove(Manifest.from_json(undone.make(NEWEST[f"ch11.{pair}"], trace)), trace)
+    assert evidence.completeness.status == "complete"
+    assert evidence.verdict is Verdict.REFUTED
+    for name in named:
+        assert [text for text in refuted(evidence) if name in text], (name, refuted(evidence))
+
+
+def test_every_pair_of_the_chapter_is_undone_or_claims_no_difference() -> None:
+    assert {f"ch11.{pair}" for pair, _ in UNDONE} | {NO_DIFFERENCE} == {pair.key for pair in find("ch11")}
+
+
+@pytest.mark.parametrize("pair", sorted({pair for pair, _ in UNDONE}))
+def test_what_ships_is_proven(pair: str) -> None:
+    evidence = prove_capture(NEWEST[f"ch11.{pair}"])
+    assert refuted(evidence) == []
+    assert evidence.verdict is Verdict.PROVEN
+
+
+@pytest.mark.parametrize("pair", ["stream_ordered", "stream_ordered_kv_cache", "adaptive_streams"])
+def test_one_wait_left_in_refutes(pair: str, tmp_path: Path) -> None:
+    """A synchronising call more in each iteration, too short to be seen in any time."""
+    capture: Capture = NEWEST[f"ch11.{pair}"]
+    assert capture.trace_path is not None
+    trace = copied(capture.trace_path, tmp_path / "trace.sqlite")
+    with changed(trace) as export:
+        export.add_sync("iter", inside=f"ch11.{pair}.optimized.measure")
+    found = refuted(prove(capture.manifest, trace))
+    assert [text for text in found if text.startswith("optimized.syncs_per_iteration")] == found != []
