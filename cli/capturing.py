@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -83,7 +83,8 @@ def capture_pairs(
     Without a profile each pair is run as its claims require: counted where one of them is about work or rates, else
     only traced.
 
-    `ceilings` is a file of `aisp-prof calibrate -o` on this GPU; without it they are measured if any profile counts.
+    `ceilings` is a file of `aisp-prof calibrate -o` on this GPU. Without it they are measured, once for all pairs: all of them
+    where a profile counts, else those that the pairs' floors and claims need, in some seconds.
 
     Raises:
         UsageError: there is no such profile, size or number of iterations, or the ceilings are another GPU's.
@@ -95,7 +96,10 @@ def capture_pairs(
     wanted, made = [_profile(pair, profile) for pair in pairs], []
     command = ["aisp-prof", *sys.argv[1:]]
     with steps() as progress:
-        roofs = _ceilings(ceilings, timeout_s, progress) if any(one.counts for one in wanted) else None
+        needed = {pair.key: _needed(pair, one) for pair, one in zip(pairs, wanted, strict=True)}
+        only = set() if any(one.counts for one in wanted) else set().union(*needed.values())
+        measures = bool(only) or any(one.counts for one in wanted)
+        roofs = _ceilings(ceilings, timeout_s, progress, only) if measures else None
         for pair, chosen_profile in zip(pairs, wanted, strict=True):
             key, chosen = hardware(pair.declaration, size)
             made.append(
@@ -110,7 +114,7 @@ def capture_pairs(
                     timeout_s,
                     progress,
                     chosen_profile,
-                    roofs if chosen_profile.counts else None,
+                    roofs if chosen_profile.counts or needed[pair.key] else None,
                 )
             )
     return made
@@ -125,13 +129,31 @@ def _profile(pair: Pair, name: str) -> Profile:
     return Profile.ROOFLINE if needs_counters(pair.declaration) else Profile.MINIMAL
 
 
-def _ceilings(stored: Path | None, timeout_s: float, progress: Callable[[str], None]) -> dict[str, Any]:
+def _needed(pair: Pair, profile: Profile) -> set[str]:
+    """The ceilings that a pair's claims name and that the floors of its variants hang on, where it is traced at all."""
+    from ..profiler.capture.run import Profile
+    from ..profiler.judging.floor import phases_of, rates_of
+    from ..profiler.judging.language import ceilings_named
+    from ..profiler.manifest import Work
+
+    if profile is Profile.NONE:
+        return set()
+    declaration, sizes = pair.declaration, pair.declaration.sizes["default"]
+    stated = [pair.phases(sizes, v) for v in declaration.names] if pair.phases else []
+    works = [pair.declared(sizes, v) for v in declaration.names] if pair.declared and not stated else []
+    every = [*stated, *(phases_of((), Work(work.flops, work.bytes, work.ceiling)) for work in works)]
+    return ceilings_named(declaration).union(*map(rates_of, every))
+
+
+def _ceilings(
+    stored: Path | None, timeout_s: float, progress: Callable[[str], None], only: Collection[str]
+) -> dict[str, Any]:
     """What this GPU can do: measured now, or read from a file."""
     from ..profiler.capture.calibrate import read_calibration
     from ..profiler.capture.conditions import open_gpu
 
     if stored is None:
-        return counters.measure_ceilings(timeout_s, progress)
+        return counters.measure_ceilings(timeout_s, progress, only)
     with open_gpu() as gpu:
         return read_calibration(stored, gpu.facts()["uuid"] if gpu else None)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -86,11 +86,12 @@ def calibrate(
     typer.echo(data if as_json else "\n".join(map(visible, ceiling_lines(result))))
 
 
-def measure_ceilings(timeout_s: float, progress: Callable[[str], None]) -> dict[str, Any]:
-    """Run this package's calibration program; returns its result as JSON data (docs/json.md, "calibrate")."""
+def measure_ceilings(timeout_s: float, progress: Callable[[str], None], only: Collection[str] = ()) -> dict[str, Any]:
+    """Run this package's calibration program, for all ceilings or `only` some; returns its result as JSON data (docs/json.md,
+    "calibrate")."""
     from ..profiler.capture.calibrate import Program, calibrate
 
-    return calibrate(Program("aisp_prof.workloads.calibration", (), timeout_s), progress)
+    return calibrate(Program("aisp_prof.workloads.calibration", (), timeout_s), progress, only)
 
 
 def _store(path: Path, text: str) -> None:

@@ -119,7 +119,6 @@ class Work(Struct, frozen=True):
     flops: Counted
     bytes: Counted
     ceiling: str | UnsetType = UNSET
-    phases: list[Phase] | UnsetType = UNSET
 
 
 class MachineCode(Struct, frozen=True):
@@ -141,6 +140,7 @@ class Record(Struct, frozen=True):
     gpu: Facts | None = None
     order: list[str] | None = None
     declared: dict[str, Work] | None = None
+    phases: dict[str, list[Phase]] | None = None
     code: dict[str, MachineCode] | None = None
     pair: Any = None
     size: Any = None

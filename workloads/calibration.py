@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import count
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import AispError
 from .annotate import Notes, open_notes
-from .device import Device, enough_memory, open_device
+from .device import Device, Stream, enough_memory, open_device
 from .hardware import present_gpu, versions
 from .record import check_writable, write_text
 
@@ -28,6 +28,8 @@ SEED = 9
 WARM_UP = 3
 
 MATRIX_TYPES = ("bf16", "fp16", "tf32", "fp32", "fp8")
+LINK = ("h2d", "d2h", "h2d_both", "d2h_both", "h2d_pageable", "d2h_pageable")
+CEILINGS = ("copy", "read", *MATRIX_TYPES, *(f"{kind}_sustained" for kind in MATRIX_TYPES), *LINK, "launch")
 GEMM_TYPES = (*MATRIX_TYPES, "fp64")
 _FP8_SINCE = (8, 9)
 
@@ -43,6 +45,7 @@ class Size:
         runs: measured runs.
         rest_s: how long the device rests before a matrix product, so that each starts as cool as the others.
         settle_ns: how long work runs beforehand if clocks and power are to have settled.
+        launches: kernels of one run of launches.
     """
 
     elements: int
@@ -52,11 +55,12 @@ class Size:
     runs: int
     rest_s: float
     settle_ns: int
+    launches: int
 
 
 SIZES = {
-    "full": Size(1 << 30, 8192, 2048, 1 << 26, 20, 0.5, 500_000_000),
-    "tiny": Size(1 << 12, 32, 32, 1 << 10, 3, 0.0, 0),
+    "full": Size(1 << 30, 8192, 2048, 1 << 26, 20, 0.5, 500_000_000, 1000),
+    "tiny": Size(1 << 12, 32, 32, 1 << 10, 3, 0.0, 0, 10),
 }
 
 
@@ -99,13 +103,20 @@ Run = Callable[[], object]
 
 @dataclass(slots=True)
 class Bench:
-    """Times work on one stream of a device by its events, after `WARM_UP` runs of it or more."""
+    """Times work on one stream of a device by its events, after `WARM_UP` runs of it or more; `only` names the ceilings that are
+    wanted, where not all are."""
 
     device: Device
     size: Size
+    only: frozenset[str] = frozenset()
 
-    def ceiling(self, name: str, unit: str, what: str, work: int, run: Run, settle_ns: int = 0) -> Ceiling:
-        stream = self.device.stream()
+    def wants(self, *names: str) -> bool:
+        return not self.only or any(name in self.only for name in names)
+
+    def ceiling(
+        self, name: str, unit: str, what: str, work: int, run: Run, settle_ns: int = 0, on: Stream | None = None
+    ) -> Ceiling:
+        stream = on or self.device.stream()
         with self.device.on(stream):
             self._warm(run, settle_ns)
             began = time.time_ns()
@@ -129,10 +140,42 @@ class Bench:
 
 def memory(bench: Bench) -> Iterator[Ceiling]:
     """Copy bandwidth (bytes read and written) and read bandwidth (a sum) of the device's memory, fp32 of N(0, 1)."""
-    device, n = bench.device, bench.size.elements
+    if not bench.wants("copy", "read"):
+        return
+    device, n = bench.device, fitting(bench.device, bench.size.elements)
     source, target = device.normal(n, SEED), device.empty(n)
     yield bench.ceiling("copy", "byte/s", "device copy, bytes read and written", 8 * n, lambda: target.copy_(source))
     yield bench.ceiling("read", "byte/s", "sum of an array", 4 * n, source.sum)
+
+
+def fitting(device: Device, elements: int) -> int:
+    """The elements of an array of which two fill no more than half of the memory that is free: halved as often as that needs."""
+    if device.kind == "cpu":
+        return elements
+    import torch
+
+    free, _ = torch.cuda.mem_get_info()
+    while elements > 1 << 20 and 8 * elements > free // 2:
+        elements //= 2
+    return elements
+
+
+def launches(bench: Bench) -> Iterator[Ceiling]:
+    """Launches that follow each other in one stream, of kernels that do next to nothing, from one graph: no program launches with
+    less between them."""
+    if not bench.wants("launch"):
+        return
+    device, count, tiny = bench.device, bench.size.launches, bench.device.empty(1)
+    stream = device.stream()
+
+    def in_turn() -> None:
+        for _ in range(count):
+            tiny.fill_(1.0)
+
+    replay = device.graph(stream, in_turn)
+    yield bench.ceiling(
+        "launch", "launch/s", f"{count} kernels of one graph, one after the other", count, replay, on=stream
+    )
 
 
 def matrices(bench: Bench) -> Iterator[Ceiling]:
@@ -143,12 +186,14 @@ def matrices(bench: Bench) -> Iterator[Ceiling]:
     """
     n, size = bench.size.matrix, bench.size
     for kind in MATRIX_TYPES:
-        if lacking(bench.device, kind):
+        if lacking(bench.device, kind) or not bench.wants(kind, f"{kind}_sustained"):
             continue
         with product(bench.device, kind, n) as run:
             time.sleep(size.rest_s)
             what = f"{n}x{n}x{n} matrix product, {kind}"
             yield bench.ceiling(kind, "flop/s", what, 2 * n**3, run)
+            if not bench.wants(f"{kind}_sustained"):
+                continue
             settled = f"{what}, after {size.settle_ns / 1e9:g} s of it"
             yield bench.ceiling(f"{kind}_sustained", "flop/s", settled, 2 * n**3, run, size.settle_ns)
 
@@ -205,6 +250,8 @@ def _fp8_product(a: Tensor, b: Tensor) -> Run:
 
 def link(bench: Bench) -> Iterator[Ceiling]:
     """Copies between host and device: each way pinned, both ways at once, each way pageable."""
+    if not bench.wants(*LINK):
+        return
     import torch
 
     device, n = bench.device, bench.size.link_elements
@@ -222,6 +269,8 @@ def link(bench: Bench) -> Iterator[Ceiling]:
     yield bench.ceiling("h2d", "byte/s", "host to device, pinned", 4 * n, to_device)
     yield bench.ceiling("d2h", "byte/s", "device to host, pinned", 4 * n, to_host)
     yield from both_ways(bench, to_device, to_host)
+    if not bench.wants("h2d_pageable", "d2h_pageable"):
+        return
     yield bench.ceiling("h2d_pageable", "byte/s", "host to device, pageable", 4 * n, lambda: there.copy_(pageable))
     yield bench.ceiling("d2h_pageable", "byte/s", "device to host, pageable", 4 * n, lambda: pageable.copy_(here))
 
@@ -248,10 +297,10 @@ def both_ways(bench: Bench, to_device: Run, to_host: Run, copies: int = 4) -> It
         yield Ceiling(name, "byte/s", what, work, times, began, time.time_ns())
 
 
-def ceilings(device: Device, size: Size, say: Callable[[str], None]) -> list[Ceiling]:
-    """Measure them all; `say` is called with each as it is done."""
-    bench, done = Bench(device, size), []
-    for part in (memory, matrices, link):
+def ceilings(device: Device, size: Size, say: Callable[[str], None], only: Collection[str] = ()) -> list[Ceiling]:
+    """Measure them all, or those that are named with what is measured along with them; `say` is told each as it is done."""
+    bench, done = Bench(device, size, frozenset(only)), []
+    for part in (memory, matrices, link, launches):
         for ceiling in part(bench):
             low, high = ceiling.spread
             say(f"{ceiling.name:<15} {ceiling.value:.4g} {ceiling.unit}  n {size.runs}  {low:.4g} to {high:.4g}")
@@ -275,11 +324,11 @@ def gemms(device: Device, n: int, notes: Notes) -> dict[str, int]:
     return declared
 
 
-def record(device: Device, size: Size, say: Callable[[str], None]) -> dict[str, Any]:
-    """All ceilings with what they were measured on, as JSON data."""
+def record(device: Device, size: Size, say: Callable[[str], None], only: Collection[str] = ()) -> dict[str, Any]:
+    """The ceilings with what they were measured on, as JSON data."""
     gpu = present_gpu(device)
     with enough_memory():
-        measured = ceilings(device, size, say)
+        measured = ceilings(device, size, say, only)
     reasons = {kind: lacking(device, kind) for kind in MATRIX_TYPES}
     return {
         "device": device.kind,
@@ -310,7 +359,7 @@ def _result(asked: argparse.Namespace) -> dict[str, Any]:
     device, size = open_device(asked.device), SIZES[asked.size]
     if asked.gemms:
         return {"schema": SCHEMA, "declared": gemms(device, size.gemm, open_notes())}
-    return {"schema": SCHEMA, **record(device, size, _say)}
+    return {"schema": SCHEMA, **record(device, size, _say, asked.only)}
 
 
 def _write(result: dict[str, Any], path: Path | None) -> None:
@@ -325,6 +374,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m aisp_prof.workloads.calibration", description=__doc__)
     parser.add_argument("--record", type=Path, metavar="FILE", help="write the result as JSON to FILE, not to stdout")
     parser.add_argument("--gemms", action="store_true", help="only run one known product of each type, to be counted")
+    parser.add_argument(
+        "--only", nargs="+", default=(), choices=CEILINGS, metavar="NAME", help="these ceilings alone (all)"
+    )
     parser.add_argument("--size", choices=tuple(SIZES), default="full", help="tiny checks the code (full)")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu checks the code (cuda)")
     return parser

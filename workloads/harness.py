@@ -55,8 +55,9 @@ def run_pair(
             opened.release()
         settle = not profiling
         measured = measure(pair.declaration, workload, opened, notes, iterations, settle) if timed else None
-    work = (
-        {} if pair.declared is None else {variant: pair.declared(sizes, variant) for variant in pair.declaration.names}
-    )
+    work = {} if pair.declared is None else {v: pair.declared(sizes, v) for v in pair.declaration.names}
     code = {} if pair.code is None else pair.code(workload)
-    return Record(pair.key, opened.kind, size_key, sizes, seed, versions(), gpu, validation, measured, work, code)
+    phases = {} if pair.phases is None else {v: pair.phases(sizes, v) for v in pair.declaration.names}
+    return Record(
+        pair.key, opened.kind, size_key, sizes, seed, versions(), gpu, validation, measured, work, code, phases
+    )

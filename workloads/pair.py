@@ -56,13 +56,11 @@ class Declared:
     """What one iteration of a variant needs by formula: floating-point operations, and bytes to and from DRAM.
 
     `ceiling` names the matrix rate of `aisp-prof calibrate` that bounds these operations: "bf16", "fp32"; "" where none does.
-    `phases` say which of the work may run side by side, for the floor (docs/metrics.md); without them all of it may.
     """
 
     flops: int
     bytes: int
     ceiling: str = ""
-    phases: tuple[Phase, ...] = ()
 
     @property
     def intensity(self) -> float:
@@ -94,13 +92,15 @@ class Pair:
     """A baseline/optimized pair: `declaration` is plain data, `build` allocates and imports torch only when called.
 
     `declared` gives a variant's work at given sizes by formula, for pairs whose subject is arithmetic intensity; `code` what was
-    compiled for each variant of a workload that `build` made, for pairs whose subject is the compiler.
+    compiled for each variant of a workload that `build` made, for pairs whose subject is the compiler. `phases` gives what of the work
+    may run side by side, for the floor (docs/metrics.md); without them all that is `declared` may.
     """
 
     declaration: Declaration
     build: Build
     declared: Callable[[Sizes, str], Declared] | None = None
     code: Callable[[Any], Mapping[str, MachineCode]] | None = None
+    phases: Callable[[Sizes, str], tuple[Phase, ...]] | None = None
 
     @property
     def key(self) -> str:

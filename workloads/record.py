@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..declaration import Phase
 from ..errors import UsageError
 from ..machine.files import output_file
 from .device import Kind
@@ -69,6 +70,7 @@ class Record:
 
     declared   variant -> what an iteration needs by the pair's formulas; empty where it has none
     code       variant -> what was compiled for it; empty where that is not the pair's subject, and then no part of the JSON
+    phases     variant -> what of its work may run side by side; empty where the pair does not say, and then no part of the JSON
     """
 
     pair: str
@@ -82,6 +84,7 @@ class Record:
     measured: Measurement | None
     declared: Mapping[str, Declared] = field(default_factory=dict)
     code: Mapping[str, MachineCode] = field(default_factory=dict)
+    phases: Mapping[str, tuple[Phase, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.measured is not None and not self.validation.valid:
@@ -102,11 +105,16 @@ class Record:
             "gpu": None if self.gpu is None else asdict(self.gpu),
             "validation": self.validation.to_json(),
             "declared": {variant: asdict(work) for variant, work in self.declared.items()},
+            **({"phases": _plain(self.phases)} if self.phases else {}),
             "warmup": dict(measured.warmup),
             "hold_ns": measured.hold_ns,
             "order": [timed.variant for timed in measured.iterations],
             "iterations": [asdict(timed) for timed in measured.iterations],
         }
+
+
+def _plain(phases: Mapping[str, tuple[Phase, ...]]) -> dict[str, list[dict[str, Any]]]:
+    return {variant: [asdict(phase) for phase in given] for variant, given in phases.items()}
 
 
 def write_record(record: Record, path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,8 +58,11 @@ class Program:
         return [sys.executable, "-P", "-m", self.module, "--record", str(record), *options, *self.arguments]
 
 
-def calibrate(program: Program, progress: Callable[[str], None]) -> dict[str, Any]:
+def calibrate(program: Program, progress: Callable[[str], None], only: Collection[str] = ()) -> dict[str, Any]:
     """Run the program bare, then under ncu where there is one; the result as JSON data (docs/json.md).
+
+    Args:
+        only: the ceilings that are wanted: some seconds, and no counters are checked. None: all of them, and the counters.
 
     Raises:
         EnvironmentLacks: no GPU, no PyTorch.
@@ -71,12 +74,16 @@ def calibrate(program: Program, progress: Callable[[str], None]) -> dict[str, An
         watch = Watch(work / "run.log", program.timeout_s, mark)
         sampler = Sampler(gpu, mark)
         before = sampler.now()
-        progress("measuring bandwidths and matrix rates")
+        wanted = sorted(only)
+        progress(
+            f"measuring the ceilings of {', '.join(wanted)}" if wanted else "measuring bandwidths and matrix rates"
+        )
         with sampler:
-            measured = _run(program, work, watch)
+            measured = _run(program, work, watch, *(["--only", *wanted] if wanted else []))
         after = sampler.now()
-        progress("counting the operations of matrix products under Nsight Compute")
-        calibration = _calibration(program, work, watch, measured)
+        if not wanted:
+            progress("counting the operations of matrix products under Nsight Compute")
+        calibration = None if wanted else _calibration(program, work, watch, measured)
         facts = _gpu(gpu, measured)
     return {
         "created_utc": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
@@ -111,9 +118,9 @@ def read_calibration(path: Path, gpu_uuid: str | None) -> dict[str, Any]:
     return {key: value for key, value in found.items() if key != "schema"}
 
 
-def _run(program: Program, work: Path, watch: Watch) -> dict[str, Any]:
+def _run(program: Program, work: Path, watch: Watch, *options: str) -> dict[str, Any]:
     record = work / "ceilings.json"
-    code = run_child(program.command(record), watch)
+    code = run_child(program.command(record, *options), watch)
     if code == EnvironmentLacks.exit_code:
         raise EnvironmentLacks(tail(watch.log, 1000), "aisp-prof doctor")
     if code or not record.is_file():

@@ -194,10 +194,9 @@ def _unexpected(observed: Observed, pair: str, folder: Path) -> Checked:
     invalid = observed.evidence.verdict is Verdict.INVALID
     keys = hardware_of(folder, pair)
     here = observed.hardware_key
+    reason = f"nothing is expected of {pair} on {here}, nor on other hardware"
     if keys:
         reason = f"hardware: expectations are of {', '.join(keys)}, the capture is of {here}"
-        return _checked(observed, pair, Status.INVALID if invalid else Status.NOT_COMPARABLE, (), (reason,))
-    reason = f"nothing is expected of {pair} on {here}, nor on other hardware"
     return _checked(observed, pair, Status.INVALID if invalid else Status.UNQUALIFIED, (), (reason,))
 
 

@@ -7,13 +7,14 @@ most, and the floor is their sum.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
 from msgspec import UNSET
 
 from ...declaration import Phase
 from ..evidence import Finding
+from ..manifest import Phase as StatedPhase
 from ..manifest import Work
 from .limits import Estimate
 
@@ -93,14 +94,17 @@ def _best(name: str, ceilings: Mapping[str, Estimate]) -> Estimate | None:
     return max((ceilings[one] for one in BANDWIDTHS if one in ceilings), key=lambda one: one.value, default=None)
 
 
-def phases_of(declared: Work | None) -> tuple[Phase, ...]:
-    """The phases as a capture's record holds them; of a declaration before there were phases the one that its FLOPs and bytes make."""
-    if declared is None:
-        return ()
-    if declared.phases:
-        return tuple(
-            Phase(**{n: v for n in _RESOURCES if (v := getattr(one, n)) is not UNSET}) for one in declared.phases
-        )
-    if not declared.ceiling:
+def rates_of(phases: Sequence[Phase]) -> set[str]:
+    """The ceilings that a floor of these phases hangs on; of device memory both that may bound it."""
+    needed = {name for phase in phases for name in _needed(phase)}
+    return needed - {"memory"} | (set(BANDWIDTHS) if "memory" in needed else set())
+
+
+def phases_of(stated: Iterable[StatedPhase], declared: Work | None) -> tuple[Phase, ...]:
+    """The phases as a capture's record states them; where it states none the one that its declared FLOPs and bytes make."""
+    named = ({name: value for name in _RESOURCES if (value := getattr(one, name)) is not UNSET} for one in stated)
+    if phases := tuple(Phase(**values) for values in named):
+        return phases
+    if declared is None or not declared.ceiling:
         return ()  # of which type its FLOPs are was not said, and bytes alone may lie in a cache
     return (Phase(dram=int(declared.bytes), flops={declared.ceiling: int(declared.flops)}),)

@@ -10,7 +10,7 @@ from ..evidence import Finding, Rates, Speedup, VariantEvidence
 from ..ranges.instances import Instances
 from .bootstrap import LEAST_RUNS, median_interval
 from .floor import Floor
-from .limits import CEILING, FLOOR, OF_FLOOR, OF_PAIR, Estimate
+from .limits import FLOOR, OF_FLOOR, OF_PAIR, Estimate, ceiling_name
 from .rate_metrics import RATE_METRICS, rate_obstacles, rate_values
 from .speedup import not_in_turn, speedup_of, times
 from .terms import Term
@@ -62,7 +62,7 @@ class Grounds:
             found = self.speedups[term.compared]
             return None if found is None else Estimate(found.value, found.low, found.high)
         if term.fixed:
-            return self.ceilings.get(_ceiling(term))
+            return self.ceilings.get(ceiling_name(term.metric))
         values = self.values(term)
         if len(values) < LEAST_RUNS:
             return None
@@ -80,16 +80,12 @@ class Grounds:
             return rate_obstacles(self.rates.get(term.variant), term.metric)
         if term.metric in (FLOOR, OF_FLOOR):
             return self._floor(term.variant).reasons
-        if term.fixed and _ceiling(term) not in self.ceilings:
-            return (Finding("no_ceiling", {"name": _ceiling(term)}),)
+        if term.fixed and ceiling_name(term.metric) not in self.ceilings:
+            return (Finding("no_ceiling", {"name": ceiling_name(term.metric)}),)
         return ()
 
     def _floor(self, variant: str) -> Floor:
         return self.floors.get(variant) or Floor(None, (Finding("no_work_declared", {}),))
-
-
-def _ceiling(term: Term) -> str:
-    return term.metric.removeprefix(f"{CEILING}(").removesuffix(")")
 
 
 def values_of(metric: str, variant: VariantEvidence, rates: Mapping[str, Rates]) -> list[float]:

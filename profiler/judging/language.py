@@ -26,7 +26,7 @@ from math import isfinite
 from ...declaration import VARIANTS, Declaration
 from ...errors import UsageError
 from ..analysis import metrics
-from .limits import BOUND, CEILING, FLOOR, OF_PAIR, ceiling_unit
+from .limits import BOUND, CEILING, FLOOR, OF_PAIR, ceiling_name, ceiling_unit
 from .rate_metrics import RATE_METRICS, UNITS
 from .terms import Term
 
@@ -115,6 +115,16 @@ def parse(text: str, variants: Sequence[str] = VARIANTS, default: str = VARIANTS
     claim = Claim(text, left, match["op"], right, quantifier, factor, share)
     _check_quantifier(claim)
     return claim
+
+
+def ceilings_named(declaration: Declaration) -> set[str]:
+    """The ceilings that a pair's claims hold something against.
+
+    Raises:
+        UsageError: a claim cannot be read.
+    """
+    terms = {term for text in declaration.claims for term in parse(text, declaration.names).terms}
+    return {name for term in terms if (name := ceiling_name(term.metric))}
 
 
 def _left(side: str, claim: str, variants: Sequence[str], default: str) -> Term:

@@ -50,13 +50,18 @@ class Estimate:
         return self.low == self.high
 
 
+def ceiling_name(metric: str) -> str:
+    """`ceiling(h2d)` -> `h2d`; "" of any other metric."""
+    return metric[len(CEILING) + 1 : -1] if metric.startswith(f"{CEILING}(") else ""
+
+
 def ceiling_unit(metric: str) -> str:
     """The unit of `ceiling(NAME)` in claims.
 
     Raises:
         UsageError: nothing of that name is measured; the nearest is suggested.
     """
-    name = metric.removeprefix(f"{CEILING}(").removesuffix(")")
+    name = ceiling_name(metric)
     if name not in CEILINGS:
         near = get_close_matches(name, CEILINGS, 1, 0.5)
         raise UsageError(
@@ -67,14 +72,16 @@ def ceiling_unit(metric: str) -> str:
 
 
 def ceilings_of(calibration: Ceilings | None) -> dict[str, Estimate]:
-    """Name -> rate of what `calibrate` stored, each with the interval of its median over its runs; of one without runs, as it was
-    stored."""
+    """Name -> rate of what `calibrate` stored, each with the interval of its median over its runs, but no wider than the slowest and
+    the fastest of them: of what was never reached a ceiling says nothing. Of one without runs, as it was stored."""
     return {one.name: _rate(one) for one in (calibration.ceilings or ())} if calibration else {}
 
 
 def _rate(one: Ceiling) -> Estimate:
-    if not one.times_ns or not one.work:
+    times = one.times_ns
+    if not times or not one.work:
         return Estimate.exactly(float(one.value))
-    low, high = median_interval(one.times_ns)
+    low, high = median_interval(times)
+    low, high = max(low, min(times)), min(high, max(times))
     work = float(one.work) * 1e9
     return Estimate(float(one.value), work / high, work / low)

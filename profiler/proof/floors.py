@@ -9,14 +9,15 @@ from ..evidence import Finding, VariantEvidence
 from ..judging.floor import IMPLAUSIBLE, Floor, floor_of, phases_of
 from ..judging.limits import Estimate
 from ..judging.speedup import times
-from ..manifest import Work
+from ..manifest import Manifest
+from .rates import declared_work
 
 
-def floors_of(
-    declared: Mapping[str, Work], ceilings: Mapping[str, Estimate], variants: Iterable[str]
-) -> dict[str, Floor]:
+def floors_of(manifest: Manifest, ceilings: Mapping[str, Estimate], variants: Iterable[str]) -> dict[str, Floor]:
     """The floor of each variant, or why it has none."""
-    return {variant: floor_of(phases_of(declared.get(variant)), ceilings) for variant in variants}
+    stated = next((record.phases for record in manifest.runs.values() if record.phases), {})
+    declared = declared_work(manifest)
+    return {v: floor_of(phases_of(stated.get(v) or (), declared.get(v)), ceilings) for v in variants}
 
 
 def too_fast(floors: Mapping[str, Floor], variants: Mapping[str, VariantEvidence], source: str) -> tuple[Finding, ...]:

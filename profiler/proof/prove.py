@@ -32,7 +32,7 @@ from .floors import floors_of, too_fast
 from .measured import Measured, find_runs, gpus_of, variant_evidence
 from .plausible import Held, against_trace
 from .rates import caveats as rate_caveats
-from .rates import declared_work, find_rates, implausible
+from .rates import find_rates, implausible
 from .sequence import places_of, times_of
 from .validated import invalid, loose, unvalidated
 
@@ -135,7 +135,7 @@ class _Case:
         perturbed = conduct.perturbed(ratios, declaration.perturbation_band)
         source = "events" if perturbed or trace is None else "trace"
         ceilings = ceilings_of(manifest.ceilings)
-        floors = floors_of(declared_work(manifest), ceilings, names)
+        floors = floors_of(manifest, ceilings, names)
         wrong = (*invalid(manifest, declaration), *implausible(rates), *too_fast(floors, variants, source))
         usable = not wrong and not any(blocked.values())
         first, last = variants[names[0]], variants[names[-1]]

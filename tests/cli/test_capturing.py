@@ -9,12 +9,14 @@ from dataclasses import replace
 import pytest
 from aisp_prof import cli
 from aisp_prof.cli import counters
+from aisp_prof.declaration import Phase
 from aisp_prof.errors import UsageError
 from aisp_prof.profiler.capture import run as room
 from aisp_prof.profiler.capture.calibrate import read_calibration
 from aisp_prof.profiler.judging.language import needs_counters
 from aisp_prof.profiler.store.captures import Capture
 from aisp_prof.profiler.store.manifest import Manifest
+from aisp_prof.workloads.pair import Declared
 from aisp_prof.workloads.registry import find
 
 CEILINGS = {"ceilings": [], "calibration": None}
@@ -38,14 +40,75 @@ def capture(monkeypatch, capsys, tmp_path):
 
     def call(*arguments):
         monkeypatch.setattr(room, "capture_pair", fake)
-        monkeypatch.setattr(counters, "measure_ceilings", lambda *_: measured.append(1) or CEILINGS)
+        monkeypatch.setattr(
+            counters, "measure_ceilings", lambda timeout, progress, only: measured.append(sorted(only)) or CEILINGS
+        )
         monkeypatch.setattr(sys, "argv", ["aisp-prof", "capture", *arguments])
         with pytest.raises(SystemExit) as exit_:
             cli.main()
         out, err = capsys.readouterr()
+        call.measured = measured
         return exit_.value.code, out, err, asked, len(measured)
 
     return call
+
+
+@pytest.fixture
+def pairs(monkeypatch):
+    """Make `capture ch11` capture streams and gemm_streams with these claims and work."""
+
+    def make(**of_pairs):
+        found = [find(f"ch11:{name}")[0] for name in of_pairs]
+        changed = [
+            replace(pair, declaration=replace(pair.declaration, claims=claims), phases=phases)
+            for pair, (claims, phases) in zip(found, of_pairs.values(), strict=True)
+        ]
+        monkeypatch.setattr("aisp_prof.workloads.registry.find", lambda selector: changed)
+
+    return make
+
+
+def pipeline(sizes, variant):
+    return (Phase(h2d=1), Phase(h2d=3, d2h=3, dram=8), Phase(d2h=1))
+
+
+def product(sizes, variant):
+    return Declared(1, 1, "bf16")
+
+
+def test_what_floors_and_claims_need_is_measured_once_for_all_pairs(capture, pairs):
+    """Some seconds before the captures; those that need none keep none."""
+    pairs(
+        streams=(("optimized.time <= 1.2 * floor",), pipeline),
+        gemm_streams=(("rate(h2d) >= 0.9 * ceiling(h2d_both)",), None),
+        adaptive_streams=(("speedup >= 1.2",), None),
+    )
+    code, _, _, asked, measured = capture("ch11")
+    assert (code, measured) == (0, 1)
+    assert capture.measured == [["copy", "d2h", "d2h_both", "h2d", "h2d_both", "read"]]
+    assert [one[1:] for one in asked] == [("minimal", 20, CEILINGS), ("minimal", 20, CEILINGS), ("minimal", 20, None)]
+
+
+def test_what_is_declared_without_phases_needs_its_type_and_memory(capture, monkeypatch):
+    found = replace(find("ch11:streams")[0], declared=product)
+    monkeypatch.setattr("aisp_prof.workloads.registry.find", lambda selector: [found])
+    capture("ch11")
+    assert capture.measured == [["bf16", "copy", "read"]]
+
+
+def test_stored_ceilings_serve_floors_too(capture, pairs, tmp_path):
+    pairs(streams=(("optimized.time <= 1.2 * floor",), pipeline))
+    code, _, _, asked, measured = capture("ch11", "--ceilings", str(stored(tmp_path)))
+    assert (code, measured) == (0, 0)
+    assert asked[0][3]["ceilings"] == [{"name": "copy"}]
+
+
+def test_all_are_measured_where_another_pair_is_counted(capture, pairs):
+    pairs(streams=(("optimized.time <= 1.2 * floor",), pipeline), gemm_streams=(("of_roofline >= 0.5",), None))
+    _, _, _, asked, measured = capture("ch11")
+    assert (measured, capture.measured) == (1, [[]])
+    assert [one[1] for one in asked] == ["minimal", "roofline"]
+    assert [one[3] for one in asked] == [CEILINGS, CEILINGS]
 
 
 def test_ceilings_are_measured_once_for_all_pairs(capture):

@@ -6,12 +6,13 @@ import json
 
 import pytest
 import torch
+from aisp_prof.profiler.judging import limits
 from aisp_prof.workloads import calibration
 from aisp_prof.workloads.calibration import SIZES, Ceiling, ceilings, gemms, lacking, main, product
-from aisp_prof.workloads.device import CpuDevice
+from aisp_prof.workloads.device import CpuDevice, CudaDevice
 
 TINY = SIZES["tiny"]
-NAMES = {"copy", "read", "h2d", "d2h", "h2d_both", "d2h_both", "h2d_pageable", "d2h_pageable"}
+NAMES = {"copy", "read", "h2d", "d2h", "h2d_both", "d2h_both", "h2d_pageable", "d2h_pageable", "launch"}
 MATRICES = {"bf16", "fp16", "tf32", "fp32"}
 
 
@@ -22,6 +23,42 @@ def measured():
 
 def test_every_ceiling_is_measured(measured):
     assert set(measured) == NAMES | MATRICES | {f"{name}_sustained" for name in MATRICES}
+
+
+@pytest.mark.parametrize(
+    ("only", "found"),
+    [
+        (["h2d_both"], {"h2d", "d2h", "h2d_both", "d2h_both"}),
+        (["read"], {"copy", "read"}),
+        (["bf16", "launch"], {"bf16", "launch"}),
+        (["fp32_sustained", "h2d_pageable"], {"fp32", "fp32_sustained"} | NAMES - {"copy", "read", "launch"}),
+    ],
+)
+def test_those_that_are_named_are_measured_with_what_comes_along(tmp_path, only, found):
+    path = tmp_path / "c.json"
+    assert main(["--device", "cpu", "--size", "tiny", "--record", str(path), "--only", *only]) == 0
+    assert {one["name"] for one in json.loads(path.read_text())["ceilings"]} == found
+
+
+def test_a_misspelt_ceiling_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        main(["--device", "cpu", "--size", "tiny", "--only", "h2b"])
+    assert "invalid choice: 'h2b'" in capsys.readouterr().err
+
+
+def test_all_that_a_claim_may_name_is_measured():
+    assert {*limits.CEILINGS, "launch"} == set(calibration.CEILINGS)
+
+
+@pytest.mark.parametrize(
+    ("free", "elements"),
+    [(64 << 30, 1 << 30), (17 << 30, 1 << 30), (16 << 30, 1 << 30), (15 << 30, 1 << 29), (3 << 30, 1 << 27)],
+)
+def test_two_arrays_fill_at_most_half_of_what_is_free(monkeypatch, free, elements):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (free, 80 << 30))
+    found = calibration.fitting(CudaDevice(), 1 << 30)
+    assert found == elements
+    assert 2 * 4 * found <= free // 2
 
 
 def test_every_run_is_kept_and_rates_are_positive(measured):
@@ -35,6 +72,7 @@ def test_the_work_of_a_run(measured):
     work = {name: one.work for name, one in measured.items()}
     assert (work["copy"], work["read"]) == (8 * TINY.elements, 4 * TINY.elements)
     assert work["bf16"] == 2 * TINY.matrix**3
+    assert work["launch"] == TINY.launches
     assert (work["h2d"], work["h2d_both"]) == (4 * TINY.link_elements, 16 * TINY.link_elements)
 
 

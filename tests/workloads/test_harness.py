@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aisp_prof.declaration import Phase
 from aisp_prof.errors import UsageError
+from aisp_prof.machine.records import convert
+from aisp_prof.profiler import manifest
+from aisp_prof.profiler.judging.floor import phases_of
 from aisp_prof.workloads.ch11.streams import PAIR, ChunkedChain
 from aisp_prof.workloads.harness import run_pair
 from aisp_prof.workloads.measure import order
@@ -28,6 +32,26 @@ BROKEN = Pair(PAIR.declaration, Broken)
 
 def small_run(**options: Any) -> Record:
     return run_pair(PAIR, device="cpu", iterations=2, **options)
+
+
+def test_phases_stand_in_the_record_as_the_floor_reads_them(tmp_path: Path) -> None:
+    """At the sizes that ran, of every variant, and through the manifest's check of its shape."""
+
+    def phases(sizes: Any, variant: str) -> tuple[Phase, ...]:
+        whole = sizes["mib"] << 20
+        return (
+            Phase(h2d=whole, dram=2 * whole, flops={"fp32": 7}),
+            Phase(d2h=whole, launches=1 if variant == "baseline" else 0),
+        )
+
+    data = run_pair(replace(PAIR, phases=phases), device="cpu", iterations=2).to_json()
+    assert list(data["phases"]) == ["baseline", "optimized"]
+    sizes = PAIR.declaration.sizes["small"]
+    stated = convert(json.loads(json.dumps(data["phases"])), dict[str, list[manifest.Phase]], "phases")
+    assert len(stated["baseline"]) == 2
+    for variant, plain in data["phases"].items():
+        assert len(plain) == len(stated[variant])
+        assert phases_of(stated[variant], None) == phases(sizes, variant)
 
 
 def test_the_record_has_the_documented_form() -> None:

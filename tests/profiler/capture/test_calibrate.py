@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 from aisp_prof.errors import AispError, EnvironmentLacks
+from aisp_prof.machine.records import convert
 from aisp_prof.profiler.capture import calibrate as room
 from aisp_prof.profiler.capture.calibrate import Calibrated, Program, calibrate, calibrated
 from aisp_prof.profiler.counters.raw_csv import read_raw_csv
+from aisp_prof.profiler.judging.limits import ceilings_of
+from aisp_prof.profiler.manifest import Ceilings
 
 COUNTERS = Path(__file__).parents[1] / "counters"
 GEMM = 2 * 2048**3
@@ -44,6 +47,17 @@ def test_the_whole_of_it_without_a_gpu():
     assert (result["gpu"], result["calibration"]["rows"]) == (None, [])
     assert result["calibration"]["reason"]
     assert {one["name"] for one in result["ceilings"]} >= {"copy", "bf16", "h2d_both"}
+
+
+def test_some_of_it_counts_nothing_and_says_what_it_measures():
+    said = []
+    result = calibrate(TINY, said.append, ("h2d", "launch"))
+    assert said == ["measuring the ceilings of h2d, launch"]
+    assert result["calibration"] is None
+    rates = ceilings_of(convert(result, Ceilings, "a test"))
+    assert {"h2d", "launch"} <= set(rates)
+    assert "copy" not in rates
+    assert all(0 < one.low <= one.value <= one.high for one in rates.values())
 
 
 def test_the_clock_of_a_ceiling_is_the_median_of_its_samples():

@@ -12,6 +12,7 @@ from aisp_prof.profiler.expect.check import Checked, Status, check_capture
 from aisp_prof.profiler.expect.update import update_expectations
 from aisp_prof.profiler.proof.prove import prove_capture
 from aisp_prof.profiler.store.captures import Capture, shipped_store
+from aisp_prof.reports.terminal.expectations import check_lines
 from pair_trace import US, run_pair
 from rewritten import (
     a_against_a,
@@ -203,7 +204,8 @@ def test_a_trace_from_another_gpu(streams):
 
 def test_a_capture_from_another_gpu(streams):
     checked, _ = streams.checked(another_gpu, told_of_another_gpu)
-    assert checked.status is Status.NOT_COMPARABLE
+    assert (checked.status, checked.status.exit_code) == (Status.UNQUALIFIED, 5)
+    assert '  → aisp-prof expect update ch11:streams --reason "…"' in check_lines([checked])
     assert checked.reasons == ("hardware: expectations are of h200, the capture is of a100_sxm_80gb",)
 
 

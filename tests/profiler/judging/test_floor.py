@@ -12,6 +12,7 @@ from aisp_prof.machine.records import convert
 from aisp_prof.profiler.counters.roofline import compute_ceiling
 from aisp_prof.profiler.judging.floor import BANDWIDTHS, IMPLAUSIBLE, floor_of, phases_of
 from aisp_prof.profiler.judging.limits import Estimate, ceilings_of
+from aisp_prof.profiler.manifest import Phase as StatedPhase
 from aisp_prof.profiler.manifest import Work
 from aisp_prof.profiler.proof.prove import prove_capture
 from aisp_prof.profiler.proof.rates import declared_work
@@ -98,10 +99,10 @@ def test_a_rate_that_nothing_needs_may_lack():
 
 
 def test_what_older_declarations_say_is_one_phase():
-    assert phases_of(Work(7, 3, "bf16")) == (Phase(dram=3, flops={"bf16": 7}),)
-    assert phases_of(Work(7, 3, "")) == phases_of(Work(7, 3)) == phases_of(None) == ()
-    later = {"flops": 7, "bytes": 3, "ceiling": "bf16", "phases": [{"h2d": 4, "later": 1}]}
-    assert phases_of(convert(later, Work, "a test")) == (Phase(h2d=4),)
+    assert phases_of((), Work(7, 3, "bf16")) == (Phase(dram=3, flops={"bf16": 7}),)
+    assert phases_of((), Work(7, 3, "")) == phases_of((), Work(7, 3)) == phases_of((), None) == ()
+    stated = convert([{"h2d": 4, "later": 1}], list[StatedPhase], "a test")
+    assert phases_of(stated, Work(7, 3, "bf16")) == (Phase(h2d=4),)
 
 
 @cache
@@ -114,7 +115,7 @@ def counted():
         ceilings, declared = ceilings_of(capture.manifest.ceilings), declared_work(capture.manifest)
         evidence = prove_capture(capture)
         for variant in evidence.variants:
-            floor = floor_of(phases_of(declared.get(variant.name)), ceilings).ns
+            floor = floor_of(phases_of((), declared.get(variant.name)), ceilings).ns
             if floor is not None:
                 times = [one.end - one.start for one in variant.iterations]
                 found.append((floor.value, times, evidence.rates[variant.name], ceilings))
