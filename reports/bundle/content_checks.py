@@ -18,7 +18,7 @@ from .environment import environment_data, read_me
 from .header import Maker
 from .layout import ENVIRONMENT, PROOF, READ_ME, SIGNATURE, SUMS
 from .opened import Opened
-from .paper import check_pdf
+from .paper.printed import check_pdf
 from .proof import held, proof_data
 from .verification import Check, Problem, Status, check
 

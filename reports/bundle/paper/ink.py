@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ...errors import UsageError
-from .paper_fonts import Font
-from .paper_shapes import UNIT, Clip, Glyph, Ink, Matrix, Paint, Point, luminance, moved, times
+from ....errors import UsageError
+from .fonts import Font
+from .shapes import UNIT, Clip, Glyph, Ink, Matrix, Paint, Point, luminance, moved, times
 
 MOST_NESTED = 8
 MOST_OPERATORS = 500_000

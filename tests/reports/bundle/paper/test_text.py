@@ -7,9 +7,9 @@ from io import BytesIO
 import pytest
 from aisp_prof.errors import UsageError
 from aisp_prof.profiler.evidence import Verdict
-from aisp_prof.reports.bundle.paper_fonts import Compared, fonts_of
-from aisp_prof.reports.bundle.paper_ink import ink_of
-from aisp_prof.reports.bundle.paper_text import Paper, Text, printed_texts, read_pdf, text_differences
+from aisp_prof.reports.bundle.paper.fonts import Compared, fonts_of
+from aisp_prof.reports.bundle.paper.ink import ink_of
+from aisp_prof.reports.bundle.paper.text import Paper, Text, printed_texts, read_pdf, text_differences
 from aisp_prof.reports.page.document import render_html
 from aisp_prof.reports.page.pdf import identifier_of, print_html
 

@@ -10,11 +10,11 @@ from html.parser import HTMLParser
 from io import BytesIO
 from typing import Any
 
-from ...errors import EnvironmentLacks, UsageError
-from .paper_fonts import Compared, compare_glyphs, fonts_of
-from .paper_form import check_form, font_hashes, spoken_texts
-from .paper_ink import ink_of
-from .paper_sight import hidden_text
+from ....errors import EnvironmentLacks, UsageError
+from .fonts import Compared, compare_glyphs, fonts_of
+from .form import check_form, font_hashes, spoken_texts
+from .ink import ink_of
+from .sight import hidden_text
 
 MAX_PAGES = 2_000
 MAX_PDF_BYTES = 256 << 20

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from .paper_shapes import Clip, Glyph, Ink, Outline, Paint
+from .shapes import Clip, Glyph, Ink, Outline, Paint
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

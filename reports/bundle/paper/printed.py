@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from ...errors import EnvironmentLacks, UsageError
-from ..page.pdf import Printed, identifier_of, print_html, printer_versions
-from .header import Printer
-from .paper_fonts import Compared
-from .paper_text import Paper, read_pdf, text_differences
-from .verification import Check, Problem, Status, check
+from ....errors import EnvironmentLacks, UsageError
+from ...page.pdf import Printed, identifier_of, print_html, printer_versions
+from ..header import Printer
+from ..verification import Check, Problem, Status, check
+from .fonts import Compared
+from .text import Paper, read_pdf, text_differences
 
 NAME = "pdf"
 _ANOTHER = "it is no print of the page that the traces give"

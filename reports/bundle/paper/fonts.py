@@ -11,7 +11,7 @@ from io import BytesIO
 from itertools import product
 from typing import Any
 
-from ...errors import EnvironmentLacks, UsageError
+from ....errors import EnvironmentLacks, UsageError
 
 SHIPPED = {
     "Inter": "inter-latin-400-normal.woff2",
