@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from aisp_prof.cli import capturing, compare
 from aisp_prof.profiler.store.captures import Capture
-from aisp_prof.profiler.store.manifest import Manifest, folder_facts, write_manifest
+from aisp_prof.profiler.store.manifest import write_manifest
 from aisp_prof.workloads.registry import find
 from counted_pair import counted_capture
 from pair_trace import validation
@@ -24,12 +24,7 @@ def stored(tmp_path):
     """A capture of ch11:streams with counters, in a folder of captures."""
     folder = tmp_path / "captures" / "ch11.streams-counted"
     folder.mkdir(parents=True)
-    data, _ = counted_capture(folder, CLAIMS)
-    more = {
-        "hardware_key": "h200", "size": "default", "sizes": {"chunks": 4},
-        "gpus": data["gpus"], "versions": {"nsys": "2025.3.1.0"}, "command": ["aisp-prof", "capture", "ch11"],
-    }  # fmt: skip
-    manifest = Manifest.from_json({**data, **more, "files": folder_facts(folder)})
+    manifest, _ = counted_capture(folder, CLAIMS)
     write_manifest(manifest, folder)
     return Capture(folder, manifest)
 
@@ -122,17 +117,9 @@ def test_with_a_gpu_the_pairs_run_bare_and_nothing_is_kept(run, stored, monkeypa
 def test_the_exit_code_is_the_worst_verdicts(run, tmp_path):
     folder = tmp_path / "captures" / "ch11.streams-counted"
     folder.mkdir(parents=True)
-    data, _ = counted_capture(folder, ["speedup >= 3"])
-    more = {
-        "created_utc": "2026",
-        "hardware_key": "h200",
-        "size": "x",
-        "sizes": {},
-        "gpus": [],
-        "versions": {},
-        "command": [],
-    }
-    write_manifest(Manifest.from_json({**data, **more, "files": folder_facts(folder)}), folder)
+    manifest, _ = counted_capture(folder, ["speedup >= 3"])
+    bare = manifest.changed(created_utc="2026", size="x", sizes={}, gpus=[], versions={}, command=[])
+    write_manifest(bare, folder)
     code, out, _ = run("compare", "ch11:streams", "--captures", folder.parent)
     assert code == 1
     assert "✗ refuted" in out
