@@ -134,7 +134,9 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path, *(place for key, one in inner for place in places(one, (*path, key)))]
 
 
-MUTATED = [folder for folder in SHIPPED if folder.name.startswith(("ch09.triton-20261130T084706Z", "ch11.streams-20261120"))]
+MUTATED = [
+    folder for folder in SHIPPED if folder.name.startswith(("ch09.triton-20261130T084706Z", "ch11.streams-20261120"))
+]
 """One with counters and ceilings, one without."""
 
 
