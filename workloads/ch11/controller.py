@@ -35,6 +35,7 @@ class Controller:
             raise ValueError("there must be a candidate")
         self._count = candidates
         self._chosen: int | None
+        self._since: int
         self._strikes: list[int]
         self._times: list[deque[int]]
         self._start()
@@ -74,9 +75,7 @@ class Controller:
             self._strikes = []
 
     def _start(self) -> None:
-        self._chosen = None
-        self._since = 0
-        self._strikes = []
+        self._chosen, self._since, self._strikes = None, 0, []
         self._times = [deque(maxlen=WINDOW) for _ in range(self._count)]
 
     def _at_the_top(self) -> bool:
