@@ -16,7 +16,7 @@ from aisp_prof.profiler.store.manifest import read_manifest
 from aisp_prof.reports.bundle import environment, opened
 from aisp_prof.reports.bundle.console import verification_lines
 from aisp_prof.reports.bundle.layout import Pages
-from aisp_prof.reports.bundle.paper.printed import printed as paper
+from aisp_prof.reports.bundle.paper import printed as paper
 from aisp_prof.reports.bundle.verification import Status, Verification
 from aisp_prof.reports.bundle.verify import verify_bundle
 from aisp_prof.reports.bundle.write import write_bundle
