@@ -13,7 +13,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ..declaration import Declaration
 from ..errors import UsageError
-from ..machine.records import convert
+from ..machine.records import Contradiction, convert
 
 SCHEMA = 1
 FILE_NAME = "manifest.json"
@@ -211,7 +211,7 @@ class File(Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         if not _SHA256.fullmatch(self.sha256):
-            raise ValueError("sha256 is no SHA-256 in hexadecimal")
+            raise Contradiction("sha256 is no SHA-256 in hexadecimal")
 
 
 class Manifest(Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""What `scripts/test-versions` installs and runs: the oldest, the newest, or a pytest below what the plugin supports."""
+"""What `scripts/test-versions` installs and runs: the oldest, the newest, or a pytest below what the plugin supports; and the same of Triton."""
 
 from __future__ import annotations
 
@@ -38,6 +38,19 @@ TESTS = (
     "tests/profiler/queries/test_tables.py",
     "tests/profiler/judging/test_bootstrap.py",
 )
+GPU = ("torch", "triton")
+"""Of the extra for GPUs what decides the machine code of our Triton kernels; they compile without a GPU."""
+TOOLS = ("nvidia-cuda-cuobjdump>=13,<14", "nvidia-cuda-nvdisasm>=13,<14")
+TRITON_TESTS = (
+    "tests/kernels/test_fp_fusion.py",
+    "tests/kernels/gemm/test_matmul_gelu.py",
+    "tests/kernels/gemm/test_warp_specialized_matmul.py",
+    "tests/kernels/attention",
+    "tests/kernels/blocks",
+    "tests/kernels/elementwise",
+    "tests/workloads/test_warp_specialized_triton.py",
+)
+CHOICES = ("oldest", "newest", "too-old", "triton-oldest", "triton-newest")
 TOO_OLD = """
 import pytest
 
@@ -64,6 +77,10 @@ def requirements(which: str) -> list[str]:
         raise SystemExit(f"not understood: {allowed}")
     if which == "too-old":
         return ["pytest==6.2.5"]
+    if which.startswith("triton"):
+        own = [one for one in extras["gpu"] if re.match(rf"(?:{'|'.join(GPU)})>=", one)]
+        wanted = own if which == "triton-newest" else [one.replace(">=", "==", 1) for one in own]
+        return [*PROJECT["project"]["dependencies"], "pytest", *BESIDE, *TOOLS, *wanted]
     return [f"{name}=={floor}" if which == "oldest" else name for name, floor in floors.items()] + list(BESIDE)
 
 
@@ -71,8 +88,9 @@ def run(which: str) -> int:
     """The tests, in this environment; 0 when they pass."""
     if which == "too-old":
         return _others_are_left_alone()
-    print(f"{which}: " + ", ".join(f"{name} {version(name)}" for name in SHOWN), flush=True)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS]
+    shown, tests = (GPU, TRITON_TESTS) if which.startswith("triton") else (SHOWN, TESTS)
+    print(f"{which}: " + ", ".join(f"{name} {version(name)}" for name in shown), flush=True)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / ".pythonpath")}  # of xdist's workers too
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
@@ -97,8 +115,8 @@ def which_pytest() -> str:
 
 if __name__ == "__main__":
     which = sys.argv[1]
-    if which not in ("oldest", "newest", "too-old"):
-        raise SystemExit("oldest, newest or too-old")
+    if which not in CHOICES:
+        raise SystemExit(" or ".join(CHOICES))
     if sys.argv[2:] == ["run"]:
         raise SystemExit(run(which))
     print("\n".join(requirements(which)))

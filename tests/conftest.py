@@ -5,6 +5,9 @@ from __future__ import annotations
 import gc
 import os
 
+import pytest
+import shared
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 """Before PyTorch is imported, here or in a child: threads of several workers that wait for each other spin, for twice the work."""
 
@@ -13,3 +16,12 @@ def pytest_collection_finish() -> None:
     """Thousands of items and what their modules imported stay to the end: the collector need not walk over them each time."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _shared(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The folder of the run, which holds that of each worker."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared"
+    folder.mkdir(exist_ok=True)
+    shared.keep_in(folder)

@@ -59,8 +59,9 @@ def test_the_wheel_reports_in_a_clean_environment(tmp_path):
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     assert wheel.name.startswith(f"aisp_prof-{__version__}-")
-    venv.create(tmp_path / "clean", with_pip=True)
-    pip = [str(tmp_path / "clean" / "bin" / "python"), "-m", "pip", "install", "--quiet", f"{wheel}[pdf]"]
+    venv.create(tmp_path / "clean")
+    clean = str(tmp_path / "clean" / "bin" / "python")  # by the pip of this environment: none is unpacked for one use
+    pip = [sys.executable, "-m", "pip", "--python", clean, "install", "--quiet", "--no-compile", f"{wheel}[pdf]"]
     subprocess.run(pip, check=True, capture_output=True)
     command = [str(tmp_path / "clean" / "bin" / "aisp-prof"), "report", "--stage", "ch11:streams"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -14,7 +14,6 @@ import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from statistics import median
@@ -22,11 +21,11 @@ from typing import Any
 
 import pytest
 from aisp_prof.profiler.evidence import Evidence
-from aisp_prof.profiler.proof.prove import prove_capture
 from aisp_prof.profiler.queries.ranges import ranges
 from aisp_prof.profiler.store.captures import Capture, shipped_store
 from aisp_prof.profiler.trace.reader import read_trace
 from aisp_prof.reports.page.document import render_html
+from shared import proven
 
 HERE = Path(__file__).parent
 EVERY = shipped_store().captures()
@@ -48,11 +47,6 @@ def golden(name: str, found: str, see: str = "") -> None:
 @pytest.fixture(params=CAPTURES, ids=lambda capture: capture.manifest.pair)
 def capture(request: pytest.FixtureRequest) -> Capture:
     return request.param
-
-
-@cache
-def proven(name: str) -> Evidence:
-    return prove_capture(next(capture for capture in EVERY if capture.id == name))
 
 
 @pytest.fixture

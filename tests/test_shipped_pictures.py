@@ -7,16 +7,15 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from functools import cache
 from io import BytesIO
 from pathlib import Path
 
 import pytest
-from aisp_prof.profiler.evidence import Evidence, VariantEvidence
-from aisp_prof.profiler.proof.prove import prove_capture
+from aisp_prof.profiler.evidence import VariantEvidence
 from aisp_prof.profiler.store.captures import Capture, shipped_store
 from aisp_prof.reports.page.document import render_html
 from aisp_prof.reports.page.pdf import print_html
+from shared import fonts_unpacked_once, proven
 from svg_grammar import Pictures, check_marks
 
 CAPTURES = tuple({capture.manifest.pair: capture for capture in shipped_store().captures()}.values())
@@ -24,11 +23,6 @@ MOST = 2_000
 KINDS = {1: "h2d", 2: "d2h", 8: "d2d", 10: "p2p"}
 Row = tuple[int, int, int, int, str]
 """Device, stream, start, end, kind."""
-
-
-@cache
-def proven(capture_id: str) -> Evidence:
-    return prove_capture(next(capture for capture in CAPTURES if capture.id == capture_id))
 
 
 @pytest.fixture(params=CAPTURES, ids=lambda capture: capture.manifest.pair)
@@ -78,14 +72,17 @@ def drawn_rows(capture: Capture, trace: sqlite3.Connection, variant: VariantEvid
     return rows
 
 
-@pytest.mark.parametrize("lang", ["en", "ko"])
-def test_the_timeline_draws_the_rows(capture: Capture, trace: sqlite3.Connection, lang: str) -> None:
-    """Both widths: each lane's marks of each kind, painted and counted against the rows, and each variant's end."""
+def test_the_timeline_draws_the_rows(capture: Capture, trace: sqlite3.Connection) -> None:
+    """Both widths and languages: each lane's marks of each kind, painted and counted against the rows, and each variant's end."""
     evidence = proven(capture.id)
-    page = Pictures(render_html("page", [evidence], lang))
     rows = [drawn_rows(capture, trace, one) for one in (evidence.baseline, evidence.optimized)]
     limit = max(max(row[3] for row in one) - one[0][2] for one in rows)
     merge = sum(map(len, rows)) > MOST
+    for lang in ("en", "ko"):
+        _held_against(Pictures(render_html("page", [evidence], lang)), rows, limit, merge)
+
+
+def _held_against(page: Pictures, rows: list[list[Row]], limit: int, merge: bool) -> None:
     assert set(page.timelines) == {("pair-1", "wide"), ("pair-1", "narrow")}
     for picture in page.timelines.values():
         expected = {}
@@ -153,10 +150,14 @@ def filled(data: bytes) -> list[tuple[float, ...]]:
 
 
 def test_the_print_draws_as_many_marks_at_the_same_places(capture: Capture) -> None:
-    """What the test above has held against the rows, the PDF has too: all of it, once."""
-    html = render_html("page", [proven(capture.id)])
+    """What the test above has held against the rows, the PDF has too: all of it, once.
+
+    Printed without the page's tables: half of the time of a print, and text, which tests/reports/bundle/test_paper_text.py reads.
+    """
+    html = re.sub("<table.*?</table>", "", render_html("page", [proven(capture.id)]), flags=re.DOTALL)
     picture = Pictures(html).timelines["pair-1", "wide"]
-    painted = filled(print_html(html).data)
+    with fonts_unpacked_once():
+        painted = filled(print_html(html).data)
     for band, marks in picture.bands.items():
         lefts = tuple(min(x for x, _ in mark) for mark in marks)
         same = [one for one in painted if len(one) == len(lefts) and one == pytest.approx(lefts, abs=0.02)]

@@ -140,7 +140,7 @@ def _missing(need: str, gpu: Gpu) -> str | None:
 def _visible_gpus() -> int:
     import torch
 
-    return torch.cuda.device_count()
+    return int(torch.cuda.device_count())
 
 
 def _version(package: str) -> str | None:

@@ -14,11 +14,13 @@ from typing import Any
 
 from ...errors import AispError, EnvironmentLacks, UsageError
 from ...machine.child import Watch, new_mark, run_child, tail
+from ...machine.records import convert
 from ...version import __version__
 from ..counters.kernel_counters import KernelCounters
 from ..counters.raw_csv import read_raw_csv
 from ..counters.rows import OWN_TYPES, flops_by_type
 from ..counters.table import minimal_metrics
+from ..manifest import Ceilings
 from .conditions import Gpu, Sample, Sampler, open_gpu
 from .ncu import count, find_ncu
 
@@ -100,7 +102,8 @@ def read_calibration(path: Path, gpu_uuid: str | None) -> dict[str, Any]:
     """What `calibrate` stored before, for a capture on the same GPU; `gpu_uuid` is that GPU's, None when nobody can tell.
 
     Raises:
-        UsageError: it is no such file, or of another GPU: no two of a kind have the same ceilings.
+        UsageError: it is no such file, or of another GPU: no two of a kind have the same ceilings. A manifest that carries it
+            can be read.
     """
     mend = "measure anew: leave --ceilings out, or aisp-prof calibrate -o FILE"
     try:
@@ -115,6 +118,7 @@ def read_calibration(path: Path, gpu_uuid: str | None) -> dict[str, Any]:
         raise UsageError(f"{path} holds no result of a calibration: it has no ceilings", mend)
     if None not in (own, gpu_uuid) and own != gpu_uuid:
         raise UsageError(f"the ceilings in {path} are those of another GPU, {own}", mend)
+    convert(found, Ceilings, str(path))
     return {key: value for key, value in found.items() if key != "schema"}
 
 

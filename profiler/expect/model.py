@@ -11,7 +11,7 @@ from typing import Any, Self
 from msgspec import Struct, to_builtins
 from msgspec.structs import fields
 
-from ...errors import UsageError
+from ...machine.records import Contradiction
 from ..evidence import Verdict
 from ..judging.verdicts import decided
 from ..manifest import Commit, Number
@@ -24,10 +24,6 @@ TIERS = ("trace", "events", "counted")
 
 NOISIEST = 0.25
 """The largest tolerance that gates anything, of shares half of it: a bound that lets a time double stops nothing."""
-
-
-class Contradiction(UsageError, ValueError):
-    """Fields of a record that cannot all be true; a ValueError, so that whoever decodes it names the place."""
 
 
 class Exact(Struct, frozen=True, forbid_unknown_fields=True):

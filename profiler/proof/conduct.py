@@ -123,16 +123,12 @@ def weak_baseline(trace: Trace, runs: Instances, rates: Rates | None) -> Iterato
     """
     yield from _few_blocks(trace, runs)
     kernels = rates.kernels if rates else ()
-    whole = sum(kernel.busy_ns for kernel in kernels)
+    whole = max(1, sum(kernel.busy_ns for kernel in kernels))
     for kernel in kernels:
         share = kernel.busy_ns / whole
         if kernel.of_roofline is not None and kernel.of_roofline < LEAST_OF_ROOF and share >= LEAST_SHARE:
-            values: dict[str, str | int | float] = {
-                "kernel": kernel.name,
-                "percent": round(100 * kernel.of_roofline, 1),
-                "of_time": round(100 * share, 1),
-            }
-            yield Finding("baseline_below_roof", values)
+            told = {"percent": round(100 * kernel.of_roofline, 1), "of_time": round(100 * share, 1)}
+            yield Finding("baseline_below_roof", {"kernel": kernel.name, **told})
 
 
 def _few_blocks(trace: Trace, runs: Instances) -> Iterator[Finding]:

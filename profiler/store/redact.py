@@ -13,7 +13,7 @@ from pathlib import Path
 from ...errors import AispError, TraceError, UsageError
 from ...machine.files import remove_abandoned, scratch_folder
 from ..trace.schema import METADATA
-from ..trace.source.file import Export, plain_sqlite, readonly
+from ..trace.source.file import Export, plain_file, readonly
 from ..trace.source.sqlite import SqliteSource, quote
 from .allow_list import (
     EMPTY_TABLES,
@@ -52,7 +52,7 @@ def scrub_trace(source: Path, target: Path, names: NameRules | None = None, expo
         raise UsageError(f"{source} is a folder", "scrub the report's SQLite export: nsys export --type sqlite")
     try:
         remove_abandoned(target.absolute().parent)
-        with scratch_folder(target.absolute().parent) as work, plain_sqlite(source, export) as plain:
+        with scratch_folder(target.absolute().parent) as work, plain_file(source, export) as plain:
             made = work / "trace.sqlite"
             _copy_and_check(plain, source, made, names or NameRules())
             if target.suffix == ".xz":

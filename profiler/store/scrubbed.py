@@ -10,7 +10,7 @@ from itertools import islice, zip_longest
 from pathlib import Path
 
 from ...errors import AispError
-from ..trace.source.file import plain_sqlite
+from ..trace.source.file import plain_file
 from ..trace.source.sqlite import quote
 from .captures import Capture
 from .manifest import encode
@@ -64,7 +64,7 @@ def trace_leftovers(path: Path) -> Iterator[str]:
     Compared is what SQLite tells of either, and the header. Inside a page, bytes that belong to no row are not looked at here:
     `leaks` searches them.
     """
-    with tempfile.TemporaryDirectory(prefix="aisp-scrub-") as folder, plain_sqlite(path) as plain:
+    with tempfile.TemporaryDirectory(prefix="aisp-scrub-") as folder, plain_file(path) as plain:
         again = Path(folder) / "again.sqlite"
         copy_allowed(plain, path, again)
         yield from _bytes(plain, again)

@@ -15,9 +15,10 @@ from .captures import DAMAGE, told
 from .differences import Difference, json_differences, line_differences
 from .drawing import check_drawing
 from .environment import environment_data, read_me
+from .header import Maker
 from .layout import ENVIRONMENT, PROOF, READ_ME, SIGNATURE, SUMS
 from .opened import Opened
-from .paper import check_pdf
+from .paper.printed import check_pdf
 from .proof import held, proof_data
 from .verification import Check, Problem, Status, check
 
@@ -39,15 +40,13 @@ def check_captures(bundle: Opened) -> Check:
 
 def check_environment(bundle: Opened) -> Check:
     """What made the captures is in their manifests; what made the bundle only it can say."""
-    about = f"made by aisp-prof {bundle.maker.version or '?'}" + (
-        "" if bundle.same_code else ", by other code than this"
-    )
+    about = f"made by aisp-prof {_version(bundle) or '?'}" + ("" if bundle.same_code else ", by other code than this")
     problems = [fault for fault in bundle.faults if fault.file == ENVIRONMENT]
-    if problems or ENVIRONMENT not in bundle.found.sha256 or not bundle.whole:
+    if problems or bundle.maker is None or ENVIRONMENT not in bundle.found.sha256 or not bundle.whole:
         return check("environment", about, problems)
-    manifests = [one.capture.manifest for one in bundle.proofs]
-    expected = {**environment_data(manifests, None), **bundle.maker.data}
-    problems += [*_compared(ENVIRONMENT, bundle.bytes_of(ENVIRONMENT), expected), *_maker_problems(bundle)]
+    expected = environment_data([one.capture.manifest for one in bundle.proofs], bundle.maker)
+    problems += _compared(ENVIRONMENT, bundle.bytes_of(ENVIRONMENT), expected)
+    problems += _maker_problems(bundle, bundle.maker)
     if READ_ME in bundle.found.sha256 and bundle.bytes_of(READ_ME) != read_me():
         if not bundle.same_code and not problems:
             return _of_other_code(bundle, "environment", f"{READ_ME} is not what this program writes")
@@ -55,14 +54,19 @@ def check_environment(bundle: Opened) -> Check:
     return check("environment", about, problems)
 
 
-def _maker_problems(bundle: Opened) -> list[Problem]:
+def _version(bundle: Opened) -> str:
+    """The version of aisp-prof that made the bundle; "" where it does not say."""
+    return bundle.maker.made_by.aisp_prof if bundle.maker else ""
+
+
+def _maker_problems(bundle: Opened, maker: Maker) -> list[Problem]:
     """What environment.json says of the program and the printer that cannot be: the code has its version, no PDF no printer."""
     found = []
-    if bundle.same_code and bundle.maker.version not in ("", __version__):
-        what = f"says {bundle.maker.version!r}; this code is of {__version__}"
+    if bundle.same_code and maker.made_by.aisp_prof != __version__:
+        what = f"says {maker.made_by.aisp_prof!r}; this code is of {__version__}"
         found.append(Problem(ENVIRONMENT, "made_by: aisp_prof", what))
-    if bundle.header.known and bool(bundle.maker.printer) != bundle.header.pages.pdf:
-        found.append(Problem(ENVIRONMENT, "printer", f"does not fit: {PROOF} says pdf {bundle.header.pages.pdf}"))
+    if bundle.header.known and (maker.printer is not None) != bundle.header.pdf:
+        found.append(Problem(ENVIRONMENT, "printer", f"does not fit: {PROOF} says pdf {bundle.header.pdf}"))
     return found
 
 
@@ -89,10 +93,8 @@ def _numpy(bundle: Opened) -> str:
     """Another numpy may draw other resamples: said, so that a difference in an interval is not blamed on the bundle alone."""
     import numpy
 
-    made = bundle.maker.data.get("made_by", {}).get("numpy", "")
-    return (
-        f" (made with numpy {made}, recomputed with {numpy.__version__})" if made not in ("", numpy.__version__) else ""
-    )
+    made = bundle.maker.made_by.numpy if bundle.maker else numpy.__version__
+    return f" (made with numpy {made}, recomputed with {numpy.__version__})" if made != numpy.__version__ else ""
 
 
 def check_pages(bundle: Opened) -> list[Check]:
@@ -114,7 +116,8 @@ def check_pages(bundle: Opened) -> list[Check]:
         return [*made, _of_other_code(bundle, "pdf", f"{pages.pdf_name}: not checked, as its page was not")]
     if pages.pdf_name not in bundle.found.sha256:
         return [*made, check("pdf", "missing", [Problem(pages.pdf_name, "", "is missing")])]
-    return [*made, check_pdf(pages.pdf_name, bundle.bytes_of(pages.pdf_name), html, bundle.maker.printer)]
+    printer = bundle.maker.printer if bundle.maker else None
+    return [*made, check_pdf(pages.pdf_name, bundle.bytes_of(pages.pdf_name), html, printer)]
 
 
 def _check_html(bundle: Opened, html: str) -> Check:
@@ -149,12 +152,11 @@ def _check_drawing(bundle: Opened, html: Status) -> Check:
 
 
 def _of_other_code(bundle: Opened, name: str, about: str) -> Check:
-    version = bundle.maker.version
     return Check(
         name,
         Status.UNPROVEN,
         f"{about}: it was made by other code than this",
-        mend=f"verify it with aisp-prof {version}",
+        mend=f"verify it with aisp-prof {_version(bundle)}",
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ...declaration import Declaration
 from ...errors import UsageError
@@ -143,7 +142,7 @@ def _expectations(one: Proven, theirs: Path, known: Path) -> Iterator[str]:
         yield f"expects nothing, this code {len(expected.entries)} numbers"
         return
     for entry in expected.entries:
-        other: Any = found.entry(entry.key)
+        other = found.entry(entry.key)
         if other is None:
             yield f"expects nothing of {entry.name}, this code {entry.bound.to_json()}"
         elif other.bound.weaker_than(entry.bound):

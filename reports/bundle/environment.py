@@ -9,44 +9,61 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from ...profiler.manifest import Manifest
+from msgspec import Struct, to_builtins
+
+from ...profiler.manifest import Facts, Manifest
 from ...version import __version__
 from ..page.pdf import Printed, printer_versions
+from .header import MadeBy, Maker, Printer
 from .layout import SCHEMA
 
 
-def environment_data(manifests: Sequence[Manifest], printed: Printed | None) -> dict[str, Any]:
-    """The whole of environment.json; `printed` is the PDF, None where the bundle has none."""
-    return {
-        "schema": SCHEMA,
-        "captures": {one.id: _of_capture(one) for one in manifests},
-        "made_by": made_by(),
-        "printer": None if printed is None else printer_data(printed),
-    }
+class Made(Struct, frozen=True):
+    """What made a capture, as its manifest says; `commit` is any JSON, as it stands there."""
+
+    created_utc: str
+    hardware_key: str
+    gpus: tuple[Facts, ...]
+    versions: dict[str, str | None]
+    commit: Any
+    command: tuple[str, ...]
+    profile: str
 
 
-def _of_capture(manifest: Manifest) -> dict[str, Any]:
-    return {
-        "created_utc": manifest.created_utc,
-        "hardware_key": manifest.hardware_key,
-        "gpus": [dict(gpu) for gpu in manifest.gpus],
-        "versions": dict(manifest.versions),
-        "commit": manifest.as_written["commit"],
-        "command": list(manifest.command),
-        "profile": manifest.profile,
-    }
+class Environment(Struct, frozen=True):
+    """The whole of environment.json; `printer` is None where the bundle has no PDF."""
+
+    schema: int
+    captures: dict[str, Made]
+    made_by: MadeBy
+    printer: Printer | None
 
 
-def made_by() -> dict[str, str]:
-    """What computed the numbers and wrote the pages: another version, or another numpy, may write others."""
+def environment_data(manifests: Sequence[Manifest], maker: Maker) -> dict[str, Any]:
+    """The whole of environment.json, as plain JSON types."""
+    made = {one.id: _of_capture(one) for one in manifests}
+    data: dict[str, Any] = to_builtins(Environment(SCHEMA, made, maker.made_by, maker.printer))
+    return data
+
+
+def _of_capture(manifest: Manifest) -> Made:
+    return Made(
+        created_utc=manifest.created_utc,
+        hardware_key=manifest.hardware_key,
+        gpus=manifest.gpus,
+        versions=manifest.versions,
+        commit=manifest.as_written["commit"],
+        command=manifest.command,
+        profile=manifest.profile,
+    )
+
+
+def maker(printed: Printed | None) -> Maker:
+    """What makes bundles here; `printed` is the PDF, None where the bundle has none."""
     import numpy
 
-    return {"aisp_prof": __version__, "code_sha256": code_sha256(), "numpy": numpy.__version__}
-
-
-def printer_data(printed: Printed) -> dict[str, Any]:
-    """What the bytes of a PDF depend on beside its page."""
-    return {"versions": printer_versions(), "fonts": list(printed.fonts)}
+    printer = None if printed is None else Printer(printer_versions(), tuple(printed.fonts))
+    return Maker(MadeBy(__version__, code_sha256(), numpy.__version__), printer)
 
 
 @cache

@@ -1,15 +1,19 @@
-"""What a bundle says of itself that no trace can: what its pages are called, who made it and with what."""
+"""What a bundle says of itself that no trace can: what its pages are called, who made it and with what.
+
+The records are those of the JSON, of proof.json its beginning, of environment.json what its traces do not give.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
+
+from msgspec import Struct
 
 from ...errors import UsageError
+from ...machine.records import Contradiction, convert
 from ..catalog import LANGUAGES
-from .layout import SCHEMA, Pages, plain
+from .layout import ENVIRONMENT, PROOF, SCHEMA, Pages, plain
 
 _VERSION = re.compile(r"\d[\w.+-]{0,30}", re.ASCII)
 """Free text in its place would be printed beside a ✓."""
@@ -17,35 +21,61 @@ _PROGRAM = re.compile(r"[a-z][a-z0-9_-]{0,30}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(Struct, frozen=True):
     """Out of proof.json: the pages, the captures in the order of the stage, the pairs without one."""
 
-    pages: Pages
+    stage: str
+    lang: str
+    pdf: bool
     order: tuple[str, ...]
     missing: tuple[str, ...]
 
     @classmethod
-    def unknown(cls) -> Header:
-        return cls(Pages("", "", False), (), ())
+    def unknown(cls) -> Self:
+        return cls("", "", False, (), ())
 
     @property
     def known(self) -> bool:
-        return self.pages.stage != ""
+        return self.stage != ""
+
+    @property
+    def pages(self) -> Pages:
+        return Pages(self.stage, self.lang, self.pdf)
 
 
-@dataclass(frozen=True, slots=True)
-class Maker:
-    """Out of environment.json: the program that made the bundle, and what printed its PDF; `data` is both as they stand."""
+class MadeBy(Struct, frozen=True, forbid_unknown_fields=True):
+    """The program that made a bundle, and the numpy that it computed with: another may write other numbers."""
 
-    version: str
+    aisp_prof: str
     code_sha256: str
-    printer: Mapping[str, Any]
-    data: Mapping[str, Any]
+    numpy: str
 
-    @classmethod
-    def unknown(cls) -> Maker:
-        return cls("", "", {}, {})
+    def __post_init__(self) -> None:
+        if not _VERSION.fullmatch(self.numpy) or not _VERSION.fullmatch(self.aisp_prof):
+            raise Contradiction("a version begins with a digit, and holds letters, digits, '.', '+' and '-' alone")
+        if not _SHA256.fullmatch(self.code_sha256):
+            raise Contradiction("code_sha256 is no hash")
+
+
+class Printer(Struct, frozen=True, forbid_unknown_fields=True):
+    """What printed the PDF: what its bytes depend on beside its page."""
+
+    versions: dict[str, str]
+    fonts: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        named = all(_PROGRAM.fullmatch(name) and _VERSION.fullmatch(text) for name, text in self.versions.items())
+        if not named or not all(_SHA256.fullmatch(font) for font in self.fonts):
+            raise Contradiction(
+                "it does not say what printed it: programs with their versions, and the hashes of fonts"
+            )
+
+
+class Maker(Struct, frozen=True):
+    """Out of environment.json: what made the bundle, and what printed its PDF, if it has one."""
+
+    made_by: MadeBy
+    printer: Printer | None = None
 
 
 def read_header(proof: Any) -> Header:
@@ -56,17 +86,16 @@ def read_header(proof: Any) -> Header:
     """
     if not isinstance(proof, dict) or proof.get("schema") != SCHEMA:
         raise UsageError(f"not a proof of schema {SCHEMA}")
-    stage, lang, pdf = proof.get("stage"), proof.get("lang"), proof.get("pdf")
-    if not isinstance(stage, str) or lang not in LANGUAGES or not isinstance(pdf, bool):
-        raise UsageError("it does not say what its pages are: stage, lang, pdf")
-    return Header(Pages(plain(stage, "the stage"), lang, pdf), _names(proof, "order"), _names(proof, "missing"))
-
-
-def _names(proof: Mapping[str, Any], field: str) -> tuple[str, ...]:
-    found = proof.get(field)
-    if not isinstance(found, list) or not all(isinstance(one, str) for one in found) or len(set(found)) != len(found):
-        raise UsageError(f"{field} is no list of names")
-    return tuple(plain(one, field) for one in found)
+    found = convert(proof, Header, PROOF)
+    if found.lang not in LANGUAGES:
+        raise UsageError(f"lang is {' or '.join(LANGUAGES)}, not {found.lang[:20]!r}")
+    plain(found.stage, "the stage")
+    for field, names in (("order", found.order), ("missing", found.missing)):
+        if len(set(names)) != len(names):
+            raise UsageError(f"{field} names one twice")
+        for name in names:
+            plain(name, field)
+    return found
 
 
 def read_maker(environment: Any) -> Maker:
@@ -77,25 +106,4 @@ def read_maker(environment: Any) -> Maker:
     """
     if not isinstance(environment, dict) or environment.get("schema") != SCHEMA:
         raise UsageError(f"not an environment of schema {SCHEMA}")
-    made, printer = environment.get("made_by"), environment.get("printer")
-    if not isinstance(made, dict) or not _texts(made) or set(made) != {"aisp_prof", "code_sha256", "numpy"}:
-        raise UsageError("made_by does not say what made it")
-    if not _VERSION.fullmatch(made["numpy"]) or not _VERSION.fullmatch(made["aisp_prof"]):
-        raise UsageError("made_by: a version begins with a digit, and holds letters, digits, '.', '+' and '-' alone")
-    if not _SHA256.fullmatch(made["code_sha256"]):
-        raise UsageError("made_by: code_sha256 is no hash")
-    if printer is not None and not _is_printer(printer):
-        raise UsageError("printer does not say what printed it")
-    return Maker(made["aisp_prof"], made["code_sha256"], printer or {}, {"made_by": made, "printer": printer})
-
-
-def _texts(value: Any) -> bool:
-    return isinstance(value, dict) and all(isinstance(one, str) and len(one) <= 100 for one in value.values())
-
-
-def _is_printer(value: Any) -> bool:
-    if not isinstance(value, dict) or set(value) != {"versions", "fonts"} or not _texts(value["versions"]):
-        return False
-    named = all(_PROGRAM.fullmatch(name) and _VERSION.fullmatch(text) for name, text in value["versions"].items())
-    fonts = value["fonts"]
-    return named and isinstance(fonts, list) and all(isinstance(f, str) and _SHA256.fullmatch(f) for f in fonts)
+    return convert(environment, Maker, ENVIRONMENT)

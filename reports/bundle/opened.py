@@ -27,7 +27,7 @@ class Opened:
     found: Unzipped
     proof: Any
     header: Header
-    maker: Maker
+    maker: Maker | None
     captures: Read
     faults: tuple[Problem, ...]
 
@@ -36,7 +36,7 @@ class Opened:
         faults: list[Problem] = []
         proof = _value(found, PROOF, faults)
         header = _made_of(read_header, proof, PROOF, faults) or Header.unknown()
-        maker = _made_of(read_maker, _value(found, ENVIRONMENT, faults), ENVIRONMENT, faults) or Maker.unknown()
+        maker = _made_of(read_maker, _value(found, ENVIRONMENT, faults), ENVIRONMENT, faults)
         captures = read_captures(found.folder, tuple(found.sha256))
         if header.known and sorted(header.order) != sorted(captures.proofs) and not captures.problems:
             faults.append(Problem(PROOF, "order", "lists other captures than are there"))
@@ -58,7 +58,7 @@ class Opened:
     @property
     def same_code(self) -> bool:
         """Whether the numbers and pages were made by this very program; where it does not say, it is held to that."""
-        return self.maker.code_sha256 in ("", code_sha256())
+        return self.maker is None or self.maker.made_by.code_sha256 == code_sha256()
 
     def bytes_of(self, name: str) -> bytes:
         return (self.found.folder / name).read_bytes()
@@ -77,7 +77,7 @@ def _value(found: Unzipped, name: str, faults: list[Problem]) -> Any:
     except FileNotFoundError:
         faults.append(Problem(name, "", "is missing"))
     except UsageError as error:
-        faults.append(Problem(name, "", str(error).removeprefix(f"{name}: ")))
+        faults.append(_fault(name, error))
     return None
 
 
@@ -87,5 +87,10 @@ def _made_of(reader: Callable[[Any], _T], value: Any, name: str, faults: list[Pr
     try:
         return reader(value)
     except UsageError as error:
-        faults.append(Problem(name, "", str(error)))
+        faults.append(_fault(name, error))
         return None
+
+
+def _fault(name: str, error: UsageError) -> Problem:
+    """A refusal names the file first, as a problem does."""
+    return Problem(name, "", str(error).removeprefix(f"{name}: "))

@@ -21,7 +21,7 @@ from ...profiler.store.scrubbed import leftovers
 from ...profiler.store.zipped import write_zip
 from ..page.document import render_html
 from ..page.pdf import print_html
-from .environment import environment_data, read_me
+from .environment import environment_data, maker, read_me
 from .layout import (
     ENVIRONMENT,
     PROOF,
@@ -148,7 +148,7 @@ def _write_proof(
     # Printed once before, only to learn which fonts that takes: they are part of what the page then names.
     draft = render_html(pages.stage, evidences, pages.lang, "0" * 64, expected)
     fonts = print_html(draft) if pages.pdf else None
-    (folder / ENVIRONMENT).write_text(encode_json(environment_data(manifests, fonts)), encoding="utf-8")
+    (folder / ENVIRONMENT).write_text(encode_json(environment_data(manifests, maker(fonts))), encoding="utf-8")
     proof = encode_json(proof_data(pages, proofs, missing, _hashes(folder), expected))
     (folder / PROOF).write_text(proof, encoding="utf-8")
     html = render_html(pages.stage, evidences, pages.lang, sha256_of(folder / PROOF), expected)

@@ -31,9 +31,11 @@ def capture(monkeypatch, capsys, tmp_path):
     def fake(declaration, module, key, size, folder, iterations, command, timeout_s, progress, profile, ceilings):
         asked.append((declaration.key, profile.value, iterations, ceilings))
         told = REFUSED if profile.counts else None
-        made = Manifest(
-            declaration.key, "2026", declaration, key, size, {}, (), {}, (), None, None, {}, {}, profile.value, told
-        )
+        made = Manifest.of(
+            id=declaration.key, created_utc="2026", declaration=declaration.to_json(), hardware_key=key, size=size,
+            sizes={}, gpus=[], versions={}, command=[], commit=None, conditions=None, runs={}, files={},
+            profile=profile.value, counters=told,
+        )  # fmt: skip
         return Capture(tmp_path / declaration.name, made)
 
     def call(*arguments):
@@ -163,7 +165,7 @@ def stored(tmp_path, **changes):
     told = {
         "schema": 1,
         "gpu": {"uuid": "GPU-1"},
-        "ceilings": [{"name": "copy"}],
+        "ceilings": [{"name": "copy", "value": 4.2e12}],
         "calibration": {"rows": []},
         **changes,
     }
@@ -174,14 +176,21 @@ def stored(tmp_path, **changes):
 def test_stored_ceilings_are_not_measured_anew(capture, tmp_path):
     code, _, _, asked, measured = capture("ch09", "--profile", "roofline", "--ceilings", str(stored(tmp_path)))
     assert (code, measured) == (0, 0)
-    assert {json.dumps(one[3]["ceilings"]) for one in asked} == {'[{"name": "copy"}]'}
+    assert {json.dumps(one[3]["ceilings"]) for one in asked} == {'[{"name": "copy", "value": 4200000000000.0}]'}
 
 
 @pytest.mark.parametrize(
     ("changes", "uuid", "said"),
-    [({}, "GPU-2", "another GPU, GPU-1"), ({"ceilings": []}, None, "no ceilings"), ({"gpu": 5}, None, "no result")],
+    [
+        ({}, "GPU-2", "another GPU, GPU-1"),
+        ({"ceilings": []}, None, "no ceilings"),
+        ({"gpu": 5}, None, "no result"),
+        ({"ceilings": [{"name": "copy"}]}, None, r"ceilings\.json\.ceilings\[0\]: value is missing"),
+        ({"calibration": {"rows": 5}}, None, r"calibration\.rows is int, not a list"),
+    ],
 )
 def test_ceilings_of_something_else_are_refused(tmp_path, changes, uuid, said):
+    """Before minutes are spent on a capture whose manifest nobody could read."""
     with pytest.raises(UsageError, match=said):
         read_calibration(stored(tmp_path, **changes), uuid)
 

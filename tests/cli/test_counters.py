@@ -4,28 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
-from aisp_prof import cli
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "tests" / "profiler" / "counters"
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run `aisp-prof …`: exit code, stdout, stderr."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["aisp-prof", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            cli.main()
-        out, err = capsys.readouterr()
-        return exit_.value.code, out, err
-
-    return call
 
 
 def test_counters_as_text(run):

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
-from aisp_prof import cli
 from aisp_prof.workloads.demos.demo import Demo
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
+def run(run):
     """Run `aisp-prof demos …`: exit code, stdout, stderr."""
 
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["aisp-prof", "demos", *arguments])
-        with pytest.raises(SystemExit) as exit_:
-            cli.main()
-        out, err = capsys.readouterr()
-        return exit_.value.code, out, err
-
-    return call
+    return lambda *arguments: run("demos", *arguments)
 
 
 @pytest.mark.parametrize("arguments", [(), ("list",)])

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 from importlib import import_module
 from pathlib import Path
 
 import pytest
-from aisp_prof import cli
 from aisp_prof.profiler.expect.check import Status, check_capture
 from aisp_prof.profiler.expect.files import expectations_folder, read_chapter
 from aisp_prof.profiler.store.captures import Store, shipped_store
@@ -31,20 +29,13 @@ def five(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def run(five, monkeypatch, capsys, tmp_path):
+def run(five, monkeypatch, run, tmp_path):
     """Run `aisp-prof …` with expectations and captures below tmp_path: exit code, stdout, stderr."""
     monkeypatch.setenv("AISP_EXPECTATIONS", str(tmp_path / "expectations"))
     monkeypatch.delenv("AISP_CAPTURES", raising=False)
     monkeypatch.chdir(tmp_path)
 
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["aisp-prof", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            cli.main()
-        out, err = capsys.readouterr()
-        return exit_.value.code, out, err
-
-    return call
+    return run
 
 
 @pytest.fixture

@@ -401,13 +401,13 @@ def test_a_name_of_megabytes_is_shown_by_its_ends(run: Run, tmp_path: Path) -> N
     process.kernel("other", (12, 13), (40, 50))
     built.diagnostic(huge, severity=3)
     path = built.write(tmp_path / "t.sqlite")
-    begun = time.monotonic()
+    begun = time.process_time()
     for command in ("summary", "ranges", "kernels", "gaps"):
         code, out, _ = run("trace", command, path)
         assert code == 0
         assert "‹U+0001›" in out
         assert len(out) < 500_000
-    assert time.monotonic() - begun < 5
+    assert time.process_time() - begun < 5
 
 
 def test_a_summary_holds_no_markup_of_a_file_or_a_claim(run: Run, tmp_path: Path) -> None:

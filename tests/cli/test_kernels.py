@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
-from aisp_prof import cli
 from aisp_prof.kernels.building.nvcc import find_nvcc
 
 ROOT = Path(__file__).parents[2]
@@ -17,7 +15,7 @@ GOOD = "import torch\ndef run(inputs, output): torch.softmax(inputs[0], -1, out=
 
 
 @pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
+def run(monkeypatch, run, tmp_path):
     """Run `aisp-prof kernels …` in an empty folder: exit code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("AISP_FEATURES", raising=False)
@@ -26,14 +24,7 @@ def run(monkeypatch, capsys, tmp_path):
     (tmp_path / "slow.py").write_text(GOOD.replace(": torch", ": import_time.sleep(0.02); torch").replace(
         "import torch", "import torch\nimport time as import_time"))  # fmt: skip
 
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["aisp-prof", "kernels", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            cli.main()
-        out, err = capsys.readouterr()
-        return exit_.value.code, out, err
-
-    return call
+    return lambda *arguments: run("kernels", *arguments)
 
 
 def test_emit_writes_the_chapters_kernel(run, tmp_path):

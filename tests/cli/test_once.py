@@ -16,7 +16,7 @@ from aisp_prof.profiler.store import captures
 from aisp_prof.profiler.trace.source import file as traces
 
 Run = Callable[..., tuple[int, str]]
-PAIR = "ch11:warp_specialized_triton"
+PAIR = "ch20:pipeline_sequential"
 
 
 @pytest.fixture
@@ -95,4 +95,4 @@ def test_what_cannot_be_written_is_refused_before_anything_is_read(
 
 def test_a_folder_that_is_not_there_yet_is_made(run: Run, tmp_path: Path) -> None:
     assert run("report", PAIR, "--format", "html", "--out", "new/below")[0] == 0
-    assert [path.name for path in (tmp_path / "new" / "below").iterdir()] == ["ch11-warp_specialized_triton.html"]
+    assert [path.name for path in (tmp_path / "new" / "below").iterdir()] == ["ch20-pipeline_sequential.html"]

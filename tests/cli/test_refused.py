@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aisp_prof import cli
 from aisp_prof.profiler.store.captures import shipped_store
 
 Run = Callable[..., tuple[int, str, str]]
 GOOD, HOSTILE = "ch11.gemm_streams", "ch11.streams"
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    def typed(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["aisp-prof", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return typed
 
 
 def no_claim(data: dict[str, Any]) -> None:

@@ -52,6 +52,13 @@ LEAVES = (
 )
 
 
+@given(st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text("[]{}9a", max_size=25), inner)))
+def test_strings_without_escapes_are_left_out_as_those_with_them(data: Any) -> None:
+    """The quick look splits at quotes where the text holds no escape."""
+    plain = json.dumps(data, ensure_ascii=False)
+    assert records._harmless(plain) == records._harmless(f'["\\\\", {plain}]')
+
+
 @given(st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
 def test_the_quick_look_passes_nothing_that_the_walk_refuses(data: Any) -> None:
     text = json.dumps(data)

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 from aisp_prof.profiler.evidence import Evidence
+from shared import fonts_unpacked_once
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _fonts() -> Iterator[None]:
+    with fonts_unpacked_once():
+        yield
 
 
 @pytest.fixture(scope="session")

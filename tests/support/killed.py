@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,7 +43,8 @@ def die_at(number: int) -> None:
 
 
 def serve(imports: str, body: str) -> None:
-    """For every number that a line of stdin names, run `body` in a child that dies so, and print its exit code."""
+    """For every line of stdin run `body` in a child that dies at so many changes of the disk, or where the line has a point
+    after so many seconds, and print its exit code."""
     space: dict[str, Any] = {}
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what `body` and its children print is not taken for an answer
@@ -50,15 +52,20 @@ def serve(imports: str, body: str) -> None:
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
-            die_at(int(line))
+            if "." not in line:
+                die_at(int(line))
             exec(body, space)  # noqa: S102 - the test's own code
             os._exit(0)
+        if "." in line:
+            time.sleep(float(line))
+            os.kill(child, signal.SIGKILL)
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), file=answers, flush=True)
 
 
 @contextmanager
-def killed(imports: str, body: str, *arguments: object, **environment: object) -> Iterator[Callable[[int], int]]:
+def killed(imports: str, body: str, *arguments: object, **environment: object) -> Iterator[Callable[[float], int]]:
     """`at(number)` runs `body`, which finds `arguments` in sys.argv, up to that change of the disk: -9, or 0 if it ended.
+    A float is the seconds after which it is killed, wherever it is then.
 
     Every run is a fork of one process that has imported all of `imports`: a tenth of a second rather than two.
     """
@@ -75,7 +82,7 @@ def killed(imports: str, body: str, *arguments: object, **environment: object) -
     assert process.stdout is not None
     lines, answers = process.stdin, process.stdout
 
-    def at(number: int) -> int:
+    def at(number: float) -> int:
         print(number, file=lines, flush=True)
         return int(answers.readline())
 
@@ -86,7 +93,7 @@ def killed(imports: str, body: str, *arguments: object, **environment: object) -
             lines.close()
 
 
-def every(at: Callable[[int], int], step: int = 1) -> Iterator[int]:
+def every(at: Callable[[float], int], step: int = 1) -> Iterator[int]:
     """Kill at every `step`th change of the disk until there is none left: the exit code each time, the last one 0."""
     for number in range(1, 100_000, step):
         code = at(number)

@@ -65,6 +65,15 @@ class Export:
             self._call(call, (free, free + 1), thread)
         self._state(len(ranges))
 
+    def rename(self, name: str, new: str, inside: str) -> None:
+        """The instances that lie inside ranges of another name are called otherwise."""
+        for start, end, thread in self._ranges(inside):
+            self.database.execute(
+                "UPDATE NVTX_EVENTS SET text = ?, textId = NULL WHERE globalTid = ? AND start >= ? AND end <= ? AND eventType = 59 "
+                "AND coalesce(text, (SELECT value FROM StringIds WHERE id = textId)) = ?",
+                [new, thread, start, end, name],
+            )
+
     def unroll_graphs(self, name: str) -> None:
         """Each graph launch of an instance becomes a launch for each of its kernels."""
         added = 0

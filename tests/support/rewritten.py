@@ -57,8 +57,12 @@ def rewritten(
     told: Callable[[Data], None] | None = None,
     name: str = "changed",
     day: int = 20,
+    fit: bool = True,
 ) -> Capture:
-    """A copy of a capture below `captures`: `change` rewrites its trace, `told` its manifest; hashes are made to fit."""
+    """A copy of a capture below `captures`: `change` rewrites its trace, `told` its manifest; hashes are made to fit.
+
+    Without `fit` the manifest's event times are what `told` says, also where the trace does not allow them.
+    """
     folder = captures / f"{capture.manifest.pair}-{name}"
     folder.mkdir(parents=True)
     packed = capture.trace_path.read_bytes()
@@ -78,7 +82,8 @@ def rewritten(
         connection.commit()
         if told:
             told(data)
-        _fit(connection, data)
+        if fit:
+            _fit(connection, data)
     return _written(folder, {**data, "files": folder_facts(folder)})
 
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,10 @@ import pytest
 from aisp_prof.kernels.building.contract import Code, disassemble, find_tools
 
 needs_triton = pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
+TRITON = tuple(map(int, version("triton").split(".")[:2])) if find_spec("triton") else (0, 0)
+"""Major and minor. What a compiler makes of a kernel beyond what the kernel asks for is told of the one that the tests pin."""
+of_3_6 = pytest.mark.skipif(TRITON != (3, 6), reason="says what Triton 3.6 makes of four specialized warps")
+since_3_6 = pytest.mark.skipif(TRITON < (3, 6), reason="older ones take other registers and scratch addresses")
 needs_tools = pytest.mark.skipif(find_tools() is None, reason="cuobjdump and nvdisasm are not installed")
 
 

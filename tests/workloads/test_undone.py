@@ -11,7 +11,9 @@ import pytest
 from aisp_prof.profiler.evidence import Evidence, Verdict
 from aisp_prof.profiler.manifest import Manifest
 from aisp_prof.profiler.proof.prove import prove, prove_capture
+from aisp_prof.profiler.queries.assertions import Question, check
 from aisp_prof.profiler.store.captures import Capture, shipped_store
+from aisp_prof.profiler.trace.reader import read_trace
 from aisp_prof.workloads.registry import find
 from regressions import changed, copied
 from undone_in_turn import Undone
@@ -74,3 +76,38 @@ def test_one_wait_left_in_refutes(pair: str, tmp_path: Path) -> None:
         export.add_sync("iter", inside=f"ch11.{pair}.optimized.measure")
     found = refuted(prove(capture.manifest, trace))
     assert [text for text in found if text.startswith("optimized.syncs_per_iteration")] == found != []
+
+
+SERIAL: dict[tuple[str, str], tuple[str, ...]] = {
+    ("streams", "optimized"): ("speedup", "hidden(h2d, d2h)", "hidden(compute, copy)", "overlap_ratio"),
+    ("gemm_streams", "optimized"): ("speedup", "hidden(compute, copy)", "hidden(h2d, d2h)", "max_in_flight"),
+    ("tensor_cores_streams", "streams"): ("speedup(baseline, streams)", "streams.concurrency"),
+    ("tensor_cores_streams", "graph"): ("speedup(baseline, graph)", "graph.concurrency"),
+    ("distributed_streams", "optimized"): ("speedup", "overlap_ratio"),
+    ("stream_ordered", "optimized"): ("speedup", "overlap_ratio", "concurrency"),
+    ("stream_ordered_kv_cache", "streams"): ("speedup(one_stream, streams)",),
+    ("stream_ordered_kv_cache", "graph"): ("graph.concurrency",),
+}
+"""Pair and variant of which all work is put one after the other on one stream -> the claims that it refutes."""
+
+
+@pytest.mark.parametrize(("case", "named"), SERIAL.items(), ids=lambda value: "-".join(map(str, value)))
+def test_streams_left_serial_refute(case: tuple[str, str], named: tuple[str, ...], tmp_path: Path) -> None:
+    """By the trace alone: the same operations as long as they were, so that the iteration takes longer than its manifest says."""
+    pair, variant = case
+    capture: Capture = NEWEST[f"ch11.{pair}"]
+    declaration = capture.manifest.declaration
+    assert capture.trace_path is not None
+    trace = copied(capture.trace_path, tmp_path / "trace.sqlite")
+    with changed(trace) as export:
+        for name in declaration.names:
+            export.rename("iter", f"iter {name}", f"{declaration.key}.{name}.measure")
+    question = Question(declaration.claims, {name: f"iter {name}" for name in declaration.names})
+    held = {one.claim.text for one in check(read_trace(trace), question).claims if one.claim.verdict is Verdict.PROVEN}
+    with changed(trace) as export:
+        export.serialise(f"iter {variant}")
+    found = [
+        one.claim.text for one in check(read_trace(trace), question).claims if one.claim.verdict is Verdict.REFUTED
+    ]
+    for name in named:
+        assert [text for text in found if name in text and text in held], (name, found, held)

@@ -34,6 +34,10 @@ class Controller:
         if candidates < 1:
             raise ValueError("there must be a candidate")
         self._count = candidates
+        self._chosen: int | None
+        self._since: int
+        self._strikes: list[int]
+        self._times: list[deque[int]]
         self._start()
 
     @property
@@ -67,12 +71,12 @@ class Controller:
         self._times[candidate].append(ns)
         best = self._best()
         if self._estimate(best) < (1 - MARGIN) * self._estimate(self._chosen):
-            self._chosen, self._strikes = best, []
+            self._chosen = best
+            self._strikes = []
 
     def _start(self) -> None:
-        self._chosen: int | None = None
-        self._since, self._strikes = 0, list[int]()
-        self._times: list[deque[int]] = [deque(maxlen=WINDOW) for _ in range(self._count)]
+        self._chosen, self._since, self._strikes = None, 0, []
+        self._times = [deque(maxlen=WINDOW) for _ in range(self._count)]
 
     def _at_the_top(self) -> bool:
         """Whether all have been tried, or the last one tried, in order, is no better than the one before it."""

@@ -18,8 +18,8 @@ from .job import Job, read_results
 from .limits import allowance_bytes
 
 PASSED_ON = (
-    "AISP_CACHE", "AISP_GATE_KEY", "CUDA_HOME", "CUDA_VISIBLE_DEVICES", "HOME", "LANG", "LD_LIBRARY_PATH", "PATH",
-    "PYTHONPATH", "VIRTUAL_ENV", "XDG_CACHE_HOME", "XDG_STATE_HOME",
+    "AISP_CACHE", "AISP_GATE_KEY", "CUDA_HOME", "CUDA_VISIBLE_DEVICES", "HOME", "LANG", "LD_LIBRARY_PATH",
+    "OMP_NUM_THREADS", "PATH", "PYTHONPATH", "VIRTUAL_ENV", "XDG_CACHE_HOME", "XDG_STATE_HOME",
 )  # fmt: skip
 """No keys: a candidate gets what it needs to run and no more."""
 

@@ -46,10 +46,10 @@ def open_source(path: Path, export: Export | None = None) -> Iterator[Source]:
     if is_json(path):
         from .kineto import KinetoSource
 
-        with plain_sqlite(path) as plain:
+        with plain_file(path) as plain:
             yield KinetoSource(plain, path)
         return
-    with plain_sqlite(path, export) as plain, readonly(plain, path) as connection:
+    with plain_file(path, export) as plain, readonly(plain, path) as connection:
         yield FastSource(SqliteSource(connection, path), plain)
 
 
@@ -68,7 +68,7 @@ def connect(path: Path) -> Iterator[sqlite3.Connection]:
     Raises:
         TraceError: no such file, not SQLite, truncated, or damaged.
     """
-    with plain_sqlite(path) as plain, readonly(plain, path) as connection:
+    with plain_file(path) as plain, readonly(plain, path) as connection:
         yield connection
 
 
@@ -83,8 +83,8 @@ def damage(path: Path) -> list[str]:
 
 
 @contextmanager
-def plain_sqlite(path: Path, export: Export | None = None) -> Iterator[Path]:
-    """The path of an unpacked, exported SQLite file that exists as long as the context.
+def plain_file(path: Path, export: Export | None = None) -> Iterator[Path]:
+    """The path of an unpacked file, of a report its SQLite export, that exists as long as the context.
 
     Raises:
         TraceError, EnvironmentLacks: as `open_source`.

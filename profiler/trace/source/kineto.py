@@ -130,7 +130,10 @@ class KinetoSource:
         return {
             "StringIds": (("id", "value"), [(number, text) for text, number in self._names.numbers.items()]),
             "META_DATA_EXPORT": (("name", "value"), [*metadata]),
-            "TARGET_INFO_GPU": (("id", "uuid", "name"), [(one.id, "", one.name) for one in devices]),
+            "TARGET_INFO_GPU": (
+                ("id", "uuid", "name", "smCount"),
+                [(one.id, "", one.name, one.multiprocessors) for one in devices],
+            ),
             "TARGET_INFO_CUDA_DEVICE": (("gpuId", "cudaId", "pid"), [(one.id, one.id, process) for one in devices]),
             "TARGET_INFO_SESSION_START_TIME": (
                 ("utcEpochNs",),

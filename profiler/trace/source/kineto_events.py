@@ -71,6 +71,7 @@ class _Times(msgspec.Struct, gc=False, frozen=True):
 class Device(msgspec.Struct, gc=False, frozen=True):
     id: int = 0
     name: str = ""
+    multiprocessors: int = msgspec.field(default=0, name="numSms")
 
 
 class Document(msgspec.Struct, gc=False, frozen=True):

@@ -14,6 +14,7 @@ import pytest
 import torch
 from aisp_prof.kernels.attention.paged_attention import append, attend, dense, gathered, parts, rotary_tables, rotate
 from aisp_prof.kernels.building.contract import Contract, disassemble, find_tools
+from triton_offline import since_3_6
 
 SUPPORT = Path(__file__).parents[2] / "support"
 has_triton = pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
@@ -159,6 +160,7 @@ COMBINE = Contract("combine_splits", {}, (), (r"\bATOM", r"\bRED\."), 64)
 
 @has_triton
 @pytest.mark.skipif(find_tools() is None, reason="cuobjdump and nvdisasm are not installed")
+@since_3_6
 @pytest.mark.parametrize("contract", [ATTEND, COMBINE], ids=lambda contract: contract.kernel)
 def test_what_triton_makes_for_hopper(contract: Contract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path / "cache"))

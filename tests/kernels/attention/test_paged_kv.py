@@ -16,6 +16,7 @@ import pytest
 import torch
 from aisp_prof.kernels.attention.paged_kv import Decode, on_host, reference
 from aisp_prof.kernels.building.contract import Contract, disassemble, find_tools
+from triton_offline import since_3_6
 
 ROOT = Path(__file__).parents[3]
 SEQUENCES, HEADS, GROUP, DIM, PAGE, STEPS = 3, 2, 2, 16, 16, 3
@@ -156,6 +157,7 @@ def test_what_triton_makes_for_hopper(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @needs_triton
+@since_3_6
 def test_parameters_of_a_compiled_kernel_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight tensors and three numbers; Triton 3.6 adds two addresses of scratch memory."""
     from aisp_prof.kernels.attention.paged_kv_triton import parameters

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import torch
 from aisp_prof.kernels.building.contract import Code, Contract, disassemble, find_tools
-from aisp_prof.kernels.gemm.warp_specialized_matmul import FORMS, SPECIALIZED, Form, matmul, reference
+from aisp_prof.kernels.gemm.warp_specialized_matmul import FORMS, SPECIALIZED, Form, instructions, matmul, reference
+from aisp_prof.profiler.store.captures import shipped_store
+from triton_offline import TRITON, of_3_6
 
 HOPPER, BLACKWELL = 90, 100
 each_form = pytest.mark.parametrize("form", FORMS)
@@ -97,6 +99,22 @@ def test_with_eight_warps_hoppers_code_is_the_same_bytes(compiled: Compile) -> N
     assert asked.metadata.num_warps == plain.metadata.num_warps == 8
 
 
+@of_3_6
+@pytest.mark.skipif(find_tools() is None, reason="cuobjdump and nvdisasm are not installed")
+@pytest.mark.parametrize(("variant", "form"), [("baseline", "plain"), ("optimized", "asked")])
+def test_the_shipped_captures_code_is_what_this_machine_compiles(variant: str, form: str, compiled: Compile) -> None:
+    """What the capture says of the code on the GPU's host, a stranger finds without a GPU."""
+    from aisp_prof.kernels.gemm.warp_specialized_matmul_triton import described
+
+    newest = shipped_store().newest("ch11.warp_specialized_triton")
+    assert newest is not None
+    recorded = newest.manifest.runs["traced"]["code"][variant]
+    made = described(compiled(FORMS[form], HOPPER))
+    assert recorded["compiler"].startswith("Triton 3.6.")
+    assert (recorded["warps"], recorded["instructions"]) == (made.warps, dict(instructions(made)))
+
+
+@of_3_6
 def test_what_is_told_of_a_compiled_form(compiled: Compile) -> None:
     from aisp_prof.kernels.gemm.warp_specialized_matmul_triton import described
 
@@ -125,17 +143,28 @@ SPECIALIZED_ON_HOPPER = Contract(
 
 @pytest.mark.parametrize(
     ("form", "contract"),
-    [(FORMS["plain"], PLAIN_ON_HOPPER), (SPECIALIZED, SPECIALIZED_ON_HOPPER)],
-    ids=("plain", "specialized"),
+    [
+        pytest.param(FORMS["plain"], PLAIN_ON_HOPPER, id="plain"),
+        pytest.param(SPECIALIZED, SPECIALIZED_ON_HOPPER, id="specialized", marks=of_3_6),
+    ],
 )
 def test_what_triton_makes_for_hopper(form: Form, contract: Contract, compiled: Compile, tmp_path: Path) -> None:
     assert contract.broken(code_of(compiled(form, HOPPER), tmp_path)) == []
 
 
+@pytest.mark.skipif(TRITON < (3, 9), reason="Triton 3.6 compiles it")
+def test_four_warps_fail_to_compile_with_newer_ones(compiled: Compile) -> None:
+    """As the pair's page says."""
+    with pytest.raises(RuntimeError, match="PassManager"):
+        compiled(SPECIALIZED, HOPPER)
+
+
+@of_3_6
 def test_shared_memory_fits_a_hopper_block(compiled: Compile) -> None:
     assert all(compiled(form, HOPPER).metadata.shared <= 227 * 1024 for form in (*FORMS.values(), SPECIALIZED))
 
 
+@of_3_6
 def test_on_hopper_computing_warps_free_a_slot_only_when_its_product_is_done(compiled: Compile) -> None:
     """Were a product still in flight, the loading warps could overwrite what it reads."""
     ptx = compiled(SPECIALIZED, HOPPER).asm["ptx"]

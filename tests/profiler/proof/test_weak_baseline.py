@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import lzma
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from aisp_prof.profiler.evidence import Evidence, Finding
 from aisp_prof.profiler.manifest import Manifest
-from aisp_prof.profiler.proof.prove import prove
+from aisp_prof.profiler.proof.prove import prove, prove_capture
+from aisp_prof.profiler.store.captures import shipped_store
 from counted_pair import BASELINE, OPTIMIZED, PASS, counted_capture
 from pair_trace import US, manifest, run_pair
 from trace_builder import Process, TraceBuilder
@@ -88,3 +92,50 @@ def test_a_kernel_near_its_roof_is_not(tmp_path: Path) -> None:
     evidence = prove(*counted_capture(tmp_path, counted={"baseline": BASELINE, "optimized": OPTIMIZED}))
     assert evidence.rates["baseline"].kernels[0].of_roofline == pytest.approx(3.2 / 4.2, rel=0.01)
     assert weak(evidence, BELOW) == []
+
+
+BASELINE_KERNELS = """
+    WITH measured AS (
+        SELECT n.start, n.end FROM NVTX_EVENTS n LEFT JOIN StringIds s ON s.id = n.textId
+        WHERE n.eventType = 59 AND coalesce(n.text, s.value) = ? || '.baseline.measure'
+    ), iteration AS (
+        SELECT n.start, n.end FROM NVTX_EVENTS n LEFT JOIN StringIds s ON s.id = n.textId
+        JOIN measured m ON n.start >= m.start AND n.end <= m.end
+        WHERE n.eventType = 59 AND coalesce(n.text, s.value) = 'iter'
+    ), call AS (
+        SELECT r.correlationId FROM CUPTI_ACTIVITY_KIND_RUNTIME r JOIN iteration i ON r.start >= i.start AND r.end <= i.end
+    )
+    SELECT s.value, k.gridX * k.gridY * k.gridZ, k.end - k.start, (SELECT smCount FROM TARGET_INFO_GPU)
+    FROM CUPTI_ACTIVITY_KIND_KERNEL k JOIN StringIds s ON s.id = k.shortName
+    WHERE k.correlationId IN (SELECT correlationId FROM call)"""
+
+
+@pytest.mark.parametrize(
+    ("pair", "named"),
+    [
+        ("ch10.batch", 1),
+        ("ch10.cluster_multicast", 1),
+        ("ch20.pipeline_sequential", 1),
+        ("ch20.end_to_end_bandwidth", 1),
+        ("ch09.memory_bound", 0),
+        ("ch10.matmul", 0),
+    ],
+)
+def test_sql_finds_the_same_in_captures_that_ship(pair: str, named: int, tmp_path: Path) -> None:
+    capture = shipped_store().newest(pair)
+    assert capture is not None
+    assert capture.trace_path is not None
+    plain = tmp_path / "trace.sqlite"
+    plain.write_bytes(lzma.decompress(capture.trace_path.read_bytes()))
+    with closing(sqlite3.connect(plain)) as trace:
+        rows = trace.execute(BASELINE_KERNELS, (pair,)).fetchall()
+    whole = sum(ns for *_, ns, _ in rows)
+    expected = set()
+    for kernel in {name for name, *_ in rows}:
+        few = [(blocks, ns, sms) for name, blocks, ns, sms in rows if name == kernel and blocks < sms]
+        if few and sum(ns for _, ns, _ in few) >= 0.05 * whole:
+            percent = round(100 * sum(ns for _, ns, _ in few) / whole, 1)
+            expected.add((kernel, max(blocks for blocks, *_ in few), few[0][2], percent))
+    found = {tuple(finding.values.values()) for finding in weak(prove_capture(capture), FEW)}
+    assert found == expected
+    assert len(found) == named

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import pytest
 from aisp_prof.profiler.store.leaks import leaks
+from shared import leaks_of
 
 TESTS = Path(__file__).parents[2]
 COMMITTED = sorted(
@@ -19,7 +20,7 @@ COMMITTED = sorted(
 
 @pytest.mark.parametrize("path", [p for p in COMMITTED if p.suffix != ".py"], ids=lambda path: path.name)
 def test_no_committed_capture_leaks(path: Path) -> None:
-    assert leaks(path) == []
+    assert leaks_of(path) == []
     assert path.suffix != ".nsys-rep"
 
 

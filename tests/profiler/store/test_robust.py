@@ -61,6 +61,10 @@ folder = Path(sys.argv[1])
 COUNT = LISTING + "print(len(Store(folder).captures()))"
 
 
+UNKILLED = 1_000_000
+"""More changes of the disk than any of these makes."""
+
+
 def start(code: str, *arguments: object) -> subprocess.Popen[str]:
     paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH", ""))))
     return subprocess.Popen(
@@ -96,22 +100,18 @@ def test_a_capture_killed_at_any_moment(
     """30 captures killed after delays over their whole length, then one that is let finish: it cleans up after all."""
     fake_nsys()
     arguments = json.dumps(declaration.to_json()), fake_pair("record()"), tmp_path / "captures"
-    begun = time.monotonic()
-    assert ended(start(CAPTURING + "print('begun', flush=True)" + CAPTURE, *arguments)) == 0
-    whole = time.monotonic() - begun
-    draw = random.Random(5)
-    published = 1
-    for number in range(30):
-        process = start(CAPTURING + "print('begun', flush=True)" + CAPTURE, *arguments)
-        assert process.stdout is not None
-        process.stdout.readline()
-        time.sleep(whole * (number + draw.random()) / 30)
-        process.kill()
-        process.communicate()
-        found = check_whole(arguments[2])
-        assert len(found) in (published, published + 1)
-        published = len(found)
-    assert ended(start(CAPTURING + "print('begun', flush=True)" + CAPTURE, *arguments)) == 0
+    draw, published, codes = random.Random(5), 1, list[int]()
+    with killed(CAPTURING, CAPTURE, *arguments) as at:
+        begun = time.monotonic()
+        assert at(UNKILLED) == 0
+        whole = time.monotonic() - begun
+        for number in range(30):
+            codes.append(at(whole * (number + draw.random()) / 30))
+            found = check_whole(arguments[2])
+            assert len(found) in (published, published + 1)
+            published = len(found)
+        assert at(UNKILLED) == 0
+    assert -signal.SIGKILL in codes
     assert len(check_whole(arguments[2])) == published + 1
     assert [path.name for path in arguments[2].iterdir() if path.name.startswith(".")] == []
 

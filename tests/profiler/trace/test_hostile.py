@@ -307,10 +307,10 @@ def test_sums_do_not_wrap_around(tmp_path: Path, size: int, length: int, said: s
 
 
 def test_time_to_refuse(tmp_path: Path) -> None:
-    begun = time.monotonic()
+    begun = time.process_time()  # a busy machine makes every other time longer
     with pytest.raises(AispError):
         read_trace(looped(tmp_path / "t.sqlite", KERNEL))
-    assert time.monotonic() - begun < 20
+    assert time.process_time() - begun < 20
 
 
 @pytest.mark.parametrize("digits", [5, 5_000])

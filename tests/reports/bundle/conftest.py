@@ -14,6 +14,7 @@ from aisp_prof.reports.bundle import captures, write
 from aisp_prof.reports.bundle.layout import Pages, sha256_of
 from aisp_prof.reports.bundle.proof import Proven
 from aisp_prof.reports.bundle.write import write_bundle
+from shared import leaks_of, made_once
 
 EXPECTATIONS = expectations_folder()
 
@@ -41,7 +42,12 @@ def expectations(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def made(streams: Capture, expectations: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle with HTML and PDF, made once; not to be written to."""
     target = tmp_path_factory.mktemp("bundle") / "made.zip"
-    write_bundle(target, [streams], [], Pages("ch11", "en", True), expectations)
+
+    def make() -> bytes:
+        write_bundle(target, [streams], [], Pages("ch11", "en", True), expectations)
+        return target.read_bytes()
+
+    target.write_bytes(made_once("bundle", make))
     return target
 
 
@@ -72,15 +78,7 @@ def judged_once(known: dict[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     once(captures, "leftovers")
     once(write, "leftovers")
     once(write, "proven")
-    leaks = write.leaks
-
-    def searched(path: Path) -> list[str]:
-        key = ("leaks", path.name, sha256_of(path))
-        if key not in known:
-            known[key] = leaks(path)
-        return known[key]
-
-    monkeypatch.setattr(write, "leaks", searched)
+    monkeypatch.setattr(write, "leaks", leaks_of)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from aisp_prof.profiler.expect.files import expectations_folder
 from aisp_prof.profiler.store.captures import Capture, shipped_store
 from aisp_prof.reports.bundle import declared
 from aisp_prof.reports.bundle.declared import Own
-from aisp_prof.reports.bundle.header import read_maker
+from aisp_prof.reports.bundle.header import MadeBy, read_maker
 from aisp_prof.reports.bundle.layout import Pages
 from aisp_prof.reports.bundle.verification import Status, Verification
 from aisp_prof.reports.bundle.verify import verify_bundle
@@ -119,7 +119,7 @@ MADE = {"aisp_prof": "0.1.0", "code_sha256": "0" * 64, "numpy": "2.3.1"}
 @pytest.mark.parametrize("version", ["2.3.1", "2.0.0rc1", "1.26.4+cu130", "0.1.dev3"])
 def test_a_version_is_a_version(version: str) -> None:
     made = {**MADE, "numpy": version}
-    assert read_maker({"schema": 1, "made_by": made, "printer": None}).data["made_by"] == made
+    assert read_maker({"schema": 1, "made_by": made, "printer": None}).made_by == MadeBy(**made)
 
 
 @pytest.mark.parametrize(

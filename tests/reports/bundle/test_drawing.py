@@ -6,13 +6,11 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 from aisp_prof.profiler.evidence import Evidence, Verdict
-from aisp_prof.profiler.proof.prove import prove_capture
 from aisp_prof.profiler.store.captures import Capture, shipped_store
 from aisp_prof.reports.bundle.drawing import check_drawing
 from aisp_prof.reports.bundle.layout import Pages
@@ -24,13 +22,9 @@ from aisp_prof.reports.page import marks
 from aisp_prof.reports.page.document import in_order, render_html
 from forgery import pack, read, rehashed
 from markupsafe import Markup
+from shared import proven
 
 CAPTURES = tuple({capture.manifest.pair: capture for capture in shipped_store().captures()}.values())
-
-
-@cache
-def proven(capture_id: str) -> Evidence:
-    return prove_capture(next(capture for capture in CAPTURES if capture.id == capture_id))
 
 
 def checked(html: str, *evidences: Evidence) -> Check:
@@ -189,6 +183,7 @@ def test_what_is_no_place_is_not_compared(samples: ModuleType, odd: str) -> None
     assert "cannot be read" in found
 
 
+@pytest.mark.usefixtures("judged_once")
 @pytest.mark.parametrize("fault", ["shortened", "merged", "half"])
 def test_a_fault_of_the_code_that_draws_is_found(fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The page that verify makes again has the same fault: by its bytes it is as it should be."""
@@ -208,6 +203,7 @@ def test_a_fault_of_the_code_that_draws_is_found(fault: str, tmp_path: Path, mon
     assert all("timeline" in one.where for one in found.problems)
 
 
+@pytest.mark.usefixtures("judged_once")
 def test_a_page_by_other_code_with_marks_left_out_is_wrong(made: Path, bundle: Path) -> None:
     """Not only "cannot be told": whichever code made it, its picture is not the trace's."""
     files = read(made.read_bytes())

@@ -15,6 +15,7 @@ from pair_trace import capture_folder, run_pair
 from trace_builder import TraceBuilder
 
 IMPORTS = """
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -22,10 +23,12 @@ tempfile.gettempdir()  # Python tries once, by a file without a name of ours, wh
 from aisp_prof.profiler.store.captures import Store
 from aisp_prof.reports.bundle.layout import Pages
 from aisp_prof.reports.bundle.write import write_bundle
-import aisp_prof.profiler.store.scrub, aisp_prof.reports.page.document
+captures, target, expectations = map(Path, sys.argv[1:])
+warm = tempfile.mkdtemp()  # once before the first fork: what is imported late and compiled from templates, each child then has
+write_bundle(Path(warm, "x.zip"), Store(captures).captures(), [], Pages("ch11", "en", False), expectations)
+shutil.rmtree(warm)
 """
 BUNDLE = """
-captures, target, expectations = map(Path, sys.argv[1:])
 write_bundle(target, Store(captures).captures(), [], Pages("ch11", "en", False), expectations)
 """
 

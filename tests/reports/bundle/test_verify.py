@@ -13,9 +13,10 @@ from aisp_prof.errors import UsageError
 from aisp_prof.profiler.expect.files import expectations_folder
 from aisp_prof.profiler.store.captures import Capture, shipped_store
 from aisp_prof.profiler.store.manifest import read_manifest
-from aisp_prof.reports.bundle import environment, opened, paper
+from aisp_prof.reports.bundle import environment, opened
 from aisp_prof.reports.bundle.console import verification_lines
 from aisp_prof.reports.bundle.layout import Pages
+from aisp_prof.reports.bundle.paper.printed import printed as paper
 from aisp_prof.reports.bundle.verification import Status, Verification
 from aisp_prof.reports.bundle.verify import verify_bundle
 from aisp_prof.reports.bundle.write import write_bundle
@@ -24,6 +25,8 @@ from pair_trace import capture_folder, run_pair, serial
 from trace_builder import TraceBuilder
 
 HTML_ONLY = Pages("ch11", "en", False)
+pytestmark = pytest.mark.usefixtures("judged_once")
+"""Each capture is judged by the real code, once; most tests here change something else."""
 
 
 def statuses(found: Verification) -> dict[str, Status]:
@@ -54,7 +57,6 @@ def test_an_honest_bundle(made: Path) -> None:
 
 
 @pytest.mark.parametrize("capture", shipped_store().captures(), ids=lambda capture: capture.manifest.pair)
-@pytest.mark.usefixtures("judged_once")
 def test_every_shipped_capture_makes_a_bundle_that_verifies(capture: Capture, tmp_path: Path) -> None:
     """In both languages one after the other: the capture is the same, and is judged once."""
     for lang in ("en", "ko"):

@@ -13,11 +13,11 @@ from types import ModuleType
 
 import pytest
 from aisp_prof.profiler.evidence import Evidence, Op, Verdict
-from aisp_prof.profiler.proof.prove import prove_capture
 from aisp_prof.profiler.store.captures import shipped_store
 from aisp_prof.reports.page.document import render_html
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
+from shared import proven
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [pytest.mark.chromium, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH")]
@@ -184,7 +184,7 @@ def test_a_page_cannot_call_out(browser: Browser, tmp_path: Path, evidence: Evid
 def shipped(chapter: str) -> list[Evidence]:
     """The newest capture of each pair of a chapter."""
     newest = {capture.manifest.pair: capture for capture in shipped_store().captures()}
-    return [prove_capture(capture) for pair, capture in newest.items() if pair.startswith(f"{chapter}.")]
+    return [proven(capture.id) for pair, capture in newest.items() if pair.startswith(f"{chapter}.")]
 
 
 CHAPTERS = sorted({capture.manifest.pair.partition(".")[0] for capture in shipped_store().captures()})

@@ -269,13 +269,13 @@ def test_copies_graph_nodes_and_devices(put):
     events += [event("kernel", "k", 100 + i, 1, stream=7, device=0, correlation=99) | {} for i in range(2)]
     for i, one in enumerate(events[-2:]):
         one["args"]["graph node id"] = 40 + i
-    two = [{"id": i, "name": f"GPU {i}"} for i in range(2)]
+    two = [{"id": i, "name": f"GPU {i}", "numSms": 100 + i} for i in range(2)]
     trace = read_trace(put(document(events, deviceProperties=two)))
     found = trace.operations
     moved = found.take(found.bytes >= 0)
     assert list(zip(moved.kind.tolist(), moved.pageable.tolist(), strict=True)) == list(copies.values())
     assert found.take(found.bytes < 0).graph_node.tolist() == [40, 41]
-    assert {gpu.name for gpu in trace.gpus} == {"GPU 0", "GPU 1"}
+    assert {(gpu.name, gpu.sm_count) for gpu in trace.gpus} == {("GPU 0", 100), ("GPU 1", 101)}
 
 
 def test_events_of_other_kinds_may_hold_anything(put):

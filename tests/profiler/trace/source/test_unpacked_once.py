@@ -8,7 +8,7 @@ from typing import IO
 
 import pytest
 from aisp_prof.profiler.trace.source import file as module
-from aisp_prof.profiler.trace.source.file import plain_sqlite, unpacked_once
+from aisp_prof.profiler.trace.source.file import plain_file, unpacked_once
 from aisp_prof.profiler.trace.source.limits import UNPACK_VARIABLE
 
 
@@ -22,7 +22,7 @@ def packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, list[
 
 
 def read(path: Path) -> bytes:
-    with plain_sqlite(path) as plain:
+    with plain_file(path) as plain:
         return plain.read_bytes()
 
 
@@ -45,7 +45,7 @@ def test_what_somebody_else_unpacked_is_used_and_removed(packed: tuple[Path, lis
     path, seen = packed
     with unpacked_once() as kept:
         kept.fill(path, first)
-        with plain_sqlite(path) as plain:
+        with plain_file(path) as plain:
             assert plain.read_bytes() == b"first"
     assert seen == []
     assert not plain.exists()

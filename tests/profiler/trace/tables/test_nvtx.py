@@ -77,22 +77,22 @@ def test_ten_thousand_domains_and_threads(trace, tmp_path):
     for k in range(10_000):
         p.range("outer", k, k + 50, domain=f"domain {k}", tid=k)
         p.range("inner", k + 1, k + 40, domain=f"domain {k}", tid=k)
-    begin = time.perf_counter()
+    begin = time.process_time()
     found = read(trace, tmp_path)
     assert len({int(d) for d in found.ranges.domain}) == 10_000
     assert found.ranges.level.tolist() == [0, 1] * 10_000
-    assert time.perf_counter() - begin < 20
+    assert time.process_time() - begin < 20
 
 
 def test_ten_thousand_levels(trace, tmp_path):
     p = trace.process(1)
     for k in range(10_000):
         p.range(f"level {k % 50}", k, 50_000 - k)
-    begin = time.perf_counter()
+    begin = time.process_time()
     found = read(trace, tmp_path)
     assert found.ranges.level.tolist() == list(range(10_000))
     assert found.ranges.parent.tolist() == list(range(-1, 9_999))
-    assert time.perf_counter() - begin < 20
+    assert time.process_time() - begin < 20
 
 
 def test_strings_of_a_megabyte(trace, tmp_path):

@@ -1,0 +1,241 @@
+"""A real capture in which a variant ran another one's code, as where an optimization, or one step of it, was undone.
+
+The trace, the manifest's event times and the counters are rewritten together, as if the program had called the other code under
+the variant's name: each window is replaced by the other variant's window of the same number, and all that came after it moves.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aisp_prof.profiler.store.captures import Capture
+from rewritten import Data, Trace, _count, rewritten
+
+_COUNTED = (*(f"CUPTI_ACTIVITY_KIND_{name}" for name in ("KERNEL", "MEMCPY", "MEMSET", "RUNTIME")),)
+"""What nsys counts as CUDA events."""
+_BY_CORRELATION = "CUPTI_ACTIVITY_KIND_CUDA_EVENT"
+_PUSH_POP, _START_END = 59, 60
+
+
+def exchanged(
+    capture: Capture,
+    captures: Path,
+    instead: Mapping[str, str],
+    more: Callable[[Trace], None] | None = None,
+    name: str = "exchanged",
+) -> Capture:
+    """A copy of `capture` below `captures` in which each variant of `instead` ran what the one named for it runs.
+
+    `more` changes the trace further, as the functions of `rewritten` do. {"optimized": "baseline"} is the whole optimization
+    undone; a step and the one before it, that step alone.
+    """
+    pair, counted = capture.manifest.pair, capture.folder / "counters.csv"
+
+    def change(trace: Trace) -> None:
+        replace(trace, pair, instead)
+        if more:
+            more(trace)
+        if counted.exists():
+            order = capture.manifest.to_json()["runs"]["counted"]["order"]
+            replace_counters(counted, captures / f"{pair}-{name}" / counted.name, pair, order, instead)
+
+    return rewritten(capture, captures, change, lambda data: told(data, instead), name, fit=more is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Swap:
+    """A window [start, end] of a variant, and the one [from_start, from_end] that is to stand there; ns."""
+
+    start: int
+    end: int
+    from_start: int
+    from_end: int
+    variant: str
+    other: str
+
+    @property
+    def longer(self) -> int:
+        return (self.from_end - self.from_start) - (self.end - self.start)
+
+
+class _Moved:
+    """Old times -> new ones, when windows are replaced by others of other lengths."""
+
+    def __init__(self, swaps: Sequence[_Swap]) -> None:
+        self._swaps = swaps
+        self._starts = [swap.start for swap in swaps]
+        self._before = [0]
+        for swap in swaps:
+            self._before.append(self._before[-1] + swap.longer)
+
+    def __call__(self, ns: int | None) -> int | None:
+        if ns is None:
+            return None
+        place = bisect_right(self._starts, ns)
+        if place == 0:
+            return ns
+        swap, before = self._swaps[place - 1], self._before[place - 1]
+        if ns >= swap.end:
+            return ns + self._before[place]
+        return before + swap.start + min(ns - swap.start, swap.from_end - swap.from_start)
+
+
+def replace(trace: Trace, pair: str, instead: Mapping[str, str]) -> None:
+    """Put copies of the other variants' windows where those of `instead` were."""
+    swaps = sorted(_swaps(trace, pair, instead), key=lambda swap: swap.start)
+    copies = [(swap, number, _rows_of(trace, swap)) for number, swap in enumerate(swaps, 1)]
+    before = _events(trace)
+    for swap in swaps:
+        _remove(trace, swap)
+    moved = _Moved(swaps)
+    trace.create_function("moved", 1, moved, deterministic=True)
+    for table in _timed(trace):
+        trace.execute(f"UPDATE {table} SET start = moved(start), end = moved(end)")
+    trace.execute("UPDATE ANALYSIS_DETAILS SET stopTime = moved(stopTime), duration = moved(stopTime) - startTime")
+    strings, step = _strings(trace), _highest_correlation(trace) + 1
+    for swap, number, tables in copies:
+        shift = (moved(swap.start) or 0) - swap.from_start
+        for table, rows in tables.items():
+            for row in rows:
+                _insert(trace, table, _renamed(row, strings, pair, swap, shift, number, step))
+    after = _events(trace)
+    _count(trace, after[0] - before[0])
+    _count(trace, after[1] - before[1], "NVTX")
+
+
+def _swaps(trace: Trace, pair: str, instead: Mapping[str, str]) -> Iterator[_Swap]:
+    for variant, other in instead.items():
+        mine, theirs = _windows(trace, f"{pair}.{variant}.window"), _windows(trace, f"{pair}.{other}.window")
+        assert len(mine) == len(theirs) > 0, (pair, variant, other)
+        for (start, end), (from_start, from_end) in zip(mine, theirs, strict=True):
+            yield _Swap(start, end, from_start, from_end, variant, other)
+
+
+def _windows(trace: Trace, name: str) -> list[tuple[int, int]]:
+    """From the start of each window to its end."""
+    query = """SELECT n.start, n.end FROM NVTX_EVENTS n LEFT JOIN StringIds s ON s.id = n.textId
+        WHERE n.eventType = ? AND COALESCE(n.text, s.value) = ? ORDER BY n.start"""
+    return trace.execute(query, (_START_END, name)).fetchall()
+
+
+def _timed(trace: Trace) -> list[str]:
+    tables = [name for (name,) in trace.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()]
+    return [table for table in tables if {"start", "end"} <= set(_columns(trace, table))]
+
+
+def _columns(trace: Trace, table: str) -> list[str]:
+    return [name for (name,) in trace.execute("SELECT name FROM pragma_table_info(?)", (table,)).fetchall()]
+
+
+def _rows_of(trace: Trace, swap: _Swap) -> dict[str, list[dict[str, Any]]]:
+    """All that the other window holds, as column -> value: by its start, and CUDA's events by their calls."""
+    found = {}
+    bounds = swap.from_start, swap.from_end
+    for table in _timed(trace):
+        only = f" AND eventType IN ({_PUSH_POP}, {_START_END})" if table == "NVTX_EVENTS" else ""
+        found[table] = _fetched(trace, table, f"start >= ? AND start <= ?{only}", bounds)
+    called = {row["correlationId"] for row in found["CUPTI_ACTIVITY_KIND_RUNTIME"]}
+    if _columns(trace, _BY_CORRELATION):
+        events = _fetched(trace, _BY_CORRELATION, "1", ())
+        found[_BY_CORRELATION] = [row for row in events if row["correlationId"] in called]
+    return found
+
+
+def _fetched(trace: Trace, table: str, where: str, bounds: Sequence[int]) -> list[dict[str, Any]]:
+    cursor = trace.execute(f"SELECT * FROM {table} WHERE {where}", tuple(bounds))
+    names = [one[0] for one in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _remove(trace: Trace, swap: _Swap) -> None:
+    bounds, inside = (swap.start, swap.end), "start >= ? AND start <= ?"
+    if _columns(trace, _BY_CORRELATION):
+        calls = f"SELECT correlationId FROM CUPTI_ACTIVITY_KIND_RUNTIME WHERE {inside}"
+        trace.execute(f"DELETE FROM {_BY_CORRELATION} WHERE correlationId IN ({calls})", bounds)
+    for table in _timed(trace):
+        only = f" AND eventType IN ({_PUSH_POP}, {_START_END})" if table == "NVTX_EVENTS" else ""
+        trace.execute(f"DELETE FROM {table} WHERE {inside}{only}", bounds)
+
+
+def _renamed(
+    row: Mapping[str, Any], strings: Mapping[int, str], pair: str, swap: _Swap, shift: int, number: int, step: int
+) -> dict[str, Any]:
+    """A row of the other window as one of this: later, with ids of its own, and under the variant's name."""
+    new = dict(row)
+    for column in ("start", "end"):
+        if new.get(column) is not None:
+            new[column] += shift
+    for column in ("correlationId", "rangeId"):
+        if new.get(column):
+            new[column] += step * number
+    if new.get("textId") is not None or new.get("text"):
+        text = new["text"] or strings[new["textId"]]
+        if text.startswith(f"{pair}.{swap.other}."):
+            new |= {"text": text.replace(f".{swap.other}.", f".{swap.variant}.", 1), "textId": None}
+    return new
+
+
+def _insert(trace: Trace, table: str, row: Mapping[str, Any]) -> None:
+    marks = ", ".join("?" * len(row))
+    trace.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
+
+
+def _strings(trace: Trace) -> dict[int, str]:
+    return dict(trace.execute("SELECT id, value FROM StringIds").fetchall())
+
+
+def _highest_correlation(trace: Trace) -> int:
+    return int(trace.execute("SELECT max(correlationId) FROM CUPTI_ACTIVITY_KIND_RUNTIME").fetchone()[0])
+
+
+def _events(trace: Trace) -> tuple[int, int]:
+    """How many rows nsys counts as CUDA events, and as NVTX events."""
+    there = {name for (name,) in trace.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    rows = {table: _length(trace, table) for table in {*_COUNTED, "NVTX_EVENTS"} & there}
+    return sum(rows.values()) - rows["NVTX_EVENTS"], rows["NVTX_EVENTS"]
+
+
+def _length(trace: Trace, table: str) -> int:
+    return int(trace.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+
+
+def told(data: Data, instead: Mapping[str, str]) -> None:
+    """The same in the manifest: the times of CUDA events in every run, and the work that the variants state."""
+    for run in data["runs"].values():
+        times = {(one["variant"], one["index"]): one["event_ns"] for one in run["iterations"]}
+        for one in run["iterations"]:
+            one["event_ns"] = times[instead.get(one["variant"], one["variant"]), one["index"]]
+        work = dict(run.get("declared") or {})
+        run["declared"] = {variant: work[instead.get(variant, variant)] for variant in work}
+
+
+_RANGE = re.compile(r"aisp:[\w.]+\.(\w+)\.measure:")
+
+
+def replace_counters(source: Path, target: Path, pair: str, order: Sequence[str], instead: Mapping[str, str]) -> None:
+    """The same in what ncu counted: the other variants' kernels under these names.
+
+    `order` names the variant of each counted iteration; all those of a variant have as many kernels.
+    """
+    with source.open(newline="") as file:
+        head, units, *rows = csv.reader(file)
+    ranges = next(place for place, name in enumerate(head) if "Push/Pop_Range" in name)
+    kernels: dict[str, list[list[str]]] = {variant: [] for variant in order}
+    for row in rows:
+        kernels[_RANGE.findall(row[ranges])[0]].append(row)
+    taken, made = dict.fromkeys(order, 0), list[list[str]]()
+    for variant in order:
+        other, place = instead.get(variant, variant), taken[variant]
+        length = len(kernels[other]) // order.count(other)
+        old, new = f"{pair}.{other}.", f"{pair}.{variant}."
+        for row in kernels[other][place * length : (place + 1) * length]:
+            made.append([str(len(made)), *(cell.replace(old, new) for cell in row[1:])])
+        taken[variant] += 1
+    with target.open("w", newline="") as file:
+        csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows([head, units, *made])

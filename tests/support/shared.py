@@ -1,0 +1,79 @@
+"""What several tests rest on, made once a run and not once a worker: kept beside the workers' folders, under its name."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pickle
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Any, TypeVar
+from unittest.mock import patch
+
+from aisp_prof.profiler.evidence import Evidence
+from aisp_prof.profiler.proof.prove import prove_capture
+from aisp_prof.profiler.store.captures import shipped_store
+from aisp_prof.profiler.store.leaks import leaks
+
+T = TypeVar("T")
+_folders: list[Path] = []
+_fonts: dict[bytes, bytes] = {}
+
+
+def keep_in(folder: Path) -> None:
+    """Where this run keeps what its workers share."""
+    _folders[:] = [folder]
+
+
+def made_once(name: str, make: Callable[[], T]) -> T:
+    """What `make` gives, by the first worker that asks; the others wait for it and read a copy."""
+    path = _folders[0] / name
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if path.exists():
+            found: T = pickle.loads(path.read_bytes())
+            return found
+        made = make()
+        path.with_suffix(".part").write_bytes(pickle.dumps(made))
+        os.replace(path.with_suffix(".part"), path)
+        return made
+
+
+@cache
+def proven(capture_id: str) -> Evidence:
+    """The proof of a capture that ships."""
+    return made_once(f"proof-{capture_id}", lambda: prove_capture(_shipped()[capture_id]))
+
+
+def leaks_of(path: Path) -> list[str]:
+    """What `leaks` finds in a file, which is searched once whichever tests and workers ask; the files that ship take seconds."""
+    digest = sha256(path.read_bytes()).hexdigest()
+    return made_once(f"leaks-{digest}-{path.name}", lambda: leaks(path))
+
+
+@cache
+def _shipped() -> dict[str, Any]:
+    return {capture.id: capture for capture in shipped_store().captures()}
+
+
+@contextmanager
+def fonts_unpacked_once() -> Iterator[None]:
+    """WeasyPrint unpacks the fonts of every page anew, the same four, for a sixth of a print: here each is unpacked once."""
+    from fontTools.ttLib import woff2
+
+    unpack = woff2.decompress
+
+    def unpacked(source: IO[bytes], target: IO[bytes]) -> None:
+        font = source.read()
+        if font not in _fonts:
+            plain = BytesIO()
+            unpack(BytesIO(font), plain)
+            _fonts[font] = plain.getvalue()
+        target.write(_fonts[font])
+
+    with patch.object(woff2, "decompress", unpacked):
+        yield
