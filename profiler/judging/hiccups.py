@@ -31,20 +31,22 @@ WAYS = ("h2d", "d2h")
 
 def explained(claim: Claim, result: ClaimResult, runs: Instances | None, samples: Sequence[Sample] = ()) -> ClaimResult:
     """A judged claim with the worst of its iterations and what happened there, where some do not meet it and most do. A claim by the
-    interval of a median that does not say so, and is proven, is one on a median alone: nothing is added.
+    interval of a median that does not say so, and is proven, is one on a median alone: nothing is added. Nor is it to counts, which no
+    stalled host changes, and to what an incomplete trace refutes.
 
     Args:
         runs: the claim's iterations, in the order of `result.values`; None where the values are not those of a trace.
         samples: of clocks, during the runs.
     """
-    if runs is None or len(runs) != len(result.values):
+    codes = {reason.code for reason in result.reasons}
+    if runs is None or len(runs) != len(result.values) or result.unit == "count" or "lower_bound" in codes:
+        return result
+    beyond = [] if result.verdict is Verdict.PROVEN and not claim.quantifier else _beyond(result)
+    if not beyond or 2 * len(beyond) >= len(result.values) or result.measured is None:
         return result
     named = [reason for reason in result.reasons if reason.code == "worst_iteration"]
     if named:
         return _with(result, (), int(named[0].values["index"]), runs, samples)
-    beyond = [] if result.verdict is Verdict.PROVEN and not claim.quantifier else _beyond(result)
-    if not beyond or 2 * len(beyond) >= len(result.values) or result.measured is None:
-        return result
     worst = max(beyond, key=lambda place: _off(result, result.values[place]))
     told = {"count": len(beyond), "of": len(result.values), "value": result.values[worst], "index": worst}
     return _with(result, (Finding("iterations_beyond", told),), worst, runs, samples)

@@ -181,6 +181,19 @@ def test_a_claim_that_most_iterations_break_has_no_exceptions(ask):
     assert (one.claim.verdict, codes(one)) == (Verdict.REFUTED, ["contradicted"])
 
 
+def test_a_count_is_explained_by_no_hiccup(ask):
+    """A kernel more is another program, whatever the host did meanwhile; a time in the same iteration is explained."""
+    trace = steps([0.9] * STEPS, stall_at=11)
+    p = next(iter([trace.process(551)]))
+    (start,) = [
+        one["start"] for one in trace.rows["NVTX_EVENTS"] if one.get("uint64Value") == 11 or one.get("int64Value") == 11
+    ]
+    p.kernel("more", (start + 20, start + 21), (start + 30 * US, start + 40 * US), stream=9)
+    count, time = ask(trace, "kernels_per_iteration == 2", "every span <= 200us")
+    assert (count.claim.verdict, codes(count)) == (Verdict.REFUTED, ["worst_iteration"])
+    assert (time.claim.verdict, codes(time)) == (Verdict.REFUTED, ["worst_iteration", "host_stalled"])
+
+
 def test_a_clock_that_was_lower_about_then_is_named(tmp_path):
     """Samples in the iteration, or the one before and the one after it."""
     trace = TraceBuilder()
