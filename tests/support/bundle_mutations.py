@@ -460,7 +460,7 @@ def _environment(files: Files) -> Iterator[Mutation]:
     edits: dict[str, Callable[[Any], None]] = {
         "another version": lambda e: e["made_by"].update(aisp_prof="9.9.9"),
         "another printer": lambda e: e.update(printer=None if e["printer"] else {"versions": {"a": "1"}, "fonts": []}),
-        "another commit": lambda e: next(iter(e["captures"].values()))["commit"].update(sha="0" * 40),
+        "another commit": lambda e: next(iter(e["captures"].values())).update(commit={"sha": "0" * 40, "dirty": False}),
         "another GPU": lambda e: next(iter(e["captures"].values()))["gpus"][0].update(name="NVIDIA B200"),
         "further": lambda e: e.update(note="9.99 times faster"),
         "free text for numpy": lambda e: e["made_by"].update(numpy="2.0; audited, 111 times faster"),
