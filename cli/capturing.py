@@ -16,6 +16,7 @@ from .options import AsJson, CapturesFolder, Iterations, Timeout
 if TYPE_CHECKING:
     from ..declaration import Declaration
     from ..profiler.capture.run import Profile
+    from ..profiler.manifest import Manifest
     from ..profiler.store.captures import Capture
     from ..workloads.pair import Pair
 
@@ -49,23 +50,27 @@ def capture(
 
     done = capture_pairs(find(selector), captures_folder(captures), profile, iterations, size, timeout, ceilings)
     made = [
-        {"pair": one.manifest.pair, "id": one.id, "folder": str(one.folder), "counters": one.manifest.counters}
+        {
+            "pair": one.manifest.pair,
+            "id": one.id,
+            "folder": str(one.folder),
+            "counters": one.manifest.as_written.get("counters"),
+        }
         for one in done
     ]
-    lines = [line for one in made for line in _captured(one)]
+    lines = [line for one in done for line in _captured(one.manifest)]
     where = f" --captures {shlex.quote(str(captures))}" if captures else ""
     print_data({"rows": made}, as_json, [*lines, f"next: aisp-prof report --stage {selector}{where}"])
 
 
-def _captured(one: dict[str, Any]) -> list[str]:
+def _captured(made: Manifest) -> list[str]:
     """How one pair went; where FLOPs have a lower tier than was asked for, the line says so and gives the mend."""
-    lines = [f"{one['pair']}  captured as {one['id']}"]
-    counted = one["counters"] or {}
-    if counted.get("reason"):
-        lines += [f"  FLOPs are declared only: {counted['reason']}"]
-        lines += [f"  → {counted['mend']}"] if counted["mend"] else []
-    if counted.get("sections_reason"):
-        lines.append(f"  without ncu's full sections: {counted['sections_reason']}")
+    lines, counted = [f"{made.pair}  captured as {made.id}"], made.counters
+    if counted and counted.reason:
+        lines += [f"  FLOPs are declared only: {counted.reason}"]
+        lines += [f"  → {counted.mend}"] if counted.mend else []
+    if counted and counted.sections_reason:
+        lines.append(f"  without ncu's full sections: {counted.sections_reason}")
     return lines
 
 

@@ -22,13 +22,13 @@ from typing import Any
 import pytest
 from aisp_prof.profiler.evidence import Evidence
 from aisp_prof.profiler.queries.ranges import ranges
-from aisp_prof.profiler.store.captures import Capture, shipped_store
+from aisp_prof.profiler.store.captures import Capture
 from aisp_prof.profiler.trace.reader import read_trace
 from aisp_prof.reports.page.document import render_html
-from shared import proven
+from shared import proven, shipped
 
 HERE = Path(__file__).parent
-EVERY = shipped_store().captures()
+EVERY = shipped()
 CAPTURES = tuple({capture.manifest.pair: capture for capture in EVERY}.values())
 """The oldest of each pair, whose numbers have stood longest; newer ones ship so that expectations rest on captures that agree."""
 RECORDED = "ch11.streams-20261120T222929Z-2cd45c"

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 from aisp_prof.profiler.evidence import VariantEvidence
-from aisp_prof.profiler.store.captures import Capture, shipped_store
+from aisp_prof.profiler.store.captures import Capture
 from aisp_prof.reports.page.document import render_html
 from aisp_prof.reports.page.pdf import print_html
-from shared import fonts_unpacked_once, proven
+from shared import fonts_unpacked_once, proven, shipped
 from svg_grammar import Pictures, check_marks
 
-CAPTURES = tuple({capture.manifest.pair: capture for capture in shipped_store().captures()}.values())
+CAPTURES = tuple({capture.manifest.pair: capture for capture in shipped()}.values())
 MOST = 2_000
 KINDS = {1: "h2d", 2: "d2h", 8: "d2d", 10: "p2p"}
 Row = tuple[int, int, int, int, str]

@@ -100,7 +100,7 @@ def test_stored_ceilings_serve_floors_too(capture, pairs, tmp_path):
     pairs(streams=(("optimized.time <= 1.2 * floor",), pipeline))
     code, _, _, asked, measured = capture("ch11", "--ceilings", str(stored(tmp_path)))
     assert (code, measured) == (0, 0)
-    assert asked[0][3]["ceilings"] == [{"name": "copy"}]
+    assert asked[0][3]["ceilings"] == [{"name": "copy", "value": 4.2e12}]
 
 
 def test_all_are_measured_where_another_pair_is_counted(capture, pairs):
@@ -127,7 +127,7 @@ def test_what_was_not_counted_is_said_with_its_mend(capture):
 
 @pytest.mark.parametrize(("options", "profile"), [((), "minimal"), (("--profile", "none"), "none")])
 def test_without_counting_no_ceilings_are_measured(capture, options, profile):
-    code, out, _, asked, measured = capture("ch11", *options, "--json")
+    code, out, _, asked, measured = capture("ch11:streams", *options, "--json")
     assert (code, measured) == (0, 0)
     assert [one[1] for one in asked] == [profile] * len(asked)
     assert json.loads(out)["rows"][0]["counters"] is None

@@ -76,7 +76,7 @@ def measured(monkeypatch):
         "unsupported": [{"name": "fp8", "reason": "compute capability 8.0 has no fp8"}],
         "calibration": {"ncu": "2025.3.1.0", "reason": "", "mend": "", "rows": [row]}, "conditions": None,
     }  # fmt: skip
-    monkeypatch.setattr(calibrate, "calibrate", lambda program, progress, only: result)
+    monkeypatch.setattr(calibrate, "calibrate", lambda program, progress, only=(): result)
     return result
 
 

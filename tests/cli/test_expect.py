@@ -11,6 +11,7 @@ from aisp_prof.profiler.expect.check import Status, check_capture
 from aisp_prof.profiler.expect.files import expectations_folder, read_chapter
 from aisp_prof.profiler.store.captures import Store, shipped_store
 from rewritten import a_sync_more, rewritten, slower
+from shared import shipped
 
 ROOT = Path(__file__).parents[2]
 STREAMS = "ch11:streams"
@@ -224,7 +225,7 @@ def test_a_report_holds_its_capture_against_what_is_expected(run, written, tmp_p
     assert "Nothing is expected of this pair" in (tmp_path / "pages" / "ch11-streams.html").read_text("utf-8")
 
 
-SHIPPED = shipped_store().captures()
+SHIPPED = shipped()
 NEWEST = list({one.manifest.pair: one for one in reversed(SHIPPED)}.values())
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from aisp_prof.profiler.assertions.check import Question, check
 from aisp_prof.profiler.evidence import Evidence, Verdict
 from aisp_prof.profiler.manifest import Manifest
 from aisp_prof.profiler.proof.prove import prove, prove_capture
-from aisp_prof.profiler.queries.assertions import Question, check
 from aisp_prof.profiler.store.captures import Capture, shipped_store
 from aisp_prof.profiler.trace.reader import read_trace
 from aisp_prof.workloads.registry import find

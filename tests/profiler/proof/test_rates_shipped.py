@@ -11,12 +11,12 @@ from aisp_prof.profiler.proof.measured import find_runs
 from aisp_prof.profiler.proof.prove import prove
 from aisp_prof.profiler.ranges.attribution import Attribution
 from aisp_prof.profiler.ranges.work import Launches
-from aisp_prof.profiler.store.captures import shipped_store
 from aisp_prof.profiler.store.manifest import folder_facts
 from aisp_prof.profiler.trace.reader import read_trace
 from counted_pair import BF16, READ, ceilings
+from shared import shipped
 
-CAPTURES = [one for one in shipped_store().captures() if one.manifest.pair.startswith("ch09.")]
+CAPTURES = [one for one in shipped() if one.manifest.pair.startswith("ch09.")]
 WORK = {BF16: 1_000_000_000, READ: 1_000_000}
 
 

@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 from aisp_prof.profiler.evidence import Evidence, Verdict
-from aisp_prof.profiler.store.captures import Capture, shipped_store
+from aisp_prof.profiler.store.captures import Capture
 from aisp_prof.reports.bundle.drawing import check_drawing
 from aisp_prof.reports.bundle.layout import Pages
 from aisp_prof.reports.bundle.verification import Check, Status
@@ -22,9 +22,9 @@ from aisp_prof.reports.page import marks
 from aisp_prof.reports.page.document import in_order, render_html
 from forgery import pack, read, rehashed
 from markupsafe import Markup
-from shared import proven
+from shared import proven, shipped
 
-CAPTURES = tuple({capture.manifest.pair: capture for capture in shipped_store().captures()}.values())
+CAPTURES = tuple({capture.manifest.pair: capture for capture in shipped()}.values())
 
 
 def checked(html: str, *evidences: Evidence) -> Check:

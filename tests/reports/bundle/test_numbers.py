@@ -16,11 +16,10 @@ from typing import Any
 import pytest
 from aisp_prof.profiler.manifest import Manifest
 from aisp_prof.profiler.proof.prove import prove
-from aisp_prof.profiler.store.captures import shipped_store
 from aisp_prof.reports.bundle.numbers import numbers
 from counted_pair import counted_capture
 from pair_trace import manifest, run_pair
-from shared import proven
+from shared import proven, shipped
 from trace_builder import TraceBuilder
 
 
@@ -44,7 +43,7 @@ def of_evidence(evidence: Any) -> Counter[Any]:
     return Counter(leaves(data))
 
 
-@pytest.mark.parametrize("capture", shipped_store().captures(), ids=lambda capture: capture.manifest.pair)
+@pytest.mark.parametrize("capture", shipped(), ids=lambda capture: capture.manifest.pair)
 def test_no_number_of_a_shipped_proof_is_left_out(capture: Any) -> None:
     evidence = proven(capture.id)
     found = list(numbers(evidence))

@@ -11,17 +11,18 @@ from pathlib import Path
 import pytest
 from aisp_prof.errors import UsageError
 from aisp_prof.profiler.expect.files import expectations_folder
-from aisp_prof.profiler.store.captures import Capture, shipped_store
+from aisp_prof.profiler.store.captures import Capture
 from aisp_prof.profiler.store.manifest import read_manifest
 from aisp_prof.reports.bundle import environment, opened
 from aisp_prof.reports.bundle.console import verification_lines
 from aisp_prof.reports.bundle.layout import Pages
-from aisp_prof.reports.bundle.paper.printed import printed as paper
+from aisp_prof.reports.bundle.paper import printed as paper
 from aisp_prof.reports.bundle.verification import Status, Verification
 from aisp_prof.reports.bundle.verify import verify_bundle
 from aisp_prof.reports.bundle.write import write_bundle
 from forgery import edited, pack, read, rehashed, with_sums
 from pair_trace import capture_folder, run_pair, serial
+from shared import shipped
 from trace_builder import TraceBuilder
 
 HTML_ONLY = Pages("ch11", "en", False)
@@ -56,7 +57,7 @@ def test_an_honest_bundle(made: Path) -> None:
     assert [claim["verdict"] for claim in found.to_json()["claims"]] == ["proven"] * 9
 
 
-@pytest.mark.parametrize("capture", shipped_store().captures(), ids=lambda capture: capture.manifest.pair)
+@pytest.mark.parametrize("capture", shipped(), ids=lambda capture: capture.manifest.pair)
 def test_every_shipped_capture_makes_a_bundle_that_verifies(capture: Capture, tmp_path: Path) -> None:
     """In both languages one after the other: the capture is the same, and is judged once."""
     for lang in ("en", "ko"):
@@ -118,7 +119,7 @@ def test_a_capture_without_a_trace_and_pairs_without_a_capture(tmp_path: Path, s
 
 
 def test_several_pairs_in_the_order_of_their_stage(tmp_path: Path) -> None:
-    pairs = [capture for capture in shipped_store().captures() if capture.manifest.pair.startswith("ch09")]
+    pairs = [capture for capture in shipped() if capture.manifest.pair.startswith("ch09")]
     write_bundle(tmp_path / "out.zip", pairs, [], Pages("ch09", "en", False), tmp_path)
     found = verify_bundle(tmp_path / "out.zip")
     assert found.exit_code == 0
