@@ -123,7 +123,7 @@ def counted():
 
 
 def test_no_shipped_variant_is_faster_than_its_floor():
-    assert len(counted()) == 36
+    assert len(counted()) >= 36
     shares = [floor / median(times) for floor, times, _, _ in counted()]
     assert max(shares) < IMPLAUSIBLE
     assert min(shares) > 0.4
