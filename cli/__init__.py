@@ -9,8 +9,9 @@ import traceback
 from typing import Annotated, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
-from ..errors import BUG, AispError, EnvironmentLacks, UsageError
+from ..errors import BUG, INTERRUPTED, AispError, EnvironmentLacks, UsageError
 from ..version import __version__
 from . import (
     assertion,
@@ -31,8 +32,24 @@ from . import (
 )
 from .complaint import complain
 
+
+class _Commands(TyperGroup):
+    """Ends what Click would end with 1, which says that a claim is refuted: an interrupt, and an `EOFError`, which is a bug's."""
+
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            typer.echo("aisp-prof: interrupted", err=True)
+            sys.exit(INTERRUPTED)
+        except EOFError:
+            traceback.print_exc()
+            sys.exit(BUG)
+
+
 app = typer.Typer(
     name="aisp-prof",
+    cls=_Commands,
     help="Prove from Nsight traces that a GPU optimization worked.",
     epilog="Exit codes: 0 proven or done, 1 refuted, 2 usage, 3 the environment lacks something, 4 unproven, "
     "5 nothing is expected of a pair.",

@@ -397,6 +397,18 @@ def test_what_cannot_be_written_or_has_no_room_is_no_refutation(run, trace, tmp_
     assert ended.value.code == 3
 
 
+@pytest.mark.parametrize(("raised", "code"), [(KeyboardInterrupt, 130), (EOFError, 70)])
+def test_what_click_would_end_as_a_refuted_claim_does_not(trace, monkeypatch, raised, code):
+    def ends(*_):
+        raise raised
+
+    monkeypatch.setattr("aisp_prof.profiler.assertions.check.check", ends)
+    monkeypatch.setattr(sys, "argv", ["aisp-prof", "assert", str(trace), HELD, "--range", OPTIMIZED])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == code
+
+
 @pytest.mark.parametrize(("claim", "code"), [(HELD, 0), (REFUTED, 1), (UNPROVEN, 4)])
 @pytest.mark.parametrize("more", [[], ["--json"]])
 def test_a_reader_that_has_seen_enough_changes_no_verdict(trace, tmp_path, claim, code, more):

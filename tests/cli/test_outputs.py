@@ -43,13 +43,16 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
 
 @contextmanager
 def no_file_above(size: int) -> Iterator[None]:
-    """What a full disk is to whoever writes more than this: an error in the middle of a file."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    """What a full disk is to whoever writes more than this: an error in the middle of a file. Python itself would put the compiled
+    code of a module in its place cut."""
+    before, compiled = resource.getrlimit(resource.RLIMIT_FSIZE), sys.dont_write_bytecode
+    sys.dont_write_bytecode = True
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        sys.dont_write_bytecode = compiled
 
 
 def _short_of_room(room: int, *arguments: object) -> int:

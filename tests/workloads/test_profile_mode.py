@@ -39,8 +39,9 @@ def test_the_command_line_asks_for_it_and_writes_the_declared_work(tmp_path, cap
     path = tmp_path / "record.json"
     assert main(DECLARED, [*CPU, "--profile-mode", "--record", str(path)]) == 0
     record = json.loads(path.read_text())
-    assert record["warmup"] == {"baseline": 1, "optimized": 1}
-    work = {v: DECLARED.declared(DECLARED.declaration.sizes["small"], v) for v in ("baseline", "optimized")}
+    names = DECLARED.declaration.names
+    assert record["warmup"] == dict.fromkeys(names, 1)
+    work = {v: DECLARED.declared(DECLARED.declaration.sizes["small"], v) for v in names}
     assert record["declared"] == {v: {"flops": w.flops, "bytes": w.bytes, "ceiling": "fp32"} for v, w in work.items()}
 
 

@@ -14,6 +14,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from ....errors import TraceError
 from ...arrays.blocks import BLOCK, each_block, gathered, workers
 from ...arrays.codes import Codes, narrowest
 from ...arrays.groups import distinct_values, looked_up
@@ -56,13 +57,13 @@ class ColumnFile:
         """Fill an array.
 
         Raises:
-            EOFError: the file was truncated.
+            TraceError: the file was truncated.
         """
         view = into.data.cast("B")
         while view:
             got = os.preadv(self.descriptor, [view], at)
             if not got:
-                raise EOFError("the cache of this trace was cut while it was read: run the command again")
+                raise TraceError("the cache of this trace was cut while it was read", "run the command again")
             view, at = view[got:], at + got
 
     def sums(self) -> list[int]:

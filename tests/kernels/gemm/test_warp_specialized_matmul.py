@@ -108,10 +108,10 @@ def test_the_shipped_captures_code_is_what_this_machine_compiles(variant: str, f
 
     newest = shipped_store().newest("ch11.warp_specialized_triton")
     assert newest is not None
-    recorded = newest.manifest.runs["traced"]["code"][variant]
+    recorded = (newest.manifest.runs["traced"].code or {})[variant]
     made = described(compiled(FORMS[form], HOPPER))
-    assert recorded["compiler"].startswith("Triton 3.6.")
-    assert (recorded["warps"], recorded["instructions"]) == (made.warps, dict(instructions(made)))
+    assert recorded.compiler.startswith("Triton 3.6.")
+    assert (recorded.warps, recorded.instructions) == (made.warps, dict(instructions(made)))
 
 
 @of_3_6

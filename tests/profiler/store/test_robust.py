@@ -277,8 +277,11 @@ def said(code: str, tmp_path: Path, command: str) -> str:
     trace, out = built(tmp_path / "t.sqlite"), tmp_path / "out"
     out.mkdir(exist_ok=True)
     words = [word.format(trace=trace, out=out) for word in WRITERS[command]]
-    paths = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", code, *words], env=paths, capture_output=True, text=True, check=False)
+    # Python would put a module's compiled code in its place cut at the limit, and every later child would fail on it
+    settings = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], env=settings, capture_output=True, text=True, check=False
+    )
     assert "Traceback" not in done.stderr, done.stderr
     assert done.returncode in (2, 3), done.stderr
     return done.stderr

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from aisp_prof.errors import TraceError
 from aisp_prof.profiler.arrays.rows import Rows
 from aisp_prof.profiler.trace.cache import stored
 from aisp_prof.profiler.trace.cache.stored import ColumnFile, store
@@ -69,5 +70,5 @@ def test_columns_outlive_their_name(tmp_path):
 def test_a_file_that_became_shorter_is_said_to_be(tmp_path):
     again = Some.supplied(store(some([5, 900, 70_000], 1), ColumnFile(tmp_path / "columns", new=True)))
     (tmp_path / "columns").write_bytes(b"")
-    with pytest.raises(EOFError, match="cut"):
+    with pytest.raises(TraceError, match="cut"):
         again.start  # noqa: B018
