@@ -27,6 +27,7 @@ from ..ranges.work import Launches
 from ..store.captures import Capture
 from ..trace.model import Trace
 from ..trace.reader import read_trace
+from ..trace.source.file import unpacked_once
 from . import conduct
 from .floors import floors_of, too_fast
 from .measured import Measured, find_runs, gpus_of, variant_evidence
@@ -71,6 +72,7 @@ def reading(trace_path: Path | None) -> Callable[[], Trace | None]:
     return cache(lambda: read_trace(trace_path) if trace_path else None)
 
 
+@unpacked_once()
 def prove_read(
     manifest: Manifest,
     trace_path: Path | None,

@@ -16,7 +16,8 @@ from aisp_prof.profiler.store import captures
 from aisp_prof.profiler.trace.source import file as traces
 
 Run = Callable[..., tuple[int, str]]
-PAIR = "ch20:pipeline_sequential"
+PAIRS = pytest.mark.parametrize(("pair", "files"), [("ch20:pipeline_sequential", 1), ("ch10:matmul", 2)])
+"""One that is traced alone, and one whose kernels are joined with counters, for which its trace is asked again."""
 
 
 @pytest.fixture
@@ -54,13 +55,17 @@ def times(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return found
 
 
-def test_a_report_reads_manifest_trace_hashes_and_expectations_once(run: Run, times: Counter[str]) -> None:
-    assert run("report", PAIR, "--format", "html")[0] == 0
-    assert times == {"decode": 1, "file_facts": 1, "read_trace": 1, "unpack": 1, "parsed": 1}
+@PAIRS
+def test_a_report_reads_manifest_trace_hashes_and_expectations_once(
+    run: Run, times: Counter[str], pair: str, files: int
+) -> None:
+    assert run("report", pair, "--format", "html")[0] == 0
+    assert times == {"decode": 1, "file_facts": files, "read_trace": 1, "unpack": 1, "parsed": 1}
 
 
-def test_verify_unpacks_and_reads_each_trace_once(run: Run, times: Counter[str]) -> None:
-    assert run("report", PAIR, "--format", "html", "--bundle", "b.zip")[0] == 0
+@PAIRS
+def test_verify_unpacks_and_reads_each_trace_once(run: Run, times: Counter[str], pair: str, files: int) -> None:
+    assert run("report", pair, "--format", "html", "--bundle", "b.zip")[0] == 0
     times.clear()
     assert run("verify", "b.zip")[0] == 0
     assert (times["read_trace"], times["unpack"]) == (1, 0)  # what is unpacked to be checked is what is read
@@ -88,11 +93,11 @@ def test_what_cannot_be_written_is_refused_before_anything_is_read(
     run: Run, times: Counter[str], tmp_path: Path, words: tuple[str, ...], code: int, said: str
 ) -> None:
     (tmp_path / "file").write_text("")
-    ended, error = run("report", PAIR, *words)
+    ended, error = run("report", "ch20:pipeline_sequential", *words)
     assert (ended, times) == (code, {})
     assert said in error
 
 
 def test_a_folder_that_is_not_there_yet_is_made(run: Run, tmp_path: Path) -> None:
-    assert run("report", PAIR, "--format", "html", "--out", "new/below")[0] == 0
+    assert run("report", "ch20:pipeline_sequential", "--format", "html", "--out", "new/below")[0] == 0
     assert [path.name for path in (tmp_path / "new" / "below").iterdir()] == ["ch20-pipeline_sequential.html"]

@@ -155,7 +155,10 @@ _KEPT: ContextVar[Unpacked | None] = ContextVar("kept", default=None)
 
 @contextmanager
 def unpacked_once() -> Iterator[Unpacked]:
-    """Within this, each packed trace is unpacked once, however often it is opened; then all of it is removed."""
+    """Within this, each packed trace is unpacked once, however often it is opened; at the end of the outermost all is removed."""
+    if (outer := _KEPT.get()) is not None:
+        yield outer
+        return
     with tempfile.TemporaryDirectory(prefix="aisp-trace-") as folder:
         kept = Unpacked(Path(folder))
         token = _KEPT.set(kept)
