@@ -34,7 +34,7 @@ from .complaint import complain
 
 
 class _Commands(TyperGroup):
-    """Ends what Click would end with 1, which says that a claim is refuted: an interrupt, and an `EOFError`, which is a bug's."""
+    """Ends an interrupt with 130, and an `EOFError` as the bug that it is: Click would end it with 1, which says refuted."""
 
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
         try:
