@@ -19,8 +19,6 @@ from __future__ import annotations
 
 BUG = 70
 """The exit code of a bug: EX_SOFTWARE of sysexits.h. Python's own, 1, would say that a claim is refuted."""
-INTERRUPTED = 130
-"""That of a command that Ctrl-C ended, as a shell states it: 128 and the signal's number."""
 
 
 class AispError(Exception):

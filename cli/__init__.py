@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from ..errors import BUG, INTERRUPTED, AispError, EnvironmentLacks, UsageError
+from ..errors import BUG, AispError, EnvironmentLacks, UsageError
 from ..version import __version__
 from . import (
     assertion,
@@ -34,14 +34,11 @@ from .complaint import complain
 
 
 class _Commands(TyperGroup):
-    """Ends an interrupt with 130, and an `EOFError` as the bug that it is: Click would end it with 1, which says refuted."""
+    """Ends an `EOFError` as the bug that it is: Click takes it for an interrupt and ends with 1, which says refuted."""
 
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            typer.echo("aisp-prof: interrupted", err=True)
-            sys.exit(INTERRUPTED)
         except EOFError:
             traceback.print_exc()
             sys.exit(BUG)
