@@ -160,7 +160,15 @@ def _obstacles(claim: Claim, grounds: Grounds) -> tuple[Finding, ...]:
             if term.of_trace and of_copies_beside_others(term.metric):
                 found |= {f.code: f for f in grounds.copies_blocked[variant]}
         found |= {f.code: f for f in grounds.lacking(term)}
+    if grounds.apart is not None and _times_of_both(claim):
+        found["times_of_both"] = Finding("times_of_both", {})
     return tuple(found.values())
+
+
+def _times_of_both(claim: Claim) -> bool:
+    """Whether a time or a rate of the one variant is held against one of the other."""
+    left, right = claim.left, claim.right
+    return isinstance(right, Term) and left.unit in ("ns", "B/s") and bool({*right.names} - {*left.names})
 
 
 def _concerns(finding: Finding, term: Term) -> bool:
