@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import UsageError
+from ..analysis.names import hint, known, matches
 from ..analysis.overlap import SELECTORS
 from ..ranges.attribution import Attribution, operations_inside
+from ..ranges.chosen import chosen_ranges
 from ..trace.model import COMM, COMPUTE, Trace
-from .names import hint, known, matches
-from .ranges import chosen_ranges
 
 PREFIXES = ("stream:", "range:", "kernel:")
 
