@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..analysis.findable import findable
+from ..analysis.longest import witnesses
 from ..analysis.metrics import split
-from ..analysis.overlap import SELECTORS, busy_time, witnesses
+from ..analysis.overlap import SELECTORS, busy_time
 from ..arrays.intervals import Intervals, at_least
 from ..evidence import ClaimResult, Op, Verdict
 from ..judging.limits import TIME
