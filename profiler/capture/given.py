@@ -23,7 +23,7 @@ from ..store.captures import SECOND_NAMES, TRACE_NAMES, Capture
 from ..store.manifest import file_facts, folder_facts, read_manifest
 from ..trace.model import Trace
 from ..trace.reader import read_trace
-from ..trace.source.file import Export, is_json, open_source, plain_file
+from ..trace.source.file import Export, is_json, open_source, plain_file, unpacked_once
 from .asked import Asked, name_of
 
 _DRIVER = ("TARGET_INFO_SYSTEM_ENV", "NvDriverVersion")
@@ -133,7 +133,9 @@ def _given(path: Path, plain: Path, export: Export | None) -> _Given:
             f"{path} is no trace that a proof can hold",
             "give an SQLite export of Nsight Systems: nsys export --type sqlite",
         )
-    with plain_file(path, export) as unpacked:
+    with unpacked_once(), plain_file(path, export) as unpacked:
+        exported = ".nsys-rep" in path.suffixes
+        trace = None if exported else read_trace(path)  # messages name the file that the user named
         try:
             shutil.copyfile(unpacked, plain)
         except OSError as error:
@@ -142,7 +144,7 @@ def _given(path: Path, plain: Path, export: Export | None) -> _Given:
             ) from error
     beside = _manifest_beside(path)
     driver = _driver(plain) or (beside.versions.get("driver") if beside else None)
-    return _Given(path, read_trace(plain), driver, _clock(beside))
+    return _Given(path, read_trace(plain) if trace is None else trace, driver, _clock(beside))
 
 
 def _driver(plain: Path) -> str | None:
