@@ -142,9 +142,20 @@ def _given(path: Path, plain: Path, export: Export | None) -> _Given:
             raise AispError(
                 f"no room to copy {path} to {plain.parent}: {error.strerror}", "name another folder: TMPDIR=…"
             ) from error
+        driver, clock = session_of(path, unpacked)
+    return _Given(path, read_trace(plain) if trace is None else trace, driver, clock)
+
+
+def session_of(path: Path, plain: Path | None = None) -> tuple[str | None, float | None]:
+    """The version of the driver, and the median SM clock in MHz, of the session of a trace; None where nobody wrote them down.
+
+    Args:
+        plain: the unpacked export of `path`, where it is known.
+    """
     beside = _manifest_beside(path)
-    driver = _driver(plain) or (beside.versions.get("driver") if beside else None)
-    return _Given(path, read_trace(plain) if trace is None else trace, driver, _clock(beside))
+    exported = plain is None and (path.is_dir() or is_json(path) or ".nsys-rep" in path.suffixes)
+    driver = None if exported else _driver(plain or path)
+    return driver or (beside.versions.get("driver") if beside else None), _clock(beside)
 
 
 def _driver(plain: Path) -> str | None:

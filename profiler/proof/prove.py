@@ -36,7 +36,7 @@ from .plausible import Held, against_trace
 from .rates import caveats as rate_caveats
 from .rates import find_rates, implausible
 from .sequence import places_of, times_of
-from .sessions import apart_of, session_caveats
+from .sessions import apart_of, known_of, session_caveats
 from .validated import invalid, loose, unvalidated
 
 
@@ -94,7 +94,7 @@ def prove_read(
     completeness = attested(traces) if traces else _without_trace(manifest, declaration)
     measured = measured_in(manifest, traces)
     held = against_trace(manifest, declaration, trace, measured)
-    apart = apart_of(manifest.origin, measured)
+    apart = apart_of(known_of(manifest.origin), measured)
     case = _Case(manifest, declaration, claims, traces, trace_path, completeness, held, apart, shipped, changed)
     if apart is not None:
         return {"": case.judged(measured)}
@@ -143,7 +143,7 @@ class _Case:
         variants = {v: self._variant(v, measured.get(v), untraced[v]) for v in names}
         rates = find_rates(manifest, trace, self.trace_path, measured)
         doubts = (*unvalidated(manifest, declaration, trace is not None), *loose(declaration))
-        doubts += (*named_doubts(manifest, measured), *session_caveats(origin, measured))
+        doubts += (*named_doubts(manifest, measured), *session_caveats(known_of(origin), measured))
         blocked = _and_held(blocked_by(self.completeness, self._found(measured), changed), self.held, doubts)
         ratios = _perturbation(manifest, untraced)
         perturbed = conduct.perturbed(ratios, declaration.perturbation_band) if origin is None else ()

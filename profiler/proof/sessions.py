@@ -2,37 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from ..evidence import Finding
 from ..judging.apart import SESSIONS, Apart
-from ..manifest import Origin
+from ..manifest import Origin, Positive
 from ..ranges.instances import Instances
 from .conduct import CLOCK_BAND
 from .measured import Measured
 
 
-def apart_of(origin: Origin | None, measured: Measured) -> Apart | None:
-    """What is known of the sessions of two variants; None where they ran in one."""
-    if origin is None or not origin.apart:
-        return None
-    return Apart(tuple(_differing(origin, measured)))
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What no trace tells of the sessions: variant -> the driver's version, and the median SM clock in MHz, where they are known."""
+
+    drivers: Mapping[str, str]
+    clocks: Mapping[str, Positive]
 
 
-def session_caveats(origin: Origin | None, measured: Measured) -> Iterator[Finding]:
+def known_of(origin: Origin | None) -> Known | None:
+    """What a manifest tells of two sessions; None where the variants ran in one."""
+    return Known(origin.drivers, origin.clocks) if origin is not None and origin.apart else None
+
+
+def apart_of(known: Known | None, measured: Measured) -> Apart | None:
+    """How far times of the two sessions may be held against each other; None where there is one."""
+    return None if known is None else Apart(tuple(_differing(known, measured)))
+
+
+def session_caveats(known: Known | None, measured: Measured) -> Iterator[Finding]:
     """What a reader of a comparison of two sessions should know."""
-    if origin is None or not origin.apart:
+    if known is None:
         return
+    for runs in measured.values():
+        if (count := len(runs.gpus())) > 1:
+            yield Finding("session_of_several_gpus", {"variant": runs.name, "count": count}, "range")
     yield Finding("separate_sessions", {"percent": round(100 * SESSIONS)})
-    yield from _differing(origin, measured)
-    lacking = [what for what, known in _known(origin, measured).items() if None in known]
+    yield from _differing(known, measured)
+    lacking = [what for what, told in _told(known, measured).items() if None in told]
     if lacking:
         yield Finding("sessions_not_known", {"what": ", ".join(lacking)})
 
 
-def _differing(origin: Origin, measured: Measured) -> Iterator[Finding]:
+def _differing(known: Known, measured: Measured) -> Iterator[Finding]:
     """What makes times of the one incomparable with those of the other, each with what it was before and after."""
-    for what, (before, after) in _known(origin, measured).items():
+    for what, (before, after) in _told(known, measured).items():
         if before is None or after is None:
             continue
         if what == "sm_mhz":
@@ -43,13 +58,13 @@ def _differing(origin: Origin, measured: Measured) -> Iterator[Finding]:
             yield Finding("not_comparable", {"what": what, "before": before, "after": after})
 
 
-def _known(origin: Origin, measured: Measured) -> dict[str, tuple[str | float | None, ...]]:
+def _told(known: Known, measured: Measured) -> dict[str, tuple[str | float | None, ...]]:
     """What is known of each session; None where it is not."""
     runs = tuple(measured.values())
     return {
         "gpu": tuple(map(_gpu, runs)),
-        "driver": tuple(origin.drivers.get(one.name) for one in runs),
-        "sm_mhz": tuple(origin.clocks.get(one.name) for one in runs),
+        "driver": tuple(known.drivers.get(one.name) for one in runs),
+        "sm_mhz": tuple(known.clocks.get(one.name) for one in runs),
     }
 
 
