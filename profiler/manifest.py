@@ -231,6 +231,8 @@ class Ran(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 ONE_TRACE, TWO_TRACES, PROGRAM = "trace", "traces", "program"
+ALL = "all"
+"""Stands for every variant where one trace holds them."""
 
 
 class Origin(Struct, frozen=True, forbid_unknown_fields=True):
@@ -239,7 +241,7 @@ class Origin(Struct, frozen=True, forbid_unknown_fields=True):
     kind         "trace": one that somebody had. "traces": two of these, one a variant. "program": of programs that were run here
     ranges       variant -> the name, path or glob of its ranges, each instance of which is an iteration
     domain       of the ranges, or a glob; None for all
-    sources      variant -> the SHA-256 of the trace as it was given, before anything of it was left out; "" is that of all
+    sources      variant -> the SHA-256 of the trace as it was given, before anything of it was left out; "all" for all
     drivers      likewise -> the version of the NVIDIA driver, which what may be published of a trace does not hold
     clocks       likewise -> the median of the SM clock in MHz while it ran, where a capture's manifest lay beside the trace
     commands     of programs: variant -> what was run
