@@ -11,6 +11,7 @@ import typer
 
 from ..errors import AispError, EnvironmentLacks, UsageError
 from . import bundle, judging
+from .choosing import keys_of, pages_name
 from .complaint import complain
 from .options import AsJson, CapturesFolder
 
@@ -60,14 +61,13 @@ def report(
     """
     from ..profiler.store.captures import Stores, captures_folder, with_shipped
     from ..reports.page.write import formats_to_write
-    from ..workloads.registry import find
 
     stage = _stage(target, stage)
     bundle.refuse_sign_alone(into, sign)
     kinds, lacking = formats_to_write(formats)
-    name = stage.replace(":", "-").replace(".", "-")
     _check(lang, out, into)
-    keys = [pair.key for pair in find(stage)]
+    keys = keys_of(stage, captures_folder(captures))
+    name = pages_name(stage, keys)
     stores = Stores(captures_folder(captures), with_shipped(captures))
     selected, missing = stores.select(keys, chosen)
     unreadable = judging.unreadable(missing, stores)
@@ -112,9 +112,12 @@ def _pages(captures: Sequence[Capture], name: str, out: Path, lang: str, formats
     from ..reports.page.document import render_html
     from ..reports.page.write import write_report
 
-    (observed, refused), kept = judging.judge_each(captures, observe), expectations_folder()
+    observed, refused = judging.judge_each(captures, observe)
     evidences = [one.evidence for _, one in observed]
-    expected = {capture.id: held_against(one, capture.manifest.pair, kept) for capture, one in observed}
+    expected = {
+        capture.id: held_against(one, capture.manifest.pair, expectations_folder(pair=capture.manifest.pair))
+        for capture, one in observed
+    }
     html = render_html(name, evidences, lang, expected=expected)
     files: list[str] = []
     failure: AispError | None = None

@@ -34,7 +34,7 @@ class Capturer:
     def __call__(self, module: str, timeout_s: float = 60, *profile: Any) -> Capture:
         typed = ["aisp-prof", "capture", "ch99"]
         return capture_pair(
-            self.declaration, module, "h200", "small", self.folder, 4, typed, timeout_s, self.steps.append, *profile
+            self.declaration, [module], "h200", "small", self.folder, 4, typed, timeout_s, self.steps.append, *profile
         )
 
     @property
@@ -161,7 +161,7 @@ from pathlib import Path
 from aisp_prof.declaration import Declaration
 from aisp_prof.profiler.capture.run import capture_pair
 declaration = Declaration.from_json(json.loads(sys.argv[1]))
-capture_pair(declaration, sys.argv[2], "h200", "small", Path(sys.argv[3]), 4, [], 60, print)
+capture_pair(declaration, [sys.argv[2]], "h200", "small", Path(sys.argv[3]), 4, [], 60, print)
 """
 
 
