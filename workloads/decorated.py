@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..declaration import VARIANTS, Declaration, Text
 from ..errors import UsageError
-from .annotate import FORBIDDEN
 from .device import Device, Stream
 from .pair import Pair, Sizes
 
@@ -21,6 +20,9 @@ ATTRIBUTE = "aisp_prof_pair"
 """Where a decorated class holds its pair."""
 
 C = TypeVar("C", bound=type[Any])
+_TAKEN = ("program", "trace")
+"""Groups of captures that are of no pair."""
+
 _NAME = re.compile(r"[A-Za-z_]\w{0,62}", re.ASCII)
 _SENTENCE = "The optimized variant ends {speedup} than the baseline."
 _COMPARES = "Every variant computes the same output from the same inputs."
@@ -241,10 +243,10 @@ def _sizes(where: str, sizes: Mapping[str, Any]) -> Mapping[str, Mapping[str, in
 def _check_names(where: str, group: str, name: str, variants: Sequence[str]) -> None:
     """Names are parts of NVTX ranges, of claims and of file names."""
     for what, one in (("group", group), ("name", name), *(("variant", variant) for variant in variants)):
-        if not _NAME.fullmatch(one) or FORBIDDEN & set(one):
+        if not _NAME.fullmatch(one) or (what == "group" and one in _TAKEN):
             raise UsageError(
-                f"{where}: the {what} {one!r} is no plain name",
-                f'@aisp_prof.pair({what}="letters_digits_and_underscores")',
+                f"{where}: no {what} may be called {one!r}",
+                f'letters, digits and underscores: @aisp_prof.pair({what}="fused_norm")',
             )
 
 
