@@ -24,7 +24,7 @@ _TAKEN = ("program", "trace")
 """Groups of captures that are of no pair."""
 
 _NAME = re.compile(r"[A-Za-z_]\w{0,62}", re.ASCII)
-_SENTENCE = "The optimized variant ends {speedup} than the baseline."
+_SENTENCE = "{title}: the optimized variant ends {{speedup}} than the baseline."
 _COMPARES = "Every variant computes the same output from the same inputs."
 
 
@@ -35,7 +35,7 @@ def pair(
     name: str = "",
     group: str = "",
     title: str | Text = "",
-    sentence: str | Text = _SENTENCE,
+    sentence: str | Text = "",
     compares: str | Text = _COMPARES,
     variants: Sequence[str] = VARIANTS,
     sizes: Mapping[str, int] | Mapping[str, Mapping[str, int]] | None = None,
@@ -58,8 +58,8 @@ def pair(
         claims: in the claim language of docs/metrics.md; read when the pair is listed or checked.
         tolerance: largest accepted ‖out − ref‖ / ‖ref‖.
         name, group: the pair is called `group.name`; the class's name and its file's by default.
-        title, sentence, compares: of the page, English or {"en": …, "ko": …}. `sentence` holds `{speedup}`. The title is the first
-            line of the class's docstring by default.
+        title, sentence, compares: of the page, English or {"en": …, "ko": …}. `sentence`, its headline, holds `{speedup}`. The title
+            is the first line of the class's docstring by default.
         variants: their methods in order, "baseline" first and "optimized" last.
         sizes: name -> integer, or a mapping of such by hardware key with "default".
         bitwise: outputs must equal those of `exact` bit for bit.
@@ -210,10 +210,12 @@ def _texts(
     where: str, cls: type[Any], title: str | Text, sentence: str | Text, compares: str | Text
 ) -> dict[str, Text]:
     module = sys.modules.get(cls.__module__)
+    named = _text(title or _first_line(cls) or _words(_snake(cls.__name__)))
+    plain = named.get("en", "").replace("{", "{{").replace("}", "}}")
     told = {
         "topic": _text(_first_line(module) or _words(_group(cls))),
-        "title": _text(title or _first_line(cls) or _words(_snake(cls.__name__))),
-        "sentence": _text(sentence),
+        "title": named,
+        "sentence": _text(sentence or _SENTENCE.format(title=plain)),
         "compares": _text(compares),
     }
     for one in told["sentence"].values():
@@ -222,7 +224,8 @@ def _texts(
         except (LookupError, ValueError):
             whole = False
         if not whole:
-            raise UsageError(f"{where}: sentence {one!r} has no {{speedup}}, or more than that", f"like {_SENTENCE!r}")
+            mend = "like 'One kernel ends {speedup} than four.'"
+            raise UsageError(f"{where}: sentence {one!r} has no {{speedup}}, or more than that", mend)
     return told
 
 
