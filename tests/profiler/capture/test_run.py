@@ -132,6 +132,28 @@ def test_a_garbled_export(capture: Capturer, fake_nsys: FakeNsys, fake_pair: Fak
     assert capture.left == []
 
 
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_file_of_the_pair_that_is_changed_between_its_runs(
+    capture: Capturer, fake_nsys: FakeNsys, fake_pair: FakePair, changed: bool
+) -> None:
+    """Times of one code and the trace of another were one capture."""
+    fake_nsys()
+    body = f"""
+record()
+path = pathlib.Path(option["--record"])
+data = json.loads(path.read_text())
+data["sources"] = [{{"file": "bench/fused.py", "sha256": "a" * 63 + path.name[{0 if changed else -1}]}}]
+path.write_text(json.dumps(data))
+"""
+    if not changed:
+        assert set(capture(fake_pair(body)).manifest.sources) == {"bench/fused.py"}
+        return
+    with pytest.raises(AispError, match=r"bench/fused\.py was changed while ch99\.fake was captured") as caught:
+        capture(fake_pair(body))
+    assert caught.value.mend == "capture it again"
+    assert capture.left == []
+
+
 def test_timeout(capture: Capturer, fake_nsys: FakeNsys, fake_pair: FakePair) -> None:
     fake_nsys()
     with pytest.raises(AispError, match="longer than 1 s"):
