@@ -107,7 +107,7 @@ class Instance:
 
     def __init__(self, cls: type[Any], device: Device, sizes: Sizes) -> None:
         self._device, self._stream = device, device.stream()
-        self._own = cls.__new__(cls)
+        self._own: Any = object.__new__(cls)
         for name, value in {**sizes, "device": device.kind}.items():
             setattr(self._own, name, value)
         self._own.__init__()

@@ -125,7 +125,8 @@ def told(error: BaseException, place: Place) -> str:
 
 
 def _frames(error: BaseException) -> list[tuple[str, Any]]:
-    found, trace = [], error.__traceback__
+    found: list[tuple[str, Any]] = []
+    trace = error.__traceback__
     while trace is not None:
         found.append((trace.tb_frame.f_code.co_filename, trace.tb_lineno))
         trace = trace.tb_next

@@ -32,8 +32,10 @@ def expectations_folder(option: Path | None = None, pair: str = "") -> Path:
     Raises:
         UsageError: the pyproject.toml says no folder.
     """
-    if option or (stated := os.environ.get("AISP_EXPECTATIONS")):
-        return option or Path(stated)
+    if option:
+        return option
+    if stated := os.environ.get("AISP_EXPECTATIONS"):
+        return Path(stated)
     project = find_project()
     if project and project.expectations:
         return project.expectations

@@ -304,6 +304,16 @@ def test_the_template_runs_as_it_is(tmp_path: Path, run: Run, monkeypatch: pytes
     assert "permuted rejected" in out
 
 
+def test_the_class_that_the_docs_show_runs(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = (Path(__file__).parents[2] / "docs" / "pairs.md").read_text("utf-8").split("```python\n")[1:]
+    (shown,) = (block.partition("```")[0] for block in blocks if "class FusedNorm" in block)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "fused.py").write_text(shown.replace("4096", "256"), "utf-8")
+    code, out, err = run("check", "fused.py:FusedNorm", "--device", "cpu")
+    assert code == 0, out + err
+    assert "outputs: valid" in out
+
+
 def test_check_finds_a_wrong_output(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     run("new", "pair", "fused.py")
