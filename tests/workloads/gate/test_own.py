@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from textwrap import dedent
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,7 +24,7 @@ from aisp_prof.workloads.gate.gate import Limits, Request, gate
 from aisp_prof.workloads.gate.job import Results
 from aisp_prof.workloads.gate.own.launch_lines import read_launch
 from aisp_prof.workloads.gate.own.task import OwnTask, read_task
-from aisp_prof.workloads.gate.runners import find_runner
+from aisp_prof.workloads.gate.runners import find_runner, module_of
 from aisp_prof.workloads.gate.task import ReferenceFails
 from aisp_prof.workloads.gate.verdict import Verdict
 from host_kernels import FLAGS, SHIM, find_compiler
@@ -159,9 +158,7 @@ def examined(task: OwnTask, run: Run, folder: Path) -> dict[str, str]:
 
 
 def loaded(task: OwnTask, text: str) -> Run:
-    module = ModuleType("candidate")
-    exec(text, module.__dict__)
-    return task.python(module, "candidate.py")
+    return task.python(module_of(Path("candidate.py"), text.encode(), "candidate"), "candidate.py")
 
 
 @pytest.mark.parametrize("kind", WRONG)
