@@ -29,8 +29,9 @@ from ..judging.terms import Term
 from ..judging.verdicts import badness
 from ..manifest import Ceilings
 from ..queries.other_threads import other_threads
-from ..queries.ranges import chosen_ranges, why_none
+from ..queries.ranges import why_none
 from ..ranges.attribution import Attribution
+from ..ranges.chosen import chosen_ranges
 from ..ranges.faults import blocked_by
 from ..ranges.instances import Instances, instances_of, whole_trace
 from ..ranges.numbers import numbers

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..analysis import metrics
 from ..analysis.findable import findable
-from ..analysis.overlap import witnesses
+from ..analysis.longest import witnesses
 from ..arrays.types import Int64
 from ..evidence import Iteration, Op, VariantEvidence, Witness
 from ..ranges.attribution import Attribution

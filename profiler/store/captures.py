@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -44,11 +44,10 @@ class Capture:
         named = [name for name in TRACE_NAMES if name in self.manifest.files]
         return self.folder / named[0] if named else None
 
-    def verify_files(self) -> tuple[str, ...]:
-        """What differs from the manifest, one sentence a file; empty when every file is as it was captured."""
-        return tuple(
-            problem for name, facts in self.manifest.files.items() if (problem := _differs(self.folder / name, facts))
-        )
+    def verify_files(self, spared: Collection[str] = ()) -> tuple[str, ...]:
+        """What differs from the manifest, one sentence a file that is not `spared`; empty when each is as it was captured."""
+        files = {name: facts for name, facts in self.manifest.files.items() if name not in spared}
+        return tuple(problem for name, facts in files.items() if (problem := _differs(self.folder / name, facts)))
 
 
 def _differs(path: Path, facts: File) -> str:
