@@ -77,7 +77,7 @@ def assertion(
     made = places(file, question) if file else {}
     added = (claims or [], ranges or [], domain, attribution)
     check_before_reading(question, *added)
-    read = _read(trace, communication)
+    read = _read(trace, [*question.communication, *(communication or ())])
     where = question.domain if domain is None else domain
     question = with_arguments(question, *added, lambda glob: is_called(read, where, glob))
     question = question if ceilings is None else replace(question, ceilings=ceilings)
