@@ -113,12 +113,15 @@ def test_a_claims_file_several_ranges_and_the_rest(job, tmp_path):
     )
     assert (code, outputs) == (1, {"sarif": "my out.sarif", "verdict": "refuted"})
     assert "launches by process" in log
-    code, _, log, _ = job(claims="busy >= 0us", communication="^fine$\n(unclosed")
-    assert (code, "'(unclosed' is no regular expression" in log) == (2, True)
     assert "::error file=my claims.toml,line=2," in log
     assert (tmp_path / "j.xml").is_file()
     (run,) = json.loads((tmp_path / "my out.sarif").read_text())["runs"]
     assert run["automationDetails"]["id"] == "aisp-prof/steps of a/"
+
+
+def test_every_pattern_of_communication_is_read(job):
+    code, _, log, _ = job(claims="busy >= 0us", communication="^fine$\n(unclosed")
+    assert (code, "'(unclosed' is no regular expression" in log) == (2, True)
 
 
 def test_what_an_older_run_left_is_no_answer(job, tmp_path):
