@@ -67,8 +67,8 @@ class Question:
     domain       a domain or glob of domains; None for all
     attribution  "thread", or "process" for the launches of every thread of the process inside a range
     ceilings     what `aisp-prof calibrate -o FILE` measured on the GPU of the trace, for claims that name ceilings
-    apart        of two runs, each of which has a trace of its own: the first is `baseline`, the second `optimized`
     communication  regular expressions of further communication kernels, with which the trace is to be read
+    apart        of two runs, each of which has a trace of its own: the first is `baseline`, the second `optimized`
     """
 
     claims: tuple[str, ...]
@@ -76,8 +76,8 @@ class Question:
     domain: str | None = None
     attribution: str = "thread"
     ceilings: Path | None = None
-    apart: bool = False
     communication: tuple[str, ...] = ()
+    apart: bool = False
 
     def of_two_runs(self) -> Question:
         """The same question to two traces: one range stands for both.
