@@ -12,6 +12,7 @@ import typer
 
 from ..errors import AispError, EnvironmentLacks, UsageError
 from . import bundle, judging, named
+from .choosing import keys_of, pages_name
 from .complaint import complain
 from .options import AsJson, CapturesFolder
 
@@ -135,13 +136,8 @@ def _selected(wanted: Sequence[str], chosen: str, words: named.Words, stores: St
             f"the ranges and claims of {wanted[0]} are its own",
             "--range, --claim and --title are for traces and programs",
         )
-    yield _Selected(*stores.select(_keys(wanted[0]), chosen), wanted[0].replace(":", "-").replace(".", "-"))
-
-
-def _keys(selector: str) -> list[str]:
-    from ..workloads.registry import find
-
-    return [pair.key for pair in find(selector)]
+    keys = keys_of(wanted[0], stores.folder)
+    yield _Selected(*stores.select(keys, chosen), pages_name(wanted[0], keys))
 
 
 def _check(lang: str, out: Path, into: Path | None) -> None:
@@ -164,9 +160,12 @@ def _pages(captures: Sequence[Capture], name: str, out: Path, lang: str, formats
     from ..reports.page.document import render_html
     from ..reports.page.write import write_report
 
-    (observed, refused), kept = judging.judge_each(captures, observe), expectations_folder()
+    observed, refused = judging.judge_each(captures, observe)
     evidences = [one.evidence for _, one in observed]
-    expected = {capture.id: held_against(one, capture.manifest.pair, kept) for capture, one in observed}
+    expected = {
+        capture.id: held_against(one, capture.manifest.pair, expectations_folder(pair=capture.manifest.pair))
+        for capture, one in observed
+    }
     html = render_html(name, evidences, lang, expected=expected)
     files: list[str] = []
     failure: AispError | None = None

@@ -130,6 +130,13 @@ class MachineCode(Struct, frozen=True):
     instructions: dict[str, int]
 
 
+class Source(Struct, frozen=True):
+    """A file that a pair outside this package was made of, by its name below its project's root."""
+
+    file: str
+    sha256: str
+
+
 class Record(Struct, frozen=True):
     """What the harness of a pair wrote of one run. `pair` and `size` are of any type: they are held against the capture's own."""
 
@@ -142,6 +149,7 @@ class Record(Struct, frozen=True):
     declared: dict[str, Work] | None = None
     phases: dict[str, list[Phase]] | None = None
     code: dict[str, MachineCode] | None = None
+    sources: list[Source] | None = None
     pair: Any = None
     size: Any = None
 
@@ -327,6 +335,11 @@ class Manifest(Struct, frozen=True):
     def during(self) -> list[Sample]:
         """The samples of conditions during the runs."""
         return (self.conditions.during or []) if self.conditions else []
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """File -> hash of what a pair outside this package was made of in any of its runs; empty for a chapter's."""
+        return {one.file: one.sha256 for run in self.runs.values() for one in run.sources or ()}
 
     def iterations(self, run: str) -> list[Iteration]:
         """Those of one run, in the order in which they were measured."""

@@ -16,6 +16,8 @@ from ...declaration import VARIANTS
 from ...errors import UsageError
 from ...machine.records import convert
 from ..analysis.completeness import OF_RANGES, attested
+from ..analysis.metrics import split
+from ..analysis.selection import PREFIXES
 from ..arrays.types import Int64
 from ..capture.calibrate import read_calibration
 from ..evidence import ClaimResult, Completeness, Finding, Iteration, VariantEvidence, Verdict
@@ -32,6 +34,7 @@ from ..manifest import Ceilings
 from ..proof.sessions import Known, apart_of, session_caveats
 from ..queries.other_threads import other_threads
 from ..queries.ranges import why_none
+from ..queries.selectors import select, why_empty
 from ..ranges.attribution import Attribution
 from ..ranges.chosen import chosen_ranges
 from ..ranges.faults import blocked_by
@@ -64,6 +67,7 @@ class Question:
     domain       a domain or glob of domains; None for all
     attribution  "thread", or "process" for the launches of every thread of the process inside a range
     ceilings     what `aisp-prof calibrate -o FILE` measured on the GPU of the trace, for claims that name ceilings
+    communication  regular expressions of further communication kernels, with which the trace is to be read
     apart        of two runs, each of which has a trace of its own: the first is `baseline`, the second `optimized`
     """
 
@@ -72,6 +76,7 @@ class Question:
     domain: str | None = None
     attribution: str = "thread"
     ceilings: Path | None = None
+    communication: tuple[str, ...] = ()
     apart: bool = False
 
     def of_two_runs(self) -> Question:
@@ -195,7 +200,17 @@ def _notes(trace: Trace, question: Question) -> tuple[str, ...]:
     uncounted = [
         note for glob in question.ranges.values() for note in other_threads(trace, glob, question.attribution, domain)
     ]
-    return (*(why_none(trace, domain, glob) for glob in absent), *dict.fromkeys(uncounted))
+    unnamed = [why_empty(trace, selector) for selector in _selectors(question) if not select(trace, selector).any()]
+    return (*(why_none(trace, domain, glob) for glob in absent), *dict.fromkeys(uncounted), *unnamed)
+
+
+def _selectors(question: Question) -> list[str]:
+    """The kernels and streams that claims name, each once."""
+    metrics = [
+        term.metric for claim in question.parsed() for term in claim.terms if term.of_trace and term.metric != TIME
+    ]
+    arguments = [argument for metric in metrics for argument in split(metric)[1]]
+    return list(dict.fromkeys(one for one in arguments if one.startswith(PREFIXES)))
 
 
 def _instances(traces: Sequence[Trace], question: Question) -> dict[str, Instances]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from ...declaration import is_chapter
 from ...errors import CannotTell, UsageError
 from ..manifest import FILE_NAME, File, Manifest
 from .manifest import decode, file_facts, read_bounded, stated_pair
@@ -227,7 +228,7 @@ class Stores:
         ignored = "".join(f"\nignored: {message}" for message in self._local.unreadable())
         raise CannotTell(
             f"no capture of {pair} in {self.folder}{', and none came with aisp-prof' if self.shipped else ''}{ignored}",
-            f"on a machine with an NVIDIA GPU: aisp-prof capture {pair.split('.')[0]}",
+            f"on a machine with an NVIDIA GPU: aisp-prof capture {_to_capture(pair)}",
         )
 
     def select(self, pairs: Sequence[str], chosen: str = "") -> tuple[list[Capture], list[str]]:
@@ -267,6 +268,12 @@ class Stores:
         if found.manifest.pair not in pairs:
             raise UsageError(f"{found.id} is a capture of {found.manifest.pair}, not of {', '.join(pairs)}")
         return found
+
+
+def _to_capture(pair: str) -> str:
+    """What is captured: a chapter as a whole, of the user's own the pair alone."""
+    chapter, _, name = pair.partition(".")
+    return chapter if is_chapter(chapter) else f"{chapter}:{name}"
 
 
 def resolve(pair: str, captures: Path, shipped: bool = True) -> Capture:
