@@ -71,7 +71,7 @@ class Words:
         Raises:
             UsageError: a slip in any of it.
         """
-        from ..profiler.assertions.check import Question
+        from ..profiler.assertions.check import Question, claims_on_a_trace
         from ..profiler.assertions.claims_file import read_claims
         from ..profiler.capture.asked import Asked
 
@@ -91,7 +91,7 @@ class Words:
             attribution=attribution,
             commands=commands or {},
         )
-        found.declaration(PROGRAM if commands else "trace", "any")  # a slip is answered before anything is read or run
+        claims_on_a_trace(found.claims, tuple(found.named()), VARIANTS[1])  # before anything is read or run
         return found
 
 

@@ -8,9 +8,6 @@ from dataclasses import dataclass, field
 
 from ...declaration import VARIANTS, Declaration, Text
 from ...errors import UsageError
-from ..judging.language import parse
-from ..judging.limits import FLOOR, OF_FLOOR
-from ..judging.rate_metrics import RATE_METRICS
 from ..manifest import ONE_TRACE, PROGRAM, TWO_TRACES
 
 FASTER = "speedup > 1"
@@ -57,12 +54,9 @@ class Asked:
         """The question as a capture of this origin declares it.
 
         Raises:
-            UsageError: as `named`; a claim cannot be read, or speaks of what no trace holds.
+            UsageError: as `named`.
         """
         ranges = self.named()
-        claims = self.claims or (FASTER,)
-        for text in claims:
-            _check(text, tuple(ranges))
         return Declaration(
             chapter=PROGRAM if kind == PROGRAM else ONE_TRACE,
             name=name,
@@ -71,7 +65,7 @@ class Asked:
             sentence=_sentence(ranges, kind, _plain(self.title)),
             compares=_COMPARES[ONE_TRACE if kind == PROGRAM and not self.commands else kind],
             variants={variant: self._caption(variant, glob) for variant, glob in ranges.items()},
-            claims=tuple(claims),
+            claims=self.claims or (FASTER,),
             sizes={"default": {}},
             tolerance=0.0,
             bitwise=False,
@@ -84,15 +78,6 @@ class Asked:
     def _caption(self, variant: str, glob: str) -> Text:
         words = " ".join(self.commands.get(variant, ())) or glob
         return {"en": words, "ko": words}
-
-
-def _check(text: str, names: tuple[str, ...]) -> None:
-    """Refuse early what would be unproven however the runs went."""
-    metrics = {term.metric for term in parse(text, names).terms}
-    if counted := sorted(metrics & set(RATE_METRICS)):
-        raise UsageError(f"claim {text!r}: a trace holds no counters for {', '.join(counted)}")
-    if metrics & {FLOOR, OF_FLOOR}:
-        raise UsageError(f"claim {text!r}: a trace does not say what its work needs", "for any trace: busiest >= 0.9")
 
 
 def name_of(text: str) -> str:
