@@ -441,5 +441,5 @@ def _check_origin(found: Manifest, where: str) -> None:
         raise UsageError(f"{where}: of a {origin.kind} the chapter is {origin.chapter!r}, not {declaration.chapter!r}")
     if origin.ranges and set(origin.ranges) != set(declaration.names):
         raise UsageError(f"{where}: ranges are named of {sorted(origin.ranges)}, the variants are {declaration.names}")
-    if odd := {one.variant for one in (*origin.traced, *origin.bare)} - {*declaration.names, ""}:
+    if odd := {one.variant for one in (*origin.traced, *origin.bare)} - {*declaration.names, ALL}:
         raise UsageError(f"{where}: runs of no variant: {', '.join(sorted(odd))}")

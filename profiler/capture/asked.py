@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ...declaration import VARIANTS, Declaration, Text
 from ...errors import UsageError
@@ -76,8 +77,34 @@ class Asked:
         )
 
     def _caption(self, variant: str, glob: str) -> Text:
-        words = " ".join(self.commands.get(variant, ())) or glob
+        words = shown(self.commands.get(variant, ())) or glob
         return {"en": words, "ko": words}
+
+
+def shown(command: Sequence[str]) -> str:
+    """A command in a page's words: of an absolute path its last part, since the others tell where somebody works."""
+    return " ".join(Path(word).name if word.startswith("/") else word for word in command)
+
+
+def unasked(name: str, command: Sequence[str]) -> Declaration:
+    """Of a program that was captured before anybody asked: nothing is claimed, and no range is anybody's yet."""
+    words = shown(command)
+    return Declaration(
+        chapter=PROGRAM,
+        name=name,
+        topic=_TOPICS[PROGRAM],
+        title={"en": words, "ko": words},
+        sentence=_sentence({"baseline": words, "optimized": words}, PROGRAM, ""),
+        compares=_COMPARES[ONE_TRACE],
+        variants={variant: {"en": words, "ko": words} for variant in VARIANTS},
+        claims=(),
+        sizes={"default": {}},
+        tolerance=0.0,
+        bitwise=False,
+        perturbation_band=0.1,
+        queued=False,
+        needs=(),
+    )
 
 
 def name_of(text: str) -> str:
