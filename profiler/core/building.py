@@ -40,7 +40,9 @@ def build(target: Path) -> str:
     part = target.with_name(f".{target.name}.{os.getpid()}")
     sources = sorted(str(path) for path in HERE.glob("*.c"))
     try:
-        done = subprocess.run([*command, *FLAGS, *sources, "-o", str(part)], capture_output=True, text=True, timeout=300)
+        done = subprocess.run(
+            [*command, *FLAGS, *sources, "-o", str(part)], capture_output=True, text=True, timeout=300
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"{command[0]}: {error}"
     if done.returncode:

@@ -44,7 +44,10 @@ class Decode(Structure):
     """A table's leaves and columns as `aisp_decode_t` states them."""
 
     _fields_ = (
-        *((name, c_int32) for name in ("descriptor", "threads", "columns", "table_columns", "ends_with_last", "unused")),
+        *(
+            (name, c_int32)
+            for name in ("descriptor", "threads", "columns", "table_columns", "ends_with_last", "unused")
+        ),
         *((name, c_int64) for name in ("page_size", "usable", "page_count", "leaf_count")),
         *((name, c_void_p) for name in ("leaves", "above", "upto")),
         ("wanted", POINTER(Wanted)),
