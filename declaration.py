@@ -32,7 +32,7 @@ class Phase:
     h2d, d2h   bytes over the link between host and device; both in one phase: both ways at once
     dram       bytes to and from device memory that no cache can keep
     flops      ceiling of `aisp-prof calibrate` ("bf16", "fp32", …) -> floating-point operations that it bounds
-    launches   launches that nothing hides: each is waited for before the next is made
+    launches   launches that nothing hides: each waits for the one before, on the host or in its stream
     """
 
     h2d: int = 0

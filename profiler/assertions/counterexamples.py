@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..analysis.findable import findable
+from ..analysis.longest import witnesses
 from ..analysis.metrics import split
-from ..analysis.overlap import SELECTORS, busy_time, witnesses
-from ..arrays.intervals import Intervals, at_least
+from ..analysis.overlap import SELECTORS, busy_time, grouped
+from ..arrays.intervals import Intervals, at_least, union
 from ..evidence import ClaimResult, Op, Verdict
 from ..judging.limits import TIME
 from ..ranges.instances import Instances
@@ -114,8 +115,7 @@ def _exposed(trace: Trace, a: Operations, b: Operations, index: int) -> list[Sho
 def _alone(trace: Trace, operations: Operations, index: int) -> list[Shown]:
     """Where one stream alone was at work."""
     lanes = operations.lanes()
-    of_streams = [busy_time(operations.take(lanes == lane)) for lane in np.unique(lanes)]
-    start, end = (np.concatenate([getattr(one, bound) for one in of_streams]) for bound in ("start", "end"))
+    _, start, end = grouped(union, lanes, int(lanes.max()) + 1, operations.start, operations.end)
     alone = busy_time(operations) - at_least(start, end, 2)
     return [Shown("exposed", low, high, index, _running(trace, operations, low)) for low, high in _longest(alone)]
 

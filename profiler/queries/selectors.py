@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import UsageError
+from ..analysis.names import hint, known, matches
 from ..analysis.overlap import SELECTORS
-from ..ranges.attribution import Attribution, operations_inside
+from ..ranges.attribution import Attribution
+from ..ranges.chosen import chosen_ranges
+from ..ranges.within import launched_inside
 from ..trace.model import COMM, COMPUTE, Trace
-from .names import hint, known, matches
-from .ranges import chosen_ranges
 
 PREFIXES = ("stream:", "range:", "kernel:")
 
@@ -33,9 +34,7 @@ def select(trace: Trace, selector: str, attribution: str = "thread") -> NDArray[
         return np.asarray(operations.stream == int(rest), bool)
     if prefix == "kernel":
         return np.isin(operations.kind, (COMPUTE, COMM)) & matches(operations.name, trace.strings, rest)
-    inside = np.zeros(len(operations), bool)
-    inside[operations_inside(trace, chosen_ranges(trace, name=rest), of_ranges)[1]] = True
-    return inside
+    return launched_inside(trace, chosen_ranges(trace, name=rest), of_ranges)
 
 
 def check(selector: str) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from ..analysis.affected import whole_classes
 from ..analysis.completeness import attest
 from ..analysis.ledger import closes, ledger, match_launches
+from ..analysis.names import series
 from ..analysis.overlap import busy_time, concurrency
 from ..arrays.blocks import in_order
 from ..arrays.codes import Codes, joined, narrowest
@@ -31,7 +32,6 @@ from ..trace.model import (
     process_of,
 )
 from .kernels import KernelRow, kernels
-from .names import series
 from .ranges import PART
 from .spread import firsts_of
 

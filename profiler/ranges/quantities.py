@@ -129,6 +129,11 @@ class Quantities:
         return found
 
     @property
+    def busy_by_engine(self) -> Int64:
+        """Shape (s, len(ENGINES))."""
+        return self._busy_by_engine.T
+
+    @property
     def overlap_copy_compute(self) -> Int64:
         return self.shared(COPIES, (COMPUTE,))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,8 @@ class Damaged(CannotTell):
 
 DEFAULT_FOLDER = Path("aisp-captures")
 TRACE_NAMES = ("trace.sqlite", "trace.sqlite.xz")
+SECOND_NAMES = ("trace-optimized.sqlite", "trace-optimized.sqlite.xz")
+"""Of two runs the trace of the optimized variant; that of the baseline is called as the one trace of others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +44,23 @@ class Capture:
     @property
     def trace_path(self) -> Path | None:
         """trace.sqlite or trace.sqlite.xz; None when the outputs were invalid before anything was traced."""
-        named = [name for name in TRACE_NAMES if name in self.manifest.files]
-        return self.folder / named[0] if named else None
+        return next(iter(self._named(TRACE_NAMES)), None)
 
-    def verify_files(self) -> tuple[str, ...]:
-        """What differs from the manifest, one sentence a file; empty when every file is as it was captured."""
-        return tuple(
-            problem for name, facts in self.manifest.files.items() if (problem := _differs(self.folder / name, facts))
-        )
+    @property
+    def trace_paths(self) -> tuple[Path, ...]:
+        """Its trace; of two runs the baseline's and the optimized variant's; none where there is none."""
+        first, second = self._named(TRACE_NAMES), self._named(SECOND_NAMES)
+        if self.manifest.origin is None or not self.manifest.origin.apart:
+            return tuple(first)
+        return (*first, *second) if first and second else ()
+
+    def _named(self, names: Sequence[str]) -> list[Path]:
+        return [self.folder / name for name in names if name in self.manifest.files][:1]
+
+    def verify_files(self, spared: Collection[str] = ()) -> tuple[str, ...]:
+        """What differs from the manifest, one sentence a file that is not `spared`; empty when each is as it was captured."""
+        files = {name: facts for name, facts in self.manifest.files.items() if name not in spared}
+        return tuple(problem for name, facts in files.items() if (problem := _differs(self.folder / name, facts)))
 
 
 def _differs(path: Path, facts: File) -> str:

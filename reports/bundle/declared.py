@@ -49,6 +49,12 @@ def check_declared(bundle: Opened, own: Own | None) -> Check:
 
 def check_word(bundle: Opened) -> Check:
     """What is the manifest's word alone: said each time, as no check of a bundle can find that it is a lie."""
+    if any(one.capture.manifest.origin for one in bundle.proofs):
+        about = (
+            "only the manifests say which ranges are whose, how their programs were run and with which driver; nothing says that "
+            "outputs were right; who says so, only a signature shows"
+        )
+        return Check("word", Status.ABSENT, about)
     timed = sum(1 for one in bundle.proofs if one.evidence.speedup and one.evidence.speedup.source == "events")
     about = (
         "only the manifests say that outputs were right, which conditions held, how high the roofs are, and the untraced times"

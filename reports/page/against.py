@@ -47,8 +47,9 @@ class Against:
 
 
 def against(evidence: Evidence, expected: Mapping[str, Checked | None], say: Catalog) -> Against | None:
-    """How the expectations of a capture fared; None if they were not checked, or its outputs are wrong."""
-    if evidence.capture_id not in expected or evidence.verdict is Verdict.INVALID:
+    """How the expectations of a capture fared; None if they were not checked, its outputs are wrong, or it
+    is of no pair: of ranges that somebody named nothing is expected."""
+    if evidence.capture_id not in expected or evidence.verdict is Verdict.INVALID or evidence.manifest.origin:
         return None
     checked = expected[evidence.capture_id]
     if checked is None:

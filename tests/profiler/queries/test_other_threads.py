@@ -5,10 +5,11 @@ import pytest
 from aisp_prof.cli import app
 from aisp_prof.errors import UsageError
 from aisp_prof.profiler.assertions.check import Question, check
-from aisp_prof.profiler.queries.other_threads import _inside, other_threads
+from aisp_prof.profiler.queries.other_threads import other_threads
 from aisp_prof.profiler.queries.overlap import overlap
-from aisp_prof.profiler.queries.ranges import chosen_ranges
 from aisp_prof.profiler.ranges.attribution import Attribution, operations_inside
+from aisp_prof.profiler.ranges.chosen import chosen_ranges
+from aisp_prof.profiler.ranges.uncounted import _inside
 from aisp_prof.profiler.trace.reader import read_trace
 from busy_trace import busy_trace
 from trace_builder import TraceBuilder
