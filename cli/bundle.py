@@ -41,6 +41,7 @@ def make(
     from ..reports.bundle.layout import Pages
     from ..reports.bundle.write import write_bundle
     from ..reports.page.write import checked_formats
+    from ..reports.terminal.progress import steps
 
     checked_formats(formats)
     signer = None
@@ -50,7 +51,9 @@ def make(
         signer = private_key(key)
     pages = Pages(stage, lang, "pdf" in formats)
     try:
-        made = write_bundle(target, captures, missing, pages, expectations_folder(), signer)
+        with steps(watched=True) as say:
+            say(f"judging {len(captures)} captures and packing them")
+            made = write_bundle(target, captures, missing, pages, expectations_folder(), signer)
     except EnvironmentLacks as error:
         raise EnvironmentLacks(str(error), f"{error.mend}; or leave the PDF out: --format html") from error
     return list(made.evidences), dict(made.expected)
@@ -73,10 +76,13 @@ def verify(
     from ..reports.bundle.declared import Own
     from ..reports.bundle.verify import verify_bundle
     from ..reports.terminal.answers import print_data
+    from ..reports.terminal.progress import steps
     from ..workloads.registry import pairs
 
     own = Own({pair.key: pair.declaration for pair in pairs()}, expectations_folder())
-    outcome = verify_bundle(bundle, key, own)
+    with steps(watched=True) as say:
+        say(f"verifying {bundle}")
+        outcome = verify_bundle(bundle, key, own)
     print_data(outcome.to_json(), as_json, () if as_json else verification_lines(outcome))
     raise typer.Exit(outcome.exit_code)
 

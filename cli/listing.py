@@ -14,13 +14,13 @@ def list_pairs(
     captures: CapturesFolder = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the pairs, what each needs, and its captures."""
-    from ..profiler.store.captures import Stores, captures_folder
+    """List the pairs, what each needs, and how many captures there are of it; with --captures also their ids."""
+    from ..profiler.store.captures import Stores, captures_folder, with_shipped
     from ..reports.terminal.answers import print_data
     from ..reports.terminal.tables import table
     from ..workloads.registry import find, pairs
 
-    stores = Stores(captures_folder(captures))
+    stores = Stores(captures_folder(captures), with_shipped(captures))
     chosen = find(selector, several_gpus=True) if selector else pairs()
     rows: list[dict[str, Any]] = [
         {
@@ -34,7 +34,14 @@ def list_pairs(
         for pair in chosen
     ]
     cells = [(r["pair"], ", ".join(r["needs"]), r["title"], str(len(r["captures"]))) for r in rows]
-    print_data({"rows": rows}, as_json, table(("pair", "needs", "title", "captures"), cells, left=3))
+    lines = table(("pair", "needs", "title", "captures"), cells, left=3)
+    if captures is not None:  # under each pair its captures, the newest first
+        lines = [line for first, r in zip(lines, [{}, *rows], strict=True) for line in (first, *_ids(r))]
+    print_data({"rows": rows}, as_json, lines)
+
+
+def _ids(row: dict[str, Any]) -> list[str]:
+    return [f"  {capture}" for capture in row.get("captures", ())]
 
 
 def register(app: typer.Typer) -> None:

@@ -78,6 +78,7 @@ def report(
     refused = {**unreadable, **done.refused}
     _print(done, stage, lang, missing, refused, as_json)
     if done.failure:
+        done.failure.answered = True
         raise done.failure
     if lacking:
         complain(lacking)
