@@ -18,6 +18,7 @@ from . import (
     bench,
     bundle,
     capturing,
+    checking,
     compare,
     counters,
     demos,
@@ -26,6 +27,7 @@ from . import (
     help,
     kernels,
     listing,
+    new,
     report,
     scrubbing,
     trace,
@@ -58,7 +60,23 @@ app = typer.Typer(
 app.add_typer(trace.app, name="trace")
 app.add_typer(kernels.app, name="kernels")
 app.add_typer(bench.app, name="bench")
-for commands in (assertion, bundle, capturing, compare, counters, demos, doctor, expect, listing, report, scrubbing):
+for commands in (
+    *(
+        assertion,
+        bundle,
+        capturing,
+        checking,
+        compare,
+        counters,
+        demos,
+        doctor,
+        expect,
+        listing,
+        new,
+        report,
+        scrubbing,
+    ),
+):
     commands.register(app)
 
 

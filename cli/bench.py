@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from .choosing import every_pair, name_broken, to_run
 from .options import AsJson, Iterations, Timeout
 
 app = typer.Typer(help="Capture and judge pairs in one command, by the names that the book's own tools use.", no_args_is_help=True)
@@ -19,9 +20,13 @@ def list_targets(
 ) -> None:
     """One pair a line, as `bench run` takes it."""
     from ..reports.terminal.answers import print_data
-    from ..workloads.registry import find, pairs
+    from ..workloads.registry import find
 
-    chosen = find(chapter, several_gpus=True) if chapter else pairs()
+    if chapter:
+        chosen = find(chapter, several_gpus=True)
+    else:
+        chosen = (every := every_pair()).pairs
+        name_broken(every.broken)
     targets = [{"target": pair.key.replace(".", ":"), "title": pair.declaration.title["en"]} for pair in chosen]
     print_data({"rows": targets}, as_json, [target["target"] for target in targets])
 
@@ -46,10 +51,9 @@ def run(
     from ..profiler.store.captures import captures_folder
     from ..reports.terminal.answers import print_data
     from ..reports.terminal.console import summary
-    from ..workloads.registry import find
     from .capturing import capture_pairs
 
-    chosen = {pair.key: pair for group in targets for name in group.split(",") for pair in find(name.strip())}
+    chosen = {pair.key: pair for group in targets for name in group.split(",") for pair in to_run(name.strip())}
     done = capture_pairs(list(chosen.values()), captures_folder(captures), profile, iterations, size, timeout)
     evidences = [prove_capture(one) for one in done]
     proofs = [one.to_json() for one in evidences]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import counters
+from .choosing import to_run
 from .options import AsJson, CapturesFolder, Iterations, Timeout
 
 if TYPE_CHECKING:
@@ -46,9 +47,8 @@ def capture(
     """Run pairs bare and under NVIDIA's profilers, and store a capture of each. Needs an NVIDIA GPU."""
     from ..profiler.store.captures import captures_folder
     from ..reports.terminal.answers import print_data
-    from ..workloads.registry import find
 
-    done = capture_pairs(find(selector), captures_folder(captures), profile, iterations, size, timeout, ceilings)
+    done = capture_pairs(to_run(selector), captures_folder(captures), profile, iterations, size, timeout, ceilings)
     made = [
         {
             "pair": one.manifest.pair,
@@ -110,7 +110,7 @@ def capture_pairs(
             made.append(
                 capture_pair(
                     pair.declaration,
-                    pair.module,
+                    pair.program,
                     key,
                     chosen,
                     folder,

@@ -13,6 +13,8 @@ SETTINGS: Final = {"help_option_names": ["-h", "--help"]}
 
 PANELS: Final[Mapping[str, Mapping[str, str]]] = {
     "Prove an optimization": {
+        "new": "aisp-prof new pair bench/fused.py",
+        "check": "aisp-prof check bench/fused.py --device cpu",
         "list": "aisp-prof list ch11",
         "capture": "aisp-prof capture ch11:streams",
         "report": "aisp-prof report ch11 --lang ko --out pages",

@@ -136,7 +136,7 @@ def _time_lines(measured: Measurement) -> list[str]:
 
 def _parser(pair: Pair) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog=f"python -m {pair.module}",
+        prog=f"python -m {pair.module}" if pair.place is None else f"python -m {__package__}.outside … {pair.key}",
         description=f"{pair.declaration.title['en']}. {pair.declaration.compares['en']}",
         epilog="Exit codes: 0 done, 1 outputs not valid, 2 usage, 3 the machine lacks something.",
         allow_abbrev=False,  # --profile, which aisp-prof capture has, would be --profile-mode
@@ -167,9 +167,11 @@ def _parser(pair: Pair) -> argparse.ArgumentParser:
     )
     parser.add_argument("--size", metavar="KEY", help=f"one of: {', '.join(pair.declaration.sizes)} (by the hardware)")
     names = [name.upper() for name in pair.declaration.sizes["default"]]
-    parser.add_argument(
-        "--sizes", type=int, nargs=len(names), metavar=tuple(names), help="instead of a key: these numbers"
-    )
+    parser.set_defaults(sizes=None)
+    if names:
+        parser.add_argument(
+            "--sizes", type=int, nargs=len(names), metavar=tuple(names), help="instead of a key: these numbers"
+        )
     parser.add_argument(
         "--device", choices=("cuda", "cpu"), default="cuda", help="cpu runs the same code without a GPU (cuda)"
     )

@@ -66,13 +66,13 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is captured: the pair's module and how it is run. `command` is what the user typed.
+    """What is captured: the pair's program (a module, and its first arguments) and how it is run. `command` is what the user typed.
 
     `ceilings` is the result of `calibrate.calibrate` on this GPU, measured before the pairs of one command.
     """
 
     declaration: Declaration
-    module: str
+    program: tuple[str, ...]
     hardware_key: str
     size: str
     iterations: int
@@ -90,12 +90,12 @@ class Plan:
 
     def _command(self, record: Path, iterations: int, *more: str) -> list[str]:
         options = ["--record", str(record), "--size", self.size, "--iterations", str(iterations), *more]
-        return [sys.executable, "-P", "-m", self.module, *options]
+        return [sys.executable, "-P", "-m", *self.program, *options]
 
 
 def capture_pair(
     declaration: Declaration,
-    module: str,
+    program: Sequence[str],
     hardware_key: str,
     size: str,
     captures: Path,
@@ -117,7 +117,9 @@ def capture_pair(
         UsageError: the pair refuses the size or the number of iterations.
         AispError: the pair failed or ran too long; the message ends with the tail of its output.
     """
-    plan = Plan(declaration, module, hardware_key, size, iterations, tuple(command), timeout_s, profile, ceilings)
+    plan = Plan(
+        declaration, tuple(program), hardware_key, size, iterations, tuple(command), timeout_s, profile, ceilings
+    )
     nsys = None if profile is Profile.NONE else find_nsys()
     mark = new_mark()
     try:
@@ -250,6 +252,7 @@ class _Run:
             raise AispError(f"{key} failed with exit code {code}; its last output:\n{tail(self._log)}")
         record = _read_record(path, key)
         path.unlink()
+        _check_same_code(key, [*self.records.values(), record])
         return record
 
     def manifest(self) -> Manifest:
@@ -289,6 +292,18 @@ def _read_record(path: Path, key: str) -> Written:
     if not isinstance(record, dict) or record.get("pair") != key:
         raise AispError(f"{key} wrote the record of something else: {str(record)[:200]}")
     return record
+
+
+def _check_same_code(key: str, records: Sequence[Written]) -> None:
+    """Times of one run and the trace of another are of one program.
+
+    Raises:
+        AispError: a file of the pair was changed between two of its runs.
+    """
+    told: dict[str, str] = {}
+    for source in (one for record in records for one in record.get("sources") or ()):
+        if told.setdefault(source["file"], source["sha256"]) != source["sha256"]:
+            raise AispError(f"{source['file']} was changed while {key} was captured", "capture it again")
 
 
 def _versions(record: Written, gpu: Gpu | None, nsys: Nsys | None, counted: Counted | None) -> dict[str, str | None]:

@@ -39,6 +39,7 @@ _RUN = {
     "validation": {**_leaves("valid", "bitwise", "tolerance"), "max_relative_error": _EACH, "rejects": _EACH},
     "declared": {ANY: _leaves("flops", "bytes", "ceiling")},
     "code": {ANY: {**_leaves("compiler", "warps", "sha256"), "instructions": _EACH}},
+    "sources": _leaves("file", "sha256"),
     "warmup": _EACH,
     "iterations": _leaves("variant", "index", "event_ns"),
 }

@@ -48,9 +48,9 @@ def proven(capture: Capture) -> Proven:
     Raises:
         AispError: as `prove`.
     """
-    read = reading(capture.trace_path)
-    observed, trace = observe(capture, (), read), read()
-    rows = rows_of(trace, observed.evidence) if trace else {}
+    read = reading(capture)
+    observed = observe(capture, (), read)
+    rows = rows_of(read(), observed.evidence)
     return Proven(capture, observed, rows)
 
 

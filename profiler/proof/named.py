@@ -1,0 +1,119 @@
+"""The measured iterations of a capture that no harness made: the instances of the ranges that somebody named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from ...declaration import Declaration
+from ..arrays.types import Bools, Int64
+from ..evidence import Finding
+from ..manifest import Manifest, Origin, Ran
+from ..ranges.attribution import Attribution
+from ..ranges.chosen import chosen_ranges
+from ..ranges.instances import Instances, instances_of
+from ..ranges.uncounted import LEAST, uncounted
+from ..ranges.work import Launches
+from ..trace.model import Trace
+from .measured import Measured, find_runs
+
+Traces = tuple[Trace, ...]
+"""Of a capture: none where nothing was traced; one; or of two runs that of the baseline, then that of the optimized variant."""
+
+
+PERTURBED = 0.1
+"""A program may take this much longer under the tracer, its start and end included, before the page says so."""
+
+
+def measured_in(manifest: Manifest, traces: Traces) -> dict[str, Instances]:
+    """variant -> its measured iterations; none where there is no trace."""
+    if not traces:
+        return {}
+    declaration, origin = manifest.declaration, manifest.origin
+    attribution, launches = Attribution(declaration.attribution), [Launches(trace) for trace in traces]
+    if origin is None:
+        return find_runs(launches[0], declaration.key, declaration.names, attribution)
+    found = {}
+    for place, variant in enumerate(declaration.names):
+        mine = launches[min(place, len(launches) - 1)]
+        chosen = _chosen(origin, variant, mine.trace)
+        found[variant] = instances_of(mine, chosen, variant, origin.ranges.get(variant, ""), attribution)
+    return found
+
+
+def _chosen(origin: Origin, variant: str, trace: Trace) -> Int64:
+    """Its ranges as row indices, by start; where programs were run in turn, those of its own program."""
+    glob = origin.ranges.get(variant)
+    if glob is None:
+        return np.empty(0, np.int64)
+    chosen = chosen_ranges(trace, origin.domain, glob)
+    chosen = chosen[np.argsort(trace.ranges.start[chosen], kind="stable")]
+    if not origin.in_turn:
+        return chosen
+    return chosen[_during(trace, trace.ranges.start[chosen], [one for one in origin.traced if one.variant == variant])]
+
+
+def _during(trace: Trace, times: Int64, runs: Sequence[Ran]) -> Bools:
+    """Which of these moments lie in one of the runs; none where the trace has no wall clock."""
+    inside = np.zeros(len(times), bool)
+    if trace.start_utc_ns is not None:
+        moments = times + trace.start_utc_ns
+        for run in runs:
+            inside |= (moments >= run.began_utc_ns) & (moments <= run.ended_utc_ns)
+    return inside
+
+
+def doubts(manifest: Manifest, measured: Measured) -> tuple[Finding, ...]:
+    """What nobody looked at, or chose, where no harness ran the variants; and what is wrong with the ranges that were named."""
+    origin = manifest.origin
+    if origin is None:
+        return ()
+    found = [Finding("outputs_not_compared", {}), *_traced(origin)]
+    if not origin.in_turn and not origin.apart:
+        found.append(Finding("order_not_chosen", {}))
+    return (*found, *_shared(measured), *_uncounted(manifest.declaration, measured))
+
+
+def _traced(origin: Origin) -> Iterator[Finding]:
+    """Times are those of the traced runs: by how much tracing lengthened them is known of whole programs at most."""
+    perturbed = perturbed_by(origin)
+    if not perturbed:
+        yield Finding("times_under_tracer", {})
+    for variant, ratio in perturbed.items():
+        if abs(ratio - 1) > PERTURBED:
+            yield Finding("program_perturbed", {"variant": variant, "percent": round(100 * (ratio - 1), 1)})
+
+
+def _shared(measured: Measured) -> Iterator[Finding]:
+    """Ranges that are of several variants: what is compared would be compared with itself."""
+    rows = [(one.trace, one.range) for one in measured.values() if len(one)]
+    for place, (trace, mine) in enumerate(rows):
+        for other, theirs in rows[place + 1 :]:
+            if trace is other and (both := np.intersect1d(mine, theirs)).size:
+                yield Finding("ranges_shared", {"count": int(both.size)}, "range")
+                return
+
+
+def _uncounted(declaration: Declaration, measured: Measured) -> Iterator[Finding]:
+    for variant, one in measured.items():
+        others, of_process = uncounted(one.trace, one.range, Attribution(declaration.attribution))
+        if others > LEAST * of_process:
+            yield Finding("other_threads", {"variant": variant, "count": others, "of": of_process})
+
+
+def perturbed_by(origin: Origin) -> Mapping[str, float]:
+    """variant -> by which factor its programs took longer under the tracer, by the medians of whole runs."""
+    walls = {run: _walls(runs) for run, runs in (("traced", origin.traced), ("bare", origin.bare))}
+    return {
+        variant: float(np.median(mine) / np.median(walls["bare"][variant]))
+        for variant, mine in walls["traced"].items()
+        if variant in walls["bare"]
+    }
+
+
+def _walls(runs: Sequence[Ran]) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for one in runs:
+        found.setdefault(one.variant, []).append(one.wall_ns)
+    return found
