@@ -105,6 +105,10 @@ def main() -> NoReturn:
 
 
 def _end(error: AispError) -> NoReturn:
+    if "--json" in sys.argv[1:] and not error.answered:
+        from ..reports.terminal.answers import print_failure
+
+        print_failure(error)
     complain(error)
     sys.exit(error.exit_code)
 
