@@ -51,7 +51,11 @@ def build(target: Path) -> str:
     try:
         told = f'-DAISP_SOURCE="{source()}"'
         done = subprocess.run(
-            [*command, *FLAGS, told, *sources, "-o", str(part)], capture_output=True, text=True, timeout=300
+            [*command, *FLAGS, told, *sources, "-o", str(part)],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=300,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"{command[0]}: {error}"
