@@ -26,6 +26,7 @@ from . import (
     help,
     kernels,
     listing,
+    ranks,
     report,
     scrubbing,
     trace,
@@ -56,6 +57,7 @@ app = typer.Typer(
 )
 
 app.add_typer(trace.app, name="trace")
+app.add_typer(ranks.app, name="ranks")
 app.add_typer(kernels.app, name="kernels")
 app.add_typer(bench.app, name="bench")
 for commands in (assertion, bundle, capturing, compare, counters, demos, doctor, expect, listing, report, scrubbing):
