@@ -86,7 +86,7 @@ def capture(
     ]
     lines = [line for one in done for line in _captured(one.manifest)]
     where = f" --captures {shlex.quote(str(captures))}" if captures else ""
-    print_data({"rows": made}, as_json, [*lines, f"next: aisp-prof report --stage {selector}{where}"])
+    print_data({"rows": made}, as_json, [*lines, f"next: aisp-prof report {selector}{where}"])
 
 
 def _selector(targets: Sequence[str], of_programs: bool) -> str:

@@ -272,12 +272,14 @@ def layers(gemms=12):
     p = trace.process(551)
     p.sees(trace.gpu("a0ae1ff2-b9e3"))
     at = 1000 * US
-    for step in range(6):
+    for _ in range(6):
         p.range("step", at, at + 900 * US)
         for i in range(gemms):
             p.kernel("Kernel2", (at + 2 * i, at + 2 * i + 1), (at + 100 + 20 * i, at + 110 + 20 * i), stream=7)
         for i in range(2):
-            p.kernel("ncclDevKernel_AllReduce", (at + 50 + i, at + 51 + i), (at + 100 + 40 * i, at + 120 + 40 * i), stream=8)
+            p.kernel(
+                "ncclDevKernel_AllReduce", (at + 50 + i, at + 51 + i), (at + 100 + 40 * i, at + 120 + 40 * i), stream=8
+            )
         p.kernel("ring_exchange", (at + 60, at + 61), (at + 400, at + 430), stream=8)
         at += 1000 * US
     p.call("cudaDeviceSynchronize_v3020", (at, at + 10))
@@ -341,3 +343,14 @@ def test_a_claims_file_names_further_communication(tmp_path):
     path.write_text('schema = 1\nclaims = ["count(comm) == 3"]\ncommunication = "ring"\n')
     with pytest.raises(UsageError, match="communication is list"):
         read_claims(path)
+
+
+@pytest.mark.parametrize(("runs", "reason"), [(5, "few_iterations"), (0, "metric_missing")])
+def test_a_speedup_of_too_few_iterations_says_so(ask, runs, reason):
+    answer = ask(steps(*[100 * US] * runs), "speedup(a, b) >= 1", ranges={"a": "step", "b": "step"})
+    (found,) = answer.claims[0].claim.reasons[-1:]
+    assert answer.verdict is Verdict.UNPROVEN
+    assert found.code == reason or runs == 0
+    if runs:
+        assert found.values == {"n": 5, "least": 6}
+        assert "Iterations measured: 5; needed: at least 6." in "\n".join(answer_lines(answer))
