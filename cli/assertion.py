@@ -89,7 +89,8 @@ def assertion(
         check_before_reading(question, *added)
     else:
         with_arguments(question, *added).of_two_runs().parsed()
-    read = _read(trace, communication)
+    expressions = [*question.communication, *(communication or ())]
+    read = _read(trace, expressions)
     where = question.domain if domain is None else domain
     question = with_arguments(question, *added, lambda glob: is_called(read, where, glob))
     question = question if ceilings is None else replace(question, ceilings=ceilings)
@@ -97,7 +98,7 @@ def assertion(
         answer = check(read, question)
     else:
         question = question.of_two_runs()
-        answer = check(read, question, _read(second, communication), _sessions(trace, second))
+        answer = check(read, question, _read(second, expressions), _sessions(trace, second))
     _print(answer, str(trace), as_json, second)
     if os.environ.get("GITHUB_ACTIONS") == "true" if annotations is None else annotations:
         _annotate(answer, str(trace), made)

@@ -10,7 +10,7 @@ import typer
 from .choosing import every_pair, name_broken, to_run
 from .options import AsJson, Iterations, Timeout
 
-app = typer.Typer(help="List and run benchmark targets.", no_args_is_help=True)
+app = typer.Typer(help="Capture and judge pairs in one command, by the names that the book's own tools use.", no_args_is_help=True)
 
 
 @app.command("list-targets")
@@ -18,7 +18,7 @@ def list_targets(
     chapter: Annotated[str, typer.Option(metavar="CHAPTER", help="E.g. ch11; all by default.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """One target a line, as `bench run --targets` takes it."""
+    """One pair a line, as `bench run` takes it."""
     from ..reports.terminal.answers import print_data
     from ..workloads.registry import find
 
@@ -33,7 +33,9 @@ def list_targets(
 
 @app.command("run")
 def run(
-    targets: Annotated[list[str], typer.Option(metavar="CHAPTER[:PAIR]", help="Repeated, or with commas.")],
+    targets: Annotated[
+        list[str], typer.Option("--pairs", "--targets", metavar="CHAPTER[:PAIR]", help="Repeated, or with commas.")
+    ],
     profile: Annotated[
         str, typer.Option(help="none, minimal, roofline or deep, as `aisp-prof capture` takes it.")
     ] = "",
@@ -43,7 +45,7 @@ def run(
     captures: Annotated[Path | None, typer.Option(help="The folder of captures; else $AISP_CAPTURES.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Capture targets and judge each capture; the exit code is the worst verdict's. Needs an NVIDIA GPU."""
+    """Capture pairs and judge each capture; the exit code is the worst verdict's. Needs an NVIDIA GPU."""
     from ..profiler.evidence import Verdict
     from ..profiler.proof.prove import prove_capture
     from ..profiler.store.captures import captures_folder

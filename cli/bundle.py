@@ -41,6 +41,7 @@ def make(
     from ..reports.bundle.layout import Pages
     from ..reports.bundle.write import write_bundle
     from ..reports.page.write import checked_formats
+    from ..reports.terminal.progress import steps
 
     checked_formats(formats)
     signer = None
@@ -51,7 +52,9 @@ def make(
     pages = Pages(stage, lang, "pdf" in formats)
     try:
         kept = expectations_folder(pair=captures[0].manifest.pair if captures else "")
-        made = write_bundle(target, captures, missing, pages, kept, signer)
+        with steps(watched=True) as say:
+            say(f"judging {len(captures)} captures and packing them")
+            made = write_bundle(target, captures, missing, pages, kept, signer)
     except EnvironmentLacks as error:
         raise EnvironmentLacks(str(error), f"{error.mend}; or leave the PDF out: --format html") from error
     return list(made.evidences), dict(made.expected)
@@ -73,9 +76,12 @@ def verify(
     from ..reports.bundle.declared import Own
     from ..reports.bundle.verify import verify_bundle
     from ..reports.terminal.answers import print_data
+    from ..reports.terminal.progress import steps
     from .choosing import KnownDeclarations, project_folders
 
-    outcome = verify_bundle(bundle, key, Own(KnownDeclarations(), folders=project_folders()))
+    with steps(watched=True) as say:
+        say(f"verifying {bundle}")
+        outcome = verify_bundle(bundle, key, Own(KnownDeclarations(), folders=project_folders()))
     print_data(outcome.to_json(), as_json, () if as_json else verification_lines(outcome))
     raise typer.Exit(outcome.exit_code)
 

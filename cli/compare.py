@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 def compare(
     selector: Annotated[str, typer.Argument(metavar="CHAPTER[:PAIR]", help="What to compare, e.g. ch09.")],
     examples: Annotated[
-        list[str] | None, typer.Option("--examples", metavar="NAME", help="Only these pairs; repeated, or with commas.")
+        list[str] | None,
+        typer.Option("--pairs", "--examples", metavar="NAME", help="Only these pairs; repeated, or with commas."),
     ] = None,
     profile: Annotated[
         str,

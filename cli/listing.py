@@ -16,16 +16,17 @@ def list_pairs(
     captures: CapturesFolder = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the pairs, what each needs, and its captures: the chapters', and your own (docs/pairs.md), whose claims are read.
+    """List the pairs, what each needs, and how many captures there are of each; with --captures also their ids.
 
-    What is broken of yours is named, and the others are listed regardless.
+    The chapters' are listed, and your own (docs/pairs.md), whose claims are read. What is broken of yours is named, and the
+    others are listed regardless.
     """
-    from ..profiler.store.captures import Stores, captures_folder
+    from ..profiler.store.captures import Stores, captures_folder, with_shipped
     from ..reports.terminal.answers import print_data
     from ..reports.terminal.tables import table
     from ..workloads.registry import Known, find
 
-    stores = Stores(captures_folder(captures))
+    stores = Stores(captures_folder(captures), with_shipped(captures))
     found = Known(find(selector, several_gpus=True)) if selector else every_pair()
     rows: list[dict[str, Any]] = [
         {
@@ -40,9 +41,16 @@ def list_pairs(
         for pair in found.pairs
     ]
     cells = [(r["pair"], ", ".join(r["needs"]), r["title"], str(len(r["captures"]))) for r in rows]
+    lines = table(("pair", "needs", "title", "captures"), cells, left=3)
+    if captures is not None:  # under each pair its captures, the newest first
+        lines = [line for first, r in zip(lines, [{}, *rows], strict=True) for line in (first, *_ids(r))]
     broken = [asdict(one) for one in found.broken]
-    print_data({"rows": rows, "broken": broken}, as_json, table(("pair", "needs", "title", "captures"), cells, left=3))
+    print_data({"rows": rows, "broken": broken}, as_json, lines)
     name_broken(found.broken)
+
+
+def _ids(row: dict[str, Any]) -> list[str]:
+    return [f"  {capture}" for capture in row.get("captures", ())]
 
 
 def register(app: typer.Typer) -> None:

@@ -91,6 +91,7 @@ def report(
     refused = {**judging.unreadable(found.missing, stores), **done.refused}
     _print(done, " ".join(wanted), lang, found.missing, refused, as_json)
     if done.failure:
+        done.failure.answered = True
         raise done.failure
     if lacking:
         complain(lacking)

@@ -16,6 +16,8 @@ from ...declaration import VARIANTS
 from ...errors import UsageError
 from ...machine.records import convert
 from ..analysis.completeness import OF_RANGES, attested
+from ..analysis.metrics import split
+from ..analysis.selection import PREFIXES
 from ..arrays.types import Int64
 from ..capture.calibrate import read_calibration
 from ..evidence import ClaimResult, Completeness, Finding, Iteration, VariantEvidence, Verdict
@@ -32,6 +34,7 @@ from ..manifest import Ceilings
 from ..proof.sessions import Known, apart_of, session_caveats
 from ..queries.other_threads import other_threads
 from ..queries.ranges import why_none
+from ..queries.selectors import select, why_empty
 from ..ranges.attribution import Attribution
 from ..ranges.chosen import chosen_ranges
 from ..ranges.faults import blocked_by
@@ -64,6 +67,7 @@ class Question:
     domain       a domain or glob of domains; None for all
     attribution  "thread", or "process" for the launches of every thread of the process inside a range
     ceilings     what `aisp-prof calibrate -o FILE` measured on the GPU of the trace, for claims that name ceilings
+    communication  regular expressions of further communication kernels, with which the trace is to be read
     apart        of two runs, each of which has a trace of its own: the first is `baseline`, the second `optimized`
     """
 
@@ -72,6 +76,7 @@ class Question:
     domain: str | None = None
     attribution: str = "thread"
     ceilings: Path | None = None
+    communication: tuple[str, ...] = ()
     apart: bool = False
 
     def of_two_runs(self) -> Question:
@@ -105,16 +110,25 @@ class Question:
             raise UsageError("nothing is asserted", "give a claim: aisp-prof assert TRACE 'hidden(copy) >= 0.8'")
         names = VARIANTS if self.apart else tuple(self.ranges) or (WHOLE,)
         default = VARIANTS[1] if self.apart else names[0] if len(names) == 1 else ""
-        claims = tuple(parse(text, names, default) for text in self.claims)
-        for claim in claims:
-            if counted := {term.metric for term in claim.terms} & set(RATE_METRICS):
-                raise UsageError(f"claim {claim.text!r}: a trace holds no counters for {', '.join(counted)}")
-            if {term.metric for term in claim.terms} & {FLOOR, OF_FLOOR}:
-                raise UsageError(
-                    f"claim {claim.text!r}: a trace does not say what its work needs",
-                    "a floor is of pairs, which declare it; for any trace: busiest >= 0.9",
-                )
-        return claims
+        return claims_on_a_trace(self.claims, names, default)
+
+
+def claims_on_a_trace(texts: Iterable[str], names: Sequence[str], default: str) -> tuple[Claim, ...]:
+    """Claims on ranges of these names, read.
+
+    Raises:
+        UsageError: one cannot be read, or speaks of what no trace holds.
+    """
+    claims = tuple(parse(text, names, default) for text in texts)
+    for claim in claims:
+        if counted := {term.metric for term in claim.terms} & set(RATE_METRICS):
+            raise UsageError(f"claim {claim.text!r}: a trace holds no counters for {', '.join(counted)}")
+        if {term.metric for term in claim.terms} & {FLOOR, OF_FLOOR}:
+            raise UsageError(
+                f"claim {claim.text!r}: a trace does not say what its work needs",
+                "a floor is of pairs, which declare it; for any trace: busiest >= 0.9",
+            )
+    return claims
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +209,17 @@ def _notes(trace: Trace, question: Question) -> tuple[str, ...]:
     uncounted = [
         note for glob in question.ranges.values() for note in other_threads(trace, glob, question.attribution, domain)
     ]
-    return (*(why_none(trace, domain, glob) for glob in absent), *dict.fromkeys(uncounted))
+    unnamed = [why_empty(trace, selector) for selector in _selectors(question) if not select(trace, selector).any()]
+    return (*(why_none(trace, domain, glob) for glob in absent), *dict.fromkeys(uncounted), *unnamed)
+
+
+def _selectors(question: Question) -> list[str]:
+    """The kernels and streams that claims name, each once."""
+    metrics = [
+        term.metric for claim in question.parsed() for term in claim.terms if term.of_trace and term.metric != TIME
+    ]
+    arguments = [argument for metric in metrics for argument in split(metric)[1]]
+    return list(dict.fromkeys(one for one in arguments if one.startswith(PREFIXES)))
 
 
 def _instances(traces: Sequence[Trace], question: Question) -> dict[str, Instances]:

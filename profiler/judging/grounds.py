@@ -87,6 +87,10 @@ class Grounds:
             return (Finding("no_ceiling", {"name": ceiling_name(term.metric)}),)
         return ()
 
+    def runs(self, variant: str) -> int:
+        """How many times of a variant there are to compare."""
+        return len(times(self.variants[variant], self.source))
+
     def _floor(self, variant: str) -> Floor:
         return self.floors.get(variant) or Floor(None, (Finding("no_work_declared", {}),))
 

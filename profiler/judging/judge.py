@@ -92,6 +92,8 @@ def _at_both_ends(claim: Claim, limit: Estimate, judged: Callable[[float], Outco
 def _unknown(claim: Claim, values: Sequence[float], grounds: Grounds) -> Finding:
     """Why a claim has nothing to be judged on although nothing speaks against its trace."""
     right = claim.right
+    if claim.left.compared and 0 < (least := min(map(grounds.runs, claim.left.compared))) < LEAST_RUNS:
+        return few(least)
     if isinstance(right, Term) and right.variant and 0 < (n := len(grounds.values(right))) < LEAST_RUNS:
         return few(n)
     return Finding("metric_missing", {"metric": claim.left.metric})

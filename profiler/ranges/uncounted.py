@@ -18,6 +18,8 @@ def uncounted(trace: Trace, chosen: Int64, attribution: Attribution) -> tuple[in
     many the whole process launched there; 0 of 0 where every thread counts."""
     if attribution is not Attribution.THREAD or not len(chosen):
         return 0, 0
+    if len(trace.calls.codes("thread").values) == len(trace.calls.codes("process").values):
+        return 0, 0  # a thread a process: there are no others
     launched = trace.operations.launch[trace.operations.launch >= 0]
     of_process = int(_inside(trace, chosen, launched, Attribution.PROCESS).sum())
     return of_process - int(_inside(trace, chosen, launched, Attribution.THREAD).sum()), of_process

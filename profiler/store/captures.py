@@ -259,6 +259,17 @@ class Stores:
                 missing.append(pair)
         return found, missing
 
+    def named(self, name: str) -> Capture:
+        """The capture with this id, or whose id alone begins so: in the folder, else, if `shipped`, of those that came with the
+        package.
+
+        Raises:
+            UsageError: there is none, or several begin so.
+        """
+        if self.shipped and not any(one.id.startswith(name) for one in self._local.captures()):
+            return self._with_package.get(name)
+        return self._local.get(name)
+
     def _chosen(self, pairs: Sequence[str], chosen: str) -> Capture:
         scans = (self._local, self._with_package)
         named = (scan.get(chosen) for scan in scans if any(c.id.startswith(chosen) for c in scan.captures()))

@@ -1,6 +1,5 @@
 """Attention in one pass over the keys, without the matrix of scores: a Triton kernel."""
 
-import torch
 import triton
 import triton.language as tl
 

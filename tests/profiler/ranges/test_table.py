@@ -180,7 +180,7 @@ def test_more_than_can_be_worked_on_is_refused_by_its_limit(tmp_path, monkeypatc
     trace = never_closed(tmp_path, 200, 100, lambda k: 100 * k + 50 if k else 10**6)
     monkeypatch.setattr(pieces, "LONG", 16)
     monkeypatch.setattr(pieces, "MOST_PAIRS", 1000)
-    with pytest.raises(UsageError, match="99 ranges hold 9,900 operations in all.*the most is 1,000"):
+    with pytest.raises(UsageError, match=r"99 ranges hold 9,900 operations in all.*the most is 1,000"):
         range_table(trace)
 
 

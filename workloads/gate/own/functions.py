@@ -29,7 +29,7 @@ class Called:
         """Fill `outputs`.
 
         Raises:
-            ValueError: what was returned are not the outputs.
+            ValueError, TypeError: what was returned are not the outputs.
         """
         known = {**settings, **inputs, **outputs}
         returned = self.function(**{name: known[name] for name in self.parameters})
@@ -74,7 +74,7 @@ def _take(name: str, output: Tensor, result: Any) -> None:
     import torch
 
     if not isinstance(result, torch.Tensor):
-        raise ValueError(f"{name}: {type(result).__name__} was returned instead of a tensor")
+        raise TypeError(f"{name}: {type(result).__name__} was returned instead of a tensor")
     if result.shape != output.shape:
         raise ValueError(f"{name}: {list(result.shape)} was returned instead of {list(output.shape)}")
     output.copy_(result)

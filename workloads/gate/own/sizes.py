@@ -26,10 +26,7 @@ def evaluate(expression: int | str, sizes: Mapping[str, int], where: str) -> int
     Raises:
         UsageError: it is no such expression, names an unknown size, or has no such value.
     """
-    if isinstance(expression, int):
-        value = expression
-    else:
-        value = _of_text(expression, sizes, where)
+    value = expression if isinstance(expression, int) else _of_text(expression, sizes, where)
     if not 0 <= value <= MOST:
         raise UsageError(f"{where}: {expression!r} is {value}", f"from 0 to {MOST}")
     return value
