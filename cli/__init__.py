@@ -28,6 +28,7 @@ from . import (
     kernels,
     listing,
     new,
+    ranks,
     report,
     scrubbing,
     trace,
@@ -58,6 +59,7 @@ app = typer.Typer(
 )
 
 app.add_typer(trace.app, name="trace")
+app.add_typer(ranks.app, name="ranks")
 app.add_typer(kernels.app, name="kernels")
 app.add_typer(bench.app, name="bench")
 for commands in (

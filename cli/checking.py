@@ -13,8 +13,8 @@ from .choosing import every_pair, fault_of
 from .options import AsJson, Timeout
 
 if TYPE_CHECKING:
-    from ..workloads.described import Broken
     from ..workloads.pair import Pair
+    from ..workloads.place import Broken
 
 
 def check(

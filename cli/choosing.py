@@ -13,8 +13,8 @@ from .complaint import complain
 
 if TYPE_CHECKING:
     from ..declaration import Declaration
-    from ..workloads.described import Broken
     from ..workloads.pair import Pair
+    from ..workloads.place import Broken
     from ..workloads.registry import Known
 
 
@@ -52,7 +52,7 @@ def to_run(selector: str) -> tuple[Pair, ...]:
 def fault_of(pair: Pair) -> Broken | None:
     """The first claim of a pair that cannot be read, and why."""
     from ..profiler.judging.language import parse
-    from ..workloads.described import Broken
+    from ..workloads.place import Broken
 
     for claim in pair.declaration.claims:
         try:

@@ -24,6 +24,7 @@ PANELS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "Ask any trace": {
         "trace": "aisp-prof trace summary run.sqlite",
+        "ranks": "aisp-prof ranks summary 'traces/rank*.sqlite'",
         "assert": "aisp-prof assert run.sqlite --range step 'hidden(h2d, compute) >= 90%'",
         "counters": "aisp-prof counters run.ncu-rep",
         "scrub": "aisp-prof scrub run.sqlite -o public.sqlite.xz",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..declaration import ATTRIBUTIONS, VARIANTS
-from ..errors import UsageError
+from ..errors import CannotTell, UsageError
 
 if TYPE_CHECKING:
     from ..profiler.capture.asked import Asked
@@ -71,7 +71,7 @@ class Words:
         Raises:
             UsageError: a slip in any of it.
         """
-        from ..profiler.assertions.check import Question
+        from ..profiler.assertions.check import Question, claims_on_a_trace
         from ..profiler.assertions.claims_file import read_claims
         from ..profiler.capture.asked import Asked
 
@@ -91,7 +91,7 @@ class Words:
             attribution=attribution,
             commands=commands or {},
         )
-        found.declaration(PROGRAM if commands else "trace", "any")  # a slip is answered before anything is read or run
+        claims_on_a_trace(found.claims, tuple(found.named()), VARIANTS[1])  # before anything is read or run
         return found
 
 
@@ -156,9 +156,14 @@ def of_program(target: str, chosen: str, stores: Stores, words: Words) -> Captur
     from ..profiler.store.captures import Capture as Stored
 
     key = f"{PROGRAM}.{name_of(target.partition(':')[2] or target.partition('.')[2])}"
-    capture = stores.select([key], chosen)[0][0]
+    try:
+        capture = stores.select([key], chosen)[0][0]
+    except CannotTell as error:
+        raise CannotTell(
+            str(error), "aisp-prof capture -- python train.py; --captures DIR where it lies elsewhere"
+        ) from error
     origin = capture.manifest.origin
-    if not words.given or origin is None:
+    if origin is None or (origin.ranges and not words.given):
         return capture
     commands = {variant: tuple(words) for variant, words in origin.commands.items()}
     asked = words.asked(several=origin.in_turn, commands=commands)

@@ -239,6 +239,8 @@ class Ran(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 ONE_TRACE, TWO_TRACES, PROGRAM = "trace", "traces", "program"
+ALL = "all"
+"""Stands for every variant where one trace holds them."""
 
 
 class Origin(Struct, frozen=True, forbid_unknown_fields=True):
@@ -247,7 +249,7 @@ class Origin(Struct, frozen=True, forbid_unknown_fields=True):
     kind         "trace": one that somebody had. "traces": two of these, one a variant. "program": of programs that were run here
     ranges       variant -> the name, path or glob of its ranges, each instance of which is an iteration
     domain       of the ranges, or a glob; None for all
-    sources      variant -> the SHA-256 of the trace as it was given, before anything of it was left out; "" is that of all
+    sources      variant -> the SHA-256 of the trace as it was given, before anything of it was left out; "all" for all
     drivers      likewise -> the version of the NVIDIA driver, which what may be published of a trace does not hold
     clocks       likewise -> the median of the SM clock in MHz while it ran, where a capture's manifest lay beside the trace
     commands     of programs: variant -> what was run
@@ -439,5 +441,5 @@ def _check_origin(found: Manifest, where: str) -> None:
         raise UsageError(f"{where}: of a {origin.kind} the chapter is {origin.chapter!r}, not {declaration.chapter!r}")
     if origin.ranges and set(origin.ranges) != set(declaration.names):
         raise UsageError(f"{where}: ranges are named of {sorted(origin.ranges)}, the variants are {declaration.names}")
-    if odd := {one.variant for one in (*origin.traced, *origin.bare)} - {*declaration.names, ""}:
+    if odd := {one.variant for one in (*origin.traced, *origin.bare)} - {*declaration.names, ALL}:
         raise UsageError(f"{where}: runs of no variant: {', '.join(sorted(odd))}")

@@ -22,19 +22,10 @@ from .device import Device
 from .found import MEND, pairs_in
 from .outside import root_of
 from .pair import Declared, Pair, Sizes, Workload
-from .place import Place, told
+from .place import Broken, Place, told
 
 LIMIT_S = 120.0
 """Seconds that importing all of them may take; PyTorch alone takes five on a slow disk."""
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """A place that no pair could be had of, or a pair that cannot be used: why, and the way out."""
-
-    place: str
-    why: str
-    mend: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,15 @@ class Place:
         return module
 
 
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A place that no pair could be had of, or a pair that cannot be used: why, and the way out."""
+
+    place: str
+    why: str
+    mend: str = ""
+
+
 def place_of(named: str, folder: Path, project: Project | None) -> Place:
     """The place of "bench/fused.py", "bench/fused.py:FusedNorm", "mypkg.bench" or "mypkg.bench:FusedNorm".
 

@@ -11,17 +11,15 @@ import importlib
 import pkgutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from importlib import metadata
 from pathlib import Path
 
 from .. import workloads
 from ..declaration import is_chapter
 from ..errors import UsageError
 from ..machine.project import Project, find_project
-from .described import Broken, describe
 from .found import pairs_in
 from .pair import Pair
-from .place import Place, place_of
+from .place import Broken, Place, place_of
 
 ENTRY_POINTS = "aisp_prof.pairs"
 
@@ -119,6 +117,8 @@ def _project_places(project: Project | None) -> Iterator[Place | Broken]:
 
 
 def _installed_places(project: Project | None) -> Iterator[Place | Broken]:
+    from importlib import metadata
+
     for point in metadata.entry_points(group=ENTRY_POINTS):
         yield from _places(point.value.replace(" ", ""), project)
 
@@ -142,6 +142,10 @@ def _places(named: str, project: Project | None) -> Iterator[Place | Broken]:
 
 def _of_places(asked: Sequence[Place | Broken], project: Project | None) -> Known:
     """The pairs of places, each once; of two that are called alike neither can be meant."""
+    if not asked:
+        return Known(())
+    from .described import describe
+
     places = list(dict.fromkeys(one for one in asked if isinstance(one, Place)))
     broken = [one for one in asked if isinstance(one, Broken)]
     every: dict[tuple[str, str], Pair] = {}

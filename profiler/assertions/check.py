@@ -110,16 +110,25 @@ class Question:
             raise UsageError("nothing is asserted", "give a claim: aisp-prof assert TRACE 'hidden(copy) >= 0.8'")
         names = VARIANTS if self.apart else tuple(self.ranges) or (WHOLE,)
         default = VARIANTS[1] if self.apart else names[0] if len(names) == 1 else ""
-        claims = tuple(parse(text, names, default) for text in self.claims)
-        for claim in claims:
-            if counted := {term.metric for term in claim.terms} & set(RATE_METRICS):
-                raise UsageError(f"claim {claim.text!r}: a trace holds no counters for {', '.join(counted)}")
-            if {term.metric for term in claim.terms} & {FLOOR, OF_FLOOR}:
-                raise UsageError(
-                    f"claim {claim.text!r}: a trace does not say what its work needs",
-                    "a floor is of pairs, which declare it; for any trace: busiest >= 0.9",
-                )
-        return claims
+        return claims_on_a_trace(self.claims, names, default)
+
+
+def claims_on_a_trace(texts: Iterable[str], names: Sequence[str], default: str) -> tuple[Claim, ...]:
+    """Claims on ranges of these names, read.
+
+    Raises:
+        UsageError: one cannot be read, or speaks of what no trace holds.
+    """
+    claims = tuple(parse(text, names, default) for text in texts)
+    for claim in claims:
+        if counted := {term.metric for term in claim.terms} & set(RATE_METRICS):
+            raise UsageError(f"claim {claim.text!r}: a trace holds no counters for {', '.join(counted)}")
+        if {term.metric for term in claim.terms} & {FLOOR, OF_FLOOR}:
+            raise UsageError(
+                f"claim {claim.text!r}: a trace does not say what its work needs",
+                "a floor is of pairs, which declare it; for any trace: busiest >= 0.9",
+            )
+    return claims
 
 
 @dataclass(frozen=True, slots=True)

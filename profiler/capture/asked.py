@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ...declaration import VARIANTS, Declaration, Text
 from ...errors import UsageError
-from ..judging.language import parse
-from ..judging.limits import FLOOR, OF_FLOOR
-from ..judging.rate_metrics import RATE_METRICS
 from ..manifest import ONE_TRACE, PROGRAM, TWO_TRACES
 
 FASTER = "speedup > 1"
@@ -57,12 +55,9 @@ class Asked:
         """The question as a capture of this origin declares it.
 
         Raises:
-            UsageError: as `named`; a claim cannot be read, or speaks of what no trace holds.
+            UsageError: as `named`.
         """
         ranges = self.named()
-        claims = self.claims or (FASTER,)
-        for text in claims:
-            _check(text, tuple(ranges))
         return Declaration(
             chapter=PROGRAM if kind == PROGRAM else ONE_TRACE,
             name=name,
@@ -71,7 +66,7 @@ class Asked:
             sentence=_sentence(ranges, kind, _plain(self.title)),
             compares=_COMPARES[ONE_TRACE if kind == PROGRAM and not self.commands else kind],
             variants={variant: self._caption(variant, glob) for variant, glob in ranges.items()},
-            claims=tuple(claims),
+            claims=self.claims or (FASTER,),
             sizes={"default": {}},
             tolerance=0.0,
             bitwise=False,
@@ -82,17 +77,34 @@ class Asked:
         )
 
     def _caption(self, variant: str, glob: str) -> Text:
-        words = " ".join(self.commands.get(variant, ())) or glob
+        words = shown(self.commands.get(variant, ())) or glob
         return {"en": words, "ko": words}
 
 
-def _check(text: str, names: tuple[str, ...]) -> None:
-    """Refuse early what would be unproven however the runs went."""
-    metrics = {term.metric for term in parse(text, names).terms}
-    if counted := sorted(metrics & set(RATE_METRICS)):
-        raise UsageError(f"claim {text!r}: a trace holds no counters for {', '.join(counted)}")
-    if metrics & {FLOOR, OF_FLOOR}:
-        raise UsageError(f"claim {text!r}: a trace does not say what its work needs", "for any trace: busiest >= 0.9")
+def shown(command: Sequence[str]) -> str:
+    """A command in a page's words: of an absolute path its last part, since the others tell where somebody works."""
+    return " ".join(Path(word).name if word.startswith("/") else word for word in command)
+
+
+def unasked(name: str, command: Sequence[str]) -> Declaration:
+    """Of a program that was captured before anybody asked: nothing is claimed, and no range is anybody's yet."""
+    words = shown(command)
+    return Declaration(
+        chapter=PROGRAM,
+        name=name,
+        topic=_TOPICS[PROGRAM],
+        title={"en": words, "ko": words},
+        sentence=_sentence({"baseline": words, "optimized": words}, PROGRAM, ""),
+        compares=_COMPARES[ONE_TRACE],
+        variants={variant: {"en": words, "ko": words} for variant in VARIANTS},
+        claims=(),
+        sizes={"default": {}},
+        tolerance=0.0,
+        bitwise=False,
+        perturbation_band=0.1,
+        queued=False,
+        needs=(),
+    )
 
 
 def name_of(text: str) -> str:

@@ -18,7 +18,7 @@ import msgspec
 from ...declaration import VARIANTS
 from ...errors import AispError, UsageError
 from ...version import __version__
-from ..manifest import FILE_NAME, ONE_TRACE, TWO_TRACES, Manifest
+from ..manifest import ALL, FILE_NAME, ONE_TRACE, TWO_TRACES, Manifest
 from ..store.captures import SECOND_NAMES, TRACE_NAMES, Capture
 from ..store.manifest import file_facts, folder_facts, read_manifest
 from ..trace.model import Trace
@@ -81,7 +81,7 @@ def given_capture(
     declaration = asked.declaration(kind, name_of(asked.title or traces[-1].name.partition(".")[0]))
     names = (TRACE_NAMES[0], SECOND_NAMES[0])
     given = [_given(path, folder / name, export) for path, name in zip(traces, names, strict=False)]
-    keys = dict(zip(VARIANTS if len(given) > 1 else ("",), given, strict=True))
+    keys = dict(zip(VARIANTS if len(given) > 1 else (ALL,), given, strict=True))
     origin = {
         "kind": kind,
         "ranges": asked.named(),

@@ -125,7 +125,7 @@ def capture_pair(
     try:
         captures.mkdir(parents=True, exist_ok=True)
         remove_abandoned(captures)
-        newest = _check_clock(captures, declaration.key)
+        newest = check_clock(captures, declaration.key)
         with scratch_folder(captures, mark) as work, open_gpu() as gpu:
             run = _Run(plan, nsys, work, Sampler(gpu, mark), progress)
             run.measure()
@@ -134,7 +134,7 @@ def capture_pair(
                 progress(
                     f"the clock went back: {newest.id} still counts as newest; name this one, --capture {manifest.id}"
                 )
-            return _publish(manifest, work, captures)
+            return publish(manifest, work, captures)
     except OSError as error:
         raise AispError(
             f"the capture cannot be written to {captures}: {error}", "name another folder: --captures"
@@ -145,7 +145,7 @@ CLOCK_SLACK = timedelta(minutes=1)
 """How far a clock may be behind the newest capture: less is corrected by time servers every day."""
 
 
-def _check_clock(captures: Path, key: str) -> Capture | None:
+def check_clock(captures: Path, key: str) -> Capture | None:
     """The newest capture of a pair so far, before which a new one must not lie.
 
     Raises:
@@ -153,16 +153,16 @@ def _check_clock(captures: Path, key: str) -> Capture | None:
     """
     newest = Store(captures, shipped=True).newest(key)  # without writing an index
     now = datetime.now(UTC)
-    if newest is not None and newest.manifest.created_utc > _utc(now + CLOCK_SLACK):
+    if newest is not None and newest.manifest.created_utc > utc(now + CLOCK_SLACK):
         raise EnvironmentLacks(
-            f"the clock says {_utc(now)}, and {newest.id} is of {newest.manifest.created_utc}: it would still count as the "
+            f"the clock says {utc(now)}, and {newest.id} is of {newest.manifest.created_utc}: it would still count as the "
             "newest capture after this one",
             "set the clock, or capture into another folder: --captures",
         )
     return newest
 
 
-def _utc(time: datetime) -> str:
+def utc(time: datetime) -> str:
     return time.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
@@ -261,7 +261,7 @@ class _Run:
         last = list(self.records.values())[-1]
         return Manifest.of(
             id=f"{plan.declaration.key}-{now:%Y%m%dT%H%M%SZ}-{self.sampler.mark[:6]}",
-            created_utc=_utc(now),
+            created_utc=utc(now),
             declaration=plan.declaration.to_json(),
             hardware_key=plan.hardware_key,
             size=plan.size,
@@ -331,13 +331,13 @@ def check_trace(trace: Path) -> None:
         raise AispError(f"nsys exported a file that is no readable SQLite ({error}): {trace.name}") from error
     if not active:
         raise EnvironmentLacks(
-            "the trace holds not one GPU operation although the pair ran: CUPTI recorded nothing",
+            "the trace holds not one GPU operation although it ran: CUPTI recorded nothing",
             "end other profilers on this GPU (ncu, DCGM profiling, a second nsys); make sure that this nsys is not older "
             "than the driver: aisp-prof doctor",
         )
 
 
-def _publish(manifest: Manifest, work: Path, captures: Path) -> Capture:
+def publish(manifest: Manifest, work: Path, captures: Path) -> Capture:
     """Write the manifest, bring everything to the disk, and make the folder visible in one step."""
     write_manifest(manifest, work)
     for path in (*work.iterdir(), work):

@@ -8,6 +8,7 @@ the pure one, which installs everywhere. This file runs alone, before the packag
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shlex
 import shutil
@@ -32,6 +33,14 @@ def compiler() -> list[str] | None:
     return None if found is None else [found, *(named[1:] if named and found == named[0] else [])]
 
 
+def source() -> str:
+    """The SHA-256 of the sources, which the library tells: `library.py` uses none that was made of others."""
+    digest = hashlib.sha256()
+    for file in sorted([*HERE.glob("*.c"), *HERE.glob("*.h")]):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
 def build(target: Path) -> str:
     """Compile the core into `target`; why it could not be, or "" where it was."""
     command = compiler()
@@ -40,7 +49,14 @@ def build(target: Path) -> str:
     part = target.with_name(f".{target.name}.{os.getpid()}")
     sources = sorted(str(path) for path in HERE.glob("*.c"))
     try:
-        done = subprocess.run([*command, *FLAGS, *sources, "-o", str(part)], capture_output=True, text=True, timeout=300)
+        told = f'-DAISP_SOURCE="{source()}"'
+        done = subprocess.run(
+            [*command, *FLAGS, told, *sources, "-o", str(part)],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"{command[0]}: {error}"
     if done.returncode:
@@ -75,5 +91,10 @@ class WheelOfPlatform(bdist_wheel):
         return "py3", "none", get_platform().replace("-", "_").replace(".", "_")
 
 
+def up_to_date(target: Path) -> bool:
+    """Whether the library was made of these sources, which it names."""
+    return target.is_file() and source().encode() in target.read_bytes()
+
+
 if __name__ == "__main__":
-    sys.exit(build(HERE / NAME))
+    sys.exit(0 if up_to_date(HERE / NAME) else build(HERE / NAME) or 0)

@@ -3,8 +3,8 @@
 #define AISP_CORE_H
 #include <stdint.h>
 
-enum { AISP_ABI = 1, AISP_COLUMNS = 32 };
-enum { AISP_UNUSUAL = -1, AISP_ROOM = -2, AISP_MEMORY = -3 };
+enum { AISP_COLUMNS = 32 };
+enum { AISP_UNUSUAL = -1, AISP_ROOM = -2, AISP_MEMORY = -3, AISP_TWICE = -4, AISP_DEEP = -5 };
 enum { AISP_INTEGER = 0, AISP_REAL = 1, AISP_TEXT = 2, AISP_ALIAS = 3 };
 
 typedef struct aisp_texts aisp_texts_t; /* distinct texts of a column, shared by threads */
@@ -31,6 +31,9 @@ typedef struct {
 int64_t aisp_decode(aisp_decode_t *job); /* the rows, or a negative code */
 int64_t aisp_count(const aisp_decode_t *job);
 
+/* 0 where the pages under these roots are trees, each reached once and at most `deepest` levels deep; else a code. */
+int64_t aisp_walk(int32_t descriptor, int64_t size, int64_t pages, const int64_t *roots, int64_t count, int64_t deepest);
+
 aisp_texts_t *aisp_texts_new(void);
 void aisp_texts_free(aisp_texts_t *texts);
 aisp_seen_t *aisp_seen_new(void);
@@ -41,5 +44,5 @@ void aisp_texts_copy(const aisp_texts_t *texts, int64_t *ends, uint8_t *out);
 
 void aisp_threads(void *(*work)(void *), void *argument, int64_t threads);
 void aisp_relax(void);
-int64_t aisp_abi(void);
+const char *aisp_source(void); /* the SHA-256 of the sources, as building.py computes it */
 #endif

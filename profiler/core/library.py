@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
-from ctypes import POINTER, Structure, c_int32, c_int64, c_void_p
+from ctypes import POINTER, Structure, c_char_p, c_int32, c_int64, c_void_p
 from functools import cache
 from pathlib import Path
 
@@ -14,15 +15,13 @@ VARIABLE = "AISP_ENGINE"
 ENGINES = ("auto", "core", "numpy")
 """What the variable may say: `core` refuses to work without the core, `auto`, the default, takes it where it is."""
 
-NAME = "_core.so"
-"""The library's file, beside this one; `building.py` makes it."""
-ABI = 1
-"""Of the interface that `core.h` states; a library of another is not used."""
-
+FOLDER = Path(__file__).parent
+FILE = FOLDER / "_core.so"
+"""The library, which `building.py` makes."""
 MOST_COLUMNS = 32
 INTEGER, REAL, TEXT, ALIAS = range(4)
 NO_NULL, ALL_NULL, SOME_NULL = range(3)
-ROOM, MEMORY = -2, -3
+ROOM, MEMORY, TWICE, DEEP = -2, -3, -4, -5
 
 
 class Wanted(Structure):
@@ -44,7 +43,10 @@ class Decode(Structure):
     """A table's leaves and columns as `aisp_decode_t` states them."""
 
     _fields_ = (
-        *((name, c_int32) for name in ("descriptor", "threads", "columns", "table_columns", "ends_with_last", "unused")),
+        *(
+            (name, c_int32)
+            for name in ("descriptor", "threads", "columns", "table_columns", "ends_with_last", "unused")
+        ),
         *((name, c_int64) for name in ("page_size", "usable", "page_count", "leaf_count")),
         *((name, c_void_p) for name in ("leaves", "above", "upto")),
         ("wanted", POINTER(Wanted)),
@@ -58,9 +60,10 @@ class Decode(Structure):
 
 _INT64 = POINTER(c_int64)
 _FUNCTIONS = {
-    "aisp_abi": (c_int64, ()),
+    "aisp_source": (c_char_p, ()),
     "aisp_decode": (c_int64, (POINTER(Decode),)),
     "aisp_count": (c_int64, (POINTER(Decode),)),
+    "aisp_walk": (c_int64, (c_int32, c_int64, c_int64, c_void_p, c_int64, c_int64)),
     "aisp_texts_number": (c_int64, (c_void_p, c_void_p, c_int64, _INT64)),
     "aisp_texts_copy": (None, (c_void_p, c_void_p, c_void_p)),
     "aisp_texts_free": (None, (c_void_p,)),
@@ -87,10 +90,10 @@ def core() -> ctypes.CDLL | None:
         EnvironmentLacks: it asks for the core, which was not built, or for another interface.
     """
     said = engine()
-    library = None if said == "numpy" else _loaded(Path(__file__).with_name(NAME))
+    library = None if said == "numpy" else _loaded(FILE)
     if said == "core" and library is None:
         raise EnvironmentLacks(
-            f"{VARIABLE} is core, and there is none beside {Path(__file__).parent}",
+            f"{VARIABLE} is core, and {FILE} was not built, or for another machine",
             "build it, which takes a C compiler: python profiler/core/building.py",
         )
     return library
@@ -106,6 +109,14 @@ def _loaded(path: Path) -> ctypes.CDLL | None:
         for name, (result, arguments) in _FUNCTIONS.items():
             function = getattr(library, name)
             function.restype, function.argtypes = result, arguments
-    except AttributeError:  # of an older interface
+    except AttributeError:  # made of other sources
         return None
-    return library if library.aisp_abi() == ABI else None
+    return library if library.aisp_source() == source().encode() else None
+
+
+def source() -> str:
+    """The SHA-256 of the sources beside this file; a library that was made of others is not used."""
+    digest = hashlib.sha256()
+    for file in sorted([*FOLDER.glob("*.c"), *FOLDER.glob("*.h")]):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()

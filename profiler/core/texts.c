@@ -194,4 +194,7 @@ void aisp_threads(void *(*work)(void *), void *argument, int64_t threads) {
 
 void aisp_relax(void) { sched_yield(); }
 
-int64_t aisp_abi(void) { return AISP_ABI; }
+#ifndef AISP_SOURCE
+#define AISP_SOURCE ""
+#endif
+const char *aisp_source(void) { return AISP_SOURCE; }

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from ...declaration import Declaration
 from ..arrays.types import Bools, Int64
 from ..evidence import Finding
-from ..manifest import Manifest, Origin, Ran
+from ..judging.bootstrap import LEAST_RUNS
+from ..manifest import ALL, Manifest, Origin, Ran
 from ..ranges.attribution import Attribution
 from ..ranges.chosen import chosen_ranges
 from ..ranges.instances import Instances, instances_of
@@ -80,9 +82,18 @@ def _traced(origin: Origin) -> Iterator[Finding]:
     perturbed = perturbed_by(origin)
     if not perturbed:
         yield Finding("times_under_tracer", {})
-    for variant, ratio in perturbed.items():
+    for variant, ratio in perturbed.items() if origin.in_turn else list(perturbed.items())[:1]:
         if abs(ratio - 1) > PERTURBED:
-            yield Finding("program_perturbed", {"variant": variant, "percent": round(100 * (ratio - 1), 1)})
+            told = variant if origin.in_turn else Path(next(iter(origin.commands.get(ALL, [])), "")).name
+            yield Finding("program_perturbed", {"variant": told, "percent": round(100 * (ratio - 1), 1)})
+
+
+def few_turns(origin: Origin) -> tuple[Finding, ...]:
+    """Programs that ran in turn, but not so often that an interval of a speedup could be told."""
+    walls = _walls(origin.traced)
+    least = min(map(len, walls.values()), default=0)
+    few = origin.in_turn and least < LEAST_RUNS
+    return (Finding("few_turns", {"n": least, "least": LEAST_RUNS}),) if few else ()
 
 
 def _shared(measured: Measured) -> Iterator[Finding]:
@@ -105,11 +116,12 @@ def _uncounted(declaration: Declaration, measured: Measured) -> Iterator[Finding
 def perturbed_by(origin: Origin) -> Mapping[str, float]:
     """variant -> by which factor its programs took longer under the tracer, by the medians of whole runs."""
     walls = {run: _walls(runs) for run, runs in (("traced", origin.traced), ("bare", origin.bare))}
-    return {
+    found = {
         variant: float(np.median(mine) / np.median(walls["bare"][variant]))
         for variant, mine in walls["traced"].items()
         if variant in walls["bare"]
     }
+    return dict.fromkeys(origin.ranges, found[ALL]) if ALL in found else found
 
 
 def _walls(runs: Sequence[Ran]) -> dict[str, list[int]]:

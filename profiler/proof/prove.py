@@ -30,7 +30,7 @@ from ..trace.source.file import unpacked_once
 from . import conduct
 from .floors import floors_of, too_fast
 from .measured import Measured, gpus_of, variant_evidence
-from .named import Traces, measured_in, perturbed_by
+from .named import Traces, few_turns, measured_in, perturbed_by
 from .named import doubts as named_doubts
 from .plausible import Held, against_trace
 from .rates import caveats as rate_caveats
@@ -153,7 +153,7 @@ class _Case:
         wrong = (*invalid(manifest, declaration), *implausible(rates), *too_fast(floors, variants, source))
         usable = not wrong and not any(blocked.values())
         first, last = variants[names[0]], variants[names[-1]]
-        led = conduct.order(measured) if origin is None else ()
+        led = conduct.order(measured) if origin is None else few_turns(origin)
         grounds = grounds_of(
             variants,
             measured,
@@ -181,7 +181,9 @@ class _Case:
             claims=results,
             speedup=grounds.speedups[names[0], names[-1]],
             perturbation=ratios,
-            gain=gain_ledger(first.iterations, last.iterations) if usable and trace else (),
+            gain=gain_ledger(first.iterations, last.iterations)
+            if usable and first.iterations and last.iterations
+            else (),
             ledger=summed(ledger(one) for one in self.traces),
             completeness=self.completeness,
             caveats=_caveats(trace, manifest, measured, variants, rates, (*seen, *_first(grounds.order.values()))),

@@ -18,6 +18,8 @@ from ...profiler.judging.rate_metrics import RATE_METRICS
 
 TRACE, MANIFEST, COUNTERS, CLAIM, CAPTURE = "trace", "manifest", "counters", "claim", "capture"
 """What a number is read from: a file of the capture; the declaration's own text, as for a threshold; or several files."""
+SECOND = "trace-optimized"
+"""Of two runs the trace of the optimized variant."""
 
 _INTERVAL = f"{CONFIDENCE:.0%} bootstrap over rounds, {RESAMPLES} resamples, numpy default_rng({SEED})"
 _OF_SESSIONS = f"of both medians' intervals, and {SESSIONS:.0%} beyond for what moves between sessions"
