@@ -154,14 +154,17 @@ def _spread(run: Run, metric: str) -> Bounds | None:
 
 
 def _value(rank: Rank, metric: str) -> Bounds | None:
-    """A metric of one rank: exact where there is one instance, else the interval of its median."""
+    """A metric of one rank: exact where there is one instance, else the interval of its median, but no wider than its values."""
     measured = rank.measured
     values = measured.values.get(metric, []) if measured else []
     if measured is None or measured.blocked or not values or len(values) < measured.count:
         return None
     if len(values) == 1:
         return Bounds(values[0], values[0])
-    return Bounds(*median_interval(values)) if len(values) >= LEAST_RUNS else None
+    if len(values) < LEAST_RUNS:
+        return None
+    low, high = median_interval(values)
+    return Bounds(max(low, min(values)), min(high, max(values)))
 
 
 def _by_bounds(run: Run, claim: RankClaim, bounds: Bounds | None) -> ClaimResult:

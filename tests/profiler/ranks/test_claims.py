@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 from aisp_prof.errors import UsageError
 from aisp_prof.profiler.evidence import Verdict
+from aisp_prof.profiler.judging.bootstrap import median_interval
 from aisp_prof.profiler.ranks.claims import parsed
 from aisp_prof.profiler.ranks.judged import RanksAnswer, judged
 from aisp_prof.profiler.ranks.rank_files import RankFiles
-from aisp_prof.profiler.ranks.record import Failure, Rank
+from aisp_prof.profiler.ranks.record import Failure, Measured, Rank
 from aisp_prof.profiler.ranks.run import Run
+from msgspec.structs import replace
 from ranks_made import made, record, records
 
 RUNS = Path(__file__).parents[2] / "traces" / "ranks"
@@ -136,6 +138,24 @@ def test_claims_on_a_range_are_on_its_instances() -> None:
     ]  # ten a rank: no interval of a median
     missing = RankFiles.named(SLOW).check("every rank kernels >= 20", ranges=["no_such*"])
     assert missing.verdict is Verdict.UNPROVEN
+
+
+def test_of_few_instances_no_spread_is_told() -> None:
+    of = run(*(replace(one, measured=Measured({"busy": [1.0, 2.0, 3.0]}, 3, (), ())) for one in records(made(1, 2, 9))))
+    (one,) = judged(of, [parsed("straggler_spread(busy) <= 5%", "step")], "step").claims
+    assert [reason.code for reason in one.claim.reasons] == ["few_iterations"]
+
+
+def test_a_spread_of_medians_has_the_bounds_of_their_intervals() -> None:
+    values = [[100.0 + i for i in range(40)], [150.0 + i for i in range(40)]]
+    ranks = [
+        replace(one, measured=Measured({"busy": some}, 40, (), ()))
+        for one, some in zip(records(made(1, 2, 9)), values, strict=True)
+    ]
+    (one,) = judged(run(*ranks), [parsed("straggler_spread(busy) <= 60%", "step")], "step").claims
+    (a, b), (c, d) = (median_interval(some) for some in values)
+    assert (one.claim.low, one.claim.high) == (pytest.approx(c / b - 1), pytest.approx(d / a - 1))
+    assert one.claim.low < 169.5 / 119.5 - 1 < one.claim.high
 
 
 def test_kineto_proves_nothing_and_refutes() -> None:
