@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+import numpy as np
 import pytest
 from aisp_prof.errors import UsageError
 from aisp_prof.profiler.evidence import Verdict
@@ -132,10 +133,7 @@ def test_claims_on_a_range_are_on_its_instances() -> None:
         "every rank step.kernels >= 13", "straggler_spread(busy) <= 1000%", ranges=["step=step"]
     )
     assert answer.instances == 20
-    assert [one.claim.verdict.value for one in answer.claims] == ["proven", "unproven"]
-    assert [one.code for one in answer.claims[1].claim.reasons] == [
-        "few_iterations"
-    ]  # ten a rank: no interval of a median
+    assert answer.verdict is Verdict.PROVEN
     missing = RankFiles.named(SLOW).check("every rank kernels >= 20", ranges=["no_such*"])
     assert missing.verdict is Verdict.UNPROVEN
 
@@ -147,7 +145,8 @@ def test_of_few_instances_no_spread_is_told() -> None:
 
 
 def test_a_spread_of_medians_has_the_bounds_of_their_intervals() -> None:
-    values = [[100.0 + i for i in range(40)], [150.0 + i for i in range(40)]]
+    mixed = np.random.default_rng(4).permutation(40)
+    values = [(100.0 + mixed).tolist(), (150.0 + mixed).tolist()]
     ranks = [
         replace(one, measured=Measured({"busy": some}, 40, (), ()))
         for one, some in zip(records(made(1, 2, 9)), values, strict=True)
