@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ...declaration import Declaration
+from ...declaration import Declaration, Phase
 from ...errors import UsageError
 from ...kernels.elementwise.sin_exp_chain import reference, sin_exp_chain
 from ..device import Device, Stream
@@ -101,6 +101,14 @@ class ChunkedChain:
         return out
 
 
+def phases(sizes: Sizes, variant: str) -> tuple[Phase, ...]:
+    """The link's work alone: a chunk that comes in may stay in the L2 cache until it goes out, and no ceiling bounds sin and exp."""
+    chunk, rest = sizes["mib"] * _MIB // sizes["chunks"], sizes["chunks"] - 1
+    if variant == "baseline":
+        return tuple(Phase(**way) for _ in range(rest + 1) for way in ({"h2d": chunk}, {"d2h": chunk}))
+    return Phase(h2d=chunk), Phase(h2d=rest * chunk, d2h=rest * chunk), Phase(d2h=chunk)
+
+
 _FULL = {"mib": 256, "chunks": 16, "rounds": 36}
 
 PAIR = Pair(
@@ -156,6 +164,7 @@ PAIR = Pair(
         needs=("cuda", "triton"),
     ),
     build=ChunkedChain,
+    phases=phases,
 )
 
 
