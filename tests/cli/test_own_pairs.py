@@ -211,6 +211,11 @@ def test_another_folder_of_expectations(repo: Path, run: Run, monkeypatch: pytes
     assert run("expect", "update", "fused", "--reason", "the first", "--write", *more)[0] == 0
     assert [path.relative_to(repo).as_posix() for path in repo.rglob("*/h200/*.json")] == ["perf/kept/h200/fused.json"]
     assert run("expect", "check", "fused", *more)[0] == 0
+    assert run("report", "fused", "--format", "html", *more)[0] == 0
+    assert "Of what this pair must show on h200" in (repo / "fused.html").read_text("utf-8")
+    code, out, _ = run("compare", "fused", "--captures", "aisp-captures", "--json", *more)
+    assert code == 0
+    assert json.loads(out)["rows"][0]["claims"][0]["expected"] > 1.5
     if way == "pyproject":
         monkeypatch.chdir(repo / "bench")
         assert run("expect", "check", "fused", "--captures", "../aisp-captures")[0] == 0
