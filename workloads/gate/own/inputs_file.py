@@ -80,7 +80,11 @@ class InputsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def elements(self, settings: Mapping[str, Option]) -> int:
         """Of all tensors together."""
-        return sum(prod(self.shape(one, settings, name)) for name, one in [*self.inputs.items(), *self.outputs.items()])
+        return sum(prod(self.shape(one, settings, name)) for name, one in self.tensors())
+
+    def tensors(self) -> list[tuple[str, Stated | StatedOutput]]:
+        """Inputs and outputs by name."""
+        return [*self.inputs.items(), *self.outputs.items()]
 
 
 def read_inputs_file(path: Path) -> InputsFile:
@@ -109,7 +113,8 @@ def _check(stated: InputsFile, where: str) -> None:
         raise UsageError(f"{where}: more than {MOST_TENSORS} tensors or {MOST_CASES} cases")
     if any(not 0 <= stated.tolerance_of(one) < 1 for one in stated.outputs.values()):
         raise UsageError(f"{where}: a tolerance is not from 0 to below 1")
-    for base in ({}, dict(stated.cpu)):
+    bases: list[dict[str, Option]] = [{}, dict(stated.cpu)]
+    for base in bases:
         for changed in (base, *({**base, **case} for case in stated.cases)):
             _check_case(stated, changed, where)
 
@@ -131,7 +136,7 @@ def _check_case(stated: InputsFile, changed: Mapping[str, Option], where: str) -
         if type(value) is not type(known[name]):
             raise UsageError(f"{where}: a case sets {name} to {value!r}", f"a {type(known[name]).__name__}, as above")
     settings = stated.settings(changed)
-    for name, one in [*stated.inputs.items(), *stated.outputs.items()]:
+    for name, one in stated.tensors():
         shape = stated.shape(one, settings, f"{where}: {name}")
         if prod(shape) < 1:
             raise UsageError(f"{where}: {name} has no element in a case: {list(shape)}", "extents of at least 1")
