@@ -67,6 +67,15 @@ def test_report_takes_every_name_of_it(repo: Path, run: Run, form: str) -> None:
     assert "Four streams instead of one" in (repo / f"{page}.html").read_text("utf-8")
 
 
+def test_a_korean_page_has_the_english_words_of_a_pair_that_has_no_others(repo: Path, run: Run) -> None:
+    captured(repo)
+    code, _, err = run("report", "fused", "--lang", "ko", "--format", "html")
+    assert code == 0, err
+    page = (repo / "fused.html").read_text("utf-8")
+    assert "Four streams instead of one" in page
+    assert "기대치가 아직 없습니다 → aisp-prof expect update fused:four_streams" in page
+
+
 def test_from_another_folder_of_the_project(repo: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     captured(repo)
     monkeypatch.chdir(repo / "bench")
