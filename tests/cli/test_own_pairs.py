@@ -73,7 +73,8 @@ def test_a_korean_page_has_the_english_words_of_a_pair_that_has_no_others(repo: 
     assert code == 0, err
     page = (repo / "fused.html").read_text("utf-8")
     assert "Four streams instead of one" in page
-    assert "기대치가 아직 없습니다 → aisp-prof expect update fused:four_streams" in page
+    assert "기대치와의 비교" in page
+    assert "expect update fused:four_streams" in page
 
 
 def test_from_another_folder_of_the_project(repo: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
