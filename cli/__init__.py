@@ -92,7 +92,8 @@ def main() -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a Latin-1 terminal shows › as \u203a, and no traceback
     try:
-        app()
+        if not help.show(app, sys.argv[1:], _program()):
+            app()
     except AispError as error:
         _end(error)
     except OSError as error:
@@ -113,6 +114,12 @@ def _end(error: AispError) -> NoReturn:
         print_failure(error)
     complain(error)
     sys.exit(error.exit_code)
+
+
+def _program() -> str:
+    """How the command line was called, as its help says it."""
+    name = os.path.basename(sys.argv[0])
+    return "python -m aisp_prof" if name == "__main__.py" else name
 
 
 def _version(asked: bool) -> None:

@@ -87,7 +87,7 @@ def capture_of(
     in_turn = len(commands) > 1
     asked = words.asked(several=in_turn, commands=commands if in_turn else None) if in_turn or words.given else None
     programs = Programs(
-        name=name_of(name or words.title or _called(next(reversed(commands.values())))),
+        name=name_of(name or words.title or _called(list(commands.values())[-1])),
         commands=commands,
         repeat=(IN_TURN if in_turn else 1) if repeat is None else repeat,
         asked=asked,

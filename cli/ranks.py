@@ -41,25 +41,26 @@ def read_ranks(
     workers: int | None = None,
     scheduler: str = "",
     scheduler_file: str = "",
-    metrics: tuple[str, ...] = (),
 ) -> RankFiles:
-    """Read the traces of all ranks; if that takes a while, stderr says how many are done."""
+    """The traces of all ranks; reading many of them, stderr says how many are done."""
     from ..profiler.ranges.attribution import Attribution as Named
     from ..profiler.ranks.question import RANK_PATTERN, Question
     from ..profiler.ranks.rank_files import RankFiles
     from ..profiler.ranks.spread import Where
-    from ..reports.terminal.progress import steps as told
+    from ..reports.hostile import printable
 
     question = Question(
         steps=steps,
         domain=domain,
         attribution=str(Named.named(attribution)),
-        metrics=metrics,
         rank_pattern=rank_pattern or RANK_PATTERN,
         communication=tuple(communication or ()),
     )
-    with told() as say:
-        return RankFiles.read(traces, question, Where(workers, scheduler, scheduler_file), say)
+
+    def say(text: str) -> None:
+        typer.echo(printable(text), err=True)
+
+    return RankFiles.named(traces, question, Where(workers, scheduler, scheduler_file), say)
 
 
 @app.command()
@@ -83,3 +84,46 @@ def summary(
     options = (steps, domain, attribution, communication, rank_pattern, workers, scheduler, scheduler_file)
     answer = read_ranks(traces, *options).summary()
     print_data(plain(answer), as_json, [] if as_json else summary_lines(answer, limit))
+
+
+@app.command()
+def collectives(
+    traces: RankTraces,
+    communication: Communication = None,
+    rank_pattern: RankPattern = "",
+    workers: Workers = None,
+    scheduler: Scheduler = "",
+    scheduler_file: SchedulerFile = "",
+    limit: Limit = 30,
+    as_json: AsJson = False,
+) -> None:
+    """Every collective that several ranks ran: how long, who came last, who waited; those with the longest wait first."""
+    from ..reports.terminal.answers import print_data
+    from ..reports.terminal.ranks_tables import collective_lines, plain
+
+    options = (communication, rank_pattern, workers, scheduler, scheduler_file)
+    answer = read_ranks(traces, "", None, "thread", *options).collectives()
+    print_data(plain(answer), as_json, [] if as_json else collective_lines(answer, limit))
+
+
+@app.command()
+def diff(
+    before: Annotated[
+        str, typer.Argument(metavar="BEFORE", help="The traces of a run: a folder, or a glob in quotes.")
+    ],
+    after: Annotated[str, typer.Argument(metavar="AFTER", help="Those of another.")],
+    communication: Communication = None,
+    rank_pattern: RankPattern = "",
+    workers: Workers = None,
+    scheduler: Scheduler = "",
+    scheduler_file: SchedulerFile = "",
+    limit: Limit = 30,
+    as_json: AsJson = False,
+) -> None:
+    """Two runs, rank by rank: what changed, with bounds, and what of it is proven."""
+    from ..reports.terminal.answers import print_data
+    from ..reports.terminal.ranks_tables import diff_data, diff_lines
+
+    options = ("", None, "thread", communication, rank_pattern, workers, scheduler, scheduler_file)
+    answer = read_ranks([before], *options).diff(read_ranks([after], *options))
+    print_data(diff_data(answer), as_json, [] if as_json else diff_lines(answer, limit))

@@ -148,7 +148,7 @@ def _right(
 ) -> tuple[float | Term, float | None]:
     """The number in the left side's unit; or the metric, and how many times it is meant where that is said."""
     if number := _NUMBER.match(side):
-        return _scaled(number, left, claim), None
+        return _scaled(number, left.metric, left.unit, claim), None
     multiple = _MULTIPLE.match(side)
     if not multiple and (last := _FACTOR_LAST.match(side)):
         raise UsageError(f"claim {claim!r}: a factor comes first", f"write {last['value']} * {last['rest']}")
@@ -280,19 +280,43 @@ def _check_variant(variant: str, claim: str, variants: Sequence[str]) -> None:
         raise UsageError(f"claim {claim!r}: no variant is called {variant!r}", mend)
 
 
-def _scaled(number: re.Match[str], left: Term, claim: str) -> float:
+def split_comparison(text: str) -> tuple[str, str, str]:
+    """A claim without a quantifier into its left side, its comparison and its right side.
+
+    Raises:
+        UsageError: there is no comparison.
+    """
+    match = _CLAIM.match(text)
+    if not match:
+        raise UsageError(f"claim {text!r}: no comparison", "write it like: hidden(h2d, d2h) >= 0.85")
+    return match["left"], match["op"], match["right"]
+
+
+def number_of(side: str, metric: str, unit: str, claim: str) -> float:
+    """The number on the right of a claim, in the base unit of its metric.
+
+    Raises:
+        UsageError: it is none, or has another unit.
+    """
+    number = _NUMBER.match(side)
+    if number is None:
+        raise UsageError(f"claim {claim!r}: {metric} is compared with a number", f"not with {side}")
+    return _scaled(number, metric, unit, claim)
+
+
+def _scaled(number: re.Match[str], metric: str, of: str, claim: str) -> float:
     value, unit = float(number["value"]), number["unit"]
     if not isfinite(value):
         raise UsageError(
             f"claim {claim!r}: the number is beyond all numbers that are measured", "write one that can be met"
         )
     if not unit:
-        if example := _EXAMPLES.get(left.unit):
-            raise UsageError(f"claim {claim!r}: {left.metric} needs a unit", f"name one: {example}")
+        if example := _EXAMPLES.get(of):
+            raise UsageError(f"claim {claim!r}: {metric} needs a unit", f"name one: {example}")
         return value
     if unit not in _UNITS:
         raise UsageError(f"claim {claim!r}: no unit is called {unit!r}", f"there are: {', '.join(_UNITS)}")
     kind, factor = _UNITS[unit]
-    if kind != left.unit:
-        raise UsageError(f"claim {claim!r}: {left.metric} is not measured in {unit}")
+    if kind != of:
+        raise UsageError(f"claim {claim!r}: {metric} is not measured in {unit}")
     return value * factor

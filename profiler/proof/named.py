@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +75,24 @@ def doubts(manifest: Manifest, measured: Measured) -> tuple[Finding, ...]:
     found = [Finding("outputs_not_compared", {}), *_traced(origin)]
     if not origin.in_turn and not origin.apart:
         found.append(Finding("order_not_chosen", {}))
+    found += _outside(origin, measured) if origin.in_turn else []
     return (*found, *_shared(measured), *_uncounted(manifest.declaration, measured))
+
+
+def _outside(origin: Origin, measured: Measured) -> list[Finding]:
+    """Runs that were in turn do not overlap, and each range that is named was made in one of them: else nobody can tell whose it is."""
+    runs = sorted(origin.traced, key=lambda run: run.began_utc_ns)
+    overlap = sum(after.began_utc_ns < before.ended_utc_ns for before, after in pairwise(runs))
+    trace = next(iter(measured.values())).trace if measured else None
+    named = np.empty(0, np.int64) if trace is None else _named(origin, trace)
+    lost = 0 if trace is None else int((~_during(trace, trace.ranges.start[named], runs)).sum())
+    return [Finding("ranges_outside_runs", {"count": lost, "overlaps": overlap}, "range")] if lost or overlap else []
+
+
+def _named(origin: Origin, trace: Trace) -> Int64:
+    """All ranges that any variant names, whenever they were made."""
+    chosen = [chosen_ranges(trace, origin.domain, glob) for glob in dict.fromkeys(origin.ranges.values())]
+    return np.unique(np.concatenate(chosen)) if chosen else np.empty(0, np.int64)
 
 
 def _traced(origin: Origin) -> Iterator[Finding]:

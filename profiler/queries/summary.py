@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import heapq
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,6 +17,7 @@ from ..analysis.overlap import busy_time, concurrency
 from ..arrays.blocks import in_order
 from ..arrays.codes import Codes, joined, narrowest
 from ..arrays.groups import any_of, distinct_values
+from ..arrays.types import Int64
 from ..evidence import Completeness, LedgerLine
 from ..ranges.attribution import Attribution
 from ..ranges.table import RangeTables
@@ -240,6 +242,8 @@ def _series(trace: Trace) -> tuple[Codes, Sequence[str]]:
     texts = trace.ranges.codes("text")
     names = [trace.text(int(text)) for text in texts.values]
     of_series = series(name for name, count in zip(names, texts.counts().tolist(), strict=True) if count)
+    if not of_series and len(set(names)) == len(names):
+        return Codes(texts.code, np.arange(len(names))), names
     called = list(dict.fromkeys(of_series.get(name, name) for name in names))
     number = {name: i for i, name in enumerate(called)}
     codes = np.array([number[of_series.get(name, name)] for name in names], np.int64)
@@ -260,14 +264,28 @@ def top_ranges(trace: Trace, top: int, attribution: str = "thread") -> tuple[Ran
         for total, values in ((instances, 1), (ops, part.ops), (span, part.span), (busy, part.busy)):
             np.add.at(total, group, values)
         np.maximum.at(longest, group, part.span)
-    first = firsts_of(name, names)
-    shown = np.flatnonzero(instances)
-    if 0 < top < len(shown):
-        shown = shown[span[shown] >= np.sort(span[shown])[-top]]
-    rows, named = [], labels(trace.gpus)
-    for number in shown.tolist():
-        at = first[number // gpus]
-        domain, text = trace.text(int(domains.values[domains.code[at]])), called[int(texts.code[at])]
+    first, named = firsts_of(name, names), labels(trace.gpus)
+
+    def told(number: int) -> tuple[str, str, str, str]:
+        at, gpu = first[number // gpus], number % gpus
+        domain = trace.text(int(domains.values[domains.code[at]]))
+        return domain, called[int(texts.code[at])], trace.gpus[gpu].uuid, named[gpu]
+
+    rows = []
+    for number in _largest(span, np.flatnonzero(instances), top, told):
         numbers = (int(column[number]) for column in (instances, ops, span, longest, busy))
-        rows.append(RangeRow(domain, text, trace.gpus[number % gpus].uuid, named[number % gpus], *numbers))
-    return tuple(sorted(rows, key=lambda row: (-row.span, row.domain, row.name, row.gpu_uuid, row.label)))[:top]
+        rows.append(RangeRow(*told(number), *numbers))
+    return tuple(rows)
+
+
+def _largest(span: Int64, among: Int64, top: int, told: Callable[[int], tuple[str, ...]]) -> list[int]:
+    """The `top` of these groups by span, the longest first, and of equal ones by what is told of them. Only of those that
+    may be among them is anything told: there may be a million names."""
+    if not top:
+        return []
+    if top >= len(among):
+        return sorted(among.tolist(), key=lambda number: (-span[number], told(number)))
+    least = np.partition(span[among], -top)[-top]
+    longer, equal = among[span[among] > least].tolist(), among[span[among] == least].tolist()
+    longer.sort(key=lambda number: (-span[number], told(number)))
+    return [*longer, *heapq.nsmallest(top - len(longer), equal, key=told)]

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..arrays.types import Bools
 from ..evidence import Finding
+from .clocks import Window
 from .join import Joined
+from .matching import NEVER
 from .record import Failure, Rank
 from .run import Run
 
@@ -142,18 +145,29 @@ def latest_of(joined: Joined) -> tuple[str, bool]:
 
 
 def clock_error(joined: Joined) -> int | None:
-    """Half of the widest interval, rounded up."""
-    tied = [window for window in joined.windows if (window.reference >= 0).any()]
-    if not tied or not joined.clocks_agree:
+    """Half of the widest interval, rounded up; None where clocks contradict each other, or not all of those that ran collectives
+    together are tied to one."""
+    together = joined.matched > 0
+    if not together.any() or not joined.clocks_agree:
         return None
-    return max((int(window.width[window.usable].max(initial=0)) + 1) // 2 for window in tied)
+    widest = 0
+    for window in joined.windows:
+        if len(set(window.reference[together].tolist())) > 1 or not _bounded(window, together):
+            return None
+        widest = max(widest, int(window.width[together].max()))
+    return (widest + 1) // 2
+
+
+def _bounded(window: Window, some: Bools) -> bool:
+    """Whether all of these have an interval in a window."""
+    return bool((window.usable & (window.high < NEVER) & (window.low > -NEVER))[some].all())
 
 
 def _clocks(joined: Joined) -> list[ClockRow]:
     rows = []
     for window in joined.windows if joined.clocks_agree else ():
         for index, known in enumerate(window.usable.tolist()):
-            if known:
+            if known and window.high[index] < NEVER and window.low[index] > -NEVER:
                 low, high = -int(window.high[index]), -int(window.low[index])
                 of = joined.names[int(window.reference[index])]
                 rows.append(ClockRow(window.until, joined.names[index], of, low, high))

@@ -7,11 +7,15 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ...profiler.evidence import Finding
+from ...profiler.ranks.collective_rows import CollectiveRow, RunCollectives
+from ...profiler.ranks.diff import Change, RankChange, RunDiff
+from ...profiler.ranks.judged import JudgedRanks, RanksAnswer
 from ...profiler.ranks.summary import RankRow, RunSummary
 from ..catalog import catalog
 from ..hostile import visible
-from ..units import NOTHING
-from .tables import count, more, name, share, table, time
+from ..units import NOTHING, quantity
+from .console import MARKS
+from .tables import count, more, name, share, size, table, time
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -94,3 +98,115 @@ def _table(ranks: Sequence[RankRow]) -> list[str]:
         for one in ranks
     ]
     return table(_HEAD, rows)
+
+
+def collective_lines(answer: RunCollectives, limit: int) -> list[str]:
+    """Those with the longest wait on top."""
+    shown = sorted(answer.rows, key=lambda one: (-one.waited, one.at))[: limit or None]
+    head = (
+        *("operation", "communicator", "bytes", "ranks", "shortest", "arrival skew", "came last", "waited most", "by"),
+    )
+    lines = [
+        f"{_many(len(answer.rows), 'collective')} of {_many(answer.ranks, 'rank')}",
+        *finding_lines(answer.findings),
+        "",
+        *table(head, [_collective(one) for one in shown], 2),
+        *more(len(shown), len(answer.rows)),
+    ]
+    return [visible(line) for line in lines]
+
+
+def _collective(one: CollectiveRow) -> tuple[str, ...]:
+    sure = "" if one.last_proven or not one.last else " (likely)"
+    return (
+        name(one.operation + (f" ({one.detail})" if one.detail else "")),
+        name(one.communicator),
+        NOTHING if one.bytes is None else size(one.bytes),
+        count(one.ranks),
+        time(one.shortest),
+        between(one.skew_low, one.skew_high),
+        name(one.last + sure),
+        name(one.waited_most),
+        time(one.waited),
+    )
+
+
+def diff_data(answer: RunDiff) -> dict[str, Any]:
+    """The answer as plain JSON types, each change with its bounds."""
+    data = asdict(answer)
+    data["transfer"] |= _bounds(answer.transfer)
+    for row, one in zip(data["ranks"], answer.ranks, strict=True):
+        for field in _CHANGES:
+            change = getattr(one, field)
+            row[field] = None if change is None else row[field] | _bounds(change)
+    return data
+
+
+_CHANGES = ("comm", "wait", "late", "busy", "idle", "compute", "exposed")
+
+
+def _bounds(change: Change) -> dict[str, int | bool]:
+    return {"low": change.low, "high": change.high, "proven": change.proven}
+
+
+def diff_lines(answer: RunDiff, limit: int) -> list[str]:
+    """The greatest proven change of waiting on top."""
+    shown = sorted(answer.ranks, key=lambda one: (not one.wait.proven, -abs(one.wait.low + one.wait.high)))[
+        : limit or None
+    ]
+    lone = [("only before", answer.only_before), ("only after", answer.only_after)]
+    lines = [
+        *finding_lines(answer.findings_before),
+        *finding_lines(answer.findings_after),
+        *(f"{said}: {', '.join(names)}" for said, names in lone if names),
+        f"held the others up most: {answer.latest_before or NOTHING} before, {answer.latest_after or NOTHING} after",
+        f"transferred {_changed(answer.transfer)}",
+        "",
+        *table(("rank", *_CHANGES), [_change_row(one) for one in shown]),
+        *more(len(shown), len(answer.ranks)),
+    ]
+    return [visible(line) for line in lines]
+
+
+def _change_row(one: RankChange) -> tuple[str, ...]:
+    return (name(one.name), *(_changed(getattr(one, field)) for field in _CHANGES))
+
+
+def _changed(change: Change | None) -> str:
+    """How much, with a + before what rose; what is not proven in brackets."""
+    if change is None:
+        return NOTHING
+    low, high = (f"{'+' if ns > 0 else ''}{time(ns)}" for ns in (change.low, change.high))
+    text = low if change.low == change.high else f"{low} … {high}"
+    return text if change.proven or change.low == change.high else f"({text})"
+
+
+def answer_data(answer: RanksAnswer) -> dict[str, Any]:
+    """The answer of `assert --ranks` as plain JSON types."""
+    data = asdict(answer)
+    for row, one in zip(data["claims"], answer.claims, strict=True):
+        row["claim"] = one.claim.to_json()
+    return data
+
+
+def answer_lines(answer: RanksAnswer) -> list[str]:
+    """The verdict, then a line a claim with what was measured, and why it is not proven."""
+    lines = [f"{answer.verdict.upper()}  {_many(answer.ranks, 'rank')}"]
+    say = catalog("en")
+    for one in answer.claims:
+        lines.append(f"  {MARKS[one.claim.verdict]} {one.claim.text:<58} {_measured(one)}")
+        lines += [f"      {say.finding(reason, one.claim.unit).seen}" for reason in one.claim.reasons]
+    return [visible(line) for line in [*lines, *finding_lines(answer.findings)]]
+
+
+def _measured(one: JudgedRanks) -> str:
+    claim = one.claim
+    if claim.measured is None:
+        return "not measured"
+    where = f" on {one.rank}" if one.rank and one.ranks > 1 else ""
+    if claim.low is None or claim.low == claim.high:
+        return quantity(claim.measured, claim.unit, claim.threshold) + where
+    low = quantity(claim.low, claim.unit, claim.threshold)
+    return (
+        f"≥ {low}" if claim.high is None else f"[{low}, {quantity(claim.high, claim.unit, claim.threshold)}]"
+    ) + where

@@ -67,6 +67,7 @@ CODES = {
     "not_comparable": ("what", "before", "after"),
     "sessions_not_known": ("what",),
     "times_of_both": (),
+    "ranges_outside_runs": ("count", "overlaps"),
     "few_turns": ("n", "least"),
     "session_of_several_gpus": ("variant", "count"),
     "not_validated": ("run", "what"),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 WAYS = {"in turn": "in_turn", "two stages": "two_stages", "three stages": "three_stages", "copy engine": "bulk"}
-BLOCKS = {"in turn": (1, 2, 4), "two stages": (1, 2), "three stages": (1, 2), "copy engine": (1,)}
+BLOCKS = {"in turn": (1, 2, 4), "two stages": (1, 2, 4), "three stages": (1, 2, 4), "copy engine": (1, 2)}
 """Of a multiprocessor, as its shared memory and threads have room."""
 
 
@@ -32,7 +32,7 @@ def measure(device: Device, asked: argparse.Namespace) -> list[str]:
     device.synchronize()
     ways = _ways(x, y, asked.steps)
     lines = table(in_turn(device, stream, ways, asked.rounds), dict.fromkeys(ways, 2 * 4 * n))
-    return [f"{n >> 18} MiB in tiles of 32 KiB, {asked.steps} FMAs an element; read and written once by all", *lines]
+    return [f"{n >> 18} MiB in tiles of 8 KiB, {asked.steps} FMAs an element; read and written once by all", *lines]
 
 
 def _ways(x: Tensor, y: Tensor, steps: int) -> Ways:

@@ -98,7 +98,7 @@ def timed(device: Device, work: Chunks, iterations: int) -> dict[str, list[int]]
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mib", type=positive, default=256, metavar="N", help="MiB of fp32 (256)")
     parser.add_argument("--chunks", type=positive, default=16, metavar="N", help="chunks (16)")
-    parser.add_argument("--steps", type=positive, default=801, metavar="N", help="FMAs an element, made odd (801)")
+    parser.add_argument("--steps", type=positive, default=1601, metavar="N", help="FMAs an element, made odd (1601)")
     parser.add_argument("--iterations", type=positive, default=10, metavar="N", help="rounds of A B B A (10)")
 
 

@@ -49,12 +49,12 @@ def plain(path: Path, folder: Path) -> Path:
 
 
 def rows(path: Path) -> tuple[RankRow, ...]:
-    return RankFiles.read([path], Question()).summary().ranks
+    return RankFiles.named([path], Question()).summary().ranks
 
 
 def test_two_processes_of_one_trace() -> None:
     """The numbers of issue 25."""
-    answer = RankFiles.read([NODE], Question()).summary()
+    answer = RankFiles.named([NODE], Question()).summary()
     assert [one.pid for one in answer.ranks] == [641, 642]
     assert [one.rank for one in answer.ranks] == [None, None]  # neither payload nor environment nor name says it
     sums = answer.collectives
@@ -89,8 +89,8 @@ def test_the_same_split_into_two_files_whose_clocks_differ(tmp_path: Path) -> No
     for number, (file, pid) in enumerate(zip(files, (641, 642), strict=True)):
         file.write_bytes(lzma.decompress(NODE.read_bytes()))
         split(file, pid, number * 123_456_789)
-    answer = RankFiles.read([str(tmp_path / "rank*.sqlite")], Question()).summary()
-    whole = RankFiles.read([NODE], Question()).summary()
+    answer = RankFiles.named([str(tmp_path / "rank*.sqlite")], Question()).summary()
+    whole = RankFiles.named([NODE], Question()).summary()
     assert answer.collectives == whole.collectives
     assert [one.wait_low for one in answer.ranks] == [7859811, 0]
     assert [(one.rank, one.rank_from) for one in answer.ranks] == [(0, "file name"), (1, "file name")]
@@ -153,7 +153,7 @@ def spun(path: Path) -> int:
 
 
 def test_the_slow_rank_is_named_and_proven(tmp_path: Path) -> None:
-    answer = RankFiles.read([str(RUNS / "slow-rank*.sqlite.xz")], Question()).summary()
+    answer = RankFiles.named([str(RUNS / "slow-rank*.sqlite.xz")], Question()).summary()
     assert answer.whole
     assert not answer.findings
     assert (answer.latest, answer.latest_proven) == ("rank 1", True)
@@ -174,7 +174,7 @@ def test_the_slow_rank_is_named_and_proven(tmp_path: Path) -> None:
 
 
 def test_one_trace_of_both_says_so_too() -> None:
-    answer = RankFiles.read([RUNS / "both-slow.sqlite.xz"], Question()).summary()
+    answer = RankFiles.named([RUNS / "both-slow.sqlite.xz"], Question()).summary()
     assert [(one.rank, one.rank_from) for one in answer.ranks] == [(0, "payload"), (1, "payload")]
     assert (answer.latest, answer.latest_proven) == ("rank 1", True)
     second = answer.ranks[1]
@@ -193,7 +193,7 @@ def test_the_real_run_by_brute_force() -> None:
         for one in found
     ]
     assert operations[0] == operations[1]
-    answer = RankFiles.read([str(RUNS / "slow-rank*.xz")], Question()).summary()
+    answer = RankFiles.named([str(RUNS / "slow-rank*.xz")], Question()).summary()
     assert [one.wait_low for one in answer.ranks] == waits_at_least(start, end)
     waiting = [k for k, name in enumerate(operations[0]) if name != "Broadcast"]
     known = offsets([[s[k] for k in waiting] for s in start], [[e[k] for k in waiting] for e in end])
@@ -202,7 +202,7 @@ def test_the_real_run_by_brute_force() -> None:
 
 
 def test_torch_profiler_says_the_same() -> None:
-    answer = RankFiles.read([str(RUNS / "kineto-slow-rank*.json.gz")], Question()).summary()
+    answer = RankFiles.named([str(RUNS / "kineto-slow-rank*.json.gz")], Question()).summary()
     assert [(one.rank, one.rank_from) for one in answer.ranks] == [(0, "payload"), (1, "payload")]
     assert (answer.collectives.matched, answer.collectives.left) == (72, 0)
     assert answer.collectives.between_two == 20  # of a batch of sends and receives it names no group
@@ -252,7 +252,7 @@ def test_a_rank_is_never_taken_from_the_place_among_files(tmp_path: Path) -> Non
         file = tmp_path / name
         file.write_bytes(lzma.decompress(NODE.read_bytes()))
         split(file, 641, 0)
-    answer = RankFiles.read([tmp_path], Question()).summary()
+    answer = RankFiles.named([tmp_path], Question()).summary()
     assert [one.rank for one in answer.ranks] == [None, None]
     assert [one.name for one in answer.ranks] == ["pid 641 of a.sqlite", "pid 641 of b.sqlite"]
 
@@ -262,16 +262,16 @@ def test_what_cannot_be_read_is_told_and_sinks_nothing(tmp_path: Path) -> None:
         (tmp_path / f"rank{number}.sqlite.xz").write_bytes((RUNS / f"slow-rank{number}.sqlite.xz").read_bytes())
     (tmp_path / "rank2.sqlite").write_bytes(b"")
     (tmp_path / "rank3.sqlite.xz").write_bytes((RUNS / "slow-rank0.sqlite.xz").read_bytes()[:1000])
-    answer = RankFiles.read([tmp_path], Question()).summary()
+    answer = RankFiles.named([tmp_path], Question()).summary()
     assert [(one.rank, one.kind) for one in answer.failures] == [(2, "TraceError"), (3, "TraceError")]
     assert [one.code for one in answer.findings].count("ranks_trace_failed") == 2
     assert not answer.whole
-    whole = RankFiles.read([str(RUNS / "slow-rank*")], Question()).summary()
+    whole = RankFiles.named([str(RUNS / "slow-rank*")], Question()).summary()
     assert [one.wait_low for one in answer.ranks] == [one.wait_low for one in whole.ranks]
 
 
 def test_absent_ranks_are_named(tmp_path: Path) -> None:
     (tmp_path / "rank1.sqlite.xz").write_bytes((RUNS / "slow-rank1.sqlite.xz").read_bytes())
-    answer = RankFiles.read([tmp_path], Question()).summary()
+    answer = RankFiles.named([tmp_path], Question()).summary()
     absent = [one for one in answer.findings if one.code == "ranks_absent"]
     assert [one.values for one in absent] == [{"ranks": "0", "count": 1}]

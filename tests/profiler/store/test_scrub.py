@@ -241,7 +241,7 @@ def test_what_is_not_published_may_be_gone(raw: Path, manifest: Manifest, tmp_pa
     made = scrub_capture(capture, tmp_path / "scrubbed")
     assert sorted(made.manifest.files) == ["trace.sqlite.xz"]
     (capture.folder / "trace.sqlite").unlink()
-    with pytest.raises(UsageError, match="was changed: trace.sqlite: No such file"):
+    with pytest.raises(UsageError, match=r"was changed: trace\.sqlite: No such file"):
         scrub_capture(capture, tmp_path / "without")
 
 

@@ -46,7 +46,7 @@ def measured(module: Any, arguments: list[str]) -> list[str]:
 def test_it_prints_what_it_timed(module: Any) -> None:
     lines = measured(module, SMALL[module])
     timed = [line for line in lines if "median" in line and "n 4  min" in line]
-    assert len(timed) == {memory_pipeline: 9, cluster_group: 8, streams_warp_specialized: 4}.get(module, 2)
+    assert len(timed) == {memory_pipeline: 12, cluster_group: 8, streams_warp_specialized: 4}.get(module, 2)
 
 
 def test_no_cluster_leaves_what_needs_none() -> None:
