@@ -71,7 +71,7 @@ def test_every_command_does_what_the_page_shows(installed: Path, tmp_path: Path)
             assert found >= 0, f"{commands}\nshows no {line.strip()!r} after its {place}th letter:\n{output}"
             place = found + len(line.strip())
     made = tmp_path / "mymodel"
-    assert (made / "trace-train.pdf").read_bytes().startswith(b"%PDF")
+    assert (made / "trace-fused_adamw.pdf").read_bytes().startswith(b"%PDF")
     assert "speedup" in (made / "summary.md").read_text("utf-8")
     from_wheel = "import aisp_prof, sys; sys.exit(not aisp_prof.__file__.startswith(sys.prefix))"
     subprocess.run([str(installed / "python"), "-c", from_wheel], cwd=tmp_path, env=environment, check=True)
@@ -83,4 +83,4 @@ def test_the_page_runs_a_red_build_and_makes_a_pdf() -> None:
     shown = [line.strip() for _, lines in blocks() for line in lines]
     assert len(blocks()) >= 10
     assert "git init" in commands
-    assert {"exit code 1", "wrote trace-train.pdf"} <= set(shown)
+    assert {"exit code 1", "wrote trace-fused_adamw.pdf"} <= set(shown)
