@@ -131,7 +131,7 @@ def test_scrub_finds_captures_that_came_with_aisp_prof(
     monkeypatch.chdir(tmp_path)
     shipped = shipped_store().captures("ch09.triton")[0]
     code, _, err = run("scrub", shipped.id, "-o", "copy")
-    assert (code, "was scrubbed already" in err) == (2, True)  # found, and of no further use
+    assert (code, "is scrubbed already" in err) == (2, True)  # found, and of no further use
     assert run("scrub", shipped.id, "--captures", str(tmp_path), "-o", "other")[0] == 2
 
 
