@@ -20,7 +20,10 @@ NEWEST = {
     if pair.startswith(CHAPTERS) and (newest := shipped_store().newest(pair))
 }
 NOTHING_GAINED = {
-    ("ch10.cluster_group", "compiled"): "what the compiler makes is there to be held against, and as fast as the baseline",
+    (
+        "ch10.cluster_group",
+        "compiled",
+    ): "what the compiler makes is there to be held against, and as fast as the baseline",
     (
         "ch10.cluster_group_no_dsmem",
         "optimized",
