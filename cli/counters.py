@@ -54,13 +54,15 @@ def roofline(
 def _capture(chosen: str, captures: Path | None) -> Capture:
     """The capture in this folder, or the one whose id starts with `chosen`, among this user's and those that ship."""
     from ..profiler.manifest import FILE_NAME
-    from ..profiler.store.captures import Capture, captures_folder, select
+    from ..profiler.store.captures import Capture, Store, captures_folder, select
     from ..profiler.store.manifest import read_manifest
     from ..workloads.registry import pairs
 
     if (Path(chosen) / FILE_NAME).is_file():
         return Capture(Path(chosen), read_manifest(Path(chosen)))
-    return select([pair.key for pair in pairs()], captures_folder(captures), chosen)[0][0]
+    folder = captures_folder(captures)
+    own = {one.manifest.pair for one in Store(folder).captures()}
+    return select([*(pair.key for pair in pairs()), *own], folder, chosen)[0][0]
 
 
 def calibrate(
