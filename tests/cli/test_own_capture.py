@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import lzma
 import shutil
@@ -88,4 +89,11 @@ def test_what_was_expected_on_the_day_is_met(repo: Path, run: Run) -> None:
     assert code == 0, err
     assert "✓ MET  norm.add_rms_norm on h200" in out
     assert run("report", KEY, "--format", "html")[0] == 0
-    assert "Of what this pair must show on h200, 15 of 15 hold" in (repo / "norm-add_rms_norm.html").read_text("utf-8")
+    page = (repo / "norm-add_rms_norm.html").read_text("utf-8")
+    assert "Of what this pair must show on h200, 15 of 15 hold" in page
+    code = {
+        name: hashlib.sha256((repo / "bench" / name).read_bytes()).hexdigest() for name in ("norm.py", "kernels.py")
+    }
+    assert {name: f"bench/{name}" in page and sha256 in page for name, sha256 in code.items()} == {
+        "norm.py": True, "kernels.py": True
+    }  # fmt: skip
