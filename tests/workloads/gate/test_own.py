@@ -421,7 +421,7 @@ class Driver:
 
 
 def test_memory_that_comes_back_under_its_handle_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seen on an H200: the case at unaligned pointers needs as much memory as one before it, and the driver answered 208."""
+    """Seen on an H200: memory of a third case of five tensors lay where a mapped one had been freed, and the driver answered 208."""
     driver, bindings = Driver(), ModuleType("cuda.bindings")
     bindings.driver = driver  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "cuda", ModuleType("cuda"))
