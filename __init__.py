@@ -8,6 +8,9 @@ trace.ranges("train_step*").frame()         # a DataFrame with nullable integers
 trace.overlap("copy", "compute")[0].overlap # ns
 aisp_prof.frame(trace.kernels())
 
+@aisp_prof.pair(claims=["speedup >= 1.2"])  # a pair of one's own: docs/pairs.md
+class FusedNorm: ...
+
 Importing this package imports neither numpy nor pandas; `open` does.
 """
 
@@ -23,6 +26,7 @@ from .version import __version__
 if TYPE_CHECKING:
     from .profiler.queries.trace_file import TraceFile
     from .profiler.ranks.rank_files import RankFiles
+    from .workloads.decorated import pair
 
 __all__ = [
     "AispError",
@@ -34,6 +38,7 @@ __all__ = [
     "frame",
     "open",
     "open_ranks",
+    "pair",
 ]
 
 
@@ -89,3 +94,12 @@ def frame(rows: Sequence[Any]) -> Any:
     from .profiler.queries.frames import frame as make
 
     return make(rows)
+
+
+def __getattr__(name: str) -> Any:
+    """`pair` is imported when it is asked for: most who import this package declare none."""
+    if name == "pair":
+        from .workloads.decorated import pair
+
+        return pair
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..declaration import VARIANTS
 from ..errors import UsageError
+from . import named
 from .complaint import complain
 from .options import AsJson
 from .ranks import RankPattern, Scheduler, SchedulerFile, Workers, read_ranks
@@ -19,6 +21,7 @@ from .trace import Communication, _read
 if TYPE_CHECKING:
     from ..profiler.assertions.check import Answer
     from ..profiler.assertions.places import Place
+    from ..profiler.proof.sessions import Known
     from ..profiler.ranks.rank_files import RankFiles
     from ..reports.export.asked import Asked
 
@@ -36,7 +39,12 @@ def assertion(
         ),
     ] = None,
     claims: Annotated[
-        list[str] | None, typer.Argument(metavar="[CLAIM]...", help="E.g. 'hidden(h2d, d2h) >= 0.8' (docs/metrics.md).")
+        list[str] | None,
+        typer.Argument(
+            metavar="[AFTER] [CLAIM]...",
+            help="E.g. 'hidden(h2d, d2h) >= 0.8' (docs/metrics.md). Before them may stand the trace of a second run: then TRACE is the "
+            "baseline's, and this the optimized variant's.",
+        ),
     ] = None,
     ranges: Annotated[
         list[str] | None,
@@ -84,7 +92,7 @@ def assertion(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Judge claims on a trace, or on those of all ranks of a run; the exit code is the worst verdict's. Needs no GPU."""
+    """Judge claims on a trace, on those of two runs, or on those of all ranks; the exit code is the worst verdict's. Needs no GPU."""
     if ranks:
         made_out = {"--junit": junit, "--sarif": sarif, "--summary": summary, "--ceilings": ceilings, "--claims": file}
         _refuse(made_out)
@@ -101,14 +109,23 @@ def assertion(
 
     question = read_claims(file) if file else Question((), {})
     made = places(file, question) if file else {}
-    added = (claims or [], ranges or [], domain, attribution)
-    check_before_reading(question, *added)
-    read = _read(trace, communication)
+    second, claims = _second(claims or [])
+    added = (claims, ranges or [], domain, attribution)
+    if second is None:
+        check_before_reading(question, *added)
+    else:
+        with_arguments(question, *added).of_two_runs().parsed()
+    expressions = [*question.communication, *(communication or ())]
+    read = _read(trace, expressions)
     where = question.domain if domain is None else domain
     question = with_arguments(question, *added, lambda glob: is_called(read, where, glob))
     question = question if ceilings is None else replace(question, ceilings=ceilings)
-    answer = check(read, question)
-    _print(answer, str(trace), as_json)
+    if second is None:
+        answer = check(read, question)
+    else:
+        question = question.of_two_runs()
+        answer = check(read, question, _read(second, expressions), _sessions(trace, second))
+    _print(answer, str(trace), as_json, second)
     if os.environ.get("GITHUB_ACTIONS") == "true" if annotations is None else annotations:
         _annotate(answer, str(trace), made)
     unwritten = _write(
@@ -117,6 +134,23 @@ def assertion(
     for error in unwritten:
         complain(error)
     raise typer.Exit(answer.verdict.exit_code or (UsageError.exit_code if unwritten else 0))
+
+
+def _second(claims: list[str]) -> tuple[Path | None, list[str]]:
+    """The trace of a second run, if one is named before the claims, and the claims."""
+    if claims and named.is_trace(claims[0]):
+        return Path(claims[0]), claims[1:]
+    return None, claims
+
+
+def _sessions(before: Path, after: Path) -> Known:
+    """What is known of the sessions of two traces beside these."""
+    from ..profiler.capture.given import session_of
+    from ..profiler.proof.sessions import Known
+
+    told = {variant: session_of(path) for variant, path in zip(VARIANTS, (before, after), strict=True)}
+    drivers = {variant: driver for variant, (driver, _) in told.items() if driver}
+    return Known(drivers, {variant: clock for variant, (_, clock) in told.items() if clock})
 
 
 def _refuse(files: Mapping[str, Path | None]) -> None:
@@ -136,11 +170,12 @@ def _assert_ranks(run: RankFiles, claims: list[str], ranges: list[str], as_json:
     raise typer.Exit(answer.verdict.exit_code)
 
 
-def _print(answer: Answer, trace: str, as_json: bool) -> None:
+def _print(answer: Answer, trace: str, as_json: bool, second: Path | None) -> None:
     from ..reports.terminal.answers import print_data
     from ..reports.terminal.assertion import answer_json, answer_lines
 
-    print_data({"trace": trace, **answer_json(answer)}, as_json, answer_lines(answer))
+    data = {"trace": trace, **({"after": str(second)} if second else {}), **answer_json(answer)}
+    print_data(data, as_json, answer_lines(answer))
 
 
 def _annotate(answer: Answer, trace: str, made: Mapping[str, Place]) -> None:

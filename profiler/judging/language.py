@@ -4,6 +4,7 @@
     quantifier = "every" | "any" | "median" | number "%" "of" "iterations" [":"]
     side       = [variant "."] metric ["(" operations ["," operations] ")"] | speedup ["(" variant "," variant ")"]
                | [variant "."] ("time" | "floor" | "of_floor") | "ceiling" "(" name ")"
+    operations = a class (compute, comm, h2d, …) | "stream:" number | "kernel:" glob of names
     comparison = ">=" | "<=" | ">" | "<" | "=="
     unit       = "ns" | "us" | "ms" | "s" | "GB/s" | "MB/s" | "x" | "%" | those of rate_metrics.UNITS
 
@@ -54,7 +55,10 @@ _EXAMPLES = {"ns": "20us", "B/s": "45 GB/s", "B": "4 GB", "FLOP/s": "700 TFLOP/s
 QUANTIFIERS = ("every", "any", "median")
 _QUANTIFIED = re.compile(rf"^\s*(?P<quantifier>{'|'.join(QUANTIFIERS)})\s+(?P<rest>.*)$", re.DOTALL)
 _NAMED = re.compile(r"^(?P<variant>[\w-]+)\s*\.\s*(?P<rest>.+)$", re.DOTALL)
-_CLAIM = re.compile(r"^\s*(?P<left>.+?)\s*(?P<op>>=|<=|==|>|<)\s*(?P<right>.+?)\s*$")
+_COMPARED = r"\s*(?P<op>>=|<=|==|>|<)\s*(?P<right>.+?)\s*$"
+_CLAIM = re.compile(rf"^\s*(?P<left>.+?){_COMPARED}")
+_CLAIM_ON = re.compile(rf"^\s*(?P<left>[^()<>=]*\(.*?\)){_COMPARED}")
+"""With arguments on the left, whose names of kernels may hold a `<`."""
 _VALUE = r"[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
 _NUMBER = re.compile(rf"^(?P<value>{_VALUE})\s*(?P<unit>[A-Za-z/%]*)$")
 _MULTIPLE = re.compile(rf"^(?P<value>{_VALUE})\s*(?P<unit>[A-Za-z/%]*)\s*\*\s*(?P<rest>.+)$", re.DOTALL)
@@ -107,7 +111,7 @@ def parse(text: str, variants: Sequence[str] = VARIANTS, default: str = VARIANTS
         UsageError: what does not fit, with the nearest metric where a name is misspelt.
     """
     quantifier, share, rest = _quantified(text)
-    match = _CLAIM.match(rest)
+    match = _CLAIM_ON.match(rest) or _CLAIM.match(rest)
     if not match:
         raise UsageError(f"claim {text!r}: no comparison", "write it like: hidden(h2d, d2h) >= 0.85")
     left = _left(match["left"], text, variants, default)

@@ -57,6 +57,19 @@ CODES = {
     "pageable_copies": ("count",),
     "not_interleaved": (),
     "no_untraced_run": (),
+    "outputs_not_compared": (),
+    "order_not_chosen": (),
+    "times_under_tracer": (),
+    "program_perturbed": ("variant", "percent"),
+    "other_threads": ("variant", "count", "of"),
+    "ranges_shared": ("count",),
+    "separate_sessions": ("percent",),
+    "not_comparable": ("what", "before", "after"),
+    "sessions_not_known": ("what",),
+    "times_of_both": (),
+    "ranges_outside_runs": ("count", "overlaps"),
+    "few_turns": ("n", "least"),
+    "session_of_several_gpus": ("variant", "count"),
     "not_validated": ("run", "what"),
     "limit_too_wide": ("what", "says", "most"),
     "manifest_contradicts": ("what", "says", "found"),
@@ -207,6 +220,7 @@ def test_every_word_is_used() -> None:
         "roofline.",
         "tier.",
         "outcome.",
+        "origin.",
     )
     english: Catalog = catalog("en")
     loose = [key for key in english.words if not key.startswith((*families, "finding.", "claims."))]
