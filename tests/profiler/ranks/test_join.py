@@ -315,6 +315,18 @@ def test_faults_among_64_ranks_are_found_and_what_needs_no_clock_is_unchanged(
     assert found.wait_low.tolist() == waited.tolist()
 
 
+def test_times_since_1970_are_as_good() -> None:
+    """As torch.profiler wrote them before PyTorch 2.4."""
+    run, epoch = made(60, ranks=4, count=30, slow=2), 1_790_857_026_000_000_000
+    near = joined(records(run))
+    far = joined([record(run.start[r] + epoch, run.end[r] + epoch, r) for r in range(4)])
+    assert clocks(far) == clocks(near)
+    assert far.wait_high.tolist() == near.wait_high.tolist()
+    assert (far.late_low.tolist(), far.late_high.tolist()) == (near.late_low.tolist(), near.late_high.tolist())
+    assert (far.collectives.at - near.collectives.at).tolist() == [epoch] * 30
+    assert far.windows[0].until - near.windows[0].until == epoch
+
+
 COST = """
 import resource, sys, time
 import numpy as np

@@ -278,3 +278,15 @@ def test_steps_are_those_of_sql(tmp_path: Path) -> None:
             ).fetchall()
         every = sorted(span for (span,) in spans)
         assert (row.steps, row.step_median, row.step_longest) == (10, every[4], every[9])
+
+
+def test_numbers_that_a_trace_may_state_take_no_time(tmp_path: Path) -> None:
+    (tmp_path / "rank999999999.sqlite.xz").write_bytes(NODE.read_bytes())
+    file = tmp_path / "rank7.sqlite"
+    file.write_bytes(lzma.decompress((RUNS / "slow-rank1.sqlite.xz").read_bytes()))
+    with sqlite3.connect(file) as database:
+        database.execute("update AISP_NCCL_PAYLOADS set size = 2147483647, rank = 5 where size > 0")
+    answer = RankFiles.named(file).summary()
+    (absent,) = [one.values for one in answer.findings if one.code == "ranks_absent"]
+    assert absent["count"] == 2147483646
+    assert Question().rank_of("rank" + "9" * 30) is None
