@@ -6,6 +6,8 @@ import math
 
 import pytest
 import torch
+from aisp_prof.kernels.building.contract import Contract, disassemble, find_tools
+from aisp_prof.kernels.building.nvcc import cubin, find_nvcc
 from aisp_prof.kernels.softmax import rows
 
 
@@ -65,3 +67,16 @@ def test_rows_that_no_team_holds_are_refused(columns: int) -> None:
 
     with pytest.raises(ValueError, match="of 32768 columns by 2, 4, 8 or 16"):
         rows._check(Shaped(), Shaped())  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(find_nvcc() is None or find_tools() is None, reason="nvcc or cuobjdump is not installed")
+@pytest.mark.parametrize("arch", ["80", "86"])
+def test_what_needs_no_cluster_compiles_for_ampere(arch: str) -> None:
+    """No cluster, no copy engine and no barrier of shared memory, in chunks that fit."""
+    rung = next(rung for rung in rows.RUNGS if rung.name == "cooperative")
+    assert rung.runs_on(arch)
+    code = disassemble(cubin(rung.source, arch))[rung.entry]
+    copies = r"\bLDGSTS\.E\.BYPASS\.128\b"
+    assert Contract(rung.entry, {}, (copies,), rung.contract.must_not, 64).broken(code) == []
+    shared = {"80": 163, "86": 99}[arch] << 10
+    assert code.shared_bytes + rows._cooperative_bytes(arch) <= shared
