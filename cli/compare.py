@@ -14,7 +14,7 @@ import typer
 from ..errors import UsageError
 from . import judging
 from .choosing import keys_of, to_run
-from .options import AsJson, Iterations, Timeout
+from .options import AsJson, ExpectationsFolder, Iterations, Timeout
 
 if TYPE_CHECKING:
     from ..profiler.store.captures import Capture
@@ -41,6 +41,7 @@ def compare(
             "--captures", help="Compare from the newest captures of this folder; with --profile, store there."
         ),
     ] = None,
+    expectations: ExpectationsFolder = None,
     as_json: AsJson = False,
 ) -> None:
     """A table a pair: times, speedup, validity, and each claim with what was expected and measured.
@@ -77,7 +78,7 @@ def compare(
         evidences = [one for _, one in proven]
         refused |= more
         by_capture = {
-            capture.id: expected_for(capture, one, expectations_folder(pair=capture.manifest.pair))
+            capture.id: expected_for(capture, one, expectations_folder(expectations, capture.manifest.pair))
             for capture, one in proven
         }
     expected = {name: one for name, one in by_capture.items() if one is not None}

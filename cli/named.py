@@ -18,7 +18,12 @@ from ..errors import CannotTell, UsageError
 
 if TYPE_CHECKING:
     from ..profiler.capture.asked import Asked
+    from ..profiler.capture.given import Made
     from ..profiler.store.captures import Capture, Stores
+
+PROGRAM = "program"
+PANEL = "Ranges of your own"
+"""Of the help: options that pairs do not take."""
 
 Ranges = Annotated[
     list[str] | None,
@@ -27,25 +32,35 @@ Ranges = Annotated[
         metavar="[VARIANT=]GLOB",
         help="Of one's own trace or programs: the ranges of a variant, e.g. baseline='old step*' and optimized='new step*'; of two "
         "traces or programs one GLOB for both. A name, a path (epoch/step), or domain:name.",
+        rich_help_panel=PANEL,
     ),
 ]
 Claims = Annotated[
     list[str] | None,
     typer.Option(
-        "--claim", metavar="CLAIM", help="What is claimed of these ranges; repeatable. By default: speedup > 1."
+        "--claim",
+        metavar="CLAIM",
+        help="What is claimed of them; repeatable. By default: speedup > 1.",
+        rich_help_panel=PANEL,
     ),
 ]
 ClaimsFile = Annotated[
-    Path | None, typer.Option("--claims", metavar="FILE", help="The same as a claims.toml (docs/ci.md).")
+    Path | None,
+    typer.Option("--claims", metavar="FILE", help="The same as a claims.toml (docs/ci.md).", rich_help_panel=PANEL),
 ]
-Title = Annotated[str, typer.Option(help="The title of a page on one's own ranges.")]
-Domain = Annotated[str | None, typer.Option(help="The NVTX domain of these ranges, or a glob; all by default.")]
+Title = Annotated[str, typer.Option(help="The title of their page.", rich_help_panel=PANEL)]
+Domain = Annotated[
+    str | None, typer.Option(help="Their NVTX domain, or a glob; all by default.", rich_help_panel=PANEL)
+]
 Attribution = Annotated[
     str | None,
-    typer.Option(metavar="thread|process", help="Whose launches these ranges count; their own thread's by default."),
+    typer.Option(
+        metavar="thread|process",
+        help="Whose launches they count; their own thread's by default.",
+        rich_help_panel=PANEL,
+    ),
 ]
 
-PROGRAM = "program"
 _TRACE = re.compile(r"\.(?:sqlite|nsys-rep)(?:\.(?:xz|gz|zst))?$")
 _WORD = re.compile(r"\w+")
 
@@ -124,7 +139,7 @@ def is_program(text: str) -> bool:
 
 
 @contextmanager
-def of_traces(targets: Sequence[str], words: Words) -> Iterator[Capture]:
+def of_traces(targets: Sequence[str], words: Words) -> Iterator[Made]:
     """One trace, or the traces of two runs, as a capture that exists as long as the context.
 
     Raises:

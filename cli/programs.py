@@ -17,19 +17,27 @@ from . import named
 if TYPE_CHECKING:
     from ..profiler.store.captures import Capture
 
+PANEL = "Programs of your own"
+
 Baseline = Annotated[
-    str, typer.Option(metavar="COMMAND", help="A program of one's own, run in turn with --optimized: A B B A.")
+    str,
+    typer.Option(metavar="COMMAND", help="A program, run in turn with --optimized: A B B A.", rich_help_panel=PANEL),
 ]
-Optimized = Annotated[str, typer.Option(metavar="COMMAND", help="What it is compared with.")]
+Optimized = Annotated[str, typer.Option(metavar="COMMAND", help="What it is compared with.", rich_help_panel=PANEL)]
 Repeat = Annotated[
     int | None,
     typer.Option(
-        metavar="N", help="How often a program is traced; by default 1, of two in turn 6, which a speedup needs."
+        metavar="N",
+        help="How often a program is traced; by default 1, of two in turn 6, which a speedup needs.",
+        rich_help_panel=PANEL,
     ),
 ]
-Name = Annotated[str, typer.Option(help="What the capture of a program is called; by default after the program.")]
+Name = Annotated[
+    str, typer.Option(help="What its capture is called; by default after the program.", rich_help_panel=PANEL)
+]
 KeepReport = Annotated[
-    bool, typer.Option(help="Keep nsys' report of a program, which holds the values of the environment.")
+    bool,
+    typer.Option(help="Keep nsys' report, which holds the values of the environment.", rich_help_panel=PANEL),
 ]
 
 IN_TURN = 6

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +14,13 @@ from ..errors import AispError, EnvironmentLacks, UsageError
 from . import bundle, judging, named
 from .choosing import keys_of, pages_name
 from .complaint import complain
-from .options import AsJson, CapturesFolder
+from .options import AsJson, CapturesFolder, ExpectationsFolder
 
 if TYPE_CHECKING:
     from ..profiler.evidence import Evidence
     from ..profiler.expect.check import Checked
     from ..profiler.store.captures import Capture, Stores
+    from ..profiler.trace.model import Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ def report(
     domain: named.Domain = None,
     attribution: named.Attribution = None,
     captures: CapturesFolder = None,
+    expectations: ExpectationsFolder = None,
     as_json: AsJson = False,
 ) -> None:
     """Judge the newest capture of each pair and write its page; the exit code is the worst verdict's.
@@ -83,10 +85,11 @@ def report(
     stores = Stores(captures_folder(captures), with_shipped(captures))
     with _selected(wanted, chosen, words, stores) as found:
         if into is None:
-            done = _pages(found.captures, found.name, out, lang, kinds)
+            done = _pages(found, out, lang, kinds, expectations)
         else:
             done = _Reported(
-                *bundle.make(into, sign, found.captures, found.missing, found.name, lang, kinds), [str(into)]
+                *bundle.make(into, sign, found.captures, found.missing, found.name, lang, kinds, expectations),
+                [str(into)],
             )
     refused = {**judging.unreadable(found.missing, stores), **done.refused}
     _print(done, " ".join(wanted), lang, found.missing, refused, as_json)
@@ -110,11 +113,12 @@ def _wanted(targets: Sequence[str], stage: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Selected:
-    """What is reported, the pairs without a capture, and what the pages are called."""
+    """What is reported, the pairs without a capture, and what the pages are called; `read` gives the traces where they were read."""
 
     captures: Sequence[Capture]
     missing: Sequence[str]
     name: str
+    read: Callable[[], tuple[Trace, ...]] | None = None
 
 
 @contextmanager
@@ -122,7 +126,7 @@ def _selected(wanted: Sequence[str], chosen: str, words: named.Words, stores: St
     """The captures to report: of pairs, of a program, or made of traces as long as the context lasts."""
     if any(map(named.is_trace, wanted)):
         with named.of_traces(wanted, words) as made:
-            yield _Selected([made], [], made.manifest.pair.replace(".", "-"))
+            yield _Selected([made.capture], [], made.capture.manifest.pair.replace(".", "-"), lambda: made.traces)
         return
     if len(wanted) > 1:
         raise UsageError(
@@ -150,7 +154,7 @@ def _check(lang: str, out: Path, into: Path | None) -> None:
     check_folder(into.parent, "--bundle") if into else check_folder(out, "--out")
 
 
-def _pages(captures: Sequence[Capture], name: str, out: Path, lang: str, formats: Sequence[str]) -> _Reported:
+def _pages(found: _Selected, out: Path, lang: str, formats: Sequence[str], kept: Path | None) -> _Reported:
     """Judge the captures, hold each against its expectations, and write the page.
 
     A format that cannot be written is reported after the verdict: a missing Pango does not undo a proof.
@@ -161,18 +165,18 @@ def _pages(captures: Sequence[Capture], name: str, out: Path, lang: str, formats
     from ..reports.page.document import render_html
     from ..reports.page.write import write_report
 
-    observed, refused = judging.judge_each(captures, observe)
+    observed, refused = judging.judge_each(found.captures, lambda capture: observe(capture, read=found.read))
     evidences = [one.evidence for _, one in observed]
     expected = {
-        capture.id: held_against(one, capture.manifest.pair, expectations_folder(pair=capture.manifest.pair))
+        capture.id: held_against(one, capture.manifest.pair, expectations_folder(kept, capture.manifest.pair))
         for capture, one in observed
     }
-    html = render_html(name, evidences, lang, expected=expected)
+    html = render_html(found.name, evidences, lang, expected=expected)
     files: list[str] = []
     failure: AispError | None = None
     for kind in formats:
         try:
-            files += [str(path) for path in write_report(name, html, out, (kind,))]
+            files += [str(path) for path in write_report(found.name, html, out, (kind,))]
         except EnvironmentLacks as error:
             failure = error
     return _Reported(evidences, expected, files, refused, failure)

@@ -56,6 +56,14 @@ class _Given:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A capture of traces that were given, and these as they were read, so that nobody needs to read them again."""
+
+    capture: Capture
+    traces: tuple[Trace, ...]
+
+
 def given_capture(
     traces: Sequence[Path],
     asked: Asked,
@@ -63,7 +71,7 @@ def given_capture(
     command: Sequence[str],
     hardware_key: Callable[[str], str],
     export: Export | None = None,
-) -> Capture:
+) -> Made:
     """Make a capture of one trace, or of the traces of two runs, in the empty `folder`. The same traces and the same question give the
     same capture.
 
@@ -78,7 +86,7 @@ def given_capture(
         EnvironmentLacks: a report, and no nsys to export it.
     """
     kind = ONE_TRACE if len(traces) == 1 else TWO_TRACES
-    declaration = asked.declaration(kind, name_of(asked.title or traces[-1].name.partition(".")[0]))
+    declaration = asked.declaration(kind, _name(asked.title, traces[-1]))
     names = (TRACE_NAMES[0], SECOND_NAMES[0])
     given = [_given(path, folder / name, export) for path, name in zip(traces, names, strict=False)]
     keys = dict(zip(VARIANTS if len(given) > 1 else (ALL,), given, strict=True))
@@ -114,7 +122,14 @@ def given_capture(
         files=folder_facts(folder),
         origin=origin,
     )
-    return Capture(folder, manifest)
+    return Made(Capture(folder, manifest), tuple(one.trace for one in given))
+
+
+def _name(title: str, trace: Path) -> str:
+    """After the title, else the trace; that of a capture is called after what its manifest calls it."""
+    if not title and (beside := _manifest_beside(trace)) is not None:
+        return beside.declaration.name
+    return name_of(title or trace.name.partition(".")[0])
 
 
 def _mark(origin: Mapping[str, Any], claims: Sequence[str]) -> str:

@@ -29,6 +29,7 @@ class Collectives:
     transfer_low   for so long all of them were inside at the same time
     skew_low, skew_high  from the first to come to the last
     last           the rank that came last by the middle of the clocks' intervals; `proven` where no other can have
+    late           by how much at least it came after all others; 0 where it is not proven, or nobody waited for it
     """
 
     at: Int64
@@ -42,6 +43,7 @@ class Collectives:
     skew_high: Int64
     last: Int64
     proven: Bools
+    late: Int64
 
     def __len__(self) -> int:
         return len(self.at)
@@ -253,6 +255,7 @@ def _of_block(block: Block, index: int, columns: slice | Int64, window: Window, 
         skew_high=by.skew_high() if by and block.complete else unknown,
         last=of_rank[by.last] if by else unknown,
         proven=by.proven() & block.complete if by else unknown >= 0,
+        late=by.margin() * waits if by and block.complete else np.zeros(count, np.int64),
     )
 
 
@@ -315,11 +318,15 @@ class Arrivals:
         found: Int64 = np.where(values > -NEVER // 2, values, NEVER)
         return found
 
+    def margin(self) -> Int64:
+        """By how much the last one came after all others, whatever the clocks are; 0 where that is not sure."""
+        at = np.arange(len(self.last))
+        found: Int64 = np.maximum(0, self.earliest[self.last, at] - self._others(self.latest)[self.last, at])
+        return found
+
     def proven(self) -> Bools:
         """Whether the last one came after all others, whatever the clocks are."""
-        at = np.arange(len(self.last))
-        found: Bools = self.earliest[self.last, at] > self._others(self.latest)[self.last, at]
-        return found
+        return self.margin() > 0
 
     def late(self, waits: Bools) -> tuple[Int64, Int64]:
         """By how much less the others had waited, had the rank come with the last of them: bounds, summed, shape (m,)."""

@@ -127,6 +127,7 @@ def _options(manifest: Manifest, origin: Origin) -> list[str]:
     )
     words = [word for one in ranges for word in ("--range", one)]
     words += [word for claim in manifest.declaration.claims for word in ("--claim", claim)]
+    words += [word for word in ("--title", manifest.declaration.title["en"]) if "ko" not in manifest.declaration.title]
     words += ["--domain", origin.domain] if origin.domain is not None else []
     attribution = manifest.declaration.attribution
     return [*words, *(["--attribution", attribution] if attribution != "thread" else [])]

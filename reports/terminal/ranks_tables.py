@@ -65,6 +65,8 @@ def _latest(answer: RunSummary) -> str:
     if not answer.latest:
         return "held the others up: no rank that can be told"
     row = next(one for one in answer.ranks if one.name == answer.latest)
+    if not row.late_low:
+        return f"held the others up: likely {row.name}, which waited least ({between(row.wait_low, row.wait_high)})"
     sure = "proven" if answer.latest_proven else "likely; others may have more"
     return f"held the others up most: {row.name}, by {between(row.late_low, row.late_high)} ({sure})"
 

@@ -19,6 +19,13 @@ SLOW = "for n in range(4): step(f'step {n}', 300)"
 FAST = "for n in range(4): step(f'step {n}', 150)"
 
 
+BOTH = (
+    "for n in range(8):\n"
+    "    for kind, us in (('old', 300), ('new', 150)) if n % 2 else (('new', 150), ('old', 300)): step(f'{kind} step', us)"
+)
+OLD_AND_NEW = ("--range", "baseline=old step", "--range", "optimized=new step")
+
+
 class Machine:
     """A folder with a stand-in nsys and two programs, in which commands are typed."""
 
@@ -111,8 +118,7 @@ def test_a_bundle_of_programs_is_recomputed(machine: Machine) -> None:
 
 
 def test_one_program_is_asked_afterwards(machine: Machine) -> None:
-    body = "for n in range(8): [step(f'{k} step', us) for k, us in ((('old', 300), ('new', 150)), (('new', 150), ('old', 300)))[n % 2]]"
-    both = make_program(machine.folder, "both.py", body)
+    both = make_program(machine.folder, "both.py", BOTH)
     code, out, err = machine("capture", "--", sys.executable, both, "--epochs", "3")
     assert (code, "program.both  captured as" in out) == (0, True), err
     assert machine.manifest.origin is not None
@@ -181,3 +187,32 @@ def test_a_slip_is_answered_before_anything_runs(machine: Machine, words: tuple[
 def test_a_program_that_cannot_be_started(machine: Machine) -> None:
     code, _, err = machine("capture", "--", "/no/such/program")
     assert (code, "cannot be started" in err) == (3, True)
+
+
+def test_a_report_of_nsys_is_exported_and_proven(machine: Machine) -> None:
+    both = make_program(machine.folder, "both.py", BOTH)
+    assert machine("capture", "--keep-report", "--", sys.executable, both)[0] == 0
+    (report,) = machine.folder.rglob("report.nsys-rep")
+    code, out, err = machine("report", report, *OLD_AND_NEW, "--format", "html", "--json")
+    assert code == 0, err
+    assert json.loads(out)["proofs"][0]["speedup"]["value"] == pytest.approx(300_500 / 150_500)
+
+
+def test_a_scrubbed_capture_has_no_names_and_no_paths(machine: Machine) -> None:
+    machine.in_turn("--name", "fusion", "--repeat", "1")
+    code, _, err = machine("scrub", machine.manifest.id, "-o", "public")
+    assert code == 0, err
+    assert sorted(path.name for path in (machine.folder / "public").iterdir()) == ["manifest.json", "trace.sqlite.xz"]
+    text = (machine.folder / "public" / "manifest.json").read_text()
+    assert SECRET not in text
+    assert str(machine.folder) not in text
+    assert "slow.py" in text  # its name stays in the caption, without the folders
+
+
+def test_a_program_with_other_threads_may_be_counted_by_process(machine: Machine) -> None:
+    assert (
+        machine.in_turn("--attribution", "process", "--repeat", "1", "--name", "fusion", "--claim", "kernels == 1")[0]
+        == 0
+    )
+    assert machine.manifest.declaration.attribution == "process"
+    assert machine.report("fusion")[0] == 0

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
+import shlex
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,8 +15,9 @@ from aisp_prof.errors import UsageError
 from aisp_prof.profiler.manifest import Manifest
 from aisp_prof.reports.catalog import LANGUAGES, catalog
 from as_typed import aisp
-from own_trace import IN_BLOCKS, median_by_hand, own_trace
-from pair_trace import serial
+from own_trace import IN_BLOCKS, median_by_hand, own_trace, run_steps
+from pair_trace import US, serial
+from trace_builder import Process, TraceBuilder
 
 RANGES = ("--range", "baseline=old step*", "--range", "optimized=new step*")
 HTML = ("--format", "html")
@@ -143,3 +147,66 @@ def test_named_ranges_never_stand_under_a_pairs_name(trace: Path, tmp_path: Path
     manifest["declaration"]["chapter"] = "ch11"
     with pytest.raises(UsageError, match="the chapter is 'trace'"):
         Manifest.from_json(manifest)
+
+
+def test_names_of_others_stay_text(tmp_path: Path) -> None:
+    """Of ranges, and of a title: markup, a placeholder of our own sentence, a command to a build server."""
+    names = ("<script>old {speedup}</script>", "::error::new step")
+    trace = own_trace(tmp_path / "t.sqlite", names=names)
+    words = ("--range", "baseline=<script>old*", "--range", "optimized=::error::*", *HTML)
+    done = aisp("report", trace, *words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert not any(line.startswith("::error") for line in done.stdout.splitlines())
+    assert "<script>old" not in (tmp_path / "trace-t.html").read_text("utf-8")
+    done = aisp("report", trace, *words, "--title", "<b>{speedup}</b> \u202e", cwd=tmp_path)
+    page = (tmp_path / "trace-b_speedup_b.html").read_text("utf-8")
+    assert (done.returncode, "<b>" in page, "\u202e" in page, "&lt;b&gt;(speedup)&lt;/b&gt;" in page) == (
+        0,
+        False,
+        False,
+        True,
+    )
+
+
+def test_the_command_on_the_page_makes_it_again(trace: Path, tmp_path: Path) -> None:
+    ask = (*RANGES, "--claim", "speedup >= 1.5", "--title", "Copies hidden", *HTML)
+    aisp("report", trace, *ask, "--bundle", "proof.zip", cwd=tmp_path)
+    with zipfile.ZipFile(tmp_path / "proof.zip") as packed:
+        packed.extractall(tmp_path / "out")
+    page = html.unescape(next((tmp_path / "out").glob("*.html")).read_text("utf-8"))
+    (command,) = set(re.findall(r"<code>aisp-prof (report .*?)</code>", page))
+    folder = next((tmp_path / "out" / "captures").iterdir())
+    done = aisp(*shlex.split(command), *HTML, "--json", cwd=folder)
+    (proof,) = json.loads(done.stdout)["proofs"]
+    assert (done.returncode, proof["verdict"], proof["manifest"]["declaration"]["title"]) == (
+        0,
+        "proven",
+        {"en": "Copies hidden"},
+    )
+
+
+def test_work_of_other_threads_is_told(tmp_path: Path) -> None:
+    def backward(p: Process, at: int, wobble: int) -> int:
+        end = serial(p, at, wobble)
+        for place in range(12):
+            call = at + 2_000 + place * 10
+            p.kernel("backward", (call, call + 1), (end + place * US, end + place * US + 500), tid=2)
+        return end + 13 * US
+
+    trace = own_trace(tmp_path / "t.sqlite", old=backward)
+    code, data = reported(trace, tmp_path, *RANGES, "--claim", "kernels == 4", "--claim", "baseline.kernels == 4")
+    (told,) = [one for one in data["proofs"][0]["caveats"] if one["code"] == "other_threads"]
+    assert (code, told["values"]) == (0, {"variant": "baseline", "count": 72, "of": 144})
+    code, data = reported(trace, tmp_path, *RANGES, "--attribution", "process", "--claim", "baseline.kernels == 16")
+    assert (code, [one for one in data["proofs"][0]["caveats"] if one["code"] == "other_threads"]) == (0, [])
+
+
+def test_ranges_on_different_gpus_are_not_added(tmp_path: Path) -> None:
+    """Each of them is on a GPU where the other has nothing: this ended with an IndexError."""
+    built = TraceBuilder()
+    run_steps(built, "A" * 8)
+    run_steps(built, "B" * 8, gpu="ffffffff-b9e3", pid=552, begin=40_000 * US)
+    built.write(tmp_path / "t.sqlite")
+    code, data = reported(tmp_path / "t.sqlite", tmp_path, *RANGES)
+    assert (code, data["proofs"][0]["speedup"]) == (4, None)
+    assert "mixed_devices" in {one["code"] for one in data["proofs"][0]["caveats"]}

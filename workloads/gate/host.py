@@ -1,5 +1,5 @@
-"""A candidate's own process, `python -m aisp_prof.workloads.gate.host DESCRIPTOR`: it runs what the judge asks for, on
-the judge's memory. Nothing that it says or writes is decisive: the judge reads the outputs itself and has a clock of
+"""A candidate's own process, a copy of the judge before it knew anything, or where walls are missing
+`python -m aisp_prof.workloads.gate.host DESCRIPTOR`: it runs what the judge asks for, on the judge's memory. Nothing that it says or writes is decisive: the judge reads the outputs itself and has a clock of
 its own.
 """
 
@@ -48,15 +48,19 @@ class Assignment:
 
 
 def main() -> int:
+    """Serve the judge at the other end of a descriptor."""
+    number = int(sys.argv[1])
+    os.set_inheritable(number, False)
+    return attend(Connection(number))
+
+
+def attend(judge: Connection) -> int:
     """Serve one judge until it closes the connection.
 
     An exception of the runner's ends the process with Python's traceback, like anything else that goes wrong in it.
     """
     end_with_parent()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # otherwise the waiting processes would dump core too
-    number = int(sys.argv[1])
-    os.set_inheritable(number, False)
-    judge = Connection(number)
     assignment: Assignment = judge.recv()
     missing = _settle(assignment)
     judge.send_bytes(missing.encode())
