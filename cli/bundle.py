@@ -35,6 +35,7 @@ def make(
     stage: str,
     lang: str,
     formats: Sequence[str],
+    expectations: Path | None = None,
 ) -> tuple[list[Evidence], dict[str, Checked | None]]:
     """Write a bundle of these captures; return what was proven of them as packed, and how their expectations fared."""
     from ..profiler.expect.files import expectations_folder
@@ -51,7 +52,7 @@ def make(
         signer = private_key(key)
     pages = Pages(stage, lang, "pdf" in formats)
     try:
-        kept = expectations_folder(pair=captures[0].manifest.pair if captures else "")
+        kept = expectations_folder(expectations, captures[0].manifest.pair if captures else "")
         with steps(watched=True) as say:
             say(f"judging {len(captures)} captures and packing them")
             made = write_bundle(target, captures, missing, pages, kept, signer)

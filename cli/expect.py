@@ -11,7 +11,7 @@ import typer
 from ..errors import CannotTell, UsageError
 from . import judging
 from .choosing import every_pair, keys_of, name_broken
-from .options import AsJson, CapturesFolder
+from .options import AsJson, CapturesFolder, ExpectationsFolder
 
 if TYPE_CHECKING:
     from ..profiler.expect.check import Checked
@@ -25,14 +25,6 @@ app = typer.Typer(
 )
 
 Selector = Annotated[str, typer.Argument(metavar="[CHAPTER[:PAIR]]", help="All pairs by default.")]
-ExpectationsFolder = Annotated[
-    Path | None,
-    typer.Option(
-        "--expectations",
-        help="The folder of expectations; else $AISP_EXPECTATIONS, else `expectations` of [tool.aisp-prof] in pyproject.toml; else "
-        "of your own pairs ./expectations of the project, of the chapters' the package's.",
-    ),
-]
 
 
 def _pairs(selector: str, captures: Path | None) -> list[str]:

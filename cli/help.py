@@ -21,7 +21,7 @@ PANELS: Final[Mapping[str, Mapping[str, str]]] = {
         "capture": "aisp-prof capture ch11:streams",
         "report": "aisp-prof report ch11 --lang ko --out pages",
         "compare": "aisp-prof compare ch09",
-        "roofline": "aisp-prof roofline ch09.memory_bound",
+        "roofline": "aisp-prof roofline ch09:memory_bound",
         "verify": "aisp-prof verify ch11.zip",
     },
     "Ask any trace": {

@@ -10,7 +10,7 @@ import typer
 
 from ..errors import UsageError
 
-app = typer.Typer(help="Write a file to begin with.", no_args_is_help=True)
+app = typer.Typer(help="Write files to begin with: a pair, or an example with its traces.", no_args_is_help=True)
 
 
 @app.command()
@@ -42,11 +42,41 @@ def pair(
     typer.echo("\n".join(lines))
 
 
-def _write(file: Path, text: str) -> None:
+EXAMPLE = {
+    "train.py": "train.py.txt",
+    "train.sqlite.xz": "train.sqlite.xz",
+    "before.sqlite.xz": "before.sqlite.xz",
+    "after.sqlite.xz": "after.sqlite.xz",
+    "claims.toml": "claims.toml",
+}
+"""What `new example` writes, and what it is called in templates/example."""
+
+
+@app.command()
+def example(
+    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where to put it.")] = Path(),
+) -> None:
+    """Write a small real trace of a training loop, the loop, and claims on it: to try everything without a GPU.
+
+    train.sqlite.xz holds old and new steps in turn; before.sqlite.xz and after.sqlite.xz are two runs of either alone. All were traced on
+    an NVIDIA H200 (2026-11-30) and scrubbed. Files that are there are left alone.
+    """
+    from importlib.resources import files
+
+    shipped = files(__package__.rpartition(".")[0]).joinpath("templates", "example")
+    for name, source in EXAMPLE.items():
+        _write(folder / name, shipped.joinpath(source).read_bytes())
+    trace = shlex.quote(str(folder / "train.sqlite.xz"))
+    asked = "--range baseline='old step' --range optimized='new step' --attribution process"
+    typer.echo(f"wrote {', '.join(str(folder / name) for name in EXAMPLE)}\nnext: aisp-prof report {trace} {asked}")
+
+
+def _write(file: Path, text: str | bytes) -> None:
+    data = text.encode() if isinstance(text, str) else text
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("x", encoding="utf-8") as opened:
-            opened.write(text)
+        with file.open("xb") as opened:
+            opened.write(data)
     except FileExistsError as error:
         raise UsageError(f"{file} is there already", "name another file") from error
     except OSError as error:

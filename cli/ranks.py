@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -127,3 +128,29 @@ def diff(
     options = ("", None, "thread", communication, rank_pattern, workers, scheduler, scheduler_file)
     answer = read_ranks([before], *options).diff(read_ranks([after], *options))
     print_data(diff_data(answer), as_json, [] if as_json else diff_lines(answer, limit))
+
+
+@app.command()
+def report(
+    traces: RankTraces,
+    out: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="A page: .html or .pdf.")],
+    lang: Annotated[str, typer.Option(metavar="en|ko", help="The language of the page.")] = "en",
+    steps: Steps = "",
+    domain: Domain = None,
+    attribution: Attribution = "process",
+    communication: Communication = None,
+    rank_pattern: RankPattern = "",
+    workers: Workers = None,
+    scheduler: Scheduler = "",
+    scheduler_file: SchedulerFile = "",
+    as_json: AsJson = False,
+) -> None:
+    """A page of a run: who held the others up, ranks by steps, the worst ten, waits with their bounds, and clocks."""
+    from ..reports.ranks.document import check_page, render_ranks, write_page
+    from ..reports.terminal.answers import print_data
+
+    check_page(out, lang)
+    options = (steps, domain, attribution, communication, rank_pattern, workers, scheduler, scheduler_file)
+    run = read_ranks(traces, *options).run
+    write_page(render_ranks(run, traces, lang), out)
+    print_data({"file": str(out), "ranks": len(run.ranks), "whole": run.whole}, as_json, [f"wrote {out}"])

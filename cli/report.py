@@ -14,7 +14,7 @@ from ..errors import AispError, EnvironmentLacks, UsageError
 from . import bundle, judging, named
 from .choosing import keys_of, pages_name
 from .complaint import complain
-from .options import AsJson, CapturesFolder
+from .options import AsJson, CapturesFolder, ExpectationsFolder
 
 if TYPE_CHECKING:
     from ..profiler.evidence import Evidence
@@ -43,7 +43,7 @@ def report(
             "program, program:NAME.",
         ),
     ] = None,
-    stage: Annotated[str, typer.Option(metavar="CHAPTER[:PAIR]", help="The same, as an option.")] = "",
+    stage: Annotated[str, typer.Option(metavar="CHAPTER[:PAIR]", hidden=True, help="The same, as an option.")] = "",
     chosen: Annotated[
         str, typer.Option("--capture", help="A capture's id or its beginning; the newest by default.")
     ] = "",
@@ -65,6 +65,7 @@ def report(
     domain: named.Domain = None,
     attribution: named.Attribution = None,
     captures: CapturesFolder = None,
+    expectations: ExpectationsFolder = None,
     as_json: AsJson = False,
 ) -> None:
     """Judge the newest capture of each pair and write its page; the exit code is the worst verdict's.
@@ -84,10 +85,11 @@ def report(
     stores = Stores(captures_folder(captures), with_shipped(captures))
     with _selected(wanted, chosen, words, stores) as found:
         if into is None:
-            done = _pages(found, out, lang, kinds)
+            done = _pages(found, out, lang, kinds, expectations)
         else:
             done = _Reported(
-                *bundle.make(into, sign, found.captures, found.missing, found.name, lang, kinds), [str(into)]
+                *bundle.make(into, sign, found.captures, found.missing, found.name, lang, kinds, expectations),
+                [str(into)],
             )
     refused = {**judging.unreadable(found.missing, stores), **done.refused}
     _print(done, " ".join(wanted), lang, found.missing, refused, as_json)
@@ -152,7 +154,7 @@ def _check(lang: str, out: Path, into: Path | None) -> None:
     check_folder(into.parent, "--bundle") if into else check_folder(out, "--out")
 
 
-def _pages(found: _Selected, out: Path, lang: str, formats: Sequence[str]) -> _Reported:
+def _pages(found: _Selected, out: Path, lang: str, formats: Sequence[str], kept: Path | None) -> _Reported:
     """Judge the captures, hold each against its expectations, and write the page.
 
     A format that cannot be written is reported after the verdict: a missing Pango does not undo a proof.
@@ -166,7 +168,7 @@ def _pages(found: _Selected, out: Path, lang: str, formats: Sequence[str]) -> _R
     observed, refused = judging.judge_each(found.captures, lambda capture: observe(capture, read=found.read))
     evidences = [one.evidence for _, one in observed]
     expected = {
-        capture.id: held_against(one, capture.manifest.pair, expectations_folder(pair=capture.manifest.pair))
+        capture.id: held_against(one, capture.manifest.pair, expectations_folder(kept, capture.manifest.pair))
         for capture, one in observed
     }
     html = render_html(found.name, evidences, lang, expected=expected)

@@ -97,7 +97,8 @@ _NO_TENSOR = (r"\b[HIQBD]MMA\b", r"\bHGMMA\b", r"\bUTC\w*MMA\b", r"\bSTL\b", r"\
 
 
 def _contract(way: str) -> Contract:
-    return Contract(f"sgemm_{way}", {}, (r"\bFFMA\b",), _NO_TENSOR, 255)
+    copies = {r"\bLDGSTS\.E\.BYPASS\.128\b": 12 if way == "ring" else 0}  # three for each of four stages
+    return Contract(f"sgemm_{way}", copies, (r"\bFFMA2?\b",), _NO_TENSOR, 255)
 
 
 def _trial(seed: int, way: str) -> Trial:

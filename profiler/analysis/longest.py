@@ -89,15 +89,17 @@ class _Search:
         return np.concatenate((np.flatnonzero(beyond), *few))
 
     def _least(self, sides: _Sides, low: int) -> int:
-        """The longest time that `count` pairs share, or 1 where there are not so many."""
+        """The longest time that `count` pairs share, or 1 where there are not so many; `low` is known to be shared by so
+        many, and is often the answer, so that steps from there grow until too few are left."""
         high = 1 + int(min((self.a.end - self.a.start).max(), (self.b.end - self.b.start).max()))
+        step = 1
         while low + 1 < high:
-            middle = (low + high) // 2
+            middle = min(low + step, (low + high) // 2)
             partners = sides.partners(middle)
             if int(np.minimum(partners, self.count).sum()) >= self.count:
-                low, sides = middle, sides.only(partners > 0)
+                low, sides, step = middle, sides.only(partners > 0), 2 * step
             else:
-                high = middle
+                high, step = middle, high
         return low
 
     def _shared(self, i: int, near: Int64) -> Int64:

@@ -28,6 +28,22 @@ typedef struct {
     int64_t *spilled, spilled_room, spilled_count; /* rows on overflow pages, in no order */
 } aisp_decode_t;
 
+typedef struct {
+    int32_t classes, unused;                   /* whether numbers by class are asked for */
+    int64_t n, count;                          /* operations and slices */
+    const int64_t *low, *high, *until;         /* of each slice; of it belongs what returned by then */
+    const int64_t *start, *end, *launch, *returned; /* of each operation; the last two may be NULL: not asked, all belong */
+    const int8_t *kind;
+    const uint8_t *tangled;                    /* shares time with its own stream; may be NULL: not asked */
+    /* of each slice; only the first two may not be NULL: not asked */
+    int64_t *ops, *first, *kernels, *launches, *graphs, *sum, *busy, *proj_start, *proj_end, *overlap, *in_flight;
+    int64_t *copy_compute, *comm_compute, *by_class, *by_engine;
+    uint8_t *left;                             /* slices with tangled streams are left to the caller */
+    uint32_t unions_of[16];
+} aisp_sweep_t;
+
+int64_t aisp_sweep(aisp_sweep_t *job);
+
 int64_t aisp_decode(aisp_decode_t *job); /* the rows, or a negative code */
 int64_t aisp_count(const aisp_decode_t *job);
 

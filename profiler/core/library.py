@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
-from ctypes import POINTER, Structure, c_char_p, c_int32, c_int64, c_void_p
+from ctypes import POINTER, Structure, c_char_p, c_int32, c_int64, c_uint32, c_void_p
 from functools import cache
 from pathlib import Path
 
@@ -58,11 +58,33 @@ class Decode(Structure):
     )
 
 
+SWEPT = (
+    *("ops", "first", "kernels", "launches", "graphs", "sum", "busy", "proj_start", "proj_end", "overlap", "in_flight"),
+    *("copy_compute", "comm_compute", "by_class", "by_engine"),
+)
+
+
+class Sweep(Structure):
+    """Slices of operations and their numbers as `aisp_sweep_t` states them."""
+
+    _fields_ = (
+        *((name, c_int32) for name in ("classes", "unused")),
+        *((name, c_int64) for name in ("n", "count")),
+        *(
+            (name, c_void_p)
+            for name in ("low", "high", "until", "start", "end", "launch", "returned", "kind", "tangled")
+        ),
+        *((name, c_void_p) for name in (*SWEPT, "left")),
+        ("unions_of", c_uint32 * 16),
+    )
+
+
 _INT64 = POINTER(c_int64)
 _FUNCTIONS = {
     "aisp_source": (c_char_p, ()),
     "aisp_decode": (c_int64, (POINTER(Decode),)),
     "aisp_count": (c_int64, (POINTER(Decode),)),
+    "aisp_sweep": (c_int64, (POINTER(Sweep),)),
     "aisp_walk": (c_int64, (c_int32, c_int64, c_int64, c_void_p, c_int64, c_int64)),
     "aisp_texts_number": (c_int64, (c_void_p, c_void_p, c_int64, _INT64)),
     "aisp_texts_copy": (None, (c_void_p, c_void_p, c_void_p)),

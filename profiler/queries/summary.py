@@ -156,10 +156,14 @@ def summary(trace: Trace, top: int = 10, attribution: str = "thread") -> Summary
 
 
 def _notes(trace: Trace, rows: Sequence[RangeRow], attribution: str) -> tuple[str, ...]:
+    """What is said of the first range of which there is something to say, and of which others the like is true."""
     names = dict.fromkeys((row.name, row.domain) for row in rows)
-    return tuple(
-        dict.fromkeys(note for name, domain in names for note in other_threads(trace, name, attribution, domain))
-    )
+    told = {name: note for name, domain in names for note in other_threads(trace, name, attribution, domain)}
+    if not told:
+        return ()
+    _, *others = told
+    likewise = f"likewise of those called {', '.join(map(repr, others))}"
+    return (next(iter(told.values())), *([likewise] if others else []))
 
 
 def _devices(trace: Trace) -> tuple[DeviceRow, ...]:

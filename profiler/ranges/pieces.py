@@ -7,13 +7,11 @@ add up, and the most in flight is the larger of two. So the numbers of the block
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...errors import UsageError
 from ..analysis.overlap import ENGINES
@@ -21,7 +19,7 @@ from ..arrays.blocks import in_order
 from ..arrays.types import Bools, Int64
 from ..arrays.windows import Windows
 from ..trace.model import KINDS
-from .slices import Held, Slices, chunks, compute
+from .slices import MADE_OF, Columns, Held, Slices, chunks, compute, made
 
 LONG = 1 << 12
 """Operations from which on a range is put together from pieces, where the ranges hold each operation `OFTEN` times or more."""
@@ -31,7 +29,6 @@ BLOCK = 1 << 6
 MOST_PAIRS = 1 << 30
 """Pairs (range, operation) that are worked on one by one, a few minutes of work. What pieces replace does not count."""
 
-Columns = dict[str, NDArray[Any]]
 _SUMS = (
     "ops",
     "kernels",
@@ -44,13 +41,6 @@ _SUMS = (
     "overlap_comm_compute",
 )
 _WIDE = {"busy_by_class": len(KINDS), "busy_by_engine": len(ENGINES)}
-_MADE_OF = {
-    "span": ("proj_start", "proj_end"),
-    "idle": ("proj_start", "proj_end", "busy"),
-    "engine": ("busy_by_engine",),
-    "engine_busy": ("busy_by_engine",),
-}
-"""Numbers that do not add up, and those of which they are made."""
 
 
 def fill(columns: Columns, names: Collection[str], held: Held, slices: Slices) -> None:
@@ -122,7 +112,7 @@ class _Cut:
 
 def _put_together(columns: Columns, names: Collection[str], held: Held, slices: Slices, cut: _Cut) -> None:
     """The numbers of slices from those of their heads, their blocks and their tails."""
-    parts = list(dict.fromkeys(part for name in names for part in _MADE_OF.get(name, (name,))))
+    parts = list(dict.fromkeys(part for name in names for part in MADE_OF.get(name, (name,))))
     if not len(slices):
         return
     n, blocks = len(slices), len(cut.cuts) - 1
@@ -150,7 +140,7 @@ def _put_together(columns: Columns, names: Collection[str], held: Held, slices: 
             found[name] = np.where(has_tail, tail, whole[name][cut.last - 1])
         else:  # of the first piece: its beginning, and its device's number, which is that of all
             found[name] = np.where(has_head, head, whole[name][cut.first])
-    for name, values in _made(names, found):
+    for name, values in made(names, found):
         columns[name][slices.row] = values
 
 
@@ -168,16 +158,3 @@ def _largest(values: Int64, first: Int64, last: Int64) -> Int64:
         found[fits] = np.maximum(values[first[fits]], values[last[fits] - size])
         values, size = np.maximum(values[:-size], values[size:]), 2 * size
     return found
-
-
-def _made(names: Collection[str], found: Columns) -> Iterator[tuple[str, NDArray[Any]]]:
-    for name in names:
-        if name == "span":
-            yield name, found["proj_end"] - found["proj_start"]
-        elif name == "idle":
-            yield name, found["proj_end"] - found["proj_start"] - found["busy"]
-        elif name in ("engine", "engine_busy"):
-            times = found["busy_by_engine"]
-            yield name, np.where(times.any(axis=1), times.argmax(axis=1), -1) if name == "engine" else times.max(axis=1)
-        else:
-            yield name, found[name]

@@ -19,6 +19,7 @@ from ..trace.model import KINDS, Trace
 from .attribution import Attribution, CallOrder
 from .pieces import fill
 from .slices import Held, Slices
+from .swept import prepare
 from .work import Work
 
 
@@ -141,6 +142,7 @@ class RangeTables:
             for column, numbers in _LOOKED_AT.items():
                 if not numbers or numbers & set(self._numbers):
                     getattr(work.operations, column)
+            prepare(work, self._numbers)
             self._trace.calls.forget("start", "end")  # copied in another order: they need not be there twice
             self._trace.operations.forget("start", "end", "launch")
             self._known[key] = order, work

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ..analysis.ledger import match_launches
@@ -23,6 +24,7 @@ class Work:
         """`order` are the operations' row indices in the trace; None where they are all of it, as they lie there."""
         self.trace, self.operations, self._order = trace, operations, order
         self._selected: dict[str, Bools] = {}
+        self._flat: dict[str, NDArray[Any]] = {}
 
     @classmethod
     def whole(cls, trace: Trace) -> Work:
@@ -39,6 +41,12 @@ class Work:
         if selector not in self._selected:
             self._selected[selector] = selected(self.operations, self.trace.strings, selector)
         return self._selected[selector]
+
+    def flat(self, name: str) -> NDArray[Any]:
+        """A column of the operations one element after the other, also where all are the same, made once."""
+        if name not in self._flat:
+            self._flat[name] = np.ascontiguousarray(getattr(self.operations, name))
+        return self._flat[name]
 
     @cached_property
     def lane(self) -> NDArray[Any]:

@@ -29,6 +29,7 @@ class Collectives:
     transfer_low   for so long all of them were inside at the same time
     skew_low, skew_high  from the first to come to the last
     last           the rank that came last by the middle of the clocks' intervals; `proven` where no other can have
+    late           by how much at least it came after all others; 0 where it is not proven, or nobody waited for it
     """
 
     at: Int64
@@ -42,6 +43,7 @@ class Collectives:
     skew_high: Int64
     last: Int64
     proven: Bools
+    late: Int64
 
     def __len__(self) -> int:
         return len(self.at)
@@ -61,6 +63,7 @@ class Joined:
 
     ranks: tuple[Rank, ...]
     names: tuple[str, ...]
+    base: Int64
     blocks: tuple[Block, ...]
     signatures: tuple[Signature, ...]
     collectives: Collectives
@@ -99,7 +102,7 @@ def join(ranks: Sequence[Rank], names: Sequence[str], whole: bool) -> Joined:
     for window in windows:
         matching.findings += _of_clocks(window, names)
     sums = _Sums.zero(len(ranks))
-    parts = [_numbers(blocks, window, some, number, sums) for number, (window, some) in enumerate(columns)]
+    parts = [_numbers(blocks, window, some, sums, matching.base) for window, some in columns]
     collectives = _in_order(parts)
     ran = _counted(blocks, len(ranks))
     last = np.bincount(collectives.last[collectives.last >= 0], minlength=len(ranks)).astype(np.int64)
@@ -107,6 +110,7 @@ def join(ranks: Sequence[Rank], names: Sequence[str], whole: bool) -> Joined:
     return Joined(
         ranks=tuple(ranks),
         names=tuple(names),
+        base=matching.base,
         blocks=tuple(blocks),
         signatures=matching.signatures,
         collectives=collectives,
@@ -120,7 +124,7 @@ def join(ranks: Sequence[Rank], names: Sequence[str], whole: bool) -> Joined:
         proven_last=proven,
         late_low=sums.late_low,
         late_high=sums.late_high,
-        windows=tuple(windows),
+        windows=tuple(_absolute(window, matching.base) for window in windows),
         excluded=tuple(excluded),
         findings=tuple(matching.findings),
     )
@@ -138,7 +142,8 @@ def _as_far(block: Block, whole: bool) -> Block:
 
 def _exclude(matching: Matching, ranks: Sequence[Rank], names: Sequence[str]) -> list[int]:
     """Take ranks of another run out of all blocks; what they ran is left."""
-    utc = [rank.start_utc_ns for rank in ranks]
+    known = zip(ranks, matching.base.tolist(), strict=True)
+    utc = [None if rank.start_utc_ns is None else rank.start_utc_ns + base for rank, base in known]
     odd = np.unique(np.concatenate([np.empty(0, np.int64), *(suspects(block, utc) for block in matching.blocks)]))
     kept = []
     for block in matching.blocks:
@@ -221,12 +226,23 @@ class _Sums:
         return cls(*np.zeros((4, n), np.int64))
 
 
-def _numbers(blocks: Sequence[Block], window: Window, some: Sequence[Some], number: int, sums: _Sums) -> Collectives:
+def _absolute(window: Window, base: Int64) -> Window:
+    """With what is to be added to the times as the traces have them."""
+    reference = np.maximum(window.reference, 0)
+    apart = base[reference] - base
+    low, high = (np.where(np.abs(o) < NEVER, o + apart, o) for o in (window.low, window.high))
+    first = int(base[reference[0]]) if len(base) else 0
+    return Window(window.until + first, window.reference, low, high, window.consistent)
+
+
+def _numbers(blocks: Sequence[Block], window: Window, some: Sequence[Some], sums: _Sums, base: Int64) -> Collectives:
     """The collectives of one window, block by block; their parts of the sums are added."""
-    return _joined([_of_block(blocks[i], i, columns, window, sums) for i, columns in some])
+    return _joined([_of_block(blocks[i], i, columns, window, sums, base) for i, columns in some])
 
 
-def _of_block(block: Block, index: int, columns: slice | Int64, window: Window, sums: _Sums) -> Collectives:
+def _of_block(
+    block: Block, index: int, columns: slice | Int64, window: Window, sums: _Sums, base: Int64
+) -> Collectives:
     start, end = block.start[:, columns], block.end[:, columns]
     there = None if block.there is None else block.there[:, columns]
     shortest = (end - start).min(axis=0)
@@ -242,7 +258,7 @@ def _of_block(block: Block, index: int, columns: slice | Int64, window: Window, 
     unknown = np.full(count, -1, np.int64)
     o = window.low + (window.high - window.low) // 2 if by else np.zeros(len(window.low), np.int64)
     return Collectives(
-        at=_times(block, o)[columns],
+        at=_times(block, o)[columns] + base[max(int(window.reference[of_rank[0]]), 0) if by else of_rank[0]],
         signature=block.signature[columns],
         block=np.full(count, index),
         column=np.arange(block.count)[columns],
@@ -253,6 +269,7 @@ def _of_block(block: Block, index: int, columns: slice | Int64, window: Window, 
         skew_high=by.skew_high() if by and block.complete else unknown,
         last=of_rank[by.last] if by else unknown,
         proven=by.proven() & block.complete if by else unknown >= 0,
+        late=by.margin() * waits if by and block.complete else np.zeros(count, np.int64),
     )
 
 
@@ -315,11 +332,15 @@ class Arrivals:
         found: Int64 = np.where(values > -NEVER // 2, values, NEVER)
         return found
 
+    def margin(self) -> Int64:
+        """By how much the last one came after all others, whatever the clocks are; 0 where that is not sure."""
+        at = np.arange(len(self.last))
+        found: Int64 = np.maximum(0, self.earliest[self.last, at] - self._others(self.latest)[self.last, at])
+        return found
+
     def proven(self) -> Bools:
         """Whether the last one came after all others, whatever the clocks are."""
-        at = np.arange(len(self.last))
-        found: Bools = self.earliest[self.last, at] > self._others(self.latest)[self.last, at]
-        return found
+        return self.margin() > 0
 
     def late(self, waits: Bools) -> tuple[Int64, Int64]:
         """By how much less the others had waited, had the rank come with the last of them: bounds, summed, shape (m,)."""

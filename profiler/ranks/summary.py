@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median_low
+
+import numpy as np
 
 from ..arrays.types import Bools
 from ..evidence import Finding
 from .clocks import Window
 from .join import Joined
 from .matching import NEVER
-from .record import Failure, Rank
+from .record import STEP_COLUMNS, Failure, Rank
 from .run import Run
+
+_FEWEST = 3
+"""Of two ranks the one that waits less is no exception."""
 
 
 @dataclass(frozen=True, slots=True)
 class RankRow:
     """One rank; times in ns, each pair a lower and an upper bound, as docs/ranks.md defines them.
 
+    steps          instances of the range that was asked for, with the median (the lower one) and the longest of their spans
     clock_low, clock_high  by how much its clock is ahead of that of `clock_of`, over all windows; None where no collective tells
     """
 
@@ -49,6 +56,9 @@ class RankRow:
     clock_of: str
     clock_low: int | None
     clock_high: int | None
+    steps: int
+    step_median: int | None
+    step_longest: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +106,8 @@ class MatchedSums:
 class RunSummary:
     """The answer. `whole` is whether every rank of the run is there and can be judged.
 
-    latest         the rank for which the others waited most; `latest_proven` where that is so whatever the clocks are
+    latest         the rank for which the others waited most; `latest_proven` where that is so whatever the clocks are, else it is
+                   what is likely: the greatest lower bound, or, without any, the rank that waited least
     clock_error    the most by which the middle of a rank's interval may be wrong; None where there is no interval, or an empty one
     """
 
@@ -136,12 +147,18 @@ def _failure(one: Failure) -> FailureRow:
 
 
 def latest_of(joined: Joined) -> tuple[str, bool]:
-    """The rank with the greatest lower bound of `late`; proven where it lies above all other ranks' upper bounds."""
-    if not joined.late_low.any():
+    """Who held the others up most: the rank with the greatest lower bound of `late`, proven where it lies above all others' upper
+    bounds. Where no bound tells, likely the rank that waited least, if that is less than half of what the median waited: one that
+    always comes late by as much cannot be told from one whose clock is off. "" where nothing tells."""
+    if joined.late_low.any():
+        first = int(joined.late_low.argmax())
+        others = [int(high) for index, high in enumerate(joined.late_high.tolist()) if index != first]
+        return joined.names[first], int(joined.late_low[first]) > max(others, default=0)
+    ran = np.flatnonzero(joined.matched > 0)
+    waits = joined.wait_low[ran]
+    if len(ran) < _FEWEST or 2 * int(waits.min()) >= int(np.median(waits)):
         return "", False
-    first = int(joined.late_low.argmax())
-    others = [int(high) for index, high in enumerate(joined.late_high.tolist()) if index != first]
-    return joined.names[first], int(joined.late_low[first]) > max(others, default=0)
+    return joined.names[int(ran[waits.argmin()])], False
 
 
 def clock_error(joined: Joined) -> int | None:
@@ -179,6 +196,7 @@ def _row(joined: Joined, index: int, clocks: Sequence[ClockRow]) -> RankRow:
     own = [one for one in clocks if one.name == joined.names[index]]
     hidden = [one.comm_hidden for one in rank.devices]
     exposed = [one.comm_exposed for one in rank.devices]
+    spans = rank.step_table()[:, STEP_COLUMNS.index("span")].tolist()
     return RankRow(
         rank=rank.rank,
         name=joined.names[index],
@@ -208,6 +226,9 @@ def _row(joined: Joined, index: int, clocks: Sequence[ClockRow]) -> RankRow:
         clock_of=own[0].clock_of if own else "",
         clock_low=min((one.low for one in own), default=None),
         clock_high=max((one.high for one in own), default=None),
+        steps=len(spans),
+        step_median=median_low(spans) if spans else None,
+        step_longest=max(spans, default=None),
     )
 
 

@@ -56,7 +56,7 @@ def _client(where: Where, workers: int) -> Iterator[Any]:
     }
     with dask.config.set(calm):
         if not (where.scheduler or where.scheduler_file):
-            own = {"n_workers": where.workers or workers, "threads_per_worker": 1, "dashboard_address": None}
+            own = {"n_workers": where.workers or workers, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
             with LocalCluster(processes=True, silence_logs=50, **own) as cluster, Client(cluster) as client:
                 yield client
             return

@@ -9,12 +9,14 @@ class Form(NamedTuple):
     """What something private is called, and its pattern.
 
     `first` are patterns of which one is found wherever `pattern` is. Each begins with a letter that it always has: `re` looks
-    for that as fast as it reads, and tries any other beginning at every byte, for ten times as long.
+    for that as fast as it reads, and tries any other beginning at every byte, for ten times as long. `words`, in lower case,
+    are the same for what may be written in any: one of them is there.
     """
 
     what: str
     pattern: bytes
     first: tuple[bytes, ...] = ()
+    words: tuple[bytes, ...] = ()
 
 
 _MOUNTS = (
@@ -54,6 +56,7 @@ RULES = (
         "an environment, NUL-separated",
         rb"[A-Za-z_]\w{2,}=[\t\n\x20-\x7e]{0,4000}\0[A-Za-z_]\w{2,}=",
         (rb"=(?<=\w{3}=)[\t\n\x20-\x7e]{0,4000}\0[A-Za-z_]\w{2,}=",),
+        (b"\0",),
     ),
     Form(
         "a table that leaks",
@@ -62,13 +65,18 @@ RULES = (
 )
 
 TEXT_RULES = (
-    Form("a home folder", rb"(?<![\w~)\]>])~[a-z_][\w-]{1,31}/[\w.@/-]+"),
-    Form("a folder of Windows", rb"(?<![\w/])[A-Za-z]:/(?!/)\w[\w. -]*/"),
+    Form("a home folder", rb"~(?<![\w~)\]>]~)[a-z_][\w-]{1,31}/[\w.@/-]+"),
+    Form("a folder of Windows", rb"(?<![\w/])[A-Za-z]:/(?!/)\w[\w. -]*/", (rb":/(?<=[A-Za-z]:/)(?!/)\w[\w. -]*/",)),
     Form(
         "a place in a storage",
         rb"(?i:(?<![a-z0-9])(?:s3a?|gs|gcs|abfss?|wasbs?|hdfs|nfs|smb|ssh|sftp|ftp|rsync|file)://)/?[\w.-]+",
+        (rb":///?[\w.-]",),
     ),
-    Form("an address of a network", rb"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}:\d{2,5}(?![\w.])"),
+    Form(
+        "an address of a network",
+        rb"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}:\d{2,5}(?![\w.])",
+        (rb":(?<=\d:)\d{2,5}(?![\w.])",),
+    ),
 )
 """As `RULES`, of texts that stand by themselves: in raw bytes any letter may stand before them, and these would find chance."""
 
@@ -121,23 +129,34 @@ KEYS = (
         "a credential",
         rb"(?i:\bbearer)[ +]+(?=[\w.~+/-]*\d)[\w.~+/-]{12}|(?i:authorization)[\"']?\s*[:=]\s*[\"']?[A-Za-z]\w*\s+\S{6}",
         (rb"r(?<=(?i:bearer))", rb"R(?<=(?i:bearer))", rb"n(?<=(?i:authorization))", rb"N(?<=(?i:authorization))"),
+        (b"bearer", b"authorization"),
     ),
 )
 """What is private wherever it stands; shown in a message by its place alone."""
 
 _NAMED = rb"(?:[\w-]*[_-])?(?:token|secret|pass|passwd|password|passphrase|pwd|api[_-]?key|access[_-]?key|secret[_-]?key|auth|credentials?)"
+_WORDS = (
+    *(b"token", b"secret", b"pass", b"pwd", b"auth", b"credential"),
+    *(b"apikey", b"api_key", b"api-key", b"accesskey", b"access_key", b"access-key"),
+)
+"""One of them is in whatever `_NAMED` finds."""
 _TELLING = rb"(?=[^\s\"'&;,]*\d)(?=[^\s\"'&;,]*[A-Za-z])[^\s\"'&;,]{8}"
 """At least eight characters, a letter and a digit among them: `token=128` and `pass=forward` tell nothing."""
 
 TEXT_KEYS = (
-    Form("an e-mail address", rb"(?<![\w@])\w@[A-Za-z0-9-]{2,63}(?:\.[A-Za-z0-9-]{1,63}){1,6}(?![\w-])"),
-    Form("a credential", rb"(?i:(?<![A-Za-z])" + _NAMED + rb")[\"']?\s*[=:]\s*[\"']?" + _TELLING),
-    Form("a credential", rb"(?<![\w-])--?(?i:" + _NAMED + rb")[ =][\"']?[^\s\"'-][^\s\"']{5}"),
+    Form(
+        "an e-mail address",
+        rb"(?<![\w@])\w@[A-Za-z0-9-]{2,63}(?:\.[A-Za-z0-9-]{1,63}){1,6}(?![\w-])",
+        (rb"@(?<=\w@)[A-Za-z0-9-]{2,63}\.",),
+    ),
+    Form("a credential", rb"(?i:(?<![A-Za-z])" + _NAMED + rb")[\"']?\s*[=:]\s*[\"']?" + _TELLING, words=_WORDS),
+    Form("a credential", rb"-(?<![\w-]-)-?(?i:" + _NAMED + rb")[ =][\"']?[^\s\"'-][^\s\"']{5}", words=_WORDS),
     Form(
         "a signature of a URL",
         rb"[?&](?:sig|signature|X-Amz-Signature|X-Goog-Signature)=[\w%+/-]{8}|\bsig=[\w%+/-]{8,}=?&",
+        (rb"=(?<=sig=)[\w%+/-]{8}", rb"=(?<=[sS]ignature=)[\w%+/-]{8}"),
     ),
-    Form("an API key", rb"\bSK[0-9a-f]{32}\b"),
+    Form("an API key", rb"\bSK[0-9a-f]{32}\b", (rb"SK[0-9a-f]{32}",)),
     Form("a key's id", rb"private_key_id"),
 )
 """As `KEYS`, of texts that stand by themselves."""

@@ -67,17 +67,16 @@ def _of_bytes(data: bytes | mmap, names: Iterable[str], known: Iterable[Known]) 
 
 def _of_texts(data: bytes | mmap, names: Iterable[str], known: Sequence[Known]) -> Iterator[str]:
     """What is found in texts that stand by themselves, and in what they spell."""
-    rules = [(form.what, re.compile(form.pattern)) for form in (*RULES, *TEXT_RULES)]
-    rules += [(form.what, re.compile(form.pattern, re.IGNORECASE)) for form in _words("a name", names)]
-    rules += [(form.what, re.compile(form.pattern)) for form in _of_this_machine()]
-    keys = [(form.what, re.compile(form.pattern)) for form in (*KEYS, *TEXT_KEYS)]
+    rules = [*RULES, *TEXT_RULES, *(form._replace(pattern=b"(?i)" + form.pattern) for form in _words("a name", names))]
+    rules += _of_this_machine()
+    keys = [*KEYS, *TEXT_KEYS]
     for where, text in texts(data):
         place = f" in {where}" if where else ""
         for view in (text, *decoded(text)):
-            spelled = "" if view is text else ", spelled otherwise"
-            for what, rule in rules:
-                yield from (f"{what}: {_shown(m)}{place}{spelled}" for m in islice(rule.finditer(view), _SHOWN))
-            yield from (f"{what}{place}{spelled}" for what, key in keys if key.search(view))
+            spelled, lower = "" if view is text else ", spelled otherwise", view.lower()
+            for form in rules:
+                yield from (f"{form.what}: {_shown(match)}{place}{spelled}" for match in _found(form, view, lower))
+            yield from (f"{form.what}{place}{spelled}" for form in keys if any(_found(form, view, lower)))
             yield from (f"the value of {name}{place}{spelled}" for name, forms in known if _told(forms, view))
 
 
@@ -138,9 +137,13 @@ def environment_values(text: bytes) -> Iterator[tuple[str, str]]:
                 yield name, value
 
 
-def _found(form: Form, data: bytes | mmap) -> Iterator[re.Match[bytes]]:
-    """The first few places, looked for where one of what it must hold was found."""
-    if not form.first or any(re.search(one, data) for one in form.first):
+def _found(form: Form, data: bytes | mmap, lower: bytes = b"") -> Iterator[re.Match[bytes]]:
+    """The first few places, looked for where one of what it must hold was found; `lower` is the data in lower case, if made."""
+    if form.words and lower:
+        there = any(one in lower for one in form.words)
+    else:
+        there = not form.first or any(re.search(one, data) for one in form.first)
+    if there:
         yield from islice(re.finditer(form.pattern, data), _SHOWN)
 
 
@@ -172,5 +175,6 @@ def _words(what: str, names: Iterable[str]) -> Iterator[Form]:
     """
     for name in dict.fromkeys(part for whole in names for part in (whole, whole.partition(".")[0])):
         if len(name) >= 6 and name != "localhost":
-            spelled = tuple(re.escape(one) for one in _disguises(name.encode()))
-            yield Form(what, b"|".join(spelled), spelled)
+            forms = tuple(_disguises(name.encode()))
+            spelled = tuple(map(re.escape, forms))
+            yield Form(what, b"|".join(spelled), spelled, tuple(one.lower() for one in forms))

@@ -65,6 +65,8 @@ def _latest(answer: RunSummary) -> str:
     if not answer.latest:
         return "held the others up: no rank that can be told"
     row = next(one for one in answer.ranks if one.name == answer.latest)
+    if not row.late_low:
+        return f"held the others up: likely {row.name}, which waited least ({between(row.wait_low, row.wait_high)})"
     sure = "proven" if answer.latest_proven else "likely; others may have more"
     return f"held the others up most: {row.name}, by {between(row.late_low, row.late_high)} ({sure})"
 
@@ -97,7 +99,11 @@ def _table(ranks: Sequence[RankRow]) -> list[str]:
         )
         for one in ranks
     ]
-    return table(_HEAD, rows)
+    if not any(one.steps for one in ranks):
+        return table(_HEAD, rows)
+    steps = [(count(one.steps), time(one.step_median), time(one.step_longest)) for one in ranks]
+    head = (*_HEAD, "steps", "median", "longest")
+    return table(head, [(*row, *more_of) for row, more_of in zip(rows, steps, strict=True)])
 
 
 def collective_lines(answer: RunCollectives, limit: int) -> list[str]:

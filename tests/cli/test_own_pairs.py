@@ -67,6 +67,16 @@ def test_report_takes_every_name_of_it(repo: Path, run: Run, form: str) -> None:
     assert "Four streams instead of one" in (repo / f"{page}.html").read_text("utf-8")
 
 
+def test_a_korean_page_has_the_english_words_of_a_pair_that_has_no_others(repo: Path, run: Run) -> None:
+    captured(repo)
+    code, _, err = run("report", "fused", "--lang", "ko", "--format", "html")
+    assert code == 0, err
+    page = (repo / "fused.html").read_text("utf-8")
+    assert "Four streams instead of one" in page
+    assert "기대치와의 비교" in page
+    assert "expect update fused:four_streams" in page
+
+
 def test_from_another_folder_of_the_project(repo: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     captured(repo)
     monkeypatch.chdir(repo / "bench")
@@ -211,6 +221,11 @@ def test_another_folder_of_expectations(repo: Path, run: Run, monkeypatch: pytes
     assert run("expect", "update", "fused", "--reason", "the first", "--write", *more)[0] == 0
     assert [path.relative_to(repo).as_posix() for path in repo.rglob("*/h200/*.json")] == ["perf/kept/h200/fused.json"]
     assert run("expect", "check", "fused", *more)[0] == 0
+    assert run("report", "fused", "--format", "html", *more)[0] == 0
+    assert "Of what this pair must show on h200" in (repo / "fused.html").read_text("utf-8")
+    code, out, _ = run("compare", "fused", "--captures", "aisp-captures", "--json", *more)
+    assert code == 0
+    assert json.loads(out)["rows"][0]["claims"][0]["expected"] > 1.5
     if way == "pyproject":
         monkeypatch.chdir(repo / "bench")
         assert run("expect", "check", "fused", "--captures", "../aisp-captures")[0] == 0

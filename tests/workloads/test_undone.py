@@ -36,6 +36,13 @@ UNDONE: dict[tuple[str, Undone], tuple[str, ...]] = {
     ("adaptive_streams", Undone()): ("speedup >=", "speedup(best_fixed, optimized)", "hidden(h2d, d2h)"),
     ("adaptive_streams", Undone(by="best_fixed")): ("speedup(best_fixed, optimized)",),
     ("adaptive_streams", Undone("known", "best_fixed")): ("speedup(best_fixed, known)",),
+    ("warp_specialization_multistream", Undone()): (
+        "speedup >=",
+        "optimized.kernels_per_iteration",
+        "optimized.max_in_flight",
+    ),
+    ("warp_specialization_multistream", Undone(by="cluster_pipeline")): ("optimized.max_in_flight",),
+    ("warp_specialization_multistream", Undone("fused")): ("speedup(baseline, fused)", "fused.kernels_per_iteration"),
 }
 """Pair and what was undone -> how the claims that it refutes are called."""
 

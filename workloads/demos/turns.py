@@ -12,6 +12,8 @@ from .demo import spread
 Ways = Mapping[str, Callable[[], None]]
 """A name -> what enqueues the work on the current stream."""
 WARMUP = 2
+HOLD_NS = 3_000_000
+"""How long the stream is held back before each run, so that all of it is queued before it may begin."""
 
 
 def in_turn(device: Device, stream: Stream, ways: Ways, rounds: int) -> dict[str, list[int]]:
@@ -20,7 +22,7 @@ def in_turn(device: Device, stream: Stream, ways: Ways, rounds: int) -> dict[str
         for way in ways.values():
             _once(device, stream, way)
     times: dict[str, list[int]] = {name: [] for name in ways}
-    for name in (*ways, *reversed(ways)) * rounds:
+    for name in (*ways, *reversed(list(ways))) * rounds:
         times[name].append(_once(device, stream, ways[name]))
     return times
 
@@ -44,6 +46,7 @@ def check(what: str, error: float, tolerance: float) -> None:
 
 def _once(device: Device, stream: Stream, way: Callable[[], None]) -> int:
     begun, ended = device.event(), device.event()
+    device.hold(stream, HOLD_NS)
     with device.on(stream):
         begun.record(stream)
         way()

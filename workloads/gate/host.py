@@ -1,5 +1,5 @@
-"""A candidate's own process, `python -m aisp_prof.workloads.gate.host DESCRIPTOR`: it runs what the judge asks for, on
-the judge's memory. Nothing that it says or writes is decisive: the judge reads the outputs itself and has a clock of
+"""A candidate's own process, a copy of the judge before it knew anything, or where walls are missing
+`python -m aisp_prof.workloads.gate.host DESCRIPTOR`: it runs what the judge asks for, on the judge's memory. Nothing that it says or writes is decisive: the judge reads the outputs itself and has a clock of
 its own.
 """
 
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import AispError
 from ..device import Kind, open_device
-from .arena import Place, Ticket, open_block
+from .arena import Place, Ticket, close_block, open_block
 from .cases import Case
 from .confine import confine, end_with_parent
 from .limits import bound
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 DONE = b"done"
 REFUSED = "cannot be run: "
+UNSHARED = "memory cannot be shared: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +49,19 @@ class Assignment:
 
 
 def main() -> int:
+    """Serve the judge at the other end of a descriptor."""
+    number = int(sys.argv[1])
+    os.set_inheritable(number, False)
+    return attend(Connection(number))
+
+
+def attend(judge: Connection) -> int:
     """Serve one judge until it closes the connection.
 
     An exception of the runner's ends the process with Python's traceback, like anything else that goes wrong in it.
     """
     end_with_parent()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # otherwise the waiting processes would dump core too
-    number = int(sys.argv[1])
-    os.set_inheritable(number, False)
-    judge = Connection(number)
     assignment: Assignment = judge.recv()
     missing = _settle(assignment)
     judge.send_bytes(missing.encode())
@@ -99,14 +104,25 @@ def _serve(judge: Connection, assignment: Assignment) -> None:
                 return
         elif asked == "block":
             ticket: Ticket = rest[0]
-            blocks[ticket.number] = open_block(ticket, -1 if ticket.handle else recv_handle(judge))
+            try:
+                blocks[ticket.number] = open_block(ticket, -1 if ticket.handle else recv_handle(judge))
+            except OSError as error:
+                judge.send_bytes(f"{UNSHARED}{error}"[:1000].encode())
+                return
         elif asked == "forget":
-            blocks.clear()
+            _forget(blocks)
         else:
             case, *places = rest
             inputs, outputs = ([_tensor(blocks, one) for one in listed] for listed in places)
             _run(run, case, inputs, outputs, assignment.device)
         judge.send_bytes(DONE)
+
+
+def _forget(blocks: dict[int, tuple[Tensor, Any]]) -> None:
+    owners = [owner for _, owner in blocks.values()]
+    blocks.clear()
+    for owner in owners:
+        close_block(owner)
 
 
 def _run(run: Run, case: Case, inputs: list[Tensor], outputs: list[Tensor], device: Kind) -> None:

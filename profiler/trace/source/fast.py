@@ -73,9 +73,8 @@ class FastSource(SqliteSource):
         try:
             leaf_pages = leaves(file, layout.root)
             expected = _expected(file, leaf_pages)
-            scan, spilled = _compiled(file, leaf_pages, expected, layout, wanted) or assembled(
-                _pieces(file, leaf_pages, layout, wanted), wanted, expected
-            )
+            found = _compiled(file, leaf_pages, expected, layout, wanted)
+            scan, spilled = found or assembled(_pieces(file, leaf_pages, layout, wanted), wanted, expected)
         finally:
             os.close(file.descriptor)
         if len(spilled) > 1000 + _MOST_SPILLED * len(scan):

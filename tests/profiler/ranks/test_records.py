@@ -15,6 +15,7 @@ from aisp_prof.profiler.ranks.rank_files import RankFiles
 from aisp_prof.profiler.ranks.record import Failure, Rank, unpacked
 from aisp_prof.profiler.ranks.summary import RankRow
 from ranks_by_force import offsets, waits_at_least
+from ranks_traces import only_process
 
 TRACES = Path(__file__).parents[2] / "traces"
 RUNS = TRACES / "ranks"
@@ -66,31 +67,14 @@ def test_two_processes_of_one_trace() -> None:
     assert (second.clock_low, second.clock_high) == (-218587, 420084)
 
 
-def split(path: Path, pid: int, shift: int) -> None:
-    """Leave one process of a trace, its clock set forward."""
-    database = sqlite3.connect(path)
-    tables = {
-        "CUPTI_ACTIVITY_KIND_KERNEL": "globalPid",
-        "CUPTI_ACTIVITY_KIND_MEMCPY": "globalPid",
-        "CUPTI_ACTIVITY_KIND_MEMSET": "globalPid",
-        "CUPTI_ACTIVITY_KIND_SYNCHRONIZATION": "globalPid",
-        "CUPTI_ACTIVITY_KIND_RUNTIME": "globalTid",
-        "NVTX_EVENTS": "globalTid",
-    }
-    for table, column in tables.items():
-        database.execute(f"delete from {table} where (({column} >> 24) & 16777215) != {pid}")
-        database.execute(f"update {table} set start = start + {shift}, end = end + {shift}")
-    database.commit()
-    database.close()
-
-
 def test_the_same_split_into_two_files_whose_clocks_differ(tmp_path: Path) -> None:
     files = [tmp_path / f"rank{number}.sqlite" for number in (0, 1)]
     for number, (file, pid) in enumerate(zip(files, (641, 642), strict=True)):
         file.write_bytes(lzma.decompress(NODE.read_bytes()))
-        split(file, pid, number * 123_456_789)
+        only_process(file, pid, number * 123_456_789)
     answer = RankFiles.named([str(tmp_path / "rank*.sqlite")], Question()).summary()
     whole = RankFiles.named([NODE], Question()).summary()
+    assert answer.whole
     assert answer.collectives == whole.collectives
     assert [one.wait_low for one in answer.ranks] == [7859811, 0]
     assert [(one.rank, one.rank_from) for one in answer.ranks] == [(0, "file name"), (1, "file name")]
@@ -239,7 +223,7 @@ def test_a_damaged_record_is_made_again(tmp_path: Path) -> None:
 def test_the_environment_says_the_rank_where_no_payload_does(tmp_path: Path) -> None:
     file = tmp_path / "a.sqlite"
     file.write_bytes(lzma.decompress(NODE.read_bytes()))
-    split(file, 641, 0)
+    only_process(file, 641)
     with sqlite3.connect(file) as database:
         said = [("PROCESS_0:ENVIRONMENT_VARIABLE", 'LOCAL_RANK="1"'), ("PROCESS_0:ENVIRONMENT_VARIABLE", 'RANK="13"')]
         database.executemany("insert into META_DATA_CAPTURE (name, value) values (?, ?)", said)
@@ -251,7 +235,7 @@ def test_a_rank_is_never_taken_from_the_place_among_files(tmp_path: Path) -> Non
     for name in ("b.sqlite", "a.sqlite"):
         file = tmp_path / name
         file.write_bytes(lzma.decompress(NODE.read_bytes()))
-        split(file, 641, 0)
+        only_process(file, 641)
     answer = RankFiles.named([tmp_path], Question()).summary()
     assert [one.rank for one in answer.ranks] == [None, None]
     assert [one.name for one in answer.ranks] == ["pid 641 of a.sqlite", "pid 641 of b.sqlite"]
@@ -275,3 +259,34 @@ def test_absent_ranks_are_named(tmp_path: Path) -> None:
     answer = RankFiles.named([tmp_path], Question()).summary()
     absent = [one for one in answer.findings if one.code == "ranks_absent"]
     assert [one.values for one in absent] == [{"ranks": "0", "count": 1}]
+
+
+def test_steps_are_those_of_sql(tmp_path: Path) -> None:
+    """Their spans: from the first to the last kernel, copy or memset that the thread launched inside of the range."""
+    asked = Question(steps="step")
+    (first, second) = RankFiles.named(str(RUNS / "slow-rank*.xz"), asked).summary().ranks
+    for row, rank in ((first, 0), (second, 1)):
+        with sqlite3.connect(plain(RUNS / f"slow-rank{rank}.sqlite.xz", tmp_path)) as database:
+            launched = " union all ".join(
+                f"select k.start as s, k.end as e, r.start as called from CUPTI_ACTIVITY_KIND_{table} k "
+                "join CUPTI_ACTIVITY_KIND_RUNTIME r using (correlationId)"
+                for table in ("KERNEL", "MEMCPY", "MEMSET")
+            )
+            spans = database.execute(
+                f"""select max(e) - min(s) from NVTX_EVENTS n left join StringIds t on t.id = n.textId
+                join ({launched}) on called between n.start and n.end where coalesce(n.text, t.value) = 'step' group by n.rowid"""
+            ).fetchall()
+        every = sorted(span for (span,) in spans)
+        assert (row.steps, row.step_median, row.step_longest) == (10, every[4], every[9])
+
+
+def test_numbers_that_a_trace_may_state_take_no_time(tmp_path: Path) -> None:
+    (tmp_path / "rank999999999.sqlite.xz").write_bytes(NODE.read_bytes())
+    file = tmp_path / "rank7.sqlite"
+    file.write_bytes(lzma.decompress((RUNS / "slow-rank1.sqlite.xz").read_bytes()))
+    with sqlite3.connect(file) as database:
+        database.execute("update AISP_NCCL_PAYLOADS set size = 2147483647, rank = 5 where size > 0")
+    answer = RankFiles.named(file).summary()
+    (absent,) = [one.values for one in answer.findings if one.code == "ranks_absent"]
+    assert absent["count"] == 2147483646
+    assert Question().rank_of("rank" + "9" * 30) is None

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from aisp_prof.profiler.store.leak_forms import KEYS, RULES, Form
+from aisp_prof.profiler.store.leak_forms import KEYS, RULES, TEXT_KEYS, TEXT_RULES, Form
 from aisp_prof.profiler.store.leaks import leaks
 from hypothesis import given
 from hypothesis import strategies as st
@@ -243,8 +243,9 @@ def test_texts_that_cannot_be_read_are_not_called_clean(tmp_path: Path) -> None:
     assert "cannot be read" in str(leaks(path))
 
 
-@pytest.mark.parametrize("form", [one for one in (*RULES, *KEYS) if one.first], ids=lambda form: form.what)
+@pytest.mark.parametrize("form", [*RULES, *KEYS, *TEXT_RULES, *TEXT_KEYS], ids=lambda form: form.what)
 @given(data=st.data())
 def test_what_is_looked_for_first_is_there_wherever_the_whole_is(form: Form, data: st.DataObject) -> None:
     text = data.draw(st.from_regex(form.pattern))
-    assert any(re.search(one, text) for one in form.first), text
+    assert not form.first or any(re.search(one, text) for one in form.first), text
+    assert not form.words or any(one in text.lower() for one in form.words), text

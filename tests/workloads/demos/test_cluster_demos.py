@@ -150,3 +150,23 @@ def test_a_driver_that_does_not_open_is_said(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setattr(cufile, "_library", Library)
     with pytest.raises(EnvironmentLacks, match="error 5001 of cuFile, 3 of CUDA"), cufile.opened(tmp_path / "file"):
         pass
+
+
+def test_a_run_is_queued_before_it_may_begin() -> None:
+    """Without the hold the host's calls are part of a short run: four launches on four streams took 1.53 ms for 1.16."""
+    done: list[str] = []
+
+    class Noting(CpuDevice):
+        def hold(self, stream: Any, ns: int) -> None:
+            done.append("held")
+
+        def event(self) -> Any:
+            made = super().event()
+            record = made.record
+            made.record = lambda stream: (done.append("event"), record(stream))  # type: ignore[method-assign]
+            return made
+
+    device = Noting()
+    times = turns.in_turn(device, device.stream(), {"one": lambda: done.append("work")}, rounds=1)
+    assert len(times["one"]) == 2
+    assert done == ["held", "event", "work", "event"] * (turns.WARMUP + 2)

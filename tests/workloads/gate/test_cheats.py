@@ -138,6 +138,7 @@ KILLS_ITS_JUDGE = """
 import os, signal
 def run(inputs, output):
     for pid in range(2, 1 << 16):
+        if pid == os.getpid(): continue  # a copy of its judge, which has the same command line
         try: "child" in open(f"/proc/{pid}/cmdline").read() and os.kill(pid, signal.SIGKILL)
         except OSError: pass
     output.fill_(0)
