@@ -9,11 +9,9 @@ import csv
 import hashlib
 import io
 import json
-import lzma
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from html.parser import HTMLParser
 from pathlib import Path
 from statistics import median
@@ -25,7 +23,7 @@ from aisp_prof.profiler.queries.ranges import ranges
 from aisp_prof.profiler.store.captures import Capture
 from aisp_prof.profiler.trace.reader import read_trace
 from aisp_prof.reports.page.document import render_html
-from shared import proven, shipped
+from shared import plain_trace, proven, shipped
 
 HERE = Path(__file__).parent
 EVERY = shipped()
@@ -55,10 +53,8 @@ def evidence(capture: Capture) -> Evidence:
 
 
 @pytest.fixture
-def trace(capture: Capture, tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    plain = tmp_path / "trace.sqlite"
-    plain.write_bytes(lzma.decompress(capture.trace_path.read_bytes()))
-    with closing(sqlite3.connect(plain)) as connection:
+def trace(capture: Capture) -> Iterator[sqlite3.Connection]:
+    with plain_trace(capture) as connection:
         yield connection
 
 
@@ -127,10 +123,10 @@ def visible_text(html: str) -> str:
 def iterations(trace: sqlite3.Connection, variant: str) -> list[tuple[int, int, int]]:
     """Thread and bounds of the measured iterations, by SQL alone."""
     query = """
-        SELECT i.globalTid, i.start, i.end FROM NVTX_EVENTS i JOIN NVTX_EVENTS m
-            ON m.globalTid = i.globalTid AND m.start <= i.start AND i.end <= m.end
-        LEFT JOIN StringIds a ON a.id = i.textId LEFT JOIN StringIds b ON b.id = m.textId
-        WHERE i.eventType = 59 AND m.eventType = 59
+        SELECT i.globalTid, i.start, i.end FROM NVTX_EVENTS m LEFT JOIN StringIds b ON b.id = m.textId
+            CROSS JOIN NVTX_EVENTS i LEFT JOIN StringIds a ON a.id = i.textId
+        WHERE i.eventType = 59 AND m.eventType = 59 AND m.globalTid = i.globalTid
+            AND i.start BETWEEN m.start AND m.end AND i.end <= m.end
             AND COALESCE(i.text, a.value) = 'iter' AND COALESCE(m.text, b.value) LIKE '%.' || ? || '.measure'
         ORDER BY i.start"""
     return trace.execute(query, (variant,)).fetchall()
@@ -145,8 +141,8 @@ def operations(
     for table, extra in ((KERNEL, "0, 0"), (MEMSET, "-1, o.bytes"), (MEMCPY, "o.copyKind, o.bytes")):
         query = f"""SELECT DISTINCT o.rowid, o.start, o.end, {extra} FROM {table} o JOIN {RUNTIME} r
             ON r.correlationId = o.correlationId AND (r.globalTid & -16777216) = o.globalPid
-            WHERE r.globalTid {"& -16777216 = ? & -16777216" if whole_process else "= ?"}
-                AND r.start >= ? AND r.end <= ?"""
+            WHERE r.globalTid {"& -16777216 = ?1 & -16777216" if whole_process else "= ?1"}
+                AND r.start BETWEEN ?2 AND ?3 AND r.end <= ?3"""
         found += [row[1:] for row in trace.execute(query, bounds)]
     return sorted(found)
 
