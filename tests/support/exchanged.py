@@ -20,6 +20,7 @@ _COUNTED = (*(f"CUPTI_ACTIVITY_KIND_{name}" for name in ("KERNEL", "MEMCPY", "ME
 """What nsys counts as CUDA events."""
 _BY_CORRELATION = "CUPTI_ACTIVITY_KIND_CUDA_EVENT"
 _PUSH_POP, _START_END = 59, 60
+_CALLED = "correlationId IN (SELECT correlationId FROM CUPTI_ACTIVITY_KIND_RUNTIME WHERE start >= ? AND start <= ?)"
 _EVER = 1 << 62
 
 
@@ -136,10 +137,8 @@ def _rows_of(trace: Trace, tables: Sequence[str], swap: _Swap) -> dict[str, list
     for table in tables:
         only = f" AND eventType IN ({_PUSH_POP}, {_START_END})" if table == "NVTX_EVENTS" else ""
         found[table] = _fetched(trace, table, f"start >= ? AND start <= ?{only}", bounds)
-    called = {row["correlationId"] for row in found["CUPTI_ACTIVITY_KIND_RUNTIME"]}
     if _columns(trace, _BY_CORRELATION):
-        events = _fetched(trace, _BY_CORRELATION, "1", ())
-        found[_BY_CORRELATION] = [row for row in events if row["correlationId"] in called]
+        found[_BY_CORRELATION] = _fetched(trace, _BY_CORRELATION, _CALLED, bounds)
     return found
 
 
@@ -152,8 +151,7 @@ def _fetched(trace: Trace, table: str, where: str, bounds: Sequence[int]) -> lis
 def _remove(trace: Trace, tables: Sequence[str], swap: _Swap) -> None:
     bounds, inside = (swap.start, swap.end), "start >= ? AND start <= ?"
     if _columns(trace, _BY_CORRELATION):
-        calls = f"SELECT correlationId FROM CUPTI_ACTIVITY_KIND_RUNTIME WHERE {inside}"
-        trace.execute(f"DELETE FROM {_BY_CORRELATION} WHERE correlationId IN ({calls})", bounds)
+        trace.execute(f"DELETE FROM {_BY_CORRELATION} WHERE {_CALLED}", bounds)
     for table in tables:
         only = f" AND eventType IN ({_PUSH_POP}, {_START_END})" if table == "NVTX_EVENTS" else ""
         trace.execute(f"DELETE FROM {table} WHERE {inside}{only}", bounds)
