@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -115,36 +114,3 @@ def grouped(
         np.concatenate([piece.start for _, piece in pieces]),
         np.concatenate([piece.end for _, piece in pieces]),
     )
-
-
-def witnesses(a: Operations, b: Operations, count: int = 3) -> list[tuple[int, int]]:
-    """The longest overlaps between an operation of `a` and one of another stream in `b`.
-
-    Returns:
-        pairs (index into a, index into b), the longest shared time first, at most `count`. Exact: the operations of `a`
-        are tried longest first, and none can share more time than it has.
-    """
-    order = np.argsort(b.start, kind="stable")
-    starts, reach = b.start[order], np.maximum.accumulate(b.end[order])
-    best: list[tuple[int, int, int]] = []
-    for i in np.argsort(a.start - a.end, kind="stable"):
-        if len(best) == count and best[0][0] >= a.end[i] - a.start[i]:
-            break
-        low, high = np.searchsorted(reach, a.start[i], "right"), np.searchsorted(starts, a.end[i], "left")
-        near = order[low:high]
-        shared = _shared(a, int(i), b, near)
-        for k in np.argsort(-shared, kind="stable")[:count]:
-            if shared[k] > 0:
-                heapq.heappush(best, (int(shared[k]), -int(i), -int(near[k])))
-        while len(best) > count:
-            heapq.heappop(best)
-    return [(-i, -j) for _, i, j in sorted(best, reverse=True)]
-
-
-def _shared(a: Operations, i: int, b: Operations, near: Int64) -> Int64:
-    """Time that each of `near` shares with operation i, 0 for operations of its own stream."""
-    length = np.minimum(b.end[near], a.end[i]) - np.maximum(b.start[near], a.start[i])
-    own = np.ones(len(near), bool)
-    for column in ("process", "device", "context", "stream"):
-        own &= getattr(b, column)[near] == getattr(a, column)[i]
-    return np.where(own, 0, length)

@@ -53,6 +53,16 @@ UNDONE: dict[tuple[str, str, str], tuple[str, ...]] = {
     ("adaptive_streams", "optimized", "baseline"): ("speedup >=", "speedup(best_fixed, optimized)", "hidden(h2d, d2h)"),
     ("adaptive_streams", "optimized", "best_fixed"): ("speedup(best_fixed, optimized)",),
     ("adaptive_streams", "known", "best_fixed"): ("speedup(best_fixed, known)",),
+    ("warp_specialization_multistream", "optimized", "baseline"): (
+        "speedup >=",
+        "optimized.kernels_per_iteration",
+        "optimized.max_in_flight",
+    ),
+    ("warp_specialization_multistream", "optimized", "cluster_pipeline"): ("optimized.max_in_flight",),
+    ("warp_specialization_multistream", "fused", "baseline"): (
+        "speedup(baseline, fused)",
+        "fused.kernels_per_iteration",
+    ),
 }
 """Pair, a variant, and the one that runs in its place -> how the claims that this refutes are called."""
 

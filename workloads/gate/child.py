@@ -21,6 +21,7 @@ from .job import Job, Results
 from .limits import SLACK_BYTES, allowance_bytes, bound, status_bytes
 from .racing import race
 from .runners import Runner
+from .task import ReferenceFails
 
 
 def main() -> int:
@@ -40,8 +41,8 @@ def main() -> int:
     try:
         _work(job, results, spares)
     except AispError as error:
-        lacks = isinstance(error, EnvironmentLacks)
-        results.write(lacks=lacks, error=str(error), mend=error.mend)
+        lacks, reference = isinstance(error, EnvironmentLacks), isinstance(error, ReferenceFails)
+        results.write(lacks=lacks, reference=reference, error=str(error), mend=error.mend)
         return error.exit_code
     results.write(done=True)
     return 0
@@ -70,12 +71,12 @@ def _work(job: Job, results: Results, spares: list[Spare]) -> None:
 
 def _host(runner: Runner, job: Job, arena: Arena, one: Spare) -> Hosted:
     cubins = (cache_folder() / "cubins").absolute()
-    return Hosted(Assignment(runner, job.spec, job.device, job.memory_bytes + SLACK_BYTES, cubins), arena, one)
+    return Hosted(Assignment(runner, job.task, job.device, job.memory_bytes + SLACK_BYTES, cubins), arena, one)
 
 
 def _loaded(runner: Runner, job: Job, host: Hosted | None) -> Contender:
     if host is None:
-        return Local(runner.load(job.spec))
+        return Local(runner.load(job.task))
     host.load()
     return host
 

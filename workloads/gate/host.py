@@ -18,17 +18,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import AispError
-from ...kernels.emit.spec import Spec
 from ..device import Kind, open_device
 from .arena import Place, Ticket, open_block
+from .cases import Case
 from .confine import confine, end_with_parent
 from .limits import bound
 from .runners import Runner
+from .task import Task
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .runners import Run
+    from .task import Run
 
 DONE = b"done"
 REFUSED = "cannot be run: "
@@ -39,7 +40,7 @@ class Assignment:
     """What a host is for: one runner, on one device, within so many bytes; it gets a copy of the folder `cubins`."""
 
     runner: Runner
-    spec: Spec
+    task: Task
     device: Kind
     memory_bytes: int
     cubins: Path
@@ -96,7 +97,7 @@ def _serve(judge: Connection, assignment: Assignment) -> None:
             return
         if asked == "load":
             try:
-                run = assignment.runner.load(assignment.spec)
+                run = assignment.runner.load(assignment.task)
             except AispError as error:
                 judge.send_bytes(f"{REFUSED}{error}"[:1000].encode())
                 return
@@ -106,14 +107,16 @@ def _serve(judge: Connection, assignment: Assignment) -> None:
         elif asked == "forget":
             blocks.clear()
         else:
-            _run(run, [_tensor(blocks, one) for one in rest[0]], assignment.device)
+            case, *places = rest
+            inputs, outputs = ([_tensor(blocks, one) for one in listed] for listed in places)
+            _run(run, case, inputs, outputs, assignment.device)
         judge.send_bytes(DONE)
 
 
-def _run(run: Run, tensors: list[Tensor], device: Kind) -> None:
+def _run(run: Run, case: Case, inputs: list[Tensor], outputs: list[Tensor], device: Kind) -> None:
     import torch
 
-    run(tensors[:-1], tensors[-1])
+    run(case, inputs, outputs)
     if device == "cuda":
         torch.cuda.synchronize()
 

@@ -24,6 +24,8 @@ from .host import DONE, REFUSED, Assignment
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from .cases import Case
+
 WORDS_BYTES = 4096
 _DESCRIPTORS = os.sysconf("SC_OPEN_MAX")
 _UNASKED = "the candidate's process answers what nobody asked"
@@ -118,11 +120,12 @@ class Hosted:
             sys.exit(_UNASKED)
         self._stopped = family.stop(self._process.pid)
 
-    def show(self, inputs: Sequence[Tensor], output: Tensor) -> None:
+    def show(self, case: Case, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
         """Name the memory of the next run. The process is stopped again when this returns: fill in the inputs afterwards."""
-        self._places = [self._arena.place(one) for one in (*inputs, output)]
+        self._case = case
+        self._places = [[self._arena.place(one) for one in tensors] for tensors in (inputs, outputs)]
         family.go_on(self._stopped)
-        for number in sorted({one.number for one in self._places} - self._known):
+        for number in sorted({one.number for places in self._places for one in places} - self._known):
             ticket = self._arena.ticket(number)
             self._pipe.send(("block", ticket))
             if not ticket.handle:
@@ -134,7 +137,7 @@ class Hosted:
     def run(self) -> None:
         begun = perf_counter_ns()
         family.go_on(self._stopped)
-        self._ask("run", self._places)
+        self._ask("run", self._case, *self._places)
         self.took_ns = perf_counter_ns() - begun  # by the judge's clock, from the request to the answer
         self._stopped = family.stop(self._process.pid)
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ...kernels.emit.spec import Spec
 from ..device import Kind
 from .runners import Runner
+from .task import Task
 
 Variant = Literal["baseline", "optimized"]
 
@@ -23,7 +23,7 @@ class Job:
     """One phase in one child: `check` the candidate at many shapes, the same `brief`ly under a tool, or `race` it."""
 
     phase: Literal["check", "brief", "race"]
-    spec: Spec
+    task: Task
     candidate: Runner
     against: Runner
     device: Kind

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ....errors import TraceError
-from ..schema import KINETO
+from ..schema import KINETO, TORCH_RANK
 from .kineto_columns import (
     COLLECTIVE_COLUMNS,
     KERNEL,
@@ -127,6 +127,8 @@ class KinetoSource:
         said += [(3, text, process << 24) for text in _texts(document.ERROR)]
         devices = document.deviceProperties
         metadata = [("EXPORT_PRODUCT_NAME", KINETO), ("EXPORT_SCHEMA_VERSION", str(document.schemaVersion))]
+        if document.distributedInfo is not None and document.distributedInfo.rank is not None:
+            metadata.append((TORCH_RANK, str(document.distributedInfo.rank)))
         return {
             "StringIds": (("id", "value"), [(number, text) for text, number in self._names.numbers.items()]),
             "META_DATA_EXPORT": (("name", "value"), [*metadata]),

@@ -234,6 +234,17 @@ def test_scrubbing_refuses_a_changed_capture_and_an_existing_target(
     assert not (tmp_path / "new").exists()
 
 
+def test_what_is_not_published_may_be_gone(raw: Path, manifest: Manifest, tmp_path: Path) -> None:
+    """A profiler's report is large, and nothing of it is published: whoever moves a capture may leave it behind."""
+    capture = capture_of(raw, manifest, tmp_path / "local")
+    (capture.folder / "report.nsys-rep").unlink()
+    made = scrub_capture(capture, tmp_path / "scrubbed")
+    assert sorted(made.manifest.files) == ["trace.sqlite.xz"]
+    (capture.folder / "trace.sqlite").unlink()
+    with pytest.raises(UsageError, match=r"was changed: trace\.sqlite: No such file"):
+        scrub_capture(capture, tmp_path / "without")
+
+
 def test_without_paths() -> None:
     assert without_paths("H2D/D2H at 3 GB/s, 1/2") == "H2D/D2H at 3 GB/s, 1/2"
     assert without_paths('open("/a b/c") of --x=/y/z, /w.') == "open(<path>) of --x=<path>, <path>"
