@@ -18,6 +18,7 @@ from . import (
     bench,
     bundle,
     capturing,
+    checking,
     compare,
     counters,
     demos,
@@ -26,6 +27,8 @@ from . import (
     help,
     kernels,
     listing,
+    new,
+    ranks,
     report,
     scrubbing,
     trace,
@@ -56,9 +59,26 @@ app = typer.Typer(
 )
 
 app.add_typer(trace.app, name="trace")
+app.add_typer(ranks.app, name="ranks")
 app.add_typer(kernels.app, name="kernels")
 app.add_typer(bench.app, name="bench")
-for commands in (assertion, bundle, capturing, compare, counters, demos, doctor, expect, listing, report, scrubbing):
+for commands in (
+    *(
+        assertion,
+        bundle,
+        capturing,
+        checking,
+        compare,
+        counters,
+        demos,
+        doctor,
+        expect,
+        listing,
+        new,
+        report,
+        scrubbing,
+    ),
+):
     commands.register(app)
 
 
@@ -88,6 +108,10 @@ def main() -> NoReturn:
 
 
 def _end(error: AispError) -> NoReturn:
+    if "--json" in sys.argv[1:] and not error.answered:
+        from ..reports.terminal.answers import print_failure
+
+        print_failure(error)
     complain(error)
     sys.exit(error.exit_code)
 

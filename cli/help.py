@@ -15,15 +15,18 @@ SETTINGS: Final = {"help_option_names": ["-h", "--help"]}
 
 PANELS: Final[Mapping[str, Mapping[str, str]]] = {
     "Prove an optimization": {
+        "new": "aisp-prof new pair bench/fused.py",
+        "check": "aisp-prof check bench/fused.py --device cpu",
         "list": "aisp-prof list ch11",
         "capture": "aisp-prof capture ch11:streams",
         "report": "aisp-prof report ch11 --lang ko --out pages",
         "compare": "aisp-prof compare ch09",
-        "roofline": "aisp-prof roofline ch09.memory_bound",
+        "roofline": "aisp-prof roofline ch09:memory_bound",
         "verify": "aisp-prof verify ch11.zip",
     },
     "Ask any trace": {
         "trace": "aisp-prof trace summary run.sqlite",
+        "ranks": "aisp-prof ranks summary 'traces/rank*.sqlite'",
         "assert": "aisp-prof assert run.sqlite --range step 'hidden(h2d, compute) >= 90%'",
         "counters": "aisp-prof counters run.ncu-rep",
         "scrub": "aisp-prof scrub run.sqlite -o public.sqlite.xz",

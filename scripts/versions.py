@@ -48,7 +48,7 @@ TRITON_TESTS = (
     "tests/kernels/attention",
     "tests/kernels/blocks",
     "tests/kernels/elementwise",
-    "tests/workloads/test_warp_specialized_triton.py",
+    "tests/workloads/ch11/test_warp_specialized_triton.py",
 )
 CHOICES = ("oldest", "newest", "too-old", "triton-oldest", "triton-newest")
 TOO_OLD = """

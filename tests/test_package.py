@@ -13,6 +13,7 @@ from pathlib import Path
 import engines
 import pytest
 from aisp_prof.version import __version__
+from own_repository import captured, repository
 
 ROOT = Path(__file__).parents[1]
 NOT_SHIPPED = {"tests", "benchmarks", "docs", "scripts", "build", "dist"}
@@ -52,6 +53,18 @@ def test_the_tests_run_in_a_clone_of_any_name(tmp_path, name):
     assert "1 passed" in done.stdout
 
 
+OWN = (
+    ("list", 0, "fused.four_streams"),
+    ("check", 2, "ModuleNotFoundError: No module named 'torch' (bench/norms.py:"),
+    ("report bench/fused.py --format html --bundle proof.zip", 0, "PROVEN"),
+    ("verify proof.zip", 0, "1 files that its pairs are made of are here as they were"),
+    ("expect update fused --reason first --write", 0, "written"),
+    ("expect check fused", 0, "MET"),
+    ("history fused", 0, "fused.four_streams"),
+)
+"""In a repository of one's own, without PyTorch and without a GPU, one after the other."""
+
+
 @pytest.mark.timeout(600)
 def test_the_wheel_reports_in_a_clean_environment(tmp_path):
     unbuilt = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "aisp-captures")
@@ -73,6 +86,17 @@ def test_the_wheel_reports_in_a_clean_environment(tmp_path):
     assert "PROVEN" in done.stdout
     assert (tmp_path / "ch11-streams.html").stat().st_size > 100_000
     assert (tmp_path / "ch11-streams.pdf").read_bytes().startswith(b"%PDF")
+    pairs_of_ones_own(command[0], tmp_path / "mine")
+
+
+def pairs_of_ones_own(program: str, mine: Path) -> None:
+    captured(repository(mine))
+    subprocess.run([program, "new", "pair", "bench/norms.py"], cwd=mine, check=True)
+    for words, code, said in OWN:
+        done = subprocess.run([program, *words.split()], cwd=mine, capture_output=True, text=True, check=False)
+        assert (words, done.returncode) == (words, code), done.stdout + done.stderr
+        assert said in done.stdout + done.stderr, words
+    assert [path.name for path in (mine / "expectations" / "h200").iterdir()] == ["fused.json"]
 
 
 def test_a_wheel_has_the_core_where_it_compiles(tmp_path):

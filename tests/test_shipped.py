@@ -9,12 +9,11 @@ import csv
 import hashlib
 import io
 import json
-import lzma
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from html.parser import HTMLParser
+from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -25,7 +24,7 @@ from aisp_prof.profiler.queries.ranges import ranges
 from aisp_prof.profiler.store.captures import Capture
 from aisp_prof.profiler.trace.reader import read_trace
 from aisp_prof.reports.page.document import render_html
-from shared import proven, shipped
+from shared import plain_trace, proven, shipped
 
 HERE = Path(__file__).parent
 EVERY = shipped()
@@ -55,10 +54,8 @@ def evidence(capture: Capture) -> Evidence:
 
 
 @pytest.fixture
-def trace(capture: Capture, tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    plain = tmp_path / "trace.sqlite"
-    plain.write_bytes(lzma.decompress(capture.trace_path.read_bytes()))
-    with closing(sqlite3.connect(plain)) as connection:
+def trace(capture: Capture) -> Iterator[sqlite3.Connection]:
+    with plain_trace(capture) as connection:
         yield connection
 
 
@@ -127,28 +124,40 @@ def visible_text(html: str) -> str:
 def iterations(trace: sqlite3.Connection, variant: str) -> list[tuple[int, int, int]]:
     """Thread and bounds of the measured iterations, by SQL alone."""
     query = """
-        SELECT i.globalTid, i.start, i.end FROM NVTX_EVENTS i JOIN NVTX_EVENTS m
-            ON m.globalTid = i.globalTid AND m.start <= i.start AND i.end <= m.end
-        LEFT JOIN StringIds a ON a.id = i.textId LEFT JOIN StringIds b ON b.id = m.textId
-        WHERE i.eventType = 59 AND m.eventType = 59
+        SELECT i.globalTid, i.start, i.end FROM NVTX_EVENTS m LEFT JOIN StringIds b ON b.id = m.textId
+            CROSS JOIN NVTX_EVENTS i LEFT JOIN StringIds a ON a.id = i.textId
+        WHERE i.eventType = 59 AND m.eventType = 59 AND m.globalTid = i.globalTid
+            AND i.start BETWEEN m.start AND m.end AND i.end <= m.end
             AND COALESCE(i.text, a.value) = 'iter' AND COALESCE(m.text, b.value) LIKE '%.' || ? || '.measure'
         ORDER BY i.start"""
     return trace.execute(query, (variant,)).fetchall()
 
 
+TALKS = "(SELECT value FROM StringIds WHERE id = o.shortName) LIKE 'nccl%'"
+
+
 def operations(
-    trace: sqlite3.Connection, bounds: tuple[int, int, int], whole_process: bool = False
+    trace: sqlite3.Connection, bounds: tuple[int, int, int], whole_process: bool = False, device: int = 0
 ) -> list[tuple[int, int, int, int]]:
-    """(start, end, kind, bytes) of what was launched inside the range on its thread, or by its process; kind 0 is a kernel, -1 a memset, else
-    the copy's."""
+    """(start, end, kind, bytes) of what was launched inside the range on its thread, or by its process, and ran on the device; kind 0 is a
+    kernel, -2 one of NCCL's, -1 a memset, else the copy's."""
     found = []
-    for table, extra in ((KERNEL, "0, 0"), (MEMSET, "-1, o.bytes"), (MEMCPY, "o.copyKind, o.bytes")):
+    for table, extra in ((KERNEL, f"-2 * ({TALKS}), 0"), (MEMSET, "-1, o.bytes"), (MEMCPY, "o.copyKind, o.bytes")):
         query = f"""SELECT DISTINCT o.rowid, o.start, o.end, {extra} FROM {table} o JOIN {RUNTIME} r
             ON r.correlationId = o.correlationId AND (r.globalTid & -16777216) = o.globalPid
-            WHERE r.globalTid {"& -16777216 = ? & -16777216" if whole_process else "= ?"}
-                AND r.start >= ? AND r.end <= ?"""
-        found += [row[1:] for row in trace.execute(query, bounds)]
+            WHERE r.globalTid {"& -16777216 = ?1 & -16777216" if whole_process else "= ?1"}
+                AND r.start BETWEEN ?2 AND ?3 AND r.end <= ?3 AND o.deviceId = ?4"""
+        found += [row[1:] for row in trace.execute(query, (*bounds, device))]
     return sorted(found)
+
+
+def shown_device(evidence: Evidence, trace: sqlite3.Connection) -> int:
+    """The device that the evidence is of: the one that its caveat names where several ran."""
+    named = [finding.values["gpu"] for finding in evidence.caveats if finding.code == "mixed_devices"]
+    ids = trace.execute("SELECT DISTINCT deviceId FROM CUPTI_ACTIVITY_KIND_KERNEL ORDER BY deviceId").fetchall()
+    assert len(ids) == (2 if named else 1)
+    uuids = dict(trace.execute("SELECT uuid, id FROM TARGET_INFO_GPU"))
+    return uuids[named[0]] if named else ids[0][0]
 
 
 def nanoseconds_of_both(one: list[tuple[int, int]], two: list[tuple[int, int]]) -> int:
@@ -163,15 +172,21 @@ def test_numbers_agree_with_plain_sql(evidence: Evidence, trace: sqlite3.Connect
     ran = [run for run in evidence.manifest.iterations("traced") if run.variant == variant]
     assert len(shown) == len(ranges) == len(ran) >= 12
     whole_process = evidence.manifest.declaration.attribution == "process"
+    device = shown_device(evidence, trace)
     for iteration, bounds in zip(shown, ranges, strict=True):
-        found = operations(trace, bounds, whole_process)
+        found = operations(trace, bounds, whole_process, device)
         assert (iteration.start, iteration.end) == (found[0][0], max(op[1] for op in found))
         numbers = iteration.numbers
         kernels = [op[:2] for op in found if op[2] == 0]
-        assert numbers["kernels_per_iteration"] == len(kernels)
+        talking = [op[:2] for op in found if op[2] == -2]
+        assert numbers["kernels_per_iteration"] == len(kernels) + len(talking)
         assert numbers["memsets_per_iteration"] == sum(op[2] == -1 for op in found)
         assert numbers["copies_per_iteration"] == sum(op[2] > 0 for op in found)
         assert numbers["sum(compute)"] == sum(end - start for start, end in kernels)
+        assert numbers.get("sum(comm)", 0) == sum(end - start for start, end in talking)
+        if talking:
+            both = nanoseconds_of_both(kernels, talking)
+            assert numbers["hidden(compute, comm)"] == both / sum(end - start for start, end in kernels)
         copies_agree_with_plain_sql(numbers, found)
 
 
@@ -197,19 +212,21 @@ def nanoseconds_of_any(intervals: list[tuple[int, int]]) -> int:
 
 @pytest.mark.parametrize("variant", ["baseline", "optimized"])
 def test_the_busiest_engine_agrees_with_plain_sql(capture: Capture, trace: sqlite3.Connection, variant: str) -> None:
-    """Kernels, copies in (kind 1), copies out (2), copies to other GPUs (10); nothing that ships communicates by kernels."""
+    """Kernels, NCCL's kernels with copies to other GPUs (kind 10), copies in (1), copies out (2), of every device."""
     whole_process = capture.manifest.declaration.attribution == "process"
     read = read_trace(capture.trace_path)
     rows = {
-        row["start"]: row
+        (row["device"], row["start"]): row
         for row in ranges(read, "aisp", "iter", attribution="process" if whole_process else "thread").rows()
     }
-    for bounds in iterations(trace, variant):
-        found = operations(trace, bounds, whole_process)
-        busy = {kind: nanoseconds_of_any([op[:2] for op in found if op[2] == kind]) for kind in (0, 1, 2, 10)}
+    devices = sorted({device for device, _ in rows})
+    for device, bounds in product(devices, iterations(trace, variant)):
+        found = operations(trace, bounds, whole_process, device)
+        kinds = {"compute": (0,), "h2d": (1,), "d2h": (2,), "peer": (10, -2)}
+        busy = {name: nanoseconds_of_any([op[:2] for op in found if op[2] in kind]) for name, kind in kinds.items()}
         span, most = max(op[1] for op in found) - found[0][0], max(busy.values())
-        row = rows[bounds[1]]
-        assert {0: "compute", 1: "h2d", 2: "d2h", 10: "peer"}[max(busy, key=busy.__getitem__)] == row["engine"]
+        row = rows[device, bounds[1]]
+        assert max(busy, key=busy.__getitem__) == row["engine"]
         assert (row["busiest"], row["bound"]) == (most / span, span / most)
 
 
@@ -223,7 +240,8 @@ def test_the_speedup_agrees_with_plain_sql(evidence: Evidence, trace: sqlite3.Co
             times[variant] = median(run.event_ns for run in runs if run.variant == variant)
         else:
             whole_process = manifest.declaration.attribution == "process"
-            every = [operations(trace, bounds, whole_process) for bounds in iterations(trace, variant)]
+            device = shown_device(evidence, trace)
+            every = [operations(trace, bounds, whole_process, device) for bounds in iterations(trace, variant)]
             times[variant] = median(max(op[1] for op in ops) - ops[0][0] for ops in every)
     assert evidence.speedup.value == times["baseline"] / times["optimized"]
 

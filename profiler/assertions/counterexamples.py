@@ -10,7 +10,8 @@ import numpy as np
 from ..analysis.findable import findable
 from ..analysis.longest import witnesses
 from ..analysis.metrics import split
-from ..analysis.overlap import SELECTORS, busy_time, grouped
+from ..analysis.overlap import busy_time, grouped
+from ..analysis.selection import selected
 from ..arrays.intervals import Intervals, at_least, union
 from ..evidence import ClaimResult, Op, Verdict
 from ..judging.limits import TIME
@@ -81,7 +82,7 @@ def _inside(instances: Instances, claim: ClaimResult, index: int) -> list[Shown]
         gaps = busy_time(every).gaps
         return [Shown("gap", start, end, index, ()) for start, end in _longest(gaps)]
     if name in _OF_TWO and len(arguments) == 2:
-        a, b = (every.of_kind(*SELECTORS[selector]) for selector in arguments)
+        a, b = (every.take(selected(every, trace.strings, selector)) for selector in arguments)
         return _overlaps(trace, a, b, index) if _by_overlap(claim) else _exposed(trace, a, b, index)
     if name in _OF_STREAMS and not arguments:
         return _overlaps(trace, every, every, index) if _by_overlap(claim) else _alone(trace, every, index)

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..ranges.attribution import Attribution, operations_inside
+from ..ranges.chosen import chosen_ranges
 from ..trace.model import Trace
 from .alignment import DeviceDiff, Part, aligned
 from .notes import untraced_graphs
 from .other_threads import other_threads
-from .ranges import chosen_ranges, why_none
+from .ranges import why_none
 
 
 def part(trace: Trace, name: str | None = None, attribution: str = "thread") -> Part:

@@ -12,12 +12,14 @@ import numpy as np
 from ..analysis.affected import whole_classes
 from ..analysis.completeness import attest
 from ..analysis.ledger import closes, ledger, match_launches
+from ..analysis.names import series
 from ..analysis.overlap import class_times, concurrency
 from ..arrays.blocks import in_order
 from ..arrays.codes import Codes, joined, narrowest
 from ..arrays.groups import any_of, distinct_values
 from ..arrays.types import Int64
 from ..evidence import Completeness, LedgerLine
+from ..ranges.attribution import Attribution
 from ..ranges.table import RangeTables
 from ..trace.devices import labels
 from ..trace.model import (
@@ -33,7 +35,7 @@ from ..trace.model import (
     process_of,
 )
 from .kernels import KernelRow, kernels
-from .names import series
+from .other_threads import other_threads
 from .ranges import PART
 from .spread import firsts_of
 
@@ -107,6 +109,7 @@ class Summary:
     """The answer; `start` and `end` are the first and last instant of the trace in ns, `ledger_closes` checks its sums.
 
     whole_classes  the classes of operations that nothing speaks against, also where the trace as a whole is incomplete
+    notes          what the ranges hold and do not count
     """
 
     schema_version: str
@@ -121,10 +124,17 @@ class Summary:
     processes: tuple[ProcessRow, ...]
     kernels: tuple[KernelRow, ...]
     ranges: tuple[RangeRow, ...]
+    notes: tuple[str, ...] = ()
 
 
-def summary(trace: Trace, top: int = 10) -> Summary:
-    """All of the answer; `top` limits the kernels and ranges."""
+def summary(trace: Trace, top: int = 10, attribution: str = "thread") -> Summary:
+    """All of the answer; `top` limits the kernels and ranges.
+
+    Raises:
+        UsageError: no such attribution.
+    """
+    Attribution.named(attribution)
+    named = top_ranges(trace, top, attribution)
     matching = match_launches(trace)
     completeness, lines = attest(trace, matching), ledger(trace, matching)
     parts = [part for part in (trace.operations, trace.calls, trace.ranges) if len(part)]
@@ -140,8 +150,20 @@ def summary(trace: Trace, top: int = 10) -> Summary:
         devices=_devices(trace),
         processes=_processes(trace),
         kernels=kernels(trace, top=top),
-        ranges=top_ranges(trace, top),
+        ranges=named,
+        notes=_notes(trace, named, attribution),
     )
+
+
+def _notes(trace: Trace, rows: Sequence[RangeRow], attribution: str) -> tuple[str, ...]:
+    """What is said of the first range of which there is something to say, and of which others the like is true."""
+    names = dict.fromkeys((row.name, row.domain) for row in rows)
+    told = {name: note for name, domain in names for note in other_threads(trace, name, attribution, domain)}
+    if not told:
+        return ()
+    _, *others = told
+    likewise = f"likewise of those called {', '.join(map(repr, others))}"
+    return (next(iter(told.values())), *([likewise] if others else []))
 
 
 def _devices(trace: Trace) -> tuple[DeviceRow, ...]:
@@ -231,13 +253,13 @@ def _series(trace: Trace) -> tuple[Codes, Sequence[str]]:
     return Codes(codes[texts.code].astype(narrowest(len(called))), np.arange(len(called))), called
 
 
-def top_ranges(trace: Trace, top: int) -> tuple[RangeRow, ...]:
+def top_ranges(trace: Trace, top: int, attribution: str = "thread") -> tuple[RangeRow, ...]:
     """A row for each of the `top` range names and devices with GPU work, the longest total span first. Names of a series
     (`train_step_17`) are one row, which their glob names."""
     domains = trace.ranges.codes("domain")
     texts, called = _series(trace)
     name, names = joined([domains, texts])
-    tables, gpus = RangeTables(trace, numbers=("span", "busy")), max(len(trace.gpus), 1)
+    tables, gpus = RangeTables(trace, attribution, ("span", "busy")), max(len(trace.gpus), 1)
     instances, ops, span, busy, longest = np.zeros((5, names * gpus), np.int64)
     for low in range(0, len(trace.ranges), PART):
         part = tables.table(np.arange(low, min(low + PART, len(trace.ranges))))

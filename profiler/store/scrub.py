@@ -25,12 +25,13 @@ def scrub_capture(capture: Capture, target_folder: Path) -> Capture:
     counters.csv, its manifest without paths, no more.
 
     Raises:
-        UsageError: the target exists, or the capture's files are not as they were captured.
+        UsageError: the target exists, or the capture's files are not as they were captured; reports and logs, of which nothing is
+            published, may be gone.
         AispError: something private is left in the result, which is removed; or the target cannot be written.
     """
     if target_folder.exists():
         raise UsageError(f"{target_folder} exists", "name a folder that does not")
-    if problems := capture.verify_files():
+    if problems := capture.verify_files(spared=_gone(capture)):
         raise UsageError("the capture was changed: " + "; ".join(problems))
     try:
         manifest = _staged(capture, target_folder)
@@ -41,13 +42,26 @@ def scrub_capture(capture: Capture, target_folder: Path) -> Capture:
     return Capture(target_folder, manifest, capture.shipped)
 
 
+def _gone(capture: Capture) -> set[str]:
+    """The files of a capture that are no longer there, of those of which nothing is published."""
+    kept = {capture.trace_path, *(capture.folder / name for name in _tables(capture.manifest))}
+    places = {name: capture.folder / name for name in capture.manifest.files}
+    return {name for name, path in places.items() if path not in kept and not (path.exists() or path.is_symlink())}
+
+
+def _tables(manifest: Manifest) -> list[str]:
+    """The files of counters that are published."""
+    counted = manifest.counters
+    return [name for name in counted.files if name.endswith(".csv")] if counted else []
+
+
 def _staged(capture: Capture, target_folder: Path) -> Manifest:
     remove_abandoned(target_folder.absolute().parent)
     with scratch_folder(target_folder.absolute().parent) as staged:
-        if capture.trace_path is not None:
-            if capture.trace_path.suffix == ".xz":
-                raise UsageError(f"{capture.trace_path} is scrubbed already")
-            scrub_trace(capture.trace_path, staged / "trace.sqlite.xz")
+        for path in capture.trace_paths:
+            if path.suffix == ".xz":
+                raise UsageError(f"{path} is scrubbed already")
+            scrub_trace(path, staged / f"{path.name}.xz")
         counters = _scrub_counters(capture, staged)
         manifest = published(capture.manifest.changed(counters=counters, files=folder_facts(staged)))
         write_manifest(manifest, staged)
@@ -84,10 +98,9 @@ def copy_counters(source: Path, target: Path) -> None:
 
 def _scrub_counters(capture: Capture, staged: Path) -> dict[str, Any] | None:
     """The scrubbed CSV into `staged`; what the manifest says of counters, without the reports, which stay private."""
-    counters = capture.manifest.counters
-    if counters is None:
+    if capture.manifest.counters is None:
         return None
-    kept = [name for name in counters.files if name.endswith(".csv")]
+    kept = _tables(capture.manifest)
     for name in kept:
         scrub_counters(capture.folder / name, staged / name)
     return {**capture.manifest.as_written["counters"], "files": kept, "sections": ""}

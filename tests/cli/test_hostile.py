@@ -130,6 +130,8 @@ ELSEWHERE = {
     "counters": "test_a_report_of_counters",
     "doctor": "reads this machine, and nothing that others wrote",
     "capture": "runs this machine's own programs",
+    "new": "writes a file of ours",
+    "check": "imports and runs the user's own programs",
     "calibrate": "runs this machine's own programs",
     "bench": "runs this machine's own programs",
     "expect": "reads the same captures; tests/profiler/expect/test_hostile.py has hostile expectations",

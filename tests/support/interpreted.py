@@ -25,9 +25,10 @@ from triton.runtime import interpreter
 def help_the_interpreter() -> None:
     patch, dot = interpreter._patch_lang_tensor, interpreter.InterpreterBuilder.create_dot
 
-    def patch_tensor(tensor: Any, scope: Any) -> None:
-        patch(tensor, scope)
-        scope.set_attr(tensor, "__index__", lambda self: int(self.handle.data.item()))
+    def patch_tensor(tensor: Any, *scope: Any) -> None:
+        """Since 3.5 in a scope, which sets attributes and puts the old ones back; before that for good."""
+        patch(tensor, *scope)
+        (scope[0].set_attr if scope else setattr)(tensor, "__index__", lambda self: int(self.handle.data.item()))
 
     def wide(handle: Any) -> Any:
         if handle.data.dtype != np.uint16:

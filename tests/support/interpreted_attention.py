@@ -22,9 +22,10 @@ def mend_the_interpreter() -> None:
     """NumPy 2.4 refuses int(a) for an array of one element, by which Triton 3.6 reads the bounds of a loop."""
     patch = interpreter._patch_lang_tensor
 
-    def patched(tensor: Any, scope: Any) -> None:
-        patch(tensor, scope)
-        scope.set_attr(tensor, "__index__", lambda self: int(self.handle.data.item()))
+    def patched(tensor: Any, *scope: Any) -> None:
+        """Since 3.5 in a scope, which sets attributes and puts the old ones back; before that for good."""
+        patch(tensor, *scope)
+        (scope[0].set_attr if scope else setattr)(tensor, "__index__", lambda self: int(self.handle.data.item()))
 
     interpreter._patch_lang_tensor = patched
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ...declaration import Declaration
+from ...declaration import Declaration, Phase
 from ...errors import UsageError
 from ...kernels.elementwise.sin_exp_chain import reference, sin_exp_chain
+from ..chunks import in_turn, overlapped
 from ..device import Device, Stream
 from ..pair import Pair, Sizes
 
@@ -101,6 +102,12 @@ class ChunkedChain:
         return out
 
 
+def phases(sizes: Sizes, variant: str) -> tuple[Phase, ...]:
+    """The link alone: no ceiling is measured of sines and exponentials, and a chunk on the device may stay in the L2 cache."""
+    size = sizes["mib"] * _MIB // sizes["chunks"]
+    return (in_turn if variant == "baseline" else overlapped)(Phase(h2d=size, d2h=size), sizes["chunks"])
+
+
 _FULL = {"mib": 256, "chunks": 16, "rounds": 36}
 
 PAIR = Pair(
@@ -156,6 +163,7 @@ PAIR = Pair(
         needs=("cuda", "triton"),
     ),
     build=ChunkedChain,
+    phases=phases,
 )
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import lzma
 import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +17,7 @@ from aisp_prof.workloads.ch11.streams import PAIR, ChunkedChain
 from aisp_prof.workloads.device import CpuDevice
 from aisp_prof.workloads.registry import pairs
 
+CAPTURES = Path(__file__).parents[3] / "captures"
 DECLARATIONS = [pair.declaration for pair in pairs()]
 
 
@@ -118,3 +123,37 @@ def test_a_chunks_steps_stay_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (computed[:2], last[:2]) == (("record", 2), ("wait", 3))
         assert (arrived[2], computed[2]) == (waited[2], last[2])
     assert len(log) == 5 * 8
+
+
+MOVED = """
+select sum(m.bytes * (m.copyKind = 1)), sum(m.bytes * (m.copyKind = 2))
+from NVTX_EVENTS i left join StringIds s on s.id = i.textId
+join CUPTI_ACTIVITY_KIND_RUNTIME r on r.start between i.start and i.end
+join CUPTI_ACTIVITY_KIND_MEMCPY m on m.correlationId = r.correlationId
+where coalesce(i.text, s.value) = 'iter' and exists (
+    select 1 from NVTX_EVENTS o left join StringIds n on n.id = o.textId
+    where coalesce(o.text, n.value) = ? and i.start between o.start and o.end)
+group by i.start
+"""
+
+
+def moved_in_each_iteration(outer: str, tmp_path: Path) -> list[dict[str, int]]:
+    trace = tmp_path / "trace.sqlite"
+    trace.write_bytes(
+        lzma.decompress((CAPTURES / "ch11.streams-20261121T015158Z-34bfc3" / "trace.sqlite.xz").read_bytes())
+    )
+    with closing(sqlite3.connect(trace)) as database:
+        return [{"h2d": h2d, "d2h": d2h} for h2d, d2h in database.execute(MOVED, (outer,))]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_its_phases_move_what_the_shipped_trace_moved(variant: str, tmp_path: Path) -> None:
+    """Bytes each way of every iteration, by sqlite3 on the capture that ships."""
+    assert PAIR.phases is not None
+    stated = PAIR.phases(PAIR.declaration.sizes["h200"], variant)
+    declared = {way: sum(getattr(phase, way) for phase in stated) for way in ("h2d", "d2h")}
+    both = [phase for phase in stated if phase.h2d and phase.d2h]
+    assert len(both) == (variant == "optimized")
+    found = moved_in_each_iteration(f"ch11.streams.{variant}.measure", tmp_path)
+    assert len(found) == 20
+    assert found == [declared] * 20
