@@ -18,8 +18,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from shapes import SHAPES
-from shapes import generate as generate_shape
+import shapes  # type: ignore[import-not-found]
 
 HERE = Path(__file__).parent
 REPORTS = ("nvtx_gpu_proj_sum", "cuda_gpu_kern_sum")
@@ -103,12 +102,12 @@ def steps(trace: Path, cache: Path, repeats: int, slow: bool, nsys: str | None, 
 def of_shapes(folder: Path, cache: Path, repeats: int, only: Sequence[str]) -> list[Step]:
     """Each command that a shape of trace hurt, first and again, for as many events as it was seen with."""
     measured = []
-    for name, shape in SHAPES.items():
+    for name, shape in shapes.SHAPES.items():
         if only and name not in only:
             continue
         trace = folder / f"shape-{name}.sqlite"
         if not trace.exists():
-            generate_shape(name, trace.with_suffix(".part"), shape.events).rename(trace)
+            shapes.generate(name, trace.with_suffix(".part"), shape.events).rename(trace)
         for command in shape.commands:
             words = [{"TRACE": str(trace), "OUT": str(folder / "shape.parquet")}.get(word, word) for word in command]
             told = " ".join(word for word in command if word not in ("trace", "TRACE"))
@@ -165,7 +164,7 @@ def main() -> None:
     parser.add_argument("--slow", action="store_true", help="also through Python's sqlite3")
     parser.add_argument("--nsys", default=shutil.which("nsys"), help="compare with `nsys stats` of this nsys")
     parser.add_argument(
-        "--shapes", nargs="*", choices=SHAPES, help="instead: the traces of awkward shape, all or these"
+        "--shapes", nargs="*", choices=shapes.SHAPES, help="instead: the traces of awkward shape, all or these"
     )
     parser.add_argument(
         "--peers", metavar="PYTHON", help="also pandas, polars and DuckDB, as this interpreter has them"

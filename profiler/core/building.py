@@ -66,7 +66,7 @@ def build(target: Path) -> str:
     return ""
 
 
-class BuildWithCore(build_py):
+class BuildWithCore(build_py):  # type: ignore[misc]
     """Puts the core beside its module, where it compiles."""
 
     def run(self) -> None:
@@ -78,7 +78,7 @@ class BuildWithCore(build_py):
             self.announce(f"the compiled core is left out, numpy does its work: {why}", 3)
 
 
-class WheelOfPlatform(bdist_wheel):
+class WheelOfPlatform(bdist_wheel):  # type: ignore[misc]
     """A wheel with the core is one of its platform, for every Python 3; one without is pure."""
 
     def get_tag(self) -> tuple[str, str, str]:

@@ -59,6 +59,5 @@ int64_t aisp_texts_number(aisp_texts_t *texts, int64_t *codes, int64_t n, int64_
 void aisp_texts_copy(const aisp_texts_t *texts, int64_t *ends, uint8_t *out);
 
 void aisp_threads(void *(*work)(void *), void *argument, int64_t threads);
-void aisp_relax(void);
 const char *aisp_source(void); /* the SHA-256 of the sources, as building.py computes it */
 #endif

@@ -10,6 +10,7 @@
 #include "core.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,8 +30,9 @@ typedef struct {
 typedef struct {
     const aisp_decode_t *job;
     aisp_texts_t *texts[AISP_COLUMNS];
-    _Atomic int64_t next, error;
-    _Atomic int64_t *base;       /* where each batch's rows begin; set by whoever read the batch before */
+    pthread_mutex_t lock;        /* of the next three */
+    int64_t next, error;
+    int64_t *base;               /* where each batch's rows begin; set by whoever read the batch before */
     int64_t batches;
     uint8_t *same;               /* batch x column: SAME_VALUES | SAME_NULLS */
     int64_t *value;              /* batch x column: the one value */
@@ -301,23 +303,35 @@ static void put(shared_t *s, worker_t *w, int64_t batch, int64_t base, int64_t r
     }
 }
 
-static int64_t one_batch(shared_t *s, worker_t *w, int64_t batch) {
+/* Take the next batch: its pages, and where its rows begin, which is known once those of all before have been counted. One thread
+ * at a time does this, and no other waits but for that; decoding, which takes many times as long, is done beside each other. */
+static int64_t take_batch(shared_t *s, worker_t *w, int64_t *base, int64_t *rows) {
     const aisp_decode_t *job = s->job;
-    int64_t low = batch * PAGES, high = low + PAGES < job->leaf_count ? low + PAGES : job->leaf_count;
-    int64_t error = read_pages(job, w->pages, low, high), rows = error ? error : count_rows(job, w->pages, high - low), base;
-    while ((base = atomic_load_explicit(&s->base[batch], memory_order_acquire)) < 0) {
-        if (atomic_load(&s->error)) return AISP_UNUSUAL;
-        aisp_relax();
+    pthread_mutex_lock(&s->lock);
+    int64_t batch = s->error ? s->batches : s->next, error = 0;
+    if (batch < s->batches) {
+        const int64_t low = batch * PAGES, high = low + PAGES < job->leaf_count ? low + PAGES : job->leaf_count;
+        s->next++;
+        error = read_pages(job, w->pages, low, high);
+        *rows = error ? error : count_rows(job, w->pages, high - low);
+        *base = s->base[batch];
+        if (*rows < 0) error = *rows;
+        else if (*base + *rows > job->room) error = AISP_ROOM;
+        else s->base[batch + 1] = *base + *rows;
+        if (error && !s->error) s->error = error;
     }
-    if (rows < 0) return rows;
-    if (base + rows > job->room) return AISP_ROOM;
-    atomic_store_explicit(&s->base[batch + 1], base + rows, memory_order_release);
-    if ((error = fit(job, w, rows))) return error;
-    int64_t r = 0;
-    for (int64_t leaf = low; leaf < high; leaf++)
-        if ((error = take_leaf(s, w, w->pages + (leaf - low) * job->page_size, leaf, &r, base))) return error;
-    put(s, w, batch, base, rows);
-    return 0;
+    pthread_mutex_unlock(&s->lock);
+    return error ? error : batch;
+}
+
+static int64_t take_rows(shared_t *s, worker_t *w, int64_t batch, int64_t base, int64_t rows) {
+    const aisp_decode_t *job = s->job;
+    const int64_t low = batch * PAGES, high = low + PAGES < job->leaf_count ? low + PAGES : job->leaf_count;
+    int64_t error = fit(job, w, rows), r = 0;
+    for (int64_t leaf = low; leaf < high && !error; leaf++)
+        error = take_leaf(s, w, w->pages + (leaf - low) * job->page_size, leaf, &r, base);
+    if (!error) put(s, w, batch, base, rows);
+    return error;
 }
 
 static void *work(void *argument) {
@@ -331,14 +345,15 @@ static void *work(void *argument) {
     for (int c = 0; c < job->columns && !error; c++)
         if (job->wanted[c].kind == AISP_TEXT && !(w.seen[c] = aisp_seen_new())) error = AISP_MEMORY;
     w.long_one = w.plans + PLANS;
-    while (!error && !atomic_load(&s->error)) {
-        int64_t batch = atomic_fetch_add(&s->next, 1);
-        if (batch >= s->batches) break;
-        error = one_batch(s, &w, batch);
+    while (!error) {
+        int64_t base = 0, rows = 0, batch = take_batch(s, &w, &base, &rows);
+        if (batch < 0 || batch >= s->batches) break;
+        error = take_rows(s, &w, batch, base, rows);
     }
     if (error) {
-        int64_t none = 0;
-        atomic_compare_exchange_strong(&s->error, &none, error);
+        pthread_mutex_lock(&s->lock);
+        if (!s->error) s->error = error;
+        pthread_mutex_unlock(&s->lock);
     }
     for (int c = 0; c < job->columns; c++) free(w.seen[c]);
     free(w.pages);
@@ -397,13 +412,15 @@ int64_t aisp_decode(aisp_decode_t *job) {
     for (int c = 0; c < job->columns; c++)
         if (job->wanted[c].kind == AISP_TEXT) s.texts[c] = job->wanted[c].texts = aisp_texts_new();
     if (s.base && s.same && s.nulls && s.value) {
-        for (int64_t b = 0; b <= s.batches; b++) atomic_init(&s.base[b], b ? -1 : 0);
+        s.base[0] = 0;
+        pthread_mutex_init(&s.lock, NULL);
         aisp_threads(work, &s, job->threads < s.batches ? job->threads : s.batches);
-        found = atomic_load(&s.error);
+        pthread_mutex_destroy(&s.lock);
+        found = s.error;
         if (!found) {
             finish(&s);
             job->spilled_count = atomic_load(&s.spilled);
-            found = job->spilled_count > job->spilled_room ? AISP_UNUSUAL : atomic_load(&s.base[s.batches]);
+            found = job->spilled_count > job->spilled_room ? AISP_UNUSUAL : s.base[s.batches];
         }
     }
     free(s.base);

@@ -11,6 +11,7 @@
 
 enum { COMPUTE, COMM, H2D, D2H, D2D, P2P, MEMSET_, GRAPH, OTHER, MIGRATION, KINDS };
 enum { OF_ALL = KINDS, OF_STREAMS, OF_COPIES, OF_COPIES_AND_COMPUTE, OF_COMM_AND_COMPUTE, OF_PEERS, UNIONS };
+enum { BLOCK = 16 };
 
 typedef struct {
     int64_t start, end;
@@ -60,52 +61,40 @@ static int fit(held_t *held, int64_t count) {
     return 0;
 }
 
-/* Merges of longer and longer runs, which nearly sorted ones mostly are already. */
-static void by_start(held_t *held, int64_t n) {
-    for (int64_t width = 1; width < n; width *= 2) {
-        int64_t changed = 0;
-        for (int64_t low = 0; low < n; low += 2 * width) {
-            int64_t middle = least(low + width, n), high = least(low + 2 * width, n), a = low, b = middle, to = low;
-            if (middle == high || held->op[middle - 1].start <= held->op[middle].start) {
-                memcpy(held->spare + low, held->op + low, (size_t)(high - low) * sizeof(op_t));
-                continue;
-            }
-            changed = 1;
-            while (a < middle && b < high)
-                held->spare[to++] = held->op[b].start < held->op[a].start ? held->op[b++] : held->op[a++];
-            memcpy(held->spare + to, held->op + a, (size_t)(middle - a) * sizeof(op_t));
-            memcpy(held->spare + to + (middle - a), held->op + b, (size_t)(high - b) * sizeof(op_t));
-        }
-        if (changed) {
-            op_t *sorted = held->spare;
-            held->spare = held->op;
-            held->op = sorted;
-        }
+/* Sorts that find nearly sorted what launches mostly leave so: blocks by insertion, then merges of no more than where two
+ * neighbours overlap. `type` has the values, `key` gives what they are ordered by; stable. */
+#define SORT(name, type, key)                                                                  \
+    static void name(type *a, type *spare, int64_t n) {                                        \
+        for (int64_t block = 0; block < n; block += BLOCK)                                     \
+            for (int64_t i = block + 1; i < least(block + BLOCK, n); i++) {                    \
+                const type one = a[i];                                                         \
+                int64_t at = i;                                                                \
+                for (; at > block && key(a[at - 1]) > key(one); at--) a[at] = a[at - 1];       \
+                a[at] = one;                                                                   \
+            }                                                                                  \
+        for (int64_t width = BLOCK; width < n; width *= 2)                                     \
+            for (int64_t low = 0; low + width < n; low += 2 * width) {                         \
+                const int64_t middle = low + width, high = least(middle + width, n);           \
+                if (key(a[middle - 1]) <= key(a[middle])) continue;                            \
+                int64_t from = low, until = middle;                                            \
+                while (from < until) {                                                         \
+                    const int64_t half = from + (until - from) / 2;                            \
+                    if (key(a[half]) <= key(a[middle])) from = half + 1;                       \
+                    else until = half;                                                         \
+                }                                                                              \
+                const int64_t count = middle - from;                                           \
+                memcpy(spare, a + from, (size_t)count * sizeof(type));                         \
+                int64_t left = 0, right = middle, to = from;                                   \
+                while (left < count && right < high)                                           \
+                    a[to++] = key(a[right]) < key(spare[left]) ? a[right++] : spare[left++];   \
+                memcpy(a + to, spare + left, (size_t)(count - left) * sizeof(type));           \
+            }                                                                                  \
     }
-}
 
-static void sort_ends(held_t *held, int64_t n) {
-    for (int64_t width = 1; width < n; width *= 2) {
-        int64_t changed = 0;
-        for (int64_t low = 0; low < n; low += 2 * width) {
-            int64_t middle = least(low + width, n), high = least(low + 2 * width, n), a = low, b = middle, to = low;
-            if (middle == high || held->ends[middle - 1] <= held->ends[middle]) {
-                memcpy(held->spare_ends + low, held->ends + low, (size_t)(high - low) * 8);
-                continue;
-            }
-            changed = 1;
-            while (a < middle && b < high)
-                held->spare_ends[to++] = held->ends[b] < held->ends[a] ? held->ends[b++] : held->ends[a++];
-            memcpy(held->spare_ends + to, held->ends + a, (size_t)(middle - a) * 8);
-            memcpy(held->spare_ends + to + (middle - a), held->ends + b, (size_t)(high - b) * 8);
-        }
-        if (changed) {
-            int64_t *sorted = held->spare_ends;
-            held->spare_ends = held->ends;
-            held->ends = sorted;
-        }
-    }
-}
+#define START(op) ((op).start)
+#define ITSELF(x) (x)
+SORT(by_start, op_t, START)
+SORT(by_end, int64_t, ITSELF)
 
 /* The most of the operations on streams that are in flight at once; they are in the order of their starts. */
 static int64_t most_in_flight(held_t *held, int64_t n) {
@@ -115,7 +104,7 @@ static int64_t most_in_flight(held_t *held, int64_t n) {
         if (count && held->op[i].end < held->ends[count - 1]) sorted = 0;
         held->ends[count++] = held->op[i].end;
     }
-    if (!sorted) sort_ends(held, count);
+    if (!sorted) by_end(held->ends, held->spare_ends, count);
     for (int64_t i = 0; i < n; i++) {
         if (held->op[i].kind == MIGRATION) continue;
         while (ended < count && held->ends[ended] <= held->op[i].start) ended++;
@@ -198,7 +187,7 @@ int64_t aisp_sweep(aisp_sweep_t *job) {
             held.op[n++] = (op_t){job->start[i], job->end[i], job->kind[i]};
         }
         if (found || !n || job->left[s]) continue;
-        if (!sorted) by_start(&held, n);
+        if (!sorted) by_start(held.op, held.spare, n);
         if (job->launches) job->launches[s] = launches;
         numbers(job, &held, s, n, first);
     }

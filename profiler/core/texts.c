@@ -3,7 +3,6 @@
 #include "core.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -191,8 +190,6 @@ void aisp_threads(void *(*work)(void *), void *argument, int64_t threads) {
     work(argument);
     for (int64_t i = 0; i < started; i++) pthread_join(running[i], NULL);
 }
-
-void aisp_relax(void) { sched_yield(); }
 
 #ifndef AISP_SOURCE
 #define AISP_SOURCE ""
