@@ -68,6 +68,13 @@ def plain_trace(capture: Capture) -> Iterator[sqlite3.Connection]:
         yield database
 
 
+@contextmanager
+def fresh_cubins() -> Iterator[None]:
+    """Kernels are compiled in this run, each once for all its workers, and none is taken from the user's cache."""
+    with patch.dict(os.environ, AISP_CACHE=str(_folders[0] / "cache")):
+        yield
+
+
 def index(database: sqlite3.Connection) -> None:
     """Ranges and calls by their start, operations by their call."""
     tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
