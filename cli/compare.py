@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 def compare(
     selector: Annotated[str, typer.Argument(metavar="CHAPTER[:PAIR]", help="What to compare, e.g. ch09.")],
-    examples: Annotated[
-        list[str] | None,
-        typer.Option("--pairs", "--examples", metavar="NAME", help="Only these pairs; repeated, or with commas."),
+    only: Annotated[
+        list[str] | None, typer.Option("--pairs", metavar="NAME", help="Only these pairs; repeated, or with commas.")
     ] = None,
+    examples: Annotated[list[str] | None, typer.Option(hidden=True, help="An older word for --pairs.")] = None,
     profile: Annotated[
         str,
         typer.Option(
@@ -56,13 +56,14 @@ def compare(
     from ..reports.terminal.answers import print_data
     from ..reports.terminal.comparison import comparison_data, comparison_lines
 
+    named = [*(only or ()), *(examples or ())]
     missing: list[str] = []
     refused: dict[str, str] = {}
     with ExitStack() as stack:
         if profile or (captures is None and _has_gpu()):
             pairs = {pair.key: pair for pair in to_run(selector)}
             done = _run(
-                [pairs[key] for key in _named(selector, list(pairs), examples)],
+                [pairs[key] for key in _named(selector, list(pairs), named)],
                 profile or "none",
                 iterations,
                 timeout,
@@ -71,7 +72,7 @@ def compare(
             )
         else:
             stores = Stores(captures_folder(captures), with_shipped(captures))
-            keys = _named(selector, keys_of(selector, captures_folder(captures)), examples)
+            keys = _named(selector, keys_of(selector, captures_folder(captures)), named)
             done, missing = stores.select(keys)
             refused |= judging.unreadable(missing, stores)
         proven, more = judging.judge_each(done, prove_capture)
@@ -87,14 +88,14 @@ def compare(
     raise typer.Exit(judging.exit_code(evidences, missing, refused))
 
 
-def _named(selector: str, keys: Sequence[str], examples: Sequence[str] | None) -> list[str]:
-    """Those of these pairs that `examples` names; all of them without it.
+def _named(selector: str, keys: Sequence[str], named: Sequence[str]) -> list[str]:
+    """Those of these pairs that `named` names; all of them where it is empty.
 
     Raises:
         UsageError: one of them is none of these.
     """
     known = {key.rpartition(".")[2]: key for key in keys}
-    wanted = [name.strip() for group in examples or () for name in group.split(",") if name.strip()] or list(known)
+    wanted = [name.strip() for group in named for name in group.split(",") if name.strip()] or list(known)
     for name in wanted:
         if name not in known:
             near = get_close_matches(name, known, 1)

@@ -95,6 +95,11 @@ class Words:
             raise UsageError(
                 f"{self.file}: a page holds no claim against ceilings", "judge these with: aisp-prof assert"
             )
+        if known.communication:
+            raise UsageError(
+                f"{self.file}: a page knows communication by the names that all know, which whoever verifies it has too",
+                "judge claims on kernels of your own with: aisp-prof assert; or by name: hidden(kernel:my_ring*, compute)",
+            )
         attribution = self.attribution or known.attribution
         if attribution not in ATTRIBUTIONS:
             raise UsageError(f"no attribution is called {attribution!r}", f"there are: {', '.join(ATTRIBUTIONS)}")

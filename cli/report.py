@@ -43,7 +43,7 @@ def report(
             "program, program:NAME.",
         ),
     ] = None,
-    stage: Annotated[str, typer.Option(metavar="CHAPTER[:PAIR]", help="The same, as an option.")] = "",
+    stage: Annotated[str, typer.Option(metavar="CHAPTER[:PAIR]", hidden=True, help="The same, as an option.")] = "",
     chosen: Annotated[
         str, typer.Option("--capture", help="A capture's id or its beginning; the newest by default.")
     ] = "",

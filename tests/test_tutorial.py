@@ -62,7 +62,7 @@ def test_every_command_does_what_the_page_shows(installed: Path, tmp_path: Path)
         cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
-    said = done.stdout.split(f"{END}\n")
+    said = done.stdout.replace("\u00a0", " ").split(f"{END}\n")
     assert len(said) == len(blocks()) + 1
     for (commands, shown), output in zip(blocks(), said, strict=False):
         place = 0
@@ -72,7 +72,7 @@ def test_every_command_does_what_the_page_shows(installed: Path, tmp_path: Path)
             place = found + len(line.strip())
     made = tmp_path / "mymodel"
     assert (made / "trace-fused_adamw.pdf").read_bytes().startswith(b"%PDF")
-    assert "speedup" in (made / "summary.md").read_text("utf-8")
+    assert "### main.sqlite.xz: refuted" in (made / "summary.md").read_text("utf-8")
     from_wheel = "import aisp_prof, sys; sys.exit(not aisp_prof.__file__.startswith(sys.prefix))"
     subprocess.run([str(installed / "python"), "-c", from_wheel], cwd=tmp_path, env=environment, check=True)
 

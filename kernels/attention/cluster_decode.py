@@ -90,17 +90,16 @@ def _trial(seed: int) -> Trial:
 
     source = torch.Generator("cuda").manual_seed(seed)
     sequences, kv_heads, width = 3, 2, 20
-    pools = [
-        torch.randn(sequences * width, kv_heads, PAGE, D, generator=source, device="cuda").bfloat16() for _ in "kv"
-    ]
+    shape = sequences * width, kv_heads, PAGE, D
+    k_pages, v_pages = (torch.randn(shape, generator=source, device="cuda").bfloat16() for _ in "kv")
     q = torch.randn(sequences, GROUP * kv_heads, D, generator=source, device="cuda").bfloat16()
     order = torch.randperm(sequences * width, generator=source, device="cuda").to(torch.int32)
     table, lengths = order.view(sequences, width), torch.tensor([0, 63 + 64 * seed, 1279], device="cuda")
     out = torch.full_like(q, float("nan"))
-    attend(q, *pools, table, lengths, out)
+    attend(q, k_pages, v_pages, table, lengths, out)
     wanted = torch.empty_like(q, dtype=torch.float64)
     for sequence, tokens in enumerate((lengths + 1).tolist()):
-        k, v = (paged_attention.gathered(pool, table[sequence], tokens).double() for pool in pools)
+        k, v = (paged_attention.gathered(pool, table[sequence], tokens).double() for pool in (k_pages, v_pages))
         wanted[sequence] = paged_attention.dense(q[sequence].double()[:, None], k, v)[:, 0]
     return Trial(out, wanted, 4e-3)
 

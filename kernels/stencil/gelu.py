@@ -153,7 +153,7 @@ _ROLES = Contract(
         r"\bUSETMAXREG\.TRY_ALLOC\b": 1,
         r"\bUCGABAR_ARV\b": 2,
     },
-    (r"\bSYNCS\.PHASECHK\.TRANS64\.TRYWAIT\b",),
+    (r"\bSYNCS\.PHASECHK\.TRANS64\.TRYWAIT\b", "0x654"),
     (*_SLOW, r"\bLDG\b", r"\bSTG\b", r"\bLDGSTS\b"),
     168,
 )

@@ -37,7 +37,7 @@ typedef struct {
     const uint8_t *tangled;                    /* shares time with its own stream; may be NULL: not asked */
     /* of each slice; only the first two may not be NULL: not asked */
     int64_t *ops, *first, *kernels, *launches, *graphs, *sum, *busy, *proj_start, *proj_end, *overlap, *in_flight;
-    int64_t *copy_compute, *comm_compute, *by_class, *by_engine;
+    int64_t *copies, *copy_compute, *comm_compute, *by_class, *by_engine;
     uint8_t *left;                             /* slices with tangled streams are left to the caller */
     uint32_t unions_of[16];
 } aisp_sweep_t;

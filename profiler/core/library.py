@@ -60,7 +60,7 @@ class Decode(Structure):
 
 SWEPT = (
     *("ops", "first", "kernels", "launches", "graphs", "sum", "busy", "proj_start", "proj_end", "overlap", "in_flight"),
-    *("copy_compute", "comm_compute", "by_class", "by_engine"),
+    *("copies", "copy_compute", "comm_compute", "by_class", "by_engine"),
 )
 
 

@@ -165,6 +165,7 @@ static void numbers(const aisp_sweep_t *job, held_t *held, int64_t slice, int64_
     PUT(proj_end, high);
     PUT(busy, busy[OF_ALL]);
     PUT(overlap, twice);
+    PUT(copies, busy[OF_COPIES]);
     PUT(copy_compute, minus(plus(busy[OF_COPIES], busy[COMPUTE]), busy[OF_COPIES_AND_COMPUTE]));
     PUT(comm_compute, minus(plus(busy[COMM], busy[COMPUTE]), busy[OF_COMM_AND_COMPUTE]));
     if (job->by_class) memcpy(job->by_class + slice * KINDS, busy, KINDS * 8);

@@ -12,7 +12,7 @@ from ...declaration import Declaration
 from ..arrays.types import Bools, Int64
 from ..evidence import Finding
 from ..judging.bootstrap import LEAST_RUNS
-from ..manifest import ALL, Manifest, Origin, Ran
+from ..manifest import ALL, PROGRAM, Manifest, Origin, Ran
 from ..ranges.attribution import Attribution
 from ..ranges.chosen import chosen_ranges
 from ..ranges.instances import Instances, instances_of
@@ -74,7 +74,7 @@ def doubts(manifest: Manifest, measured: Measured) -> tuple[Finding, ...]:
         return ()
     found = [Finding("outputs_not_compared", {}), *_traced(origin)]
     if not origin.in_turn and not origin.apart:
-        found.append(Finding("order_not_chosen", {}))
+        found.append(Finding("order_of_program" if origin.kind == PROGRAM else "order_not_chosen", {}))
     found += _outside(origin, measured) if origin.in_turn else []
     return (*found, *_shared(measured), *_uncounted(manifest.declaration, measured))
 
@@ -103,7 +103,8 @@ def _traced(origin: Origin) -> Iterator[Finding]:
     for variant, ratio in perturbed.items() if origin.in_turn else list(perturbed.items())[:1]:
         if abs(ratio - 1) > PERTURBED:
             told = variant if origin.in_turn else Path(next(iter(origin.commands.get(ALL, [])), "")).name
-            yield Finding("program_perturbed", {"variant": told, "percent": round(100 * (ratio - 1), 1)})
+            code = "program_perturbed" if ratio > 1 else "bare_run_slow"
+            yield Finding(code, {"variant": told, "percent": round(100 * abs(ratio - 1), 1)})
 
 
 def few_turns(origin: Origin) -> tuple[Finding, ...]:
@@ -132,10 +133,11 @@ def _uncounted(declaration: Declaration, measured: Measured) -> Iterator[Finding
 
 
 def perturbed_by(origin: Origin) -> Mapping[str, float]:
-    """variant -> by which factor its programs took longer under the tracer, by the medians of whole runs."""
+    """variant -> by which factor its programs took longer under the tracer as a whole: the median of the traced runs over the shortest
+    without it, since a first run may find files and caches cold."""
     walls = {run: _walls(runs) for run, runs in (("traced", origin.traced), ("bare", origin.bare))}
     found = {
-        variant: float(np.median(mine) / np.median(walls["bare"][variant]))
+        variant: float(np.median(mine)) / min(walls["bare"][variant])
         for variant, mine in walls["traced"].items()
         if variant in walls["bare"]
     }

@@ -13,7 +13,7 @@ from ..analysis.affected import whole_classes
 from ..analysis.completeness import attest
 from ..analysis.ledger import closes, ledger, match_launches
 from ..analysis.names import series
-from ..analysis.overlap import busy_time, concurrency
+from ..analysis.overlap import class_times, concurrency
 from ..arrays.blocks import in_order
 from ..arrays.codes import Codes, joined, narrowest
 from ..arrays.groups import any_of, distinct_values
@@ -176,8 +176,7 @@ def _device(trace: Trace, gpu: int) -> DeviceRow:
     mine = trace.operations.take(trace.operations.gpu == gpu)
     numbers = concurrency(mine)
     graphs = _count(mine, GRAPH_LAUNCH)
-    compute, copy, comm = (busy_time(mine.of_kind(*kinds)) for kinds in ((COMPUTE,), COPIES, (COMM,)))
-    hidden = {name: (time & compute).length for name, time in (("copy", copy), ("comm", comm))}
+    times = class_times(mine)
     return DeviceRow(
         gpu_uuid=trace.gpus[gpu].uuid,
         name=trace.gpus[gpu].name,
@@ -189,7 +188,7 @@ def _device(trace: Trace, gpu: int) -> DeviceRow:
         copies=_count(mine, *COPIES),
         memsets=_count(mine, MEMORY_SET),
         migrations=_count(mine, MIGRATION),
-        migration_time=busy_time(mine.of_kind(MIGRATION)).length,
+        migration_time=times.migration,
         untraced_graphs=graphs,
         sum=numbers.sum,
         busy=numbers.busy,
@@ -198,13 +197,13 @@ def _device(trace: Trace, gpu: int) -> DeviceRow:
         overlap=None if graphs else numbers.overlap,
         same_stream_overlap=None if graphs else numbers.same_stream_overlap,
         max_in_flight=None if graphs else numbers.max_in_flight,
-        compute_time=compute.length,
-        copy_time=copy.length,
-        copy_hidden=None if graphs or not copy.length else hidden["copy"] / copy.length,
-        copy_exposed=None if graphs else copy.length - hidden["copy"],
-        comm_time=comm.length,
-        comm_hidden=None if graphs or not comm.length else hidden["comm"] / comm.length,
-        comm_exposed=None if graphs else comm.length - hidden["comm"],
+        compute_time=times.compute,
+        copy_time=times.copy,
+        copy_hidden=None if graphs or not times.copy else times.copy_hidden / times.copy,
+        copy_exposed=None if graphs else times.copy - times.copy_hidden,
+        comm_time=times.comm,
+        comm_hidden=None if graphs or not times.comm else times.comm_hidden / times.comm,
+        comm_exposed=None if graphs else times.comm - times.comm_hidden,
     )
 
 

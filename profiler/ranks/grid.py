@@ -71,9 +71,10 @@ def _blocks(joined: Joined) -> Iterator[tuple[Int64, Int64, Int64, Int64, Int64]
         columns = found.column[mine]
         there: Bools = block.end[:, columns] < NEVER
         start = block.start[:, columns]
+        absolute = start + joined.base[block.members][:, None]
         wait = np.where(there, block.end[:, columns] - start - found.shortest[mine], 0)
         late = np.zeros_like(wait)
         last = np.searchsorted(block.members, np.maximum(found.last[mine], 0))
         known = found.proven[mine]
         late[last[known], np.flatnonzero(known)] = found.late[mine][known]
-        yield block.members, np.where(there, start, -NEVER), wait, late, mine
+        yield block.members, np.where(there, absolute, -NEVER), wait, late, mine

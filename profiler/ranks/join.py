@@ -63,6 +63,7 @@ class Joined:
 
     ranks: tuple[Rank, ...]
     names: tuple[str, ...]
+    base: Int64
     blocks: tuple[Block, ...]
     signatures: tuple[Signature, ...]
     collectives: Collectives
@@ -101,7 +102,7 @@ def join(ranks: Sequence[Rank], names: Sequence[str], whole: bool) -> Joined:
     for window in windows:
         matching.findings += _of_clocks(window, names)
     sums = _Sums.zero(len(ranks))
-    parts = [_numbers(blocks, window, some, number, sums) for number, (window, some) in enumerate(columns)]
+    parts = [_numbers(blocks, window, some, sums, matching.base) for window, some in columns]
     collectives = _in_order(parts)
     ran = _counted(blocks, len(ranks))
     last = np.bincount(collectives.last[collectives.last >= 0], minlength=len(ranks)).astype(np.int64)
@@ -109,6 +110,7 @@ def join(ranks: Sequence[Rank], names: Sequence[str], whole: bool) -> Joined:
     return Joined(
         ranks=tuple(ranks),
         names=tuple(names),
+        base=matching.base,
         blocks=tuple(blocks),
         signatures=matching.signatures,
         collectives=collectives,
@@ -122,7 +124,7 @@ def join(ranks: Sequence[Rank], names: Sequence[str], whole: bool) -> Joined:
         proven_last=proven,
         late_low=sums.late_low,
         late_high=sums.late_high,
-        windows=tuple(windows),
+        windows=tuple(_absolute(window, matching.base) for window in windows),
         excluded=tuple(excluded),
         findings=tuple(matching.findings),
     )
@@ -140,7 +142,8 @@ def _as_far(block: Block, whole: bool) -> Block:
 
 def _exclude(matching: Matching, ranks: Sequence[Rank], names: Sequence[str]) -> list[int]:
     """Take ranks of another run out of all blocks; what they ran is left."""
-    utc = [rank.start_utc_ns for rank in ranks]
+    known = zip(ranks, matching.base.tolist(), strict=True)
+    utc = [None if rank.start_utc_ns is None else rank.start_utc_ns + base for rank, base in known]
     odd = np.unique(np.concatenate([np.empty(0, np.int64), *(suspects(block, utc) for block in matching.blocks)]))
     kept = []
     for block in matching.blocks:
@@ -223,12 +226,23 @@ class _Sums:
         return cls(*np.zeros((4, n), np.int64))
 
 
-def _numbers(blocks: Sequence[Block], window: Window, some: Sequence[Some], number: int, sums: _Sums) -> Collectives:
+def _absolute(window: Window, base: Int64) -> Window:
+    """With what is to be added to the times as the traces have them."""
+    reference = np.maximum(window.reference, 0)
+    apart = base[reference] - base
+    low, high = (np.where(np.abs(o) < NEVER, o + apart, o) for o in (window.low, window.high))
+    first = int(base[reference[0]]) if len(base) else 0
+    return Window(window.until + first, window.reference, low, high, window.consistent)
+
+
+def _numbers(blocks: Sequence[Block], window: Window, some: Sequence[Some], sums: _Sums, base: Int64) -> Collectives:
     """The collectives of one window, block by block; their parts of the sums are added."""
-    return _joined([_of_block(blocks[i], i, columns, window, sums) for i, columns in some])
+    return _joined([_of_block(blocks[i], i, columns, window, sums, base) for i, columns in some])
 
 
-def _of_block(block: Block, index: int, columns: slice | Int64, window: Window, sums: _Sums) -> Collectives:
+def _of_block(
+    block: Block, index: int, columns: slice | Int64, window: Window, sums: _Sums, base: Int64
+) -> Collectives:
     start, end = block.start[:, columns], block.end[:, columns]
     there = None if block.there is None else block.there[:, columns]
     shortest = (end - start).min(axis=0)
@@ -244,7 +258,7 @@ def _of_block(block: Block, index: int, columns: slice | Int64, window: Window, 
     unknown = np.full(count, -1, np.int64)
     o = window.low + (window.high - window.low) // 2 if by else np.zeros(len(window.low), np.int64)
     return Collectives(
-        at=_times(block, o)[columns],
+        at=_times(block, o)[columns] + base[max(int(window.reference[of_rank[0]]), 0) if by else of_rank[0]],
         signature=block.signature[columns],
         block=np.full(count, index),
         column=np.arange(block.count)[columns],

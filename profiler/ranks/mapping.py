@@ -17,8 +17,8 @@ from ..analysis.overlap import busy_time
 from ..arrays.groups import distinct_values
 from ..arrays.types import Int64
 from ..evidence import Completeness, Finding
-from ..queries.ranges import chosen_ranges
 from ..queries.reading import read_alone
+from ..ranges.chosen import chosen_ranges
 from ..ranges.table import RangeTables
 from ..trace.devices import labels
 from ..trace.model import COMM, COMPUTE, GRAPH_LAUNCH, Operations, Trace, pid_of

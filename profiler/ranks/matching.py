@@ -25,7 +25,7 @@ class Block:
 
     key         the communicator; "" of the only one
     members     indices of the ranks, ascending, shape (m,)
-    start, end  on each rank's own clock, shape (m, k), -NEVER and NEVER where the rank has none
+    start, end  since `Matching.base` of each rank, on its own clock, shape (m, k), -NEVER and NEVER where the rank has none
     there       where it has one, shape (m, k); None: everywhere
     signature   index of what each is in `Matching.signatures`, shape (k,)
     waits       whether nobody leaves it before everybody has come, shape (k,)
@@ -56,10 +56,13 @@ class Block:
 class Matching:
     """What belongs together, and what does not.
 
+    base         of each rank the instant from which its times are counted here, that of its first kernel: torch.profiler's may be
+                 counted since 1970; shape (n,)
     left         kernels of each rank that belong to no collective of several ranks, shape (n,)
     between_two  its sends and receives, of which nothing is said; shape (n,)
     """
 
+    base: Int64
     blocks: list[Block]
     signatures: tuple[Signature, ...]
     left: Int64
@@ -84,12 +87,13 @@ class _Matcher:
     names: Sequence[str]
     signatures: dict[Signature, int] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    base: Int64 = field(init=False)
     left: Int64 = field(init=False)
     between_two: Int64 = field(init=False)
 
     def found(self) -> Matching:
         """Everything."""
-        self.left, self.between_two = np.zeros((2, len(self.ranks)), np.int64)
+        self.base, self.left, self.between_two = np.zeros((3, len(self.ranks)), np.int64)
         sequences: dict[tuple[str, bool], list[_Sequence]] = {}
         for index, rank in enumerate(self.ranks):
             for key, one in self._sequences(index, rank):
@@ -97,13 +101,15 @@ class _Matcher:
         waits = [signature.operation in SYNCHRONISING for signature in self.signatures]
         blocks = [self._block(key[0], sequences[key], np.array(waits, bool)) for key in sorted(sequences)]
         known = [block for block in blocks if block is not None]
-        return Matching(known, tuple(self.signatures), self.left, self.between_two, self.findings)
+        return Matching(self.base, known, tuple(self.signatures), self.left, self.between_two, self.findings)
 
     def _sequences(self, index: int, rank: Rank) -> Iterator[tuple[tuple[str, bool], _Sequence]]:
         """What a rank ran, by communicator; exchanges by sends and receives are counted by themselves, since another rank may have
         written its share in another way."""
         said = rank.communication
         start, end, which, signature = map(unpacked, (said.start, said.end, said.communicator, said.signature))
+        self.base[index] = start.min() if len(start) else 0
+        start, end = start - self.base[index], end - self.base[index]
         number = np.array([self.signatures.setdefault(one, len(self.signatures)) for one in said.signatures], np.int64)
         two = np.array([one.operation in BETWEEN_TWO for one in said.signatures], bool)
         exchange = np.array([one.detail == EXCHANGE for one in said.signatures], bool)

@@ -8,8 +8,8 @@ import numpy as np
 
 from ..analysis.completeness import OF_RANGES
 from ..evidence import Completeness, Finding
-from ..queries.ranges import chosen_ranges
 from ..ranges.attribution import Attribution
+from ..ranges.chosen import chosen_ranges
 from ..ranges.faults import blocked_by
 from ..ranges.instances import Instances, instances_of, whole_trace
 from ..ranges.numbers import numbers

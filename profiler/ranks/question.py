@@ -9,6 +9,8 @@ import msgspec
 from ...errors import UsageError
 
 RANK_PATTERN = r"rank[_-]?(\d+)"
+_LONGEST = 9
+"""Digits of a rank; a longer number in a file's name is something else."""
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -47,4 +49,5 @@ class Question(msgspec.Struct, frozen=True):
     def rank_of(self, name: str) -> int | None:
         """The rank that a file's name says."""
         found = re.search(self.rank_pattern, name)
-        return int(found[1]) if found and found[1] and found[1].isdecimal() else None
+        digits = found[1] if found else None
+        return int(digits) if digits and digits.isdecimal() and len(digits) <= _LONGEST else None

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 from ...errors import UsageError
@@ -51,7 +52,7 @@ class Run:
 
     @cached_property
     def joined(self) -> Joined:
-        return join(self.ranks, self.names, not self.failures and not self._absent)
+        return join(self.ranks, self.names, not self.failures and not self._absent[0])
 
     @property
     def whole(self) -> bool:
@@ -63,8 +64,9 @@ class Run:
         """What stands against the run as a whole."""
         found = [Finding("ranks_trace_failed", {"path": one.path, "message": one.message.splitlines()[0] if one.message else one.kind}, "range")
                  for one in self.failures]  # fmt: skip
-        if self._absent:
-            found.append(Finding("ranks_absent", {"ranks": _listed(self._absent), "count": len(self._absent)}, "range"))
+        absent, first = self._absent
+        if absent:
+            found.append(Finding("ranks_absent", {"ranks": _listed(first), "count": absent}, "range"))
         twice = sorted(
             rank for rank, n in Counter(one.rank for one in self.ranks).items() if rank is not None and n > 1
         )
@@ -76,12 +78,14 @@ class Run:
         return (*found, *self.joined.findings)
 
     @cached_property
-    def _absent(self) -> list[int]:
-        """Ranks that must exist, by the sizes of communicators or by the numbers of others, and have no record."""
+    def _absent(self) -> tuple[int, list[int]]:
+        """Ranks that must exist, by the sizes of communicators or by the numbers of others, and have no record: how many, and the
+        first of them. A trace may state any number."""
         there = {one.rank for one in self.ranks if one.rank is not None}
         sizes = [each.size for one in self.ranks for each in one.communication.communicators]
-        most = max([*sizes, *(rank + 1 for rank in there)], default=0)
-        return sorted(set(range(most)) - there) if there else []
+        most = max([*sizes, *(rank + 1 for rank in there)], default=0) if there else 0
+        gone = (rank for rank in range(most) if rank not in there)
+        return most - len(there), list(islice(gone, _NAMED + 1))
 
 
 def _listed(some: Sequence[int] | Sequence[str]) -> str:

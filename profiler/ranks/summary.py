@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median_low
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from ..evidence import Finding
 from .clocks import Window
 from .join import Joined
 from .matching import NEVER
-from .record import Failure, Rank
+from .record import STEP_COLUMNS, Failure, Rank
 from .run import Run
 
 _FEWEST = 3
@@ -23,6 +24,7 @@ _FEWEST = 3
 class RankRow:
     """One rank; times in ns, each pair a lower and an upper bound, as docs/ranks.md defines them.
 
+    steps          instances of the range that was asked for, with the median (the lower one) and the longest of their spans
     clock_low, clock_high  by how much its clock is ahead of that of `clock_of`, over all windows; None where no collective tells
     """
 
@@ -54,6 +56,9 @@ class RankRow:
     clock_of: str
     clock_low: int | None
     clock_high: int | None
+    steps: int
+    step_median: int | None
+    step_longest: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +196,7 @@ def _row(joined: Joined, index: int, clocks: Sequence[ClockRow]) -> RankRow:
     own = [one for one in clocks if one.name == joined.names[index]]
     hidden = [one.comm_hidden for one in rank.devices]
     exposed = [one.comm_exposed for one in rank.devices]
+    spans = rank.step_table()[:, STEP_COLUMNS.index("span")].tolist()
     return RankRow(
         rank=rank.rank,
         name=joined.names[index],
@@ -220,6 +226,9 @@ def _row(joined: Joined, index: int, clocks: Sequence[ClockRow]) -> RankRow:
         clock_of=own[0].clock_of if own else "",
         clock_low=min((one.low for one in own), default=None),
         clock_high=max((one.high for one in own), default=None),
+        steps=len(spans),
+        step_median=median_low(spans) if spans else None,
+        step_longest=max(spans, default=None),
     )
 
 

@@ -41,6 +41,7 @@ _RUN = {
     "gpu": _GPU,
     "validation": {**_leaves("valid", "bitwise", "tolerance"), "max_relative_error": _EACH, "rejects": _EACH},
     "declared": {ANY: _leaves("flops", "bytes", "ceiling")},
+    "phases": {ANY: {**_leaves("h2d", "d2h", "dram", "launches"), "flops": _EACH}},
     "code": {ANY: {**_leaves("compiler", "warps", "sha256"), "instructions": _EACH}},
     "sources": _leaves("file", "sha256"),
     "warmup": _EACH,

@@ -47,8 +47,9 @@ def facts(evidence: Evidence, say: Catalog) -> tuple[Fact, ...]:
 
 
 def stored_files(manifest: Manifest) -> tuple[StoredFile, ...]:
-    """Every file of the capture with its sha256, by name."""
-    return tuple(StoredFile(name, manifest.files[name].sha256) for name in sorted(manifest.files))
+    """Every file of the capture with its sha256, by name; then those that a pair outside this package was made of."""
+    own = (StoredFile(name, manifest.sources[name]) for name in sorted(manifest.sources))
+    return (*(StoredFile(name, manifest.files[name].sha256) for name in sorted(manifest.files)), *own)
 
 
 def trace_file(manifest: Manifest, second: bool = False) -> str:

@@ -144,7 +144,10 @@ def perturbation(evidence: Evidence, say: Catalog) -> str:
     if not all(variant in evidence.perturbation for variant in VARIANTS):
         return ""
     queued = say("runs.queued") + " " if evidence.manifest.declaration.queued else ""
-    key = "runs.perturbation" if evidence.manifest.origin is None else "runs.program_perturbation"
+    origin = evidence.manifest.origin
+    key = "runs.perturbation" if origin is None else "runs.program_perturbation"
+    if origin is not None and not origin.in_turn:
+        key = "runs.alone_perturbation"
     return queued + say(key, **{variant: _change(evidence.perturbation[variant]) for variant in VARIANTS})
 
 

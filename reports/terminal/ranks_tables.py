@@ -99,7 +99,11 @@ def _table(ranks: Sequence[RankRow]) -> list[str]:
         )
         for one in ranks
     ]
-    return table(_HEAD, rows)
+    if not any(one.steps for one in ranks):
+        return table(_HEAD, rows)
+    steps = [(count(one.steps), time(one.step_median), time(one.step_longest)) for one in ranks]
+    head = (*_HEAD, "steps", "median", "longest")
+    return table(head, [(*row, *more_of) for row, more_of in zip(rows, steps, strict=True)])
 
 
 def collective_lines(answer: RunCollectives, limit: int) -> list[str]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import lzma
+import sqlite3
 import sys
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -216,3 +219,44 @@ def test_a_program_with_other_threads_may_be_counted_by_process(machine: Machine
     )
     assert machine.manifest.declaration.attribution == "process"
     assert machine.report("fusion")[0] == 0
+
+
+REAL = Path(__file__).parents[1] / "traces" / "programs"
+"""`capture -- python3 train.py both 12` (train.py lies there) on an H200, 2026-11-30, scrubbed: a Llama's training step."""
+
+
+def test_a_real_training_step_is_what_sql_says(tmp_path: Path) -> None:
+    """AdamW fused against parameter by parameter, in turn in one process; autograd launches from threads of its own."""
+    words = ("report", "program:train_both", "--captures", REAL, "--format", "html", "--json")
+    done = aisp(*words, cwd=tmp_path)
+    (proof,) = json.loads(done.stdout)["proofs"]
+    assert (done.returncode, proof["verdict"], proof["completeness"]["status"]) == (0, "proven", "complete")
+    (packed,) = REAL.glob("*/trace.sqlite.xz")
+    (tmp_path / "trace.sqlite").write_bytes(lzma.decompress(packed.read_bytes()))
+    times = {name: spans_by_hand(tmp_path / "trace.sqlite", name) for name in ("loop step", "fused step")}
+    assert {len(one) for one in times.values()} == {12}
+    assert proof["speedup"]["value"] == median(times["loop step"]) / median(times["fused step"])
+    for variant, name in (("baseline", "loop step"), ("optimized", "fused step")):
+        assert [one["end"] - one["start"] for one in proof[variant]["iterations"]] == times[name]
+    codes = {finding["code"] for finding in proof["caveats"]}
+    assert codes >= {"outputs_not_compared", "order_of_program", "bare_run_slow", "other_processes"}
+    assert not codes & {"other_threads", "manifest_contradicts"}
+
+
+def test_by_its_own_thread_a_training_step_lacks_its_backward_and_says_so(tmp_path: Path) -> None:
+    words = ("--range", "baseline=loop step", "--range", "optimized=fused step", "--attribution", "thread")
+    done = aisp("report", "program:train_both", "--captures", REAL, *words, "--format", "html", "--json", cwd=tmp_path)
+    told = [one for one in json.loads(done.stdout)["proofs"][0]["caveats"] if one["code"] == "other_threads"]
+    assert [one["values"]["variant"] for one in told] == ["baseline", "optimized"]
+
+
+def spans_by_hand(trace: Path, name: str) -> list[int]:
+    """Of each range of a name what its process launched inside, from the first start to the last end, in the order of time."""
+    ops = " union all ".join(
+        f"select start, end, correlationId from CUPTI_ACTIVITY_KIND_{table}" for table in ("KERNEL", "MEMCPY", "MEMSET")
+    )
+    query = f"""with ops as ({ops}) select max(ops.end) - min(ops.start) from NVTX_EVENTS n
+        join CUPTI_ACTIVITY_KIND_RUNTIME r on r.start >= n.start and r.end <= n.end
+        join ops on ops.correlationId = r.correlationId where n.text = ? group by n.rowid order by n.start"""
+    with sqlite3.connect(trace) as database:
+        return [ns for (ns,) in database.execute(query, (name,))]

@@ -210,3 +210,21 @@ def test_ranges_on_different_gpus_are_not_added(tmp_path: Path) -> None:
     code, data = reported(tmp_path / "t.sqlite", tmp_path, *RANGES)
     assert (code, data["proofs"][0]["speedup"]) == (4, None)
     assert "mixed_devices" in {one["code"] for one in data["proofs"][0]["caveats"]}
+
+
+def test_a_claims_file_with_communication_of_ones_own_is_refused_and_not_half_read(trace: Path, tmp_path: Path) -> None:
+    """The page would count other kernels than the file says, and whoever verifies it has no such patterns."""
+    (tmp_path / "claims.toml").write_text(
+        'schema = 1\nclaims = ["speedup > 1"]\ncommunication = ["^ring_"]\n[ranges]\nbaseline = "old step*"\noptimized = "new step*"\n'
+    )
+    done = aisp("report", trace, "--claims", "claims.toml", *HTML, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "a page knows communication by the names that all know" in done.stderr
+
+
+def test_kernels_by_name_are_claimed_on_a_page_and_recomputed(trace: Path, tmp_path: Path) -> None:
+    claims = ("--claim", "count(kernel:*) == optimized.kernels", "--claim", "count(stream:99) == 0")
+    code, data = reported(trace, tmp_path, *RANGES, *claims)
+    assert (code, [one["verdict"] for one in data["proofs"][0]["claims"]]) == (0, ["proven", "proven"])
+    assert aisp("report", trace, *RANGES, *claims, *HTML, "--bundle", "p.zip", cwd=tmp_path).returncode == 0
+    assert aisp("verify", "p.zip", cwd=tmp_path).returncode == 0

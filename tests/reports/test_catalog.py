@@ -67,6 +67,8 @@ CODES = {
     "not_comparable": ("what", "before", "after"),
     "sessions_not_known": ("what",),
     "times_of_both": (),
+    "bare_run_slow": ("variant", "percent"),
+    "order_of_program": (),
     "ranges_outside_runs": ("count", "overlaps"),
     "few_turns": ("n", "least"),
     "session_of_several_gpus": ("variant", "count"),

@@ -2,7 +2,7 @@
  *
  * FILE is an SQLite file whose tables have so many columns, every third of them text. Each input is a window of its pages with some bytes changed, in a file of its own that may also be
  * shorter than its pages say; every page of it is decoded as a leaf, with columns of every kind, and walked as a root.
- * Prints how many inputs there were, how many of them were decoded, and how many rows that gave.
+ * Slices of operations are swept too. Prints how many inputs there were, how many of them were decoded, and what that gave.
  */
 #define _GNU_SOURCE
 #include "../../profiler/core/core.h"
@@ -86,6 +86,39 @@ static int64_t decoded(int descriptor, int64_t page, int64_t pages, int64_t colu
     return read < 0 ? -1 : rows;
 }
 
+/* Slices of operations whose times, classes and bounds are the window's bytes, of which most are shortened to be plausible. */
+static int64_t swept(const uint8_t *bytes, size_t size) {
+    int64_t n = 1 + (int64_t)draw(30), count = 1 + (int64_t)draw(12), read = 0, *given = malloc((size_t)(7 * n + 3 * count) * 8);
+    int64_t *start = given, *end = start + n, *launch = end + n, *returned = launch + n, *low = given + 7 * n, *high = low + count;
+    int64_t *until = high + count, *out = malloc((size_t)count * 30 * 8);
+    int8_t *kind = malloc((size_t)n);
+    uint8_t *tangled = malloc((size_t)n), *left = malloc((size_t)count);
+    memcpy(given, bytes + draw(size - (size_t)(7 * n + 3 * count) * 8), (size_t)(7 * n + 3 * count) * 8);
+    int plausible = draw(4) != 0;
+    for (int64_t i = 0; i < n; i++) {
+        kind[i] = plausible ? (int8_t)draw(10) : (int8_t)bytes[draw(size)];
+        tangled[i] = draw(20) == 0;
+        if (plausible) start[i] &= 1023, end[i] = start[i] + (end[i] & 255), launch[i] &= 3;
+    }
+    for (int64_t s = 0; s < count && (plausible || draw(2)); s++) {
+        low[s] = (int64_t)draw((uint64_t)n + 1);
+        high[s] = low[s] + (int64_t)draw((uint64_t)(n - low[s]) + 1);
+    }
+    aisp_sweep_t job = {.classes = (int32_t)draw(2), .n = n, .count = count, .low = low, .high = high, .start = start, .end = end,
+        .kind = kind, .ops = out, .first = out + count, .left = left};
+    if (draw(2)) job.launch = launch, job.launches = out + 2 * count;
+    if (draw(2)) job.until = until, job.returned = returned;
+    if (draw(2)) job.tangled = tangled;
+    if (draw(4)) job.sum = out + 3 * count, job.busy = out + 4 * count, job.overlap = out + 5 * count, job.in_flight = out + 6 * count;
+    if (draw(4)) job.by_class = out + 8 * count, job.by_engine = out + 18 * count, job.copies = out + 22 * count;
+    if (draw(4)) job.kernels = out + 23 * count, job.graphs = out + 24 * count, job.proj_start = out + 25 * count;
+    if (draw(4)) job.copy_compute = out + 26 * count, job.comm_compute = out + 27 * count, job.proj_end = out + 28 * count;
+    int64_t found = aisp_sweep(&job);
+    for (int64_t s = 0; s < count && !found; s++) read += left[s] + out[s];
+    free(given), free(out), free(kind), free(tangled), free(left);
+    return found ? 0 : read;
+}
+
 int main(int argc, char **argv) {
     FILE *file = argc == 5 ? fopen(argv[1], "rb") : NULL;
     if (!file) return 2;
@@ -99,7 +132,7 @@ int main(int argc, char **argv) {
     state = 0x9E3779B97F4A7C15ull ^ strtoull(argv[3], NULL, 10);
     int descriptor = memfd_create("fuzz", 0);
     int64_t told = atoll(argv[4]);
-    unsigned long long inputs = strtoull(argv[2], NULL, 10), accepted = 0, rows = 0, trees = 0;
+    unsigned long long inputs = strtoull(argv[2], NULL, 10), accepted = 0, rows = 0, trees = 0, operations = 0;
     for (unsigned long long i = 0; i < inputs; i++) {
         memcpy(window, whole + page * draw((size - length_of_window) / page + 1), length_of_window);
         mutate(window, length_of_window, page);
@@ -111,7 +144,8 @@ int main(int argc, char **argv) {
         rows += found > 0 ? (unsigned long long)found : 0;
         int64_t roots[3] = {1, 1 + (int64_t)draw(PAGES + 1), 1 + (int64_t)draw(4)};
         trees += aisp_walk(descriptor, (int64_t)page, PAGES, roots, 1 + (int64_t)draw(3), 20) == 0;
+        operations += (unsigned long long)swept(window, length_of_window);
     }
-    printf("%llu inputs, %llu decoded, %llu rows, %llu trees\n", inputs, accepted, rows, trees);
+    printf("%llu inputs, %llu decoded, %llu rows, %llu trees, %llu operations swept\n", inputs, accepted, rows, trees, operations);
     return 0;
 }

@@ -23,14 +23,21 @@ class Made:
     left: np.ndarray
 
 
-def made(seed: int, ranks: int, count: int, step: int = 10_000_000, slow: int | None = None) -> Made:
+def made(
+    seed: int,
+    ranks: int,
+    count: int,
+    step: int = 10_000_000,
+    slow: int | None = None,
+    transfer: tuple[int, int] = (150_000, 250_000),
+) -> Made:
     """Everybody comes when it comes, and leaves some microseconds after the data is there."""
     rng = np.random.default_rng(seed)
     base = np.cumsum(rng.integers(step // 2, step, count)) + 1_000_000_000
     came = base + rng.integers(0, 90_000, (ranks, count))
     if slow is not None:
         came[slow] += 700_000
-    left = came.max(axis=0) + rng.integers(150_000, 250_000, count) + rng.integers(0, 6_000, (ranks, count))
+    left = came.max(axis=0) + rng.integers(*transfer, count) + rng.integers(0, 6_000, (ranks, count))
     ahead = np.concatenate([[0], rng.integers(-40_000_000, 40_000_000, ranks - 1)])
     return Made(came + ahead[:, None], left + ahead[:, None], ahead, came, left)
 

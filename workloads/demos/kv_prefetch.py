@@ -40,7 +40,7 @@ class Step:
     def moved(self) -> int:
         """Bytes of the keys and values that are attended to, once each."""
         sequences, tokens = self.q.shape[0], int(self.lengths[0]) + 1
-        return 2 * sequences * self.k.shape[1] * tokens * cluster_decode.D * _BF16_BYTES
+        return int(2 * sequences * self.k.shape[1] * tokens * cluster_decode.D * _BF16_BYTES)
 
     def ways(self) -> Ways:
         """By one kernel in clusters, on a CPU by PyTorch; by the project's split kernel and the one that joins its parts."""

@@ -22,7 +22,7 @@ def in_turn(device: Device, stream: Stream, ways: Ways, rounds: int) -> dict[str
         for way in ways.values():
             _once(device, stream, way)
     times: dict[str, list[int]] = {name: [] for name in ways}
-    for name in (*ways, *reversed(ways)) * rounds:
+    for name in (*ways, *reversed(list(ways))) * rounds:
         times[name].append(_once(device, stream, ways[name]))
     return times
 

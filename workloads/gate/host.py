@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import AispError
 from ..device import Kind, open_device
-from .arena import Place, Ticket, open_block
+from .arena import Place, Ticket, close_block, open_block
 from .cases import Case
 from .confine import confine, end_with_parent
 from .limits import bound
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 DONE = b"done"
 REFUSED = "cannot be run: "
+UNSHARED = "memory cannot be shared: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +104,25 @@ def _serve(judge: Connection, assignment: Assignment) -> None:
                 return
         elif asked == "block":
             ticket: Ticket = rest[0]
-            blocks[ticket.number] = open_block(ticket, -1 if ticket.handle else recv_handle(judge))
+            try:
+                blocks[ticket.number] = open_block(ticket, -1 if ticket.handle else recv_handle(judge))
+            except OSError as error:
+                judge.send_bytes(f"{UNSHARED}{error}"[:1000].encode())
+                return
         elif asked == "forget":
-            blocks.clear()
+            _forget(blocks)
         else:
             case, *places = rest
             inputs, outputs = ([_tensor(blocks, one) for one in listed] for listed in places)
             _run(run, case, inputs, outputs, assignment.device)
         judge.send_bytes(DONE)
+
+
+def _forget(blocks: dict[int, tuple[Tensor, Any]]) -> None:
+    owners = [owner for _, owner in blocks.values()]
+    blocks.clear()
+    for owner in owners:
+        close_block(owner)
 
 
 def _run(run: Run, case: Case, inputs: list[Tensor], outputs: list[Tensor], device: Kind) -> None:

@@ -15,11 +15,11 @@ from multiprocessing.reduction import send_handle
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ...errors import AispError
+from ...errors import AispError, EnvironmentLacks
 from . import family
 from .arena import Arena
 from .confine import end_by
-from .host import DONE, REFUSED, Assignment
+from .host import DONE, REFUSED, UNSHARED, Assignment
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -130,7 +130,7 @@ class Hosted:
             self._pipe.send(("block", ticket))
             if not ticket.handle:
                 send_handle(self._pipe, ticket.descriptor, self._process.pid)
-            self._expect()
+            self._expect_shared()
             self._known.add(number)
         self._stopped = family.stop(self._process.pid)
 
@@ -163,6 +163,18 @@ class Hosted:
 
     def _expect(self) -> None:
         if self._answer() != DONE:
+            sys.exit(_UNASKED)
+
+    def _expect_shared(self) -> None:
+        """The gate's own part of that process could open the memory.
+
+        Raises:
+            EnvironmentLacks: it could not, which says nothing about the candidate.
+        """
+        answer = self._answer()
+        if answer.startswith(UNSHARED.encode()):
+            raise EnvironmentLacks(answer.decode("utf-8", "replace"), "aisp-prof doctor")
+        if answer != DONE:
             sys.exit(_UNASKED)
 
     def _answer(self) -> bytes:

@@ -32,7 +32,7 @@ from .kineto_columns import (
     key,
     nanoseconds,
 )
-from .kineto_events import Document, batches, read_document
+from .kineto_events import Document, Said, batches, read_document
 from .scan import Integers, Scan, Texts, Wanted
 
 COLLECTIVES = "KINETO_COLLECTIVES"
@@ -63,7 +63,7 @@ class KinetoSource:
         for table in OF_THE_GPU:
             if table in self._columns:
                 self._columns[table]["globalPid"] = np.full(self.count(table), process << 24)
-        self._small = self._described(document, process)
+        self._small = self._described(document.said, process)
 
     @property
     def path(self) -> Path:
@@ -121,14 +121,14 @@ class KinetoSource:
                 f"{self._shown}: the traces of several processes in one file ({some})", "give each rank's own file"
             )
 
-    def _described(self, document: Document, process: int) -> dict[str, Records]:
+    def _described(self, beside: Said, process: int) -> dict[str, Records]:
         """What the small tables of an export say."""
-        said = [(2, text, process << 24) for text in _texts(document.WARNING)]
-        said += [(3, text, process << 24) for text in _texts(document.ERROR)]
-        devices = document.deviceProperties
-        metadata = [("EXPORT_PRODUCT_NAME", KINETO), ("EXPORT_SCHEMA_VERSION", str(document.schemaVersion))]
-        if document.distributedInfo is not None and document.distributedInfo.rank is not None:
-            metadata.append((TORCH_RANK, str(document.distributedInfo.rank)))
+        said = [(2, text, process << 24) for text in _texts(beside.WARNING)]
+        said += [(3, text, process << 24) for text in _texts(beside.ERROR)]
+        devices = beside.deviceProperties
+        metadata = [("EXPORT_PRODUCT_NAME", KINETO), ("EXPORT_SCHEMA_VERSION", str(beside.schemaVersion))]
+        if beside.distributedInfo is not None and beside.distributedInfo.rank is not None:
+            metadata.append((TORCH_RANK, str(beside.distributedInfo.rank)))
         return {
             "StringIds": (("id", "value"), [(number, text) for text, number in self._names.numbers.items()]),
             "META_DATA_EXPORT": (("name", "value"), [*metadata]),
@@ -139,7 +139,7 @@ class KinetoSource:
             "TARGET_INFO_CUDA_DEVICE": (("gpuId", "cudaId", "pid"), [(one.id, one.id, process) for one in devices]),
             "TARGET_INFO_SESSION_START_TIME": (
                 ("utcEpochNs",),
-                [(document.baseTimeNanoseconds,)] if document.baseTimeNanoseconds else [],
+                [(beside.baseTimeNanoseconds,)] if beside.baseTimeNanoseconds else [],
             ),
             "DIAGNOSTIC_EVENT": (("severity", "text", "globalPid"), [*said]),
             COLLECTIVES: (COLLECTIVE_COLUMNS, self._collectives),

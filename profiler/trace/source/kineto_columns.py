@@ -65,11 +65,11 @@ class Names:
             TraceError: one is far longer than any name is.
         """
         numbers = self.numbers
-        for text in dict.fromkeys(text for text in texts if text not in numbers):
+        for text in dict.fromkeys(texts):
             if len(text) > _LONGEST_NAME:
                 what = f"a name of {len(text):,} characters, at most {_LONGEST_NAME:,} are read"
                 raise TraceError(f"{self._shown}: {what}")
-            numbers[text] = len(numbers)
+            numbers.setdefault(text, len(numbers))
         return np.fromiter(map(numbers.__getitem__, texts), np.int64, len(texts))
 
 

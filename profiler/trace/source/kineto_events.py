@@ -1,9 +1,10 @@
-"""The events of a Kineto trace (torch.profiler's Chrome JSON): what of them is read, decoded a batch at a time."""
+"""The events of a Kineto trace (torch.profiler's Chrome JSON): what of them is read, a batch at a time."""
 
 from __future__ import annotations
 
 import mmap
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -15,7 +16,7 @@ from ....errors import TraceError
 from .scan import told
 
 BATCH = 1 << 16
-"""Events decoded at once: a million of them as Python objects take half a gigabyte."""
+"""Events made into columns at once, and forgotten then."""
 EXACT_BELOW = 2**43
 """Microseconds, 101 days: below it a double tells the thousandths apart that Kineto writes."""
 _MEND = "record it again: prof.export_chrome_trace(…)"
@@ -80,10 +81,9 @@ class Distributed(msgspec.Struct, gc=False, frozen=True):
     rank: int | str | None = None
 
 
-class Document(msgspec.Struct, gc=False, frozen=True):
+class Said(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """What a trace says beside its events; `WARNING` and `ERROR` are Kineto's own messages."""
 
-    traceEvents: list[msgspec.Raw]
     schemaVersion: int = 0
     baseTimeNanoseconds: int = 0
     deviceProperties: list[Device] = []
@@ -92,8 +92,34 @@ class Document(msgspec.Struct, gc=False, frozen=True):
     ERROR: list[str] | str = []
 
 
+class _Decoded(Said, gc=False, frozen=True, kw_only=True):
+    traceEvents: list[Event]
+
+
+class _Undecoded(Said, gc=False, frozen=True, kw_only=True):
+    traceEvents: list[msgspec.Raw]
+
+
+@dataclass(slots=True)
+class Document:
+    """A trace: what it says beside its events, and the events, decoded where all of them could be at once."""
+
+    said: Said
+    data: mmap.mmap
+    events: list[Event] | None
+    """Emptied by `batches`."""
+    _raws: list[msgspec.Raw] | None = None
+
+    @property
+    def raws(self) -> list[msgspec.Raw]:
+        """Each event as it is written; found when it is first asked for, since it costs a fifth of all reading."""
+        if self._raws is None:
+            self._raws = msgspec.json.decode(self.data, type=_Undecoded).traceEvents
+        return self._raws
+
+
 def read_document(path: Path, shown: Path) -> Document:
-    """Find the events of a trace, none of them decoded yet.
+    """Decode a trace; its events one by one later, where one of them is not as Kineto writes them.
 
     Args:
         path: the JSON, not packed.
@@ -103,8 +129,15 @@ def read_document(path: Path, shown: Path) -> Document:
         TraceError: no JSON, cut, or no list of trace events in it.
     """
     try:
-        with path.open("rb") as file:  # the events keep the mapping alive
-            return msgspec.json.decode(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), type=Document)
+        with path.open("rb") as file:
+            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        with suppress(msgspec.ValidationError):  # perhaps of an event that nobody wants
+            whole = msgspec.json.decode(data, type=_Decoded)
+            if hasattr(data, "madvise"):  # what was read need not stay in memory beside what was made of it
+                data.madvise(mmap.MADV_DONTNEED)
+            return Document(whole, data, whole.traceEvents)
+        undecoded = msgspec.json.decode(data, type=_Undecoded)
+        return Document(undecoded, data, None, undecoded.traceEvents)
     except ValueError as error:
         raise TraceError(f"{shown}: no trace of torch.profiler, or a cut one: {told(error)}", _MEND) from error
 
@@ -129,21 +162,39 @@ def batches(document: Document, tables: Mapping[str, str], shown: Path) -> Itera
     Raises:
         TraceError: one of them has a value of the wrong kind; its place is named.
     """
-    raws = document.traceEvents
-    for first in range(0, len(raws), BATCH):
-        some = raws[first : first + BATCH]
-        events = _decoded(some, first + 1, tables, shown)
-        found: dict[str, list[int]] = {}
-        for i, event in enumerate(events):
-            if event.ph == "X" and event.cat in tables:
-                found.setdefault(tables[event.cat], []).append(i)
-        for table, chosen in found.items():
-            places = [first + 1 + i for i in chosen]
-            yield Batch(table, places, [events[i] for i in chosen], partial(_picked, some, chosen))
+    for first, events in _portions(document, tables, shown):
+        found: dict[str, tuple[list[int], list[Event]]] = {table: ([], []) for table in tables.values()}
+        of = {
+            category: (places.append, some.append)
+            for category, table in tables.items()
+            for places, some in (found[table],)
+        }
+        for place, event in enumerate(events, first + 1):
+            if (into := of.get(event.cat)) and event.ph == "X":
+                into[0](place)
+                into[1](event)
+        for table, (places, some) in found.items():
+            if places:
+                yield Batch(table, places, some, partial(_picked, document, places))
 
 
-def _picked(raws: Sequence[msgspec.Raw], chosen: Sequence[int]) -> list[msgspec.Raw]:
-    return [raws[i] for i in chosen]
+def _portions(document: Document, categories: Collection[str], shown: Path) -> Iterator[tuple[int, list[Event]]]:
+    """`BATCH` events after the other, with the place of the first, counted from 0; what was handed out is forgotten."""
+    events = document.events
+    if events is None:
+        raws = document.raws
+        for first in range(0, len(raws), BATCH):
+            yield first, _decoded(raws[first : first + BATCH], first + 1, categories, shown)
+        return
+    for first in range(0, len(events), BATCH):
+        some_events = events[first : first + BATCH]
+        events[first : first + BATCH] = [_NOTHING] * len(some_events)
+        yield first, some_events
+
+
+def _picked(document: Document, places: Sequence[int]) -> list[msgspec.Raw]:
+    raws = document.raws
+    return [raws[place - 1] for place in places]
 
 
 _EVENTS, _EVENT = msgspec.json.Decoder(list[Event]), msgspec.json.Decoder(Event)
@@ -154,7 +205,7 @@ _NOTHING = Event()
 def _decoded(batch: list[msgspec.Raw], first: int, categories: Collection[str], shown: Path) -> list[Event]:
     try:
         return _EVENTS.decode(b"[%b]" % b",".join(batch))
-    except msgspec.DecodeError:  # perhaps of an event that nobody wants
+    except msgspec.DecodeError:
         return [_one(raw, first + i, categories, shown) for i, raw in enumerate(batch)]
 
 

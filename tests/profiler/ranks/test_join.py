@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -261,3 +264,90 @@ def test_without_ranks_there_is_nothing() -> None:
     found = joined([])
     assert len(found.collectives) == 0
     assert found.windows == ()
+
+
+def faulty(fault: str) -> tuple[Made, list[Rank]]:
+    """64 ranks of which rank 40 is at fault."""
+    run = made(50, ranks=64, count=200, step=2_000_000, transfer=(5_000, 15_000))
+    ranks = records(run)
+    start, end = run.start[40].copy(), run.end[40].copy()
+    if fault == "another run":
+        other = made(51, ranks=64, count=200, step=2_000_000, transfer=(5_000, 15_000))
+        ranks[40] = record(other.start[40], other.end[40], 40)
+    elif fault == "stepped by 40 us":
+        start[100:] += 40_000
+        end[100:] += 40_000
+        ranks[40] = record(start, end, 40)
+    elif fault == "one missing":
+        ranks[40] = record(np.delete(start, 77), np.delete(end, 77), 40)
+    elif fault == "two swapped":
+        signatures = (ALL_REDUCE, Signature("AllGather", "ncclDevKernel_AllGather_RING_LL"))
+        kinds = np.arange(200) % 2
+        ranks = [record(run.start[r], run.end[r], r, kinds, signatures) for r in range(64)]
+        kinds = kinds.copy()
+        kinds[[90, 91]] = kinds[[91, 90]]
+        ranks[40] = record(start, end, 40, kinds, signatures)
+    return run, ranks
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "out"),
+    [
+        ("", "", []),
+        ("another run", "ranks_of_another_run", range(200)),
+        ("stepped by 40 us", "ranks_clocks_disagree", []),
+        ("one missing", "ranks_collectives_missing", [77]),
+        ("two swapped", "ranks_order_differs", [90, 91]),
+    ],
+)
+def test_faults_among_64_ranks_are_found_and_what_needs_no_clock_is_unchanged(
+    fault: str, code: str, out: Sequence[int]
+) -> None:
+    """What rank 40 ran of `out` is compared with nothing; every other number is that of a brute force."""
+    run, ranks = faulty(fault)
+    found = joined(ranks)
+    assert [one.code for one in found.findings] == [code] * bool(code)
+    lasted = run.end - run.start
+    compared = np.ones(lasted.shape, bool)
+    compared[40, list(out)] = False
+    shortest = np.where(compared, lasted, 1 << 60).min(axis=0)
+    waited = np.where(compared, lasted - shortest, 0).sum(axis=1)
+    assert found.wait_low.tolist() == waited.tolist()
+
+
+def test_times_since_1970_are_as_good() -> None:
+    """As torch.profiler wrote them before PyTorch 2.4."""
+    run, epoch = made(60, ranks=4, count=30, slow=2), 1_790_857_026_000_000_000
+    near = joined(records(run))
+    far = joined([record(run.start[r] + epoch, run.end[r] + epoch, r) for r in range(4)])
+    assert clocks(far) == clocks(near)
+    assert far.wait_high.tolist() == near.wait_high.tolist()
+    assert (far.late_low.tolist(), far.late_high.tolist()) == (near.late_low.tolist(), near.late_high.tolist())
+    assert (far.collectives.at - near.collectives.at).tolist() == [epoch] * 30
+    assert far.windows[0].until - near.windows[0].until == epoch
+
+
+COST = """
+import resource, sys, time
+import numpy as np
+from aisp_prof.profiler.ranks.join import join
+from ranks_made import record
+rng, base = np.random.default_rng(1), np.arange(1000) * 10_000_000
+ahead = rng.integers(-40_000_000, 40_000_000, 4096)
+ranks = [record(base + rng.integers(0, 60_000, 1000) + a, base + 260_000 + rng.integers(0, 5_000, 1000) + a, r) for r, a in enumerate(ahead)]
+names = [str(r) for r in range(4096)]
+began = time.process_time()
+found = join(ranks, names, True)
+print(len(found.collectives), len(found.findings), time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_4096_ranks_with_1000_collectives_each_are_joined_in_4_cpu_seconds_and_700_mb() -> None:
+    path = os.pathsep.join([str(ROOT / ".pythonpath"), str(ROOT / "tests/support")])
+    done = subprocess.run(
+        [sys.executable, "-c", COST], env={"PYTHONPATH": path}, capture_output=True, text=True, check=True
+    )
+    matched, findings, seconds, kilobytes = map(float, done.stdout.split())
+    assert (matched, findings) == (1000, 0)
+    assert seconds <= 4
+    assert kilobytes * 1024 <= 0.7e9

@@ -259,3 +259,34 @@ def test_absent_ranks_are_named(tmp_path: Path) -> None:
     answer = RankFiles.named([tmp_path], Question()).summary()
     absent = [one for one in answer.findings if one.code == "ranks_absent"]
     assert [one.values for one in absent] == [{"ranks": "0", "count": 1}]
+
+
+def test_steps_are_those_of_sql(tmp_path: Path) -> None:
+    """Their spans: from the first to the last kernel, copy or memset that the thread launched inside of the range."""
+    asked = Question(steps="step")
+    (first, second) = RankFiles.named(str(RUNS / "slow-rank*.xz"), asked).summary().ranks
+    for row, rank in ((first, 0), (second, 1)):
+        with sqlite3.connect(plain(RUNS / f"slow-rank{rank}.sqlite.xz", tmp_path)) as database:
+            launched = " union all ".join(
+                f"select k.start as s, k.end as e, r.start as called from CUPTI_ACTIVITY_KIND_{table} k "
+                "join CUPTI_ACTIVITY_KIND_RUNTIME r using (correlationId)"
+                for table in ("KERNEL", "MEMCPY", "MEMSET")
+            )
+            spans = database.execute(
+                f"""select max(e) - min(s) from NVTX_EVENTS n left join StringIds t on t.id = n.textId
+                join ({launched}) on called between n.start and n.end where coalesce(n.text, t.value) = 'step' group by n.rowid"""
+            ).fetchall()
+        every = sorted(span for (span,) in spans)
+        assert (row.steps, row.step_median, row.step_longest) == (10, every[4], every[9])
+
+
+def test_numbers_that_a_trace_may_state_take_no_time(tmp_path: Path) -> None:
+    (tmp_path / "rank999999999.sqlite.xz").write_bytes(NODE.read_bytes())
+    file = tmp_path / "rank7.sqlite"
+    file.write_bytes(lzma.decompress((RUNS / "slow-rank1.sqlite.xz").read_bytes()))
+    with sqlite3.connect(file) as database:
+        database.execute("update AISP_NCCL_PAYLOADS set size = 2147483647, rank = 5 where size > 0")
+    answer = RankFiles.named(file).summary()
+    (absent,) = [one.values for one in answer.findings if one.code == "ranks_absent"]
+    assert absent["count"] == 2147483646
+    assert Question().rank_of("rank" + "9" * 30) is None

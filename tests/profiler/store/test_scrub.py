@@ -10,6 +10,7 @@ from aisp_prof.errors import AispError, TraceError, UsageError
 from aisp_prof.profiler.store.captures import Capture
 from aisp_prof.profiler.store.leaks import leaks
 from aisp_prof.profiler.store.manifest import Manifest, folder_facts, read_manifest, write_manifest
+from aisp_prof.profiler.store.published import published
 from aisp_prof.profiler.store.scrub import scrub_capture, scrub_trace, without_paths
 
 # Column by column as nsys 2025.3 exports them (schema 3.20.3); only columns that no rule looks at are left out.
@@ -232,6 +233,13 @@ def test_scrubbing_refuses_a_changed_capture_and_an_existing_target(
     with pytest.raises(UsageError, match="was changed"):
         scrub_capture(capture, tmp_path / "new")
     assert not (tmp_path / "new").exists()
+
+
+def test_the_phases_of_a_floor_are_published(manifest: Manifest) -> None:
+    """Left out, a scrubbed capture had no floor where the raw one had."""
+    phases = {"baseline": [{"h2d": 1, "d2h": 0, "dram": 2, "flops": {"bf16": 3}, "launches": 4}]}
+    stated = manifest.changed(runs={"untraced": {"pair": "ch99.fake", "phases": phases}})
+    assert published(stated).as_written["runs"]["untraced"]["phases"] == phases
 
 
 def test_what_is_not_published_may_be_gone(raw: Path, manifest: Manifest, tmp_path: Path) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import subprocess
+import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from textwrap import dedent
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +18,7 @@ from aisp_prof.errors import UsageError
 from aisp_prof.kernels.building.nvcc import cubin, find_nvcc
 from aisp_prof.kernels.emit.artifacts import Artifacts
 from aisp_prof.workloads.device import CpuDevice
+from aisp_prof.workloads.gate import arena, host
 from aisp_prof.workloads.gate.buffers import Plain
 from aisp_prof.workloads.gate.cases import Case
 from aisp_prof.workloads.gate.checking import Bench, Examination
@@ -389,3 +392,47 @@ def test_what_is_right_has_a_hash_of_its_own(tmp_path: Path) -> None:
     assert digest("# a comment\n" + MATMUL, REFERENCE) == same
     assert digest(MATMUL, REFERENCE + "\n") != same
     assert digest(MATMUL.replace("n = 65", "n = 64"), REFERENCE) != same
+
+
+class Driver:
+    """Interprocess handles as CUDA's driver keeps them: memory that is mapped cannot be opened again, and freed memory comes back
+    under the handle that it had."""
+
+    class CUipcMemHandle:
+        reserved = b""
+
+    class CUipcMem_flags:
+        class CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS:
+            value = 1
+
+    def __init__(self) -> None:
+        self.mapped: set[int] = set()
+
+    def cuIpcOpenMemHandle(self, handle: Any, flag: int) -> tuple[int, int]:
+        address = int.from_bytes(handle.reserved, "little")
+        if address in self.mapped:
+            return 208, 0
+        self.mapped.add(address)
+        return 0, address
+
+    def cuIpcCloseMemHandle(self, address: int) -> tuple[int]:
+        self.mapped.remove(address)
+        return (0,)
+
+
+def test_memory_that_comes_back_under_its_handle_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen on an H200: memory of a third case of five tensors lay where a mapped one had been freed, and the driver answered 208."""
+    driver, bindings = Driver(), ModuleType("cuda.bindings")
+    bindings.driver = driver  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "cuda", ModuleType("cuda"))
+    monkeypatch.setitem(sys.modules, "cuda.bindings", bindings)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    handle = (4096).to_bytes(64, "little")
+    blocks: dict[int, tuple[Any, Any]] = {}
+    for number in (1, 2):
+        memory = arena._GpuMemory.opened(handle, 64)
+        blocks[number] = (None, memory)
+        with pytest.raises(OSError, match="208"):
+            arena._GpuMemory.opened(handle, 64)
+        host._forget(blocks)
+    assert (blocks, driver.mapped) == ({}, set())
