@@ -56,7 +56,9 @@ def launched(trace: sqlite3.Connection, bounds: tuple[int, int, int], whole_proc
             WHERE r.globalTid {"& -16777216 = ?1 & -16777216" if whole_process else "= ?1"}
                 AND r.start BETWEEN ?2 AND ?3 AND r.end <= ?3"""
         for _, device, stream, start, end, code in trace.execute(query, bounds):
-            found.append((device, stream, start, end, {0: "compute", -1: "memset", -2: "comm"}.get(code) or KINDS[code]))
+            found.append(
+                (device, stream, start, end, {0: "compute", -1: "memset", -2: "comm"}.get(code) or KINDS[code])
+            )
     return sorted(found, key=lambda row: (row[2], row[3]))
 
 
