@@ -73,7 +73,8 @@ def keys_of(selector: str, captures: Path) -> list[str]:
     from ..profiler.store.captures import Store
     from ..workloads.registry import find
 
-    key, own = selector.replace(":", "."), not is_chapter(selector[:4])
+    key = selector.replace(":", ".")
+    own = not is_chapter(key.partition(".")[0])
     if own and "." in key and Store(captures).captures(key):
         return [key]
     try:

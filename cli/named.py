@@ -6,7 +6,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +15,7 @@ import typer
 
 from ..declaration import ATTRIBUTIONS, VARIANTS
 from ..errors import CannotTell, UsageError
+from .trace import is_slow
 
 if TYPE_CHECKING:
     from ..profiler.capture.asked import Asked
@@ -152,6 +153,7 @@ def of_traces(targets: Sequence[str], words: Words) -> Iterator[Made]:
     """
     from ..profiler.capture.given import given_capture
     from ..profiler.queries.reading import export_report
+    from ..reports.terminal.progress import steps
     from ..workloads.hardware import hardware_key
 
     if len(targets) > 2 or not all(map(is_trace, targets)):
@@ -160,9 +162,14 @@ def of_traces(targets: Sequence[str], words: Words) -> Iterator[Made]:
             "aisp-prof report before.sqlite after.sqlite --range step",
         )
     asked = words.asked(several=len(targets) > 1)
+    paths = [Path(one) for one in targets]
     with tempfile.TemporaryDirectory(prefix="aisp-given-") as folder:
         typed = ["aisp-prof", *sys.argv[1:]]
-        yield given_capture([Path(one) for one in targets], asked, Path(folder), typed, hardware_key, export_report)
+        with steps() if any(map(is_slow, paths)) else nullcontext() as say:
+            if say is not None:
+                say(f"reading {' and '.join(targets)}")
+            made = given_capture(paths, asked, Path(folder), typed, hardware_key, export_report)
+        yield made
 
 
 def of_program(target: str, chosen: str, stores: Stores, words: Words) -> Capture:

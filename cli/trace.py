@@ -39,13 +39,18 @@ Communication = Annotated[
 ]
 
 
+def is_slow(path: Path) -> bool:
+    """Whether reading a trace takes a while."""
+    return path.is_file() and (path.stat().st_size > _SLOW_BYTES or ".nsys-rep" in path.suffixes)
+
+
 def _read(path: Path, communication: list[str] | None = None) -> Trace:
     """Read a trace; if that takes a while, stderr says so."""
     from ..machine.memory import keep_freed_memory
     from ..profiler.queries.reading import read
     from ..reports.terminal.progress import steps
 
-    if path.is_file() and (path.stat().st_size > _SLOW_BYTES or ".nsys-rep" in path.suffixes):
+    if is_slow(path):
         keep_freed_memory()
         with steps() as say:
             say(f"reading {path}")

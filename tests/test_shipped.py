@@ -24,7 +24,7 @@ from aisp_prof.profiler.queries.ranges import ranges
 from aisp_prof.profiler.store.captures import Capture
 from aisp_prof.profiler.trace.reader import read_trace
 from aisp_prof.reports.page.document import render_html
-from shared import plain_trace, proven, shipped
+from shared import plain_trace, proven, shipped, shown_device
 
 HERE = Path(__file__).parent
 EVERY = shipped()
@@ -149,15 +149,6 @@ def operations(
                 AND r.start BETWEEN ?2 AND ?3 AND r.end <= ?3 AND o.deviceId = ?4"""
         found += [row[1:] for row in trace.execute(query, (*bounds, device))]
     return sorted(found)
-
-
-def shown_device(evidence: Evidence, trace: sqlite3.Connection) -> int:
-    """The device that the evidence is of: the one that its caveat names where several ran."""
-    named = [finding.values["gpu"] for finding in evidence.caveats if finding.code == "mixed_devices"]
-    ids = trace.execute("SELECT DISTINCT deviceId FROM CUPTI_ACTIVITY_KIND_KERNEL ORDER BY deviceId").fetchall()
-    assert len(ids) == (2 if named else 1)
-    uuids = dict(trace.execute("SELECT uuid, id FROM TARGET_INFO_GPU"))
-    return uuids[named[0]] if named else ids[0][0]
 
 
 def nanoseconds_of_both(one: list[tuple[int, int]], two: list[tuple[int, int]]) -> int:

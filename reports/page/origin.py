@@ -19,6 +19,12 @@ def mark(evidence: Evidence, say: Catalog) -> str:
     return "" if origin is None else say(f"origin.{_key(origin)}")
 
 
+def claims_about(evidence: Evidence, say: Catalog) -> str:
+    """Over what claims are judged: the iterations of one session, or of two."""
+    origin = evidence.manifest.origin
+    return say("origin.claims_of_two") if origin is not None and origin.apart else say("claims.about")
+
+
 def _key(origin: Origin) -> str:
     """Of one program, whose ranges are compared, no order was made."""
     return "alone" if origin.kind == PROGRAM and not origin.in_turn else origin.kind

@@ -16,7 +16,7 @@ from .figures import FigureGroup, figure_groups
 from .headline import Headline, headline, lead, verdict_line
 from .identity import Fact, StoredFile, facts, stored_files
 from .ledgers import GainLedger, LaunchLedger, gain_ledger, launch_ledger
-from .origin import kind, mark
+from .origin import claims_about, kind, mark
 from .replay import replay
 from .roofline import RooflineSection, roofline_section
 from .strips import StripPlot, strip_plot
@@ -50,6 +50,7 @@ class Proof:
     headline: Headline
     lead: tuple[str, ...]
     claims: tuple[ClaimRow, ...]
+    claims_about: str
     strips: tuple[StripPlot, ...]
     perturbation: str
     timelines: tuple[Timeline, ...]
@@ -106,6 +107,7 @@ def proof(evidence: Evidence, say: Catalog, anchor: str, against: Against | None
         headline=headline(evidence, say),
         lead=lead(evidence, say),
         claims=claim_rows(evidence, say),
+        claims_about=claims_about(evidence, say),
         strips=tuple(plot for size in (WIDE, NARROW) if (plot := strip_plot(evidence, say, size))),
         perturbation=perturbation(evidence, say),
         timelines=(drawn, slim) if drawn and slim else (),

@@ -68,6 +68,22 @@ def plain_trace(capture: Capture) -> Iterator[sqlite3.Connection]:
         yield database
 
 
+def shown_device(evidence: Evidence, trace: sqlite3.Connection) -> int:
+    """The device that the evidence is of: the one that its caveat names where several ran."""
+    named = [finding.values["gpu"] for finding in evidence.caveats if finding.code == "mixed_devices"]
+    ids = trace.execute("SELECT DISTINCT deviceId FROM CUPTI_ACTIVITY_KIND_KERNEL ORDER BY deviceId").fetchall()
+    assert len(ids) == (2 if named else 1)
+    uuids = dict(trace.execute("SELECT uuid, id FROM TARGET_INFO_GPU"))
+    return uuids[named[0]] if named else ids[0][0]
+
+
+@contextmanager
+def fresh_cubins() -> Iterator[None]:
+    """Kernels are compiled in this run, each once for all its workers, and none is taken from the user's cache."""
+    with patch.dict(os.environ, AISP_CACHE=str(_folders[0] / "cache")):
+        yield
+
+
 def index(database: sqlite3.Connection) -> None:
     """Ranges and calls by their start, operations by their call."""
     tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 import lzma
 import sqlite3
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 from aisp_prof.profiler.evidence import Evidence, Finding
 from aisp_prof.profiler.manifest import Manifest
 from aisp_prof.profiler.proof.prove import prove, prove_capture
-from aisp_prof.profiler.store.captures import shipped_store
+from aisp_prof.profiler.store.captures import Capture, shipped_store
 from counted_pair import BASELINE, OPTIMIZED, PASS, counted_capture
 from pair_trace import US, manifest, run_pair
 from trace_builder import Process, TraceBuilder
@@ -139,3 +142,72 @@ def test_sql_finds_the_same_in_captures_that_ship(pair: str, named: int, tmp_pat
     found = {tuple(finding.values.values()) for finding in weak(prove_capture(capture), FEW)}
     assert found == expected
     assert len(found) == named
+
+
+COUNTED = tuple(one for one in shipped_store().scan().captures() if (one.folder / "counters.csv").is_file())
+FP32 = {"fadd": 1, "fmul": 1, "ffma": 2}
+PATH = "sm__ops_path_tensor_src_"
+TENSOR = {"bf16_dst_fp32": "bf16", "fp16": "fp16", "fp8": "fp8", "tf32_dst_fp32": "tf32"}
+
+
+def counted_kernels(capture: Capture) -> dict[str, tuple[float, int, float]]:
+    """kernel -> least seconds that a launch can take on average by the ceilings, FLOPs, by csv alone: of what it computes and of what it
+    moves the one that needs longer."""
+    assert capture.manifest.ceilings is not None
+    rate = {one.name: one.value for one in capture.manifest.ceilings.ceilings}
+    with (capture.folder / "counters.csv").open(newline="") as file:
+        _, *launches = csv.DictReader(file)
+    found: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
+    for row in launches:
+        if (
+            f"{capture.manifest.pair}.baseline.measure"
+            not in row["thread Domain:Push/Pop_Range:PL_Type:PL_Value:CLR_Type:Color:Msg_Type:Msg"]
+        ):
+            continue
+        number = {name: float(value) for name, value in row.items() if value and name.endswith(".sum")}
+        fp32 = sum(n * number.get(f"smsp__sass_thread_inst_executed_op_{op}_pred_on.sum", 0) for op, n in FP32.items())
+        work = {"fp32": fp32} | {kind: number.get(f"{PATH}{name}.sum", 0) for name, kind in TENSOR.items()}
+        moved = number["dram__bytes_read.sum"] + number["dram__bytes_write.sum"]
+        short = row["Kernel Name"].partition("<")[0].partition("(")[0].split("::")[-1].removeprefix("void ")
+        found[short].append((sum(n / rate[kind] for kind, n in work.items() if n), moved, sum(work.values())))
+    bandwidth = max(rate["copy"], rate["read"])
+    return {
+        name: (
+            max(fmean(c for c, *_ in every), fmean(m for _, m, _ in every) / bandwidth),
+            len(every),
+            sum(w for *_, w in every),
+        )
+        for name, every in found.items()
+    }
+
+
+@pytest.mark.parametrize("capture", COUNTED, ids=lambda capture: capture.id)
+def test_sql_finds_the_same_shares_of_roofs(capture: Capture, tmp_path: Path) -> None:
+    assert capture.trace_path is not None
+    plain = tmp_path / "trace.sqlite"
+    plain.write_bytes(lzma.decompress(capture.trace_path.read_bytes()))
+    with closing(sqlite3.connect(plain)) as trace:
+        rows = trace.execute(BASELINE_KERNELS, (capture.manifest.pair,)).fetchall()
+    times: dict[str, list[int]] = defaultdict(list)
+    for name, _, ns, _ in rows:
+        times[name].append(ns)
+    counted = counted_kernels(capture)
+    whole = sum(sum(times[name]) for name in counted)
+    expected = {
+        name: (100 * least / (fmean(times[name]) / 1e9), 100 * sum(times[name]) / whole)
+        for name, (least, _, flops) in counted.items()
+        if flops
+    }
+    weak_ones = {name: told for name, told in expected.items() if told[0] < 30 and told[1] >= 5}
+    found = {
+        str(one.values["kernel"]): (one.values["percent"], one.values["of_time"])
+        for one in weak(prove_capture(capture), BELOW)
+    }
+    assert found.keys() == weak_ones.keys()
+    for name, told in found.items():
+        assert told == pytest.approx(weak_ones[name], abs=0.3)
+
+
+def test_captures_with_a_weak_baseline_are_among_them() -> None:
+    named = {one.manifest.pair for one in COUNTED if weak(prove_capture(one), BELOW)}
+    assert named == {"ch09.compute_bound", "ch20.memory_standard"}

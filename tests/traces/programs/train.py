@@ -3,13 +3,21 @@
 train.py loop|fused STEPS     one optimizer, its steps are called `step`
 train.py both STEPS           both in turn, A B B A: `loop step` and `fused step`
 """
+
 import sys
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-CONFIG = LlamaConfig(hidden_size=768, intermediate_size=2048, num_hidden_layers=8, num_attention_heads=12,
-                     num_key_value_heads=12, vocab_size=4096, max_position_embeddings=512)
+CONFIG = LlamaConfig(
+    hidden_size=768,
+    intermediate_size=2048,
+    num_hidden_layers=8,
+    num_attention_heads=12,
+    num_key_value_heads=12,
+    vocab_size=4096,
+    max_position_embeddings=512,
+)
 
 
 def trainer(kind):
