@@ -105,7 +105,7 @@ def phases(sizes: Sizes, variant: str) -> tuple[Phase, ...]:
     """The link's work alone: a chunk that comes in may stay in the L2 cache until it goes out, and no ceiling bounds sin and exp."""
     chunk, rest = sizes["mib"] * _MIB // sizes["chunks"], sizes["chunks"] - 1
     if variant == "baseline":
-        return tuple(Phase(**way) for _ in range(rest + 1) for way in ({"h2d": chunk}, {"d2h": chunk}))
+        return (Phase(h2d=chunk), Phase(d2h=chunk)) * (rest + 1)
     return Phase(h2d=chunk), Phase(h2d=rest * chunk, d2h=rest * chunk), Phase(d2h=chunk)
 
 
