@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Self
@@ -16,6 +17,13 @@ VARIANTS = ("baseline", "optimized")
 
 ATTRIBUTIONS = ("thread", "process")
 
+_CHAPTER = re.compile(r"ch\d\d")
+
+
+def is_chapter(group: str) -> bool:
+    """Whether a group of pairs is a chapter of the book: those are aisp-prof's own, and no pair outside it may belong to one."""
+    return _CHAPTER.fullmatch(group) is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Phase:
@@ -24,7 +32,7 @@ class Phase:
     h2d, d2h   bytes over the link between host and device; both in one phase: both ways at once
     dram       bytes to and from device memory that no cache can keep
     flops      ceiling of `aisp-prof calibrate` ("bf16", "fp32", …) -> floating-point operations that it bounds
-    launches   launches that nothing hides: each is waited for before the next is made
+    launches   launches that nothing hides: each waits for the one before, on the host or in its stream
     """
 
     h2d: int = 0
@@ -38,6 +46,7 @@ class Phase:
 class Declaration:
     """A baseline/optimized pair as its module declares it; plain data, stored in every capture's manifest.
 
+    chapter        the group that it belongs to: of the pairs that ship a chapter of the book, "ch11"
     sentence       the page's headline with a `{speedup}` placeholder, filled with e.g. "1.71× faster"
     compares       what both variants have in common, and the one thing that differs
     variants       variant -> caption, in order: "baseline", the steps of a staged pair, each on top of the one before, "optimized"

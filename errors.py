@@ -25,6 +25,8 @@ class AispError(Exception):
     """Base of all: `str(error)` is the message, `mend` the way out ("" when there is none), `exit_code` for the shell."""
 
     exit_code = 3
+    answered = False
+    """Whether the command has printed its answer nevertheless; else `--json` prints the error in its place."""
 
     def __init__(self, message: str, mend: str = "") -> None:
         super().__init__(message)

@@ -18,6 +18,7 @@ from . import (
     bench,
     bundle,
     capturing,
+    checking,
     compare,
     counters,
     demos,
@@ -26,6 +27,8 @@ from . import (
     help,
     kernels,
     listing,
+    new,
+    ranks,
     report,
     scrubbing,
     trace,
@@ -56,9 +59,26 @@ app = typer.Typer(
 )
 
 app.add_typer(trace.app, name="trace")
+app.add_typer(ranks.app, name="ranks")
 app.add_typer(kernels.app, name="kernels")
 app.add_typer(bench.app, name="bench")
-for commands in (assertion, bundle, capturing, compare, counters, demos, doctor, expect, listing, report, scrubbing):
+for commands in (
+    *(
+        assertion,
+        bundle,
+        capturing,
+        checking,
+        compare,
+        counters,
+        demos,
+        doctor,
+        expect,
+        listing,
+        new,
+        report,
+        scrubbing,
+    ),
+):
     commands.register(app)
 
 
@@ -72,7 +92,8 @@ def main() -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a Latin-1 terminal shows › as \u203a, and no traceback
     try:
-        app()
+        if not help.show(app, sys.argv[1:], _program()):
+            app()
     except AispError as error:
         _end(error)
     except OSError as error:
@@ -87,8 +108,18 @@ def main() -> NoReturn:
 
 
 def _end(error: AispError) -> NoReturn:
+    if "--json" in sys.argv[1:] and not error.answered:
+        from ..reports.terminal.answers import print_failure
+
+        print_failure(error)
     complain(error)
     sys.exit(error.exit_code)
+
+
+def _program() -> str:
+    """How the command line was called, as its help says it."""
+    name = os.path.basename(sys.argv[0])
+    return "python -m aisp_prof" if name == "__main__.py" else name
 
 
 def _version(asked: bool) -> None:

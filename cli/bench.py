@@ -7,9 +7,12 @@ from typing import Annotated
 
 import typer
 
+from .choosing import every_pair, name_broken, to_run
 from .options import AsJson, Iterations, Timeout
 
-app = typer.Typer(help="List and run benchmark targets.", no_args_is_help=True)
+app = typer.Typer(
+    help="Capture and judge pairs in one command, by the names that the book's own tools use.", no_args_is_help=True
+)
 
 
 @app.command("list-targets")
@@ -17,18 +20,24 @@ def list_targets(
     chapter: Annotated[str, typer.Option(metavar="CHAPTER", help="E.g. ch11; all by default.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """One target a line, as `bench run --targets` takes it."""
+    """One pair a line, as `bench run` takes it."""
     from ..reports.terminal.answers import print_data
-    from ..workloads.registry import find, pairs
+    from ..workloads.registry import find
 
-    chosen = find(chapter, several_gpus=True) if chapter else pairs()
+    if chapter:
+        chosen = find(chapter, several_gpus=True)
+    else:
+        chosen = (every := every_pair()).pairs
+        name_broken(every.broken)
     targets = [{"target": pair.key.replace(".", ":"), "title": pair.declaration.title["en"]} for pair in chosen]
     print_data({"rows": targets}, as_json, [target["target"] for target in targets])
 
 
 @app.command("run")
 def run(
-    targets: Annotated[list[str], typer.Option(metavar="CHAPTER[:PAIR]", help="Repeated, or with commas.")],
+    targets: Annotated[
+        list[str], typer.Option("--pairs", "--targets", metavar="CHAPTER[:PAIR]", help="Repeated, or with commas.")
+    ],
     profile: Annotated[
         str, typer.Option(help="none, minimal, roofline or deep, as `aisp-prof capture` takes it.")
     ] = "",
@@ -38,16 +47,15 @@ def run(
     captures: Annotated[Path | None, typer.Option(help="The folder of captures; else $AISP_CAPTURES.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Capture targets and judge each capture; the exit code is the worst verdict's. Needs an NVIDIA GPU."""
+    """Capture pairs and judge each capture; the exit code is the worst verdict's. Needs an NVIDIA GPU."""
     from ..profiler.evidence import Verdict
     from ..profiler.proof.prove import prove_capture
     from ..profiler.store.captures import captures_folder
     from ..reports.terminal.answers import print_data
     from ..reports.terminal.console import summary
-    from ..workloads.registry import find
     from .capturing import capture_pairs
 
-    chosen = {pair.key: pair for group in targets for name in group.split(",") for pair in find(name.strip())}
+    chosen = {pair.key: pair for group in targets for name in group.split(",") for pair in to_run(name.strip())}
     done = capture_pairs(list(chosen.values()), captures_folder(captures), profile, iterations, size, timeout)
     evidences = [prove_capture(one) for one in done]
     proofs = [one.to_json() for one in evidences]

@@ -35,12 +35,14 @@ def make(
     stage: str,
     lang: str,
     formats: Sequence[str],
+    expectations: Path | None = None,
 ) -> tuple[list[Evidence], dict[str, Checked | None]]:
     """Write a bundle of these captures; return what was proven of them as packed, and how their expectations fared."""
     from ..profiler.expect.files import expectations_folder
     from ..reports.bundle.layout import Pages
     from ..reports.bundle.write import write_bundle
     from ..reports.page.write import checked_formats
+    from ..reports.terminal.progress import steps
 
     checked_formats(formats)
     signer = None
@@ -50,7 +52,10 @@ def make(
         signer = private_key(key)
     pages = Pages(stage, lang, "pdf" in formats)
     try:
-        made = write_bundle(target, captures, missing, pages, expectations_folder(), signer)
+        kept = expectations_folder(expectations, captures[0].manifest.pair if captures else "")
+        with steps(watched=True) as say:
+            say(f"judging {len(captures)} captures and packing them")
+            made = write_bundle(target, captures, missing, pages, kept, signer)
     except EnvironmentLacks as error:
         raise EnvironmentLacks(str(error), f"{error.mend}; or leave the PDF out: --format html") from error
     return list(made.evidences), dict(made.expected)
@@ -68,15 +73,16 @@ def verify(
     Needs no GPU and none of NVIDIA's tools. Exit codes: 0 verified and proven, 1 something is wrong or a claim does not hold,
     2 no bundle, 4 it cannot be told.
     """
-    from ..profiler.expect.files import expectations_folder
     from ..reports.bundle.console import verification_lines
     from ..reports.bundle.declared import Own
     from ..reports.bundle.verify import verify_bundle
     from ..reports.terminal.answers import print_data
-    from ..workloads.registry import pairs
+    from ..reports.terminal.progress import steps
+    from .choosing import KnownDeclarations, project_folders
 
-    own = Own({pair.key: pair.declaration for pair in pairs()}, expectations_folder())
-    outcome = verify_bundle(bundle, key, own)
+    with steps(watched=True) as say:
+        say(f"verifying {bundle}")
+        outcome = verify_bundle(bundle, key, Own(KnownDeclarations(), folders=project_folders()))
     print_data(outcome.to_json(), as_json, () if as_json else verification_lines(outcome))
     raise typer.Exit(outcome.exit_code)
 

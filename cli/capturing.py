@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import counters
+from ..errors import UsageError
+from . import counters, named, programs
+from .choosing import to_run
 from .options import AsJson, CapturesFolder, Iterations, Timeout
 
 if TYPE_CHECKING:
@@ -22,7 +24,24 @@ if TYPE_CHECKING:
 
 
 def capture(
-    selector: Annotated[str, typer.Argument(metavar="CHAPTER[:PAIR]", help="What to run, e.g. ch11 or ch11:streams.")],
+    targets: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="CHAPTER[:PAIR] | -- COMMAND…",
+            help="What to run: pairs, e.g. ch11 or ch11:streams; or, after --, a program of one's own.",
+        ),
+    ] = None,
+    baseline: programs.Baseline = "",
+    optimized: programs.Optimized = "",
+    ranges: named.Ranges = None,
+    claim: named.Claims = None,
+    claims: named.ClaimsFile = None,
+    title: named.Title = "",
+    domain: named.Domain = None,
+    attribution: named.Attribution = None,
+    name: programs.Name = "",
+    repeat: programs.Repeat = None,
+    keep_report: programs.KeepReport = False,
     iterations: Iterations = 20,
     size: Annotated[str, typer.Option(help="A size key of the pair; this GPU's own by default.")] = "",
     profile: Annotated[
@@ -43,12 +62,19 @@ def capture(
     captures: CapturesFolder = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run pairs bare and under NVIDIA's profilers, and store a capture of each. Needs an NVIDIA GPU."""
+    """Run pairs, or programs of one's own, bare and under NVIDIA's profilers, and store a capture of each. Needs an NVIDIA GPU."""
     from ..profiler.store.captures import captures_folder
     from ..reports.terminal.answers import print_data
-    from ..workloads.registry import find
 
-    done = capture_pairs(find(selector), captures_folder(captures), profile, iterations, size, timeout, ceilings)
+    commands = programs.commands_of(targets or [], baseline, optimized)
+    words = named.Words(ranges or [], claim or [], claims, title, domain, attribution)
+    if commands:
+        one = programs.capture_of(commands, words, name, repeat, timeout, keep_report, captures_folder(captures))
+        row = {"pair": one.manifest.pair, "id": one.id, "folder": str(one.folder), "counters": None}
+        print_data({"rows": [row]}, as_json, programs.lines(one, captures))
+        return
+    selector = _selector(targets or [], words.given or bool(name) or repeat is not None or keep_report)
+    done = capture_pairs(to_run(selector), captures_folder(captures), profile, iterations, size, timeout, ceilings)
     made = [
         {
             "pair": one.manifest.pair,
@@ -60,7 +86,19 @@ def capture(
     ]
     lines = [line for one in done for line in _captured(one.manifest)]
     where = f" --captures {shlex.quote(str(captures))}" if captures else ""
-    print_data({"rows": made}, as_json, [*lines, f"next: aisp-prof report --stage {selector}{where}"])
+    print_data({"rows": made}, as_json, [*lines, f"next: aisp-prof report {selector}{where}"])
+
+
+def _selector(targets: Sequence[str], of_programs: bool) -> str:
+    if len(targets) != 1:
+        what = f"{targets[1]!r} is one too many" if targets else "what to capture is not said"
+        raise UsageError(what, "aisp-prof capture ch11:streams; of a program: aisp-prof capture -- python train.py")
+    if of_programs:
+        raise UsageError(
+            f"{targets[0]} says itself what is compared, and how often",
+            "of a program: aisp-prof capture --range step -- python …",
+        )
+    return targets[0]
 
 
 def _captured(made: Manifest) -> list[str]:
@@ -110,7 +148,7 @@ def capture_pairs(
             made.append(
                 capture_pair(
                     pair.declaration,
-                    pair.module,
+                    pair.program,
                     key,
                     chosen,
                     folder,

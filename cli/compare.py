@@ -13,7 +13,8 @@ import typer
 
 from ..errors import UsageError
 from . import judging
-from .options import AsJson, Iterations, Timeout
+from .choosing import keys_of, to_run
+from .options import AsJson, ExpectationsFolder, Iterations, Timeout
 
 if TYPE_CHECKING:
     from ..profiler.store.captures import Capture
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
 
 def compare(
     selector: Annotated[str, typer.Argument(metavar="CHAPTER[:PAIR]", help="What to compare, e.g. ch09.")],
-    examples: Annotated[
-        list[str] | None, typer.Option("--examples", metavar="NAME", help="Only these pairs; repeated, or with commas.")
+    only: Annotated[
+        list[str] | None, typer.Option("--pairs", metavar="NAME", help="Only these pairs; repeated, or with commas.")
     ] = None,
+    examples: Annotated[list[str] | None, typer.Option(hidden=True, help="An older word for --pairs.")] = None,
     profile: Annotated[
         str,
         typer.Option(
@@ -39,6 +41,7 @@ def compare(
             "--captures", help="Compare from the newest captures of this folder; with --profile, store there."
         ),
     ] = None,
+    expectations: ExpectationsFolder = None,
     as_json: AsJson = False,
 ) -> None:
     """A table a pair: times, speedup, validity, and each claim with what was expected and measured.
@@ -53,36 +56,46 @@ def compare(
     from ..reports.terminal.answers import print_data
     from ..reports.terminal.comparison import comparison_data, comparison_lines
 
-    pairs = _named(selector, examples)
+    named = [*(only or ()), *(examples or ())]
     missing: list[str] = []
     refused: dict[str, str] = {}
     with ExitStack() as stack:
         if profile or (captures is None and _has_gpu()):
-            done = _run(pairs, profile or "none", iterations, timeout, captures, stack)
+            pairs = {pair.key: pair for pair in to_run(selector)}
+            done = _run(
+                [pairs[key] for key in _named(selector, list(pairs), named)],
+                profile or "none",
+                iterations,
+                timeout,
+                captures,
+                stack,
+            )
         else:
             stores = Stores(captures_folder(captures), with_shipped(captures))
-            done, missing = stores.select([pair.key for pair in pairs])
+            keys = _named(selector, keys_of(selector, captures_folder(captures)), named)
+            done, missing = stores.select(keys)
             refused |= judging.unreadable(missing, stores)
         proven, more = judging.judge_each(done, prove_capture)
-        evidences, kept = [one for _, one in proven], expectations_folder()
+        evidences = [one for _, one in proven]
         refused |= more
-        by_capture = {capture.id: expected_for(capture, one, kept) for capture, one in proven}
+        by_capture = {
+            capture.id: expected_for(capture, one, expectations_folder(expectations, capture.manifest.pair))
+            for capture, one in proven
+        }
     expected = {name: one for name, one in by_capture.items() if one is not None}
     lines = [] if as_json else [*comparison_lines(evidences, expected), *judging.lines(missing, refused)]
     print_data({**comparison_data(evidences, missing, expected), "refused": refused}, as_json, lines)
     raise typer.Exit(judging.exit_code(evidences, missing, refused))
 
 
-def _named(selector: str, examples: Sequence[str] | None) -> list[Pair]:
-    """The pairs of the chapter that `examples` names; all of them without it.
+def _named(selector: str, keys: Sequence[str], named: Sequence[str]) -> list[str]:
+    """Those of these pairs that `named` names; all of them where it is empty.
 
     Raises:
-        UsageError: one of them is no pair of the chapter.
+        UsageError: one of them is none of these.
     """
-    from ..workloads.registry import find
-
-    known = {pair.declaration.name: pair for pair in find(selector)}
-    wanted = [name.strip() for group in examples or () for name in group.split(",") if name.strip()] or list(known)
+    known = {key.rpartition(".")[2]: key for key in keys}
+    wanted = [name.strip() for group in named for name in group.split(",") if name.strip()] or list(known)
     for name in wanted:
         if name not in known:
             near = get_close_matches(name, known, 1)

@@ -38,7 +38,13 @@ def counters(
 
 
 def roofline(
-    chosen: Annotated[str, typer.Argument(metavar="CAPTURE", help="A capture's id or its beginning, or its folder.")],
+    chosen: Annotated[
+        str,
+        typer.Argument(
+            metavar="PAIR|CAPTURE",
+            help="A pair, e.g. ch09:memory_bound; or a capture's id, its beginning, or its folder.",
+        ),
+    ],
     captures: CapturesFolder = None,
     as_json: AsJson = False,
 ) -> None:
@@ -52,15 +58,20 @@ def roofline(
 
 
 def _capture(chosen: str, captures: Path | None) -> Capture:
-    """The capture in this folder, or the one whose id starts with `chosen`, among this user's and those that ship."""
+    """The capture in this folder, the newest of the pair of this name, or the one whose id starts with `chosen`, among this user's
+    and those that ship."""
     from ..profiler.manifest import FILE_NAME
-    from ..profiler.store.captures import Capture, captures_folder, select
+    from ..profiler.store.captures import Capture, Store, captures_folder, resolve, select
     from ..profiler.store.manifest import read_manifest
     from ..workloads.registry import pairs
 
     if (Path(chosen) / FILE_NAME).is_file():
         return Capture(Path(chosen), read_manifest(Path(chosen)))
-    return select([pair.key for pair in pairs()], captures_folder(captures), chosen)[0][0]
+    folder = captures_folder(captures)
+    keys = [*(pair.key for pair in pairs()), *{one.manifest.pair for one in Store(folder).captures()}]
+    if (key := chosen.replace(":", ".")) in keys:
+        return resolve(key, folder)
+    return select(keys, folder, chosen)[0][0]
 
 
 def calibrate(

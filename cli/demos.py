@@ -18,7 +18,8 @@ def demos(
     from ..workloads.demos.registry import find
 
     if name == "list":
-        lines = [f"{demo.name:<22} {demo.about}" for demo in all_demos()]
+        width = max(len(demo.name) for demo in all_demos())
+        lines = [f"{demo.name:<{width}} {demo.about}" for demo in all_demos()]
     else:
         lines = find(name).run(arguments or [])
     typer.echo("\n".join(lines))

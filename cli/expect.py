@@ -10,9 +10,11 @@ import typer
 
 from ..errors import CannotTell, UsageError
 from . import judging
-from .options import AsJson, CapturesFolder
+from .choosing import every_pair, keys_of, name_broken
+from .options import AsJson, CapturesFolder, ExpectationsFolder
 
 if TYPE_CHECKING:
+    from ..profiler.expect.check import Checked
     from ..profiler.store.captures import Capture, Stores
 
 app = typer.Typer(
@@ -23,16 +25,17 @@ app = typer.Typer(
 )
 
 Selector = Annotated[str, typer.Argument(metavar="[CHAPTER[:PAIR]]", help="All pairs by default.")]
-ExpectationsFolder = Annotated[
-    Path | None,
-    typer.Option("--expectations", help="The folder of expectations; else $AISP_EXPECTATIONS, else the package's own."),
-]
 
 
-def _pairs(selector: str) -> list[str]:
-    from ..workloads.registry import find, pairs
+def _pairs(selector: str, captures: Path | None) -> list[str]:
+    """The keys of the pairs that are meant; without a selector all, of the user's own those that can be used."""
+    from ..profiler.store.captures import captures_folder
 
-    return [pair.key for pair in (find(selector) if selector else pairs())]
+    if selector:
+        return keys_of(selector, captures_folder(captures))
+    every = every_pair()
+    name_broken(every.broken)
+    return [pair.key for pair in every.pairs]
 
 
 @app.command()
@@ -55,17 +58,25 @@ def check(
     from ..profiler.store.captures import Stores, captures_folder
     from ..reports.terminal.expectations import check_lines
 
-    folder, stored = expectations_folder(expectations), captures_folder(captures)
+    stored = captures_folder(captures)
     stores = Stores(stored, shipped=False)
-    captured, missing = _chosen(_pairs(selector), stores, chosen)
-    checked, refused = judging.judge_each(
-        captured, lambda one: without_mended(check_capture(one, folder), one, stored, folder)
-    )
+    captured, missing = _chosen(_pairs(selector, captures), stores, chosen)
+
+    def held(one: Capture) -> Checked:
+        folder = expectations_folder(expectations, one.manifest.pair)
+        return without_mended(check_capture(one, folder), one, stored, folder)
+
+    checked, refused = judging.judge_each(captured, held)
     refused = {**judging.unreadable(missing, stores), **refused}
     lacking = [pair for pair in missing if pair not in refused]
-    done = [one for _, one in checked] + [without_capture(pair, folder) for pair in lacking]
+    done = [one for _, one in checked]
+    done += [without_capture(pair, expectations_folder(expectations, pair)) for pair in lacking]
     done += [
-        replace(without_capture(pair, folder), status=Status.UNPROVEN, reasons=(f"refused: {why}",))
+        replace(
+            without_capture(pair, expectations_folder(expectations, pair)),
+            status=Status.UNPROVEN,
+            reasons=(f"refused: {why}",),
+        )
         for pair, why in refused.items()
     ]
     status = Status.worst(one.status for one in done)
@@ -107,7 +118,7 @@ def update(
     from ..reports.terminal.expectations import update_data, update_lines
 
     plans = update_expectations(
-        _pairs(selector),
+        _pairs(selector, captures),
         captures_folder(captures),
         reason,
         expectations,
@@ -145,7 +156,8 @@ def accept(
     from ..profiler.store.captures import Stores, captures_folder
     from ..reports.terminal.accepted import accepted_data, accepted_lines
 
-    (key, *more), folder, names = _pairs(pair), expectations_folder(expectations), numbers or []
+    (key, *more), names = _pairs(pair, captures), numbers or []
+    folder = expectations_folder(expectations, key)
     if more:
         raise UsageError(f"{pair} is several pairs", f"one at a time: aisp-prof expect accept {key.replace('.', ':')}")
     if taken_back:
@@ -175,13 +187,13 @@ def history(
     from ..reports.terminal.accepted import standing_lines
     from ..reports.terminal.trend import refused_lines, trend_lines
 
-    pairs, stored = _pairs(selector), captures_folder(captures)
+    pairs, stored = _pairs(selector, captures), captures_folder(captures)
     told = {pair: trend(pair, stored, limit) for pair in pairs}
     every = {pair: moments for pair, (moments, _) in told.items() if moments}
     refused = {pair: why for pair, (_, why) in told.items() if why}
     if not every and not refused:
         raise CannotTell(f"no capture of {', '.join(pairs)} in {stored}", "aisp-prof list shows the captures")
-    accepted = {pair: list(standing(pair, stored, expectations_folder(expectations))) for pair in every}
+    accepted = {pair: list(standing(pair, stored, expectations_folder(expectations, pair))) for pair in every}
     rows = [
         {"pair": pair, "captures": [m.to_json() for m in moments], "accepted": [a.to_json() for a in accepted[pair]]}
         for pair, moments in every.items()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 from typer.models import CommandInfo, TyperInfo
 
 SETTINGS: Final = {"help_option_names": ["-h", "--help"]}
@@ -13,15 +15,18 @@ SETTINGS: Final = {"help_option_names": ["-h", "--help"]}
 
 PANELS: Final[Mapping[str, Mapping[str, str]]] = {
     "Prove an optimization": {
+        "new": "aisp-prof new pair bench/fused.py",
+        "check": "aisp-prof check bench/fused.py --device cpu",
         "list": "aisp-prof list ch11",
         "capture": "aisp-prof capture ch11:streams",
         "report": "aisp-prof report ch11 --lang ko --out pages",
         "compare": "aisp-prof compare ch09",
-        "roofline": "aisp-prof roofline ch09.memory_bound",
+        "roofline": "aisp-prof roofline ch09:memory_bound",
         "verify": "aisp-prof verify ch11.zip",
     },
     "Ask any trace": {
         "trace": "aisp-prof trace summary run.sqlite",
+        "ranks": "aisp-prof ranks summary 'traces/rank*.sqlite'",
         "assert": "aisp-prof assert run.sqlite --range step 'hidden(h2d, compute) >= 90%'",
         "counters": "aisp-prof counters run.ncu-rep",
         "scrub": "aisp-prof scrub run.sqlite -o public.sqlite.xz",
@@ -55,6 +60,24 @@ def arrange(app: typer.Typer) -> None:
         info.rich_help_panel, info.epilog = panel, " ".join(filter(None, (_epilog(info), f"Example: {example}")))
     app.registered_commands.sort(key=lambda info: order.index(_name(info)))
     app.registered_groups.sort(key=lambda info: order.index(_name(info)))
+
+
+def show(app: typer.Typer, words: Sequence[str], program: str) -> bool:
+    """Show the help that is asked for behind names of commands alone, and whether it was: reading options of the commands
+    around it, only to find that there are none, would import all that checks values, for a third of the time."""
+    *names, last = words or [""]
+    if last not in SETTINGS["help_option_names"]:
+        return False
+    command = get_command(app)
+    context = command.context_class(command, info_name=program, **command.context_settings)
+    for name in names:
+        inner = command.commands.get(name) if isinstance(command, TyperGroup) else None
+        if inner is None:
+            return False
+        command = inner
+        context = command.context_class(command, info_name=name, parent=context, **command.context_settings)
+    typer.echo(context.get_help(), color=context.color)
+    return True
 
 
 def _epilog(info: CommandInfo | TyperInfo) -> str:

@@ -23,13 +23,17 @@ def judge_each(captures: Sequence[Capture], judge: Callable[[Capture], T]) -> tu
     Raises:
         AispError: all of them were refused; the message is the first one's.
     """
+    from ..reports.terminal.progress import steps
+
     done: list[tuple[Capture, T]] = []
     refused: dict[str, AispError] = {}
-    for one in captures:
-        try:
-            done.append((one, judge(one)))
-        except AispError as error:
-            refused[one.manifest.pair] = type(error)(f"{one.id}: {error}", error.mend)
+    with steps(watched=True) as say:
+        for one in captures:
+            say(f"judging {one.id}")
+            try:
+                done.append((one, judge(one)))
+            except AispError as error:
+                refused[one.manifest.pair] = type(error)(f"{one.id}: {error}", error.mend)
     if refused and not done:
         raise next(iter(refused.values()))
     return done, {pair: _told(error) for pair, error in refused.items()}

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import UsageError
 from .options import AsJson
+
+if TYPE_CHECKING:
+    from ..workloads.gate.task import Task
 
 app = typer.Typer(
     help="Write kernels from small specs, and admit or refuse candidates (docs/kernel-gate.md).", no_args_is_help=True
@@ -62,9 +65,17 @@ def gate(
     candidate: Annotated[
         str, typer.Argument(metavar="CANDIDATE", help="A .cu or .py file, or eager, or inductor (torch.compile).")
     ],
-    spec: Annotated[str, typer.Option(help="A TOML file, or the name of a spec that ships.")],
-    against: Annotated[str, typer.Option(help="The current best: as CANDIDATE.")] = "eager",
-    feature: Annotated[str, typer.Option(help="The flag that must be on; candidate.NAME of the spec by default.")] = "",
+    spec: Annotated[str, typer.Option(help="A TOML file, or the name of a spec that ships.")] = "",
+    reference: Annotated[
+        Path | None, typer.Option(metavar="REF.py", help="Instead of a spec: what is right, in PyTorch; with --inputs.")
+    ] = None,
+    inputs: Annotated[
+        Path | None, typer.Option(metavar="FILE.toml", help="The tensors and sizes that candidate and reference get.")
+    ] = None,
+    against: Annotated[
+        str, typer.Option(help="The current best, as CANDIDATE; eager is the reference itself.")
+    ] = "eager",
+    feature: Annotated[str, typer.Option(help="The flag that must be on; candidate.NAME of a spec by default.")] = "",
     device: Annotated[str, typer.Option(help="cuda or cpu.")] = "cuda",
     artifacts: ArtifactsFolder = Path("artifacts"),
     timeout: Annotated[float, typer.Option(help="Seconds for each child process.")] = 300,
@@ -76,22 +87,21 @@ def gate(
 ) -> None:
     """Judge a candidate in child processes: exit 0 admitted, 1 refused, 4 cannot tell (or its feature is off), 3 lacks."""
     from ..kernels.emit.artifacts import Artifacts
-    from ..kernels.emit.spec import read_spec
     from ..reports.terminal.progress import steps
-    from ..workloads.gate.gate import Limits, Request, feature_name
+    from ..workloads.gate.gate import Limits, Request
     from ..workloads.gate.gate import gate as judge
     from ..workloads.gate.runners import find_runner
 
     if device not in ("cuda", "cpu"):
         raise UsageError(f"no device is called {device!r}", "--device cuda or --device cpu")
-    wanted = read_spec(spec)
+    wanted = _task(spec, reference, inputs)
     request = Request(
         wanted,
         find_runner(candidate),
         find_runner(against),
         device,  # type: ignore[arg-type]
         secrets.randbits(31) if seed is None else seed,
-        feature or feature_name(wanted),
+        feature or wanted.feature,
         iterations,
         min_speedup,
         Limits(timeout, int(memory * 2**30)),
@@ -101,6 +111,26 @@ def gate(
     data = {"candidate": candidate, "verdict": str(path), **verdict.to_json()}
     _print(data, as_json, [f"{candidate}  {verdict.status.upper()}  {verdict.reason}  ({path})"])
     raise typer.Exit(verdict.exit_code)
+
+
+def _task(spec: str, reference: Path | None, inputs: Path | None) -> Task:
+    """What the candidate is judged by: a spec, or a reference with its inputs.
+
+    Raises:
+        UsageError: both or neither are given, or as `read_spec` and `read_task`.
+    """
+    from ..kernels.emit.spec import read_spec
+    from ..workloads.gate.own.task import read_task
+    from ..workloads.gate.spec_task import SpecTask
+
+    if reference is not None and inputs is not None and not spec:
+        return read_task(reference, inputs)
+    if not spec or reference is not None or inputs is not None:
+        raise UsageError(
+            "a candidate is judged by a spec, or by a reference with its inputs",
+            "--spec SPEC, or --reference REF.py --inputs FILE.toml",
+        )
+    return SpecTask(read_spec(spec))
 
 
 def _print(data: dict[str, Any], as_json: bool, lines: list[str]) -> None:

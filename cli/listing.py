@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
+from .choosing import every_pair, name_broken
 from .options import AsJson, CapturesFolder
 
 
@@ -14,27 +16,41 @@ def list_pairs(
     captures: CapturesFolder = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the pairs, what each needs, and its captures."""
-    from ..profiler.store.captures import Stores, captures_folder
+    """List the pairs, what each needs, and how many captures there are of each; with --captures also their ids.
+
+    The chapters' are listed, and your own (docs/pairs.md), whose claims are read. What is broken of yours is named, and the
+    others are listed regardless.
+    """
+    from ..profiler.store.captures import Stores, captures_folder, with_shipped
     from ..reports.terminal.answers import print_data
     from ..reports.terminal.tables import table
-    from ..workloads.registry import find, pairs
+    from ..workloads.registry import Known, find
 
-    stores = Stores(captures_folder(captures))
-    chosen = find(selector, several_gpus=True) if selector else pairs()
+    stores = Stores(captures_folder(captures), with_shipped(captures))
+    found = Known(find(selector, several_gpus=True)) if selector else every_pair()
     rows: list[dict[str, Any]] = [
         {
             "pair": pair.key,
+            "place": pair.place.named if pair.place else "",
             "title": pair.declaration.title["en"],
             "needs": list(pair.declaration.needs),
             "sizes": sorted(pair.declaration.sizes),
             "claims": list(pair.declaration.claims),
             "captures": [capture.id for capture in stores.captures(pair.key)],
         }
-        for pair in chosen
+        for pair in found.pairs
     ]
     cells = [(r["pair"], ", ".join(r["needs"]), r["title"], str(len(r["captures"]))) for r in rows]
-    print_data({"rows": rows}, as_json, table(("pair", "needs", "title", "captures"), cells, left=3))
+    lines = table(("pair", "needs", "title", "captures"), cells, left=3)
+    if captures is not None:  # under each pair its captures, the newest first
+        lines = [line for first, r in zip(lines, [{}, *rows], strict=True) for line in (first, *_ids(r))]
+    broken = [asdict(one) for one in found.broken]
+    print_data({"rows": rows, "broken": broken}, as_json, lines)
+    name_broken(found.broken)
+
+
+def _ids(row: dict[str, Any]) -> list[str]:
+    return [f"  {capture}" for capture in row.get("captures", ())]
 
 
 def register(app: typer.Typer) -> None:

@@ -12,5 +12,13 @@ CapturesFolder = Annotated[
     Path | None,
     typer.Option("--captures", help="The folder of captures; else $AISP_CAPTURES, else ./aisp-captures."),
 ]
+ExpectationsFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--expectations",
+        help="The folder of expectations; else $AISP_EXPECTATIONS, else `expectations` of [tool.aisp-prof] in pyproject.toml; else "
+        "of your own pairs ./expectations of the project, of the chapters' the package's.",
+    ),
+]
 Iterations = Annotated[int, typer.Option(help="Measured iterations of each variant; an even number.")]
 Timeout = Annotated[float, typer.Option(help="Seconds that one run may take.")]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,14 +11,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import AispError, EnvironmentLacks, UsageError
-from . import bundle, judging
+from . import bundle, judging, named
+from .choosing import keys_of, pages_name
 from .complaint import complain
-from .options import AsJson, CapturesFolder
+from .options import AsJson, CapturesFolder, ExpectationsFolder
 
 if TYPE_CHECKING:
     from ..profiler.evidence import Evidence
     from ..profiler.expect.check import Checked
-    from ..profiler.store.captures import Capture
+    from ..profiler.store.captures import Capture, Stores
+    from ..profiler.trace.model import Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +35,15 @@ class _Reported:
 
 
 def report(
-    target: Annotated[
-        str, typer.Argument(metavar="CHAPTER[:PAIR]", help="What to report, e.g. ch11 or ch11:streams.")
-    ] = "",
-    stage: Annotated[str, typer.Option(metavar="CHAPTER[:PAIR]", help="The same, as an option.")] = "",
+    targets: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="CHAPTER[:PAIR]|TRACE…",
+            help="What to report: pairs, e.g. ch11 or ch11:streams; a trace with two ranges; the traces of two runs; or a captured "
+            "program, program:NAME.",
+        ),
+    ] = None,
+    stage: Annotated[str, typer.Option(metavar="CHAPTER[:PAIR]", hidden=True, help="The same, as an option.")] = "",
     chosen: Annotated[
         str, typer.Option("--capture", help="A capture's id or its beginning; the newest by default.")
     ] = "",
@@ -50,46 +58,91 @@ def report(
     ] = "",
     into: bundle.Target = None,
     sign: bundle.Key = None,
+    ranges: named.Ranges = None,
+    claim: named.Claims = None,
+    claims: named.ClaimsFile = None,
+    title: named.Title = "",
+    domain: named.Domain = None,
+    attribution: named.Attribution = None,
     captures: CapturesFolder = None,
+    expectations: ExpectationsFolder = None,
     as_json: AsJson = False,
 ) -> None:
     """Judge the newest capture of each pair and write its page; the exit code is the worst verdict's.
 
     A pair without a capture is named, and makes the whole unproven. Captures that came with aisp-prof stand in for missing ones
-    unless --captures or $AISP_CAPTURES says where captures are.
+    unless --captures or $AISP_CAPTURES says where captures are. Of traces and programs of one's own --range says what is compared
+    (docs/own.md).
     """
     from ..profiler.store.captures import Stores, captures_folder, with_shipped
     from ..reports.page.write import formats_to_write
-    from ..workloads.registry import find
 
-    stage = _stage(target, stage)
+    wanted = _wanted(targets or [], stage)
     bundle.refuse_sign_alone(into, sign)
     kinds, lacking = formats_to_write(formats)
-    name = stage.replace(":", "-").replace(".", "-")
     _check(lang, out, into)
-    keys = [pair.key for pair in find(stage)]
+    words = named.Words(ranges or [], claim or [], claims, title, domain, attribution)
     stores = Stores(captures_folder(captures), with_shipped(captures))
-    selected, missing = stores.select(keys, chosen)
-    unreadable = judging.unreadable(missing, stores)
-    if into is None:
-        done = _pages(selected, name, out, lang, kinds)
-    else:
-        done = _Reported(*bundle.make(into, sign, selected, missing, name, lang, kinds), [str(into)])
-    refused = {**unreadable, **done.refused}
-    _print(done, stage, lang, missing, refused, as_json)
+    with _selected(wanted, chosen, words, stores) as found:
+        if into is None:
+            done = _pages(found, out, lang, kinds, expectations)
+        else:
+            done = _Reported(
+                *bundle.make(into, sign, found.captures, found.missing, found.name, lang, kinds, expectations),
+                [str(into)],
+            )
+    refused = {**judging.unreadable(found.missing, stores), **done.refused}
+    _print(done, " ".join(wanted), lang, found.missing, refused, as_json)
     if done.failure:
+        done.failure.answered = True
         raise done.failure
     if lacking:
         complain(lacking)
-    raise typer.Exit(judging.exit_code(done.evidences, missing, refused))
+    raise typer.Exit(judging.exit_code(done.evidences, found.missing, refused))
 
 
-def _stage(target: str, stage: str) -> str:
-    """What to report, given as an argument or by --stage."""
-    if bool(target) == bool(stage):
-        what = "said twice, as an argument and by --stage" if target else "not said"
-        raise UsageError(f"what to report is {what}", "aisp-prof report ch11")
-    return target or stage
+def _wanted(targets: Sequence[str], stage: str) -> list[str]:
+    """What to report, given as arguments or by --stage: pairs of one name, or traces."""
+    if bool(targets) == bool(stage):
+        what = "said twice, as an argument and by --stage" if targets else "not said"
+        raise UsageError(
+            f"what to report is {what}", "aisp-prof report ch11, or TRACE --range baseline=… --range optimized=…"
+        )
+    return list(targets) or [stage]
+
+
+@dataclass(frozen=True, slots=True)
+class _Selected:
+    """What is reported, the pairs without a capture, and what the pages are called; `read` gives the traces where they were read."""
+
+    captures: Sequence[Capture]
+    missing: Sequence[str]
+    name: str
+    read: Callable[[], tuple[Trace, ...]] | None = None
+
+
+@contextmanager
+def _selected(wanted: Sequence[str], chosen: str, words: named.Words, stores: Stores) -> Iterator[_Selected]:
+    """The captures to report: of pairs, of a program, or made of traces as long as the context lasts."""
+    if any(map(named.is_trace, wanted)):
+        with named.of_traces(wanted, words) as made:
+            yield _Selected([made.capture], [], made.capture.manifest.pair.replace(".", "-"), lambda: made.traces)
+        return
+    if len(wanted) > 1:
+        raise UsageError(
+            f"{wanted[1]!r} is one too many", f"one name stands for several pairs: aisp-prof report {wanted[0]}"
+        )
+    if named.is_program(wanted[0]):
+        stored = named.of_program(wanted[0], chosen, stores, words)
+        yield _Selected([stored], [], stored.manifest.pair.replace(".", "-"))
+        return
+    if words.given:
+        raise UsageError(
+            f"the ranges and claims of {wanted[0]} are its own",
+            "--range, --claim and --title are for traces and programs",
+        )
+    keys = keys_of(wanted[0], stores.folder)
+    yield _Selected(*stores.select(keys, chosen), pages_name(wanted[0], keys))
 
 
 def _check(lang: str, out: Path, into: Path | None) -> None:
@@ -101,7 +154,7 @@ def _check(lang: str, out: Path, into: Path | None) -> None:
     check_folder(into.parent, "--bundle") if into else check_folder(out, "--out")
 
 
-def _pages(captures: Sequence[Capture], name: str, out: Path, lang: str, formats: Sequence[str]) -> _Reported:
+def _pages(found: _Selected, out: Path, lang: str, formats: Sequence[str], kept: Path | None) -> _Reported:
     """Judge the captures, hold each against its expectations, and write the page.
 
     A format that cannot be written is reported after the verdict: a missing Pango does not undo a proof.
@@ -112,15 +165,18 @@ def _pages(captures: Sequence[Capture], name: str, out: Path, lang: str, formats
     from ..reports.page.document import render_html
     from ..reports.page.write import write_report
 
-    (observed, refused), kept = judging.judge_each(captures, observe), expectations_folder()
+    observed, refused = judging.judge_each(found.captures, lambda capture: observe(capture, read=found.read))
     evidences = [one.evidence for _, one in observed]
-    expected = {capture.id: held_against(one, capture.manifest.pair, kept) for capture, one in observed}
-    html = render_html(name, evidences, lang, expected=expected)
+    expected = {
+        capture.id: held_against(one, capture.manifest.pair, expectations_folder(kept, capture.manifest.pair))
+        for capture, one in observed
+    }
+    html = render_html(found.name, evidences, lang, expected=expected)
     files: list[str] = []
     failure: AispError | None = None
     for kind in formats:
         try:
-            files += [str(path) for path in write_report(name, html, out, (kind,))]
+            files += [str(path) for path in write_report(found.name, html, out, (kind,))]
         except EnvironmentLacks as error:
             failure = error
     return _Reported(evidences, expected, files, refused, failure)

@@ -74,16 +74,16 @@ def _trace(source: Path, out: Path, rules: NameRules) -> Path:
 
 
 def _capture(chosen: str, out: Path, rules: NameRules, captures: Path | None) -> Path:
-    from ..profiler.store.captures import Capture, Store, captures_folder
+    from ..profiler.store.captures import Capture, Stores, captures_folder, with_shipped
     from ..profiler.store.manifest import read_manifest
     from ..profiler.store.scrub import scrub_capture
 
     if rules.active:
         raise UsageError("a capture is judged by the names of its ranges and kernels", "scrub its trace.sqlite instead")
     folder = Path(chosen)
-    capture = (
-        Capture(folder, read_manifest(folder)) if folder.is_dir() else Store(captures_folder(captures)).get(chosen)
-    )
+    if folder.is_dir():
+        return scrub_capture(Capture(folder, read_manifest(folder)), out).folder
+    capture = Stores(captures_folder(captures), with_shipped(captures)).named(chosen)
     return scrub_capture(capture, out).folder
 
 

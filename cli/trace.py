@@ -39,13 +39,18 @@ Communication = Annotated[
 ]
 
 
+def is_slow(path: Path) -> bool:
+    """Whether reading a trace takes a while."""
+    return path.is_file() and (path.stat().st_size > _SLOW_BYTES or ".nsys-rep" in path.suffixes)
+
+
 def _read(path: Path, communication: list[str] | None = None) -> Trace:
     """Read a trace; if that takes a while, stderr says so."""
     from ..machine.memory import keep_freed_memory
     from ..profiler.queries.reading import read
     from ..reports.terminal.progress import steps
 
-    if path.is_file() and (path.stat().st_size > _SLOW_BYTES or ".nsys-rep" in path.suffixes):
+    if is_slow(path):
         keep_freed_memory()
         with steps() as say:
             say(f"reading {path}")
@@ -57,6 +62,7 @@ def _read(path: Path, communication: list[str] | None = None) -> Trace:
 def summary(
     trace: TraceFile,
     top: Annotated[int, typer.Option(min=0, help="How many kernels and ranges to list.")] = 10,
+    attribution: Attribution = "thread",
     communication: Communication = None,
     as_json: AsJson = False,
 ) -> None:
@@ -65,7 +71,7 @@ def summary(
     from ..reports.terminal.answers import print_record
     from ..reports.terminal.trace_tables import summary_lines
 
-    answer = ask(_read(trace, communication), top)
+    answer = ask(_read(trace, communication), top, attribution)
     print_record(trace, answer, as_json, summary_lines)
 
 
@@ -216,6 +222,7 @@ def diff(
     range_a: Annotated[str | None, typer.Option(metavar="GLOB", help="Only these ranges of A.")] = None,
     range_b: Annotated[str | None, typer.Option(metavar="GLOB", help="And these of B; --range-a's by default.")] = None,
     attribution: Attribution = "thread",
+    communication: Communication = None,
     limit: Limit = 30,
     as_json: AsJson = False,
 ) -> None:
@@ -226,8 +233,8 @@ def diff(
 
     if b is None and (range_a is None or range_b is None):
         raise UsageError("there is nothing to compare with", "name a second trace, or --range-a and --range-b")
-    first = _read(a)
-    second = first if b is None else _read(b)
+    first = _read(a, communication)
+    second = first if b is None else _read(b, communication)
     answer = ask(first, second, range_a, range_b or range_a, attribution)
     print_record(a, answer, as_json, lambda answer: diff_lines(answer, limit))
 
@@ -238,12 +245,16 @@ def export(
     to: Annotated[str, typer.Option(metavar="perfetto|parquet|csv", help="What to write.")],
     out: Annotated[Path, typer.Option("--output", "-o", help="A file for perfetto, a folder for parquet and csv.")],
     attribution: Attribution = "thread",
+    communication: Communication = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a trace for Perfetto or a notebook: every operation, API call and range."""
+    from ..profiler.queries.other_threads import other_threads
     from ..reports.export.columns import check_target, export_trace
     from ..reports.terminal.answers import print_rows
 
     check_target(trace, to, out)
-    written = export_trace(_read(trace), to, out, attribution)
-    print_rows(trace, written, as_json, [f"wrote {file.file}  {file.rows:,} rows" for file in written], [])
+    read = _read(trace, communication)
+    written = export_trace(read, to, out, attribution)
+    lines = [f"wrote {file.file}  {file.rows:,} rows" for file in written]
+    print_rows(trace, written, as_json, lines, other_threads(read, "*", attribution))

@@ -75,7 +75,7 @@ class Rung:
             number = self.needs.rstrip("a")
             least = "" if self.needs.endswith("a") else " or later"
             raise EnvironmentLacks(
-                f"{self.operation} {self.name} needs compute capability {number[:-1]}.{number[-1]}{least}, "
+                f"unsupported: {self.operation} {self.name} needs compute capability {number[:-1]}.{number[-1]}{least}, "
                 f"and this GPU is of {arch.rstrip('a')[:-1]}.{arch.rstrip('a')[-1]}",
                 "run it on a GPU that has it",
             )

@@ -89,10 +89,17 @@ def carrying(mark: str, source: Mapping[str, str] | None = None) -> dict[str, st
     return {MARK: f"{outer}:{mark}" if outer else mark}
 
 
-def run_child(command: Sequence[str], watch: Watch) -> int:
+def users_environment(mark: str) -> dict[str, str]:
+    """For a program of the user's own: the environment of this process as it is, but that devices are numbered as NVML does where
+    nothing is said of it."""
+    return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", **os.environ, **carrying(mark)}
+
+
+def run_child(command: Sequence[str], watch: Watch, environment: Mapping[str, str] | None = None) -> int:
     """Run `command`, append its output to the log and return its exit code (128 + n when signal n ended it).
 
-    Whatever ends the call, the command's whole process group is ended before it returns.
+    Whatever ends the call, the command's whole process group is ended before it returns. Without an `environment` it gets
+    `child_environment`.
 
     Raises:
         EnvironmentLacks: the command cannot be started.
@@ -100,7 +107,7 @@ def run_child(command: Sequence[str], watch: Watch) -> int:
     """
     with (
         watch.log.open("ab") as log,
-        _running(command, watch.mark, log, subprocess.STDOUT, child_environment(watch.mark)) as process,
+        _running(command, watch.mark, log, subprocess.STDOUT, environment or child_environment(watch.mark)) as process,
     ):
         try:
             code = process.wait(watch.timeout_s)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import repeat
 from types import NoneType, UnionType
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -186,6 +186,9 @@ def _said(data: Any, kind: Any, error: msgspec.ValidationError) -> str:
         return f" is {data}, and must be {bounds[0]} or more"
     if any(_bare(one) is tuple for one in wanted) and isinstance(data, list | tuple):
         return f": {error}"
+    choices = [str(word) for one in wanted if get_origin(one) is Literal for word in get_args(one)]
+    if choices and isinstance(data, str):
+        return f" is {data[:80]!r}, and must be one of: {', '.join(choices)}"
     words = dict.fromkeys("an object" if _is_record(one) else _words(_bare(one)) for one in wanted)
     return f" is {type(data).__name__}, not {' or '.join(words)}"
 

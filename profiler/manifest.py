@@ -130,6 +130,13 @@ class MachineCode(Struct, frozen=True):
     instructions: dict[str, int]
 
 
+class Source(Struct, frozen=True):
+    """A file that a pair outside this package was made of, by its name below its project's root."""
+
+    file: str
+    sha256: str
+
+
 class Record(Struct, frozen=True):
     """What the harness of a pair wrote of one run. `pair` and `size` are of any type: they are held against the capture's own."""
 
@@ -142,6 +149,7 @@ class Record(Struct, frozen=True):
     declared: dict[str, Work] | None = None
     phases: dict[str, list[Phase]] | None = None
     code: dict[str, MachineCode] | None = None
+    sources: list[Source] | None = None
     pair: Any = None
     size: Any = None
 
@@ -214,6 +222,72 @@ class File(Struct, frozen=True, forbid_unknown_fields=True):
             raise Contradiction("sha256 is no SHA-256 in hexadecimal")
 
 
+class Ran(Struct, frozen=True, forbid_unknown_fields=True):
+    """One run of a program from its start to its end, on the wall clock."""
+
+    variant: str
+    began_utc_ns: int
+    ended_utc_ns: int
+
+    def __post_init__(self) -> None:
+        if not 0 < self.began_utc_ns < self.ended_utc_ns:
+            raise Contradiction("a run ends after it began")
+
+    @property
+    def wall_ns(self) -> int:
+        return self.ended_utc_ns - self.began_utc_ns
+
+
+ONE_TRACE, TWO_TRACES, PROGRAM = "trace", "traces", "program"
+ALL = "all"
+"""Stands for every variant where one trace holds them."""
+
+
+class Origin(Struct, frozen=True, forbid_unknown_fields=True):
+    """Of a capture that is no harness's: whose measured iterations are ranges that somebody named. Nothing compared the outputs.
+
+    kind         "trace": one that somebody had. "traces": two of these, one a variant. "program": of programs that were run here
+    ranges       variant -> the name, path or glob of its ranges, each instance of which is an iteration
+    domain       of the ranges, or a glob; None for all
+    sources      variant -> the SHA-256 of the trace as it was given, before anything of it was left out; "all" for all
+    drivers      likewise -> the version of the NVIDIA driver, which what may be published of a trace does not hold
+    clocks       likewise -> the median of the SM clock in MHz while it ran, where a capture's manifest lay beside the trace
+    commands     of programs: variant -> what was run
+    environment  the names of the variables that they were given, never a value
+    traced, bare their runs under the tracer, and those without it, in order
+    """
+
+    kind: str
+    ranges: dict[str, str]
+    domain: str | None = None
+    sources: dict[str, str] = {}
+    drivers: dict[str, str] = {}
+    clocks: dict[str, Positive] = {}
+    commands: dict[str, list[str]] = {}
+    environment: list[str] = []
+    traced: list[Ran] = []
+    bare: list[Ran] = []
+
+    def __post_init__(self) -> None:
+        if self.kind not in (ONE_TRACE, TWO_TRACES, PROGRAM):
+            raise Contradiction(f"no origin is of the kind {self.kind[:40]!r}")
+
+    @property
+    def chapter(self) -> str:
+        """The first half of the capture's key: no pair may be called so."""
+        return PROGRAM if self.kind == PROGRAM else ONE_TRACE
+
+    @property
+    def apart(self) -> bool:
+        """Whether the variants ran in sessions of their own, between which nobody knows what else changed."""
+        return self.kind == TWO_TRACES
+
+    @property
+    def in_turn(self) -> bool:
+        """Whether programs of several variants were run here in an order that was made."""
+        return len({one.variant for one in self.traced}) > 1
+
+
 class Manifest(Struct, frozen=True):
     """A capture's description.
 
@@ -230,6 +304,7 @@ class Manifest(Struct, frozen=True):
     profile       what the capture was asked to hold: "none", "minimal", "roofline", "deep"
     counters      None where counting was not asked for
     ceilings      what `aisp-prof calibrate` measured before the capture (docs/json.md); None where it was not asked for
+    origin        None of a pair, which its harness ran; else what the measured iterations are (docs/own.md)
     as_written    the JSON object but its declaration, with what other versions write: it is written again, and not to be changed
     """
 
@@ -250,6 +325,7 @@ class Manifest(Struct, frozen=True):
     profile: str = "minimal"
     counters: Counters | None = None
     ceilings: Ceilings | None = None
+    origin: Origin | None = None
 
     @property
     def pair(self) -> str:
@@ -259,6 +335,11 @@ class Manifest(Struct, frozen=True):
     def during(self) -> list[Sample]:
         """The samples of conditions during the runs."""
         return (self.conditions.during or []) if self.conditions else []
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """File -> hash of what a pair outside this package was made of in any of its runs; empty for a chapter's."""
+        return {one.file: one.sha256 for run in self.runs.values() for one in run.sources or ()}
 
     def iterations(self, run: str) -> list[Iteration]:
         """Those of one run, in the order in which they were measured."""
@@ -270,6 +351,8 @@ class Manifest(Struct, frozen=True):
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types, which the manifest shares: they are not to be changed."""
         values = {name: self.as_written.get(name, default) for name, default in _FIELDS.items()}
+        if values[ORIGIN] is None:
+            del values[ORIGIN]  # manifests of pairs are written as before there were others
         return {"schema": SCHEMA, **values, "declaration": self.declaration.to_json()}
 
     def changed(self, **values: Any) -> Self:
@@ -307,10 +390,12 @@ class Manifest(Struct, frozen=True):
         if odd := set(found.runs) - set(RUNS):
             raise UsageError(f"{where}: unknown run: {', '.join(sorted(odd))}")
         _check_names(found, where)
+        _check_origin(found, where)
         return found
 
 
-_LATER = {"profile": "minimal", "counters": None, "ceilings": None}
+ORIGIN = "origin"
+_LATER = {"profile": "minimal", "counters": None, "ceilings": None, ORIGIN: None}
 """Fields that manifests of the first captures do not have."""
 _FIELDS = {name: _LATER.get(name) for name in Manifest.__struct_fields__ if name != "as_written"}
 
@@ -345,3 +430,16 @@ def _check_names(found: Manifest, where: str) -> None:
             raise UsageError(f"{where}: no file of a capture is called {name[:80]!r}")
     if found.counters and not set(found.counters.files) <= found.files.keys():
         raise UsageError(f"{where}: counters name a file that the capture does not hold")
+
+
+def _check_origin(found: Manifest, where: str) -> None:
+    """A pair's key is that of a harness which compared outputs: ranges that somebody named may not stand under it."""
+    origin, declaration = found.origin, found.declaration
+    if origin is None:
+        return
+    if declaration.chapter != origin.chapter:
+        raise UsageError(f"{where}: of a {origin.kind} the chapter is {origin.chapter!r}, not {declaration.chapter!r}")
+    if origin.ranges and set(origin.ranges) != set(declaration.names):
+        raise UsageError(f"{where}: ranges are named of {sorted(origin.ranges)}, the variants are {declaration.names}")
+    if odd := {one.variant for one in (*origin.traced, *origin.bare)} - {*declaration.names, ALL}:
+        raise UsageError(f"{where}: runs of no variant: {', '.join(sorted(odd))}")

@@ -36,7 +36,7 @@ def captured_claims(marked: Marked, folder: Path) -> TraceClaims:
         pytest.fail(said(error), pytrace=False)
     except AispError as error:
         pytest.fail(f"not captured: {error}" + (f"\n  → {error.mend}" if error.mend else ""), pytrace=False)
-    claims = opened(marked.item, trace, (), marked.question)
+    claims = opened(marked.item, trace, marked.asked.communication, marked.question)
     if marked.asked.claims:
         claims.check_all(marked.question)
     return claims

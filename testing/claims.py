@@ -37,6 +37,7 @@ class TraceClaims:
     file: TraceFile
     _item: pytest.Item
     _usual: Question
+    _communication: tuple[str, ...] = ()
 
     def check(
         self,
@@ -47,6 +48,7 @@ class TraceClaims:
         attribution: str | None = None,
         file: str | Path | None = None,
         ceilings: str | Path | None = None,
+        communication: Iterable[str] = (),
     ) -> Answer:
         """Judge claims, one by one or as a list, in the language of docs/metrics.md; without a range the whole trace, or the captured test's own.
 
@@ -57,6 +59,7 @@ class TraceClaims:
             attribution: "process" for the launches of every thread inside a range.
             file: a claims.toml (docs/ci.md), relative to the test's file; the other arguments add to it.
             ceilings: what `aisp-prof calibrate -o` measured on that GPU, relative to the test's file, for `ceiling(…)`.
+            communication: regular expressions of kernels that count as communication besides the known ones and the trace's.
 
         Returns:
             the answer, all of it proven.
@@ -77,14 +80,17 @@ class TraceClaims:
                 asked.domain if domain is None else domain,
                 attribution or asked.attribution,
                 asked.ceilings if ceilings is None else _beside(self._item, Path(ceilings)),
+                (*asked.communication, *_texts([communication])),
             )
         )
 
     def check_all(self, question: Question) -> Answer:
         """Judge a whole question; raises as `check` does."""
         __tracebackhide__ = True
+        patterns = tuple(dict.fromkeys((*self._communication, *question.communication)))
         try:
-            answer = check(self.file.trace, question)
+            file = self.file if patterns == self._communication else _file(self.path, patterns)
+            answer = check(file.trace, question)
         except UsageError as error:
             if error.mend:
                 error.add_note(f"→ {error.mend}")
@@ -103,10 +109,13 @@ def opened(
     Raises:
         TraceError: the file is missing, damaged or no trace.
     """
-    where = _beside(item, path)
+    where, patterns = _beside(item, path), tuple(communication)
+    return TraceClaims(where, _file(where, patterns), item, usual or Question((), {}), patterns)
+
+
+def _file(where: Path, communication: tuple[str, ...]) -> TraceFile:
     content = fingerprint(where) if where.is_file() and os.access(where, os.R_OK) else ""
-    read = _read_once if content else _read
-    return TraceClaims(where, read(where, content, tuple(communication)), item, usual or Question((), {}))
+    return (_read_once if content else _read)(where, content, communication)
 
 
 def _read(path: Path, content: str, communication: tuple[str, ...]) -> TraceFile:

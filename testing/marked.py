@@ -24,6 +24,7 @@ class Asked:
 
     range, ranges  whose instances are the iterations, as `--range` of `aisp-prof assert`; else the test's own range
     ceilings       what `aisp-prof calibrate -o` measured on this GPU, relative to the test's file, for `ceiling(…)`
+    communication  regular expressions of kernels that count as communication, besides the known ones
     iterations     how often the body runs, each in a range of the test's name; `warmup` so often before, outside of it
     timeout        seconds that the child may take
     env            names of environment variables that the child needs; it gets only a short list, since a trace stores them
@@ -36,6 +37,7 @@ class Asked:
     domain: str | None = None
     attribution: str = "thread"
     ceilings: str = ""
+    communication: tuple[str, ...] = ()
     iterations: int = 1
     warmup: int = 0
     timeout: float = 600.0
@@ -68,7 +70,7 @@ class Marked:
         single = {} if asked.range is None else {UNNAMED: asked.range}
         ranges = {**asked.ranges, **single} or {UNNAMED: self.range_name}
         ceilings = self.item.path.parent / asked.ceilings if asked.ceilings else None
-        return Question(asked.claims, ranges, asked.domain, asked.attribution, ceilings)
+        return Question(asked.claims, ranges, asked.domain, asked.attribution, ceilings, asked.communication)
 
     @property
     def file_name(self) -> str:
@@ -103,7 +105,7 @@ def _asked(marker: pytest.Mark) -> Asked:
     if unknown := set(marker.kwargs) - known:
         raise UsageError(f"the marker nsys takes no {', '.join(sorted(unknown))}", f"there are: {', '.join(known)}")
     values: dict[str, Any] = {**marker.kwargs}
-    for name in ("claims", "env", "options"):
+    for name in ("claims", "communication", "env", "options"):
         values[name] = _texts(name, values.get(name, ()))
     values["claims"] = (*_texts("claims", marker.args), *values["claims"])
     asked = Asked(**values)

@@ -37,8 +37,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "nsys(*claims, claims=(), range=None, ranges={}, domain=None, attribution='thread', iterations=1, warmup=0, "
-        "timeout=600, env=(), options=()): run the test's body under Nsight Systems and judge claims on its trace.",
+        "nsys(*claims, claims=(), range=None, ranges={}, domain=None, attribution='thread', communication=(), "
+        "iterations=1, warmup=0, timeout=600, env=(), options=()): run the test's body under Nsight Systems and judge claims on its trace.",
     )
     if TOO_OLD:
         return

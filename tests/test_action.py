@@ -106,6 +106,7 @@ def test_a_claims_file_several_ranges_and_the_rest(job, tmp_path):
         range=f"a={RANGE}\nb=*.baseline.measure",
         domain="aisp",
         attribution="process",
+        communication="^no_kernel$\n^nor_this",
         sarif="my out.sarif",
         junit="j.xml",
         category="steps of a",
@@ -118,6 +119,11 @@ def test_a_claims_file_several_ranges_and_the_rest(job, tmp_path):
     assert run["automationDetails"]["id"] == "aisp-prof/steps of a/"
 
 
+def test_every_pattern_of_communication_is_read(job):
+    code, _, log, _ = job(claims="busy >= 0us", communication="^fine$\n(unclosed")
+    assert (code, "'(unclosed' is no regular expression" in log) == (2, True)
+
+
 def test_what_an_older_run_left_is_no_answer(job, tmp_path):
     (tmp_path / "aisp-prof.sarif").write_text("{}")
     code, outputs, _, _ = job(trace="nothing.sqlite", claims="busy >= 0us")
@@ -126,7 +132,7 @@ def test_what_an_older_run_left_is_no_answer(job, tmp_path):
 
 def test_inputs_are_text_and_never_run(job, tmp_path):
     hostile = '$(touch x); `touch x`; "; touch x; "'
-    for name in ("trace", "claims", "claims_file", "range", "domain", "attribution", "category"):
+    for name in ("trace", "claims", "claims_file", "range", "domain", "attribution", "communication", "category"):
         job(**{"claims": "busy >= 0us", name: hostile})
     assert not (tmp_path / "x").exists()
     assert not [step for step in ACTION["runs"]["steps"] if "${{" in step["run"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -9,8 +10,10 @@ import tomllib
 import venv
 from pathlib import Path
 
+import engines
 import pytest
 from aisp_prof.version import __version__
+from own_repository import captured, repository
 
 ROOT = Path(__file__).parents[1]
 NOT_SHIPPED = {"tests", "benchmarks", "docs", "scripts", "build", "dist"}
@@ -50,6 +53,18 @@ def test_the_tests_run_in_a_clone_of_any_name(tmp_path, name):
     assert "1 passed" in done.stdout
 
 
+OWN = (
+    ("list", 0, "fused.four_streams"),
+    ("check", 2, "ModuleNotFoundError: No module named 'torch' (bench/norms.py:"),
+    ("report bench/fused.py --format html --bundle proof.zip", 0, "PROVEN"),
+    ("verify proof.zip", 0, "1 files that its pairs are made of are here as they were"),
+    ("expect update fused --reason first --write", 0, "written"),
+    ("expect check fused", 0, "MET"),
+    ("history fused", 0, "fused.four_streams"),
+)
+"""In a repository of one's own, without PyTorch and without a GPU, one after the other."""
+
+
 @pytest.mark.timeout(600)
 def test_the_wheel_reports_in_a_clean_environment(tmp_path):
     unbuilt = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "aisp-captures")
@@ -58,14 +73,67 @@ def test_the_wheel_reports_in_a_clean_environment(tmp_path):
     build = [sys.executable, "-m", "build", "--outdir", str(tmp_path / "dist"), str(tmp_path / "source")]
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = (tmp_path / "dist").glob("*.whl")
-    assert wheel.name.startswith(f"aisp_prof-{__version__}-")
-    venv.create(tmp_path / "clean")
-    clean = str(tmp_path / "clean" / "bin" / "python")  # by the pip of this environment: none is unpacked for one use
-    pip = [sys.executable, "-m", "pip", "--python", clean, "install", "--quiet", "--no-compile", f"{wheel}[pdf]"]
-    subprocess.run(pip, check=True, capture_output=True)
+    assert wheel.name.startswith(f"aisp_prof-{__version__}-py3-none-")
+    _installed(wheel, tmp_path / "clean", "[pdf]")
+    assert _engine(tmp_path / "clean") == ("numpy" if wheel.name.endswith("-any.whl") else "core")
+    pure = _pure_wheel(tmp_path)
+    _installed(pure, tmp_path / "pure")
+    assert _engine(tmp_path / "pure") == "numpy"
+    assert _summary(tmp_path / "pure") == _summary(tmp_path / "clean")
     command = [str(tmp_path / "clean" / "bin" / "aisp-prof"), "report", "--stage", "ch11:streams"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "PROVEN" in done.stdout
     assert (tmp_path / "ch11-streams.html").stat().st_size > 100_000
     assert (tmp_path / "ch11-streams.pdf").read_bytes().startswith(b"%PDF")
+    pairs_of_ones_own(command[0], tmp_path / "mine")
+
+
+def pairs_of_ones_own(program: str, mine: Path) -> None:
+    captured(repository(mine))
+    subprocess.run([program, "new", "pair", "bench/norms.py"], cwd=mine, check=True)
+    for words, code, said in OWN:
+        done = subprocess.run([program, *words.split()], cwd=mine, capture_output=True, text=True, check=False)
+        assert (words, done.returncode) == (words, code), done.stdout + done.stderr
+        assert said in done.stdout + done.stderr, words
+    assert [path.name for path in (mine / "expectations" / "h200").iterdir()] == ["fused.json"]
+
+
+def test_a_wheel_has_the_core_where_it_compiles(tmp_path):
+    """Else it is the pure one, which installs everywhere."""
+    building = engines.building()
+    why = building.build(tmp_path / "_core.so")
+    assert (tmp_path / "_core.so").is_file() is not bool(why), why
+    assert (building.compiler() is None) is (why == "no C compiler"), why
+
+
+def _pure_wheel(tmp_path: Path) -> Path:
+    """From the same source distribution, as where there is no compiler."""
+    (source,) = (tmp_path / "dist").glob("*.tar.gz")
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", str(source)]
+    subprocess.run(
+        [*command, "-w", str(tmp_path / "any")], check=True, capture_output=True, env={**os.environ, "AISP_PURE": "1"}
+    )
+    (wheel,) = (tmp_path / "any").glob("*-py3-none-any.whl")
+    return wheel
+
+
+def _installed(wheel: Path, folder: Path, extras: str = "") -> None:
+    venv.create(folder)
+    clean = str(folder / "bin" / "python")  # by the pip of this environment: none is unpacked for one use
+    pip = [sys.executable, "-m", "pip", "--python", clean, "install", "--quiet", "--no-compile", f"{wheel}{extras}"]
+    subprocess.run(pip, check=True, capture_output=True)
+
+
+def _engine(folder: Path) -> str:
+    asked = "from aisp_prof.profiler.core.library import core; print('core' if core() else 'numpy')"
+    done = subprocess.run(
+        [str(folder / "bin" / "python"), "-c", asked], cwd=folder, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def _summary(folder: Path) -> str:
+    trace = ROOT / "tests" / "traces" / "two-gpus-node.sqlite.xz"
+    command = [str(folder / "bin" / "aisp-prof"), "trace", "summary", str(trace), "--json"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout

@@ -9,11 +9,9 @@ import csv
 import hashlib
 import io
 import json
-import lzma
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from html.parser import HTMLParser
 from itertools import product
 from pathlib import Path
@@ -26,7 +24,7 @@ from aisp_prof.profiler.queries.ranges import ranges
 from aisp_prof.profiler.store.captures import Capture
 from aisp_prof.profiler.trace.reader import read_trace
 from aisp_prof.reports.page.document import render_html
-from shared import proven, shipped
+from shared import plain_trace, proven, shipped, shown_device
 
 HERE = Path(__file__).parent
 EVERY = shipped()
@@ -56,10 +54,8 @@ def evidence(capture: Capture) -> Evidence:
 
 
 @pytest.fixture
-def trace(capture: Capture, tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    plain = tmp_path / "trace.sqlite"
-    plain.write_bytes(lzma.decompress(capture.trace_path.read_bytes()))
-    with closing(sqlite3.connect(plain)) as connection:
+def trace(capture: Capture) -> Iterator[sqlite3.Connection]:
+    with plain_trace(capture) as connection:
         yield connection
 
 
@@ -128,11 +124,11 @@ def visible_text(html: str) -> str:
 def iterations(trace: sqlite3.Connection, variant: str) -> list[tuple[int, int, int]]:
     """Thread and bounds of the measured iterations, by SQL alone."""
     query = """
-        WITH named AS MATERIALIZED (SELECT globalTid, start, end, COALESCE(text, value) AS name
-            FROM NVTX_EVENTS LEFT JOIN StringIds ON id = textId WHERE eventType = 59)
-        SELECT i.globalTid, i.start, i.end FROM named i JOIN named m
-            ON m.globalTid = i.globalTid AND m.start <= i.start AND i.end <= m.end
-        WHERE i.name = 'iter' AND m.name LIKE '%.' || ? || '.measure'
+        SELECT i.globalTid, i.start, i.end FROM NVTX_EVENTS m LEFT JOIN StringIds b ON b.id = m.textId
+            CROSS JOIN NVTX_EVENTS i LEFT JOIN StringIds a ON a.id = i.textId
+        WHERE i.eventType = 59 AND m.eventType = 59 AND m.globalTid = i.globalTid
+            AND i.start BETWEEN m.start AND m.end AND i.end <= m.end
+            AND COALESCE(i.text, a.value) = 'iter' AND COALESCE(m.text, b.value) LIKE '%.' || ? || '.measure'
         ORDER BY i.start"""
     return trace.execute(query, (variant,)).fetchall()
 
@@ -149,19 +145,10 @@ def operations(
     for table, extra in ((KERNEL, f"-2 * ({TALKS}), 0"), (MEMSET, "-1, o.bytes"), (MEMCPY, "o.copyKind, o.bytes")):
         query = f"""SELECT DISTINCT o.rowid, o.start, o.end, {extra} FROM {table} o JOIN {RUNTIME} r
             ON r.correlationId = o.correlationId AND (r.globalTid & -16777216) = o.globalPid
-            WHERE r.globalTid {"& -16777216 = ? & -16777216" if whole_process else "= ?"}
-                AND r.start >= ? AND r.end <= ? AND o.deviceId = ?"""
+            WHERE r.globalTid {"& -16777216 = ?1 & -16777216" if whole_process else "= ?1"}
+                AND r.start BETWEEN ?2 AND ?3 AND r.end <= ?3 AND o.deviceId = ?4"""
         found += [row[1:] for row in trace.execute(query, (*bounds, device))]
     return sorted(found)
-
-
-def shown_device(evidence: Evidence, trace: sqlite3.Connection) -> int:
-    """The device that the evidence is of: the one that its caveat names where several ran."""
-    named = [finding.values["gpu"] for finding in evidence.caveats if finding.code == "mixed_devices"]
-    ids = trace.execute("SELECT DISTINCT deviceId FROM CUPTI_ACTIVITY_KIND_KERNEL ORDER BY deviceId").fetchall()
-    assert len(ids) == (2 if named else 1)
-    uuids = dict(trace.execute("SELECT uuid, id FROM TARGET_INFO_GPU"))
-    return uuids[named[0]] if named else ids[0][0]
 
 
 def nanoseconds_of_both(one: list[tuple[int, int]], two: list[tuple[int, int]]) -> int:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import lzma
 import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from io import BytesIO
-from pathlib import Path
 
 import pytest
 from aisp_prof.profiler.evidence import VariantEvidence
 from aisp_prof.profiler.store.captures import Capture
 from aisp_prof.reports.page.document import render_html
 from aisp_prof.reports.page.pdf import print_html
-from shared import fonts_unpacked_once, proven, shipped
+from shared import fonts_unpacked_once, plain_trace, proven, shipped, shown_device
 from svg_grammar import Pictures, check_marks
 
 CAPTURES = tuple({capture.manifest.pair: capture for capture in shipped()}.values())
@@ -31,41 +28,45 @@ def capture(request: pytest.FixtureRequest) -> Capture:
 
 
 @pytest.fixture
-def trace(capture: Capture, tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    plain = tmp_path / "trace.sqlite"
-    plain.write_bytes(lzma.decompress(capture.trace_path.read_bytes()))
-    with closing(sqlite3.connect(plain)) as connection:
+def trace(capture: Capture) -> Iterator[sqlite3.Connection]:
+    with plain_trace(capture) as connection:
         yield connection
 
 
 def ranges(trace: sqlite3.Connection, variant: str) -> list[tuple[int, int, int]]:
     query = """
-        SELECT i.globalTid, i.start, i.end FROM NVTX_EVENTS i JOIN NVTX_EVENTS m
-            ON m.globalTid = i.globalTid AND m.start <= i.start AND i.end <= m.end
-        LEFT JOIN StringIds a ON a.id = i.textId LEFT JOIN StringIds b ON b.id = m.textId
-        WHERE i.eventType = 59 AND m.eventType = 59
+        SELECT i.globalTid, i.start, i.end FROM NVTX_EVENTS m LEFT JOIN StringIds b ON b.id = m.textId
+            CROSS JOIN NVTX_EVENTS i LEFT JOIN StringIds a ON a.id = i.textId
+        WHERE i.eventType = 59 AND m.eventType = 59 AND m.globalTid = i.globalTid
+            AND i.start BETWEEN m.start AND m.end AND i.end <= m.end
             AND COALESCE(i.text, a.value) = 'iter' AND COALESCE(m.text, b.value) LIKE '%.' || ? || '.measure'
         ORDER BY i.start"""
     return trace.execute(query, (variant,)).fetchall()
 
 
+TALKS = "(SELECT value FROM StringIds WHERE id = o.shortName) LIKE 'nccl%'"
+
+
 def launched(trace: sqlite3.Connection, bounds: tuple[int, int, int], whole_process: bool) -> list[Row]:
     found: list[Row] = []
-    for table, kind in (("KERNEL", "0"), ("MEMSET", "-1"), ("MEMCPY", "o.copyKind")):
+    for table, kind in (("KERNEL", f"-2 * ({TALKS})"), ("MEMSET", "-1"), ("MEMCPY", "o.copyKind")):
         query = f"""SELECT DISTINCT o.rowid, o.deviceId, o.streamId, o.start, o.end, {kind}
             FROM CUPTI_ACTIVITY_KIND_{table} o JOIN CUPTI_ACTIVITY_KIND_RUNTIME r
             ON r.correlationId = o.correlationId AND (r.globalTid & -16777216) = o.globalPid
-            WHERE r.globalTid {"& -16777216 = ? & -16777216" if whole_process else "= ?"}
-                AND r.start >= ? AND r.end <= ?"""
+            WHERE r.globalTid {"& -16777216 = ?1 & -16777216" if whole_process else "= ?1"}
+                AND r.start BETWEEN ?2 AND ?3 AND r.end <= ?3"""
         for _, device, stream, start, end, code in trace.execute(query, bounds):
-            found.append((device, stream, start, end, {0: "compute", -1: "memset"}.get(code) or KINDS[code]))
+            found.append(
+                (device, stream, start, end, {0: "compute", -1: "memset", -2: "comm"}.get(code) or KINDS[code])
+            )
     return sorted(found, key=lambda row: (row[2], row[3]))
 
 
-def drawn_rows(capture: Capture, trace: sqlite3.Connection, variant: VariantEvidence) -> list[Row]:
-    """The rows of the iteration of median length: of the drawn one, which must be such."""
+def drawn_rows(capture: Capture, trace: sqlite3.Connection, device: int, variant: VariantEvidence) -> list[Row]:
+    """The rows of the iteration of median length on the device: of the drawn one, which must be such."""
     whole_process = capture.manifest.declaration.to_json().get("attribution") == "process"
-    every = [launched(trace, bounds, whole_process) for bounds in ranges(trace, variant.name)]
+    launches = (launched(trace, bounds, whole_process) for bounds in ranges(trace, variant.name))
+    every = [[row for row in rows if row[0] == device] for rows in launches]
     lengths = sorted(max(row[3] for row in rows) - rows[0][2] for rows in every)
     rows = every[variant.median_index]
     assert max(row[3] for row in rows) - rows[0][2] in (lengths[(len(lengths) - 1) // 2], lengths[len(lengths) // 2])
@@ -75,7 +76,8 @@ def drawn_rows(capture: Capture, trace: sqlite3.Connection, variant: VariantEvid
 def test_the_timeline_draws_the_rows(capture: Capture, trace: sqlite3.Connection) -> None:
     """Both widths and languages: each lane's marks of each kind, painted and counted against the rows, and each variant's end."""
     evidence = proven(capture.id)
-    rows = [drawn_rows(capture, trace, one) for one in (evidence.baseline, evidence.optimized)]
+    device = shown_device(evidence, trace)
+    rows = [drawn_rows(capture, trace, device, one) for one in (evidence.baseline, evidence.optimized)]
     limit = max(max(row[3] for row in one) - one[0][2] for one in rows)
     merge = sum(map(len, rows)) > MOST
     for lang in ("en", "ko"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,12 @@ from .record import Measurement, Record, Validation, check_writable, write_recor
 
 def main(pair: Pair, argv: Sequence[str] | None = None) -> int:
     """Run `pair` as the arguments say and return the exit code: 1 if its outputs are not valid."""
-    asked = _parser(pair).parse_args(argv)
+    parser = _parser(pair)
+    asked = parser.parse_args(argv)
+    if asked.profile is not None:
+        parser.error(f"it profiles nothing by itself: {_capture(pair)} --profile {asked.profile or 'TIER'}")
+    if asked.trace and asked.record is None and not _under_nsys():
+        _say(f"no profiler listens, so that times are measured and no trace is made; this makes one: {_capture(pair)}")
     if asked.sizes:
         asked.size = "x".join(map(str, asked.sizes))
     try:
@@ -47,6 +53,17 @@ def main(pair: Pair, argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     print("\n".join(report(record)))
     return 0 if record.validation.valid else 1
+
+
+def _capture(pair: Pair) -> str:
+    return f"aisp-prof capture {pair.key.replace('.', ':')}"
+
+
+def _under_nsys() -> bool:
+    """Whether Nsight Systems started this process: it announces its session, or what it puts under CUDA and NVTX."""
+    return any(
+        name in os.environ for name in ("NSYS_PROFILING_SESSION_ID", "CUDA_INJECTION64_PATH", "NVTX_INJECTION64_PATH")
+    )
 
 
 def report(record: Record) -> list[str]:
@@ -119,9 +136,10 @@ def _time_lines(measured: Measurement) -> list[str]:
 
 def _parser(pair: Pair) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog=f"python -m {pair.module}",
+        prog=f"python -m {pair.module}" if pair.place is None else f"python -m {__package__}.outside … {pair.key}",
         description=f"{pair.declaration.title['en']}. {pair.declaration.compares['en']}",
         epilog="Exit codes: 0 done, 1 outputs not valid, 2 usage, 3 the machine lacks something.",
+        allow_abbrev=False,  # --profile, which aisp-prof capture has, would be --profile-mode
     )
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--validate", action="store_true", help="only check the outputs; measure nothing")
@@ -142,15 +160,18 @@ def _parser(pair: Pair) -> argparse.ArgumentParser:
         action="store_true",
         help="for a profiler that replays kernels: one warm-up, and no memory kept that is not needed",
     )
+    parser.add_argument("--profile", nargs="?", const="", metavar="TIER", help=argparse.SUPPRESS)
     parser.add_argument("--record", type=Path, metavar="FILE", help="write the result as JSON to FILE")
     parser.add_argument(
         "--iterations", type=int, default=ITERATIONS, metavar="N", help=f"of each variant, even ({ITERATIONS})"
     )
     parser.add_argument("--size", metavar="KEY", help=f"one of: {', '.join(pair.declaration.sizes)} (by the hardware)")
     names = [name.upper() for name in pair.declaration.sizes["default"]]
-    parser.add_argument(
-        "--sizes", type=int, nargs=len(names), metavar=tuple(names), help="instead of a key: these numbers"
-    )
+    parser.set_defaults(sizes=None)
+    if names:
+        parser.add_argument(
+            "--sizes", type=int, nargs=len(names), metavar=tuple(names), help="instead of a key: these numbers"
+        )
     parser.add_argument(
         "--device", choices=("cuda", "cpu"), default="cuda", help="cpu runs the same code without a GPU (cuda)"
     )

@@ -58,6 +58,7 @@ def run_pair(
     work = {} if pair.declared is None else {v: pair.declared(sizes, v) for v in pair.declaration.names}
     code = {} if pair.code is None else pair.code(workload)
     phases = {} if pair.phases is None else {v: pair.phases(sizes, v) for v in pair.declaration.names}
+    sources = () if pair.sources is None else pair.sources()
     return Record(
-        pair.key, opened.kind, size_key, sizes, seed, versions(), gpu, validation, measured, work, code, phases
+        pair.key, opened.kind, size_key, sizes, seed, versions(), gpu, validation, measured, work, code, phases, sources
     )

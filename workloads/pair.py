@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..declaration import Declaration, Phase
 from .device import Device, Stream
+from .place import Place
+from .sources import Source
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -93,7 +95,9 @@ class Pair:
 
     `declared` gives a variant's work at given sizes by formula, for pairs whose subject is arithmetic intensity; `code` what was
     compiled for each variant of a workload that `build` made, for pairs whose subject is the compiler. `phases` gives what of the work
-    may run side by side, for the floor (docs/metrics.md); without them all that is `declared` may.
+    may run side by side, for the floor (docs/metrics.md); without them all that is `declared` may. Of a pair outside this
+    package `place` is where it was found, `files` what it is made of beside the modules that it imports, and `sources` gives the hashes
+    of all of these.
     """
 
     declaration: Declaration
@@ -101,6 +105,9 @@ class Pair:
     declared: Callable[[Sizes, str], Declared] | None = None
     code: Callable[[Any], Mapping[str, MachineCode]] | None = None
     phases: Callable[[Sizes, str], tuple[Phase, ...]] | None = None
+    files: tuple[str, ...] = ()
+    place: Place | None = None
+    sources: Callable[[], tuple[Source, ...]] | None = None
 
     @property
     def key(self) -> str:
@@ -108,5 +115,10 @@ class Pair:
 
     @property
     def module(self) -> str:
-        """The module to run with `python -m`, by the rule that a pair `chapter.name` lives in `workloads/chapter/name.py`."""
+        """The module of a chapter's pair, by the rule that `chapter.name` lives in `workloads/chapter/name.py`."""
         return f"{__package__}.{self.key}"
+
+    @property
+    def program(self) -> tuple[str, ...]:
+        """The module that runs this pair alone with `python -m`, and its first arguments."""
+        return (self.module,) if self.place is None else (f"{__package__}.outside", self.place.to_text(), self.key)

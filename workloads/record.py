@@ -15,6 +15,7 @@ from ..machine.files import output_file
 from .device import Kind
 from .hardware import Gpu
 from .pair import Declared, MachineCode
+from .sources import Source
 
 SCHEMA = 1
 
@@ -71,6 +72,7 @@ class Record:
     declared   variant -> what an iteration needs by the pair's formulas; empty where it has none
     code       variant -> what was compiled for it; empty where that is not the pair's subject, and then no part of the JSON
     phases     variant -> what of its work may run side by side; empty where the pair does not say, and then no part of the JSON
+    sources    the user's files that a pair outside this package is made of; empty for a chapter's, and then no part of the JSON
     """
 
     pair: str
@@ -85,6 +87,7 @@ class Record:
     declared: Mapping[str, Declared] = field(default_factory=dict)
     code: Mapping[str, MachineCode] = field(default_factory=dict)
     phases: Mapping[str, tuple[Phase, ...]] = field(default_factory=dict)
+    sources: tuple[Source, ...] = ()
 
     def __post_init__(self) -> None:
         if self.measured is not None and not self.validation.valid:
@@ -106,6 +109,7 @@ class Record:
             "validation": self.validation.to_json(),
             "declared": {variant: asdict(work) for variant, work in self.declared.items()},
             **({"phases": _plain(self.phases)} if self.phases else {}),
+            **({"sources": [asdict(source) for source in self.sources]} if self.sources else {}),
             "warmup": dict(measured.warmup),
             "hold_ns": measured.hold_ns,
             "order": [timed.variant for timed in measured.iterations],

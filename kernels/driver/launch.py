@@ -22,6 +22,7 @@ __all__ = [
     "int32",
     "int64",
     "kernel",
+    "loaded",
     "pointer",
     "sm_count",
 ]
@@ -82,6 +83,17 @@ class Kernel:
         config, table = self._config(grid, shape, stream), Table(arguments)
         checked(binding().cuLaunchKernelEx(config, self._function, table.address, 0), f"launching {self.name}")
 
+    def clusters_at_once(self, shape: Shape) -> int:
+        """How many clusters of this shape can run at the same time on the device: they lie within its groups of multiprocessors.
+
+        Raises:
+            AispError: the driver cannot tell.
+        """
+        self._allow(shape)
+        config = self._config(shape.cluster, shape, None)
+        doing = f"asking how many clusters of {self.name} run at once"
+        return int(checked(binding().cuOccupancyMaxActiveClusters(self._function, config), doing))
+
     def _config(self, grid: Dimensions, shape: Shape, stream: int | None) -> Any:
         driver = binding()
         config = driver.CUlaunchConfig()
@@ -128,6 +140,13 @@ def kernel(source: Path, name: str) -> Kernel:
     return _loaded(cubin(source, architecture(*torch.cuda.get_device_capability(device))), name, device)
 
 
+def loaded(source: Path, name: str) -> Kernel:
+    """`kernel`, looked up once for each device: that reads all sources, and takes a millisecond."""
+    import torch
+
+    return _looked_up(source, name, torch.cuda.current_device())
+
+
 def sm_count() -> int:
     """Multiprocessors of PyTorch's current CUDA device."""
     import torch
@@ -167,6 +186,11 @@ def _current_stream() -> int:
     import torch
 
     return int(torch.cuda.current_stream().cuda_stream)
+
+
+@cache
+def _looked_up(source: Path, name: str, device: int) -> Kernel:
+    return kernel(source, name)
 
 
 @cache

@@ -84,11 +84,11 @@ def fused(x: Tensor, out: Tensor, a: float, b: float, steps: int) -> None:
     _check(x, out, steps)
     if x.device.type != "cuda":
         return eager(x, out, a, b, steps)
-    from ..driver.launch import fp32, int32, int64, kernel, pointer
+    from ..driver.launch import fp32, int32, int64, loaded, pointer
 
     n = x.numel()
     arguments = (pointer(x), pointer(out), int64(n), fp32(a), fp32(b), int32(steps))
-    kernel(SOURCE, "affine_chain").launch(-(-n // ELEMENTS_PER_BLOCK), THREADS, arguments)
+    loaded(SOURCE, "affine_chain").launch(-(-n // ELEMENTS_PER_BLOCK), THREADS, arguments)
 
 
 def declared_flops(n: int, steps: int) -> int:

@@ -52,7 +52,8 @@ def reference(spec: Spec, inputs: Sequence[Tensor]) -> Tensor:
 
 
 def torch_dtype(name: str) -> object:
-    """PyTorch's dtype of a name in `spec.DTYPES`."""
+    """PyTorch's dtype of a name in `spec.DTYPES`, or of an integer type as PyTorch calls it."""
     import torch
 
-    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
+    floats = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    return floats.get(name) or getattr(torch, name)

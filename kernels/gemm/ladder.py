@@ -9,14 +9,14 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
-from functools import cache, lru_cache, partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ..building.contract import Contract
 from ..building.nvcc import architecture
 from ..driver.arguments import Argument, Cell
-from ..driver.launch import Kernel, Shape, int32, int64, kernel, pointer, sm_count
+from ..driver.launch import Shape, int32, int64, loaded, pointer, sm_count
 from ..driver.tensor_map import tiled
 from ..rung import Rung, Trial
 
@@ -220,14 +220,8 @@ def run(
     name = f"gemm_{step.name}_{'bf16' if a.dtype == torch.bfloat16 else 'fp16'}"
     out = Output(c.data_ptr(), m, n, c.stride(0), None if bias is None else bias.data_ptr(), gelu)
     arguments = (*_operands(step, tiling, a, b, c), int32(a.shape[1]), *_tiles_of(step, tiling), out)
-    entry = loaded(step.source, name, torch.cuda.current_device())
+    entry = loaded(step.source, name)
     entry.launch(_grid(step, tiling), step.shape, arguments)
-
-
-@cache
-def loaded(source: Path, name: str, device: int) -> Kernel:
-    """Found once a device: looking a cubin up reads the sources."""
-    return kernel(source, name)
 
 
 def declared_flops(m: int, n: int, k: int) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..building.contract import Contract
 from ..building.nvcc import architecture
-from ..driver.launch import Cell, Shape, sm_count
+from ..driver.launch import Cell, Shape, loaded, sm_count
 from ..driver.tensor_map import tiled
 from ..rung import Rung, Trial
 from . import ladder
@@ -85,9 +85,7 @@ class Products:
         return WorkCell(first, count, *self._sizes)
 
     def _launch(self, name: str, grid: int, shape: Shape, cells: tuple[Cell, ...]) -> None:
-        import torch
-
-        ladder.loaded(SOURCE, name, torch.cuda.current_device()).launch(grid, shape, (*self._maps, *cells))
+        loaded(SOURCE, name).launch(grid, shape, (*self._maps, *cells))
 
 
 def reference(a: Tensor, b: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ...errors import EnvironmentLacks
 from ..building.contract import Contract
 from ..building.nvcc import architecture
-from ..driver.launch import Shape, int32
+from ..driver.launch import Shape, int32, loaded
 from ..driver.tensor_map import tiled
 from ..rung import Rung, Trial
 from . import ladder
@@ -44,7 +44,7 @@ def matmul(a: Tensor, b: Tensor, c: Tensor) -> None:
     grid = -(-m // (PAIR * ROWS)) * PAIR, -(-n // (PAIR * COLUMNS))
     maps = tiled(a, ROWS, ladder.BLOCK_K), tiled(b, COLUMNS, ladder.BLOCK_K)
     out = ladder.Output(c.data_ptr(), m, n, c.stride(0), None, 0)
-    ladder.loaded(SOURCE, CONTRACT.kernel, torch.cuda.current_device()).launch(grid, SHAPE, (*maps, int32(k), out))
+    loaded(SOURCE, CONTRACT.kernel).launch(grid, SHAPE, (*maps, int32(k), out))
 
 
 def require(major: int, minor: int) -> None:

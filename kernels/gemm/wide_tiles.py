@@ -32,7 +32,7 @@ def matmul(a: Tensor, b: Tensor, c: Tensor, way: str) -> None:
     """
     import torch
 
-    from ..driver.launch import int32
+    from ..driver.launch import int32, loaded
     from ..driver.tensor_map import tiled
 
     ladder.check(a, b, c)
@@ -42,7 +42,7 @@ def matmul(a: Tensor, b: Tensor, c: Tensor, way: str) -> None:
     out = ladder.Output(c.data_ptr(), m, n, c.stride(0), None, 0)
     maps = tiled(a, ladder.ROWS, ladder.BLOCK_K), tiled(b, COLUMNS, ladder.BLOCK_K)
     grid = -(-m // ladder.ROWS) * -(-n // COLUMNS)
-    entry = ladder.loaded(SOURCE, f"gemm_wide_{way}", torch.cuda.current_device())
+    entry = loaded(SOURCE, f"gemm_wide_{way}")
     entry.launch(grid, SHAPES[way], (*maps, int32(k), out))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
@@ -35,6 +36,25 @@ def attest(trace: Trace, matching: Matching | None = None) -> Completeness:
         findings.append(Finding("unattested", {}, "range"))
     status = "incomplete" if blocked else "unattested" if claimed is None else "complete"
     return Completeness(status, claimed, found, tuple(findings))
+
+
+_WORSE = ("complete", "unattested", "incomplete")
+
+
+def attested(traces: Sequence[Trace]) -> Completeness:
+    """Judge several traces as one: it is as whole as the worst of them."""
+    each = [attest(trace) for trace in traces]
+    if len(each) == 1:
+        return each[0]
+    stated = [one.events_stated for one in each]
+    known = [count for count in stated if count is not None]
+    findings = {repr(finding): finding for one in each for finding in one.findings}
+    return Completeness(
+        status=max((one.status for one in each), key=_WORSE.index),
+        events_stated=sum(known) if len(known) == len(stated) else None,
+        events_found=sum(one.events_found for one in each),
+        findings=tuple(findings.values()),
+    )
 
 
 def _found(trace: Trace) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,6 +91,14 @@ def _depth(opened: Int64, closed: Int64, at: Int64) -> Int64:
     steps = np.repeat((1, -1), (len(opened), len(closed)))[order].cumsum()
     depth = steps - np.minimum.accumulate(np.minimum(steps, 0))
     return np.append(0, depth)[np.searchsorted(times[order], at, "right")]
+
+
+def summed(ledgers: Iterable[tuple[LedgerLine, ...]]) -> tuple[LedgerLine, ...]:
+    """The lines of several traces together."""
+    counts: dict[str, int] = {}
+    for line in (line for lines in ledgers for line in lines):
+        counts[line.code] = counts.get(line.code, 0) + line.count
+    return tuple(LedgerLine(code, count) for code, count in counts.items())
 
 
 def ledger(trace: Trace, matching: Matching | None = None) -> tuple[LedgerLine, ...]:

@@ -8,15 +8,15 @@ from difflib import get_close_matches
 
 from ...errors import UsageError
 from ..trace.model import COMM, COMPUTE, COPIES, KINDS, MEMORY_SET, MIGRATION
-from .overlap import SELECTORS
+from .selection import check, classes
 
 Number = int | float
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """What a metric is called with; `unit` is ns, ratio, count, x or B/s. `arguments` are how many it may take: classes of
-    operations, or with `globs` patterns of names. `of_span` says that a share or a factor is one of the whole span, which what
+    """What a metric is called with; `unit` is ns, ratio, count, x or B/s. `arguments` are how many it may take: selections of
+    operations (`selection.check`), or with `globs` patterns of names. `of_span` says that a share or a factor is one of the whole span, which what
     the host does lengthens, rather than of the time in which the GPU works."""
 
     unit: str
@@ -32,6 +32,7 @@ class Metric:
 
 
 METRICS: Mapping[str, Metric] = {
+    "count": Metric("count", (1,)),
     "sum": Metric("ns", (0, 1)),
     "busy": Metric("ns", (0, 1)),
     "span": Metric("ns", (0,)),
@@ -102,12 +103,14 @@ _OF_COUNTS: Mapping[str, tuple[int, ...]] = {
 
 _OPERATIONS = frozenset(("kernels_per_iteration", "copies_per_iteration", "memsets_per_iteration"))
 GROWING = _OPERATIONS | frozenset(
-    ("sum", "busy", "span", "overlap", "same_stream_overlap", "overlap_bound", "max_in_flight")
+    ("count", "sum", "busy", "span", "overlap", "same_stream_overlap", "overlap_bound", "max_in_flight")
 )
 """Metrics that one more operation can only make larger, so that what is there is a lower bound. No share is one, nothing of
 `idle`, nothing exposed; and no count of calls, for a driver call stands for itself where the call around it is missing."""
 
 _NO_COPIES = frozenset(("compute", "comm", "memset", "graph"))
+_KERNEL = "kernel:"
+_STREAM = "stream:"
 
 
 def split(text: str) -> tuple[str, tuple[str, ...]]:
@@ -125,12 +128,13 @@ def split(text: str) -> tuple[str, tuple[str, ...]]:
     metric = METRICS[name]
     if len(arguments) not in metric.arguments:
         wanted = " or ".join(map(str, metric.arguments))
-        raise UsageError(f"{text}: {name} takes {wanted} arguments, not {len(arguments)}")
+        mend = "write * for a comma in a name" if any(_KERNEL in one for one in arguments) else ""
+        raise UsageError(f"{text}: {name} takes {wanted} arguments, not {len(arguments)}", mend)
     for argument in arguments:
         if metric.globs and not argument:
             raise UsageError(f"{text}: {name} takes a pattern of names", "for example cudaMalloc or cuMemFree*")
-        if not metric.globs and argument not in SELECTORS:
-            raise UsageError(f"{text}: no operations are called {argument!r}", _nearest(argument, SELECTORS))
+        if not metric.globs:
+            _check(argument, text)
         if name in _SIDE_BY_SIDE and argument == KINDS[MIGRATION]:
             raise UsageError(f"{text}: a kernel waits for a page that migrates; beside it is no overlap")
     return name, (*arguments, *metric.default[len(arguments) - 1 :]) if arguments else ()
@@ -146,24 +150,33 @@ def classes_of(text: str) -> frozenset[int]:
     name, arguments = split(text)
     if name in _OF_COUNTS:
         return frozenset(_OF_COUNTS[name])
-    return (
-        frozenset(kind for one in arguments for kind in SELECTORS[one]) if arguments else frozenset(range(len(KINDS)))
-    )
+    return frozenset(kind for one in arguments for kind in classes(one)) if arguments else frozenset(range(len(KINDS)))
 
 
 def of_copies_beside_others(text: str) -> bool:
     """Whether a metric says something of copies running side by side with other work: `hidden(comm, compute)` does not, and
     `overlap_ratio`, which is of everything, does."""
     name, arguments = split(text)
-    return name in OF_OVERLAP and not (arguments and set(arguments) <= _NO_COPIES)
+    return name in OF_OVERLAP and not (
+        arguments and all(one in _NO_COPIES or one.startswith(_KERNEL) for one in arguments)
+    )
 
 
 def is_lower_bound(text: str, whole_graphs: bool) -> bool:
     """Whether operations that are missing could only make a metric larger. `whole_graphs`: some are hidden in graphs that were
     traced as a whole, whose own rows also hold the time between their nodes."""
     name, arguments = split(text)
-    by_class = name in _OPERATIONS or (bool(arguments) and "graph" not in arguments)
+    of_graphs = any(one == "graph" or one.startswith(_STREAM) for one in arguments)
+    by_class = name in _OPERATIONS or (bool(arguments) and not of_graphs)
     return name in GROWING and (by_class or not whole_graphs)
+
+
+def _check(argument: str, text: str) -> None:
+    try:
+        check(argument)
+    except UsageError as error:
+        said = f"no operations are called {argument!r}" if ":" not in argument else str(error)
+        raise UsageError(f"{text}: {said}", error.mend) from error
 
 
 def _nearest(name: str, known: Mapping[str, object]) -> str:

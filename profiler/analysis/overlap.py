@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,6 +16,7 @@ from ..arrays.types import Int64
 from ..arrays.windows import Windows, by_group
 from ..trace.model import COMM, COMPUTE, COPIES, D2H, H2D, KINDS, MIGRATION, P2P, Operations
 from .streams import share_their_stream
+from .swept import sweep_all
 
 SELECTORS = {name: (code,) for code, name in enumerate(KINDS)} | {
     "copy": COPIES,
@@ -58,24 +58,62 @@ def of_streams(operations: Operations) -> Operations:
 def concurrency(operations: Operations) -> Concurrency:
     """The numbers of a set that lies on one device; all 0 for an empty set. Migrations of unified memory are busy time, and
     in flight beside nothing. Several metrics ask of one set in a row."""
-    whole = Bounds.of(operations.start, operations.end)
-    total, busy = int((operations.end - operations.start).sum()), whole.length()
-    span = int(operations.end.max() - operations.start.min()) if len(operations) else 0
+    if not len(operations):
+        return Concurrency(0, 0, 0, 0, 0, 0, 0)
     of_programs = of_streams(operations)
     lanes, start, end = of_programs.lanes(), of_programs.start, of_programs.end
-    bounds = whole if of_programs is operations else Bounds.of(start, end)
-    across, within = bounds.length(2), 0
+    across, within = None, 0
     if share_their_stream(lanes, start, end).any():
         across, within = _stream_overlap(lanes, start, end)
+    span = int(operations.end.max() - operations.start.min())
+    found = sweep_all(operations, ("sum", "busy", "overlap", "max_in_flight")) or _by_bounds(operations, of_programs)
     return Concurrency(
-        sum=total,
-        busy=busy,
+        sum=int(found["sum"]),
+        busy=int(found["busy"]),
         span=span,
-        idle=span - busy,
-        overlap=across,
+        idle=span - int(found["busy"]),
+        overlap=int(found["overlap"]) if across is None else across,
         same_stream_overlap=within,
-        max_in_flight=bounds.most(),
+        max_in_flight=int(found["max_in_flight"]),
     )
+
+
+def _by_bounds(operations: Operations, of_programs: Operations) -> dict[str, int]:
+    """The numbers of a set; `overlap` is that of operations, whatever their streams."""
+    whole = Bounds.of(operations.start, operations.end)
+    bounds = whole if of_programs is operations else Bounds.of(of_programs.start, of_programs.end)
+    return {
+        "sum": int((operations.end - operations.start).sum()),
+        "busy": whole.length(),
+        "overlap": bounds.length(2),
+        "max_in_flight": bounds.most(),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class ClassTimes:
+    """For how long operations of these classes were in flight, and how much of it a compute kernel was too; ns."""
+
+    compute: int
+    copy: int
+    comm: int
+    migration: int
+    copy_hidden: int
+    comm_hidden: int
+
+
+def class_times(operations: Operations) -> ClassTimes:
+    """The times of a set that lies on one device."""
+    names = ("busy_by_class", "copies", "overlap_copy_compute", "overlap_comm_compute")
+    if len(operations) and (found := sweep_all(operations, names)):
+        by_class = found["busy_by_class"].tolist()
+        shared = (int(found[name]) for name in names[2:])
+        return ClassTimes(by_class[COMPUTE], int(found["copies"]), by_class[COMM], by_class[MIGRATION], *shared)
+    compute, copy, comm, migration = (
+        busy_time(operations.of_kind(*kinds)) for kinds in ((COMPUTE,), COPIES, (COMM,), (MIGRATION,))
+    )
+    hidden = ((time & compute).length for time in (copy, comm))
+    return ClassTimes(compute.length, copy.length, comm.length, migration.length, *hidden)
 
 
 def concurrency_by_gpu(operations: Operations, gpus: int) -> list[Concurrency]:
@@ -115,36 +153,3 @@ def grouped(
         np.concatenate([piece.start for _, piece in pieces]),
         np.concatenate([piece.end for _, piece in pieces]),
     )
-
-
-def witnesses(a: Operations, b: Operations, count: int = 3) -> list[tuple[int, int]]:
-    """The longest overlaps between an operation of `a` and one of another stream in `b`.
-
-    Returns:
-        pairs (index into a, index into b), the longest shared time first, at most `count`. Exact: the operations of `a`
-        are tried longest first, and none can share more time than it has.
-    """
-    order = np.argsort(b.start, kind="stable")
-    starts, reach = b.start[order], np.maximum.accumulate(b.end[order])
-    best: list[tuple[int, int, int]] = []
-    for i in np.argsort(a.start - a.end, kind="stable"):
-        if len(best) == count and best[0][0] >= a.end[i] - a.start[i]:
-            break
-        low, high = np.searchsorted(reach, a.start[i], "right"), np.searchsorted(starts, a.end[i], "left")
-        near = order[low:high]
-        shared = _shared(a, int(i), b, near)
-        for k in np.argsort(-shared, kind="stable")[:count]:
-            if shared[k] > 0:
-                heapq.heappush(best, (int(shared[k]), -int(i), -int(near[k])))
-        while len(best) > count:
-            heapq.heappop(best)
-    return [(-i, -j) for _, i, j in sorted(best, reverse=True)]
-
-
-def _shared(a: Operations, i: int, b: Operations, near: Int64) -> Int64:
-    """Time that each of `near` shares with operation i, 0 for operations of its own stream."""
-    length = np.minimum(b.end[near], a.end[i]) - np.maximum(b.start[near], a.start[i])
-    own = np.ones(len(near), bool)
-    for column in ("process", "device", "context", "stream"):
-        own &= getattr(b, column)[near] == getattr(a, column)[i]
-    return np.where(own, 0, length)

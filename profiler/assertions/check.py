@@ -12,12 +12,15 @@ from typing import Any, Self
 
 import numpy as np
 
+from ...declaration import VARIANTS
 from ...errors import UsageError
 from ...machine.records import convert
-from ..analysis.completeness import OF_RANGES, attest
+from ..analysis.completeness import OF_RANGES, attested
+from ..analysis.metrics import split
+from ..analysis.selection import PREFIXES
 from ..arrays.types import Int64
 from ..capture.calibrate import read_calibration
-from ..evidence import ClaimResult, Completeness, Iteration, VariantEvidence, Verdict
+from ..evidence import ClaimResult, Completeness, Finding, Iteration, VariantEvidence, Verdict
 from ..judging.grounds import Grounds, grounds_of
 from ..judging.hiccups import explained
 from ..judging.judge import judge, of_the_median
@@ -28,9 +31,12 @@ from ..judging.speedup import times
 from ..judging.terms import Term
 from ..judging.verdicts import badness
 from ..manifest import Ceilings
+from ..proof.sessions import Known, apart_of, session_caveats
 from ..queries.other_threads import other_threads
-from ..queries.ranges import chosen_ranges, why_none
+from ..queries.ranges import why_none
+from ..queries.selectors import select, why_empty
 from ..ranges.attribution import Attribution
+from ..ranges.chosen import chosen_ranges
 from ..ranges.faults import blocked_by
 from ..ranges.instances import Instances, instances_of, whole_trace
 from ..ranges.numbers import numbers
@@ -61,6 +67,8 @@ class Question:
     domain       a domain or glob of domains; None for all
     attribution  "thread", or "process" for the launches of every thread of the process inside a range
     ceilings     what `aisp-prof calibrate -o FILE` measured on the GPU of the trace, for claims that name ceilings
+    communication  regular expressions of further communication kernels, with which the trace is to be read
+    apart        of two runs, each of which has a trace of its own: the first is `baseline`, the second `optimized`
     """
 
     claims: tuple[str, ...]
@@ -68,6 +76,25 @@ class Question:
     domain: str | None = None
     attribution: str = "thread"
     ceilings: Path | None = None
+    communication: tuple[str, ...] = ()
+    apart: bool = False
+
+    def of_two_runs(self) -> Question:
+        """The same question to two traces: one range stands for both.
+
+        Raises:
+            UsageError: its ranges are of other names than the two runs, or it names ceilings, which are of one session.
+        """
+        if self.ceilings is not None:
+            raise UsageError("ceilings are those of one session", "assert each trace by itself")
+        if len(self.ranges) == 1:
+            return replace(self, ranges=dict.fromkeys(VARIANTS, next(iter(self.ranges.values()))), apart=True)
+        if self.ranges and set(self.ranges) != set(VARIANTS):
+            raise UsageError(
+                f"of two traces the ranges are called {' and '.join(VARIANTS)}, not {', '.join(self.ranges)}",
+                "one name stands for both: --range step",
+            )
+        return replace(self, apart=True)
 
     def parsed(self) -> tuple[Claim, ...]:
         """The claims, read.
@@ -81,17 +108,27 @@ class Question:
                 raise UsageError(f"no range may be called {name!r}", "a word names it: --range step='train_step*'")
         if not self.claims:
             raise UsageError("nothing is asserted", "give a claim: aisp-prof assert TRACE 'hidden(copy) >= 0.8'")
-        names = tuple(self.ranges) or (WHOLE,)
-        claims = tuple(parse(text, names, names[0] if len(names) == 1 else "") for text in self.claims)
-        for claim in claims:
-            if counted := {term.metric for term in claim.terms} & set(RATE_METRICS):
-                raise UsageError(f"claim {claim.text!r}: a trace holds no counters for {', '.join(counted)}")
-            if {term.metric for term in claim.terms} & {FLOOR, OF_FLOOR}:
-                raise UsageError(
-                    f"claim {claim.text!r}: a trace does not say what its work needs",
-                    "a floor is of pairs, which declare it; for any trace: busiest >= 0.9",
-                )
-        return claims
+        names = VARIANTS if self.apart else tuple(self.ranges) or (WHOLE,)
+        default = VARIANTS[1] if self.apart else names[0] if len(names) == 1 else ""
+        return claims_on_a_trace(self.claims, names, default)
+
+
+def claims_on_a_trace(texts: Iterable[str], names: Sequence[str], default: str) -> tuple[Claim, ...]:
+    """Claims on ranges of these names, read.
+
+    Raises:
+        UsageError: one cannot be read, or speaks of what no trace holds.
+    """
+    claims = tuple(parse(text, names, default) for text in texts)
+    for claim in claims:
+        if counted := {term.metric for term in claim.terms} & set(RATE_METRICS):
+            raise UsageError(f"claim {claim.text!r}: a trace holds no counters for {', '.join(counted)}")
+        if {term.metric for term in claim.terms} & {FLOOR, OF_FLOOR}:
+            raise UsageError(
+                f"claim {claim.text!r}: a trace does not say what its work needs",
+                "a floor is of pairs, which declare it; for any trace: busiest >= 0.9",
+            )
+    return claims
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +150,8 @@ class Checked:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """All claims, each on the one of `gpus` where it fares worst; `instances` says how many ranges of each name were judged,
-    and `notes` what is there in the place of a range that is not, and what ranges hold and do not count."""
+    and `notes` what is there in the place of a range that is not, and what ranges hold and do not count. `sessions` is what a reader
+    of a comparison of two runs should know."""
 
     verdict: Verdict
     completeness: Completeness
@@ -122,10 +160,14 @@ class Answer:
     claims: tuple[Checked, ...]
     gpus: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    sessions: tuple[Finding, ...] = ()
 
 
-def check(trace: Trace, question: Question) -> Answer:
-    """Judge the claims of `question` on a trace.
+def check(trace: Trace, question: Question, after: Trace | None = None, known: Known | None = None) -> Answer:
+    """Judge the claims of `question` on a trace; or, `after` being that of another run, on both.
+
+    Args:
+        known: what no trace tells of the sessions of two runs.
 
     Raises:
         UsageError: a claim cannot be read, no such attribution, more instances match than can be judged, or the ceilings are
@@ -134,8 +176,10 @@ def check(trace: Trace, question: Question) -> Answer:
     Attribution.named(question.attribution)
     claims = question.parsed()
     measured = _Ceilings.read(question.ceilings, trace)
-    instances = _instances(trace, question)
-    case = _Case(attest(trace), claims, instances, measured)
+    traces = (trace,) if after is None else (trace, after)
+    instances = _instances(traces, question)
+    sessions = None if after is None else known or Known({}, {})
+    case = _Case(attested(traces), claims, instances, measured, sessions)
     judged = tuple(_timed(case, claim) for claim in claims)
     return Answer(
         verdict=Verdict.worst([one.claim.verdict for one in judged]),
@@ -144,7 +188,8 @@ def check(trace: Trace, question: Question) -> Answer:
         instances={name: len(one) for name, one in instances.items()},
         claims=judged,
         gpus=tuple(_name(part) for part in case.parts if part.gpu is not None),
-        notes=_notes(trace, question),
+        notes=tuple(dict.fromkeys(note for one in traces for note in _notes(one, question))),
+        sessions=tuple(session_caveats(sessions, instances)),
     )
 
 
@@ -164,17 +209,37 @@ def _notes(trace: Trace, question: Question) -> tuple[str, ...]:
     uncounted = [
         note for glob in question.ranges.values() for note in other_threads(trace, glob, question.attribution, domain)
     ]
-    return (*(why_none(trace, domain, glob) for glob in absent), *dict.fromkeys(uncounted))
+    unnamed = [why_empty(trace, selector) for selector in _selectors(question) if not select(trace, selector).any()]
+    return (*(why_none(trace, domain, glob) for glob in absent), *dict.fromkeys(uncounted), *unnamed)
 
 
-def _instances(trace: Trace, question: Question) -> dict[str, Instances]:
-    launches, attribution = Launches(trace), Attribution(question.attribution)
+def _selectors(question: Question) -> list[str]:
+    """The kernels and streams that claims name, each once."""
+    metrics = [
+        term.metric for claim in question.parsed() for term in claim.terms if term.of_trace and term.metric != TIME
+    ]
+    arguments = [argument for metric in metrics for argument in split(metric)[1]]
+    return list(dict.fromkeys(one for one in arguments if one.startswith(PREFIXES)))
+
+
+def _instances(traces: Sequence[Trace], question: Question) -> dict[str, Instances]:
+    """By name; of two traces each variant's from its own."""
+    launches = [Launches(trace) for trace in traces]
     if not question.ranges:
-        return {WHOLE: whole_trace(launches, WHOLE)}
+        return {
+            name: whole_trace(one, name)
+            for name, one in zip(VARIANTS if question.apart else (WHOLE,), launches, strict=True)
+        }
+    mine = dict(zip(VARIANTS, launches, strict=True)) if question.apart else dict.fromkeys(question.ranges, launches[0])
     return {
-        name: instances_of(launches, _by_time(trace, question.domain, glob), name, glob, attribution)
-        for name, glob in question.ranges.items()
+        name: _of_range(mine[name], question, name, question.ranges[name])
+        for name in (mine if question.apart else question.ranges)
     }
+
+
+def _of_range(launches: Launches, question: Question, name: str, glob: str) -> Instances:
+    chosen = _by_time(launches.trace, question.domain, glob)
+    return instances_of(launches, chosen, name, glob, Attribution(question.attribution))
 
 
 def _by_time(trace: Trace, domain: str | None, glob: str) -> Int64:
@@ -230,9 +295,11 @@ class _Case:
         claims: Sequence[Claim],
         instances: Mapping[str, Instances],
         measured: _Ceilings,
+        sessions: Known | None = None,
     ) -> None:
         self.completeness, self.claims, self.instances, self.measured = completeness, claims, instances, measured
-        gpus = sorted({gpu for one in instances.values() for gpu in one.gpus()})
+        self.sessions = sessions  # of two runs, whose GPUs are not numbered alike: there is one part
+        gpus = sorted({gpu for one in instances.values() for gpu in one.gpus()}) if sessions is None else []
         self.parts = [self._part(gpu) for gpu in gpus] or [self._part(None)]
 
     def _part(self, gpu: int | None) -> _OnGpu:
@@ -244,8 +311,11 @@ class _Case:
             name: tuple(f for f in findings if not (mine[name].whole and f.code in OF_RANGES))
             for name, findings in blocked_by(self.completeness, {n: one.findings for n, one in mine.items()}).items()
         }
-        ceilings = self.measured.on(gpu)
-        return _OnGpu(gpu, mine, grounds_of(variants, mine, blocked, compared_in(self.claims), ceilings=ceilings))
+        doubts = tuple(finding for finding in session_caveats(self.sessions, mine) if finding.blocks)
+        blocked = {name: (*found, *doubts) for name, found in blocked.items()}
+        ceilings, apart = self.measured.on(gpu), apart_of(self.sessions, mine)
+        grounds = grounds_of(variants, mine, blocked, compared_in(self.claims), ceilings=ceilings, apart=apart)
+        return _OnGpu(gpu, mine, grounds)
 
     def worst(self, claim: Claim) -> Checked:
         """A claim on the GPU where it fares worst, of those on which all its ranges ran."""

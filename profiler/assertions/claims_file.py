@@ -20,7 +20,15 @@ MOST_BYTES = 64 << 10
 """The largest claims file that is read, some 800 claims. It may come from a pull request, and is untrusted."""
 _DEEP = re.compile(r"""(?<![\w"'-])(?:[\w"'-]+[ \t]*\.[ \t]*){16}""")
 """A dotted key without end, over which the reader of TOML takes a time that grows with the square of its length."""
-_KEYS = {"schema": int, "claims": list, "ranges": dict, "domain": str, "attribution": str, "ceilings": str}
+_KEYS = {
+    "schema": int,
+    "claims": list,
+    "ranges": dict,
+    "domain": str,
+    "attribution": str,
+    "ceilings": str,
+    "communication": list,
+}
 
 
 def read_claims(path: Path) -> Question:
@@ -44,6 +52,7 @@ def read_claims(path: Path) -> Question:
         domain=data.get("domain"),
         attribution=data.get("attribution", "thread"),
         ceilings=path.parent / data["ceilings"] if "ceilings" in data else None,
+        communication=tuple(data.get("communication", ())),
     )
 
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..analysis.findable import findable
+from ..analysis.longest import witnesses
 from ..analysis.metrics import split
-from ..analysis.overlap import SELECTORS, busy_time, witnesses
-from ..arrays.intervals import Intervals, at_least
+from ..analysis.overlap import busy_time, grouped
+from ..analysis.selection import selected
+from ..arrays.intervals import Intervals, at_least, union
 from ..evidence import ClaimResult, Op, Verdict
 from ..judging.limits import TIME
 from ..ranges.instances import Instances
@@ -80,7 +82,7 @@ def _inside(instances: Instances, claim: ClaimResult, index: int) -> list[Shown]
         gaps = busy_time(every).gaps
         return [Shown("gap", start, end, index, ()) for start, end in _longest(gaps)]
     if name in _OF_TWO and len(arguments) == 2:
-        a, b = (every.of_kind(*SELECTORS[selector]) for selector in arguments)
+        a, b = (every.take(selected(every, trace.strings, selector)) for selector in arguments)
         return _overlaps(trace, a, b, index) if _by_overlap(claim) else _exposed(trace, a, b, index)
     if name in _OF_STREAMS and not arguments:
         return _overlaps(trace, every, every, index) if _by_overlap(claim) else _alone(trace, every, index)
@@ -114,8 +116,7 @@ def _exposed(trace: Trace, a: Operations, b: Operations, index: int) -> list[Sho
 def _alone(trace: Trace, operations: Operations, index: int) -> list[Shown]:
     """Where one stream alone was at work."""
     lanes = operations.lanes()
-    of_streams = [busy_time(operations.take(lanes == lane)) for lane in np.unique(lanes)]
-    start, end = (np.concatenate([getattr(one, bound) for one in of_streams]) for bound in ("start", "end"))
+    _, start, end = grouped(union, lanes, int(lanes.max()) + 1, operations.start, operations.end)
     alone = busy_time(operations) - at_least(start, end, 2)
     return [Shown("exposed", low, high, index, _running(trace, operations, low)) for low, high in _longest(alone)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from importlib import metadata
@@ -177,6 +178,39 @@ def _loads(library: str) -> bool:
 
 def _package(distribution: str, purpose: str, extra: str) -> Check:
     return _check(distribution, purpose, _version(distribution), f"pip install 'aisp-prof[{extra}]'")
+
+
+@dataclass(frozen=True, slots=True)
+class Ability:
+    """Something that one may want to do: `lacks` are the names of the checks that are in the way."""
+
+    what: str
+    command: str
+    lacks: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"what": self.what, "command": self.command, "lacks": list(self.lacks)}
+
+
+_ABILITIES = (
+    ("read any trace, claim things of it, report and verify", "aisp-prof trace summary run.sqlite", ()),
+    ("print a page as PDF", "aisp-prof report ch11", ("Pango", "weasyprint")),
+    ("run pairs of one's own and the chapters'", "python -m aisp_prof.workloads.ch11.streams", ("NVIDIA GPU", "torch")),
+    ("capture programs and pairs", "aisp-prof capture ch11", ("NVIDIA GPU", "nsys", "torch", "nvtx")),
+    ("count FLOPs and bytes", "aisp-prof capture ch09", ("NVIDIA GPU", "nsys", "ncu", "GPU counters", "torch", "nvtx")),
+    ("judge kernels of one's own", "aisp-prof kernels gate", ("NVIDIA GPU", "torch")),
+    ("compile CUDA kernels", "aisp-prof kernels emit l2norm -o l2norm.cu --arch 90a", ("nvcc",)),
+)
+"""What one may want to do, the command, and what it needs; the rest is optional."""
+
+OPTIONAL = ("compute-sanitizer", "triton", "nvidia-ml-py", "nvcc", "ncu", "GPU counters", "Pango", "weasyprint")
+"""What only some of it needs: without these a trace is still captured, judged and reported as HTML."""
+
+
+def abilities(checks: Sequence[Check]) -> list[Ability]:
+    """What can be done with what was found, and what is in the way of the rest."""
+    there = {check.name for check in checks if check.status is Status.OK}
+    return [Ability(what, command, tuple(n for n in needs if n not in there)) for what, command, needs in _ABILITIES]
 
 
 _CHECKS = (_nsys, _ncu, _gpu, _counters, _torch, _pango, _nvcc, _sanitizer)

@@ -17,6 +17,9 @@ from .nsight_compute import completed
 MINIMUM = (2024, 1)
 """Exports before 2024.1 have no DIAGNOSTIC_EVENT table: nothing in the trace could attest that it is complete."""
 
+BLOBS = (2025, 3)
+"""Since this version, if not before, an export can hold NVTX's extended payloads: NCCL says in them whose collectives its kernels are."""
+
 INSTALL = "install the package nsight-systems of NVIDIA's CUDA repository, or set AISP_NSYS to an nsys executable"
 
 PLACES = (
@@ -78,7 +81,8 @@ class Nsys:
         return [str(self.executable), *_PROFILE, "-o", str(report.with_suffix("")), *command]
 
     def export_command(self, report: Path, sqlite: Path) -> list[str]:
-        options = ["export", "--type", "sqlite", "--force-overwrite=true", "--output", str(sqlite)]
+        blobs = ["--include-blobs=true"] if self.version >= BLOBS else []
+        options = ["export", "--type", "sqlite", "--force-overwrite=true", *blobs, "--output", str(sqlite)]
         return [str(self.executable), *options, str(report)]
 
 

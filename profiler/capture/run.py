@@ -66,13 +66,13 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is captured: the pair's module and how it is run. `command` is what the user typed.
+    """What is captured: the pair's program (a module, and its first arguments) and how it is run. `command` is what the user typed.
 
     `ceilings` is the result of `calibrate.calibrate` on this GPU, measured before the pairs of one command.
     """
 
     declaration: Declaration
-    module: str
+    program: tuple[str, ...]
     hardware_key: str
     size: str
     iterations: int
@@ -90,12 +90,12 @@ class Plan:
 
     def _command(self, record: Path, iterations: int, *more: str) -> list[str]:
         options = ["--record", str(record), "--size", self.size, "--iterations", str(iterations), *more]
-        return [sys.executable, "-P", "-m", self.module, *options]
+        return [sys.executable, "-P", "-m", *self.program, *options]
 
 
 def capture_pair(
     declaration: Declaration,
-    module: str,
+    program: Sequence[str],
     hardware_key: str,
     size: str,
     captures: Path,
@@ -117,13 +117,15 @@ def capture_pair(
         UsageError: the pair refuses the size or the number of iterations.
         AispError: the pair failed or ran too long; the message ends with the tail of its output.
     """
-    plan = Plan(declaration, module, hardware_key, size, iterations, tuple(command), timeout_s, profile, ceilings)
+    plan = Plan(
+        declaration, tuple(program), hardware_key, size, iterations, tuple(command), timeout_s, profile, ceilings
+    )
     nsys = None if profile is Profile.NONE else find_nsys()
     mark = new_mark()
     try:
         captures.mkdir(parents=True, exist_ok=True)
         remove_abandoned(captures)
-        newest = _check_clock(captures, declaration.key)
+        newest = check_clock(captures, declaration.key)
         with scratch_folder(captures, mark) as work, open_gpu() as gpu:
             run = _Run(plan, nsys, work, Sampler(gpu, mark), progress)
             run.measure()
@@ -132,7 +134,7 @@ def capture_pair(
                 progress(
                     f"the clock went back: {newest.id} still counts as newest; name this one, --capture {manifest.id}"
                 )
-            return _publish(manifest, work, captures)
+            return publish(manifest, work, captures)
     except OSError as error:
         raise AispError(
             f"the capture cannot be written to {captures}: {error}", "name another folder: --captures"
@@ -143,7 +145,7 @@ CLOCK_SLACK = timedelta(minutes=1)
 """How far a clock may be behind the newest capture: less is corrected by time servers every day."""
 
 
-def _check_clock(captures: Path, key: str) -> Capture | None:
+def check_clock(captures: Path, key: str) -> Capture | None:
     """The newest capture of a pair so far, before which a new one must not lie.
 
     Raises:
@@ -151,16 +153,16 @@ def _check_clock(captures: Path, key: str) -> Capture | None:
     """
     newest = Store(captures, shipped=True).newest(key)  # without writing an index
     now = datetime.now(UTC)
-    if newest is not None and newest.manifest.created_utc > _utc(now + CLOCK_SLACK):
+    if newest is not None and newest.manifest.created_utc > utc(now + CLOCK_SLACK):
         raise EnvironmentLacks(
-            f"the clock says {_utc(now)}, and {newest.id} is of {newest.manifest.created_utc}: it would still count as the "
+            f"the clock says {utc(now)}, and {newest.id} is of {newest.manifest.created_utc}: it would still count as the "
             "newest capture after this one",
             "set the clock, or capture into another folder: --captures",
         )
     return newest
 
 
-def _utc(time: datetime) -> str:
+def utc(time: datetime) -> str:
     return time.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
@@ -250,6 +252,7 @@ class _Run:
             raise AispError(f"{key} failed with exit code {code}; its last output:\n{tail(self._log)}")
         record = _read_record(path, key)
         path.unlink()
+        _check_same_code(key, [*self.records.values(), record])
         return record
 
     def manifest(self) -> Manifest:
@@ -258,7 +261,7 @@ class _Run:
         last = list(self.records.values())[-1]
         return Manifest.of(
             id=f"{plan.declaration.key}-{now:%Y%m%dT%H%M%SZ}-{self.sampler.mark[:6]}",
-            created_utc=_utc(now),
+            created_utc=utc(now),
             declaration=plan.declaration.to_json(),
             hardware_key=plan.hardware_key,
             size=plan.size,
@@ -291,6 +294,18 @@ def _read_record(path: Path, key: str) -> Written:
     return record
 
 
+def _check_same_code(key: str, records: Sequence[Written]) -> None:
+    """Times of one run and the trace of another are of one program.
+
+    Raises:
+        AispError: a file of the pair was changed between two of its runs.
+    """
+    told: dict[str, str] = {}
+    for source in (one for record in records for one in record.get("sources") or ()):
+        if told.setdefault(source["file"], source["sha256"]) != source["sha256"]:
+            raise AispError(f"{source['file']} was changed while {key} was captured", "capture it again")
+
+
 def _versions(record: Written, gpu: Gpu | None, nsys: Nsys | None, counted: Counted | None) -> dict[str, str | None]:
     told = record.get("versions", {})
     versions = {name: told.get(name) for name in ("python", "torch", "triton", "nvtx", "cuda")}
@@ -316,13 +331,13 @@ def check_trace(trace: Path) -> None:
         raise AispError(f"nsys exported a file that is no readable SQLite ({error}): {trace.name}") from error
     if not active:
         raise EnvironmentLacks(
-            "the trace holds not one GPU operation although the pair ran: CUPTI recorded nothing",
+            "the trace holds not one GPU operation although it ran: CUPTI recorded nothing",
             "end other profilers on this GPU (ncu, DCGM profiling, a second nsys); make sure that this nsys is not older "
             "than the driver: aisp-prof doctor",
         )
 
 
-def _publish(manifest: Manifest, work: Path, captures: Path) -> Capture:
+def publish(manifest: Manifest, work: Path, captures: Path) -> Capture:
     """Write the manifest, bring everything to the disk, and make the folder visible in one step."""
     write_manifest(manifest, work)
     for path in (*work.iterdir(), work):

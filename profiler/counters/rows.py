@@ -139,13 +139,37 @@ def machine_numbers(launches: Sequence[KernelCounters]) -> dict[str, float]:
     chips = [table().chips.get(launch.compute_capability) for launch in launches]
     if not launches or any(chip is None or not chip.machine for chip in chips):
         return {}
-    names = {**(chips[0].machine if chips[0] else {}), "l2_bytes": common.l2}
+    machine, sharing = (chips[0].machine, chips[0].sharing) if chips[0] else ({}, {})
+    numbers = _sums(launches, {**machine, "l2_bytes": common.l2})
+    active = _active(launches)
+    return (
+        {} if numbers is None or active is None else {**numbers, "tensor_active": active, **_shared(launches, sharing)}
+    )
+
+
+def _sums(launches: Sequence[KernelCounters], names: Mapping[str, str]) -> dict[str, float] | None:
+    """Each counter over all launches; None where one of them lacks one."""
     counted = {name: [launch.total(metric) for launch in launches] for name, metric in names.items()}
+    if any(value is None for values in counted.values() for value in values):
+        return None
+    return {name: float(round(sum(value or 0 for value in values))) for name, values in counted.items()}
+
+
+def _active(launches: Sequence[KernelCounters]) -> float | None:
+    common = table().common
     times = [launch.metrics.get(common.duration) for launch in launches]
     shares = [launch.metrics.get(common.tensor_active) for launch in launches]
-    if any(value is None for values in (*counted.values(), times, shares) for value in values):
-        return {}
+    if None in times or None in shares:
+        return None
     weighted = zip(times, shares, strict=True)
     active = sum(time * share for time, share in weighted if time is not None and share is not None)
-    numbers = {name: float(round(sum(value or 0 for value in values))) for name, values in counted.items()}
-    return {**numbers, "tensor_active": active / 100 / max(1.0, sum(time or 0 for time in times))}
+    return active / 100 / max(1.0, sum(time or 0 for time in times))
+
+
+def _shared(launches: Sequence[KernelCounters], names: Mapping[str, str]) -> dict[str, float]:
+    """Of shared memory, and the share of its wavefronts that are bank conflicts; empty where a launch lacks one of the counters."""
+    numbers = _sums(launches, names)
+    if not numbers:
+        return {}
+    wavefronts, conflicts = numbers.pop("shared_wavefronts"), numbers.pop("shared_conflicts")
+    return {**numbers, "bank_conflicts": conflicts / max(1.0, wavefronts)}

@@ -16,7 +16,7 @@ Weights = Mapping[str, int]
 class Chip:
     """What one compute capability's counters count: `flops` by type, `witness` counters that show which instructions ran.
 
-    `machine` names counters of what tensor cores and the copy engine did: name -> metric.
+    `machine` names counters of what tensor cores and the copy engine did, `sharing` of shared memory and its clusters: name -> metric.
     """
 
     name: str
@@ -24,6 +24,7 @@ class Chip:
     flops: Mapping[str, Weights]
     witness: tuple[str, ...]
     machine: Mapping[str, str]
+    sharing: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def table() -> Table:
     dram = tuple(row["dram"])
     common = Common(row["duration"], row["clock"], dram, row["dram_total"], row["l2"], row["tensor_active"])
     chips = {
-        key: Chip(row["name"], key, row["flops"], tuple(row["witness"]), row.get("machine", {}))
+        key: Chip(row["name"], key, row["flops"], tuple(row["witness"]), row.get("machine", {}), row.get("sharing", {}))
         for key, row in data["chips"].items()
     }
     return Table(common, chips)
@@ -75,5 +76,5 @@ def minimal_metrics(compute_capability: str) -> tuple[str, ...]:
     metrics = [common.duration, common.clock, *common.dram, common.l2, common.tensor_active]
     if chip is not None:
         metrics += [metric for weights in chip.flops.values() for metric in weights]
-        metrics += [*chip.witness, *chip.machine.values()]
+        metrics += [*chip.witness, *chip.machine.values(), *chip.sharing.values()]
     return tuple(dict.fromkeys(metrics))

@@ -9,8 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ...declaration import is_chapter
 from ...errors import AispError, UsageError
 from ...machine.files import only_one, read_whole, write_whole
+from ...machine.project import find_project
 from ...machine.records import convert, parsed
 from ..store.manifest import MOST_BYTES, encode_json
 from .model import SCHEMA, PairExpectations
@@ -20,10 +22,40 @@ _ELSEWHERE = "name another folder: --expectations"
 LARGEST = 1e18
 
 
-def expectations_folder(option: Path | None = None) -> Path:
-    """The folder of expectations: the option, else AISP_EXPECTATIONS, else the one that came with the package."""
-    stated = os.environ.get("AISP_EXPECTATIONS")
-    return option or (Path(stated) if stated else Path(__file__).parents[2] / "expectations")
+FOLDER = "expectations"
+
+
+def expectations_folder(option: Path | None = None, pair: str = "") -> Path:
+    """Where what is expected of a pair lies: the option, else AISP_EXPECTATIONS, else what the project's pyproject.toml says; else
+    of a chapter's pair (or of none) what came with the package, and of the user's own `expectations` of the project.
+
+    Raises:
+        UsageError: the pyproject.toml says no folder.
+    """
+    if option:
+        return option
+    if stated := os.environ.get("AISP_EXPECTATIONS"):
+        return Path(stated)
+    project = find_project()
+    if project and project.expectations:
+        return project.expectations
+    if not pair or is_chapter(pair.partition(".")[0]):
+        return _of_package()
+    return (project.root if project else Path()) / FOLDER
+
+
+def _of_package() -> Path:
+    return Path(__file__).parents[2] / FOLDER
+
+
+def _refuse_installed(folder: Path) -> None:
+    """What came with an installed package is not written: the next install takes it away, and no repository holds it."""
+    package = _of_package()
+    if folder.resolve() == package.resolve() and not (package.parent / "pyproject.toml").is_file():
+        raise UsageError(
+            f"{folder} came with aisp-prof, which is installed here; expectations of your own belong into your repository",
+            '--expectations expectations, or expectations = "expectations" under [tool.aisp-prof] in pyproject.toml',
+        )
 
 
 def path_of(folder: Path, hardware_key: str, pair: str) -> Path:
@@ -86,8 +118,10 @@ def changing(folder: Path) -> Iterator[None]:
     """Look whether expectations are as they were, and write them, within this: another process that does so waits.
 
     Raises:
+        UsageError: it is that of an installed package.
         AispError: the folder cannot be made or locked.
     """
+    _refuse_installed(folder)
     with ExitStack() as stack:
         try:
             stack.enter_context(only_one(folder))

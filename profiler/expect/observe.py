@@ -18,6 +18,7 @@ from ..judging.rate_metrics import RATE_METRICS
 from ..judging.speedup import speedup_of, times
 from ..judging.terms import Term
 from ..proof.conduct import during_runs
+from ..proof.named import Traces
 from ..proof.prove import prove_read, reading, worst_of
 from ..ranges.faults import LOST
 from ..store.captures import Capture
@@ -74,21 +75,21 @@ class Observed:
 
 
 def observe(
-    capture: Capture, changed: Sequence[str] | None = None, read: Callable[[], Trace | None] | None = None
+    capture: Capture, changed: Sequence[str] | None = None, read: Callable[[], Traces] | None = None
 ) -> Observed:
     """Judge a capture and collect its numbers.
 
     Args:
         changed: files that are not as they were captured; looked for where nothing is said of them.
-        read: gives the capture's trace, where somebody else needs it too.
+        read: gives the capture's traces, where somebody else needs them too.
 
     Raises:
         UsageError, TraceError: as `prove_each`.
     """
     changed = capture.verify_files() if changed is None else changed
-    read = read or reading(capture.trace_path)
+    read = read or reading(capture)
     each = prove_read(capture.manifest, capture.trace_path, read, capture.shipped, changed)
-    evidence, used, trace = worst_of(each), len(each), read()
+    evidence, used, trace = worst_of(each), len(each), next(iter(read()), None)
     obstacles = tuple({(f.code, str(f.values)): f for one in each.values() for f in _obstacles(one)}.values())
     found = (
         {} if obstacles else _of_all([list(_observations(one, capture.manifest.declaration)) for one in each.values()])

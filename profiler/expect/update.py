@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -89,7 +90,7 @@ def update_expectations(
         pairs: keys, as "ch11.streams".
         captures: the folder of captures; those that came with the package count too.
         reason: why, kept in the history of every entry that changes.
-        folder: the expectations; those of the package by default.
+        folder: the expectations; without it those that `expectations_folder` finds for each pair.
         weaken: allow bounds that let through what the old ones stop.
         agreeing: captures that must agree before an entry that stands is changed; at least 2.
 
@@ -102,7 +103,6 @@ def update_expectations(
         raise UsageError("an expectation changes for a reason", '--reason "the new driver copies faster"')
     if agreeing < AGREEING:
         raise UsageError(f"{agreeing} captures cannot agree", f"--agreeing {AGREEING} or more")
-    folder = expectations_folder(folder)
     wanted = _Wanted(folder, " ".join(reason.split()), f"{datetime.now(UTC):%Y-%m-%d}", weaken, agreeing)
     pairs = list(pairs)
     while True:
@@ -111,17 +111,20 @@ def update_expectations(
             raise CannotTell(
                 f"no capture of these pairs in {captures}", "on a machine with an NVIDIA GPU: aisp-prof capture"
             )
-        if not write or _written(plans, folder):
+        if not write or _written(plans, wanted):
             return plans
 
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    folder: Path
+    option: Path | None
     reason: str
     today: str
     weaken: bool
     agreeing: int
+
+    def folder(self, pair: str) -> Path:
+        return expectations_folder(self.option, pair)
 
 
 def captures_of(pair: str, captures: Path | Scan) -> list[Capture]:
@@ -167,7 +170,7 @@ class _Grounds:
 
 
 def _plan(pair: str, key: str, found: Sequence[tuple[Capture, Observed]], wanted: _Wanted) -> Plan:
-    before = read_pair(wanted.folder, key, pair)
+    before = read_pair(wanted.folder(pair), key, pair)
     traced = [one for one in found if one[0].trace_path or one[1].evidence.verdict is Verdict.INVALID]
     if not traced:
         return Plan(pair, key, refused="none of its captures has a trace")
@@ -356,15 +359,18 @@ def _made(new: Entry | None) -> Entry:
     return new
 
 
-def _written(plans: Iterable[Plan], folder: Path) -> bool:
+def _written(plans: Iterable[Plan], wanted: _Wanted) -> bool:
     """Write every file once, with all its pairs; False where another update came between plan and writing."""
     changed: dict[Path, dict[str, Plan]] = {}
+    folders: dict[Path, None] = {}
     for plan in plans:
         if plan.changed and plan.after is not None:
+            folder = wanted.folder(plan.pair)
+            folders[folder] = None
             changed.setdefault(path_of(folder, plan.hardware_key, plan.pair), {})[plan.pair] = plan
-    if not changed:
-        return True
-    with changing(folder):
+    with ExitStack() as locked:
+        for folder in sorted(folders):
+            locked.enter_context(changing(folder))
         stand = {path: read_chapter(path) for path in changed}
         if any(stand[path].get(pair) != plan.before for path, own in changed.items() for pair, plan in own.items()):
             return False

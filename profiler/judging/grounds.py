@@ -8,6 +8,7 @@ from statistics import median
 
 from ..evidence import Finding, Rates, Speedup, VariantEvidence
 from ..ranges.instances import Instances
+from .apart import Apart, speedup_apart
 from .bootstrap import LEAST_RUNS, median_interval
 from .floor import Floor
 from .limits import FLOOR, OF_FLOOR, OF_PAIR, Estimate, ceiling_name
@@ -26,7 +27,8 @@ class Grounds:
     `speedups` maps two variants to how much faster the second is, None where the runs do not tell; `order` to why these
     do not, where it is that they were not made in turn. `blocked` holds, for each variant, findings that leave claims about it
     unproven; `invalid` says that outputs disagree. `ceilings` are what the device was measured to reach, `floors` what each
-    variant's work needs at that, and `source` says whose times `time` is, as `speedup_of` takes it.
+    variant's work needs at that, and `source` says whose times `time` is, as `speedup_of` takes it. `apart` is what is known of the
+    sessions of two variants, where they ran in one each.
     """
 
     variants: Mapping[str, VariantEvidence]
@@ -39,6 +41,7 @@ class Grounds:
     ceilings: Mapping[str, Estimate] = field(default_factory=dict)
     floors: Mapping[str, Floor] = field(default_factory=dict)
     source: str = "trace"
+    apart: Apart | None = None
 
     def values(self, term: Term) -> list[float]:
         """The term in every run of its variant in which it is defined; none of what has one value for all of them."""
@@ -84,6 +87,10 @@ class Grounds:
             return (Finding("no_ceiling", {"name": ceiling_name(term.metric)}),)
         return ()
 
+    def runs(self, variant: str) -> int:
+        """How many times of a variant there are to compare."""
+        return len(times(self.variants[variant], self.source))
+
     def _floor(self, variant: str) -> Floor:
         return self.floors.get(variant) or Floor(None, (Finding("no_work_declared", {}),))
 
@@ -108,6 +115,7 @@ def grounds_of(
     usable: bool = True,
     ceilings: Mapping[str, Estimate] | None = None,
     floors: Mapping[str, Floor] | None = None,
+    apart: Apart | None = None,
 ) -> Grounds:
     """Put them together.
 
@@ -119,13 +127,21 @@ def grounds_of(
         led: why none of the runs were made in turn, where that is known of them all.
         usable: False where no speedup may be told, whatever the times are.
         ceilings, floors: as in `Grounds`.
+        apart: where the two variants ran in sessions of their own, what is known of these.
     """
-    order = {(a, b): led or not_in_turn(variants[a], variants[b], source) for a, b in compared}
+    if apart is not None:
+        order = dict.fromkeys(compared, apart.reasons)
+    else:
+        order = {(a, b): led or not_in_turn(variants[a], variants[b], source) for a, b in compared}
     speedups = {
-        (a, b): speedup_of(variants[a], variants[b], source) if usable and not why else None
+        (a, b): _speedup(variants[a], variants[b], source, apart) if usable and not why else None
         for (a, b), why in order.items()
     }
     pageable = {name: runs[name].pageable() if name in runs else () for name in variants}
     return Grounds(
-        variants, speedups, blocked, pageable, invalid, rates or {}, order, ceilings or {}, floors or {}, source
+        variants, speedups, blocked, pageable, invalid, rates or {}, order, ceilings or {}, floors or {}, source, apart
     )
+
+
+def _speedup(before: VariantEvidence, after: VariantEvidence, source: str, apart: Apart | None) -> Speedup | None:
+    return speedup_of(before, after, source) if apart is None else speedup_apart(before, after)

@@ -47,6 +47,8 @@ def _judged_by(claim: Claim, values: Sequence[float], grounds: Grounds) -> Calla
     """How a claim is judged against a number."""
     if claim.left.compared:
         speedup = grounds.speedups[claim.left.compared]
+        if grounds.apart is not None:
+            return lambda threshold: _of_two_sessions(by_speedup(claim, threshold, speedup))
         return lambda threshold: by_speedup(claim, threshold, speedup)
     if claim.quantifier == "any":
         return lambda threshold: in_any_run(claim, values, [threshold])
@@ -56,6 +58,11 @@ def _judged_by(claim: Claim, values: Sequence[float], grounds: Grounds) -> Calla
         spread = grounds.spread_of_floor(claim.left)
         return lambda threshold: by_interval(claim, threshold, values, spread)
     return lambda threshold: in_every_run(claim, values, [threshold])
+
+
+def _of_two_sessions(outcome: Outcome) -> Outcome:
+    """No number of iterations narrows what moves from one session to the next."""
+    return replace(outcome, reasons=tuple(one for one in outcome.reasons if one.code != "more_iterations"))
 
 
 def _at_both_ends(claim: Claim, limit: Estimate, judged: Callable[[float], Outcome]) -> Outcome:
@@ -85,6 +92,8 @@ def _at_both_ends(claim: Claim, limit: Estimate, judged: Callable[[float], Outco
 def _unknown(claim: Claim, values: Sequence[float], grounds: Grounds) -> Finding:
     """Why a claim has nothing to be judged on although nothing speaks against its trace."""
     right = claim.right
+    if claim.left.compared and 0 < (least := min(map(grounds.runs, claim.left.compared))) < LEAST_RUNS:
+        return few(least)
     if isinstance(right, Term) and right.variant and 0 < (n := len(grounds.values(right))) < LEAST_RUNS:
         return few(n)
     return Finding("metric_missing", {"metric": claim.left.metric})
@@ -160,7 +169,15 @@ def _obstacles(claim: Claim, grounds: Grounds) -> tuple[Finding, ...]:
             if term.of_trace and of_copies_beside_others(term.metric):
                 found |= {f.code: f for f in grounds.copies_blocked[variant]}
         found |= {f.code: f for f in grounds.lacking(term)}
+    if grounds.apart is not None and _times_of_both(claim):
+        found["times_of_both"] = Finding("times_of_both", {})
     return tuple(found.values())
+
+
+def _times_of_both(claim: Claim) -> bool:
+    """Whether a time or a rate of the one variant is held against one of the other."""
+    left, right = claim.left, claim.right
+    return isinstance(right, Term) and left.unit in ("ns", "B/s") and bool({*right.names} - {*left.names})
 
 
 def _concerns(finding: Finding, term: Term) -> bool:

@@ -4,6 +4,7 @@
     quantifier = "every" | "any" | "median" | number "%" "of" "iterations" [":"]
     side       = [variant "."] metric ["(" operations ["," operations] ")"] | speedup ["(" variant "," variant ")"]
                | [variant "."] ("time" | "floor" | "of_floor") | "ceiling" "(" name ")"
+    operations = a class (compute, comm, h2d, …) | "stream:" number | "kernel:" glob of names
     comparison = ">=" | "<=" | ">" | "<" | "=="
     unit       = "ns" | "us" | "ms" | "s" | "GB/s" | "MB/s" | "x" | "%" | those of rate_metrics.UNITS
 
@@ -54,7 +55,10 @@ _EXAMPLES = {"ns": "20us", "B/s": "45 GB/s", "B": "4 GB", "FLOP/s": "700 TFLOP/s
 QUANTIFIERS = ("every", "any", "median")
 _QUANTIFIED = re.compile(rf"^\s*(?P<quantifier>{'|'.join(QUANTIFIERS)})\s+(?P<rest>.*)$", re.DOTALL)
 _NAMED = re.compile(r"^(?P<variant>[\w-]+)\s*\.\s*(?P<rest>.+)$", re.DOTALL)
-_CLAIM = re.compile(r"^\s*(?P<left>.+?)\s*(?P<op>>=|<=|==|>|<)\s*(?P<right>.+?)\s*$")
+_COMPARED = r"\s*(?P<op>>=|<=|==|>|<)\s*(?P<right>.+?)\s*$"
+_CLAIM = re.compile(rf"^\s*(?P<left>.+?){_COMPARED}")
+_CLAIM_ON = re.compile(rf"^\s*(?P<left>[^()<>=]*\(.*?\)){_COMPARED}")
+"""With arguments on the left, whose names of kernels may hold a `<`."""
 _VALUE = r"[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
 _NUMBER = re.compile(rf"^(?P<value>{_VALUE})\s*(?P<unit>[A-Za-z/%]*)$")
 _MULTIPLE = re.compile(rf"^(?P<value>{_VALUE})\s*(?P<unit>[A-Za-z/%]*)\s*\*\s*(?P<rest>.+)$", re.DOTALL)
@@ -107,7 +111,7 @@ def parse(text: str, variants: Sequence[str] = VARIANTS, default: str = VARIANTS
         UsageError: what does not fit, with the nearest metric where a name is misspelt.
     """
     quantifier, share, rest = _quantified(text)
-    match = _CLAIM.match(rest)
+    match = _CLAIM_ON.match(rest) or _CLAIM.match(rest)
     if not match:
         raise UsageError(f"claim {text!r}: no comparison", "write it like: hidden(h2d, d2h) >= 0.85")
     left = _left(match["left"], text, variants, default)
@@ -144,7 +148,7 @@ def _right(
 ) -> tuple[float | Term, float | None]:
     """The number in the left side's unit; or the metric, and how many times it is meant where that is said."""
     if number := _NUMBER.match(side):
-        return _scaled(number, left, claim), None
+        return _scaled(number, left.metric, left.unit, claim), None
     multiple = _MULTIPLE.match(side)
     if not multiple and (last := _FACTOR_LAST.match(side)):
         raise UsageError(f"claim {claim!r}: a factor comes first", f"write {last['value']} * {last['rest']}")
@@ -276,19 +280,43 @@ def _check_variant(variant: str, claim: str, variants: Sequence[str]) -> None:
         raise UsageError(f"claim {claim!r}: no variant is called {variant!r}", mend)
 
 
-def _scaled(number: re.Match[str], left: Term, claim: str) -> float:
+def split_comparison(text: str) -> tuple[str, str, str]:
+    """A claim without a quantifier into its left side, its comparison and its right side.
+
+    Raises:
+        UsageError: there is no comparison.
+    """
+    match = _CLAIM.match(text)
+    if not match:
+        raise UsageError(f"claim {text!r}: no comparison", "write it like: hidden(h2d, d2h) >= 0.85")
+    return match["left"], match["op"], match["right"]
+
+
+def number_of(side: str, metric: str, unit: str, claim: str) -> float:
+    """The number on the right of a claim, in the base unit of its metric.
+
+    Raises:
+        UsageError: it is none, or has another unit.
+    """
+    number = _NUMBER.match(side)
+    if number is None:
+        raise UsageError(f"claim {claim!r}: {metric} is compared with a number", f"not with {side}")
+    return _scaled(number, metric, unit, claim)
+
+
+def _scaled(number: re.Match[str], metric: str, of: str, claim: str) -> float:
     value, unit = float(number["value"]), number["unit"]
     if not isfinite(value):
         raise UsageError(
             f"claim {claim!r}: the number is beyond all numbers that are measured", "write one that can be met"
         )
     if not unit:
-        if example := _EXAMPLES.get(left.unit):
-            raise UsageError(f"claim {claim!r}: {left.metric} needs a unit", f"name one: {example}")
+        if example := _EXAMPLES.get(of):
+            raise UsageError(f"claim {claim!r}: {metric} needs a unit", f"name one: {example}")
         return value
     if unit not in _UNITS:
         raise UsageError(f"claim {claim!r}: no unit is called {unit!r}", f"there are: {', '.join(_UNITS)}")
     kind, factor = _UNITS[unit]
-    if kind != left.unit:
-        raise UsageError(f"claim {claim!r}: {left.metric} is not measured in {unit}")
+    if kind != of:
+        raise UsageError(f"claim {claim!r}: {metric} is not measured in {unit}")
     return value * factor

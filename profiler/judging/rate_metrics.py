@@ -40,6 +40,11 @@ def _achieved(rates: Rates) -> tuple[float | None, ...]:
     return () if work is None else tuple(work * 1e9 / ns if ns else None for ns in rates.busy_ns)
 
 
+def _dram_rate(rates: Rates) -> tuple[float | None, ...]:
+    moved = rates.dram_bytes
+    return () if moved is None else tuple(moved * 1e9 / ns if ns else None for ns in rates.busy_ns)
+
+
 def _of_roofline(rates: Rates) -> tuple[float | None, ...]:
     roof = rates.ceiling
     return () if not roof else tuple(None if rate is None else rate / roof for rate in _achieved(rates))
@@ -57,9 +62,13 @@ _MACHINE = {
     "multicast_bytes": "B",
     "l2_bytes": "B",
     "tensor_active": "ratio",
+    "dsmem_operations": "count",
+    "dsmem_bytes": "B",
+    "cp_async_operations": "count",
+    "bank_conflicts": "ratio",
     "changed_instructions": "count",
 }
-"""Of what tensor cores, copy engine and L2 cache did, and of the code (docs/counters.md), with their units."""
+"""Of what tensor cores, copy engine, shared memory and L2 cache did, and of the code (docs/counters.md), with their units."""
 
 RATE_METRICS: Mapping[str, RateMetric] = {
     "flops": RateMetric("FLOP", _flops),
@@ -67,6 +76,7 @@ RATE_METRICS: Mapping[str, RateMetric] = {
     "arithmetic_intensity": RateMetric("FLOP/B", _intensity),
     "flops_agreement": RateMetric("ratio", _agreement),
     "achieved_flops": RateMetric("FLOP/s", _achieved, by_interval=True),
+    "dram_rate": RateMetric("B/s", _dram_rate, by_interval=True),
     "of_roofline": RateMetric("ratio", _of_roofline, by_interval=True),
     **{name: RateMetric(unit, partial(_machine, name=name)) for name, unit in _MACHINE.items()},
 }

@@ -10,8 +10,7 @@ import numpy as np
 from ..arrays.groups import distinct_values
 from ..evidence import Finding, Rates
 from ..judging.bootstrap import LEAST_RUNS
-from ..manifest import Manifest, Sample
-from ..ranges.faults import pageable
+from ..manifest import PROGRAM, Manifest, Sample
 from ..ranges.instances import Instances
 from ..ranges.numbers import engine_times, numbers
 from ..trace.model import COMPUTE, Trace
@@ -34,10 +33,9 @@ _ORDINARY = {"none", "gpu_idle", "applications_clocks_setting", "sw_power_cap"}
 
 def caveats(trace: Trace | None, manifest: Manifest, measured: Measured) -> list[Finding]:
     """Everything about how the runs were made that a reader should know."""
-    found = [*_conditions(trace, manifest, measured), *_commit(manifest)]
-    if trace is not None:
-        found += _operations(trace, measured)
-    return found
+    sampled = manifest.origin is None or manifest.origin.kind == PROGRAM  # else `named.doubts` says that nobody did
+    found = [*(_conditions(trace, manifest, measured) if sampled else ()), *_commit(manifest)]
+    return found if trace is None else [*found, *_operations(measured)]
 
 
 def _conditions(trace: Trace | None, manifest: Manifest, measured: Measured) -> Iterable[Finding]:
@@ -107,21 +105,27 @@ def order(measured: Measured) -> tuple[Finding, ...]:
     return (Finding("not_interleaved", {}),) if furthest > 2 else ()
 
 
-def _operations(trace: Trace, measured: Measured) -> Iterable[Finding]:
-    operations = trace.operations
-    mine = np.concatenate([np.empty(0, np.int64), *(one.operation for one in measured.values())])
-    early = int((operations.start[mine] < trace.calls.start[operations.launch[mine]]).sum())
+def _operations(measured: Measured) -> Iterable[Finding]:
+    early = sum(map(_early, measured.values()))
     if early:
         yield Finding("negative_latency", {"count": early})
-    yield from pageable(trace, mine)
+    copies = [finding for one in measured.values() for finding in one.pageable()]
+    if copies:
+        yield Finding("pageable_copies", {"count": sum(int(finding.values["count"]) for finding in copies)})
 
 
-def weak_baseline(trace: Trace, runs: Instances, rates: Rates | None) -> Iterator[Finding]:
+def _early(runs: Instances) -> int:
+    """How many operations began before they were launched."""
+    operations = runs.trace.operations
+    return int((operations.start[runs.operation] < runs.trace.calls.start[operations.launch[runs.operation]]).sum())
+
+
+def weak_baseline(runs: Instances, rates: Rates | None) -> Iterator[Finding]:
     """Kernels of the baseline that leave the GPU partly idle: an optimization is worth what it gains over a good one.
 
     `runs` are the baseline's. Kernels that take less than `LEAST_SHARE` of its kernels' time are passed over.
     """
-    yield from _few_blocks(trace, runs)
+    yield from _few_blocks(runs)
     kernels = rates.kernels if rates else ()
     whole = max(1, sum(kernel.busy_ns for kernel in kernels))
     for kernel in kernels:
@@ -131,8 +135,9 @@ def weak_baseline(trace: Trace, runs: Instances, rates: Rates | None) -> Iterato
             yield Finding("baseline_below_roof", {"kernel": kernel.name, **told})
 
 
-def _few_blocks(trace: Trace, runs: Instances) -> Iterator[Finding]:
+def _few_blocks(runs: Instances) -> Iterator[Finding]:
     """Of each kernel whose grid has fewer blocks than its GPU has multiprocessors, the time of those launches."""
+    trace = runs.trace
     operations = trace.operations.take(runs.operation)
     kernels = operations.take(operations.kind == COMPUTE)
     multiprocessors = np.array([gpu.sm_count for gpu in trace.gpus], np.int64)[kernels.gpu]

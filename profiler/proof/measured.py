@@ -9,7 +9,7 @@ import numpy as np
 
 from ..analysis import metrics
 from ..analysis.findable import findable
-from ..analysis.overlap import witnesses
+from ..analysis.longest import witnesses
 from ..arrays.types import Int64
 from ..evidence import Iteration, Op, VariantEvidence, Witness
 from ..ranges.attribution import Attribution
@@ -63,13 +63,16 @@ def bounds_of(measured: Measured) -> tuple[int, int] | None:
     return int(np.concatenate(starts).min()), int(np.concatenate(ends).max())
 
 
-def variant_evidence(runs: Instances, texts: Iterable[str], untraced: Iterable[int], queued: bool) -> VariantEvidence:
-    """Every number of every run, the run nearest to the median to draw, and its longest overlaps."""
+def variant_evidence(
+    runs: Instances, texts: Iterable[str], untraced: Iterable[int], queued: bool, named: bool = False
+) -> VariantEvidence:
+    """Every number of every run, the run nearest to the median to draw, and its longest overlaps. Of `named` ranges the payloads are
+    whatever their program means by them: their runs are numbered in the order of time."""
     trace, drawn = runs.trace, median_run(runs)
     shown = None if drawn is None else runs.operations(drawn)
     return VariantEvidence(
         name=runs.name,
-        iterations=tuple(iterations(runs, list(dict.fromkeys((*metrics.SHOWN, *texts))), queued)),
+        iterations=tuple(iterations(runs, list(dict.fromkeys((*metrics.SHOWN, *texts))), queued, named)),
         median_index=drawn,
         timeline=() if shown is None else tuple(_ops(trace, shown)),
         witnesses=() if shown is None else tuple(_witnesses(trace, shown)),
@@ -85,14 +88,14 @@ def median_run(runs: Instances) -> int | None:
     return int(np.argsort(end - start, kind="stable")[(len(runs) - 1) // 2])
 
 
-def iterations(runs: Instances, wanted: list[str], queued: bool) -> Iterator[Iteration]:
+def iterations(runs: Instances, wanted: list[str], queued: bool, named: bool = False) -> Iterator[Iteration]:
     """The metrics `wanted` of every run; those that are not defined in one are left out."""
     ranges, found = runs.trace.ranges, numbers(runs, wanted)
     start, end = (times.tolist() for times in runs.times())
     for place, r in enumerate(runs.range.tolist()):
         values = {text: found[text][place] for text in wanted}
         yield Iteration(
-            index=int(ranges.payload[r]) if ranges.has_payload[r] else NONE,
+            index=place if named else int(ranges.payload[r]) if ranges.has_payload[r] else NONE,
             start=start[place],
             end=end[place],
             host_ns=None if queued else int(ranges.end[r] - ranges.start[r]),

@@ -17,7 +17,7 @@ from ..manifest import Facts, Manifest
 from ..ranges.instances import Instances
 from ..ranges.numbers import engine_times
 from ..trace.model import Gpu, Trace
-from .measured import Measured, bounds_of, gpus_of
+from .measured import Measured, bounds_of
 from .sequence import sequence_findings, times_of
 
 EVENT_SHARE, EVENT_NS = 0.001, 1_000
@@ -190,7 +190,7 @@ class _Facts:
 
     def _gpus(self) -> list[Gpu]:
         """Those on which the measured iterations ran."""
-        return [self.trace.gpus[gpu] for gpu in gpus_of(self.measured)]
+        return [runs.trace.gpus[gpu] for runs in self.measured.values() for gpu in runs.gpus()]
 
     def _told(self) -> Iterable[tuple[str, Facts]]:
         yield from ((f"gpus[{place}]", gpu) for place, gpu in enumerate(self.manifest.gpus))

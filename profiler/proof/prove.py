@@ -8,9 +8,10 @@ from functools import cache
 from pathlib import Path
 
 from ...declaration import Declaration
-from ..analysis.completeness import attest
-from ..analysis.ledger import ledger
+from ..analysis.completeness import attested
+from ..analysis.ledger import ledger, summed
 from ..evidence import Completeness, Evidence, Finding, Rates, VariantEvidence, Verdict
+from ..judging.apart import Apart
 from ..judging.gain import gain_ledger
 from ..judging.grounds import grounds_of
 from ..judging.hiccups import explained
@@ -20,28 +21,29 @@ from ..judging.limits import OF_FLOOR, TIME, ceilings_of
 from ..judging.speedup import steps_of
 from ..judging.verdicts import badness
 from ..manifest import Manifest
-from ..ranges.attribution import Attribution
 from ..ranges.faults import blocked_by, changed_files
 from ..ranges.instances import Instances
-from ..ranges.work import Launches
 from ..store.captures import Capture
 from ..trace.model import Trace
 from ..trace.reader import read_trace
 from ..trace.source.file import unpacked_once
 from . import conduct
 from .floors import floors_of, too_fast
-from .measured import Measured, find_runs, gpus_of, variant_evidence
+from .measured import Measured, gpus_of, variant_evidence
+from .named import Traces, few_turns, measured_in, perturbed_by
+from .named import doubts as named_doubts
 from .plausible import Held, against_trace
 from .rates import caveats as rate_caveats
 from .rates import find_rates, implausible
 from .sequence import places_of, times_of
+from .sessions import apart_of, known_of, session_caveats
 from .validated import invalid, loose, unvalidated
 
 
 def prove_capture(capture: Capture) -> Evidence:
     """Judge a stored capture, its files checked against the manifest's sha256 first."""
     changed = capture.verify_files()
-    return prove(capture.manifest, capture.trace_path, capture.shipped, changed)
+    return worst_of(prove_read(capture.manifest, capture.trace_path, reading(capture), capture.shipped, changed))
 
 
 def prove(manifest: Manifest, trace_path: Path | None, shipped: bool = False, changed: Sequence[str] = ()) -> Evidence:
@@ -64,31 +66,38 @@ def prove_each(
         UsageError: a claim cannot be understood.
         TraceError: the trace cannot be read.
     """
-    return prove_read(manifest, trace_path, reading(trace_path), shipped, changed)
+    return prove_read(manifest, trace_path, _reading((trace_path,) if trace_path else ()), shipped, changed)
 
 
-def reading(trace_path: Path | None) -> Callable[[], Trace | None]:
-    """Reads the trace, if there is one, when it is asked first, and once."""
-    return cache(lambda: read_trace(trace_path) if trace_path else None)
+def reading(capture: Capture) -> Callable[[], Traces]:
+    """Reads a capture's traces, if there are any, when they are asked first, and once."""
+    return _reading(capture.trace_paths)
+
+
+def _reading(paths: Sequence[Path]) -> Callable[[], Traces]:
+    return cache(lambda: tuple(map(read_trace, paths)))
 
 
 @unpacked_once()
 def prove_read(
     manifest: Manifest,
     trace_path: Path | None,
-    read: Callable[[], Trace | None],
+    read: Callable[[], Traces],
     shipped: bool,
     changed: Sequence[str],
 ) -> dict[str, Evidence]:
-    """As `prove_each`; `read` gives the trace, which others may use too."""
+    """As `prove_each`; `read` gives the traces, which others may use too."""
     declaration = manifest.declaration
     claims = [parse(text, declaration.names) for text in declaration.claims]
-    trace = read()
-    completeness = attest(trace) if trace else _without_trace(manifest, declaration)
-    attribution = Attribution(declaration.attribution)
-    measured = find_runs(Launches(trace), declaration.key, declaration.names, attribution) if trace else {}
+    traces = read()
+    trace = traces[0] if traces else None
+    completeness = attested(traces) if traces else _without_trace(manifest, declaration)
+    measured = measured_in(manifest, traces)
     held = against_trace(manifest, declaration, trace, measured)
-    case = _Case(manifest, declaration, claims, trace, trace_path, completeness, held, shipped, changed)
+    apart = apart_of(known_of(manifest.origin), measured)
+    case = _Case(manifest, declaration, claims, traces, trace_path, completeness, held, apart, shipped, changed)
+    if apart is not None:
+        return {"": case.judged(measured)}
     gpus = gpus_of(measured)
     if trace is None or len(gpus) < 2:
         return {"": case.judged(measured)}
@@ -117,31 +126,34 @@ class _Case:
     manifest: Manifest
     declaration: Declaration
     claims: Sequence[Claim]
-    trace: Trace | None
+    traces: Traces
     trace_path: Path | None
     completeness: Completeness
     held: Held
+    apart: Apart | None
     shipped: bool
     changed: Sequence[str]
 
     def judged(self, measured: Measured) -> Evidence:
         """The evidence of these runs, all of one device."""
-        manifest, declaration, trace = self.manifest, self.declaration, self.trace
+        manifest, declaration, origin = self.manifest, self.declaration, self.manifest.origin
+        trace = self.traces[0] if self.traces else None
         names, changed = declaration.names, self.changed
         untraced = _event_times(manifest, "untraced", names)
         variants = {v: self._variant(v, measured.get(v), untraced[v]) for v in names}
         rates = find_rates(manifest, trace, self.trace_path, measured)
         doubts = (*unvalidated(manifest, declaration, trace is not None), *loose(declaration))
+        doubts += (*named_doubts(manifest, measured), *session_caveats(known_of(origin), measured))
         blocked = _and_held(blocked_by(self.completeness, self._found(measured), changed), self.held, doubts)
-        ratios = conduct.perturbation(_event_times(manifest, "traced", names), untraced)
-        perturbed = conduct.perturbed(ratios, declaration.perturbation_band)
+        ratios = _perturbation(manifest, untraced)
+        perturbed = conduct.perturbed(ratios, declaration.perturbation_band) if origin is None else ()
         source = "events" if perturbed or trace is None else "trace"
         ceilings = ceilings_of(manifest.ceilings)
         floors = floors_of(manifest, ceilings, names)
         wrong = (*invalid(manifest, declaration), *implausible(rates), *too_fast(floors, variants, source))
         usable = not wrong and not any(blocked.values())
         first, last = variants[names[0]], variants[names[-1]]
-        led = conduct.order(measured)
+        led = conduct.order(measured) if origin is None else few_turns(origin)
         grounds = grounds_of(
             variants,
             measured,
@@ -154,6 +166,7 @@ class _Case:
             usable=usable,
             ceilings=ceilings,
             floors=floors,
+            apart=self.apart,
         )
         samples = conduct.samples(trace, manifest, measured)
         results = tuple(
@@ -168,8 +181,10 @@ class _Case:
             claims=results,
             speedup=grounds.speedups[names[0], names[-1]],
             perturbation=ratios,
-            gain=gain_ledger(first.iterations, last.iterations) if usable and trace else (),
-            ledger=ledger(trace) if trace else (),
+            gain=gain_ledger(first.iterations, last.iterations)
+            if usable and first.iterations and last.iterations
+            else (),
+            ledger=summed(ledger(one) for one in self.traces),
             completeness=self.completeness,
             caveats=_caveats(trace, manifest, measured, variants, rates, (*seen, *_first(grounds.order.values()))),
             conditions=conduct.seen(trace, manifest, measured),
@@ -186,9 +201,8 @@ class _Case:
         if runs is None:
             found = VariantEvidence(variant, (), None, (), (), tuple(untraced))
         else:
-            found = variant_evidence(
-                runs, asked_of(self.claims, self.declaration.names), untraced, self.declaration.queued
-            )
+            named, asked = self.manifest.origin is not None, asked_of(self.claims, self.declaration.names)
+            found = variant_evidence(runs, asked, untraced, self.declaration.queued, named)
         return replace(found, untraced_at=places_of(self.manifest, "untraced", variant))
 
     def _found(self, measured: Measured) -> dict[str, tuple[Finding, ...]]:
@@ -220,6 +234,13 @@ def _of_rates(manifest: Manifest, rates: Mapping[str, Rates]) -> tuple[Finding, 
     return rate_caveats(rates) if manifest.counters else ()
 
 
+def _perturbation(manifest: Manifest, untraced: Mapping[str, list[int]]) -> Mapping[str, float]:
+    """By which factor tracing lengthened each variant: its iterations, or of a program all of it."""
+    if manifest.origin is not None:
+        return perturbed_by(manifest.origin)
+    return conduct.perturbation(_event_times(manifest, "traced", manifest.declaration.names), untraced)
+
+
 def _and_held(
     blocked: Mapping[str, tuple[Finding, ...]], held: Held, doubts: tuple[Finding, ...]
 ) -> dict[str, tuple[Finding, ...]]:
@@ -244,8 +265,8 @@ def _caveats(
     if trace is not None:
         counts = {v: len(variant.iterations) for v, variant in variants.items()}
         found += [*conduct.too_few(counts), *(f for m in measured.values() for f in m.findings)]
-        found += conduct.weak_baseline(trace, measured["baseline"], rates.get("baseline"))
+        found += conduct.weak_baseline(measured["baseline"], rates.get("baseline"))
         found += conduct.engine_bound(measured["optimized"])
-    if not manifest.iterations("untraced"):
+    if manifest.origin is None and not manifest.iterations("untraced"):
         found.append(Finding("no_untraced_run", {}))
     return tuple(found)

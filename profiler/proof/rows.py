@@ -9,12 +9,11 @@ import numpy as np
 
 from ..arrays.types import Int64
 from ..evidence import Evidence
-from ..ranges.attribution import Attribution
 from ..ranges.instances import Instances
-from ..ranges.work import Launches
 from ..trace.model import TABLES, Trace
 from ..trace.schema import NVTX, RUNTIME
-from .measured import Measured, find_runs, gpus_of
+from .measured import Measured, gpus_of
+from .named import Traces, measured_in
 
 Span = tuple[int, int]
 """The first and the last of consecutive row ids, both included."""
@@ -36,11 +35,11 @@ class IterationRows:
     calls: Mapping[str, tuple[Span, ...]]
 
 
-def rows_of(trace: Trace, evidence: Evidence) -> dict[str, tuple[IterationRows, ...]]:
-    """variant -> the rows of each of its iterations, in the order of `VariantEvidence.iterations`."""
-    declaration = evidence.manifest.declaration
-    attribution = Attribution(declaration.attribution)
-    measured = _shown(trace, evidence, find_runs(Launches(trace), declaration.key, declaration.names, attribution))
+def rows_of(traces: Traces, evidence: Evidence) -> dict[str, tuple[IterationRows, ...]]:
+    """variant -> the rows of each of its iterations, in the order of `VariantEvidence.iterations`; none where nothing was traced."""
+    if not traces:
+        return {}
+    measured = _shown(traces[0], evidence, measured_in(evidence.manifest, traces))
     return {v: tuple(_rows(one, place) for place in range(len(one))) for v, one in measured.items()}
 
 

@@ -19,7 +19,7 @@ def invalid(manifest: Manifest, declaration: Declaration) -> tuple[Finding, ...]
 
     `valid` is what the harness concluded; its errors, held against the pair's own tolerance, must conclude the same.
     """
-    for record in manifest.runs.values():
+    for record in manifest.runs.values() if manifest.origin is None else ():
         validation = record.validation or Validation()
         if not _agrees(validation, declaration):
             errors = [float(error) for error in _errors(validation).values() if error is not None]
@@ -42,6 +42,8 @@ def _agrees(validation: Validation, declaration: Declaration) -> bool:
 
 def unvalidated(manifest: Manifest, declaration: Declaration, traced: bool) -> tuple[Finding, ...]:
     """Runs whose outputs nobody says were compared, whole or in part: their times are those of any program."""
+    if manifest.origin is not None:
+        return ()  # nothing was: `named.doubts` says so
     wanted = ["untraced", *(["traced"] if traced else []), *_counted(manifest)]
     missing = {run: _lacks(manifest.runs.get(run), declaration) for run in wanted}
     return tuple(Finding("not_validated", {"run": run, "what": what}, "range") for run, what in missing.items() if what)

@@ -6,22 +6,45 @@ The k-th execution of a kernel (or copy of a kind) in one set stands against the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
-from ..analysis.overlap import busy_time
+from ..analysis.overlap import grouped
+from ..arrays.groups import distinct_values
+from ..arrays.intervals import union
+from ..arrays.segments import firsts
 from ..arrays.types import Int64
 from ..trace.model import COMM, COMPUTE, KINDS, Operations, Trace
 from .spread import groups
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Part:
     """Some operations of one trace, in pieces that are each compared as a whole: one per range instance, or the whole
-    trace."""
+    trace.
+
+    operations  piece by piece, each by start
+    of_piece    the number of each one's piece, ascending, shape (len(operations),)
+    pieces      how many there are
+    """
 
     trace: Trace
-    pieces: tuple[Operations, ...]
+    operations: Operations
+    of_piece: Int64
+    pieces: int
+
+    @classmethod
+    def of(cls, trace: Trace, operation: Int64, of_piece: Int64, pieces: int) -> Self:
+        """From row indices into `trace.operations`, pieces together or not."""
+        some = trace.operations.take(operation)
+        order = np.lexsort((some.row, some.table, some.end, some.start, of_piece))
+        return cls(trace, trace.operations.take(operation[order]), of_piece[order], pieces)
+
+    def on(self, gpu: int) -> Part:
+        """What one device ran of it."""
+        mine = np.flatnonzero(self.operations.gpu == gpu)
+        return Part(self.trace, self.operations.take(mine), self.of_piece[mine], self.pieces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +87,7 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class DeviceDiff:
-    """One device against another. `XX
+    """One device against another. `change` is what the span gained (+) or lost (-) from a to b, and `ledger` of what: gained (+) or
     lost (-) by b; they sum to `b.span - a.span` exactly. `concurrent` is minus the growth of sum - busy."""
 
     gpu_a: str
@@ -83,7 +106,7 @@ def aligned(a: Part, b: Part) -> tuple[DeviceDiff, ...]:
 
 def _devices(a: Part, b: Part) -> list[tuple[int, int]]:
     """Pairs of indices into each trace's gpus, -1 for a device without a partner."""
-    left, right = ([int(g) for g in np.unique(_joined(part).gpu)] for part in (a, b))
+    left, right = ([int(g) for g in distinct_values(part.operations.gpu)] for part in (a, b))
     uuid_a, uuid_b = ({part.trace.gpus[g].uuid or None: g for g in own} for part, own in ((a, left), (b, right)))
     pairs = [(g, uuid_b[uuid]) for uuid, g in uuid_a.items() if uuid is not None and uuid in uuid_b]
     rest_a = [g for g in left if g not in {x for x, _ in pairs}]
@@ -93,17 +116,10 @@ def _devices(a: Part, b: Part) -> list[tuple[int, int]]:
     return sorted([*pairs, *zip(rest_a, rest_b, strict=True)])
 
 
-def _joined(part: Part) -> Operations:
-    """The operations of all pieces, piece by piece, each by start."""
-    nothing = part.trace.operations.take(np.empty(0, np.int64))
-    pieces = [piece.take(np.lexsort((piece.row, piece.table, piece.end, piece.start))) for piece in part.pieces]
-    names = Operations.__slots__
-    return Operations(*(np.concatenate([getattr(nothing, n), *(getattr(p, n) for p in pieces)]) for n in names))
-
-
 def _device(a: Part, b: Part, gpu_a: int, gpu_b: int) -> DeviceDiff:
-    first, second = _totals(a, gpu_a), _totals(b, gpu_b)
-    rows = _rows(_keyed(a, gpu_a), _keyed(b, gpu_b))
+    left, right = a.on(gpu_a), b.on(gpu_b)
+    first, second = _totals(left), _totals(right)
+    rows = _rows(_keyed(left), _keyed(right))
     ledger = {
         "faster": sum(row.faster_ns for row in rows),
         "slower": sum(row.slower_ns for row in rows),
@@ -116,32 +132,32 @@ def _device(a: Part, b: Part, gpu_a: int, gpu_b: int) -> DeviceDiff:
     return DeviceDiff(uuid_a, uuid_b, first, second, second.span - first.span, ledger, rows)
 
 
-def _totals(part: Part, gpu: int) -> Totals:
-    pieces = [mine for piece in part.pieces if len(mine := piece.take(piece.gpu == gpu))]
-    sums = [int((piece.end - piece.start).sum()) for piece in pieces]
-    busy = [busy_time(piece).length for piece in pieces]
-    span = [int(piece.end.max() - piece.start.min()) for piece in pieces]
-    ops = sum(len(piece) for piece in pieces)
-    return Totals(len(pieces), ops, sum(sums), sum(busy), sum(span) - sum(busy), sum(span))
+def _totals(part: Part) -> Totals:
+    start, end, first = part.operations.start, part.operations.end, firsts(part.of_piece)
+    if not len(first):
+        return Totals(0, 0, 0, 0, 0, 0)
+    _, busy_from, busy_to = grouped(union, part.of_piece, int(part.of_piece[-1]) + 1, start, end)
+    busy = int((busy_to - busy_from).sum())
+    span = int((np.maximum.reduceat(end, first) - np.minimum.reduceat(start, first)).sum())
+    return Totals(len(first), len(start), int((end - start).sum()), busy, span - busy, span)
 
 
 Keyed = dict[tuple[str, str], Int64]
 """(kind, name) -> the lengths of its operations in their order, in ns."""
 
 
-def _keyed(part: Part, gpu: int) -> Keyed:
-    mine = _joined(part)
-    mine = mine.take(mine.gpu == gpu)
+def _keyed(part: Part) -> Keyed:
+    mine = part.operations
     kernel = np.isin(mine.kind, (COMPUTE, COMM))
     group, first = groups(mine.kind, np.where(kernel, mine.name, -1))
     length = mine.end - mine.start
     order = np.argsort(group, kind="stable")
     members = np.split(order, np.flatnonzero(np.diff(group[order])) + 1) if len(first) else []
     keys = [(KINDS[mine.kind[at]], part.trace.text(int(mine.name[at])) if kernel[at] else "") for at in first]
-    joined: Keyed = {}
+    same: dict[tuple[str, str], list[Int64]] = {}
     for key, rows in zip(keys, members, strict=True):
-        joined[key] = np.concatenate([joined.get(key, length[:0]), length[rows]])
-    return joined
+        same.setdefault(key, []).append(length[rows])
+    return {key: np.concatenate(lengths) for key, lengths in same.items()}
 
 
 def _rows(a: Keyed, b: Keyed) -> tuple[DiffRow, ...]:

@@ -7,25 +7,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..ranges.attribution import Attribution, operations_inside
+from ..ranges.chosen import chosen_ranges
 from ..trace.model import Trace
 from .alignment import DeviceDiff, Part, aligned
 from .notes import untraced_graphs
 from .other_threads import other_threads
-from .ranges import chosen_ranges, why_none
+from .ranges import why_none
 
 
 def part(trace: Trace, name: str | None = None, attribution: str = "thread") -> Part:
     """The whole trace, or one piece for each instance of the ranges of a name or glob that launched GPU work."""
     if name is None:
-        return Part(trace, (trace.operations,))
+        everything = np.arange(len(trace.operations))
+        return Part.of(trace, everything, np.zeros(len(everything), np.int64), 1)
     chosen = chosen_ranges(trace, name=name)
-    place, operations = operations_inside(trace, chosen, Attribution.named(attribution))
-    ranges = chosen[place]
-    order = np.lexsort((operations, trace.ranges.row[ranges], trace.ranges.start[ranges]))
-    ranges, operations = ranges[order], operations[order]
-    cuts = np.flatnonzero(np.diff(ranges)) + 1
-    pieces = np.split(operations, cuts) if len(operations) else []
-    return Part(trace, tuple(trace.operations.take(piece) for piece in pieces))
+    chosen = chosen[np.lexsort((trace.ranges.row[chosen], trace.ranges.start[chosen]))]
+    place, operation = operations_inside(trace, chosen, Attribution.named(attribution))
+    number = np.cumsum(np.diff(place, prepend=-1) > 0) - 1
+    return Part.of(trace, operation, number, int(number[-1]) + 1 if len(number) else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +49,17 @@ def diff(a: Trace, b: Trace, range_a: str | None, range_b: str | None, attributi
     Attribution.named(attribution)
     sides = ((a, range_a), (b, range_b))
     first, second = (part(trace, name, attribution) for trace, name in sides)
-    notes = [note for trace, name in sides for note in _missing(trace, name, attribution)]
+    notes = [note for part, (_, name) in zip((first, second), sides, strict=True) for note in _missing(part, name)]
     notes += [note for trace, name in sides if name for note in other_threads(trace, name, attribution)]
     notes += [*untraced_graphs(a), *untraced_graphs(b)]
-    if first.pieces and second.pieces and len(first.pieces) != len(second.pieces):
-        notes.append(
-            f"{len(first.pieces)} instances are compared with {len(second.pieces)}: the sums differ by that too"
-        )
+    if first.pieces and second.pieces and first.pieces != second.pieces:
+        notes.append(f"{first.pieces} instances are compared with {second.pieces}: the sums differ by that too")
     return TraceDiff(
         str(a.path), str(b.path), range_a, range_b, attribution, aligned(first, second), tuple(dict.fromkeys(notes))
     )
 
 
-def _missing(trace: Trace, name: str | None, attribution: str) -> list[str]:
-    side = part(trace, name, attribution)
-    if any(len(piece) for piece in side.pieces):
+def _missing(side: Part, name: str | None) -> list[str]:
+    if len(side.operations):
         return []
-    return ["the trace holds no GPU operation" if name is None else why_none(trace, None, name)]
+    return ["the trace holds no GPU operation" if name is None else why_none(side.trace, None, name)]

@@ -7,16 +7,19 @@ A synchronising call explains a gap if the launch would have come in half the ti
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..analysis.overlap import busy_time
-from ..arrays.intervals import union
+from ..arrays.intervals import Intervals, union
 from ..arrays.rows import Rows
 from ..arrays.types import Int64
-from ..trace.model import KINDS, Calls, Trace
+from ..arrays.windows import Windows, by_group
+from ..trace.model import KINDS, Trace
 from .synchronising import blocking_calls
 from .table import Column, Table
 
@@ -107,26 +110,75 @@ def _explained(trace: Trace, start: Int64, end: Int64, after: Int64) -> tuple[In
     launch = np.where(after >= 0, trace.operations.launch[after], -1)
     cause = np.full(len(start), NOT_TRACED, np.int64)
     parts, call = np.zeros((5, len(start)), np.int64), launch.copy()
-    blocking = blocking_calls(trace)
-    for thread in np.unique(trace.calls.thread[launch[launch >= 0]]):
-        here = np.flatnonzero((launch >= 0) & (trace.calls.thread[launch] == thread))
-        mine = np.flatnonzero(trace.calls.thread == thread)
+    known = np.flatnonzero(launch >= 0)
+    thread = trace.calls.codes("thread")
+    by_thread = known[by_group(thread.code[launch[known]], len(thread.values))]
+    for here, own in _on_one_line(trace, by_thread, thread.code[launch[by_thread]], start, end):
         until = np.clip(trace.calls.start[launch[here]], start[here], end[here])
-        waits = mine[blocking[mine]]
-        waiting, waited = _spent(trace.calls.take(waits), start[here], until)
-        calling = _spent(trace.calls.take(mine), start[here], until)[0] - waiting
+        shift = own.shift[thread.code[launch[here]]]
+        waiting, waited = _spent(own.waits, start[here] + shift, until + shift)
+        calling = _spent(own.calls, start[here] + shift, until + shift)[0] - waiting
         late, queued = until - start[here], end[here] - until
         parts[:, here] = waiting, calling, late - waiting - calling, queued, waited
         synchronised = (waiting > 0) & (2 * waited >= late) & (late >= queued)
         cause[here] = np.where(synchronised, SYNCHRONISING, np.where(late > queued, NOT_QUEUED, QUEUED))
-        call[here] = np.where(synchronised, _last_before(trace, waits, until), launch[here])
+        call[here] = np.where(synchronised, own.last_wait(until + shift), launch[here])
     return cause, parts, call
 
 
-def _spent(calls: Calls, start: Int64, end: Int64) -> tuple[Int64, Int64]:
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """The calls of some threads on one line of time, each thread in a window of its own, moved by `shift`.
+
+    calls, waits    when any call of a thread, or any that waits, was in flight
+    wait            row indices of the calls that wait, in the order of `wait_start`, when they began
+    """
+
+    shift: Int64
+    calls: Intervals
+    waits: Intervals
+    wait: Int64
+    wait_start: Int64
+
+    def last_wait(self, time: Int64) -> Int64:
+        """The last call that waits and began before each time; whatever comes first in the line where there is none."""
+        if not len(self.wait):
+            return np.full(len(time), -1, np.int64)
+        return self.wait[np.maximum(np.searchsorted(self.wait_start, time, "left") - 1, 0)]
+
+
+def _on_one_line(
+    trace: Trace, gaps: Int64, thread: NDArray[Any], start: Int64, end: Int64
+) -> Iterator[tuple[Int64, _Line]]:
+    """Gaps, which lie together by the thread of their launch, each with the calls of its thread; several parts where the
+    windows of all threads do not fit into 64 bits."""
+    if not len(gaps):
+        return
+    calls, codes = trace.calls, trace.calls.codes("thread")
+    mine = np.zeros(len(codes.values), bool)
+    mine[thread] = True
+    rows = np.flatnonzero(mine[codes.code])
+    group = np.concatenate((codes.code[rows], thread)).astype(np.int64)
+    low, high = (np.concatenate((a, b)) for a, b in ((calls.start[rows], start[gaps]), (calls.end[rows], end[gaps])))
+    windows = Windows.of(group, len(codes.values), low, high)
+    if windows is None and thread[0] != thread[-1]:
+        middle = np.searchsorted(thread, thread[len(thread) // 2], "left") or np.searchsorted(
+            thread, thread[0], "right"
+        )
+        for some in (slice(0, middle), slice(middle, None)):
+            yield from _on_one_line(trace, gaps[some], thread[some], start, end)
+        return
+    shift = np.zeros(len(codes.values), np.int64) if windows is None else windows.shift
+    moved = calls.start[rows] + shift[codes.code[rows]], calls.end[rows] + shift[codes.code[rows]]
+    waits = np.flatnonzero(blocking_calls(trace)[rows])
+    waits = waits[np.argsort(moved[0][waits], kind="stable")]
+    filled = union(*moved), union(moved[0][waits], moved[1][waits])
+    yield gaps, _Line(shift, *filled, rows[waits], moved[0][waits])
+
+
+def _spent(filled: Intervals, start: Int64, end: Int64) -> tuple[Int64, Int64]:
     """How much of each [start, end) the calls fill, nested ones counted once, and the total length of the calls that
     reach into it."""
-    filled = union(calls.start, calls.end)
     if not len(filled):
         return np.zeros(len(start), np.int64), np.zeros(len(start), np.int64)
     before = np.concatenate([[0], np.cumsum(filled.end - filled.start)])
@@ -137,15 +189,6 @@ def _spent(calls: Calls, start: Int64, end: Int64) -> tuple[Int64, Int64]:
     high = filled.end[np.maximum(last - 1, 0)]
     cut = np.maximum(start - low, 0) + np.maximum(high - end, 0)
     return np.where(last > first, whole - cut, 0), whole
-
-
-def _last_before(trace: Trace, waits: Int64, time: Int64) -> Int64:
-    """The last of these calls that began before each time, -1 for none."""
-    if not len(waits):
-        return np.full(len(time), -1, np.int64)
-    order = waits[np.argsort(trace.calls.start[waits], kind="stable")]
-    number = np.searchsorted(trace.calls.start[order], time, "left") - 1
-    return np.where(number >= 0, order[np.maximum(number, 0)], -1)
 
 
 def by_cause(table: Table) -> dict[str, dict[str, int]]:

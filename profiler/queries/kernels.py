@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..analysis.names import matches
 from ..arrays.blocks import gathered
 from ..arrays.codes import counted, joined, summed
 from ..arrays.groups import any_of
 from ..arrays.types import Int64
 from ..trace.devices import labels
 from ..trace.model import COMM, COMPUTE, KINDS, Trace
-from .names import matches
 from .spread import Spread, firsts_of, spreads
 
 

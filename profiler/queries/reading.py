@@ -8,10 +8,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ...errors import UsageError
+from ..trace.cache.traces import TraceCache
 from ..trace.model import Trace
 from ..trace.reader import read_trace
 
 _EXPORT_S = 3600.0
+_NEVER = 1 << 62
+"""Bytes that no file has: below it none is kept."""
 
 
 def read(path: Path, communication: Iterable[str] = ()) -> Trace:
@@ -26,13 +29,26 @@ def read(path: Path, communication: Iterable[str] = ()) -> Trace:
         TraceError: the file is missing, damaged, or not a trace.
         EnvironmentLacks: a report, and no usable nsys; a format whose package is not installed.
     """
+    return read_trace(path, _checked(communication), export_report)
+
+
+def read_alone(path: Path, communication: Iterable[str] = ()) -> Trace:
+    """As `read`, of a trace that is one of thousands: its columns are not kept in the cache.
+
+    Raises:
+        UsageError, TraceError, EnvironmentLacks: as `read`.
+    """
+    return read_trace(path, _checked(communication), export_report, TraceCache(least=_NEVER))
+
+
+def _checked(communication: Iterable[str]) -> tuple[str, ...]:
     patterns = tuple(communication)
     for pattern in patterns:
         try:
             re.compile(pattern)
         except re.error as error:
             raise UsageError(f"{pattern!r} is no regular expression: {error}") from error
-    return read_trace(path, patterns, export_report)
+    return patterns
 
 
 def export_report(report: Path, sqlite: Path) -> None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import UsageError
-from ..analysis.overlap import SELECTORS
-from ..ranges.attribution import Attribution, operations_inside
+from ..analysis import selection
+from ..analysis.names import hint, known
+from ..ranges.attribution import Attribution
+from ..ranges.chosen import chosen_ranges
+from ..ranges.within import launched_inside
 from ..trace.model import COMM, COMPUTE, Trace
-from .names import hint, known, matches
-from .ranges import chosen_ranges
 
 PREFIXES = ("stream:", "range:", "kernel:")
+_RANGE = "range:"
 
 
 def select(trace: Trace, selector: str, attribution: str = "thread") -> NDArray[np.bool_]:
@@ -25,17 +24,9 @@ def select(trace: Trace, selector: str, attribution: str = "thread") -> NDArray[
     """
     check(selector)
     of_ranges = Attribution.named(attribution)
-    prefix, colon, rest = selector.partition(":")
-    operations = trace.operations
-    if not colon:
-        return np.isin(operations.kind, SELECTORS[selector])
-    if prefix == "stream":
-        return np.asarray(operations.stream == int(rest), bool)
-    if prefix == "kernel":
-        return np.isin(operations.kind, (COMPUTE, COMM)) & matches(operations.name, trace.strings, rest)
-    inside = np.zeros(len(operations), bool)
-    inside[operations_inside(trace, chosen_ranges(trace, name=rest), of_ranges)[1]] = True
-    return inside
+    if selector.startswith(_RANGE):
+        return launched_inside(trace, chosen_ranges(trace, name=selector.removeprefix(_RANGE)), of_ranges)
+    return selection.selected(trace.operations, trace.strings, selector)
 
 
 def check(selector: str) -> None:
@@ -44,20 +35,7 @@ def check(selector: str) -> None:
     Raises:
         UsageError: no such class or prefix, or a stream that is not a number.
     """
-    prefix, colon, rest = selector.partition(":")
-    if not colon and selector in SELECTORS:
-        return
-    if colon and f"{prefix}:" in PREFIXES:
-        if prefix == "stream" and not (rest.isascii() and rest.isdigit()):
-            raise UsageError(f"{selector!r}: a stream is chosen by its number", "for example stream:7")
-        if rest:
-            return
-    near = get_close_matches(f"{prefix}:" if colon else prefix, (*SELECTORS, *PREFIXES), 1, 0.5)
-    listed = f"there are: {', '.join(SELECTORS)}, stream:N, range:GLOB, kernel:GLOB"
-    raise UsageError(
-        f"no operations are selected by {selector!r}",
-        f"did you mean {near[0]}{rest if colon else ''}?" if near else listed,
-    )
+    selection.check(selector, PREFIXES)
 
 
 def range_names(*selectors: str) -> list[str]:

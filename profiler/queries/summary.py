@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import heapq
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,11 +12,14 @@ import numpy as np
 from ..analysis.affected import whole_classes
 from ..analysis.completeness import attest
 from ..analysis.ledger import closes, ledger, match_launches
-from ..analysis.overlap import busy_time, concurrency
+from ..analysis.names import series
+from ..analysis.overlap import class_times, concurrency
 from ..arrays.blocks import in_order
 from ..arrays.codes import Codes, joined, narrowest
 from ..arrays.groups import any_of, distinct_values
+from ..arrays.types import Int64
 from ..evidence import Completeness, LedgerLine
+from ..ranges.attribution import Attribution
 from ..ranges.table import RangeTables
 from ..trace.devices import labels
 from ..trace.model import (
@@ -31,7 +35,7 @@ from ..trace.model import (
     process_of,
 )
 from .kernels import KernelRow, kernels
-from .names import series
+from .other_threads import other_threads
 from .ranges import PART
 from .spread import firsts_of
 
@@ -105,6 +109,7 @@ class Summary:
     """The answer; `start` and `end` are the first and last instant of the trace in ns, `ledger_closes` checks its sums.
 
     whole_classes  the classes of operations that nothing speaks against, also where the trace as a whole is incomplete
+    notes          what the ranges hold and do not count
     """
 
     schema_version: str
@@ -119,10 +124,17 @@ class Summary:
     processes: tuple[ProcessRow, ...]
     kernels: tuple[KernelRow, ...]
     ranges: tuple[RangeRow, ...]
+    notes: tuple[str, ...] = ()
 
 
-def summary(trace: Trace, top: int = 10) -> Summary:
-    """All of the answer; `top` limits the kernels and ranges."""
+def summary(trace: Trace, top: int = 10, attribution: str = "thread") -> Summary:
+    """All of the answer; `top` limits the kernels and ranges.
+
+    Raises:
+        UsageError: no such attribution.
+    """
+    Attribution.named(attribution)
+    named = top_ranges(trace, top, attribution)
     matching = match_launches(trace)
     completeness, lines = attest(trace, matching), ledger(trace, matching)
     parts = [part for part in (trace.operations, trace.calls, trace.ranges) if len(part)]
@@ -138,8 +150,20 @@ def summary(trace: Trace, top: int = 10) -> Summary:
         devices=_devices(trace),
         processes=_processes(trace),
         kernels=kernels(trace, top=top),
-        ranges=top_ranges(trace, top),
+        ranges=named,
+        notes=_notes(trace, named, attribution),
     )
+
+
+def _notes(trace: Trace, rows: Sequence[RangeRow], attribution: str) -> tuple[str, ...]:
+    """What is said of the first range of which there is something to say, and of which others the like is true."""
+    names = dict.fromkeys((row.name, row.domain) for row in rows)
+    told = {name: note for name, domain in names for note in other_threads(trace, name, attribution, domain)}
+    if not told:
+        return ()
+    _, *others = told
+    likewise = f"likewise of those called {', '.join(map(repr, others))}"
+    return (next(iter(told.values())), *([likewise] if others else []))
 
 
 def _devices(trace: Trace) -> tuple[DeviceRow, ...]:
@@ -152,8 +176,7 @@ def _device(trace: Trace, gpu: int) -> DeviceRow:
     mine = trace.operations.take(trace.operations.gpu == gpu)
     numbers = concurrency(mine)
     graphs = _count(mine, GRAPH_LAUNCH)
-    compute, copy, comm = (busy_time(mine.of_kind(*kinds)) for kinds in ((COMPUTE,), COPIES, (COMM,)))
-    hidden = {name: (time & compute).length for name, time in (("copy", copy), ("comm", comm))}
+    times = class_times(mine)
     return DeviceRow(
         gpu_uuid=trace.gpus[gpu].uuid,
         name=trace.gpus[gpu].name,
@@ -165,7 +188,7 @@ def _device(trace: Trace, gpu: int) -> DeviceRow:
         copies=_count(mine, *COPIES),
         memsets=_count(mine, MEMORY_SET),
         migrations=_count(mine, MIGRATION),
-        migration_time=busy_time(mine.of_kind(MIGRATION)).length,
+        migration_time=times.migration,
         untraced_graphs=graphs,
         sum=numbers.sum,
         busy=numbers.busy,
@@ -174,13 +197,13 @@ def _device(trace: Trace, gpu: int) -> DeviceRow:
         overlap=None if graphs else numbers.overlap,
         same_stream_overlap=None if graphs else numbers.same_stream_overlap,
         max_in_flight=None if graphs else numbers.max_in_flight,
-        compute_time=compute.length,
-        copy_time=copy.length,
-        copy_hidden=None if graphs or not copy.length else hidden["copy"] / copy.length,
-        copy_exposed=None if graphs else copy.length - hidden["copy"],
-        comm_time=comm.length,
-        comm_hidden=None if graphs or not comm.length else hidden["comm"] / comm.length,
-        comm_exposed=None if graphs else comm.length - hidden["comm"],
+        compute_time=times.compute,
+        copy_time=times.copy,
+        copy_hidden=None if graphs or not times.copy else times.copy_hidden / times.copy,
+        copy_exposed=None if graphs else times.copy - times.copy_hidden,
+        comm_time=times.comm,
+        comm_hidden=None if graphs or not times.comm else times.comm_hidden / times.comm,
+        comm_exposed=None if graphs else times.comm - times.comm_hidden,
     )
 
 
@@ -222,19 +245,21 @@ def _series(trace: Trace) -> tuple[Codes, Sequence[str]]:
     texts = trace.ranges.codes("text")
     names = [trace.text(int(text)) for text in texts.values]
     of_series = series(name for name, count in zip(names, texts.counts().tolist(), strict=True) if count)
+    if not of_series and len(set(names)) == len(names):
+        return Codes(texts.code, np.arange(len(names))), names
     called = list(dict.fromkeys(of_series.get(name, name) for name in names))
     number = {name: i for i, name in enumerate(called)}
     codes = np.array([number[of_series.get(name, name)] for name in names], np.int64)
     return Codes(codes[texts.code].astype(narrowest(len(called))), np.arange(len(called))), called
 
 
-def top_ranges(trace: Trace, top: int) -> tuple[RangeRow, ...]:
+def top_ranges(trace: Trace, top: int, attribution: str = "thread") -> tuple[RangeRow, ...]:
     """A row for each of the `top` range names and devices with GPU work, the longest total span first. Names of a series
     (`train_step_17`) are one row, which their glob names."""
     domains = trace.ranges.codes("domain")
     texts, called = _series(trace)
     name, names = joined([domains, texts])
-    tables, gpus = RangeTables(trace, numbers=("span", "busy")), max(len(trace.gpus), 1)
+    tables, gpus = RangeTables(trace, attribution, ("span", "busy")), max(len(trace.gpus), 1)
     instances, ops, span, busy, longest = np.zeros((5, names * gpus), np.int64)
     for low in range(0, len(trace.ranges), PART):
         part = tables.table(np.arange(low, min(low + PART, len(trace.ranges))))
@@ -242,14 +267,28 @@ def top_ranges(trace: Trace, top: int) -> tuple[RangeRow, ...]:
         for total, values in ((instances, 1), (ops, part.ops), (span, part.span), (busy, part.busy)):
             np.add.at(total, group, values)
         np.maximum.at(longest, group, part.span)
-    first = firsts_of(name, names)
-    shown = np.flatnonzero(instances)
-    if 0 < top < len(shown):
-        shown = shown[span[shown] >= np.sort(span[shown])[-top]]
-    rows, named = [], labels(trace.gpus)
-    for number in shown.tolist():
-        at = first[number // gpus]
-        domain, text = trace.text(int(domains.values[domains.code[at]])), called[int(texts.code[at])]
+    first, named = firsts_of(name, names), labels(trace.gpus)
+
+    def told(number: int) -> tuple[str, str, str, str]:
+        at, gpu = first[number // gpus], number % gpus
+        domain = trace.text(int(domains.values[domains.code[at]]))
+        return domain, called[int(texts.code[at])], trace.gpus[gpu].uuid, named[gpu]
+
+    rows = []
+    for number in _largest(span, np.flatnonzero(instances), top, told):
         numbers = (int(column[number]) for column in (instances, ops, span, longest, busy))
-        rows.append(RangeRow(domain, text, trace.gpus[number % gpus].uuid, named[number % gpus], *numbers))
-    return tuple(sorted(rows, key=lambda row: (-row.span, row.domain, row.name, row.gpu_uuid, row.label)))[:top]
+        rows.append(RangeRow(*told(number), *numbers))
+    return tuple(rows)
+
+
+def _largest(span: Int64, among: Int64, top: int, told: Callable[[int], tuple[str, ...]]) -> list[int]:
+    """The `top` of these groups by span, the longest first, and of equal ones by what is told of them. Only of those that
+    may be among them is anything told: there may be a million names."""
+    if not top:
+        return []
+    if top >= len(among):
+        return sorted(among.tolist(), key=lambda number: (-span[number], told(number)))
+    least = np.partition(span[among], -top)[-top]
+    longer, equal = among[span[among] > least].tolist(), among[span[among] == least].tolist()
+    longer.sort(key=lambda number: (-span[number], told(number)))
+    return [*longer, *heapq.nsmallest(top - len(longer), equal, key=told)]

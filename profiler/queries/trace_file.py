@@ -47,9 +47,9 @@ class TraceFile:
         """
         return cls(read(Path(path), communication))
 
-    def summary(self, top: int = 10) -> Summary:
-        """Devices, processes, completeness, ledger, top kernels and ranges."""
-        return summary(self.trace, top)
+    def summary(self, top: int = 10, attribution: str = "thread") -> Summary:
+        """Devices, processes, completeness, ledger, top kernels and ranges; `attribution` as of `ranges`."""
+        return summary(self.trace, top, attribution)
 
     def ranges(
         self, name: str = "*", domain: str | None = None, everything: bool = False, attribution: str = "thread"

@@ -17,7 +17,7 @@ from ..trace import api
 from ..trace.model import COMM, COMPUTE, COPIES, KINDS, MEMORY_SET, MIGRATION, Calls
 from .attribution import calls_inside
 from .instances import Instances
-from .quantities import Quantities
+from .quantities import Quantities, Selection
 from .sets import Sets
 
 CHUNK = 1 << 19
@@ -108,16 +108,21 @@ def _quotients(above: Int64, below: Int64) -> Numbers:
     return [a / b if b else None for a, b in zip(above.tolist(), below.tolist(), strict=True)]
 
 
+def _chosen(selector: str) -> Selection:
+    """Classes as such: their lengths are known without looking at every operation."""
+    return SELECTORS.get(selector, selector)
+
+
 def _sum(sets: Quantities, selector: str = "") -> Int64:
-    return sets.durations(SELECTORS[selector]) if selector else sets.sum
+    return sets.durations(_chosen(selector)) if selector else sets.sum
 
 
 def _busy(sets: Quantities, selector: str = "") -> Int64:
-    return sets.lengths(SELECTORS[selector]) if selector else sets.busy
+    return sets.lengths(_chosen(selector)) if selector else sets.busy
 
 
 def _shared(sets: Quantities, a: str, b: str) -> Int64:
-    return sets.shared(SELECTORS[a], SELECTORS[b])
+    return sets.shared(_chosen(a), _chosen(b))
 
 
 def _overlap(sets: Quantities, *selectors: str) -> Int64:
@@ -146,7 +151,7 @@ def _gap_median(sets: Quantities) -> Numbers:
 
 
 def _rate(sets: Quantities, selector: str) -> Numbers:
-    kinds, size = SELECTORS[selector], sets.work.operations.bytes
+    kinds, size = _chosen(selector), sets.work.operations.bytes
     unknown, moved = sets.summed(size < 0, kinds), sets.summed(size, kinds)
     columns = (column.tolist() for column in (unknown, moved, sets.lengths(kinds)))
     return [None if lacks or not time else sum_ * 1e9 / time for lacks, sum_, time in zip(*columns, strict=True)]
@@ -181,6 +186,7 @@ def _again(of_set: Int64, launch: Int64) -> Int64:
 
 
 OF_SETS: Mapping[str, Callable[..., Numbers]] = {
+    "count": _plain(lambda sets, selector: sets.summed(sets.work.operations.copies, _chosen(selector))),
     "sum": _plain(_sum),
     "busy": _plain(_busy),
     "span": _plain(lambda sets: sets.span),

@@ -16,6 +16,9 @@ from ..arrays.types import Bools, Int64
 from ..trace.model import COMM, COMPUTE, COPIES, GRAPH_LAUNCH, KINDS, MIGRATION
 from .sets import Pairs, Sets
 
+Selection = Sequence[int] | str
+"""Classes, as indices into KINDS, or a word that `analysis.selection` reads."""
+
 
 class Quantities:
     """Each is of shape (s,), a number a set, lengths in ns; each is computed when it is asked for.
@@ -27,7 +30,7 @@ class Quantities:
         self.work, self._pairs = sets.work, sets.pairs
         self._first = sets.pairs.first
         self.proj_start, self.proj_end = sets.low, sets.high
-        self._lengths: dict[tuple[int, ...], Int64] = {}
+        self._lengths: dict[tuple[int, ...] | str, Int64] = {}
 
     def __len__(self) -> int:
         return len(self._first)
@@ -129,6 +132,11 @@ class Quantities:
         return found
 
     @property
+    def busy_by_engine(self) -> Int64:
+        """Shape (s, len(ENGINES))."""
+        return self._busy_by_engine.T
+
+    @property
     def overlap_copy_compute(self) -> Int64:
         return self.shared(COPIES, (COMPUTE,))
 
@@ -136,8 +144,12 @@ class Quantities:
     def overlap_comm_compute(self) -> Int64:
         return self.shared((COMM,), (COMPUTE,))
 
-    def lengths(self, kinds: Sequence[int]) -> Int64:
-        """How long anything of these classes is in flight."""
+    def lengths(self, kinds: Selection) -> Int64:
+        """How long any of these operations is in flight."""
+        if isinstance(kinds, str):
+            if kinds not in self._lengths:
+                self._lengths[kinds] = self._length_of(self._mask(kinds))
+            return self._lengths[kinds]
         present = tuple(kind for kind in kinds if kind in self._present)
         if len(present) == 1:
             return self.busy_by_class[:, present[0]]
@@ -145,25 +157,25 @@ class Quantities:
             self._lengths[present] = self._length_of(any_of(self._kind, present))
         return self._lengths[present]
 
-    def shared(self, a: Sequence[int], b: Sequence[int]) -> Int64:
+    def shared(self, a: Selection, b: Selection) -> Int64:
         """Length of union(a) ∩ union(b): |A| + |B| - |A ∪ B|, of the sets that have both."""
         lengths = self.lengths(a), self.lengths(b)
         found = np.zeros(len(self), np.int64)
         both = (lengths[0] > 0) & (lengths[1] > 0)
         if both.any():
-            here = both[self._pairs.of_set] & any_of(self._kind, (*a, *b))
+            here = both[self._pairs.of_set] & (self._mask(a) | self._mask(b))
             found[both] = (lengths[0] + lengths[1] - self._length_of(here))[both]
         return found
 
-    def summed(self, column: NDArray[np.generic], kinds: Sequence[int]) -> Int64:
-        """The sum over the operations of these classes of a column of the work."""
-        mine = np.where(any_of(self._kind, kinds), column[self._pairs.operation], 0)
+    def summed(self, column: NDArray[np.generic], kinds: Selection) -> Int64:
+        """The sum over these operations of a column of the work."""
+        mine = np.where(self._mask(kinds), column[self._pairs.operation], 0)
         found: Int64 = np.add.reduceat(mine, self._first, dtype=np.int64)
         return found
 
-    def durations(self, kinds: Sequence[int]) -> Int64:
-        """Σ (end - start) of the operations of these classes."""
-        mine = np.where(any_of(self._kind, kinds), self._pairs.end - self._pairs.start, 0)
+    def durations(self, kinds: Selection) -> Int64:
+        """Σ (end - start) of these operations."""
+        mine = np.where(self._mask(kinds), self._pairs.end - self._pairs.start, 0)
         return np.add.reduceat(mine, self._first)
 
     @cached_property
@@ -183,6 +195,12 @@ class Quantities:
         columns = (operations.row, operations.table, operations.end, operations.start, self.work.launched_at)
         order = np.lexsort((*(column[mine] for column in columns), of_set))
         return of_set[order], mine[order]
+
+    def _mask(self, kinds: Selection) -> Bools:
+        """Which pairs' operations are meant."""
+        if isinstance(kinds, str):
+            return self.work.selected(kinds)[self._pairs.operation]
+        return any_of(self._kind, kinds)
 
     @cached_property
     def _whole(self) -> Segments:

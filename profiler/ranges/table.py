@@ -1,31 +1,26 @@
 """The numbers of many ranges at once, a row for each (range, device).
 
-Time grows with the pairs (range, operation): 30 million take some seconds. Ranges are worked on in chunks, so that memory
-does not grow with the pairs.
+Time grows with the pairs (range, operation): 30 million take some seconds; ranges that hold much of a trace are put together
+from pieces (`pieces`). Ranges are worked on in chunks, so that memory does not grow with the pairs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
-from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..arrays.blocks import in_order
 from ..arrays.rows import Rows
 from ..arrays.types import Int64
 from ..trace.model import KINDS, Trace
-from .attribution import Attribution, CallOrder, expanded
-from .quantities import Quantities
-from .sets import Sets
+from .attribution import Attribution, CallOrder
+from .pieces import fill
+from .slices import Held, Slices
+from .swept import prepare
 from .work import Work
-
-PAIRS = 1 << 18
-"""Pairs a chunk: 2 MiB a column."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,39 +79,6 @@ class _Columns:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """Which ranges hold work of which device: from `low` to `high` in it."""
-
-    order: CallOrder
-    work: Work
-    range: Int64
-    gpu: Int64
-    low: Int64
-    high: Int64
-
-
-@dataclass(frozen=True, slots=True)
-class _Slices:
-    """Ranges and the slices of the work that they hold, arrays of shape (n,).
-
-    row        where in the table the numbers of each belong
-    low, high  from where to where in the work
-    until      when the range ends: of a slice of untidy work only what was called by then belongs to it
-    """
-
-    row: Int64
-    low: Int64
-    high: Int64
-    until: Int64
-
-    def __len__(self) -> int:
-        return len(self.row)
-
-    def part(self, some: slice) -> _Slices:
-        return _Slices(self.row[some], self.low[some], self.high[some], self.until[some])
-
-
 def range_table(
     trace: Trace, chosen: ArrayLike | None = None, attribution: str = "thread", numbers: Collection[str] = NUMBERS
 ) -> RangeTable:
@@ -154,19 +116,18 @@ class RangeTables:
             columns["busy_by_class"] = np.zeros((len(rows), len(KINDS)), np.int64, order="F")
         for one, mine in zip(held, _split(rows, [len(h.range) for h in held]), strict=True):
             columns["range"][mine], columns["gpu"][mine] = one.range, one.gpu
-            slices = _Slices(mine, one.low, one.high, self._trace.ranges.end[one.range])
-            for _ in in_order(partial(_compute, columns, self._numbers, one), _chunks(slices)):
-                pass
+            slices = Slices(mine, one.low, one.high, self._trace.ranges.end[one.range])
+            fill(columns, self._numbers, one, slices)
         table = RangeTable.supplied(_Columns(columns))
         some = columns["ops"] > 0
         return table if some.all() else table.take(some)
 
-    def _held(self, wanted: Int64) -> Iterator[_Held]:
+    def _held(self, wanted: Int64) -> Iterator[Held]:
         ranges = self._trace.ranges
         for key, places in self._attribution.by_key(self._trace, wanted):
             mine, (order, work) = wanted[places], self._order(key)
             for some, gpu, low, high in order.slices(getattr(ranges, key)[mine], ranges.start[mine], ranges.end[mine]):
-                yield _Held(order, work, mine[some], gpu, low, high)
+                yield Held(order, work, mine[some], gpu, low, high)
 
     def _order(self, key: str) -> tuple[CallOrder, Work]:
         """The launches by process or by thread, with the columns that the numbers look at made, before several threads
@@ -181,6 +142,7 @@ class RangeTables:
             for column, numbers in _LOOKED_AT.items():
                 if not numbers or numbers & set(self._numbers):
                     getattr(work.operations, column)
+            prepare(work, self._numbers)
             self._trace.calls.forget("start", "end")  # copied in another order: they need not be there twice
             self._trace.operations.forget("start", "end", "launch")
             self._known[key] = order, work
@@ -207,7 +169,7 @@ _LOOKED_AT: Mapping[str, set[str]] = {
 """Columns of the operations and the numbers that need them; none: all."""
 
 
-def _rows(trace: Trace, wanted: Int64, held: list[_Held]) -> Int64:
+def _rows(trace: Trace, wanted: Int64, held: list[Held]) -> Int64:
     """The row of each (range, device): by the place of the range in `wanted`, then by device."""
     if len(held) == 1:  # every range has one device, in the order of `wanted`
         return np.arange(len(held[0].range))
@@ -222,32 +184,3 @@ def _rows(trace: Trace, wanted: Int64, held: list[_Held]) -> Int64:
 
 def _split(rows: Int64, sizes: list[int]) -> list[Int64]:
     return np.split(rows, np.cumsum(sizes)[:-1]) if sizes else []
-
-
-def _chunks(slices: _Slices) -> Iterator[_Slices]:
-    """All slices, about `PAIRS` pairs at a time."""
-    if not len(slices):
-        return
-    pairs = np.cumsum(slices.high - slices.low)
-    bounds = np.searchsorted(pairs, np.arange(PAIRS, int(pairs[-1]), PAIRS), "left") + 1
-    yield from (slices.part(slice(a, b)) for a, b in pairwise(sorted({0, *bounds.tolist(), len(slices)})))
-
-
-def _compute(columns: dict[str, NDArray[Any]], names: list[str], held: _Held, slices: _Slices) -> None:
-    """The numbers of a chunk of ranges, written to their rows, which are zero before. Rows whose slices hold nothing in
-    the end stay zero."""
-    of_slice, operation = held.order.inside(*expanded(slices.low, slices.high), slices.until)
-    found = Sets.of(held.work, of_slice, operation)
-    if found is None:
-        middle = len(slices) // 2  # times so far apart that not all windows fit into 64 bits
-        _compute(columns, names, held, slices.part(slice(0, middle)))
-        _compute(columns, names, held, slices.part(slice(middle, None)))
-    elif len(found.named):
-        quantities, row = Quantities(found), slices.row[found.named]
-        for name in names:
-            values = getattr(quantities, name)
-            if values.ndim == 1:
-                columns[name][row] = values
-                continue
-            for kind in np.flatnonzero(values.any(axis=0)).tolist():
-                columns[name][row, kind] = values[:, kind]

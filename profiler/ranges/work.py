@@ -5,9 +5,11 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ..analysis.ledger import match_launches
+from ..analysis.selection import selected
 from ..analysis.streams import share_their_stream
 from ..arrays.blocks import gathered
 from ..arrays.types import Bools, Int64
@@ -21,6 +23,8 @@ class Work:
     def __init__(self, trace: Trace, operations: Operations, order: Int64 | None = None) -> None:
         """`order` are the operations' row indices in the trace; None where they are all of it, as they lie there."""
         self.trace, self.operations, self._order = trace, operations, order
+        self._selected: dict[str, Bools] = {}
+        self._flat: dict[str, NDArray[Any]] = {}
 
     @classmethod
     def whole(cls, trace: Trace) -> Work:
@@ -31,6 +35,18 @@ class Work:
     def launched(cls, trace: Trace, order: CallOrder) -> Work:
         """Those that have a launch, in the order of their launches: what ranges hold are slices of it."""
         return cls(trace, trace.operations.take(order.item), order.item)
+
+    def selected(self, selector: str) -> Bools:
+        """Which of them a word means (`analysis.selection`)."""
+        if selector not in self._selected:
+            self._selected[selector] = selected(self.operations, self.trace.strings, selector)
+        return self._selected[selector]
+
+    def flat(self, name: str) -> NDArray[Any]:
+        """A column of the operations one element after the other, also where all are the same, made once."""
+        if name not in self._flat:
+            self._flat[name] = np.ascontiguousarray(getattr(self.operations, name))
+        return self._flat[name]
 
     @cached_property
     def lane(self) -> NDArray[Any]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from ...declaration import is_chapter
 from ...errors import CannotTell, UsageError
 from ..manifest import FILE_NAME, File, Manifest
 from .manifest import decode, file_facts, read_bounded, stated_pair
@@ -24,6 +25,8 @@ class Damaged(CannotTell):
 
 DEFAULT_FOLDER = Path("aisp-captures")
 TRACE_NAMES = ("trace.sqlite", "trace.sqlite.xz")
+SECOND_NAMES = ("trace-optimized.sqlite", "trace-optimized.sqlite.xz")
+"""Of two runs the trace of the optimized variant; that of the baseline is called as the one trace of others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,18 @@ class Capture:
     @property
     def trace_path(self) -> Path | None:
         """trace.sqlite or trace.sqlite.xz; None when the outputs were invalid before anything was traced."""
-        named = [name for name in TRACE_NAMES if name in self.manifest.files]
-        return self.folder / named[0] if named else None
+        return next(iter(self._named(TRACE_NAMES)), None)
+
+    @property
+    def trace_paths(self) -> tuple[Path, ...]:
+        """Its trace; of two runs the baseline's and the optimized variant's; none where there is none."""
+        first, second = self._named(TRACE_NAMES), self._named(SECOND_NAMES)
+        if self.manifest.origin is None or not self.manifest.origin.apart:
+            return tuple(first)
+        return (*first, *second) if first and second else ()
+
+    def _named(self, names: Sequence[str]) -> list[Path]:
+        return [self.folder / name for name in names if name in self.manifest.files][:1]
 
     def verify_files(self, spared: Collection[str] = ()) -> tuple[str, ...]:
         """What differs from the manifest, one sentence a file that is not `spared`; empty when each is as it was captured."""
@@ -215,7 +228,7 @@ class Stores:
         ignored = "".join(f"\nignored: {message}" for message in self._local.unreadable())
         raise CannotTell(
             f"no capture of {pair} in {self.folder}{', and none came with aisp-prof' if self.shipped else ''}{ignored}",
-            f"on a machine with an NVIDIA GPU: aisp-prof capture {pair.split('.')[0]}",
+            f"on a machine with an NVIDIA GPU: aisp-prof capture {_to_capture(pair)}",
         )
 
     def select(self, pairs: Sequence[str], chosen: str = "") -> tuple[list[Capture], list[str]]:
@@ -246,6 +259,17 @@ class Stores:
                 missing.append(pair)
         return found, missing
 
+    def named(self, name: str) -> Capture:
+        """The capture with this id, or whose id alone begins so: in the folder, else, if `shipped`, of those that came with the
+        package.
+
+        Raises:
+            UsageError: there is none, or several begin so.
+        """
+        if self.shipped and not any(one.id.startswith(name) for one in self._local.captures()):
+            return self._with_package.get(name)
+        return self._local.get(name)
+
     def _chosen(self, pairs: Sequence[str], chosen: str) -> Capture:
         scans = (self._local, self._with_package)
         named = (scan.get(chosen) for scan in scans if any(c.id.startswith(chosen) for c in scan.captures()))
@@ -255,6 +279,12 @@ class Stores:
         if found.manifest.pair not in pairs:
             raise UsageError(f"{found.id} is a capture of {found.manifest.pair}, not of {', '.join(pairs)}")
         return found
+
+
+def _to_capture(pair: str) -> str:
+    """What is captured: a chapter as a whole, of the user's own the pair alone."""
+    chapter, _, name = pair.partition(".")
+    return chapter if is_chapter(chapter) else f"{chapter}:{name}"
 
 
 def resolve(pair: str, captures: Path, shipped: bool = True) -> Capture:

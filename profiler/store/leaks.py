@@ -9,7 +9,7 @@ import re
 import socket
 import sqlite3
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from mmap import ACCESS_READ, mmap
@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ..trace.source.scan import told
-from .leak_forms import KEYS, RULES, TEXT_KEYS, TEXT_RULES
+from .leak_forms import KEYS, RULES, TEXT_KEYS, TEXT_RULES, Form
 from .leak_texts import MAGIC, decoded, texts
 
 _SECRET = re.compile(r"token|secret|passw|api_?key|credential", re.IGNORECASE)
@@ -57,26 +57,26 @@ def leaks(path: Path, names: Iterable[str] = (), values: Mapping[str, str] | Non
 
 def _of_bytes(data: bytes | mmap, names: Iterable[str], known: Iterable[Known]) -> Iterator[str]:
     """What is found in bytes, whatever they are."""
-    for what, pattern in (*RULES, *_of_this_machine(), *_words("a name", names)):
-        yield from (f"{what}: {text}" for text in _found(pattern, data))
-    for what, pattern in KEYS:
-        yield from (f"{what} {place}" for place in _places(pattern, data))
+    ends = set(re.findall(rb"=(?<=(..)=)", data, re.DOTALL))
+    for form in (*RULES, *_of_this_machine(ends), *_words("a name", names)):
+        yield from (f"{form.what}: {_shown(match)} at byte {match.start()}" for match in _found(form, data))
+    for form in KEYS:
+        yield from (f"{form.what} at byte {match.start()}" for match in _found(form, data))
     yield from (f"the value of {name}" for name, forms in known if _told(forms, data))
 
 
 def _of_texts(data: bytes | mmap, names: Iterable[str], known: Sequence[Known]) -> Iterator[str]:
     """What is found in texts that stand by themselves, and in what they spell."""
-    rules = [(what, re.compile(pattern)) for what, pattern in (*RULES, *TEXT_RULES)]
-    rules += [(what, re.compile(pattern, re.IGNORECASE)) for what, pattern in _words("a name", names)]
-    rules += [(what, re.compile(pattern)) for what, pattern in _of_this_machine()]
-    keys = [(what, re.compile(pattern)) for what, pattern in (*KEYS, *TEXT_KEYS)]
+    rules = [*RULES, *TEXT_RULES, *(form._replace(pattern=b"(?i)" + form.pattern) for form in _words("a name", names))]
+    rules += _of_this_machine()
+    keys = [*KEYS, *TEXT_KEYS]
     for where, text in texts(data):
         place = f" in {where}" if where else ""
         for view in (text, *decoded(text)):
-            spelled = "" if view is text else ", spelled otherwise"
-            for what, rule in rules:
-                yield from (f"{what}: {_shown(m)}{place}{spelled}" for m in islice(rule.finditer(view), _SHOWN))
-            yield from (f"{what}{place}{spelled}" for what, key in keys if key.search(view))
+            spelled, lower = "" if view is text else ", spelled otherwise", view.lower()
+            for form in rules:
+                yield from (f"{form.what}: {_shown(match)}{place}{spelled}" for match in _found(form, view, lower))
+            yield from (f"{form.what}{place}{spelled}" for form in keys if any(_found(form, view, lower)))
             yield from (f"the value of {name}{place}{spelled}" for name, forms in known if _told(forms, view))
 
 
@@ -137,14 +137,14 @@ def environment_values(text: bytes) -> Iterator[tuple[str, str]]:
                 yield name, value
 
 
-def _places(pattern: bytes, data: bytes | mmap) -> Iterator[str]:
-    for match in islice(re.finditer(pattern, data), _SHOWN):
-        yield f"at byte {match.start()}"
-
-
-def _found(pattern: bytes, data: bytes | mmap) -> Iterator[str]:
-    for match in islice(re.finditer(pattern, data), _SHOWN):
-        yield f"{_shown(match)} at byte {match.start()}"
+def _found(form: Form, data: bytes | mmap, lower: bytes = b"") -> Iterator[re.Match[bytes]]:
+    """The first few places, looked for where one of what it must hold was found; `lower` is the data in lower case, if made."""
+    if form.words and lower:
+        there = any(one in lower for one in form.words)
+    else:
+        there = not form.first or any(re.search(one, data) for one in form.first)
+    if there:
+        yield from islice(re.finditer(form.pattern, data), _SHOWN)
 
 
 def _shown(match: re.Match[bytes]) -> str:
@@ -158,23 +158,23 @@ def _secrets() -> Iterator[tuple[str, bytes]]:
             yield name, os.fsencode(value)
 
 
-def _of_this_machine() -> Iterator[tuple[str, bytes]]:
-    for name, value in os.environ.items():
-        if len(name) > 2 and len(value) > 2:
-            yield (
-                "a variable of this process",
-                re.escape(os.fsencode(f"{name}=")) + rb"(?=" + re.escape(os.fsencode(value[:40])) + rb")",
-            )
+def _of_this_machine(ends: Container[bytes] | None = None) -> Iterator[Form]:
+    """`ends` are the two bytes before each "=" of what is searched, where they are known: few variables are named so."""
+    for name, value in ((os.fsencode(name), os.fsencode(value[:40])) for name, value in os.environ.items()):
+        if len(name) > 2 and len(value) > 2 and (ends is None or name[-2:] in ends):
+            yield Form("a variable of this process", re.escape(name + b"=") + rb"(?=" + re.escape(value) + rb")")
     for folder in {str(Path.home()), str(Path.cwd())}:
         if len(folder) > 3:
-            yield "a folder of this machine", re.escape(os.fsencode(folder))
+            yield Form("a folder of this machine", re.escape(os.fsencode(folder)))
 
 
-def _words(what: str, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+def _words(what: str, names: Iterable[str]) -> Iterator[Form]:
     """Names of under six letters ("vm", "root", "h200") are everyday words of a trace: found, they would tell nothing.
 
     Found inside a word too: a row of SQLite stores its texts without anything between them.
     """
     for name in dict.fromkeys(part for whole in names for part in (whole, whole.partition(".")[0])):
         if len(name) >= 6 and name != "localhost":
-            yield what, b"|".join(re.escape(one) for one in _disguises(name.encode()))
+            forms = tuple(_disguises(name.encode()))
+            spelled = tuple(map(re.escape, forms))
+            yield Form(what, b"|".join(spelled), spelled, tuple(one.lower() for one in forms))

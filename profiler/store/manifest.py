@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,18 +65,27 @@ def encode_json(value: Any) -> str:
     return lines_of(value) + "\n"
 
 
+_ON_A_LINE = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
+_BY_LINES = json.JSONEncoder(ensure_ascii=False, separators=("\n", ": ")).encode
+"""No text of JSON holds a line's end."""
+_HOLDS = (dict, list, tuple)
+
+
 def lines_of(value: Any, indent: str = "") -> str:
     """A value as JSON text in the form of `encode`; lines after the first begin with `indent`."""
-    line = json.dumps(value, sort_keys=True, ensure_ascii=False)
-    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
-    if len(line) <= LINE or not any(isinstance(one, Mapping | list | tuple) for one in inner):
-        return line
-    deeper = indent + " "
-    if isinstance(value, Mapping):
-        parts = [f"{json.dumps(key, ensure_ascii=False)}: {lines_of(value[key], deeper)}" for key in sorted(value)]
-    else:
-        parts = [lines_of(one, deeper) for one in value]
-    opening, closing = "{}" if isinstance(value, Mapping) else "[]"
+    named = isinstance(value, dict)
+    keys = sorted(value) if named else ()
+    inner = [value[key] for key in keys] if named else value if isinstance(value, _HOLDS) else ()
+    bare = [one for one in inner if not isinstance(one, _HOLDS)]
+    if len(bare) == len(inner):
+        return _ON_A_LINE(value)
+    deeper, told = indent + " ", iter(_BY_LINES(bare)[1:-1].split("\n"))
+    parts = [lines_of(one, deeper) if isinstance(one, _HOLDS) else next(told) for one in inner]
+    if named:
+        parts = [f"{_ON_A_LINE(key)}: {part}" for key, part in zip(keys, parts, strict=True)]
+    if sum(map(len, parts)) + 2 * len(parts) <= LINE and not any("\n" in part for part in parts):
+        return _ON_A_LINE(value)
+    opening, closing = "{}" if named else "[]"
     return opening + "\n" + ",\n".join(deeper + part for part in parts) + "\n" + indent + closing
 
 

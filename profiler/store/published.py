@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..manifest import Manifest
+from ..manifest import ORIGIN, Manifest
 from .allow_list import without_paths
 
 ANY = "*"
@@ -15,7 +15,10 @@ ANY = "*"
 
 _PLAIN = re.compile(r"[\w.+-]{1,100}")
 
-Allowed = Mapping[str, Any] | None
+VERBATIM = "verbatim"
+"""Names of ranges, by which iterations are found: the trace itself holds them, and with another name a proof would be another."""
+
+Allowed = Mapping[str, Any] | str | None
 """name -> what is allowed below it; None: numbers, texts, and lists of these. A list has what its items have."""
 
 
@@ -40,6 +43,7 @@ _RUN = {
     "declared": {ANY: _leaves("flops", "bytes", "ceiling")},
     "phases": {ANY: {**_leaves("h2d", "d2h", "dram", "launches"), "flops": _EACH}},
     "code": {ANY: {**_leaves("compiler", "warps", "sha256"), "instructions": _EACH}},
+    "sources": _leaves("file", "sha256"),
     "warmup": _EACH,
     "iterations": _leaves("variant", "index", "event_ns"),
 }
@@ -58,6 +62,14 @@ _CEILINGS = {
     },
     "conditions": _CONDITIONS,
 }
+_RAN = _leaves("variant", "began_utc_ns", "ended_utc_ns")
+_ORIGIN = {
+    "kind": None,
+    **dict.fromkeys(("sources", "drivers", "clocks", "commands"), _EACH),
+    **dict.fromkeys(("ranges", "domain"), VERBATIM),
+    **dict.fromkeys(("traced", "bare"), _RAN),
+}
+"""Without the names of the environment's variables: they tell what a machine is used for."""
 FIELDS: Mapping[str, Allowed] = {
     "sizes": _EACH,
     "gpus": _GPU,
@@ -68,6 +80,7 @@ FIELDS: Mapping[str, Allowed] = {
     "runs": {ANY: _RUN},
     "counters": _leaves("files", "tier", "ncu", "iterations", "reason", "mend", "sections", "sections_reason"),
     "ceilings": _CEILINGS,
+    ORIGIN: _ORIGIN,
 }
 """What captures write; the declaration is its author's, and the other fields are checked when a manifest is read."""
 
@@ -75,17 +88,20 @@ FIELDS: Mapping[str, Allowed] = {
 def published(manifest: Manifest) -> Manifest:
     """The manifest with what `FIELDS` allows, without absolute paths; publishing it again changes nothing."""
     whole = {**manifest.to_json(), "command": _bare(manifest.command)}
-    return manifest.changed(**{name: allowed_of(whole[name], allowed) for name, allowed in FIELDS.items()})
+    known = {name: allowed for name, allowed in FIELDS.items() if name in whole}  # a pair has no origin
+    return manifest.changed(**{name: allowed_of(whole[name], allowed) for name, allowed in known.items()})
 
 
 def allowed_of(value: Any, allowed: Allowed) -> Any:
     """The part of plain JSON data that is allowed, its texts without absolute paths."""
+    if allowed == VERBATIM:
+        return value
     if isinstance(value, str):
         return without_paths(value)
     if isinstance(value, list | tuple):
         return [allowed_of(one, allowed) for one in value]
     if isinstance(value, Mapping):
-        inner = allowed or {}
+        inner = allowed if isinstance(allowed, Mapping) else {}
         names = [name for name in value if name in inner or (ANY in inner and _PLAIN.fullmatch(name))]
         return {name: allowed_of(value[name], inner.get(name, inner.get(ANY))) for name in names}
     return value

@@ -7,14 +7,16 @@ import lzma
 import re
 import shutil
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ...errors import AispError, TraceError, UsageError
 from ...machine.files import remove_abandoned, scratch_folder
-from ..trace.schema import METADATA
+from ..trace.schema import METADATA, NVTX, by_plain_name, read_schema
 from ..trace.source.file import Export, plain_file, readonly
 from ..trace.source.sqlite import SqliteSource, quote
+from ..trace.tables.columns import NONE
+from ..trace.tables.stated import DECODED, DECODED_COLUMNS, payloads_of
 from .allow_list import (
     EMPTY_TABLES,
     STRING_COLUMNS,
@@ -95,9 +97,11 @@ def copy_allowed(plain: Path, shown: Path, made: Path) -> None:
 @contextlib.contextmanager
 def _copied(plain: Path, shown: Path, made: Path, names: NameRules) -> Iterator[_Copy]:
     with readonly(plain, shown) as connection:  # checks the header, and that no table is a view or worse
-        tables = list(SqliteSource(connection, shown).tables())
+        source = SqliteSource(connection, shown)
+        tables = list(source.tables())
+        payloads = _payloads(source)
     try:
-        copy = _Copy(plain, shown, made, tables, names)
+        copy = _Copy(plain, shown, made, tables, names, payloads)
         with contextlib.closing(copy.database):
             copy.everything()
             yield copy
@@ -107,10 +111,30 @@ def _copied(plain: Path, shown: Path, made: Path, names: NameRules) -> Iterator[
         raise TraceError(f"{shown}: cannot be scrubbed: {error}") from error
 
 
+def _payloads(source: SqliteSource) -> list[tuple[int, ...]]:
+    """What NCCL's payloads say, row by row of NVTX_EVENTS: of a payload these integers are copied and nothing else. None of a trace that
+    was scrubbed before, whose table of them is copied like any other."""
+    tables = by_plain_name(source.tables())
+    if DECODED in tables or not {NVTX, "StringIds"} <= tables.keys():
+        return []
+    rows, found = payloads_of(source, read_schema(source))
+    listed = zip(rows.tolist(), found, strict=True)
+    return [(row, *(one.get(name, NONE) for name in DECODED_COLUMNS[1:])) for row, one in listed]
+
+
 class _Copy:
     """The new database with the old one attached as `raw`."""
 
-    def __init__(self, source: Path, shown: Path, target: Path, tables: list[str], names: NameRules) -> None:
+    def __init__(
+        self,
+        source: Path,
+        shown: Path,
+        target: Path,
+        tables: list[str],
+        names: NameRules,
+        payloads: Sequence[tuple[int, ...]],
+    ) -> None:
+        self.payloads = payloads
         # As URIs: without uri=True a build of SQLite may take the name of what is attached for a plain file's.
         self.database = database = sqlite3.connect(target.absolute().as_uri(), uri=True)
         self.shown, self.names = shown, names
@@ -157,7 +181,15 @@ class _Copy:
         for table in copied:
             if table in _FREE_TEXTS:
                 self._copy(table)
+        self._put_payloads()
         self.database.commit()
+
+    def _put_payloads(self) -> None:
+        if self.payloads:
+            columns = ", ".join(f"{name} INTEGER" for name in DECODED_COLUMNS)
+            self.database.execute(f"CREATE TABLE {DECODED} ({columns})")
+            marks = ", ".join("?" * len(DECODED_COLUMNS))
+            self.database.executemany(f"insert into main.{DECODED} values ({marks})", self.payloads)
 
     def _create(self, table: str, sql: str) -> None:
         if not is_plain_statement(sql, table):

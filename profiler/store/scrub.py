@@ -58,10 +58,10 @@ def _tables(manifest: Manifest) -> list[str]:
 def _staged(capture: Capture, target_folder: Path) -> Manifest:
     remove_abandoned(target_folder.absolute().parent)
     with scratch_folder(target_folder.absolute().parent) as staged:
-        if capture.trace_path is not None:
-            if capture.trace_path.suffix == ".xz":
-                raise UsageError(f"{capture.trace_path} is scrubbed already")
-            scrub_trace(capture.trace_path, staged / "trace.sqlite.xz")
+        for path in capture.trace_paths:
+            if path.suffix == ".xz":
+                raise UsageError(f"{path} is scrubbed already")
+            scrub_trace(path, staged / f"{path.name}.xz")
         counters = _scrub_counters(capture, staged)
         manifest = published(capture.manifest.changed(counters=counters, files=folder_facts(staged)))
         write_manifest(manifest, staged)

@@ -30,9 +30,9 @@ def leftovers(capture: Capture) -> Iterator[str]:
     Raises:
         AispError: a file cannot be read as what it should be.
     """
-    if capture.trace_path is not None:
-        for what in islice(trace_leftovers(capture.trace_path), 1):
-            yield f"{capture.trace_path.name}: {what}"
+    for path in capture.trace_paths:
+        for what in islice(trace_leftovers(path), 1):
+            yield f"{path.name}: {what}"
     yield from _odd_files(capture)
     if place := _differing(encode(capture.manifest), encode(published(capture.manifest))):
         yield f"manifest.json: {place}"
@@ -48,7 +48,7 @@ def _odd_files(capture: Capture) -> Iterator[str]:
                 copy_counters(path, again)
                 if place := _differing(path.read_text("utf-8", "replace"), again.read_text("utf-8")):
                     yield f"{name}: {place}"
-        elif path != capture.trace_path:
+        elif path not in capture.trace_paths:
             yield f"{name}: no file of a scrubbed capture"
 
 

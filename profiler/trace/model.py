@@ -149,7 +149,43 @@ class Marks(Rows):
     category: Int64
 
 
-COLUMNS: Mapping[str, type[Rows]] = {"operations": Operations, "calls": Calls, "ranges": Ranges, "marks": Marks}
+@dataclass(frozen=True, slots=True, eq=False)
+class Stated(Rows):
+    """What libraries say of the communication that they were asked for: NCCL in the payloads of its NVTX ranges, PyTorch beside
+    its kernels. -1 stands for what is not said.
+
+    row           in NVTX_EVENTS; of a trace of torch.profiler the row of the kernel
+    of_kernel     whether it is about the kernel of that row, rather than about a call of its thread
+    name          index into `Trace.strings`: `ncclAllReduce`
+    communicator  the library's own number of it, 64 bits as they are, 0 where it is not said
+    bytes         of one rank's message
+    root          the root of a broadcast, a reduction, a gather or a scatter
+    peer          whom a message goes to or comes from
+    size, rank    ranks of the communicator, and which of them this process is
+    """
+
+    row: Int64
+    process: Int64
+    thread: Int64
+    start: Int64
+    end: Int64
+    of_kernel: NDArray[np.bool_]
+    name: Int64
+    communicator: Int64
+    bytes: Int64
+    root: Int64
+    peer: Int64
+    size: Int64
+    rank: Int64
+
+
+COLUMNS: Mapping[str, type[Rows]] = {
+    "operations": Operations,
+    "calls": Calls,
+    "ranges": Ranges,
+    "marks": Marks,
+    "stated": Stated,
+}
 """What a `Trace` holds in columns, by the name of its field: all that the cache stores and reads back."""
 
 
@@ -188,7 +224,8 @@ with 2025.3 after a program was killed."""
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """One export, read once. `invalid` counts rows that were left out, by reason and table."""
+    """One export, read once. `invalid` counts rows that were left out, by reason and table; `said_rank` is what the environment of
+    the program, or PyTorch, called its rank."""
 
     path: Path
     schema: Schema
@@ -203,6 +240,8 @@ class Trace:
     start_utc_ns: int | None
     end: int
     marks: Marks
+    stated: Stated
+    said_rank: int | None = None
 
     @property
     def tables(self) -> tuple[str, ...]:

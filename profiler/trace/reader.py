@@ -22,6 +22,7 @@ from .tables.columns import Invalid
 from .tables.nvtx import Ends, read_nvtx
 from .tables.operations import read_operations
 from .tables.session import session_ends, start_utc
+from .tables.stated import read_stated, said_rank
 from .tables.strings import Strings
 from .tables.sums import refuse_absurd_sizes, refuse_absurd_times
 
@@ -86,6 +87,7 @@ def read_source(source: Source, comm: communication.Known, put: Put = as_it_is) 
     ranges, marks = read_nvtx(source, schema, strings, Ends(end, session_ends(source, schema, started)), invalid)
     refuse_absurd_times(schema.path, "ranges", ranges)
     end = max((end, *_latest(ranges.end)))
+    stated = put("stated", read_stated(source, schema, strings, ranges, operations))
     processes = [distinct_values(rows.process) for rows in (calls, operations, ranges)]
     refuse_absurd_counts(schema.path, len(np.unique(np.concatenate(processes))), len(gpus))
     ranges, marks = put("ranges", ranges), put("marks", marks)
@@ -103,6 +105,8 @@ def read_source(source: Source, comm: communication.Known, put: Put = as_it_is) 
         start_utc_ns=started,
         end=end,
         marks=marks,
+        stated=stated,
+        said_rank=said_rank(source, schema),
     )
 
 

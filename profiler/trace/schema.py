@@ -33,6 +33,9 @@ METADATA: Mapping[str, tuple[str, ...]] = {
 KINETO, KNOWN_KINETO = "Kineto", ("1",)
 """What a trace of torch.profiler says made it, and the versions of its events that were read and checked."""
 
+TORCH_RANK = "TORCH_RANK"
+"""The entry of the metadata that holds the rank which a trace of torch.profiler states."""
+
 _EVENTS: Mapping[str, str] = {
     KERNEL: "traceEvents kernel",
     MEMCPY: "traceEvents gpu_memcpy",

@@ -62,10 +62,11 @@ def read_captures(folder: Path, names: Iterable[str]) -> Read:
 
 def _damage(capture: Capture) -> list[Problem]:
     """What SQLite says against the trace: a query by hand would give other numbers than those that are verified."""
-    if capture.trace_path is None:
-        return []
-    file = f"{CAPTURES}/{capture.id}/{capture.trace_path.name}"
-    return [Problem(file, "", f"SQLite's integrity check: {what}") for what in damage(capture.trace_path)]
+    return [
+        Problem(f"{CAPTURES}/{capture.id}/{path.name}", "", f"SQLite's integrity check: {what}")
+        for path in capture.trace_paths
+        for what in damage(path)
+    ]
 
 
 def _more(capture: Capture) -> list[Problem]:
@@ -110,7 +111,7 @@ def _check_files(capture: Capture, unpacked: Unpacked) -> None:
         path = capture.folder / name
         if name.endswith(".xz"):
             try:
-                if path == capture.trace_path:
+                if path in capture.trace_paths:
                     unpacked.fill(path, partial(check_packed, path))
                 else:
                     check_packed(path)

@@ -31,7 +31,7 @@ def check_captures(bundle: Opened) -> Check:
     problems, more = list(bundle.captures.problems), bundle.captures.leftovers
     if more and not problems and not bundle.same_code:
         return _of_other_code(bundle, "captures", f"{about}; {more[0].file}: {more[0].what}, as this program scrubs")
-    bare = [one.capture.id for one in bundle.proofs if one.capture.trace_path is None]
+    bare = [one.capture.id for one in bundle.proofs if not one.capture.trace_paths]
     if bare and not problems and not more:
         what = f"{about}; {bare[0]} holds no trace: its times are what its manifest says"
         return Check("captures", Status.UNPROVEN, what, mend="ask for a capture with a trace: --profile minimal")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...declaration import Declaration
 from ...errors import UsageError
-from ...profiler.expect.files import read_pair
+from ...profiler.expect.files import expectations_folder, read_pair
 from ...profiler.judging.language import Claim, parse
 from ...profiler.judging.terms import Term
 from ...profiler.manifest import FILE_NAME, Manifest
@@ -20,10 +20,12 @@ from .verification import Check, Problem, Status
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """What this code knows: its pairs, by their keys, and the folder of what it expects of them."""
+    """What is known here: pairs, by their keys, the folder of what is expected of them (None: where each pair's lies), and the folders
+    in which the files lie that pairs of the user's own are made of."""
 
     pairs: Mapping[str, Declaration]
-    expectations: Path
+    expectations: Path | None = None
+    folders: tuple[Path, ...] = ()
 
 
 def check_declared(bundle: Opened, own: Own | None) -> Check:
@@ -47,6 +49,12 @@ def check_declared(bundle: Opened, own: Own | None) -> Check:
 
 def check_word(bundle: Opened) -> Check:
     """What is the manifest's word alone: said each time, as no check of a bundle can find that it is a lie."""
+    if any(one.capture.manifest.origin for one in bundle.proofs):
+        about = (
+            "only the manifests say which ranges are whose, how their programs were run and with which driver; nothing says that "
+            "outputs were right; who says so, only a signature shows"
+        )
+        return Check("word", Status.ABSENT, about)
     timed = sum(1 for one in bundle.proofs if one.evidence.speedup and one.evidence.speedup.source == "events")
     about = (
         "only the manifests say that outputs were right, which conditions held, how high the roofs are, and the untraced times"
@@ -62,7 +70,8 @@ def _weaker(bundle: Opened, one: Proven, own: Own) -> Iterator[Problem]:
     told = [*_claims(manifest.declaration, known), *_limits(manifest.declaration, known), *_sizes(manifest, known)]
     told += [*_texts(manifest.declaration, known)]
     yield from (Problem(file, where, what) for where, what in told)
-    held = _expectations(one, bundle.found.folder / EXPECTATIONS, own.expectations)
+    kept = expectations_folder(own.expectations, manifest.pair)
+    held = _expectations(one, bundle.found.folder / EXPECTATIONS, kept)
     yield from (Problem(one.expectations, manifest.pair, what) for what in held)
 
 

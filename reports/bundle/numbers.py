@@ -11,14 +11,18 @@ from typing import Any
 from ...errors import UsageError
 from ...profiler.analysis import metrics
 from ...profiler.evidence import Evidence, VariantEvidence
+from ...profiler.judging.apart import APART, SESSIONS
 from ...profiler.judging.bootstrap import CONFIDENCE, RESAMPLES, SEED
 from ...profiler.judging.limits import OF_PAIR
 from ...profiler.judging.rate_metrics import RATE_METRICS
 
 TRACE, MANIFEST, COUNTERS, CLAIM, CAPTURE = "trace", "manifest", "counters", "claim", "capture"
 """What a number is read from: a file of the capture; the declaration's own text, as for a threshold; or several files."""
+SECOND = "trace-optimized"
+"""Of two runs the trace of the optimized variant."""
 
 _INTERVAL = f"{CONFIDENCE:.0%} bootstrap over rounds, {RESAMPLES} resamples, numpy default_rng({SEED})"
+_OF_SESSIONS = f"of both medians' intervals, and {SESSIONS:.0%} beyond for what moves between sessions"
 _OF_MEDIAN = f"{CONFIDENCE:.0%} interval of the median by order statistics, of effective_n values"
 
 
@@ -43,15 +47,14 @@ class Number:
 def numbers(evidence: Evidence) -> Iterator[Number]:
     """Every number that the pages can print, in the order of the evidence."""
     variants = evidence.variants
+    numbered = "payload of the range" if evidence.manifest.origin is None else "place in the order of time"
     for variant in variants:
-        yield from _of_variant(variant)
+        yield from _of_variant(variant, numbered)
     yield from _speedup("speedup", evidence.speedup, "baseline", "optimized")
     yield from _claims(evidence)
     for name, ratio in evidence.perturbation.items():
-        of = f"runs.traced.iterations, runs.untraced.iterations of {name}"
-        yield Number(
-            f"perturbation.{name}", ratio, "x", "median(traced event_ns) / median(untraced event_ns)", of, MANIFEST
-        )
+        how, of = _PERTURBATION if evidence.manifest.origin is None else _OF_PROGRAMS
+        yield Number(f"perturbation.{name}", ratio, "x", how, f"{of} of {name}", MANIFEST)
     yield from _gain("gain", evidence.gain, "baseline", "optimized")
     for step in evidence.steps:
         name, of = f"steps.{step.variant}", f"{step.before}, {step.variant}"
@@ -64,17 +67,24 @@ def numbers(evidence: Evidence) -> Iterator[Number]:
         yield Number(f"sizes.{name}", size, "", "as captured", f"sizes.{name}", MANIFEST)
 
 
+_PERTURBATION = (
+    "median(traced event_ns) / median(untraced event_ns)",
+    "runs.traced.iterations, runs.untraced.iterations",
+)
+_OF_PROGRAMS = ("median(traced wall_ns) / least(bare wall_ns)", "origin.traced, origin.bare")
+
+
 def _times_from(evidence: Evidence) -> str:
     return MANIFEST if evidence.speedup and evidence.speedup.source == "events" else TRACE
 
 
-def _of_variant(variant: VariantEvidence) -> Iterator[Number]:
+def _of_variant(variant: VariantEvidence, numbered: str) -> Iterator[Number]:
     columns: dict[str, list[int | float]] = {}
     for position, iteration in enumerate(variant.iterations):
         of = f"{variant.name}.iterations[{position}]"
         bounds = {"start": iteration.start, "end": iteration.end, "host_ns": iteration.host_ns}
         known = {name: value for name, value in bounds.items() if value is not None}
-        yield Number(f"{of}.index", iteration.index, "", "payload of the range", of, TRACE)
+        yield Number(f"{of}.index", iteration.index, "", numbered, of, TRACE)
         for metric, value in {**known, **iteration.numbers}.items():
             yield Number(f"{of}.{metric}", value, _unit(metric), _BOUNDS.get(metric, metric), of, TRACE)
             columns.setdefault(metric, []).append(value)
@@ -124,8 +134,9 @@ def _speedup(name: str, speedup: Any, before: str, after: str) -> Iterator[Numbe
     first, second = ((f"{v}.untraced_ns[*]" if events else f"{v}.iterations[*]") for v in (before, after))
     source, both = (MANIFEST if events else TRACE), f"{first}, {second}"
     yield Number(f"{name}.value", speedup.value, "x", f"median({before}) / median({after})", both, source)
-    yield Number(f"{name}.low", speedup.low, "x", f"lower end, {_INTERVAL}", both, source)
-    yield Number(f"{name}.high", speedup.high, "x", f"upper end, {_INTERVAL}", both, source)
+    interval = _INTERVAL if speedup.rounds > APART else _OF_SESSIONS
+    yield Number(f"{name}.low", speedup.low, "x", f"lower end, {interval}", both, source)
+    yield Number(f"{name}.high", speedup.high, "x", f"upper end, {interval}", both, source)
     yield Number(f"{name}.baseline_ns", speedup.baseline_ns, "ns", "median(iteration)", first, source)
     yield Number(f"{name}.optimized_ns", speedup.optimized_ns, "ns", "median(iteration)", second, source)
     yield Number(f"{name}.n_baseline", speedup.n_baseline, "", "count", first, source)

@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec import Struct, to_builtins
 
+from ...declaration import VARIANTS
 from ...profiler.evidence import ClaimResult, Evidence, Finding, Op, Verdict, Witness
 from ...profiler.expect.check import Checked, held_against
 from ...profiler.expect.observe import Observed, observe
@@ -17,7 +18,7 @@ from ...profiler.proof.rows import IterationRows, Span, rows_of
 from ...profiler.store.captures import Capture
 from .header import Header
 from .layout import EXPECTATIONS, SCHEMA, Pages, capture_folder, expectation_name
-from .numbers import CAPTURE, CLAIM, COUNTERS, MANIFEST, TRACE, numbers
+from .numbers import CAPTURE, CLAIM, COUNTERS, MANIFEST, SECOND, TRACE, Number, numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,9 @@ def proven(capture: Capture) -> Proven:
     Raises:
         AispError: as `prove`.
     """
-    read = reading(capture.trace_path)
-    observed, trace = observe(capture, (), read), read()
-    rows = rows_of(trace, observed.evidence) if trace else {}
+    read = reading(capture)
+    observed = observe(capture, (), read)
+    rows = rows_of(read(), observed.evidence)
     return Proven(capture, observed, rows)
 
 
@@ -227,19 +228,24 @@ def _files(capture: Capture) -> dict[str, str]:
     """What a number is read from -> the file's name in the bundle."""
     folder, manifest = capture_folder(capture.id), capture.manifest
     found = {MANIFEST: f"{folder}/manifest.json"}
-    if capture.trace_path is not None:
-        found[TRACE] = f"{folder}/{capture.trace_path.name}"
+    found |= {
+        source: f"{folder}/{path.name}" for source, path in zip((TRACE, SECOND), capture.trace_paths, strict=False)
+    }
     csv = manifest.counters.csv if manifest.counters else None
     return found | ({COUNTERS: f"{folder}/{csv}"} if csv else {})
 
 
 def _numbers(evidence: Evidence, files: Mapping[str, str]) -> dict[str, Stated]:
     """By their names; what is of no file of the bundle is the manifest's."""
-    known = {CLAIM, CAPTURE, *files}
-    return {
-        one.name: Stated(one.value, one.unit, one.metric, one.of, one.source if one.source in known else MANIFEST)
-        for one in numbers(evidence)
-    }
+    return {one.name: Stated(one.value, one.unit, one.metric, one.of, _source(one, files)) for one in numbers(evidence)}
+
+
+def _source(one: Number, files: Mapping[str, str]) -> str:
+    """Of two traces the one in which a variant ran; both, where it is of both variants or of everything."""
+    if one.source == TRACE and SECOND in files:
+        of_first, of_second = (variant in one.of for variant in VARIANTS)
+        return CAPTURE if of_first == of_second else SECOND if of_second else TRACE
+    return one.source if one.source in {CLAIM, CAPTURE, *files} else MANIFEST
 
 
 def _claim(claim: ClaimResult) -> Claimed:

@@ -14,6 +14,7 @@ from .declared import Own, check_declared, check_word
 from .file_checks import check_container, check_files, check_signature
 from .layout import PROOF, SUMS
 from .opened import Opened
+from .sources import check_sources
 from .verification import Check, Problem, Verification, check
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def _verified(bundle: Opened, signer: Ed25519PublicKey | None, own: Own | None) 
         _guarded("environment", check_environment, bundle),
         _guarded("numbers", check_numbers, bundle),
         _guarded("declared", lambda bundle: check_declared(bundle, own), bundle),
+        *check_sources(bundle, own),
         *check_pages(bundle),
         check_word(bundle),
     )

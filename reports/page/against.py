@@ -12,6 +12,7 @@ from ...profiler.expect.check import Checked, Row, Status
 from ...profiler.expect.observe import ITERATION
 from ...profiler.judging.language import SPEEDUP
 from ..catalog import Catalog
+from ..hostile import shell_word
 from ..terminal.expectations import bound_text
 from ..units import NOTHING, quantity
 
@@ -46,12 +47,13 @@ class Against:
 
 
 def against(evidence: Evidence, expected: Mapping[str, Checked | None], say: Catalog) -> Against | None:
-    """How the expectations of a capture fared; None if they were not checked, or its outputs are wrong."""
-    if evidence.capture_id not in expected or evidence.verdict is Verdict.INVALID:
+    """How the expectations of a capture fared; None if they were not checked, its outputs are wrong, or it
+    is of no pair: of ranges that somebody named nothing is expected."""
+    if evidence.capture_id not in expected or evidence.verdict is Verdict.INVALID or evidence.manifest.origin:
         return None
     checked = expected[evidence.capture_id]
     if checked is None:
-        return Against(say("against.none", hardware=evidence.manifest.hardware_key), (), "")
+        return Against(say("against.none", hardware=evidence.manifest.hardware_key, command=_update(evidence)), (), "")
     rows = [row for row in checked.rows if row.entry is not None]
     shown = [row for row in rows if row.status not in _HOLD or _is_told(row, evidence)]
     words = say("against.held", hardware=checked.hardware_key, held=sum(r.status in _HOLD for r in rows), all=len(rows))
@@ -64,6 +66,12 @@ def against(evidence: Evidence, expected: Mapping[str, Checked | None], say: Cat
         tuple(_row(row, say) for row in shown),
         say("against.others", n=others) if others and shown else "",
     )
+
+
+def _update(evidence: Evidence) -> str:
+    """What makes expectations of this capture and others that agree with it."""
+    pair = evidence.manifest.declaration
+    return f'aisp-prof expect update {shell_word(f"{pair.chapter}:{pair.name}")} --reason "…" --write'
 
 
 def _is_told(row: Row, evidence: Evidence) -> bool:

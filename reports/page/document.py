@@ -80,6 +80,20 @@ def render_html(
     )
 
 
+def render_alone(template: str, lang: str, more_style: str, values: Mapping[str, Any]) -> str:
+    """A document without a script from a template of its own; it loads nothing either.
+
+    Args:
+        more_style: the name of a style sheet among the templates, added to the page's own.
+
+    Raises:
+        UsageError: no catalog for `lang`.
+    """
+    style = f"{_style()}\n{_asset(more_style)}"
+    head = {"lang": lang, "say": catalog(lang), "style": Markup(style), "csp": _policy(style, "")}
+    return _environment().get_template(template).render(**head, **values)
+
+
 def in_order(evidences: Sequence[Evidence]) -> list[Evidence]:
     """The order of a page: refuted ones first."""
     return sorted(evidences, key=lambda evidence: _FIRST.index(evidence.verdict))

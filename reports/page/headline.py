@@ -69,7 +69,9 @@ def lead(evidence: Evidence, say: Catalog) -> tuple[str, ...]:
     counts = {"n_baseline": speedup.n_baseline, "n_optimized": speedup.n_optimized}
     times = {"baseline": duration(speedup.baseline_ns), "optimized": duration(speedup.optimized_ns)}
     measured = factor(speedup.value, claim.threshold if claim else None)
-    sentences.append(say("lead.measured", factor=measured, low=low, high=high))
+    origin = evidence.manifest.origin
+    key = "lead.measured_apart" if origin is not None and origin.apart else "lead.measured"
+    sentences.append(say(key, factor=measured, low=low, high=high))
     sentences.append(say("lead.medians", **times, **counts))
     if math.isfinite(speedup.noise_floor):
         sentences.append(say("lead.noise", percent=percent(speedup.noise_floor)))

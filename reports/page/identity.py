@@ -47,13 +47,21 @@ def facts(evidence: Evidence, say: Catalog) -> tuple[Fact, ...]:
 
 
 def stored_files(manifest: Manifest) -> tuple[StoredFile, ...]:
-    """Every file of the capture with its sha256, by name."""
-    return tuple(StoredFile(name, manifest.files[name].sha256) for name in sorted(manifest.files))
+    """Every file of the capture with its sha256, by name; then those that a pair outside this package was made of."""
+    own = (StoredFile(name, manifest.sources[name]) for name in sorted(manifest.sources))
+    return (*(StoredFile(name, manifest.files[name].sha256) for name in sorted(manifest.files)), *own)
 
 
-def trace_file(manifest: Manifest) -> str:
-    """The name of the capture's trace, which may be compressed."""
-    return next((name for name in sorted(manifest.files) if name.startswith("trace.sqlite")), "trace.sqlite")
+def trace_file(manifest: Manifest, second: bool = False) -> str:
+    """The name of the capture's trace, which may be compressed; of two runs that of the second where it is asked for."""
+    found = trace_files(manifest)
+    return found[-1 if second else 0] if found else "trace.sqlite"
+
+
+def trace_files(manifest: Manifest) -> list[str]:
+    """The names of its traces, of two runs that of the baseline first."""
+    names = sorted(manifest.files)
+    return [name for stem in ("trace.sqlite", "trace-optimized.sqlite") for name in names if name.startswith(stem)]
 
 
 def _size(manifest: Manifest) -> str:

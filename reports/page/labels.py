@@ -88,5 +88,13 @@ def _label(x: float, y: float, wide: float, anchor: str, down: float) -> Label:
 
 
 def _crosses(room: Rect, line: Segment) -> bool:
+    """Whether one of 201 points of the line lies in the room; a line that lies aside is told without them."""
     x1, y1, x2, y2 = line
+    if (
+        max(x1, x2) < room.left - 1
+        or min(x1, x2) > room.right + 1
+        or max(y1, y2) < room.top - 1
+        or min(y1, y2) > room.bottom + 1
+    ):
+        return False
     return any(room.holds(x1 + (x2 - x1) * step / 200, y1 + (y2 - y1) * step / 200) for step in range(201))

@@ -124,6 +124,10 @@ _ROWS: Mapping[str, tuple[str, Callable[[Rates], float | None]]] = {
     "tensor_active": ("ratio", lambda one: _machine(one, "tensor_active")),
     "tma_bytes": ("B", lambda one: _machine(one, "tma_bytes")),
     "multicast_bytes": ("B", lambda one: _machine(one, "multicast_bytes")),
+    "dsmem_operations": ("count", lambda one: _machine(one, "dsmem_operations")),
+    "dsmem_bytes": ("B", lambda one: _machine(one, "dsmem_bytes")),
+    "cp_async_operations": ("count", lambda one: _machine(one, "cp_async_operations")),
+    "bank_conflicts": ("ratio", lambda one: _machine(one, "bank_conflicts")),
     "changed_instructions": ("count", lambda one: _machine(one, "changed_instructions")),
     "intensity": ("FLOP/B", lambda one: one.arithmetic_intensity),
     "busy": ("ns", lambda one: median(one.busy_ns) if one.busy_ns else None),
@@ -135,16 +139,19 @@ _ROWS: Mapping[str, tuple[str, Callable[[Rates], float | None]]] = {
 }
 
 
+_SHARING = ("dsmem_operations", "dsmem_bytes", "cp_async_operations", "bank_conflicts")
+
+
 def _machine(one: Rates, name: str) -> float | None:
     return one.machine[0].get(name) if one.machine else None
 
 
 def _rows(rates: Mapping[str, Rates], say: Catalog) -> tuple[RateRow, ...]:
-    """One row for everything known of at least one variant; what bounds it comes last."""
+    """One row for everything known of at least one variant, of shared memory what is not 0 in all; what bounds it comes last."""
     rows = []
     for name, (unit, read) in _ROWS.items():
         values = [read(one) for one in rates.values()]
-        if any(value is not None for value in values):
+        if any(value is not None and (value or name not in _SHARING) for value in values):
             note, cells = _written(values, unit)
             rows.append(RateRow(say(f"roofline.{name}"), note, cells))
     if any(one.bound for one in rates.values()):

@@ -16,6 +16,7 @@ from .figures import FigureGroup, figure_groups
 from .headline import Headline, headline, lead, verdict_line
 from .identity import Fact, StoredFile, facts, stored_files
 from .ledgers import GainLedger, LaunchLedger, gain_ledger, launch_ledger
+from .origin import claims_about, kind, mark
 from .replay import replay
 from .roofline import RooflineSection, roofline_section
 from .strips import StripPlot, strip_plot
@@ -31,9 +32,14 @@ SMALL = Measure(240, 92, 62, 2)
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """Everything that one pair's page says. Pictures come in two widths, wide and narrow."""
+    """Everything that one pair's page says. Pictures come in two widths, wide and narrow.
+
+    kind, mark   what the page is a proof from; and "" or what nobody compared or controlled, said beside the verdict
+    """
 
     anchor: str
+    kind: str
+    mark: str
     chapter: str
     topic: str
     title: str
@@ -44,6 +50,7 @@ class Proof:
     headline: Headline
     lead: tuple[str, ...]
     claims: tuple[ClaimRow, ...]
+    claims_about: str
     strips: tuple[StripPlot, ...]
     perturbation: str
     timelines: tuple[Timeline, ...]
@@ -88,6 +95,8 @@ def proof(evidence: Evidence, say: Catalog, anchor: str, against: Against | None
     slim = timeline(evidence, say, NARROW)
     return Proof(
         anchor=anchor,
+        kind=kind(evidence, say),
+        mark=mark(evidence, say),
         chapter=pair.chapter,
         topic=say.of(pair.topic),
         title=say.of(pair.title),
@@ -98,6 +107,7 @@ def proof(evidence: Evidence, say: Catalog, anchor: str, against: Against | None
         headline=headline(evidence, say),
         lead=lead(evidence, say),
         claims=claim_rows(evidence, say),
+        claims_about=claims_about(evidence, say),
         strips=tuple(plot for size in (WIDE, NARROW) if (plot := strip_plot(evidence, say, size))),
         perturbation=perturbation(evidence, say),
         timelines=(drawn, slim) if drawn and slim else (),
@@ -136,9 +146,11 @@ def perturbation(evidence: Evidence, say: Catalog) -> str:
     if not all(variant in evidence.perturbation for variant in VARIANTS):
         return ""
     queued = say("runs.queued") + " " if evidence.manifest.declaration.queued else ""
-    return queued + say(
-        "runs.perturbation", **{variant: _change(evidence.perturbation[variant]) for variant in VARIANTS}
-    )
+    origin = evidence.manifest.origin
+    key = "runs.perturbation" if origin is None else "runs.program_perturbation"
+    if origin is not None and not origin.in_turn:
+        key = "runs.alone_perturbation"
+    return queued + say(key, **{variant: _change(evidence.perturbation[variant]) for variant in VARIANTS})
 
 
 def of_traced_run(evidence: Evidence, say: Catalog) -> str:

@@ -6,10 +6,11 @@ import re
 from dataclasses import dataclass
 
 from ...profiler.evidence import Evidence, Op, VariantEvidence, Witness
+from ...profiler.manifest import PROGRAM, Manifest, Origin
 from ..catalog import Catalog
 from ..hostile import shell_word, shorten, visible
 from ..units import duration, fixed
-from .identity import trace_file
+from .identity import trace_file, trace_files
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,80}")
 
@@ -88,17 +89,48 @@ def _seen(op: Op, say: Catalog) -> SeenOp:
 
 def commands(evidence: Evidence, say: Catalog) -> tuple[Command, ...]:
     """How to make this page again from the same capture, how to capture anew, and how to read the first witness by hand."""
+    made = _of_pair(evidence, say) if evidence.manifest.origin is None else _of_origin(evidence.manifest, say)
+    of_optimized, of_baseline = evidence.optimized.witnesses, evidence.baseline.witnesses
+    witness = next(iter(of_optimized + of_baseline), None)
+    query = _query(witness) if witness else None
+    trace = trace_file(evidence.manifest, second=bool(of_optimized))
+    return (*made, *_by_hand(trace, query, say)) if query else tuple(made)
+
+
+def _of_pair(evidence: Evidence, say: Catalog) -> list[Command]:
     pair = evidence.manifest.declaration
     stage = shell_word(f"{pair.chapter}:{pair.name}")
     counted = shell_word(evidence.manifest.profile) if evidence.manifest.counters else ""
-    made = [
+    return [
         Command(f"aisp-prof report --stage {stage} --capture {shell_word(evidence.capture_id)}", say("check.report")),
         *([Command(f"aisp-prof roofline {shell_word(evidence.capture_id)}", say("check.roofline"))] if counted else []),
         Command(f"aisp-prof capture {stage}{f' --profile {counted}' if counted else ''}", say("check.capture")),
     ]
-    witness = next(iter(evidence.optimized.witnesses + evidence.baseline.witnesses), None)
-    query = _query(witness) if witness else None
-    return (*made, *_by_hand(trace_file(evidence.manifest), query, say)) if query else tuple(made)
+
+
+def _of_origin(manifest: Manifest, say: Catalog) -> list[Command]:
+    """The question once more, to the trace as it lies in the capture; programs are named by their capture's id."""
+    origin = manifest.origin
+    if origin is None:
+        return []
+    if origin.kind == PROGRAM:
+        name = shell_word(f"{manifest.declaration.chapter}:{manifest.declaration.name}")
+        return [Command(f"aisp-prof report {name} --capture {shell_word(manifest.id)}", say("check.report"))]
+    words = ["aisp-prof report", *map(shell_word, trace_files(manifest)), *map(shell_word, _options(manifest, origin))]
+    return [Command(" ".join(words), say("check.again"))]
+
+
+def _options(manifest: Manifest, origin: Origin) -> list[str]:
+    same = origin.apart and len(set(origin.ranges.values())) == 1
+    ranges = (
+        [next(iter(origin.ranges.values()))] if same else [f"{name}={glob}" for name, glob in origin.ranges.items()]
+    )
+    words = [word for one in ranges for word in ("--range", one)]
+    words += [word for claim in manifest.declaration.claims for word in ("--claim", claim)]
+    words += [word for word in ("--title", manifest.declaration.title["en"]) if "ko" not in manifest.declaration.title]
+    words += ["--domain", origin.domain] if origin.domain is not None else []
+    attribution = manifest.declaration.attribution
+    return [*words, *(["--attribution", attribution] if attribution != "thread" else [])]
 
 
 def _by_hand(trace: str, query: str, say: Catalog) -> list[Command]:

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...profiler.trace.source.limits import output_bytes, too_much_output
 from ..hostile import inert_json, line
+from .colour import coloured, wanted
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+    from ...errors import AispError
     from ...profiler.queries.table import Table
 
 SCHEMA = 1
@@ -72,6 +74,11 @@ def print_data(data: dict[str, Any], as_json: bool, lines: Iterable[str]) -> Non
         _write_lines(lines)
 
 
+def print_failure(error: AispError) -> None:
+    """Why there is no answer, as JSON."""
+    print_data({"error": str(error), "mend": error.mend, "exit_code": error.exit_code}, True, ())
+
+
 def _write_json(head: dict[str, Any], rows: Iterable[str]) -> None:
     """`{"schema": 1, …, "rows": [` and one row per line: streamed, and greppable. ASCII only, whatever a name holds."""
     opening = json.dumps({"schema": SCHEMA, **head})
@@ -85,7 +92,8 @@ def _write_json(head: dict[str, Any], rows: Iterable[str]) -> None:
 
 def _write_lines(lines: Iterable[str]) -> None:
     """Notes hold names from the trace, so everything is made harmless once more on the way out."""
-    _put("".join(f"{line(one)}\n" for one in lines))
+    shown = coloured if wanted() else str
+    _put("".join(f"{shown(line(one))}\n" for one in lines))
 
 
 def _put(text: str) -> None:

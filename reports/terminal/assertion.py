@@ -27,6 +27,8 @@ _INTRODUCED = {
 def answer_json(answer: Answer) -> dict[str, Any]:
     """The answer as plain JSON types (docs/json.md); deterministic for a trace, so it omits the time that judging took."""
     data = asdict(answer)
+    if not answer.sessions:
+        del data["sessions"]  # of one trace there is nothing to say
     for one, checked in zip(data["claims"], answer.claims, strict=True):
         del one["seconds"]
         one["claim"] = checked.claim.to_json()
@@ -43,7 +45,7 @@ def answer_lines(answer: Answer) -> list[str]:
         if len(answer.gpus) > 1:
             lines.append(f"      on GPU {one.gpu}, where it fares worst of {len(answer.gpus)}")
         lines += [f"      {line}" for line in details(one, say)]
-    lines += [f"  {say.finding(finding).seen}" for finding in answer.completeness.findings]
+    lines += [f"  {say.finding(finding).seen}" for finding in (*answer.completeness.findings, *answer.sessions)]
     lines += [f"  → {note}" for note in answer.notes]
     return [visible(line) for line in lines]
 

@@ -8,6 +8,7 @@ from ...profiler.evidence import ClaimResult, Evidence, Finding
 from ..catalog import Catalog, catalog
 from ..hostile import visible
 from ..page.claims import alike, verdict_word
+from ..page.origin import mark
 from ..units import duration, quantity
 
 _TIMES = {"trace": "the trace", "events": "CUDA events of the untraced run"}
@@ -18,6 +19,8 @@ def summary(evidence: Evidence, lang: str = "en") -> list[str]:
     """Verdict and speedup, one line per claim with what was measured, and what it all rests on."""
     say = catalog(lang)
     lines = [visible(f"{evidence.manifest.pair}  {told(evidence, say)}{_speedup(evidence)}")]
+    if evidence.manifest.origin is not None:
+        lines.append(f"  {mark(evidence, say)}")
     wide = max((len(claim.text) for claim in evidence.claims), default=0)
     for claim, after in zip_longest(evidence.claims, evidence.claims[1:]):
         lines.append(visible(f"  {MARKS[claim.verdict]} {claim.text:<{wide}}  {_measured(claim)}"))

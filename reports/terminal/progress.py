@@ -10,10 +10,13 @@ from ..hostile import printable
 
 
 @contextmanager
-def steps() -> Iterator[Callable[[str], None]]:
-    """Yields a function to call with one sentence at the start of each step; on a terminal the elapsed time is shown."""
+def steps(*, watched: bool = False) -> Iterator[Callable[[str], None]]:
+    """Yields a function to call with one sentence at the start of each step; on a terminal the elapsed time is shown.
+
+    `watched`: nothing where nobody watches, as of work that leaves no doubt in a log that it went on.
+    """
     if not sys.stderr.isatty():
-        yield lambda step: print(printable(step), file=sys.stderr, flush=True)
+        yield (lambda step: None) if watched else (lambda step: print(printable(step), file=sys.stderr, flush=True))
         return
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn

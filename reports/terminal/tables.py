@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
+from shutil import get_terminal_size
 
 from ..hostile import shorten, visible
 from ..units import NOTHING, duration, fixed, percent
 
 LONGEST = 60
+NARROWEST = 12
+"""To so many characters a column is cut where a table is wider than the terminal."""
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> list[str]:
@@ -16,12 +20,33 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> 
 
     cells = [list(head), *(list(row) for row in rows)]
     widths = [max(cell_len(row[i]) for row in cells) for i in range(len(head))]
+    if fitted := _fitted(widths, left):
+        cells = [[shorten(text, fitted[i]) if i < left else text for i, text in enumerate(row)] for row in cells]
+        widths = [max(cell_len(row[i]) for row in cells) for i in range(len(head))]
 
     def padded(text: str, width: int, number: int) -> str:
         space = " " * (width - cell_len(text))
         return text + space if number < left else space + text
 
     return ["  ".join(padded(text, widths[i], i) for i, text in enumerate(row)).rstrip() for row in cells]
+
+
+def _fitted(widths: Sequence[int], left: int) -> list[int]:
+    """The widths of the `left` columns with which the table fits the terminal, the widest cut first, and of several not the
+    first, by which rows are named; empty where it fits as it is, where they cannot be cut so far, or where it is not written to
+    a terminal."""
+    if not sys.stdout.isatty() or not left:
+        return []
+    cut = range(1, left) if left > 1 else range(left)
+    over = sum(widths) + 2 * (len(widths) - 1) - get_terminal_size().columns
+    found = list(widths)
+    while over > 0:
+        widest = max(cut, key=lambda i: found[i])
+        if found[widest] <= NARROWEST:
+            return []
+        found[widest] -= 1
+        over -= 1
+    return found if found != list(widths) else []
 
 
 def name(text: str, longest: int = LONGEST) -> str:

@@ -42,7 +42,7 @@ def summary_lines(answer: Summary) -> Lines:
     )
     lines += ["", *_ledger(answer)]
     lines += ["", *kernel_lines(answer.kernels, 0)] if answer.kernels else []
-    return lines + (["", *_ranges(answer.ranges)] if answer.ranges else [])
+    return lines + (["", *_ranges(answer.ranges), *answer.notes] if answer.ranges else [])
 
 
 def _device(row: DeviceRow) -> Lines:

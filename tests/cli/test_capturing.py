@@ -90,7 +90,7 @@ def test_what_floors_and_claims_need_is_measured_once_for_all_pairs(capture, pai
 
 
 def test_what_is_declared_without_phases_needs_its_type_and_memory(capture, monkeypatch):
-    found = replace(find("ch11:streams")[0], declared=product)
+    found = replace(find("ch11:streams")[0], declared=product, phases=None)
     monkeypatch.setattr("aisp_prof.workloads.registry.find", lambda selector: [found])
     capture("ch11")
     assert capture.measured == [["bf16", "copy", "read"]]
@@ -125,10 +125,17 @@ def test_what_was_not_counted_is_said_with_its_mend(capture):
     assert "→ become root" in out
 
 
-@pytest.mark.parametrize(("options", "profile"), [((), "minimal"), (("--profile", "none"), "none")])
-def test_without_counting_no_ceilings_are_measured(capture, options, profile):
-    code, out, _, asked, measured = capture("ch11:streams", *options, "--json")
-    assert (code, measured) == (0, 0)
+@pytest.mark.parametrize(
+    ("pair", "options", "profile", "rates"),
+    [
+        ("streams", (), "minimal", [["d2h", "d2h_both", "h2d", "h2d_both"]]),
+        ("streams", ("--profile", "none"), "none", []),
+        ("stream_ordered", (), "minimal", []),
+    ],
+)
+def test_without_counting_the_ceilings_of_floors_alone_are_measured(capture, pair, options, profile, rates):
+    code, out, _, asked, _ = capture(f"ch11:{pair}", *options, "--json")
+    assert (code, capture.measured) == (0, rates)
     assert [one[1] for one in asked] == [profile] * len(asked)
     assert json.loads(out)["rows"][0]["counters"] is None
 

@@ -18,8 +18,11 @@ def test_demos_are_listed(run, arguments):
     code, out, _ = run(*arguments)
     assert code == 0
     ch09 = ["ch09-inline-ptx-example", "ch09-tcgen05-pipelined", "ch09-two-stage-pipeline"]
-    ch11 = ["ch11-event-timing", "ch11-memory-async", "ch11-stream-overlap", "ch11-stream-priority"]
-    assert [line.split()[0] for line in out.splitlines()] == [*ch09, "ch10-warpgroup-specialization", *ch11]
+    ch10 = ["ch10-both", "ch10-cluster-group", "ch10-gds", "ch10-memory-pipeline", "ch10-warpgroup-specialization"]
+    ch11 = ["ch11-event-timing", "ch11-kv-prefetch", "ch11-memory-async", "ch11-stream-overlap", "ch11-stream-priority"]
+    twins = [f"ch11-streams-{name}" for name in ("ordered-cuda", "overlap-cuda", "warp-specialized")]
+    assert [line.split()[0] for line in out.splitlines()] == [*ch09, *ch10, *ch11, *twins]
+    assert len({line.index(line.split(maxsplit=1)[1]) for line in out.splitlines()}) == 1, "one column"
 
 
 def test_arguments_after_the_dashes_are_the_demos(run, monkeypatch):

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from aisp_prof.cli import app
-from aisp_prof.cli.help import PANELS
+from aisp_prof.cli.help import PANELS, show
 from typer.main import get_command
 from typer.testing import CliRunner
 
+ROOT = Path(__file__).parents[2]
 EXAMPLES = [(name, example) for group in PANELS.values() for name, example in group.items()]
 
 
@@ -35,6 +40,32 @@ def test_the_short_form_asks_for_help_everywhere(words: list[str]) -> None:
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0
     assert "Usage" in done.output
+
+
+@pytest.mark.parametrize("words", [["-h"], ["report", "--help"], ["trace", "summary", "-h"], ["trace", "-h"]])
+def test_help_by_names_alone_is_what_the_commands_say(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert show(app, words, "aisp-prof")
+    assert capsys.readouterr().out == CliRunner().invoke(app, words, prog_name="aisp-prof").output
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["trace"], ["nothing", "-h"], ["--version", "-h"], ["list", "ch09", "-h"], ["-h", "list"]]
+)
+def test_whatever_else_is_said_the_commands_read(words: list[str]) -> None:
+    assert not show(app, words, "aisp-prof")
+
+
+def test_help_checks_no_values() -> None:
+    """Of the commands around it: pydantic alone takes as long as all else."""
+    code = "import sys, aisp_prof.cli as c; sys.argv = ['aisp-prof', 'trace', 'summary', '-h']\ntry: c.main()\nfinally: print('pydantic' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT / ".pythonpath")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.rstrip().endswith("False")
 
 
 def test_an_example_is_shown() -> None:

@@ -116,6 +116,10 @@ TRACE = {
     "trace overlap": ("--a", "copy", "--b", "compute"),
     "trace diff": ("--range-a", "*", "--range-b", "*"),
     "trace export": ("--to", "csv", "-o", "{out}"),
+    "ranks summary": ("--range", "*"),
+    "ranks collectives": (),
+    "ranks diff": ("{trace}",),
+    "ranks report": ("--range", "*", "-o", "{out}.html"),
     "assert": ("kernels_per_iteration <= 1", "hidden(h2d, d2h) >= 0.99", "order_violations(e*, t*) == 0"),
 }
 CAPTURES = {
@@ -130,6 +134,8 @@ ELSEWHERE = {
     "counters": "test_a_report_of_counters",
     "doctor": "reads this machine, and nothing that others wrote",
     "capture": "runs this machine's own programs",
+    "new": "writes a file of ours",
+    "check": "imports and runs the user's own programs",
     "calibrate": "runs this machine's own programs",
     "bench": "runs this machine's own programs",
     "expect": "reads the same captures; tests/profiler/expect/test_hostile.py has hostile expectations",
@@ -143,20 +149,24 @@ def test_no_command_is_forgotten() -> None:
     """A new command is named here, with what it reads, or this fails."""
     command = typer.main.get_command(cli.app)
     names = set(command.commands)  # type: ignore[attr-defined]
-    traces = {f"trace {name}" for name in command.commands["trace"].commands}  # type: ignore[attr-defined]
-    assert (names - {"trace"}) | traces == {*TRACE, *CAPTURES, *ELSEWHERE}
+    groups = ("trace", "ranks")
+    below = {f"{group} {name}" for group in groups for name in command.commands[group].commands}  # type: ignore[attr-defined]
+    assert names.difference(groups) | below == {*TRACE, *CAPTURES, *ELSEWHERE}
 
 
 @pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
 @pytest.mark.parametrize("command", TRACE)
 def test_names_of_a_trace(run: Run, trace: Path, tmp_path: Path, command: str, as_json: bool) -> None:
-    options = [option.format(out=tmp_path / "out") for option in TRACE[command]]
+    options = [option.format(out=tmp_path / "out", trace=trace) for option in TRACE[command]]
     code, out, err = run(*command.split(), trace, *options, *["--json"] * as_json)
     assert code in (0, 1, 4), err
     assert out
     assert not SPEAKS.search(out + err)
     assert not COMMANDS.search(out + err)
     assert not as_json or json.loads(out)["schema"] == 1
+    for page in tmp_path.glob("*.html"):
+        assert not SPEAKS.search(page.read_text())
+        assert "<script>alert" not in page.read_text()
 
 
 @pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])

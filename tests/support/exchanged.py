@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import re
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,8 @@ _COUNTED = (*(f"CUPTI_ACTIVITY_KIND_{name}" for name in ("KERNEL", "MEMCPY", "ME
 """What nsys counts as CUDA events."""
 _BY_CORRELATION = "CUPTI_ACTIVITY_KIND_CUDA_EVENT"
 _PUSH_POP, _START_END = 59, 60
+_CALLED = "correlationId IN (SELECT correlationId FROM CUPTI_ACTIVITY_KIND_RUNTIME WHERE start >= ? AND start <= ?)"
+_EVER = 1 << 62
 
 
 def exchanged(
@@ -64,46 +65,42 @@ class _Swap:
         return (self.from_end - self.from_start) - (self.end - self.start)
 
 
-class _Moved:
-    """Old times -> new ones, when windows are replaced by others of other lengths."""
+def _moved(trace: Trace, swaps: Sequence[_Swap]) -> str:
+    """An old time -> the new one, when windows are replaced by others of other lengths: SQL with `{}` for the old one.
 
-    def __init__(self, swaps: Sequence[_Swap]) -> None:
-        self._swaps = swaps
-        self._starts = [swap.start for swap in swaps]
-        self._before = [0]
-        for swap in swaps:
-            self._before.append(self._before[-1] + swap.longer)
-
-    def __call__(self, ns: int | None) -> int | None:
-        if ns is None:
-            return None
-        place = bisect_right(self._starts, ns)
-        if place == 0:
-            return ns
-        swap, before = self._swaps[place - 1], self._before[place - 1]
-        if ns >= swap.end:
-            return ns + self._before[place]
-        return before + swap.start + min(ns - swap.start, swap.from_end - swap.from_start)
+    From `first` on, up to the next, a time moves by `shift`, and inside a window to `most` at the most.
+    """
+    trace.execute("CREATE TEMP TABLE moved (first INTEGER PRIMARY KEY, shift INTEGER, most INTEGER)")
+    pieces, shift = [(-_EVER, 0, _EVER)], 0
+    for swap in swaps:
+        pieces.append((swap.start, shift, shift + swap.start + swap.from_end - swap.from_start))
+        shift += swap.longer
+        pieces.append((swap.end, shift, _EVER))
+    trace.executemany("INSERT OR REPLACE INTO moved VALUES (?, ?, ?)", pieces)
+    return "(SELECT min({0} + shift, most) FROM temp.moved WHERE first <= {0} ORDER BY first DESC LIMIT 1)"
 
 
 def replace(trace: Trace, pair: str, instead: Mapping[str, str]) -> None:
     """Put copies of the other variants' windows where those of `instead` were."""
     swaps = sorted(_swaps(trace, pair, instead), key=lambda swap: swap.start)
-    copies = [(swap, number, _rows_of(trace, swap)) for number, swap in enumerate(swaps, 1)]
-    before = _events(trace)
+    tables, before = _timed(trace), _events(trace)
+    for table in tables:
+        trace.execute(f"CREATE INDEX by_start_{table} ON {table} (start)")
+    copies = [(swap, number, _rows_of(trace, tables, swap)) for number, swap in enumerate(swaps, 1)]
     for swap in swaps:
-        _remove(trace, swap)
-    moved = _Moved(swaps)
-    trace.create_function("moved", 1, moved, deterministic=True)
-    for table in _timed(trace):
-        trace.execute(f"UPDATE {table} SET start = moved(start), end = moved(end)")
-    trace.execute("UPDATE ANALYSIS_DETAILS SET stopTime = moved(stopTime), duration = moved(stopTime) - startTime")
+        _remove(trace, tables, swap)
+    moved = _moved(trace, swaps)
+    for table in tables:
+        trace.execute(f"DROP INDEX by_start_{table}")
+        trace.execute(f"UPDATE {table} SET start = {moved.format('start')}, end = {moved.format('end')}")
+    stop = moved.format("stopTime")
+    trace.execute(f"UPDATE ANALYSIS_DETAILS SET stopTime = {stop}, duration = {stop} - startTime")
     strings, step = _strings(trace), _highest_correlation(trace) + 1
-    for swap, number, tables in copies:
-        shift = (moved(swap.start) or 0) - swap.from_start
-        for table, rows in tables.items():
-            for row in rows:
-                _insert(trace, table, _renamed(row, strings, pair, swap, shift, number, step))
+    for swap, number, every in copies:
+        shift = trace.execute(f"SELECT {moved.format('?1')}", (swap.start,)).fetchone()[0] - swap.from_start
+        for table, rows in every.items():
+            _insert(trace, table, [_renamed(row, strings, pair, swap, shift, number, step) for row in rows])
+    trace.execute("DROP TABLE temp.moved")
     after = _events(trace)
     _count(trace, after[0] - before[0])
     _count(trace, after[1] - before[1], "NVTX")
@@ -133,17 +130,15 @@ def _columns(trace: Trace, table: str) -> list[str]:
     return [name for (name,) in trace.execute("SELECT name FROM pragma_table_info(?)", (table,)).fetchall()]
 
 
-def _rows_of(trace: Trace, swap: _Swap) -> dict[str, list[dict[str, Any]]]:
+def _rows_of(trace: Trace, tables: Sequence[str], swap: _Swap) -> dict[str, list[dict[str, Any]]]:
     """All that the other window holds, as column -> value: by its start, and CUDA's events by their calls."""
     found = {}
     bounds = swap.from_start, swap.from_end
-    for table in _timed(trace):
+    for table in tables:
         only = f" AND eventType IN ({_PUSH_POP}, {_START_END})" if table == "NVTX_EVENTS" else ""
         found[table] = _fetched(trace, table, f"start >= ? AND start <= ?{only}", bounds)
-    called = {row["correlationId"] for row in found["CUPTI_ACTIVITY_KIND_RUNTIME"]}
     if _columns(trace, _BY_CORRELATION):
-        events = _fetched(trace, _BY_CORRELATION, "1", ())
-        found[_BY_CORRELATION] = [row for row in events if row["correlationId"] in called]
+        found[_BY_CORRELATION] = _fetched(trace, _BY_CORRELATION, _CALLED, bounds)
     return found
 
 
@@ -153,12 +148,11 @@ def _fetched(trace: Trace, table: str, where: str, bounds: Sequence[int]) -> lis
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
-def _remove(trace: Trace, swap: _Swap) -> None:
+def _remove(trace: Trace, tables: Sequence[str], swap: _Swap) -> None:
     bounds, inside = (swap.start, swap.end), "start >= ? AND start <= ?"
     if _columns(trace, _BY_CORRELATION):
-        calls = f"SELECT correlationId FROM CUPTI_ACTIVITY_KIND_RUNTIME WHERE {inside}"
-        trace.execute(f"DELETE FROM {_BY_CORRELATION} WHERE correlationId IN ({calls})", bounds)
-    for table in _timed(trace):
+        trace.execute(f"DELETE FROM {_BY_CORRELATION} WHERE {_CALLED}", bounds)
+    for table in tables:
         only = f" AND eventType IN ({_PUSH_POP}, {_START_END})" if table == "NVTX_EVENTS" else ""
         trace.execute(f"DELETE FROM {table} WHERE {inside}{only}", bounds)
 
@@ -181,9 +175,11 @@ def _renamed(
     return new
 
 
-def _insert(trace: Trace, table: str, row: Mapping[str, Any]) -> None:
-    marks = ", ".join("?" * len(row))
-    trace.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
+def _insert(trace: Trace, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    if rows:
+        names = rows[0].keys()
+        told = f"{table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
+        trace.executemany(f"INSERT INTO {told}", [tuple(row.values()) for row in rows])
 
 
 def _strings(trace: Trace) -> dict[int, str]:

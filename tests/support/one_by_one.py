@@ -41,8 +41,15 @@ class Scope:
         return busy_time(self.of(selector))
 
     def of(self, selector: str) -> Operations:
-        """The operations of a class."""
-        return self.operations.of_kind(*SELECTORS[selector])
+        """The operations of a class, on a stream, or the kernels whose short or full name matches."""
+        what, colon, which = selector.partition(":")
+        if not colon:
+            return self.operations.of_kind(*SELECTORS[selector])
+        if what == "stream":
+            return of_streams(self.operations).take(of_streams(self.operations).stream == int(which))
+        kernels = self.operations.of_kind(COMPUTE, COMM)
+        names = (kernels.name, kernels.full_name)
+        return kernels.take(np.logical_or(*(_named(column, self.strings, which) for column in names)))
 
     def kernels(self, glob: str) -> Int64:
         """Which operations are kernels whose short name matches: row indices in the order of their launches."""
@@ -164,6 +171,7 @@ def _of(attribute: str) -> Callable[[Scope], int]:
 
 
 DEFINITIONS: Mapping[str, Callable[..., Number | None]] = {
+    "count": lambda scope, selector: int(scope.of(selector).copies.sum()),
     "sum": _sum,
     "busy": _busy,
     "span": _of("span"),

@@ -52,6 +52,7 @@ def run_pair(
     order: str = "ABBA",
     variants: Sequence[tuple[str, Iteration]] = (),
     gpus: Sequence[str] = ("a0ae1ff2-b9e3",),
+    pair: str = PAIR,
 ) -> Process:
     """Interleaved measured iterations of all variants in one process; the letters of `order` are `variants` in turn."""
     variants = variants or (("baseline", baseline), ("optimized", optimized))
@@ -64,7 +65,7 @@ def run_pair(
         name, run = variants["ABCDEF".index(letter)]
         end = run(p, at + 10, 100 * (step % 5)) + 5 * US
         p.call("cudaDeviceSynchronize_v3020", (at + 100, end - 1))
-        p.range(f"{PAIR}.{name}.measure", at, end + 2, domain="aisp")
+        p.range(f"{pair}.{name}.measure", at, end + 2, domain="aisp")
         p.range("iter", at + 1, end + 1, domain="aisp", payload=count[letter])
         _ran.append({"variant": name, "index": count[letter], "event_ns": end - at - 2 * US})
         count[letter] += 1

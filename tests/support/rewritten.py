@@ -138,10 +138,10 @@ def _written(folder: Path, data: Data) -> Capture:
 def iterations(trace: Trace, variant: str) -> list[tuple[int, int, int]]:
     """Thread, start and end of a variant's measured iterations."""
     query = """
-        SELECT i.globalTid, i.start, i.end FROM NVTX_EVENTS i JOIN NVTX_EVENTS m
-            ON m.globalTid = i.globalTid AND m.start <= i.start AND i.end <= m.end
-        LEFT JOIN StringIds a ON a.id = i.textId LEFT JOIN StringIds b ON b.id = m.textId
-        WHERE i.eventType = 59 AND m.eventType = 59
+        SELECT i.globalTid, i.start, i.end FROM NVTX_EVENTS m LEFT JOIN StringIds b ON b.id = m.textId
+            CROSS JOIN NVTX_EVENTS i LEFT JOIN StringIds a ON a.id = i.textId
+        WHERE i.eventType = 59 AND m.eventType = 59 AND m.globalTid = i.globalTid
+            AND i.start BETWEEN m.start AND m.end AND i.end <= m.end
             AND COALESCE(i.text, a.value) = 'iter' AND COALESCE(m.text, b.value) LIKE '%.' || ? || '.measure'
         ORDER BY i.start"""
     return trace.execute(query, (variant,)).fetchall()

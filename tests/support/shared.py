@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import lzma
 import os
 import pickle
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cache
 from hashlib import sha256
 from io import BytesIO
@@ -32,8 +34,7 @@ def keep_in(folder: Path) -> None:
 def made_once(name: str, make: Callable[[], T]) -> T:
     """What `make` gives, by the first worker that asks; the others wait for it and read a copy."""
     path = _folders[0] / name
-    with path.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(path):
         if path.exists():
             found: T = pickle.loads(path.read_bytes())
             return found
@@ -48,6 +49,59 @@ def proven(capture_id: str) -> Evidence:
     """The proof of a capture that ships."""
     capture = next(one for one in shipped() if one.id == capture_id)
     return made_once(f"proof-{capture_id}", lambda: prove_capture(capture))
+
+
+@contextmanager
+def plain_trace(capture: Capture) -> Iterator[sqlite3.Connection]:
+    """The trace of a capture that ships, to be read by SQL: unpacked once a run, with indices, since a query that joins calls
+    with their operations would make them anew each time."""
+    path = _folders[0] / f"{capture.id}.sqlite"
+    with locked(path):
+        if not path.exists():
+            part = path.with_suffix(".part")
+            part.write_bytes(lzma.decompress(capture.trace_path.read_bytes()))
+            with closing(sqlite3.connect(part)) as database:
+                index(database)
+                database.commit()
+            os.replace(part, path)
+    with closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)) as database:
+        yield database
+
+
+def shown_device(evidence: Evidence, trace: sqlite3.Connection) -> int:
+    """The device that the evidence is of: the one that its caveat names where several ran."""
+    named = [finding.values["gpu"] for finding in evidence.caveats if finding.code == "mixed_devices"]
+    ids = trace.execute("SELECT DISTINCT deviceId FROM CUPTI_ACTIVITY_KIND_KERNEL ORDER BY deviceId").fetchall()
+    assert len(ids) == (2 if named else 1)
+    uuids = dict(trace.execute("SELECT uuid, id FROM TARGET_INFO_GPU"))
+    return uuids[named[0]] if named else ids[0][0]
+
+
+@contextmanager
+def fresh_cubins() -> Iterator[None]:
+    """Kernels are compiled in this run, each once for all its workers, and none is taken from the user's cache."""
+    with patch.dict(os.environ, AISP_CACHE=str(_folders[0] / "cache")):
+        yield
+
+
+def index(database: sqlite3.Connection) -> None:
+    """Ranges and calls by their start, operations by their call."""
+    tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    operations = (f"CUPTI_ACTIVITY_KIND_{kind}" for kind in ("KERNEL", "MEMCPY", "MEMSET"))
+    wanted = dict.fromkeys(("NVTX_EVENTS", "CUPTI_ACTIVITY_KIND_RUNTIME"), "start") | dict.fromkeys(
+        operations, "correlationId"
+    )
+    for table in wanted.keys() & tables:
+        database.execute(f"CREATE INDEX IF NOT EXISTS by_{wanted[table]}_{table} ON {table} ({wanted[table]})")
+    database.execute("ANALYZE")
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Nobody else is at it meanwhile."""
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def leaks_of(path: Path) -> list[str]:

@@ -156,6 +156,19 @@ def test_a_claims_file_beside_the_test(session, pair, pytester):
     result.assert_outcomes(passed=1)
 
 
+def test_communication_of_ones_own_counts_where_a_test_or_its_claims_file_names_it(session, pytester):
+    kernels("step", 3).write(pytester.path / "a.sqlite")
+    (pytester.path / "claims.toml").write_text('schema = 1\nclaims = ["count(comm) == 3"]\ncommunication = ["."]\n')
+    result = session("""
+        def test_its_own(trace):
+            trace("a.sqlite").check("count(comm) == 0", "count(compute) == 3", range="step")
+            trace("a.sqlite").check("count(comm) == 3", range="step", communication=["."])
+            trace("a.sqlite", communication=["."]).check("count(comm) == 3", "count(compute) == 0", range="step")
+            trace("a.sqlite").check(file="claims.toml", range="step")
+    """)
+    result.assert_outcomes(passed=1)
+
+
 def test_the_trace_answers_other_questions_and_is_read_once(session, pair):
     result = session("""
         def test_one(trace):

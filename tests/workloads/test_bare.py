@@ -66,6 +66,26 @@ def test_usage_errors_exit_2_with_the_mend(
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+@pytest.mark.parametrize("tier", [[], ["minimal"]])
+def test_profile_is_not_taken_for_profile_mode(capsys: pytest.CaptureFixture[str], tier: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(PAIR, [*CPU, "--profile", *tier])
+    assert ended.value.code == 2
+    assert f"aisp-prof capture ch11:streams --profile {' '.join(tier) or 'TIER'}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("variable", "told"), [("", True), ("NSYS_PROFILING_SESSION_ID", False)])
+def test_trace_without_nsys_says_what_traces(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, variable: str, told: bool
+) -> None:
+    for name in ("NSYS_PROFILING_SESSION_ID", "CUDA_INJECTION64_PATH", "NVTX_INJECTION64_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    if variable:
+        monkeypatch.setenv(variable, "1")
+    assert main(PAIR, [*CPU, "--trace", "--iterations", "2"]) == 0
+    assert ("this makes one: aisp-prof capture ch11:streams" in capsys.readouterr().err) is told
+
+
 def test_a_missing_gpu_exits_3(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(PAIR, ["--validate"]) == 3
     assert "no CUDA device" in capsys.readouterr().err

@@ -58,7 +58,7 @@ def test_the_record_has_the_documented_form() -> None:
     data = small_run(seed=5).to_json()
     assert list(data) == [
         "schema", "pair", "device", "size", "sizes", "seed", "versions",
-        "gpu", "validation", "declared", "warmup", "hold_ns", "order", "iterations",
+        "gpu", "validation", "declared", "phases", "warmup", "hold_ns", "order", "iterations",
     ]  # fmt: skip
     assert (data["schema"], data["pair"], data["device"], data["size"]) == (1, "ch11.streams", "cpu", "small")
     assert data["sizes"] == PAIR.declaration.sizes["small"]

@@ -21,6 +21,14 @@ NEWEST = {
 }
 NOTHING_GAINED = {
     (
+        "ch10.cluster_group",
+        "compiled",
+    ): "what the compiler makes is there to be held against, and as fast as the baseline",
+    (
+        "ch10.cluster_group_no_dsmem",
+        "optimized",
+    ): "another way to meet than the cooperative grid's, claimed to be within a tenth of DSMEM as that is",
+    (
         "ch09.memory_bound",
         "optimized",
     ): "the kernel written by hand is claimed to be as fast as the compiler's, and no faster",

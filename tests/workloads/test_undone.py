@@ -10,34 +10,61 @@ from pathlib import Path
 import pytest
 from aisp_prof.profiler.assertions.check import Question, check
 from aisp_prof.profiler.evidence import Evidence, Verdict
-from aisp_prof.profiler.manifest import Manifest
 from aisp_prof.profiler.proof.prove import prove, prove_capture
 from aisp_prof.profiler.store.captures import Capture, shipped_store
 from aisp_prof.profiler.trace.reader import read_trace
 from aisp_prof.workloads.registry import find
+from exchanged import exchanged
 from regressions import changed, copied
-from undone_in_turn import Undone
 
 NEWEST = {one.manifest.pair: one for one in shipped_store().captures() if one.manifest.pair.startswith("ch11.")}
 NO_DIFFERENCE = "ch11.warp_specialized_triton"
 
-UNDONE: dict[tuple[str, Undone], tuple[str, ...]] = {
-    ("streams", Undone()): ("speedup", "hidden(h2d, d2h)", "hidden(compute, copy)", "overlap_ratio"),
-    ("gemm_streams", Undone()): ("speedup", "hidden(compute, copy)", "hidden(h2d, d2h)", "max_in_flight"),
-    ("tensor_cores_streams", Undone()): ("speedup >=", "optimized.kernels_per_iteration"),
-    ("tensor_cores_streams", Undone("streams")): ("speedup(baseline, streams)", "streams.concurrency"),
-    ("tensor_cores_streams", Undone("graph")): ("speedup(baseline, graph)", "graph.concurrency", "graph.launch_calls"),
-    ("distributed_streams", Undone()): ("speedup", "overlap_ratio"),
-    ("stream_ordered", Undone()): ("speedup", "overlap_ratio", "concurrency", "calls(cuMemAllocFromPoolAsync)"),
-    ("stream_ordered_kv_cache", Undone()): ("speedup >=", "optimized.kernels_per_iteration", "optimized.syncs"),
-    ("stream_ordered_kv_cache", Undone(by="graph")): ("optimized.kernels_per_iteration", "optimized.max_in_flight"),
-    ("stream_ordered_kv_cache", Undone("streams", "one_stream")): ("speedup(one_stream, streams)",),
-    ("stream_ordered_kv_cache", Undone("graph", "one_stream")): ("graph.concurrency", "graph.launch_calls"),
-    ("adaptive_streams", Undone()): ("speedup >=", "speedup(best_fixed, optimized)", "hidden(h2d, d2h)"),
-    ("adaptive_streams", Undone(by="best_fixed")): ("speedup(best_fixed, optimized)",),
-    ("adaptive_streams", Undone("known", "best_fixed")): ("speedup(best_fixed, known)",),
+UNDONE: dict[tuple[str, str, str], tuple[str, ...]] = {
+    ("streams", "optimized", "baseline"): ("speedup", "hidden(h2d, d2h)", "hidden(compute, copy)", "overlap_ratio"),
+    ("gemm_streams", "optimized", "baseline"): (
+        "speedup",
+        "hidden(compute, copy)",
+        "hidden(h2d, d2h)",
+        "max_in_flight",
+    ),
+    ("tensor_cores_streams", "optimized", "baseline"): ("speedup >=", "optimized.kernels_per_iteration"),
+    ("tensor_cores_streams", "streams", "baseline"): ("speedup(baseline, streams)", "streams.concurrency"),
+    ("tensor_cores_streams", "graph", "baseline"): (
+        "speedup(baseline, graph)",
+        "graph.concurrency",
+        "graph.launch_calls",
+    ),
+    ("distributed_streams", "optimized", "baseline"): ("speedup", "overlap_ratio"),
+    ("stream_ordered", "optimized", "baseline"): (
+        "speedup",
+        "overlap_ratio",
+        "concurrency",
+        "calls(cuMemAllocFromPoolAsync)",
+    ),
+    ("stream_ordered_kv_cache", "optimized", "baseline"): (
+        "speedup >=",
+        "optimized.kernels_per_iteration",
+        "optimized.syncs",
+    ),
+    ("stream_ordered_kv_cache", "optimized", "graph"): ("optimized.kernels_per_iteration", "optimized.max_in_flight"),
+    ("stream_ordered_kv_cache", "streams", "one_stream"): ("speedup(one_stream, streams)",),
+    ("stream_ordered_kv_cache", "graph", "one_stream"): ("graph.concurrency", "graph.launch_calls"),
+    ("adaptive_streams", "optimized", "baseline"): ("speedup >=", "speedup(best_fixed, optimized)", "hidden(h2d, d2h)"),
+    ("adaptive_streams", "optimized", "best_fixed"): ("speedup(best_fixed, optimized)",),
+    ("adaptive_streams", "known", "best_fixed"): ("speedup(best_fixed, known)",),
+    ("warp_specialization_multistream", "optimized", "baseline"): (
+        "speedup >=",
+        "optimized.kernels_per_iteration",
+        "optimized.max_in_flight",
+    ),
+    ("warp_specialization_multistream", "optimized", "cluster_pipeline"): ("optimized.max_in_flight",),
+    ("warp_specialization_multistream", "fused", "baseline"): (
+        "speedup(baseline, fused)",
+        "fused.kernels_per_iteration",
+    ),
 }
-"""Pair and what was undone -> how the claims that it refutes are called."""
+"""Pair, a variant, and the one that runs in its place -> how the claims that this refutes are called."""
 
 
 def refuted(evidence: Evidence) -> list[str]:
@@ -45,10 +72,9 @@ def refuted(evidence: Evidence) -> list[str]:
 
 
 @pytest.mark.parametrize(("case", "named"), UNDONE.items(), ids=lambda value: "-".join(map(str, value)))
-def test_an_undone_optimization_refutes(case: tuple[str, Undone], named: tuple[str, ...], tmp_path: Path) -> None:
-    pair, undone = case
-    trace = tmp_path / "trace.sqlite"
-    evidence = prove(Manifest.from_json(undone.make(NEWEST[f"ch11.{pair}"], trace)), trace)
+def test_an_undone_optimization_refutes(case: tuple[str, str, str], named: tuple[str, ...], tmp_path: Path) -> None:
+    pair, variant, instead = case
+    evidence = prove_capture(exchanged(NEWEST[f"ch11.{pair}"], tmp_path, {variant: instead}))
     assert evidence.completeness.status == "complete"
     assert evidence.verdict is Verdict.REFUTED
     for name in named:
@@ -56,10 +82,10 @@ def test_an_undone_optimization_refutes(case: tuple[str, Undone], named: tuple[s
 
 
 def test_every_pair_of_the_chapter_is_undone_or_claims_no_difference() -> None:
-    assert {f"ch11.{pair}" for pair, _ in UNDONE} | {NO_DIFFERENCE} == {pair.key for pair in find("ch11")}
+    assert {f"ch11.{pair}" for pair, *_ in UNDONE} | {NO_DIFFERENCE} == {pair.key for pair in find("ch11")}
 
 
-@pytest.mark.parametrize("pair", sorted({pair for pair, _ in UNDONE}))
+@pytest.mark.parametrize("pair", sorted({pair for pair, *_ in UNDONE}))
 def test_what_ships_is_proven(pair: str) -> None:
     evidence = prove_capture(NEWEST[f"ch11.{pair}"])
     assert refuted(evidence) == []

@@ -8,7 +8,9 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from ...declaration import Declaration
+from ...declaration import Phase as Least
 from ..annotate import Notes, open_notes
+from ..chunks import in_turn, overlapped
 from ..device import Device, Event, Stream
 from ..pair import Pair, Sizes
 from .controller import Controller
@@ -17,6 +19,7 @@ from .phases import CANDIDATES, Chains, Config, Copies, Launches, Phase, Work
 if TYPE_CHECKING:
     from torch import Tensor
 
+_KIB = 1 << 10
 _WARM_UP, _TRIALS = 2, 5
 """Rounds of each candidate that set-up throws away, and then times, to find the best fixed choices."""
 
@@ -171,6 +174,15 @@ class AdaptivePhases:
         return torch.cat([phase.exact() for phase in self._phases])
 
 
+def phases(sizes: Sizes, variant: str) -> tuple[Least, ...]:
+    """Of the copies what the finest candidate leaves, whichever is chosen; of the launches that each kernel waits for the one before
+    it. Of long chains no ceiling is measured: they stand in no floor."""
+    rounds, most = sizes["rounds"], 1 if variant == "baseline" else max(config.chunks for config in CANDIDATES)
+    part = rounds * sizes["copy_kib"] * _KIB // most
+    copies = (overlapped if most > 1 else in_turn)(Least(h2d=part, d2h=part), most)
+    return (*copies, Least(launches=rounds * sizes["launches"]))
+
+
 # A chain is 16 blocks: eight at once have 128 of an H200's 132 multiprocessors. 32,767 steps of four chains a thread are 262,136
 # issue cycles of a block, 0.13 ms at 2 GHz.
 _FULL = {
@@ -261,6 +273,7 @@ PAIR = Pair(
         needs=("cuda",),
     ),
     build=AdaptivePhases,
+    phases=phases,
 )
 
 

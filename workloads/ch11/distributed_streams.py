@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
-from ...declaration import Declaration
+from ...declaration import Declaration, Phase
 from ..annotate import Notes, open_notes
 from ..device import Device, Stream
 from ..pair import Pair, Sizes
@@ -16,6 +16,7 @@ from .transport import Buckets, check_ranks, open_transport, summed
 if TYPE_CHECKING:
     from torch import Tensor
 
+_BF16_BYTES = 2
 _FIRST_SEED_OF_GRADIENTS = 500_000_003
 
 
@@ -166,6 +167,15 @@ def _recorded(event: Any, stream: Stream) -> Any:
     return event
 
 
+def phases(sizes: Sizes, variant: str) -> tuple[Phase, ...]:
+    """Of one rank, whose buckets cross the link one way after the other, as they lie on one stream in both variants. Overlapped, the
+    first bucket waits for its product; that the products take as long as the wire or less is not needed for a floor."""
+    layers, flops = sizes["layers"], 2 * sizes["tokens"] * sizes["width"] ** 2
+    wire = layers * sizes["width"] ** 2 * _BF16_BYTES
+    products = Phase(flops={"bf16": flops * (layers if variant == "baseline" else 1)})
+    return products, Phase(d2h=wire), Phase(h2d=wire)
+
+
 _FULL = {"layers": 8, "tokens": 28672, "width": 4096, "ranks": 1}
 
 PAIR = Pair(
@@ -225,6 +235,7 @@ PAIR = Pair(
         needs=("cuda",),
     ),
     build=WeightGradients,
+    phases=phases,
 )
 
 

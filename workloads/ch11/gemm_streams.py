@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ...declaration import Declaration
+from ...declaration import Declaration, Phase
+from ..chunks import in_turn, overlapped
 from ..device import Device, Stream
 from ..pair import Pair, Sizes
 from .buffers import fill_normal, on_device, on_host
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+_BF16_BYTES = 2
 
 SLOTS = 3
 """Tiles on the device at a time: one arriving, one in the product, one leaving."""
@@ -109,6 +112,15 @@ class TiledProduct:
         return out
 
 
+def phases(sizes: Sizes, variant: str) -> tuple[Phase, ...]:
+    """Tiles over the link and their products; what is on the device may stay in the L2 cache."""
+    rows, inner, columns = sizes["rows"], sizes["inner"], sizes["columns"]
+    tile = Phase(
+        h2d=rows * inner * _BF16_BYTES, d2h=rows * columns * _BF16_BYTES, flops={"bf16": 2 * rows * inner * columns}
+    )
+    return (in_turn if variant == "baseline" else overlapped)(tile, sizes["tiles"])
+
+
 _FULL = {"tiles": 6, "rows": 4096, "inner": 8192, "columns": 8192}
 
 PAIR = Pair(
@@ -169,6 +181,7 @@ PAIR = Pair(
         needs=("cuda",),
     ),
     build=TiledProduct,
+    phases=phases,
 )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ...declaration import Declaration
+from ...declaration import Declaration, Phase
 from ...kernels.attention.paged_kv import Decode, Step, on_host, reference
 from ..device import Device, Stream
 from ..pair import Pair, Sizes
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 STREAMS = 8
+_BF16_BYTES = 2
 _SEEDS = 1 << 20
 """Seeds of one `inputs`, so that those of the next seed are others."""
 
@@ -146,6 +147,14 @@ def _work(device: Device, decode: Decode, splits: int) -> tuple[Any, Callable[..
     return scratch, lambda decode, stream, together=1: on_stream(decode, scratch, stream.cuda_stream, together)
 
 
+def phases(sizes: Sizes, variant: str) -> tuple[Phase, ...]:
+    """Every step reads all keys and values that are there, many times what the L2 cache holds; what is appended does not count.
+    The baseline waits for each sequence's step."""
+    s = sizes
+    cache = s["steps"] * s["sequences"] * s["tokens"] * s["kv_heads"] * s["dim"] * 2 * _BF16_BYTES
+    return (Phase(dram=cache, launches=s["steps"] * s["sequences"] if variant == "baseline" else 0),)
+
+
 # 32,766 tokens: the third of the four steps opens a sequence's next page. Two splits of eight heads are 16 blocks a kernel, so
 # that eight kernels at a time have a multiprocessor a block and leave 4 of 132. Long sequences, as a kernel has to last longer than
 # its launch does, under nsys too.
@@ -243,6 +252,7 @@ PAIR = Pair(
         needs=("cuda", "triton", "cc>=8.0"),
     ),
     build=PagedDecode,
+    phases=phases,
 )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ...declaration import Declaration, Phase
 from ...errors import UsageError
 from ...kernels.elementwise.sin_exp_chain import reference, sin_exp_chain
+from ..chunks import in_turn, overlapped
 from ..device import Device, Stream
 from ..pair import Pair, Sizes
 
@@ -102,11 +103,9 @@ class ChunkedChain:
 
 
 def phases(sizes: Sizes, variant: str) -> tuple[Phase, ...]:
-    """The link's work alone: a chunk that comes in may stay in the L2 cache until it goes out, and no ceiling bounds sin and exp."""
-    chunk, rest = sizes["mib"] * _MIB // sizes["chunks"], sizes["chunks"] - 1
-    if variant == "baseline":
-        return (Phase(h2d=chunk), Phase(d2h=chunk)) * (rest + 1)
-    return Phase(h2d=chunk), Phase(h2d=rest * chunk, d2h=rest * chunk), Phase(d2h=chunk)
+    """The link alone: no ceiling is measured of sines and exponentials, and a chunk on the device may stay in the L2 cache."""
+    size = sizes["mib"] * _MIB // sizes["chunks"]
+    return (in_turn if variant == "baseline" else overlapped)(Phase(h2d=size, d2h=size), sizes["chunks"])
 
 
 _FULL = {"mib": 256, "chunks": 16, "rounds": 36}

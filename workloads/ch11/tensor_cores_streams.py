@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ...declaration import Declaration
+from ...declaration import Declaration, Phase
 from ...errors import UsageError
 from ..device import Device, Stream
 from ..pair import Declared, Pair, Sizes
@@ -95,6 +95,12 @@ def declared(sizes: Sizes, variant: str) -> Declared:
     return Declared(2 * products * edge**3, 3 * products * edge**2 * _BF16_BYTES)
 
 
+def phases(sizes: Sizes, variant: str) -> tuple[Phase, ...]:
+    """As declared, for matrix units and memory at once: the operands are many times as large as the L2 cache."""
+    work = declared(sizes, variant)
+    return (Phase(dram=work.bytes, flops={"bf16": work.flops}),)
+
+
 _FULL = {"products": 512, "edge": 512, "streams": 8}
 
 PAIR = Pair(
@@ -152,6 +158,7 @@ PAIR = Pair(
     ),
     build=SmallProducts,
     declared=declared,
+    phases=phases,
 )
 
 

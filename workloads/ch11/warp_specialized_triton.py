@@ -102,7 +102,7 @@ def code(work: SpecializedProduct) -> dict[str, MachineCode]:
 def declared(sizes: Sizes, variant: str) -> Declared:
     """Alike for all: who loads does not change what must be computed and moved."""
     m, n, k = sizes["m"], sizes["n"], sizes["k"]
-    return Declared(2 * m * n * k, _BF16_BYTES * (m * k + n * k + m * n))
+    return Declared(2 * m * n * k, _BF16_BYTES * (m * k + n * k + m * n), "bf16")
 
 
 _FULL = {"m": 8192, "n": 8192, "k": 8192}

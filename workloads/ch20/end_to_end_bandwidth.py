@@ -7,9 +7,10 @@ from itertools import count, pairwise
 from math import prod
 from typing import TYPE_CHECKING
 
-from ...declaration import Declaration
+from ...declaration import Declaration, Phase
 from ...errors import UsageError
 from ...kernels.blocks.classifier import Classifier
+from ..chunks import in_turn, overlapped
 from ..device import Device, Stream
 from ..pair import Pair, Sizes
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _BF16_IN_FP32 = 2
+_BF16_BYTES, _FP32_BYTES = 2, 4
 _LAYERS = 3
 _SLOTS = 2
 """Image buffers on the device: one is filled while the other is read."""
@@ -170,6 +172,16 @@ class ClassifiedImages:
         return torch.empty(shape, dtype=dtype or torch.float32, device=self._device.kind)
 
 
+def phases(sizes: Sizes, variant: str) -> tuple[Phase, ...]:
+    """Images in, products in fp32, logits out; at the rate of pinned memory, which pageable memory does not exceed. What is on the
+    device may stay in the L2 cache."""
+    batches, rows, pixels, hidden, classes = (sizes[one] for one in ("batches", "rows", "pixels", "hidden", "classes"))
+    products = 2 * rows * (pixels * hidden + hidden * hidden + hidden * classes)
+    wire = _BF16_BYTES if variant == "optimized" else _FP32_BYTES
+    batch = Phase(h2d=rows * pixels * wire, d2h=rows * classes * _FP32_BYTES, flops={"fp32": products})
+    return (overlapped if variant in ("overlapped", "optimized") else in_turn)(batch, batches)
+
+
 _FULL = {"batches": 16, "rows": 8192, "pixels": 1024, "hidden": 256, "classes": 64}
 
 PAIR = Pair(
@@ -247,6 +259,7 @@ PAIR = Pair(
         needs=("cuda", "triton"),
     ),
     build=ClassifiedImages,
+    phases=phases,
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ...declaration import Declaration
+from ...declaration import Declaration, Phase
 from ..device import Device, Stream
 from ..pair import Declared, Pair, Sizes
 from .caches import Cache, GrowingCache, PagedCache, PreallocatedCache
@@ -141,6 +141,12 @@ def declared(sizes: Sizes, variant: str) -> Declared:
     return Declared(flops, _BF16_BYTES * (s.tokens * s.weights + passes * cached))
 
 
+def phases(sizes: Sizes, variant: str) -> tuple[Phase, ...]:
+    """Memory alone, as declared: weights and cache are many times what the L2 cache holds, and products of 32 rows far below the
+    matrix units' roof."""
+    return (Phase(dram=declared(sizes, variant).bytes),)
+
+
 _FULL = {
     "layers": 4,
     "width": 4096,
@@ -239,6 +245,7 @@ PAIR = Pair(
     ),
     build=Decoding,
     declared=declared,
+    phases=phases,
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ...declaration import Declaration
+from ...declaration import Declaration, Phase
 from ...kernels.driver.temporaries import Arena, FreshMemory
 from ...kernels.elementwise import cubic_passes
 from ..device import Device, Stream
@@ -72,6 +72,11 @@ def declared(sizes: Sizes, variant: str) -> Declared:
     return Declared(cubic_passes.declared_flops(n), cubic_passes.declared_bytes(n, variant == "optimized"))
 
 
+def phases(sizes: Sizes, variant: str) -> tuple[Phase, ...]:
+    """Memory alone, as declared; what strided access moves beyond it is not needed."""
+    return (Phase(dram=declared(sizes, variant).bytes),)
+
+
 _FULL = {"mi": 512}
 
 PAIR = Pair(
@@ -136,6 +141,7 @@ PAIR = Pair(
     ),
     build=CubicOverArray,
     declared=declared,
+    phases=phases,
 )
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from ...declaration import Declaration
+from ...declaration import Declaration, Phase
 from ...errors import UsageError
 from ...kernels.blocks import mlp_block
 from ..device import Device, Stream
@@ -17,6 +17,9 @@ from ..pair import Pair, Sizes
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+
+_GUARDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +231,14 @@ def _products_in(numbers: str) -> Iterator[None]:
         torch.set_float32_matmul_precision(before)
 
 
+def phases(sizes: Sizes, variant: str) -> tuple[Phase, ...]:
+    """The two products, in the type that the step multiplies, and the guards that the host waits for. What single operators pass
+    through memory besides is what the steps leave out, and not needed."""
+    step = STEPS[variant]
+    flops = 4 * sizes["rows"] * sizes["width"] * sizes["hidden"]
+    return (Phase(flops={step.products: flops}, launches=_GUARDS if step.waits else 0),)
+
+
 _FULL = {"rows": 2048, "width": 4096, "hidden": 16384}
 
 PAIR = Pair(
@@ -303,6 +314,7 @@ PAIR = Pair(
         needs=("cuda", "triton"),
     ),
     build=MlpBlock,
+    phases=phases,
 )
 
 

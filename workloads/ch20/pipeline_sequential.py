@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from ...declaration import Declaration
+from ...declaration import Declaration, Phase
 from ...errors import UsageError
 from ...kernels.blocks.ffn import Stage
+from ..chunks import in_turn, overlapped
 from ..device import Device, Stream
 from ..pair import Pair, Sizes
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _BF16_IN_FP32 = 2
+_BF16_BYTES = 2
 
 
 class FfnPipeline:
@@ -154,6 +156,17 @@ class FfnPipeline:
         return torch.empty(shape, dtype=torch.bfloat16, device=self._device.kind)
 
 
+def phases(sizes: Sizes, variant: str) -> tuple[Phase, ...]:
+    """Micro-batches over the link, in the baseline before and after every stage, which the host waits for; and the products of all
+    stages. What is on the device may stay in the L2 cache."""
+    batches, stages, rows, width = sizes["batches"], sizes["stages"], sizes["rows"], sizes["width"]
+    size, stage = rows * width * _BF16_BYTES, 4 * rows * width * sizes["hidden"]
+    if variant == "baseline":
+        return in_turn(Phase(h2d=size, d2h=size, flops={"bf16": stage}, launches=1), batches * stages)
+    batch = Phase(h2d=size, d2h=size, flops={"bf16": stages * stage})
+    return (in_turn if variant == "resident" else overlapped)(batch, batches)
+
+
 _FULL = {"batches": 8, "stages": 4, "rows": 2048, "width": 2048, "hidden": 8192}
 
 PAIR = Pair(
@@ -229,6 +242,7 @@ PAIR = Pair(
         needs=("cuda",),
     ),
     build=FfnPipeline,
+    phases=phases,
 )
 
 

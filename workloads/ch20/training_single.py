@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ...declaration import Declaration
+from ...declaration import Declaration, Phase
 from ...errors import UsageError
 from ..device import Device, Stream
 from ..pair import Pair, Sizes
@@ -22,6 +22,8 @@ TAKEN = 1000
 
 _GAIN = 1.5
 """Weights are N(0, _GAIN² / width): a GELU of N(0, 1) keeps 0.43 of the square, so the signal neither dies nor overflows."""
+
+_FP32_BYTES, _OPTIMIZER_PASSES = 4, 7
 
 _GUARDED, _DEFAULT = ("baseline",), ("baseline", "no_sync")
 _TF32, _BF16 = ("tf32",), ("bf16", "optimized")
@@ -183,6 +185,16 @@ def _matrix_products(*, tf32: bool) -> Iterator[None]:
         torch.backends.cuda.matmul.allow_tf32 = before
 
 
+def phases(sizes: Sizes, variant: str) -> tuple[Phase, ...]:
+    """Products forward and backward, the first layer's gradient of its input aside, then the optimizer: it reads parameter, gradient
+    and both moments, and writes all but the gradient, in fp32 and many times what the L2 cache holds. Where the loss is read the
+    host waits once."""
+    layers, width, batch = sizes["layers"], sizes["width"], sizes["batch"]
+    kind = "tf32" if variant in _TF32 else "bf16" if variant in _BF16 else "fp32"
+    products = Phase(flops={kind: 2 * batch * width**2 * (3 * layers - 1)}, launches=1 if variant in _GUARDED else 0)
+    return products, Phase(dram=_OPTIMIZER_PASSES * _FP32_BYTES * layers * (width**2 + width))
+
+
 _FULL = {"layers": 4, "width": 8192, "batch": 1024}
 
 _CAPTIONS: Mapping[str, Mapping[str, str]] = {
@@ -249,6 +261,7 @@ PAIR = Pair(
         attribution="process",  # autograd launches the backward pass from a thread of its own
     ),
     build=TrainingStep,
+    phases=phases,
 )
 
 

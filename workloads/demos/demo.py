@@ -51,7 +51,7 @@ class Demo:
         for need in self.needs:
             lacking = _missing(need, gpu) if gpu else None
             if lacking is not None:
-                raise EnvironmentLacks(f"{self.name} needs {need}, and this machine lacks it", lacking)
+                raise EnvironmentLacks(f"unsupported: {self.name} needs {need}, and this machine lacks it", lacking)
         return device
 
 

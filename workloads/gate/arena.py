@@ -83,6 +83,12 @@ def open_block(ticket: Ticket, descriptor: int) -> tuple[Tensor, Any]:
     return _host_tensor(mapped), mapped
 
 
+def close_block(owner: Any) -> None:
+    """Unmap what `open_block` mapped, once nothing looks at it any more. Host memory goes with its last tensor."""
+    if isinstance(owner, _GpuMemory):
+        owner.close()
+
+
 def _host_block(number: int, size: int) -> tuple[Ticket, Tensor, Any]:
     descriptor = os.memfd_create("aisp-gate")
     os.ftruncate(descriptor, size)
@@ -123,6 +129,13 @@ class _GpuMemory:
         given.reserved = handle
         flag = driver.CUipcMem_flags.CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS
         return _GpuMemory(int(_checked(driver.cuIpcOpenMemHandle(given, flag.value))), size)
+
+    def close(self) -> None:
+        """Of memory that was opened: unmap it. What is mapped still cannot be opened again, and the driver gives freed memory out
+        again under the same handle."""
+        from cuda.bindings import driver
+
+        _checked(driver.cuIpcCloseMemHandle(self._address))
 
     def handle(self) -> bytes:
         from cuda.bindings import driver

@@ -13,9 +13,9 @@ INPUT_GUARD = 0xFF
 """NaN in every dtype: anything read beyond an input spoils the result."""
 
 POISON = -1234.5
-POISON_BITS = {2: 0x7FA5, 4: 0x7FA5A5A5}
+POISON_BITS = {2: 0x7FA5, 4: 0x7FA5A5A5, 8: 0x7FA5A5A5A5A5A5A5}
 """By element size in bytes: a NaN that no arithmetic produces, so that a NaN result differs from an element that nobody
-wrote."""
+wrote. Of integers it is a large number."""
 
 
 class Memory(Protocol):
@@ -73,8 +73,8 @@ class Guarded:
         """Fill it with NaN, or with a number if NaN may be a right result."""
         import torch
 
-        if finite:
+        if finite and self.tensor.is_floating_point():
             self.tensor.fill_(POISON)
         else:
             size = self.tensor.element_size()
-            self.tensor.view({2: torch.int16, 4: torch.int32}[size]).fill_(POISON_BITS[size])
+            self.tensor.view({2: torch.int16, 4: torch.int32, 8: torch.int64}[size]).fill_(POISON_BITS[size])

@@ -18,19 +18,28 @@ CASE_ELEMENTS = 1 << 22
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """`misaligned` pointers lie one element past 16 bytes' alignment; `magnitude` multiplies the first input."""
+    """`misaligned` pointers lie one element past 16 bytes' alignment; `magnitude` multiplies the first input.
 
-    shape: tuple[int, int]
+    `settings` are the sizes and options of a task that is no spec; its `shape` says nothing.
+    """
+
+    shape: tuple[int, int] = (0, 0)
     values: Literal["normal", "non-finite"] = "normal"
     magnitude: float = 1.0
     misaligned: bool = False
+    settings: tuple[tuple[str, bool | int | float | str], ...] = ()
 
     def __str__(self) -> str:
-        words = [f"{self.shape[0]} x {self.shape[1]}"]
+        named = ", ".join(f"{name} = {_shown(value)}" for name, value in self.settings)
+        words = [named or f"{self.shape[0]} x {self.shape[1]}"]
         words += ["with NaN, infinities and zeros"] if self.values == "non-finite" else []
         words += [f"at magnitude {self.magnitude:g}"] if self.magnitude != 1 else []
         words += ["at pointers without alignment"] if self.misaligned else []
         return ", ".join(words)
+
+
+def _shown(value: bool | float | str) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def cases(spec: Spec, *, brief: bool = False) -> list[Case]:

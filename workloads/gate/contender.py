@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .runners import Run
+    from .cases import Case
+    from .task import Run
 
 
 class Contender(Protocol):
     """`Local`, or `hosted.Hosted`."""
 
-    def show(self, inputs: Sequence[Tensor], output: Tensor) -> None:
+    def show(self, case: Case, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
         """Name the memory of the next runs; its contents do not count yet."""
         ...
 
@@ -33,12 +34,12 @@ class Local:
     def __init__(self, run: Run) -> None:
         self._run = run
 
-    def show(self, inputs: Sequence[Tensor], output: Tensor) -> None:
-        self._inputs, self._output = inputs, output
+    def show(self, case: Case, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
+        self._case, self._inputs, self._outputs = case, inputs, outputs
 
     def run(self) -> None:
         """Enqueues the work on the current stream."""
-        self._run(self._inputs, self._output)
+        self._run(self._case, self._inputs, self._outputs)
 
     def forget(self) -> None:
-        del self._inputs, self._output
+        del self._inputs, self._outputs

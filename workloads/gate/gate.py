@@ -15,8 +15,6 @@ from typing import Any
 from ...declaration import VARIANTS
 from ...errors import CannotTell, EnvironmentLacks, UsageError
 from ...kernels.emit.artifacts import Artifacts
-from ...kernels.emit.candidate import read_candidate
-from ...kernels.emit.spec import Spec
 from ...machine.tools import of_cuda
 from ..device import Kind, open_device
 from ..hardware import present_gpu, versions
@@ -25,6 +23,7 @@ from .features import VARIABLE, enabled
 from .isolate import Outcome, run_job
 from .job import Job
 from .runners import Runner
+from .task import Task
 from .verdict import MIN_ROUNDS, Status, Verdict, genuine, judge, make_key, signed, timing
 
 SANITIZERS = ("memcheck", "racecheck")
@@ -50,7 +49,7 @@ class Limits:
 class Request:
     """What is to be judged, and how."""
 
-    spec: Spec
+    task: Task
     candidate: Runner
     against: Runner
     device: Kind
@@ -68,25 +67,20 @@ class Request:
             raise UsageError("the speedup, the timeout and the memory must be above 0")
 
 
-def feature_name(spec: Spec) -> str:
-    """The default flag of a spec's candidates."""
-    return f"candidate.{spec.name}"
-
-
 def gate(
     request: Request, artifacts: Artifacts, say: Callable[[str], None] = lambda line: None
 ) -> tuple[Verdict, Path]:
     """Judge a candidate; returns the verdict and where it lies among the artifacts.
 
-    Nothing of the candidate is compiled, imported or run unless its feature is on, and then only in children. What is
-    judged is the copy in the artifacts.
+    Nothing of the candidate is compiled, imported or run unless its feature, where it has one, is on, and then only in
+    children. What is judged is the copy in the artifacts.
 
     Raises:
         CannotTell: the feature is off.
         EnvironmentLacks: no such device, or it or the machine lacks what is needed to run anything.
-        UsageError: the candidate is for another spec.
+        UsageError: the candidate is for another task, or the reference cannot be evaluated.
     """
-    if not enabled(request.feature):
+    if request.feature and not enabled(request.feature):
         raise CannotTell(
             f"{request.candidate.name} was not run: the feature {request.feature} is off",
             f"set {VARIABLE}={request.feature}",
@@ -105,7 +99,7 @@ def _kept(request: Request, artifacts: Artifacts) -> Request:
     if runner.source is None:
         return request
     if runner.kind == "cuda":
-        read_candidate(runner.source, request.spec)
+        request.task.entry(runner.source)
         if request.device != "cuda":
             raise UsageError(f"{runner.name} runs on CUDA alone", "--device cuda")
     path = artifacts.put("kernel", runner.source.suffix[1:], runner.source.read_bytes()).resolve()
@@ -166,8 +160,10 @@ class _Gate:
     def _command(self, tool: str, name: str) -> list[str]:
         # cuda-bindings asks an older driver for newer functions, which is an API error, not the kernel's fault
         command = [tool, "--tool", name, "--error-exitcode", str(SANITIZER_EXIT), "--report-api-errors", "no"]
-        own = self._request.candidate.kind == "cuda"
-        return [*command, *(["--kernel-name", f"kernel_substring={self._request.spec.entry}"] if own else [])]
+        source = self._request.candidate.source
+        if self._request.candidate.kind != "cuda" or source is None:
+            return command
+        return [*command, "--kernel-name", f"kernel_substring={self._request.task.entry(source)}"]
 
     def _raced(self) -> Verdict:
         self._say("timing it against the current best")
@@ -196,13 +192,17 @@ class _Gate:
         asked = self._request
         with tempfile.TemporaryDirectory(prefix="aisp-gate-") as folder:
             job = Job(
-                phase, asked.spec, asked.candidate, asked.against, asked.device, asked.seed, asked.iterations,
+                phase, asked.task, asked.candidate, asked.against, asked.device, asked.seed, asked.iterations,
                 asked.limits.memory_bytes, Path(folder) / "results",
             )  # fmt: skip
             outcome = run_job(job, timeout_s, tool or ())
         error = next((one for one in outcome.results if "error" in one), None)
         if error is not None and error.get("lacks"):
             raise EnvironmentLacks(str(error["error"]), str(error["mend"]))
+        if error is not None and error.get("reference"):
+            raise UsageError(str(error["error"]), str(error["mend"]))
+        if asked.task.foreign and outcome.ending == "memory" and outcome.results and "own" in outcome.results[-1]:
+            raise UsageError("the reference takes more memory than there is for it", "smaller sizes, or --memory GIB")
         return outcome
 
     def _noted(self, outcome: Outcome) -> str:
@@ -269,7 +269,7 @@ def _record(request: Request, verdict: Verdict, device: str) -> dict[str, Any]:
         "schema": 2,
         **verdict.to_json(),
         **runners,
-        "spec": {"name": request.spec.name, "sha256": request.spec.digest},
+        "spec": {"name": request.task.name, "sha256": request.task.digest},
         "feature": request.feature,
         "device": device,
         "seed": request.seed,
@@ -280,8 +280,8 @@ def _record(request: Request, verdict: Verdict, device: str) -> dict[str, Any]:
     }
 
 
-def admitted(artifacts: Artifacts, runner: Runner, spec: Spec, device: str) -> bool:
-    """Whether the newest verdict on exactly this candidate, spec and device admits it. Only verdicts signed by this
+def admitted(artifacts: Artifacts, runner: Runner, task: Task, device: str) -> bool:
+    """Whether the newest verdict on exactly this candidate, task and device admits it. Only verdicts signed by this
     account's gate count: a folder may hold anything.
 
     Raises:
@@ -292,6 +292,6 @@ def admitted(artifacts: Artifacts, runner: Runner, spec: Spec, device: str) -> b
         one
         for one in artifacts.verdicts()
         if genuine(one)
-        and (one["candidate"]["sha256"], one["spec"]["sha256"], one["device"]) == (runner.sha256, spec.digest, device)
+        and (one["candidate"]["sha256"], one["spec"]["sha256"], one["device"]) == (runner.sha256, task.digest, device)
     ]
     return bool(mine) and mine[-1]["status"] == "admitted"

@@ -1,5 +1,5 @@
-"""A candidate's own process, `python -m aisp_prof.workloads.gate.host DESCRIPTOR`: it runs what the judge asks for, on
-the judge's memory. Nothing that it says or writes is decisive: the judge reads the outputs itself and has a clock of
+"""A candidate's own process, a copy of the judge before it knew anything, or where walls are missing
+`python -m aisp_prof.workloads.gate.host DESCRIPTOR`: it runs what the judge asks for, on the judge's memory. Nothing that it says or writes is decisive: the judge reads the outputs itself and has a clock of
 its own.
 """
 
@@ -18,20 +18,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import AispError
-from ...kernels.emit.spec import Spec
 from ..device import Kind, open_device
-from .arena import Place, Ticket, open_block
+from .arena import Place, Ticket, close_block, open_block
+from .cases import Case
 from .confine import confine, end_with_parent
 from .limits import bound
 from .runners import Runner
+from .task import Task
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .runners import Run
+    from .task import Run
 
 DONE = b"done"
 REFUSED = "cannot be run: "
+UNSHARED = "memory cannot be shared: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Assignment:
     """What a host is for: one runner, on one device, within so many bytes; it gets a copy of the folder `cubins`."""
 
     runner: Runner
-    spec: Spec
+    task: Task
     device: Kind
     memory_bytes: int
     cubins: Path
@@ -47,15 +49,19 @@ class Assignment:
 
 
 def main() -> int:
+    """Serve the judge at the other end of a descriptor."""
+    number = int(sys.argv[1])
+    os.set_inheritable(number, False)
+    return attend(Connection(number))
+
+
+def attend(judge: Connection) -> int:
     """Serve one judge until it closes the connection.
 
     An exception of the runner's ends the process with Python's traceback, like anything else that goes wrong in it.
     """
     end_with_parent()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # otherwise the waiting processes would dump core too
-    number = int(sys.argv[1])
-    os.set_inheritable(number, False)
-    judge = Connection(number)
     assignment: Assignment = judge.recv()
     missing = _settle(assignment)
     judge.send_bytes(missing.encode())
@@ -92,24 +98,37 @@ def _serve(judge: Connection, assignment: Assignment) -> None:
             return
         if asked == "load":
             try:
-                run = assignment.runner.load(assignment.spec)
+                run = assignment.runner.load(assignment.task)
             except AispError as error:
                 judge.send_bytes(f"{REFUSED}{error}"[:1000].encode())
                 return
         elif asked == "block":
             ticket: Ticket = rest[0]
-            blocks[ticket.number] = open_block(ticket, -1 if ticket.handle else recv_handle(judge))
+            try:
+                blocks[ticket.number] = open_block(ticket, -1 if ticket.handle else recv_handle(judge))
+            except OSError as error:
+                judge.send_bytes(f"{UNSHARED}{error}"[:1000].encode())
+                return
         elif asked == "forget":
-            blocks.clear()
+            _forget(blocks)
         else:
-            _run(run, [_tensor(blocks, one) for one in rest[0]], assignment.device)
+            case, *places = rest
+            inputs, outputs = ([_tensor(blocks, one) for one in listed] for listed in places)
+            _run(run, case, inputs, outputs, assignment.device)
         judge.send_bytes(DONE)
 
 
-def _run(run: Run, tensors: list[Tensor], device: Kind) -> None:
+def _forget(blocks: dict[int, tuple[Tensor, Any]]) -> None:
+    owners = [owner for _, owner in blocks.values()]
+    blocks.clear()
+    for owner in owners:
+        close_block(owner)
+
+
+def _run(run: Run, case: Case, inputs: list[Tensor], outputs: list[Tensor], device: Kind) -> None:
     import torch
 
-    run(tensors[:-1], tensors[-1])
+    run(case, inputs, outputs)
     if device == "cuda":
         torch.cuda.synchronize()
 

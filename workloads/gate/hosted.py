@@ -10,22 +10,71 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from multiprocessing import Pipe
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import send_handle
 from time import perf_counter_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
-from ...errors import AispError
+from ...errors import AispError, EnvironmentLacks
 from . import family
 from .arena import Arena
 from .confine import end_by
-from .host import DONE, REFUSED, Assignment
+from .host import DONE, REFUSED, UNSHARED, Assignment
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from .cases import Case
+
 WORDS_BYTES = 4096
+_DESCRIPTORS = os.sysconf("SC_OPEN_MAX")
 _UNASKED = "the candidate's process answers what nobody asked"
+
+
+class Process(Protocol):
+    """A process that a contender runs in."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def wait(self) -> int:
+        """Its exit code once it has ended; below 0 the signal that ended it."""
+
+
+class Spare:
+    """A process that waits for an assignment, and this end of the connection to it."""
+
+    def __init__(self, pid: int, pipe: Connection[Any, Any]) -> None:
+        self.pid, self.pipe = pid, pipe
+        self._code: int | None = None
+
+    def wait(self) -> int:
+        if self._code is None:
+            self._code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self._code
+
+
+def spare(spares: list[Spare]) -> Connection[Any, Any] | None:
+    """Fork a process for a contender, with PyTorch imported: another is added to `spares`, and None returned.
+
+    In the process itself it returns the connection to the judge: all that it shares with it besides its output.
+    """
+    import torch  # noqa: F401 - so that no contender has to
+
+    ours, theirs = Pipe()
+    pid = os.fork()
+    if pid:
+        theirs.close()
+        spares.append(Spare(pid, ours))
+        return None
+    os.setsid()
+    for pipe in (ours, *(one.pipe for one in spares)):
+        pipe.close()
+    spares.clear()
+    os.closerange(3, theirs.fileno())
+    os.closerange(theirs.fileno() + 1, _DESCRIPTORS)
+    os.dup2(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), 0)
+    return theirs
 
 
 class Hosted:
@@ -35,9 +84,9 @@ class Hosted:
     `missing` says which walls this machine does not provide; "" if all stand.
     """
 
-    def __init__(self, assignment: Assignment, arena: Arena) -> None:
+    def __init__(self, assignment: Assignment, arena: Arena, one: Spare | None = None) -> None:
         self._arena, self._known, self._stopped = arena, set[int](), list[int]()
-        self._start(assignment)
+        self._start(assignment) if one is None else self._take(assignment, one, one.pipe)
         self.missing = self._answer().decode("utf-8", "replace")
         if self.missing:  # only half of the walls may stand: start again without any
             self.close()
@@ -45,12 +94,16 @@ class Hosted:
             self._answer()
 
     def _start(self, assignment: Assignment) -> None:
-        self._pipe, theirs = Pipe()
+        pipe, theirs = Pipe()
         number = theirs.fileno()
         command = [sys.executable, "-P", "-m", f"{__package__}.host", str(number)]
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=(number,), start_new_session=True)
-        self._ended = os.pidfd_open(self._process.pid)
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=(number,), start_new_session=True)
         theirs.close()
+        self._take(assignment, process, pipe)
+
+    def _take(self, assignment: Assignment, process: Process, pipe: Connection[Any, Any]) -> None:
+        self._process, self._pipe = process, pipe
+        self._ended = os.pidfd_open(process.pid)
         self._pipe.send(assignment)
 
     def load(self) -> None:
@@ -67,23 +120,24 @@ class Hosted:
             sys.exit(_UNASKED)
         self._stopped = family.stop(self._process.pid)
 
-    def show(self, inputs: Sequence[Tensor], output: Tensor) -> None:
+    def show(self, case: Case, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
         """Name the memory of the next run. The process is stopped again when this returns: fill in the inputs afterwards."""
-        self._places = [self._arena.place(one) for one in (*inputs, output)]
+        self._case = case
+        self._places = [[self._arena.place(one) for one in tensors] for tensors in (inputs, outputs)]
         family.go_on(self._stopped)
-        for number in sorted({one.number for one in self._places} - self._known):
+        for number in sorted({one.number for places in self._places for one in places} - self._known):
             ticket = self._arena.ticket(number)
             self._pipe.send(("block", ticket))
             if not ticket.handle:
                 send_handle(self._pipe, ticket.descriptor, self._process.pid)
-            self._expect()
+            self._expect_shared()
             self._known.add(number)
         self._stopped = family.stop(self._process.pid)
 
     def run(self) -> None:
         begun = perf_counter_ns()
         family.go_on(self._stopped)
-        self._ask("run", self._places)
+        self._ask("run", self._case, *self._places)
         self.took_ns = perf_counter_ns() - begun  # by the judge's clock, from the request to the answer
         self._stopped = family.stop(self._process.pid)
 
@@ -109,6 +163,18 @@ class Hosted:
 
     def _expect(self) -> None:
         if self._answer() != DONE:
+            sys.exit(_UNASKED)
+
+    def _expect_shared(self) -> None:
+        """The gate's own part of that process could open the memory.
+
+        Raises:
+            EnvironmentLacks: it could not, which says nothing about the candidate.
+        """
+        answer = self._answer()
+        if answer.startswith(UNSHARED.encode()):
+            raise EnvironmentLacks(answer.decode("utf-8", "replace"), "aisp-prof doctor")
+        if answer != DONE:
             sys.exit(_UNASKED)
 
     def _answer(self) -> bytes:

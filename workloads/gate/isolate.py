@@ -56,7 +56,15 @@ def run_job(job: Job, timeout_s: float, tool: Sequence[str] = ()) -> Outcome:
     """
     mark = new_mark()
     with tempfile.TemporaryDirectory(prefix="aisp-gate-") as folder, (Path(folder) / "log").open("wb") as log:
-        command = [*tool, sys.executable, "-P", "-m", "aisp_prof.workloads.gate.child", str(job.store())]
+        command = [
+            *tool,
+            sys.executable,
+            "-P",
+            "-m",
+            "aisp_prof.workloads.gate.child",
+            str(job.store()),
+            str(len(job.hosted)),
+        ]
         process = start(command, log, subprocess.STDOUT, _environment(mark, folder, bare=bool(tool)), Path(folder))
         try:
             ending = _watch(process, job, timeout_s)

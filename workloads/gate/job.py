@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ...kernels.emit.spec import Spec
 from ..device import Kind
 from .runners import Runner
+from .task import Task
+
+Variant = Literal["baseline", "optimized"]
 
 LINE_BYTES = 4096
 LINES = 10_000
@@ -21,7 +23,7 @@ class Job:
     """One phase in one child: `check` the candidate at many shapes, the same `brief`ly under a tool, or `race` it."""
 
     phase: Literal["check", "brief", "race"]
-    spec: Spec
+    task: Task
     candidate: Runner
     against: Runner
     device: Kind
@@ -29,6 +31,13 @@ class Job:
     iterations: int
     memory_bytes: int
     results: Path
+
+    @property
+    def hosted(self) -> tuple[Variant, ...]:
+        """Who gets a process of its own: a Python candidate, and in a race both or neither, so that both are timed the same way."""
+        if self.phase == "race":
+            return ("baseline", "optimized") if "python" in (self.candidate.kind, self.against.kind) else ()
+        return ("optimized",) if self.candidate.kind == "python" else ()
 
     def store(self) -> Path:
         """Write it beside the results, and return where."""

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from ...errors import AispError
 from ..device import Kind
-from .cases import CASE_ELEMENTS, race_shape
 from .job import Job
 
 FILE_BYTES = 256 << 20
@@ -18,8 +17,7 @@ BYTES_PER_ELEMENT = 96
 
 def allowance_bytes(job: Job) -> int:
     """What the judge may take beyond what it has once it is ready: the candidate's share and the gate's own."""
-    rows, columns = race_shape(job.spec, job.device if job.phase == "race" else "cpu")
-    return job.memory_bytes + SLACK_BYTES + BYTES_PER_ELEMENT * max(rows * columns, CASE_ELEMENTS)
+    return job.memory_bytes + SLACK_BYTES + BYTES_PER_ELEMENT * job.task.elements(job.phase, job.device)
 
 
 def bound(device: Kind, more_bytes: int) -> None:

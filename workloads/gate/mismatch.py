@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -25,8 +27,9 @@ class Mismatch:
     expected: float
     worst: float
 
-    def words(self, columns: int) -> str:
-        where = f"[{self.first // columns}, {self.first % columns}]"
+    def words(self, shape: tuple[int, ...]) -> str:
+        """In a tensor of this shape."""
+        where = f"[{', '.join(str(int(one)) for one in np.unravel_index(self.first, shape))}]"
         return f"{self.wrong} elements are wrong, the first at {where}: {self.got:.6g} instead of {self.expected:.6g}"
 
 
@@ -34,10 +37,13 @@ def mismatch(output: Tensor, reference: Tensor, tolerance: float) -> Mismatch:
     """Compare an output with its fp64 reference of the same shape, on one device.
 
     An element is right if NaN stands where the reference has NaN and an infinity where it has that infinity, and otherwise if
-    it is within the tolerance. Numbers beyond the output's dtype may be its largest one or infinity.
+    it is within the tolerance. Numbers beyond the output's dtype may be its largest one or infinity. Integers are right
+    where they are equal.
     """
     import torch
 
+    if not output.is_floating_point():
+        return _unequal(output.reshape(-1), reference.reshape(-1))
     limit = torch.finfo(output.dtype).max
     got, expected = output.reshape(-1), reference.reshape(-1)
     scale = _root_mean_square(expected, limit)
@@ -65,6 +71,14 @@ def _chunk(got: Tensor, expected: Tensor, limit: float, scale: float, tolerance:
     count = int(wrong.sum())
     first = int(wrong.to(torch.uint8).argmax()) if count else 0
     return Mismatch(count, first, float(got[first]), float(expected[first]), float(error.max()))
+
+
+def _unequal(got: Tensor, expected: Tensor) -> Mismatch:
+    wrong = got != expected
+    count = int(wrong.sum())
+    first = int(wrong.nonzero()[0]) if count else -1
+    shown = (float(got[first]), float(expected[first])) if count else (0.0, 0.0)
+    return Mismatch(count, first, *shown, float("inf") if count else 0.0)
 
 
 def _root_mean_square(expected: Tensor, limit: float) -> float:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...declaration import VARIANTS
-from ...kernels.emit.reference import reference, torch_dtype
+from ...kernels.emit.reference import torch_dtype
 from ..device import Device, Stream
 from ..measure import HOLD_CAP_NS, HOLD_FACTOR, IterationTimer, order
 from .buffers import OUTPUT_GUARD, Guarded, Memory
-from .cases import Case, fill, race_shape
 from .contender import Contender
 from .hosted import Hosted
 from .job import Job, Results
 from .mismatch import mismatch
+from .task import Slot
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,16 +29,16 @@ class _Race:
     """Both contenders on the same memory at one shape; before each run fresh inputs and a poisoned output."""
 
     def __init__(self, job: Job, device: Device, contenders: Mapping[str, Contender], memory: Memory) -> None:
-        spec, case = job.spec, Case(race_shape(job.spec, job.device))
-        kind, out_kind = torch_dtype(spec.dtype), torch_dtype(spec.output)
-        plain: dict[str, Any] = {"guards": False, "shift": 0}
-        self._inputs = [
-            Guarded(spec.input_shape(one.layout, case.shape), kind, memory, OUTPUT_GUARD, **plain).tensor
-            for one in spec.inputs
-        ]
-        self._output = Guarded(spec.output_shape(case.shape), out_kind, memory, OUTPUT_GUARD, **plain).tensor
-        self._case, self._seed, self._count = case, job.seed + 1000, 0
-        self._spec, self._device, self._contenders = spec, device, contenders
+        def held(slot: Slot) -> Guarded:
+            return Guarded(slot.shape, torch_dtype(slot.dtype), memory, OUTPUT_GUARD, guards=False, shift=0)
+
+        self._task, self._case = job.task, job.task.race_case(job.device)
+        self._slots = self._task.outputs(self._case)
+        self._inputs = [held(one).tensor for one in self._task.inputs(self._case)]
+        self._held = [held(one) for one in self._slots]
+        self._outputs = [one.tensor for one in self._held]
+        self._seed, self._count = job.seed + 1000, 0
+        self._device, self._contenders = device, contenders
         self._stream = device.stream()
         self._timer = IterationTimer(device, self)  # type: ignore[arg-type]
 
@@ -50,19 +50,20 @@ class _Race:
         with self._device.on(self._stream):
             self._contenders[variant].run()
 
-    def prepare(self, variant: str) -> Tensor:
+    def prepare(self, variant: str) -> Sequence[Tensor]:
         """Inputs that were never there before, and their reference: remembering an output by its inputs gains nothing."""
-        self._contenders[variant].show(self._inputs, self._output)
+        self._contenders[variant].show(self._case, self._inputs, self._outputs)
         self._device.synchronize()
-        fill(self._case, self._spec, self._inputs, self._seed + self._count)
+        self._task.fill(self._case, self._inputs, self._seed + self._count)
         self._count += 1
-        self._output.fill_(float("nan"))
-        expected = reference(self._spec, self._inputs)
+        for one in self._held:
+            one.poison(finite=False)
+        expected = self._task.reference(self._case, self._inputs)
         self._device.synchronize()
         return expected
 
-    def once(self, variant: str, hold_ns: int) -> tuple[int, int, Tensor]:
-        """Time and submission in ns, and a copy of the output.
+    def once(self, variant: str, hold_ns: int) -> tuple[int, int, Sequence[Tensor]]:
+        """Time and submission in ns, and a copy of every output.
 
         A contender in a process of its own is timed by this one's clock, from the request to its answer. Otherwise events
         time it, and the output is copied on the same stream right after the end event: work that a contender left running
@@ -71,22 +72,25 @@ class _Race:
         contender = self._contenders[variant]
         if isinstance(contender, Hosted):
             contender.run()
-            return contender.took_ns, 0, self._output.clone()
+            return contender.took_ns, 0, [one.clone() for one in self._outputs]
         if hold_ns:
             self._timer.hold(hold_ns)
         begun = perf_counter_ns()
         self._timer.submit(variant)
         submitted_ns = perf_counter_ns() - begun
         with self._device.on(self._stream):
-            copy = self._output.clone()
+            copies = [one.clone() for one in self._outputs]
         took_ns = self._timer.wait()
         self._device.synchronize()
-        return took_ns, submitted_ns, copy
+        return took_ns, submitted_ns, copies
 
-    def wrong(self, output: Tensor, expected: Tensor) -> str:
-        """What is wrong with an output; "" if it is right."""
-        differing = mismatch(output, expected, self._spec.tolerance)
-        return differing.words(1 if self._spec.reduces else self._spec.shape[1]) if differing.wrong else ""
+    def wrong(self, outputs: Sequence[Tensor], expected: Sequence[Tensor]) -> str:
+        """What is wrong with the first wrong output; "" if all are right."""
+        for slot, output, one in zip(self._slots, outputs, expected, strict=True):
+            differing = mismatch(output, one, slot.tolerance)
+            if differing.wrong:
+                return f"{slot.name}: " * (len(self._slots) > 1) + differing.words(slot.shape)
+        return ""
 
 
 def race(job: Job, device: Device, contenders: Mapping[str, Contender], results: Results, memory: Memory) -> None:
@@ -108,9 +112,9 @@ def _step(ground: _Race, variant: str, hold_ns: int, results: Results) -> tuple[
     results.own()
     expected = ground.prepare(variant)
     results.step(f"timing {_NAMES[variant]}")
-    took_ns, submitted_ns, output = ground.once(variant, hold_ns)
+    took_ns, submitted_ns, outputs = ground.once(variant, hold_ns)
     results.own()
-    if wrong := ground.wrong(output, expected):
+    if wrong := ground.wrong(outputs, expected):
         results.write(wrong=variant, words=wrong)
         raise SystemExit(0)
     return took_ns, submitted_ns

@@ -1,27 +1,21 @@
-"""What can be run for a spec: a CUDA candidate, a Python module, PyTorch's operators, or the same through torch.compile."""
+"""What can be run for a task: a CUDA candidate, a Python module, PyTorch's operators, or the same through torch.compile."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.abc
 import importlib.util
-from collections.abc import Callable, Sequence
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from types import CodeType
+from types import CodeType, ModuleType
 from typing import TYPE_CHECKING
 
 from ...errors import AispError, UsageError
 from ...kernels.emit.artifacts import digest
-from ...kernels.emit.candidate import read_candidate
-from ...kernels.emit.reference import evaluate
-from ...kernels.emit.spec import Spec
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    Run = Callable[[Sequence[Tensor], Tensor], None]
-    """Enqueues the work on the current stream: the spec's inputs in order, and the output, which it fills."""
+    from .task import Run, Task
 
 BUILT_IN = ("eager", "inductor")
 
@@ -35,19 +29,21 @@ class Runner:
     sha256: str
     source: Path | None
 
-    def load(self, spec: Spec) -> Run:
+    def load(self, task: Task) -> Run:
         """What runs it. For a Python module this imports it, so only a child process may call it.
 
         Raises:
             AispError: the file no longer matches its hash.
-            UsageError: a module has no `run`; or as `read_candidate`.
+            UsageError: it is no candidate for this task.
         """
         if self.source is None:
-            return inductor(spec) if self.name == "inductor" else eager(spec)
+            return task.inductor() if self.name == "inductor" else task.eager()
         data = self.source.read_bytes()
         if digest(data) != self.sha256:
             raise AispError(f"{self.name} changed after it was hashed: {self.source} holds another program now")
-        return _module_run(self.source, data) if self.kind == "python" else read_candidate(self.source, spec).run
+        if self.kind == "python":
+            return task.python(module_of(self.source, data, "aisp_candidate"), str(self.source))
+        return task.cuda(self.source)
 
 
 def find_runner(name: str) -> Runner:
@@ -68,30 +64,6 @@ def find_runner(name: str) -> Runner:
     return Runner(name, kinds[path.suffix], digest(data), path.resolve())  # a child has a different working directory
 
 
-def eager(spec: Spec) -> Run:
-    """PyTorch's operators one by one, in fp32, rounded once at the end: the baseline without any candidate."""
-
-    def run(inputs: Sequence[Tensor], output: Tensor) -> None:
-        output.copy_(evaluate(spec, [one.float() for one in inputs]))
-
-    return run
-
-
-def inductor(spec: Spec) -> Run:
-    """The eager chain compiled by torch.compile, for any shape."""
-    import torch
-
-    def chain(*inputs: Tensor) -> Tensor:
-        return evaluate(spec, [one.float() for one in inputs])
-
-    compiled = torch.compile(chain, dynamic=True, fullgraph=True)
-
-    def run(inputs: Sequence[Tensor], output: Tensor) -> None:
-        output.copy_(compiled(*inputs))
-
-    return run
-
-
 class _Hashed(importlib.abc.InspectLoader):
     """Loads a module from the bytes that were hashed, not from the file, which may have changed."""
 
@@ -105,18 +77,19 @@ class _Hashed(importlib.abc.InspectLoader):
         return self.source_to_code(self._data, str(self._source))
 
 
-def _module_run(source: Path, data: bytes) -> Run:
+def module_of(source: Path, data: bytes, name: str) -> ModuleType:
+    """The module `name` of these bytes, imported; among the loaded ones, as dataclasses and pickles of its own need it.
+
+    Raises:
+        AispError: Python makes no module of such a file.
+    """
     loader = _Hashed(source, data)
-    spec = importlib.util.spec_from_file_location("aisp_candidate", source, loader=loader)
+    spec = importlib.util.spec_from_file_location(name, source, loader=loader)
     if spec is None:
         raise AispError(f"{source} cannot be imported")
-    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
     loader.exec_module(module)
-    run = getattr(module, "run", None)
-    if not callable(run):
-        raise UsageError(f"{source} has no function run(inputs, output)", "def run(inputs, output): ...")
-    chosen: Run = run
-    return chosen
+    return module
 
 
 def _torch_version() -> str:

@@ -16,16 +16,19 @@ from ..hardware import present_gpu
 from ..pair import Pair, Sizes
 from .cases import Case, fill
 from .features import enabled
-from .gate import admitted, feature_name
+from .gate import admitted
 from .runners import find_runner
+from .spec_task import SpecTask, feature_name
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .runners import Run
+    from .spec_task import SpecRun
 
 
-def chosen(current: Run, candidate: str, spec: Spec, artifacts: Artifacts, device: Device, feature: str = "") -> Run:
+def chosen(
+    current: SpecRun, candidate: str, spec: Spec, artifacts: Artifacts, device: Device, feature: str = ""
+) -> SpecRun:
     """`current` itself if the feature is off, without reading anything of the candidate; the candidate if it is on.
 
     Raises:
@@ -36,16 +39,17 @@ def chosen(current: Run, candidate: str, spec: Spec, artifacts: Artifacts, devic
         return current
     runner = find_runner(candidate)
     gpu = present_gpu(device)
-    if not admitted(artifacts, runner, spec, gpu.name if gpu else "cpu"):
+    if not admitted(artifacts, runner, SpecTask(spec), gpu.name if gpu else "cpu"):
         mend = f"aisp-prof kernels gate {candidate} --spec SPEC --device {device.kind} --artifacts {artifacts.folder}"
         raise AispError(f"the feature {name} is on, but {candidate} is not admitted here", mend)
-    return runner.load(spec)
+    run, case = runner.load(SpecTask(spec)), Case()
+    return lambda inputs, output: run(case, inputs, [output])
 
 
 class SpecWorkload:
     """A spec's chain as the work of a pair: `baseline` by one function and `optimized` by another, on one stream."""
 
-    def __init__(self, spec: Spec, device: Device, shape: tuple[int, int], variants: dict[str, Run]) -> None:
+    def __init__(self, spec: Spec, device: Device, shape: tuple[int, int], variants: dict[str, SpecRun]) -> None:
         import torch
 
         kind: Any = torch_dtype(spec.dtype)
@@ -81,7 +85,7 @@ class SpecWorkload:
         return None
 
 
-def candidate_pair(declaration: Declaration, spec: Spec, current: Run, candidate: str, folder: Path) -> Pair:
+def candidate_pair(declaration: Declaration, spec: Spec, current: SpecRun, candidate: str, folder: Path) -> Pair:
     """A pair whose baseline is `current`, and whose optimized variant is the candidate where its feature is on.
 
     With the feature off both variants are `current`, so the pair's output is what it would be without a candidate, bit for

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ...arrays.blocks import workers
 
-READER = (Path(__file__).parents[1], Path(__file__).parents[2] / "arrays")
+READER = (Path(__file__).parents[1], *(Path(__file__).parents[2] / room for room in ("arrays", "core")))
 """The packages that hold all code that decides what a trace becomes."""
 
 _PART = 8 << 20
@@ -46,6 +46,6 @@ def fingerprint(path: Path) -> str:
 def reader_fingerprint() -> str:
     """The SHA-256 of the reader's own code: what another version has cached may not be what this one would read."""
     digest = hashlib.sha256()
-    for file in sorted(file for folder in READER for file in folder.rglob("*.py")):
+    for file in sorted(file for folder in READER for kind in ("*.py", "*.c", "*.h") for file in folder.rglob(kind)):
         digest.update(file.read_bytes())
     return digest.hexdigest()

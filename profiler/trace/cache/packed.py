@@ -24,6 +24,7 @@ def described(trace: Trace, parts: Mapping[str, StoredRows]) -> dict[str, Any]:
         "invalid": [[*key, count] for key, count in trace.invalid.items()],
         "start_utc_ns": trace.start_utc_ns,
         "end": trace.end,
+        "said_rank": trace.said_rank,
         "schema": {
             "tables": dict(schema.tables),
             "columns": {table: sorted(columns) for table, columns in schema.columns.items()},
@@ -60,5 +61,6 @@ def unpacked(info: dict[str, Any], file: ColumnFile, path: Path) -> Trace:
         invalid={(reason, table): count for reason, table, count in info["invalid"]},
         start_utc_ns=info["start_utc_ns"],
         end=info["end"],
+        said_rank=info["said_rank"],
         **rows,
     )

@@ -21,7 +21,7 @@ from ....errors import TraceError
 from ...arrays.blocks import in_order, workers
 from ...arrays.growing import is_constant
 from ...arrays.types import Int64
-from . import values
+from . import compiled, values
 from .pages import Impossible, Leaves, PageFile, Unusual, leaves, open_pages
 from .pieces import Piece, assembled, merged_codes, together
 from .records import Records, plain_rows, read_batch
@@ -72,7 +72,9 @@ class FastSource(SqliteSource):
         file = open_pages(self._file)
         try:
             leaf_pages = leaves(file, layout.root)
-            scan, spilled = assembled(_pieces(file, leaf_pages, layout, wanted), wanted, _expected(file, leaf_pages))
+            expected = _expected(file, leaf_pages)
+            found = _compiled(file, leaf_pages, expected, layout, wanted)
+            scan, spilled = found or assembled(_pieces(file, leaf_pages, layout, wanted), wanted, expected)
         finally:
             os.close(file.descriptor)
         if len(spilled) > 1000 + _MOST_SPILLED * len(scan):
@@ -134,6 +136,16 @@ def _is_real(declared: str) -> bool:
 
 def _writable(column: NDArray[Any]) -> NDArray[Any]:
     return column.copy() if is_constant(column) else column
+
+
+def _compiled(
+    file: PageFile, leaf_pages: Leaves, expected: int, layout: Layout, wanted: Wanted
+) -> tuple[Scan, Int64] | None:
+    """The table by the compiled core; None where numpy has to read it."""
+    if any(name.lower() in layout.reals for name in wanted.integers):
+        return None
+    columns = compiled.kinds(wanted.integers, wanted.reals, wanted.texts, layout.place, layout.alias)
+    return compiled.scanned(file, leaf_pages, expected, layout.columns, columns)
 
 
 def _pieces(file: PageFile, leaf_pages: Leaves, layout: Layout, wanted: Wanted) -> Iterator[Piece]:

@@ -7,6 +7,9 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
+from ...core.library import DEEP, TWICE, core
 from .pages import DEEPEST
 from .scan import told
 
@@ -15,13 +18,28 @@ _PREFIX = "*** in database main ***\n"
 _OF_VALUES = ("NULL value in ", "CHECK constraint failed in ")
 """What the check says of rows that a column's declaration forbids: not damage, and this project judges values itself."""
 _MOST = 20
+_TWICE, _DEEP = "a page is reached twice", "its pages lie deeper than SQLite lays them"
 
 
-def faults(connection: sqlite3.Connection, table: str | None = None) -> list[str]:
-    """What is wrong with a table's b-tree and its indices' pages, or with the whole file and every index's entries.
+def faults(connection: sqlite3.Connection) -> list[str]:
+    """What is wrong with the whole file and every index's entries.
 
-    Pages are walked here first: SQLite's check recurses once per level, and a chain of 200,000 pages, which packs into
-    a few kilobytes, overflows its stack.
+    Raises:
+        sqlite3.Error: the schema cannot be read.
+    """
+    loop = loops(connection)
+    return [loop] if loop else _said(connection, "integrity_check")
+
+
+def faults_of(connection: sqlite3.Connection, table: str) -> list[str]:
+    """What is wrong with a table's b-tree and its indices' pages, in a file without `loops`."""
+    quoted = table.replace('"', '""')
+    return _said(connection, f'quick_check("{quoted}")')
+
+
+def loops(connection: sqlite3.Connection) -> str:
+    """Why the file's pages are not trees that SQLite's check may walk; "" if they are: it recurses once per level, and a
+    chain of 200,000 pages, which packs into a few kilobytes, overflows its stack.
 
     Raises:
         sqlite3.Error: the schema cannot be read.
@@ -29,12 +47,13 @@ def faults(connection: sqlite3.Connection, table: str | None = None) -> list[str
     roots = connection.execute(
         "SELECT rootpage FROM sqlite_master WHERE typeof(rootpage) = 'integer' AND rootpage BETWEEN 1 AND 4294967295"
     ).fetchall()
-    if loop := endless(_path(connection), [1, *(int(root) for (root,) in roots)]):
-        return [loop]
-    quoted = "" if table is None else '("' + table.replace('"', '""') + '")'
+    return endless(_path(connection), [1, *(int(root) for (root,) in roots)])
+
+
+def _said(connection: sqlite3.Connection, check: str) -> list[str]:
     connection.execute("PRAGMA ignore_check_constraints = ON")
     try:
-        rows = connection.execute(f"PRAGMA {'integrity' if table is None else 'quick'}_check{quoted}").fetchall()
+        rows = connection.execute(f"PRAGMA {check}").fetchall()
     except sqlite3.DatabaseError as error:
         return [told(error)]
     said = [line for (text,) in rows for line in str(text).removeprefix(_PREFIX).splitlines()]
@@ -57,17 +76,30 @@ def endless(path: Path, roots: list[int]) -> str:
     try:
         size = int.from_bytes(os.pread(descriptor, 2, 16), "big")
         size = 65536 if size == 1 else size
+        if (known := _walked(descriptor, size, roots)) is not None:
+            return known
         level, seen = roots, set[int]()
         for _ in range(DEEPEST):
             if len(set(level)) != len(level) or seen.intersection(level):
-                return "a page is reached twice"
+                return _TWICE
             seen.update(level)
             level = [child for number in level for child in _children(descriptor, number, size)]
             if not level:
                 return ""
-        return "its pages lie deeper than SQLite lays them"
+        return _DEEP
     finally:
         os.close(descriptor)
+
+
+def _walked(descriptor: int, size: int, roots: list[int]) -> str | None:
+    """The same by the compiled core; None where there is none, or a page lies outside the file."""
+    library = core()
+    if library is None or not size:
+        return None
+    pages = np.array(roots, np.int64)
+    count = os.fstat(descriptor).st_size // size
+    found = library.aisp_walk(descriptor, size, count, pages.ctypes.data, len(pages), DEEPEST)
+    return {0: "", TWICE: _TWICE, DEEP: _DEEP}.get(found)
 
 
 def _children(descriptor: int, number: int, size: int) -> Iterator[int]:

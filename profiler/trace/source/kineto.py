@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ....errors import TraceError
-from ..schema import KINETO
+from ..schema import KINETO, TORCH_RANK
 from .kineto_columns import (
     COLLECTIVE_COLUMNS,
     KERNEL,
@@ -127,6 +127,8 @@ class KinetoSource:
         said += [(3, text, process << 24) for text in _texts(beside.ERROR)]
         devices = beside.deviceProperties
         metadata = [("EXPORT_PRODUCT_NAME", KINETO), ("EXPORT_SCHEMA_VERSION", str(beside.schemaVersion))]
+        if beside.distributedInfo is not None and beside.distributedInfo.rank is not None:
+            metadata.append((TORCH_RANK, str(beside.distributedInfo.rank)))
         return {
             "StringIds": (("id", "value"), [(number, text) for text, number in self._names.numbers.items()]),
             "META_DATA_EXPORT": (("name", "value"), [*metadata]),

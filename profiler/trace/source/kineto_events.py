@@ -75,12 +75,19 @@ class Device(msgspec.Struct, gc=False, frozen=True):
     multiprocessors: int = msgspec.field(default=0, name="numSms")
 
 
+class Distributed(msgspec.Struct, gc=False, frozen=True):
+    """What PyTorch says of the job; others may write anything here."""
+
+    rank: int | str | None = None
+
+
 class Said(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """What a trace says beside its events; `WARNING` and `ERROR` are Kineto's own messages."""
 
     schemaVersion: int = 0
     baseTimeNanoseconds: int = 0
     deviceProperties: list[Device] = []
+    distributedInfo: Distributed | None = None
     WARNING: list[str] | str = []
     ERROR: list[str] | str = []
 

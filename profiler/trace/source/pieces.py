@@ -87,9 +87,21 @@ def assembled(pieces: Iterator[Piece], wanted: Wanted, expected: int) -> tuple[S
         row.array(),
         {name: Integers(whole.array(), _mask(null)) for name, (whole, null) in integers.items()},
         {name: real.array() for name, real in reals.items()},
-        {name: Texts(code.array(), list(index[name])) for name, code in codes.items()},
+        {name: by_appearance(code.array(), list(index[name])) for name, code in codes.items()},
     )
     return scan, np.concatenate(spilled)
+
+
+def by_appearance(codes: Int64, values: list[bytes]) -> Texts:
+    """Texts numbered in the order in which the rows first have them, as the compiled core numbers them."""
+    if is_constant(codes) or not len(codes):
+        return Texts(codes, values)
+    first = np.full(len(values) + 1, len(codes), np.int64)  # the last is NULL's, code -1
+    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
+    order = np.argsort(first[:-1], kind="stable")
+    number = np.append(np.empty_like(order), -1)
+    number[order] = np.arange(len(order))
+    return Texts(number[codes], [values[i] for i in order.tolist()])
 
 
 def _mask(null: Growing) -> Bools | None:

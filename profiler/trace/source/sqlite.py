@@ -12,7 +12,7 @@ import numpy as np
 
 from ....errors import TraceError
 from ...arrays.types import Bools, Int64
-from .integrity import faults
+from .integrity import faults_of, loops
 from .limits import ROW_BYTES, TABLES
 from .scan import Integers, Scan, Texts, Wanted, decoded, told
 
@@ -41,6 +41,7 @@ class SqliteSource:
         self.connection = connection
         self._path = path
         self._sound: set[str] = set()
+        self._loops: str | None = None
 
     @property
     def path(self) -> Path:
@@ -101,7 +102,9 @@ class SqliteSource:
         if table in self._sound:
             return
         self.connection.text_factory = decoded
-        if found := faults(self.connection, table):
+        if self._loops is None:  # once: all pages of the file are walked
+            self._loops = loops(self.connection)
+        if found := [self._loops] if self._loops else faults_of(self.connection, table):
             raise TraceError(f"{self._path}: table {told(table)} is damaged: {found[0]}", REPAIR)
         self._sound.add(table)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from ....errors import EnvironmentLacks, UsageError
+from ....profiler.store.zipped import first_unequal
 from ...page.pdf import Printed, identifier_of, print_html, printer_versions
 from ..header import Printer
 from ..verification import Check, Problem, Status, check
@@ -63,7 +64,7 @@ def _names(data: bytes, html: str) -> bool:
 def _differing(file: str, data: bytes, again: bytes, html: str) -> list[Problem]:
     if data == again:
         return []
-    at = next((i for i, (a, b) in enumerate(zip(data, again, strict=False)) if a != b), min(len(data), len(again)))
+    at = first_unequal(data, again)
     try:
         said = [Problem(file, "text", what) for what in text_differences(html, read_pdf(data))]
     except UsageError as error:

@@ -21,6 +21,10 @@ _SMALLEST = 3.0
 _CLEAR = 0.3
 """What is painted thinner than this, as a share, hides nothing."""
 _APART = 0.05
+_ROWS = 1 << 20
+"""More than a page has points; what stands beside it is refused before."""
+_MOST_IN_A_POINT = 100
+"""Letters of `_SMALLEST` that are `_APART` go into a square point 68 times at most; nor are all pairs of a million compared."""
 
 
 def hidden_text(ink: Ink, box: Sequence[float]) -> Iterator[str]:
@@ -76,18 +80,24 @@ def _painted_over(ink: Ink, at: Floats) -> Iterator[str]:
 
 
 def _written_over(glyphs: Sequence[Glyph], at: Floats) -> Iterator[str]:
-    """Two letters in one place."""
-    order = np.lexsort((at[:, 1], np.round(at[:, 0], 1)))
-    cells: dict[tuple[int, int], list[int]] = {}
-    for place in order:
-        x, y = at[place]
-        size = abs(glyphs[place].em[1][1]) + abs(glyphs[place].em[1][0])
-        for cell in ((round(x) + dx, round(y) + dy) for dx in (-1, 0, 1) for dy in (-1, 0, 1)):
-            for other in cells.get(cell, ()):
-                if np.hypot(*(at[place] - at[other])) < _APART * size:
-                    yield "text written over text"
-                    return
-        cells.setdefault((round(x), round(y)), []).append(int(place))
+    """Two letters in one place: of each, those before it from left to right that lie in its square point or in one beside it."""
+    turn = np.empty(len(at), dtype=np.int64)
+    turn[np.lexsort((at[:, 1], np.round(at[:, 0], 1)))] = np.arange(len(at))
+    near = _APART * np.array([abs(glyph.em[1][1]) + abs(glyph.em[1][0]) for glyph in glyphs])
+    cells = np.rint(at).astype(np.int64) @ (_ROWS, 1)
+    order = np.argsort(cells)
+    held = cells[order]
+    if np.max(np.unique(cells, return_counts=True)[1]) > _MOST_IN_A_POINT:
+        yield "text written over text"
+        return
+    for beside in (dx * _ROWS + dy for dx in (-1, 0, 1) for dy in (-1, 0, 1)):
+        first, end = (np.searchsorted(held, cells + beside, side) for side in ("left", "right"))
+        mine = np.repeat(np.arange(len(at)), end - first)
+        theirs = order[np.arange(len(mine)) - np.repeat(np.cumsum(end - first) - end, end - first)]
+        apart = np.hypot(*(at[mine] - at[theirs]).T)
+        if np.any((turn[theirs] < turn[mine]) & (apart < near[mine])):
+            yield "text written over text"
+            return
 
 
 def _covered(paint: Paint, at: Floats) -> Bools:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from aisp_prof import kernels
 from aisp_prof.kernels.building.contract import Code, Contract, disassemble, find_tools
 from aisp_prof.kernels.building.nvcc import cubin, find_nvcc, said
 from aisp_prof.kernels.rung import Rung, rungs
+from shared import fresh_cubins, made_once
 
 ARCHS = ("90a", "100a")
 """Hopper, and Blackwell, of which nothing was run yet."""
@@ -25,28 +27,20 @@ builds = pytest.mark.skipif(find_nvcc() is None, reason="nvcc is not on PATH, be
 disassembles = pytest.mark.skipif(find_tools() is None, reason="cuobjdump and nvdisasm are not installed")
 
 
-class Cubins:
-    """Every source for every architecture at most once."""
+@cache
+def compiled(source: Path, arch: str) -> tuple[Mapping[str, Code], str]:
+    """The machine code of a source, and what nvcc said of it: compiled once a run, whichever worker asks."""
 
-    def __init__(self) -> None:
-        self._known: dict[tuple[Path, str], tuple[Mapping[str, Code], str]] = {}
+    def make() -> tuple[Mapping[str, Code], str]:
+        made = cubin(source, arch)
+        return disassemble(made), said(made)
 
-    def of(self, source: Path, arch: str) -> tuple[Mapping[str, Code], str]:
-        if (source, arch) not in self._known:
-            made = cubin(source, arch)
-            self._known[source, arch] = disassemble(made), said(made)
-        return self._known[source, arch]
-
-
-@pytest.fixture(scope="module")
-def cubins(tmp_path_factory: pytest.TempPathFactory) -> Cubins:
-    return Cubins()
+    return made_once(f"code-{arch}-{source.parent.name}-{source.stem}", make)
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _fresh_cache(tmp_path_factory: pytest.TempPathFactory) -> object:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AISP_CACHE", str(tmp_path_factory.mktemp("cache")))
+def _fresh_cache() -> Iterator[None]:
+    with fresh_cubins():
         yield
 
 
@@ -61,8 +55,8 @@ def test_every_source_has_a_rung() -> None:
 @builds
 @disassembles
 @pytest.mark.parametrize(("rung", "arch"), COMPILED, ids=named)
-def test_the_contract_is_kept(cubins: Cubins, rung: Rung, arch: str) -> None:
-    codes, words = cubins.of(rung.source, arch)
+def test_the_contract_is_kept(rung: Rung, arch: str) -> None:
+    codes, words = compiled(rung.source, arch)
     code = codes[rung.entry]
     assert rung.contract.broken(code) == []
     assert code.shared_bytes + rung.launch.shared <= SHARED_LIMIT
@@ -72,9 +66,9 @@ def test_the_contract_is_kept(cubins: Cubins, rung: Rung, arch: str) -> None:
 @builds
 @disassembles
 @pytest.mark.parametrize("arch", ARCHS)
-def test_every_kernel_has_a_rung(cubins: Cubins, arch: str) -> None:
+def test_every_kernel_has_a_rung(arch: str) -> None:
     mine = [rung for rung in RUNGS if rung.runs_on(arch)]
-    found = {(source, name) for source in {rung.source for rung in mine} for name in cubins.of(source, arch)[0]}
+    found = {(source, name) for source in {rung.source for rung in mine} for name in compiled(source, arch)[0]}
     assert found == {(rung.source, rung.entry) for rung in mine}
 
 

@@ -23,6 +23,7 @@ from aisp_prof.workloads.gate.cases import cases
 from aisp_prof.workloads.gate.checking import Bench, Examination
 from aisp_prof.workloads.gate.contender import Local
 from aisp_prof.workloads.gate.job import Results
+from aisp_prof.workloads.gate.spec_task import SpecTask, one_output
 from host_kernels import find_compiler, host_run
 
 builds = pytest.mark.skipif(find_nvcc() is None, reason="nvcc is not on PATH, below CUDA_HOME or /usr/local/cuda")
@@ -76,7 +77,7 @@ def wrong_cases(spec: Spec, folder: Path) -> dict[str, str]:
     chosen = cases(spec, brief=True)
     assert any(case.values == "non-finite" for case in chosen)
     with closing(Results(folder / "results")) as results:
-        bench = Bench(spec, CpuDevice(), Local(run), results, Plain("cpu"))
+        bench = Bench(SpecTask(spec), CpuDevice(), Local(one_output(run)), results, Plain("cpu"))
         found = {str(case): Examination(bench, case, guards=True).result(11) for case in chosen}
     return {case: words for case, words in found.items() if words}
 
@@ -171,7 +172,7 @@ def test_it_is_right_on_a_gpu_at_every_edge(name: str, tmp_path: Path) -> None:
     source.write_text(write(spec))
     run = read_candidate(source, spec).run
     with closing(Results(tmp_path / "results")) as results:
-        bench = Bench(spec, CudaDevice(), Local(run), results, Plain("cuda"))
+        bench = Bench(SpecTask(spec), CudaDevice(), Local(one_output(run)), results, Plain("cuda"))
         found = {str(case): Examination(bench, case, guards=True).result(11) for case in cases(spec)}
     assert {case: words for case, words in found.items() if words} == {}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from aisp_prof.errors import UsageError
 from aisp_prof.profiler.assertions.check import WHOLE, Question, check
-from aisp_prof.profiler.assertions.claims_file import with_arguments
+from aisp_prof.profiler.assertions.claims_file import read_claims, with_arguments
 from aisp_prof.profiler.evidence import Verdict
 from aisp_prof.profiler.trace.reader import read_trace
 from aisp_prof.reports.terminal.assertion import answer_lines
@@ -264,3 +264,93 @@ def test_a_bound_shows_its_runs_as_factors(ask):
     answer = ask(trace, "bound >= 1.75", ranges={"step": "step"})
     assert answer.claims[0].claim.verdict is Verdict.UNPROVEN
     assert any("runs of step: 1.50×, 2.00×, 1.50×" in line for line in answer_lines(answer))
+
+
+def layers(gemms=12):
+    """A step of `gemms` products, whose library names them in their template arguments alone, beside two collectives."""
+    trace = TraceBuilder()
+    p = trace.process(551)
+    p.sees(trace.gpu("a0ae1ff2-b9e3"))
+    at = 1000 * US
+    for _ in range(6):
+        p.range("step", at, at + 900 * US)
+        for i in range(gemms):
+            p.kernel("Kernel2", (at + 2 * i, at + 2 * i + 1), (at + 100 + 20 * i, at + 110 + 20 * i), stream=7)
+        for i in range(2):
+            p.kernel(
+                "ncclDevKernel_AllReduce", (at + 50 + i, at + 51 + i), (at + 100 + 40 * i, at + 120 + 40 * i), stream=8
+            )
+        p.kernel("ring_exchange", (at + 60, at + 61), (at + 400, at + 430), stream=8)
+        at += 1000 * US
+    p.call("cudaDeviceSynchronize_v3020", (at, at + 10))
+    return trace
+
+
+NAMED = [
+    ("count(kernel:Kernel2) == 12", 12),
+    ("count(kernel:*(float \\*)) == 15", 15),
+    ("count(kernel:nccl*) == 2", 2),
+    ("every sum(kernel:nccl*) <= 40ns", 40),
+    ("every busy(stream:8) <= 70ns", 70),
+    ("hidden(kernel:nccl*, kernel:Kernel2) >= 0.5", 0.5),
+    ("hidden(stream:8, stream:7) >= 20%", 20 / 70),
+    ("count(compute) == 13", 13),
+]
+
+
+@pytest.mark.parametrize(("claim", "value"), NAMED)
+def test_claims_reach_kernels_by_name_and_streams(ask, claim, value):
+    answer = ask(layers(), claim.replace("\\*", "[*]"), ranges={"step": "step"})
+    assert answer.verdict is Verdict.PROVEN
+    assert answer.claims[0].claim.measured == pytest.approx(value)
+    assert answer.notes == ()
+
+
+def test_a_kernel_that_is_not_there_is_named_beside_the_verdict(ask):
+    answer = ask(layers(), "count(kernel:*gem) == 0", "count(stream:9) == 0", ranges={"step": "step"})
+    assert answer.verdict is Verdict.PROVEN
+    assert answer.notes[0].startswith("no kernel is called '*gem'")
+    assert answer.notes[1].startswith("no operation ran on stream 9: there are: 7, 8")
+
+
+@pytest.mark.parametrize(
+    ("claim", "reason"),
+    [
+        ("sum(kernel:) <= 1ms", "no operations are selected by 'kernel:'"),
+        ("sum(stream:x) <= 1ms", "a stream is chosen by its number"),
+        ("sum(kernels:a) <= 1ms", "no operations are selected by 'kernels:a'"),
+        ("sum(range:step) <= 1ms", "no operations are selected by 'range:step'"),
+        ("sum(kernel:f<1, 2>) <= 1ms", "sum takes 0 or 1 arguments, not 2"),
+    ],
+)
+def test_what_no_claim_can_name(ask, claim, reason):
+    with pytest.raises(UsageError, match=reason):
+        ask(layers(), claim)
+
+
+def test_a_claims_file_names_further_communication(tmp_path):
+    path = tmp_path / "claims.toml"
+    path.write_text('schema = 1\nclaims = ["count(comm) == 3"]\ncommunication = ["^ring_"]\n[ranges]\nstep = "step"\n')
+    question = read_claims(path)
+    assert question.communication == ("^ring_",)
+    trace = layers().write(tmp_path / "t.sqlite")
+    assert check(read_trace(trace, question.communication), question).verdict is Verdict.PROVEN
+    assert check(read_trace(trace), question).verdict is Verdict.REFUTED
+    from aisp_prof.cli import app
+    from typer.testing import CliRunner
+
+    assert CliRunner().invoke(app, ["assert", str(trace), "--claims", str(path)]).exit_code == 0
+    path.write_text('schema = 1\nclaims = ["count(comm) == 3"]\ncommunication = "ring"\n')
+    with pytest.raises(UsageError, match="communication is list"):
+        read_claims(path)
+
+
+@pytest.mark.parametrize(("runs", "reason"), [(5, "few_iterations"), (0, "metric_missing")])
+def test_a_speedup_of_too_few_iterations_says_so(ask, runs, reason):
+    answer = ask(steps(*[100 * US] * runs), "speedup(a, b) >= 1", ranges={"a": "step", "b": "step"})
+    (found,) = answer.claims[0].claim.reasons[-1:]
+    assert answer.verdict is Verdict.UNPROVEN
+    assert found.code == reason or runs == 0
+    if runs:
+        assert found.values == {"n": 5, "least": 6}
+        assert "Iterations measured: 5; needed: at least 6." in "\n".join(answer_lines(answer))

@@ -101,6 +101,9 @@ def test_command_lines(tmp_path: Path) -> None:
     assert profile[-5:] == ["-o", str(tmp_path / "report"), "python", "-m", "x"]
     export = nsys.export_command(tmp_path / "report.nsys-rep", tmp_path / "trace.sqlite")
     assert export[-2:] == [str(tmp_path / "trace.sqlite"), str(tmp_path / "report.nsys-rep")]
+    assert "--include-blobs=true" in export  # NCCL's payloads
+    older = Nsys(Path("/n/nsys"), (2024, 1)).export_command(tmp_path / "report.nsys-rep", tmp_path / "trace.sqlite")
+    assert not any("blobs" in option for option in older)
 
 
 @pytest.fixture

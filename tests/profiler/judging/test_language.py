@@ -15,6 +15,17 @@ from hypothesis import strategies as st
     [
         ("speedup >= 2", Term("speedup", "", ("baseline", "optimized")), ">=", 2.0),
         ("speedup(tiled, optimized) <= 1.1x", Term("speedup(tiled, optimized)", "", ("tiled", "optimized")), "<=", 1.1),
+        ("sum(kernel:nccl*) <= 2ms", Term("sum(kernel:nccl*)", "optimized"), "<=", 2e6),
+        ("baseline.count(kernel:*gemm*) == 12", Term("count(kernel:*gemm*)", "baseline"), "==", 12.0),
+        ("count(kernel:foo<4>) < 3", Term("count(kernel:foo<4>)", "optimized"), "<", 3.0),
+        ("busy(kernel:void f<1>(int*)) > 1us", Term("busy(kernel:void f<1>(int*))", "optimized"), ">", 1e3),
+        ("hidden(stream:7, kernel:*gemm*) >= 80%", Term("hidden(stream:7, kernel:*gemm*)", "optimized"), ">=", 0.8),
+        (
+            "sum(kernel:a) <= baseline.sum(kernel:b<2>)",
+            Term("sum(kernel:a)", "optimized"),
+            "<=",
+            Term("sum(kernel:b<2>)", "baseline"),
+        ),
         ("kernels == 80", Term("kernels_per_iteration", "optimized"), "==", 80.0),
         ("baseline.launch_calls >= 2", Term("launch_calls_per_iteration", "baseline"), ">=", 2.0),
         ("tiled.busy <= 2ms", Term("busy", "tiled"), "<=", 2e6),

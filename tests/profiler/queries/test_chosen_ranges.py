@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 from aisp_prof.profiler.assertions.check import Question, check
-from aisp_prof.profiler.queries.ranges import chosen_ranges, why_none
+from aisp_prof.profiler.queries.ranges import why_none
+from aisp_prof.profiler.ranges.chosen import chosen_ranges
 from aisp_prof.profiler.trace.reader import read_trace
 from trace_builder import TraceBuilder
 

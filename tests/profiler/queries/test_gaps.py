@@ -5,6 +5,9 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from aisp_prof.profiler.analysis.overlap import concurrency
+from aisp_prof.profiler.arrays import types
+from aisp_prof.profiler.arrays.intervals import union
+from aisp_prof.profiler.queries import gaps as module
 from aisp_prof.profiler.queries.gaps import by_cause, find_gaps, gaps
 from aisp_prof.profiler.queries.synchronising import blocking_calls
 from aisp_prof.profiler.trace.reader import read_trace
@@ -127,3 +130,54 @@ def test_gaps_are_the_idle_time_and_their_parts_are_the_gaps(all_work, waits):
     assert (parts[~known] == 0).all()
     assert (rows.waited >= rows.waiting).all()
     assert min(map(int, (*rows.waiting, *rows.calling, *rows.outside, *rows.queued)), default=0) >= 0
+
+
+def spent_one_by_one(found, gap, waits_only):
+    """Of the time from a gap's beginning to its launch what the launching thread spent in calls, instant by instant."""
+    calls, launch = found.calls, int(found.operations.launch[gap.after[0]])
+    until = min(max(int(calls.start[launch]), int(gap.start[0])), int(gap.end[0]))
+    mine = calls.thread == calls.thread[launch]
+    if waits_only:
+        mine = mine & blocking_calls(found)
+    spans = list(zip(calls.start[mine].tolist(), calls.end[mine].tolist(), strict=True))
+    return sum(any(low <= t < high for low, high in spans) for t in range(int(gap.start[0]), until))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(spans, spans, st.integers(1, 5)), min_size=2, max_size=9),
+    st.lists(st.tuples(spans, st.integers(1, 5)), max_size=6),
+    st.sampled_from([1 << 62, 200]),
+)
+def test_each_thread_is_looked_at_alone_though_all_lie_on_one_line(all_work, waits, room):
+    trace = TraceBuilder()
+    p = trace.process(1)
+    for call, run, tid in all_work:
+        p.kernel("k", call, run, stream=6 + tid, tid=tid)
+    for times, tid in waits:
+        p.call("cudaDeviceSynchronize_v3020", times, tid=tid)
+    with TemporaryDirectory() as folder:
+        found = read_trace(trace.write(Path(folder) / "t.sqlite"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(types, "ROOM", room)  # 200: the windows of all threads do not fit
+        rows = find_gaps(found)
+    for number in range(len(rows)):
+        gap = rows.take([number])
+        if gap.cause[0] not in (module.BOUNDARY, module.NOT_TRACED):
+            waiting = spent_one_by_one(found, gap, True)
+            assert gap.waiting[0] == waiting
+            assert gap.calling[0] == spent_one_by_one(found, gap, False) - waiting
+
+
+def test_threads_without_number_are_one_sweep(tmp_path, monkeypatch):
+    """A pool that starts a thread for each launch: the calls were searched through once for each of them."""
+    trace = TraceBuilder()
+    p = trace.process(1)
+    for tid in range(1, 301):
+        p.kernel("k", (100 * tid, 100 * tid + 2), (100 * tid + 10, 100 * tid + 20), tid=tid)
+    found = read_trace(trace.write(tmp_path / "t.sqlite"))
+    swept = []
+    monkeypatch.setattr(module, "union", lambda start, end: swept.append(len(start)) or union(start, end))
+    rows = find_gaps(found)
+    assert (rows.cause == module.NOT_QUEUED).sum() == 299
+    assert len(swept) == 2

@@ -5,10 +5,12 @@ import pytest
 from aisp_prof.cli import app
 from aisp_prof.errors import UsageError
 from aisp_prof.profiler.assertions.check import Question, check
-from aisp_prof.profiler.queries.other_threads import _inside, other_threads
+from aisp_prof.profiler.queries.other_threads import other_threads
 from aisp_prof.profiler.queries.overlap import overlap
-from aisp_prof.profiler.queries.ranges import chosen_ranges
+from aisp_prof.profiler.queries.summary import summary
 from aisp_prof.profiler.ranges.attribution import Attribution, operations_inside
+from aisp_prof.profiler.ranges.chosen import chosen_ranges
+from aisp_prof.profiler.ranges.uncounted import _inside
 from aisp_prof.profiler.trace.reader import read_trace
 from busy_trace import busy_trace
 from trace_builder import TraceBuilder
@@ -43,7 +45,9 @@ def test_a_tenth_is_passed_over(tmp_path, backward, told):
 
 
 @pytest.mark.parametrize("command", [
+    ["trace", "summary", "{}"],
     ["trace", "ranges", "{}"],
+    ["trace", "export", "{}", "--to", "perfetto", "--output", "{}.json"],
     ["trace", "overlap", "{}", "--a", "range:train_step", "--b", "compute"],
     ["trace", "diff", "{}", "--range-a", "train_step", "--range-b", "train_step"],
     ["assert", "{}", "kernels_per_iteration == 10", "--range", "train_step"],
@@ -53,6 +57,10 @@ def test_every_answer_on_ranges_says_so(tmp_path, command):
     answer = CliRunner().invoke(app, [part.format(path) for part in command])
     assert answer.exit_code == 0, answer.output
     assert "--attribution process" in " ".join(answer.output.split())
+    if command[0] == "trace":
+        answer = CliRunner().invoke(app, [*(part.format(path) for part in command), "--attribution", "process"])
+        assert answer.exit_code == 0, answer.output
+        assert "--attribution process" not in answer.output
     path = str(training(tmp_path, backward=0))
     answer = CliRunner().invoke(app, [part.format(path) for part in command])
     assert "--attribution process" not in answer.output
@@ -86,3 +94,12 @@ def test_by_process_an_overlap_counts_them(tmp_path):
     assert (by_thread, by_process) == (60, 180)
     with pytest.raises(UsageError, match="no attribution"):
         overlap(trace, "range:train_step", "compute", 0, "threads")
+
+
+def test_a_summary_of_the_process_counts_every_thread(tmp_path):
+    trace = read_trace(training(tmp_path, backward=20))
+    (of_thread,), (of_process,) = summary(trace).ranges, summary(trace, attribution="process").ranges
+    assert (of_thread.ops, of_process.ops) == (60, 180)
+    assert summary(trace, attribution="process").notes == ()
+    with pytest.raises(UsageError, match="no attribution is called"):
+        summary(trace, attribution="threads")

@@ -5,7 +5,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from aisp_prof.errors import UsageError
-from aisp_prof.profiler.queries import witnesses as module
+from aisp_prof.profiler.analysis import longest as module
+from aisp_prof.profiler.arrays import types
 from aisp_prof.profiler.queries.overlap import overlap
 from aisp_prof.profiler.queries.selectors import select, why_empty
 from aisp_prof.profiler.trace.reader import read_trace
@@ -102,8 +103,8 @@ work = st.tuples(spans, st.integers(7, 9), st.booleans())
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(work, min_size=1, max_size=12), st.integers(1, 4), st.sampled_from([1, 32]))
-def test_witnesses_are_the_longest_whatever_is_looked_at_first(all_work, count, streams):
+@given(st.lists(work, min_size=1, max_size=12), st.integers(1, 4), st.sampled_from([60, 1 << 62]))
+def test_witnesses_are_the_longest_whatever_is_looked_at_first(all_work, count, room):
     built = TraceBuilder()
     p = built.process(1)
     for number, ((start, length), stream, copy) in enumerate(all_work):
@@ -114,8 +115,8 @@ def test_witnesses_are_the_longest_whatever_is_looked_at_first(all_work, count, 
             p.kernel("k", call, run, stream)
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_FIRST_LOOK", 1)
-        patch.setattr(module, "_STREAMS", streams)
         trace = read_trace(built.write(Path(folder) / "t.sqlite"))
+        patch.setattr(types, "ROOM", room)  # 60: the windows of all streams do not fit
         found = [w.end - w.start for row in overlap(trace, "copy", "compute", count) for w in row.witnesses]
     copies, kernels = ([w for w in all_work if w[2] is kind] for kind in (True, False))
     shared = [

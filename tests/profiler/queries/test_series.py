@@ -1,9 +1,9 @@
 """Steps that are numbered in their names are one row of a summary."""
 
 import pytest
-from aisp_prof.profiler.queries.names import series
-from aisp_prof.profiler.queries.ranges import chosen_ranges
+from aisp_prof.profiler.analysis.names import series
 from aisp_prof.profiler.queries.summary import summary, top_ranges
+from aisp_prof.profiler.ranges.chosen import chosen_ranges
 from aisp_prof.profiler.trace.reader import read_trace
 from trace_builder import TraceBuilder
 

@@ -6,7 +6,8 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from aisp_prof.profiler.analysis.overlap import concurrency, concurrency_by_gpu, witnesses
+from aisp_prof.profiler.analysis.longest import witnesses
+from aisp_prof.profiler.analysis.overlap import concurrency, concurrency_by_gpu
 from aisp_prof.profiler.ranges.attribution import calls_inside, operations_inside
 from aisp_prof.profiler.ranges.table import range_table
 from aisp_prof.profiler.trace.reader import read_trace

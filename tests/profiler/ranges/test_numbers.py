@@ -30,7 +30,7 @@ from hypothesis import strategies as st
 from one_by_one import DEFINITIONS, Scope, inside, measure, scope_of
 from trace_builder import TraceBuilder
 
-CLASSES = ("h2d", "copy", "compute", "comm")
+CLASSES = ("h2d", "copy", "compute", "comm", "kernel:nccl*", "kernel:gemm(float [*])", "stream:7")
 ARGUMENTS = {0: [()], 1: [(a,) for a in CLASSES], 2: [(a, b) for a in CLASSES for b in CLASSES]}
 GLOBS = {
     "calls": [("cuda*Sync*",), ("cudaLaunchKernel",), ("nothing",)],

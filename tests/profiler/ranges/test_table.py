@@ -4,11 +4,15 @@ from dataclasses import fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import engines
 import numpy as np
 import pytest
+from aisp_prof.errors import UsageError
 from aisp_prof.profiler.analysis.overlap import busy_time, concurrency
 from aisp_prof.profiler.arrays import types
+from aisp_prof.profiler.ranges import pieces, slices
 from aisp_prof.profiler.ranges import table as module
+from aisp_prof.profiler.ranges.attribution import expanded
 from aisp_prof.profiler.ranges.table import range_table
 from aisp_prof.profiler.trace.model import COMM, COMPUTE, COPIES, D2H, GRAPH_LAUNCH, H2D, KINDS, P2P
 from aisp_prof.profiler.trace.reader import read_trace
@@ -25,6 +29,14 @@ submissions = st.tuples(
     st.sampled_from(["gemm", "ncclDevKernel_AllReduce", "h2d", "d2h", "d2d", "p2p", "memset", "graph"]),
 )
 ranges = st.tuples(st.sampled_from([1, 2]), st.sampled_from([1, 2]), times, st.booleans(), st.sampled_from([1, 2]))
+
+
+@pytest.fixture(autouse=True, scope="module", params=engines.ENGINES)
+def engine(request):
+    """Both come to the same numbers."""
+    with pytest.MonkeyPatch.context() as patch:
+        engines.choose(patch, request.param)
+        yield request.param
 
 
 def submit(p, tid, call, run, stream, device, what):
@@ -126,10 +138,60 @@ def test_chunks_make_no_difference(calls, all_ranges):
         trace = built(calls, all_ranges, folder)
     whole = as_rows(range_table(trace))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "PAIRS", 2)
+        patch.setattr(slices, "PAIRS", 2)
         assert as_rows(range_table(trace)) == whole
         patch.setattr(types, "ROOM", 200)  # windows that do not fit: chunks are halved
         assert as_rows(range_table(trace)) == whole
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(submissions, min_size=3, max_size=14), st.lists(ranges, min_size=2, max_size=6), st.integers(1, 3))
+def test_pieces_make_no_difference(calls, all_ranges, block):
+    with TemporaryDirectory() as folder:
+        trace = built(calls, all_ranges, folder)
+    whole = as_rows(range_table(trace))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pieces, "LONG", 1)
+        patch.setattr(pieces, "OFTEN", 0)
+        patch.setattr(pieces, "BLOCK", block)
+        assert as_rows(range_table(trace)) == whole
+        for name in ("span", "idle", "engine", "max_in_flight", "launches"):
+            alone = range_table(trace, numbers=(name,))
+            assert getattr(alone, name).tolist() == [row[name] for row in whole]
+
+
+def never_closed(tmp_path, kernels, opened, end):
+    """Ranges that one thread opens and never closes; kernel k runs from 100 k until `end(k)`."""
+    trace = TraceBuilder()
+    p = trace.process(1)
+    for k in range(kernels):
+        p.kernel("k", (100 * k, 100 * k + 2), (100 * k + 10, end(k)))
+    for k in range(0, kernels, kernels // opened):
+        p.range("forward", 100 * k - 1, None)
+    return read_trace(trace.write(tmp_path / "t.sqlite"))
+
+
+def test_ranges_that_were_never_closed_do_not_count_all_that_follows_each(tmp_path, monkeypatch):
+    trace = never_closed(tmp_path, 3000, 300, lambda k: 100 * k + 50)
+    plain = as_rows(range_table(trace))
+    monkeypatch.setattr(pieces, "LONG", 64)
+    monkeypatch.setenv("AISP_ENGINE", "numpy")  # whose work can be counted; the core does as much
+    worked = []
+    monkeypatch.setattr(
+        slices, "expanded", lambda low, high: worked.append(int((high - low).sum())) or expanded(low, high)
+    )
+    assert as_rows(range_table(trace)) == plain
+    assert sum(row["ops"] for row in plain) == 451_500
+    assert sum(worked) < 451_500 // 10
+
+
+def test_more_than_can_be_worked_on_is_refused_by_its_limit(tmp_path, monkeypatch):
+    """A kernel that runs all the time leaves nothing to cut."""
+    trace = never_closed(tmp_path, 200, 100, lambda k: 100 * k + 50 if k else 10**6)
+    monkeypatch.setattr(pieces, "LONG", 16)
+    monkeypatch.setattr(pieces, "MOST_PAIRS", 1000)
+    with pytest.raises(UsageError, match=r"99 ranges hold 9,900 operations in all.*the most is 1,000"):
+        range_table(trace)
 
 
 @settings(max_examples=30, deadline=None)
@@ -146,7 +208,9 @@ def test_each_number_may_be_asked_for_alone(calls, all_ranges):
         range_table(trace, numbers=("span",)).busy  # noqa: B018
 
 
-def test_a_hundred_streams_in_flight(tmp_path):
+def test_a_hundred_streams_in_flight(tmp_path, monkeypatch, engine):
+    if engine == "core":
+        monkeypatch.setattr(slices, "_by_quantities", lambda *_: pytest.fail("numpy sweeps"))
     trace = TraceBuilder()
     p = trace.process(1)
     p.range("deep", 0, 1000)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import lzma
+import re
 import socket
 import sqlite3
 from base64 import b64encode, urlsafe_b64encode
@@ -9,7 +10,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from aisp_prof.profiler.store.leak_forms import KEYS, RULES, TEXT_KEYS, TEXT_RULES, Form
 from aisp_prof.profiler.store.leaks import leaks
+from hypothesis import given
+from hypothesis import strategies as st
 from shared import leaks_of
 
 TESTS = Path(__file__).parents[2]
@@ -237,3 +241,11 @@ def test_texts_that_cannot_be_read_are_not_called_clean(tmp_path: Path) -> None:
     content[4096] = 99
     path.write_bytes(content)
     assert "cannot be read" in str(leaks(path))
+
+
+@pytest.mark.parametrize("form", [*RULES, *KEYS, *TEXT_RULES, *TEXT_KEYS], ids=lambda form: form.what)
+@given(data=st.data())
+def test_what_is_looked_for_first_is_there_wherever_the_whole_is(form: Form, data: st.DataObject) -> None:
+    text = data.draw(st.from_regex(form.pattern))
+    assert not form.first or any(re.search(one, text) for one in form.first), text
+    assert not form.words or any(one in text.lower() for one in form.words), text

@@ -40,7 +40,7 @@ from aisp_prof.profiler.capture.run import capture_pair
 declaration = Declaration.from_json(json.loads(sys.argv[1]))
 """
 CAPTURE = """
-capture_pair(declaration, sys.argv[2], "h200", "small", Path(sys.argv[3]), 4, [], 60, lambda step: None)
+capture_pair(declaration, [sys.argv[2]], "h200", "small", Path(sys.argv[3]), 4, [], 60, lambda step: None)
 """
 
 WRITING = """
@@ -356,7 +356,7 @@ def test_a_clock_that_jumps(
 
     def capture(*times: str) -> Capture:
         monkeypatch.setattr(module, "datetime", Clock(*times))
-        return capture_pair(declaration, pair, "h200", "small", folder, 4, [], 60, steps.append)
+        return capture_pair(declaration, [pair], "h200", "small", folder, 4, [], 60, steps.append)
 
     first = capture("2026-05-01T12:00:00")
     assert first.manifest.created_utc == "2026-05-01T12:00:00.000000Z"

@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from aisp_prof.profiler.expect.files import expectations_folder
 from aisp_prof.profiler.store.captures import Capture, shipped_store
-from aisp_prof.profiler.store.manifest import encode
 from aisp_prof.reports.bundle import captures, write
 from aisp_prof.reports.bundle.layout import Pages, sha256_of
 from aisp_prof.reports.bundle.proof import Proven
@@ -66,7 +66,7 @@ def judged_once(known: dict[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
 
         def found(capture: Capture) -> Any:
             files = sorted((one.name, sha256_of(one)) for one in capture.folder.iterdir())
-            key = (name, capture.id, encode(capture.manifest), *files)
+            key = (name, capture.id, msgspec.json.encode(capture.manifest.to_json()), *files)
             if key not in known:
                 result = find(capture)
                 known[key] = result if isinstance(result, Proven) else list(result)

@@ -91,7 +91,9 @@ def test_of_other_conditions_nothing_is_told(section: Callable[..., list[str]]) 
 
 
 def test_nothing_expected_is_said(section: Callable[..., list[str]]) -> None:
-    assert section(key="b200")[1:] == ["Nothing is expected of this pair on h200 yet."]
+    assert section(key="b200")[1:] == [
+        'Nothing is expected of this pair on h200 yet → aisp-prof expect update ch11:streams --reason "…" --write'
+    ]
 
 
 def test_in_korean(section: Callable[..., list[str]]) -> None:

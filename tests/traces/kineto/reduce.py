@@ -25,6 +25,8 @@ def reduced(document: dict) -> dict:
     devices = [{"id": d["id"], "name": d["name"]} for d in document.get("deviceProperties", [])]
     used = {e["args"]["device"] for e in kept if "device" in e.get("args", {})}
     said = {name: document[name] for name in ("schemaVersion", "baseTimeNanoseconds") if name in document}
+    if "distributedInfo" in document:
+        said["distributedInfo"] = {name: document["distributedInfo"][name] for name in ("rank", "world_size")}
     return said | {"deviceProperties": [d for d in devices if d["id"] in used], "traceEvents": kept}
 
 

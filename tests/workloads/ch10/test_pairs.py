@@ -83,6 +83,9 @@ def test_operations_declared_are_those_of_the_products(pair: Pair) -> None:
     expected = {
         "batch": {2 * 1024 * 8192**2},
         "cooperative_persistent": {2 * 2048 * 512**3 + 2 * 2048 * 512**2},
+        "cluster_group": {27 * 2048 * 262144 // 4},
+        "cluster_group_no_dsmem": {27 * 2048 * 262144 // 4},
+        "double_buffered_pipeline": {2 * 32 * (2 << 30) // 4},
     }.get(pair.declaration.name, {2 * 8192**3})
     assert flops == expected
 

@@ -22,11 +22,19 @@ NAMES = [
     "ch09-inline-ptx-example",
     "ch09-tcgen05-pipelined",
     "ch09-two-stage-pipeline",
+    "ch10-both",
+    "ch10-cluster-group",
+    "ch10-gds",
+    "ch10-memory-pipeline",
     "ch10-warpgroup-specialization",
     "ch11-event-timing",
+    "ch11-kv-prefetch",
     "ch11-memory-async",
     "ch11-stream-overlap",
     "ch11-stream-priority",
+    "ch11-streams-ordered-cuda",
+    "ch11-streams-overlap-cuda",
+    "ch11-streams-warp-specialized",
 ]
 MACHINE_CODE = ("ch09-inline-ptx-example", "ch10-warpgroup-specialization")
 """They read what nvcc made, so they need no GPU."""

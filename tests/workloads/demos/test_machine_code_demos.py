@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from aisp_prof.errors import EnvironmentLacks
@@ -12,10 +14,19 @@ from aisp_prof.workloads.demos import tcgen05_pipelined
 from aisp_prof.workloads.demos.registry import find
 from aisp_prof.workloads.demos.warpgroup_specialization import RUNGS, roles
 from aisp_prof.workloads.device import CpuDevice
+from shared import fresh_cubins
 
 builds = pytest.mark.skipif(
     find_nvcc() is None or find_tools() is None, reason="nvcc, cuobjdump and nvdisasm are not all there"
 )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _fresh_cache() -> Iterator[None]:
+    with fresh_cubins():
+        yield
+
+
 SASS = """
         /*0000*/                   ISETP.NE.AND P0, PT, R0, RZ, PT ;
         /*0010*/              @P0  BRA 0x70 ;

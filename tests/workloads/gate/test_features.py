@@ -14,8 +14,9 @@ from aisp_prof.workloads.annotate import Notes
 from aisp_prof.workloads.device import CpuDevice
 from aisp_prof.workloads.gate.features import enabled
 from aisp_prof.workloads.gate.gate import Request, gate
-from aisp_prof.workloads.gate.runners import eager, find_runner
+from aisp_prof.workloads.gate.runners import find_runner
 from aisp_prof.workloads.gate.slot import candidate_pair, chosen
+from aisp_prof.workloads.gate.spec_task import SpecTask, eager
 from aisp_prof.workloads.gate.verdict import signed
 from aisp_prof.workloads.harness import run_pair
 from aisp_prof.workloads.measure import order
@@ -131,7 +132,13 @@ def test_on_needs_an_admission_of_exactly_this_candidate(
         "import time\nimport torch\ndef run(i, o): time.sleep(0.02); torch.softmax(i[0], -1, out=o)"
     )
     asked = Request(
-        SPEC, find_runner(candidate), find_runner(str(tmp_path / "current.py")), "cpu", 1, "candidate.soft", 24
+        SpecTask(SPEC),
+        find_runner(candidate),
+        find_runner(str(tmp_path / "current.py")),
+        "cpu",
+        1,
+        "candidate.soft",
+        24,
     )
     verdict, path = gate(asked, artifacts)
     assert verdict.status == "admitted", verdict.reason

@@ -17,6 +17,7 @@ from aisp_prof.workloads.gate.gate import Limits, Request, gate
 from aisp_prof.workloads.gate.isolate import run_job
 from aisp_prof.workloads.gate.job import Job
 from aisp_prof.workloads.gate.runners import find_runner
+from aisp_prof.workloads.gate.spec_task import SpecTask
 from aisp_prof.workloads.gate.verdict import Verdict
 from aisp_prof.workloads.measure import order
 
@@ -127,7 +128,7 @@ def request(spec: Spec, folder: Path, candidate: str, **more: object) -> Request
         (folder / name).write_text(dedent(text))
     found = {name: find_runner(str(folder / name)) for name in files}
     limits = Limits(timeout_s=float(more.pop("timeout_s", 120)), memory_bytes=1 << 28)  # type: ignore[arg-type]
-    return Request(spec, *found.values(), "cpu", 5, "test.gate", 24, limits=limits, **more)  # type: ignore[arg-type]
+    return Request(SpecTask(spec), *found.values(), "cpu", 5, "test.gate", 24, limits=limits, **more)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -232,7 +233,7 @@ def test_nothing_runs_while_its_feature_is_off(
 
 def test_what_cannot_be_asked(spec: Spec, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="too few for an interval"):
-        Request(spec, find_runner("eager"), find_runner("eager"), "cpu", 1, "f", iterations=10)
+        Request(SpecTask(spec), find_runner("eager"), find_runner("eager"), "cpu", 1, "f", iterations=10)
     with pytest.raises(UsageError, match="no candidate"):
         find_runner("kernel.ptx")
     with pytest.raises(UsageError, match="cannot read"):
@@ -244,7 +245,7 @@ def test_cuda_source_on_a_cpu_is_a_usage_error(spec: Spec, artifacts: Artifacts,
     from aisp_prof.kernels.emit.cuda import write
 
     (tmp_path / "one.cu").write_text(write(spec))
-    asked = Request(spec, find_runner(str(tmp_path / "one.cu")), find_runner("eager"), "cpu", 1, "test.gate")
+    asked = Request(SpecTask(spec), find_runner(str(tmp_path / "one.cu")), find_runner("eager"), "cpu", 1, "test.gate")
     with pytest.raises(UsageError, match="runs on CUDA alone"):
         gate(asked, artifacts)
 
@@ -259,7 +260,7 @@ def test_an_admission_in_spite_of_a_check_cannot_be_made() -> None:
 def test_the_inductor_path_runs_like_any_other(spec: Spec, tmp_path: Path) -> None:
     """The race alone, which checks values too: every further child would import and compile for half a minute."""
     inductor, eager = find_runner("inductor"), find_runner("eager")
-    outcome = run_job(Job("race", spec, inductor, eager, "cpu", 5, 12, 1 << 31, tmp_path / "results"), 500)
+    outcome = run_job(Job("race", SpecTask(spec), inductor, eager, "cpu", 5, 12, 1 << 31, tmp_path / "results"), 500)
     assert outcome.ending == "done", outcome
     times = [one["timed"] for one in outcome.results if "timed" in one]
     assert times == list(order(12))

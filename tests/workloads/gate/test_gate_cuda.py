@@ -18,6 +18,7 @@ from aisp_prof.kernels.emit.cuda import write
 from aisp_prof.kernels.emit.spec import parse_spec
 from aisp_prof.workloads.gate.gate import Limits, Request, find_sanitizer, gate
 from aisp_prof.workloads.gate.runners import find_runner
+from aisp_prof.workloads.gate.spec_task import SpecTask
 from aisp_prof.workloads.gate.verdict import Verdict
 
 builds = pytest.mark.skipif(find_nvcc() is None, reason="nvcc is not on PATH, below CUDA_HOME or /usr/local/cuda")
@@ -126,7 +127,7 @@ def judged(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch, timeout_s: 
     monkeypatch.setenv("AISP_FEATURES", "test.gate")
     (folder / "candidate.cu").write_text(text)
     runner = find_runner(str(folder / "candidate.cu"))
-    asked = Request(SPEC, runner, find_runner("eager"), "cuda", 5, "test.gate", 20, limits=Limits(timeout_s))
+    asked = Request(SpecTask(SPEC), runner, find_runner("eager"), "cuda", 5, "test.gate", 20, limits=Limits(timeout_s))
     verdict, _ = gate(asked, Artifacts(folder / "artifacts"))
     return verdict.status, verdict.reason
 
@@ -205,7 +206,7 @@ def python_judged(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> V
     (folder / "candidate.py").write_text(text)
     (folder / "current.py").write_text(RIGHT + "    torch.cuda._sleep(20_000_000)\n")
     runners = [find_runner(str(folder / name)) for name in ("candidate.py", "current.py")]
-    asked = Request(SPEC, *runners, "cuda", 5, "test.gate", 20, limits=Limits(120))
+    asked = Request(SpecTask(SPEC), *runners, "cuda", 5, "test.gate", 20, limits=Limits(120))
     return gate(asked, Artifacts(folder / "artifacts"))[0]
 
 

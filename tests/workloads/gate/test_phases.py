@@ -16,6 +16,7 @@ from aisp_prof.workloads.gate.gate import Limits, Request, find_sanitizer, gate
 from aisp_prof.workloads.gate.isolate import Outcome
 from aisp_prof.workloads.gate.job import Job
 from aisp_prof.workloads.gate.runners import find_runner
+from aisp_prof.workloads.gate.spec_task import SpecTask
 from aisp_prof.workloads.gate.verdict import Verdict
 
 SPEC = read_spec("l2norm")
@@ -53,7 +54,9 @@ def judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Judge:
         monkeypatch.setattr(module, "run_job", run_job)
         monkeypatch.setattr(module, "find_sanitizer", lambda: sanitizer)
         runner = find_runner(str(tmp_path / "test.cu"))
-        asked = Request(SPEC, runner, find_runner("eager"), "cuda", 1, "candidate.l2norm", 40, limits=Limits(10))
+        asked = Request(
+            SpecTask(SPEC), runner, find_runner("eager"), "cuda", 1, "candidate.l2norm", 40, limits=Limits(10)
+        )
         return gate(asked, Artifacts(tmp_path / "artifacts"))[0], made
 
     return call

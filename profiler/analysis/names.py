@@ -47,7 +47,7 @@ def series(texts: Iterable[str]) -> dict[str, str]:
     `train_step_*`."""
     stems: dict[str, list[str]] = {}
     for text in texts:
-        if numbered := _NUMBERED.fullmatch(text):
+        if text[-1:].isdecimal() and (numbered := _NUMBERED.fullmatch(text)):  # most names end otherwise
             stems.setdefault(numbered[1], []).append(text)
     return {text: f"{stem}*" for stem, of_stem in stems.items() if len(of_stem) >= _SERIES for text in of_stem}
 

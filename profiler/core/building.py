@@ -1,0 +1,100 @@
+"""Compiles the core: for a wheel where setuptools finds a C compiler, and by hand in a checkout.
+
+    python profiler/core/building.py
+
+The library knows no Python header, so that one wheel serves every Python of a platform. Where nothing compiles, the wheel is
+the pure one, which installs everywhere. This file runs alone, before the package can be imported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess  # noqa: TID251  runs before the package does
+import sys
+from pathlib import Path
+
+from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build_py import build_py
+
+HERE = Path(__file__).parent
+NAME = "_core.so"
+FLAGS = ("-std=c11", "-O2", "-fPIC", "-shared", "-pthread", "-fvisibility=default", "-Wall", "-Wextra")
+SKIP = "AISP_PURE"
+"""Set to anything, it leaves the core out: the pure wheel."""
+
+
+def compiler() -> list[str] | None:
+    """The C compiler's command, by $CC, else what is there."""
+    named = shlex.split(os.environ.get("CC", ""))
+    found = next((name for name in (*named[:1], "cc", "gcc", "clang") if shutil.which(name)), None)
+    return None if found is None else [found, *(named[1:] if named and found == named[0] else [])]
+
+
+def source() -> str:
+    """The SHA-256 of the sources, which the library tells: `library.py` uses none that was made of others."""
+    digest = hashlib.sha256()
+    for file in sorted([*HERE.glob("*.c"), *HERE.glob("*.h")]):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def build(target: Path) -> str:
+    """Compile the core into `target`; why it could not be, or "" where it was."""
+    command = compiler()
+    if os.name != "posix" or command is None or os.environ.get(SKIP):
+        return "no C compiler" if command is None else "left out"
+    part = target.with_name(f".{target.name}.{os.getpid()}")
+    sources = sorted(str(path) for path in HERE.glob("*.c"))
+    try:
+        told = f'-DAISP_SOURCE="{source()}"'
+        done = subprocess.run(
+            [*command, *FLAGS, told, *sources, "-o", str(part)],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"{command[0]}: {error}"
+    if done.returncode:
+        part.unlink(missing_ok=True)
+        return done.stderr[-2000:] or f"{command[0]} ended with {done.returncode}"
+    part.replace(target)
+    return ""
+
+
+class BuildWithCore(build_py):  # type: ignore[misc]
+    """Puts the core beside its module, where it compiles."""
+
+    def run(self) -> None:
+        super().run()
+        target = Path(self.build_lib, "aisp_prof", "profiler", "core", NAME)
+        if self.editable_mode or not target.parent.is_dir():
+            return
+        if why := build(target):
+            self.announce(f"the compiled core is left out, numpy does its work: {why}", 3)
+
+
+class WheelOfPlatform(bdist_wheel):  # type: ignore[misc]
+    """A wheel with the core is one of its platform, for every Python 3; one without is pure."""
+
+    def get_tag(self) -> tuple[str, str, str]:
+        built = Path(self.bdist_dir or "", "aisp_prof", "profiler", "core", NAME)
+        python, abi, platform = super().get_tag()
+        if not built.is_file():
+            return python, abi, platform
+        from sysconfig import get_platform
+
+        return "py3", "none", get_platform().replace("-", "_").replace(".", "_")
+
+
+def up_to_date(target: Path) -> bool:
+    """Whether the library was made of these sources, which it names."""
+    return target.is_file() and source().encode() in target.read_bytes()
+
+
+if __name__ == "__main__":
+    sys.exit(0 if up_to_date(HERE / NAME) else build(HERE / NAME) or 0)

@@ -1,0 +1,151 @@
+/* Mutated pages through the compiled core, under AddressSanitizer and UBSan: fuzz_core FILE COUNT SEED COLUMNS
+ *
+ * FILE is an SQLite file whose tables have so many columns, every third of them text. Each input is a window of its pages with some bytes changed, in a file of its own that may also be
+ * shorter than its pages say; every page of it is decoded as a leaf, with columns of every kind, and walked as a root.
+ * Slices of operations are swept too. Prints how many inputs there were, how many of them were decoded, and what that gave.
+ */
+#define _GNU_SOURCE
+#include "../../profiler/core/core.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { PAGES = 6, LARGEST = 4096, MOST_ROWS = 1 << 11, MOST_LEAVES = 16 };
+
+static uint64_t state;
+
+static uint64_t draw(uint64_t below) {
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return below ? state % below : state;
+}
+
+static void mutate(uint8_t *bytes, size_t size, size_t page) {
+    static const uint8_t worth[] = {0, 1, 2, 5, 10, 13, 0x7f, 0x80, 0x81, 0xff};
+    for (uint64_t n = draw(4); n; n--) {
+        size_t from = draw(2) ? 0 : page * draw(size / page);              /* a page's head, or anything */
+        size_t at = (from + draw(draw(2) ? 64 : size)) % size, run = 1 + draw(draw(4) ? 1 : 64);
+        for (size_t i = at; i < size && i < at + run; i++)
+            switch (draw(4)) {
+            case 0: bytes[i] ^= (uint8_t)(1u << draw(8)); break;
+            case 1: bytes[i] = worth[draw(sizeof worth)]; break;
+            case 2: bytes[i] = (uint8_t)draw(256); break;
+            default: bytes[i] = bytes[draw(size)];
+            }
+    }
+}
+
+static int64_t decoded(int descriptor, int64_t page, int64_t pages, int64_t columns_of_table) {
+    int64_t leaves[MOST_LEAVES], above[MOST_LEAVES], upto[MOST_LEAVES], count = 0;
+    for (int64_t p = 1; p <= pages && count < MOST_LEAVES; p++) {
+        if (draw(8) == 0) continue;
+        leaves[count] = draw(64) ? p : (int64_t)draw(1u << 31);
+        above[count] = INT64_MIN;
+        upto[count++] = INT64_MAX;
+        if (count == 1 && draw(2)) break; /* single leaves are accepted more often */
+    }
+    aisp_wanted_t wanted[AISP_COLUMNS];
+    memset(wanted, 0, sizeof wanted);
+    int32_t n = 0;
+    for (int64_t c = 0; c < columns_of_table && n < AISP_COLUMNS; c++)
+        if (draw(3)) wanted[n++] = (aisp_wanted_t){.place = (int32_t)c, .kind = draw(32) ? (c % 3 ? AISP_INTEGER : AISP_TEXT) : (int32_t)draw(4)};
+    int64_t room = draw(16) ? MOST_ROWS : (int64_t)draw(64), *row = malloc((size_t)room * 8 + 8), spilled[16];
+    for (int32_t c = 0; c < n; c++) {
+        wanted[c].values = malloc((size_t)room * 8 + 8);
+        wanted[c].null = malloc((size_t)room + 1);
+    }
+    aisp_decode_t job = {.descriptor = descriptor, .threads = draw(32) ? 1 : 3, .columns = n, .table_columns = (int32_t)columns_of_table,
+        .page_size = page, .usable = page - (int64_t)(draw(32) ? 0 : draw(32)), .page_count = draw(8) ? pages : pages + 3,
+        .leaf_count = count, .leaves = leaves, .above = above, .upto = upto, .wanted = wanted, .room = room, .row = row,
+        .spilled = spilled, .spilled_room = 16};
+    aisp_count(&job);
+    int64_t rows = aisp_decode(&job), read = 0;
+    for (int32_t c = 0; c < n; c++) {
+        if (rows >= 0 && wanted[c].kind == AISP_TEXT) {
+            int64_t bytes, one = wanted[c].value, *codes = wanted[c].one_value ? &one : wanted[c].values;
+            int64_t texts = aisp_texts_number(wanted[c].texts, codes, wanted[c].one_value ? 1 : rows, &bytes);
+            int64_t *ends = malloc((size_t)texts * 8 + 8);
+            uint8_t *out = malloc((size_t)bytes + 1);
+            aisp_texts_copy(wanted[c].texts, ends, out);
+            for (int64_t i = 0; i < bytes; i++) read += out[i];
+            free(ends);
+            free(out);
+        }
+        for (int64_t r = 0; r < rows && !wanted[c].one_value; r++) read += wanted[c].values[r] & 1;
+        for (int64_t r = 0; r < rows && wanted[c].nulls == 2; r++) read += wanted[c].null[r];
+        aisp_texts_free(wanted[c].texts);
+        free(wanted[c].values);
+        free(wanted[c].null);
+    }
+    for (int64_t r = 0; r < rows; r++) read += row[r] & 1;
+    free(row);
+    return read < 0 ? -1 : rows;
+}
+
+/* Slices of operations whose times, classes and bounds are the window's bytes, of which most are shortened to be plausible. */
+static int64_t swept(const uint8_t *bytes, size_t size) {
+    int64_t n = 1 + (int64_t)draw(30), count = 1 + (int64_t)draw(12), read = 0, *given = malloc((size_t)(7 * n + 3 * count) * 8);
+    int64_t *start = given, *end = start + n, *launch = end + n, *returned = launch + n, *low = given + 7 * n, *high = low + count;
+    int64_t *until = high + count, *out = malloc((size_t)count * 30 * 8);
+    int8_t *kind = malloc((size_t)n);
+    uint8_t *tangled = malloc((size_t)n), *left = malloc((size_t)count);
+    memcpy(given, bytes + draw(size - (size_t)(7 * n + 3 * count) * 8), (size_t)(7 * n + 3 * count) * 8);
+    int plausible = draw(4) != 0;
+    for (int64_t i = 0; i < n; i++) {
+        kind[i] = plausible ? (int8_t)draw(10) : (int8_t)bytes[draw(size)];
+        tangled[i] = draw(20) == 0;
+        if (plausible) start[i] &= 1023, end[i] = start[i] + (end[i] & 255), launch[i] &= 3;
+    }
+    for (int64_t s = 0; s < count && (plausible || draw(2)); s++) {
+        low[s] = (int64_t)draw((uint64_t)n + 1);
+        high[s] = low[s] + (int64_t)draw((uint64_t)(n - low[s]) + 1);
+    }
+    aisp_sweep_t job = {.classes = (int32_t)draw(2), .n = n, .count = count, .low = low, .high = high, .start = start, .end = end,
+        .kind = kind, .ops = out, .first = out + count, .left = left};
+    if (draw(2)) job.launch = launch, job.launches = out + 2 * count;
+    if (draw(2)) job.until = until, job.returned = returned;
+    if (draw(2)) job.tangled = tangled;
+    if (draw(4)) job.sum = out + 3 * count, job.busy = out + 4 * count, job.overlap = out + 5 * count, job.in_flight = out + 6 * count;
+    if (draw(4)) job.by_class = out + 8 * count, job.by_engine = out + 18 * count, job.copies = out + 22 * count;
+    if (draw(4)) job.kernels = out + 23 * count, job.graphs = out + 24 * count, job.proj_start = out + 25 * count;
+    if (draw(4)) job.copy_compute = out + 26 * count, job.comm_compute = out + 27 * count, job.proj_end = out + 28 * count;
+    int64_t found = aisp_sweep(&job);
+    for (int64_t s = 0; s < count && !found; s++) read += left[s] + out[s];
+    free(given), free(out), free(kind), free(tangled), free(left);
+    return found ? 0 : read;
+}
+
+int main(int argc, char **argv) {
+    FILE *file = argc == 5 ? fopen(argv[1], "rb") : NULL;
+    if (!file) return 2;
+    static uint8_t whole[1 << 26], window[PAGES * LARGEST];
+    size_t size = fread(whole, 1, sizeof whole, file);
+    fclose(file);
+    size_t page = (size_t)whole[16] << 8 | whole[17];
+    page = page == 1 ? 65536 : page;
+    const size_t length_of_window = PAGES * page;
+    if (page < 512 || page > LARGEST || size < length_of_window) return 2;
+    state = 0x9E3779B97F4A7C15ull ^ strtoull(argv[3], NULL, 10);
+    int descriptor = memfd_create("fuzz", 0);
+    int64_t told = atoll(argv[4]);
+    unsigned long long inputs = strtoull(argv[2], NULL, 10), accepted = 0, rows = 0, trees = 0, operations = 0;
+    for (unsigned long long i = 0; i < inputs; i++) {
+        memcpy(window, whole + page * draw((size - length_of_window) / page + 1), length_of_window);
+        mutate(window, length_of_window, page);
+        size_t length = draw(16) ? length_of_window : draw(length_of_window);
+        if (ftruncate(descriptor, 0) || pwrite(descriptor, window, length, 0) != (ssize_t)length) return 3;
+        int64_t columns = draw(16) ? told : 1 + (int64_t)draw(200);
+        int64_t found = decoded(descriptor, (int64_t)page, PAGES, columns);
+        accepted += found > 0;
+        rows += found > 0 ? (unsigned long long)found : 0;
+        int64_t roots[3] = {1, 1 + (int64_t)draw(PAGES + 1), 1 + (int64_t)draw(4)};
+        trees += aisp_walk(descriptor, (int64_t)page, PAGES, roots, 1 + (int64_t)draw(3), 20) == 0;
+        operations += (unsigned long long)swept(window, length_of_window);
+    }
+    printf("%llu inputs, %llu decoded, %llu rows, %llu trees, %llu operations swept\n", inputs, accepted, rows, trees, operations);
+    return 0;
+}
