@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from os.path import isfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -136,8 +137,9 @@ def _by_variant(texts: Sequence[str], several: bool) -> dict[str, str]:
 
 
 def is_trace(text: str) -> bool:
-    """Whether a target of `report` is a trace rather than pairs: a file, or a name that only a trace has."""
-    return bool(_TRACE.search(text)) or (Path(text).is_file() and Path(text).suffix != ".py")
+    """Whether a target of `report` is a trace rather than pairs: a file, or a name that only a trace has. A claim may stand here too, of
+    any length, which `Path.is_file` does not take."""
+    return bool(_TRACE.search(text)) or (isfile(text) and Path(text).suffix != ".py")
 
 
 def is_program(text: str) -> bool:

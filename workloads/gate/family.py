@@ -71,13 +71,13 @@ def rss_bytes(pids: Iterable[int]) -> int:
     return total
 
 
-def waited_ns(pids: Iterable[int]) -> int:
-    """The longest time that any one's main thread was ready but got no CPU; 0 if the kernel does not count it."""
-    longest = 0
+def waited_ns(pids: Iterable[int]) -> dict[int, int]:
+    """How long each one's main thread was ready but got no CPU, by pid; without those for which the kernel does not count it."""
+    waited: dict[int, int] = {}
     for pid in pids:
         with suppress(OSError, ValueError, IndexError):  # gone meanwhile, or not counted
-            longest = max(longest, int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]))
-    return longest
+            waited[pid] = int(Path(f"/proc/{pid}/schedstat").read_text().split()[1])
+    return waited
 
 
 def _signal(pids: Iterable[int], number: signal.Signals) -> None:

@@ -7,7 +7,7 @@ import subprocess  # noqa: TID251 - started by machine.child, ended by family
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,21 +85,27 @@ def _watch(process: subprocess.Popen[bytes], job: Job, timeout_s: float) -> str:
         return [process.pid, *family.descendants(process.pid)]
 
     begun = time.monotonic()
-    most, waited_ns, deadline = 0, 0, begun + max(timeout_s, STARTUP_S)
+    most, deadline = 0, begun + max(timeout_s, STARTUP_S)
+    before: dict[int, int] = {}
     while process.poll() is None:
         if time.monotonic() > deadline:
-            waited_ns = family.waited_ns(everyone()) - waited_ns
+            waited_ns = _longest_since(before, family.waited_ns(everyone()))
             return "slow" if not most or _own(job) or waited_ns > STARVED * timeout_s * 1e9 else "timeout"
         if not most:
             ready = [one["ready_rss_bytes"] for one in read_results(job.results) if "ready_rss_bytes" in one]
             if ready:
                 most = family.rss_bytes(everyone()) + allowance_bytes(job)
-                waited_ns = family.waited_ns(everyone())
+                before = family.waited_ns(everyone())
                 deadline = time.monotonic() + timeout_s
         elif family.rss_bytes(everyone()) > most:
             return "memory"
         time.sleep(POLL_S)
     return ""
+
+
+def _longest_since(before: Mapping[int, int], now: Mapping[int, int]) -> int:
+    """The longest that one process waited since then: another's longer waiting before must not hide it."""
+    return max((ns - before.get(pid, 0) for pid, ns in now.items()), default=0)
 
 
 def _own(job: Job) -> bool:
