@@ -5,18 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..evidence import Finding
+from .record import COMPLETE
 from .run import Run
 from .summary import RankRow, summary
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A number of two runs, ns, each with its bounds, and from where to where the change (after - before) lies."""
+    """A number of two runs, ns, each with its bounds, and from where to where the change (after - before) lies. `attested`: the traces of
+    both runs state that they are complete."""
 
     before_low: int
     before_high: int
     after_low: int
     after_high: int
+    attested: bool
 
     @property
     def low(self) -> int:
@@ -29,7 +32,7 @@ class Change:
     @property
     def proven(self) -> bool:
         """Whether it rose or fell, whatever the clocks are."""
-        return self.low > 0 or self.high < 0
+        return self.attested and (self.low > 0 or self.high < 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,30 +68,37 @@ def diff(before: Run, after: Run) -> RunDiff:
     """All of the answer. Ranks are the same where their number is, or, without one, what they are called."""
     a, b = summary(before), summary(after)
     first, second = ({one.name: one for one in answer.ranks} for answer in (a, b))
-    sums = a.collectives, b.collectives
+    before_sums, after_sums = a.collectives, b.collectives
+    attested = all(one.completeness == COMPLETE for answer in (a, b) for one in answer.ranks)
     return RunDiff(
-        ranks=tuple(_change(one, second[name]) for name, one in first.items() if name in second),
+        ranks=tuple(_change(one, second[name], attested) for name, one in first.items() if name in second),
         only_before=tuple(name for name in first if name not in second),
         only_after=tuple(name for name in second if name not in first),
         latest_before=a.latest,
         latest_after=b.latest,
-        transfer=Change(*(ns for one in sums for ns in (one.transfer_low, one.transfer_high))),
+        transfer=Change(
+            before_sums.transfer_low,
+            before_sums.transfer_high,
+            after_sums.transfer_low,
+            after_sums.transfer_high,
+            attested,
+        ),
         findings_before=a.findings,
         findings_after=b.findings,
     )
 
 
-def _change(a: RankRow, b: RankRow) -> RankChange:
+def _change(a: RankRow, b: RankRow, attested: bool) -> RankChange:
     def exactly(before: int, after: int) -> Change:
-        return Change(before, before, after, after)
+        return Change(before, before, after, after, attested)
 
     hidden = a.comm_exposed is None or b.comm_exposed is None
     return RankChange(
         name=a.name,
         rank=a.rank,
         comm=exactly(a.comm, b.comm),
-        wait=Change(a.wait_low, a.wait_high, b.wait_low, b.wait_high),
-        late=Change(a.late_low, a.late_high, b.late_low, b.late_high),
+        wait=Change(a.wait_low, a.wait_high, b.wait_low, b.wait_high, attested),
+        late=Change(a.late_low, a.late_high, b.late_low, b.late_high, attested),
         busy=exactly(a.busy, b.busy),
         idle=exactly(a.idle, b.idle),
         compute=exactly(a.compute_time, b.compute_time),

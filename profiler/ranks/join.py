@@ -6,7 +6,7 @@ Every number is exact or a bound: docs/ranks.md says what holds whatever the clo
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from ..arrays.types import Bools, Int64
 from ..evidence import Finding
 from .clocks import WINDOW_NS, Part, Window, bounds, coarse, references, suspects
 from .matching import NEVER, Block, Matching, matched
-from .record import Rank, Signature, unpacked
+from .record import COMPLETE, Rank, Signature, unpacked
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,6 +104,8 @@ def join(ranks: Sequence[Rank], names: Sequence[str], whole: bool) -> Joined:
     sums = _Sums.zero(len(ranks))
     parts = [_numbers(blocks, window, some, sums, matching.base) for window, some in columns]
     collectives = _in_order(parts)
+    if any(rank.completeness != COMPLETE for rank in ranks):  # one that was lost would match others with one another
+        collectives = replace(collectives, proven=np.zeros_like(collectives.proven))
     ran = _counted(blocks, len(ranks))
     last = np.bincount(collectives.last[collectives.last >= 0], minlength=len(ranks)).astype(np.int64)
     proven = np.bincount(collectives.last[collectives.proven], minlength=len(ranks)).astype(np.int64)

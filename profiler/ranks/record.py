@@ -16,6 +16,9 @@ ONE, ASSUMED, STATED, UNKNOWN = "one", "assumed", "stated", "unknown"
 PAYLOAD, ENVIRONMENT, NAME, NOWHERE = "payload", "environment", "file name", ""
 """Where a rank was taken from."""
 
+COMPLETE = "complete"
+"""Of a rank whose trace states that nothing was lost; what rests on any other is not proven."""
+
 STEP_COLUMNS = ("start", "end", "span", "busy", "idle", "compute", "comm", "hidden")
 
 Packed = Annotated[bytes, "an array of int64"]

@@ -14,7 +14,7 @@ from ...errors import UsageError
 from ..evidence import Finding
 from ..trace.source.unpack import SUFFIXES
 from .join import Joined, join
-from .record import Failure, Mapped, Rank
+from .record import COMPLETE, Failure, Mapped, Rank
 
 _TRACES = (".sqlite", ".nsys-rep", ".json")
 _NAMED = 12
@@ -72,7 +72,7 @@ class Run:
         )
         if twice:
             found.append(Finding("ranks_twice", {"ranks": _listed(twice), "count": len(twice)}, "range"))
-        partly = [name for one, name in zip(self.ranks, self.names, strict=True) if one.completeness != "complete"]
+        partly = [name for one, name in zip(self.ranks, self.names, strict=True) if one.completeness != COMPLETE]
         if partly:
             found.append(Finding("ranks_incomplete", {"ranks": _listed(partly), "count": len(partly)}, "range"))
         return (*found, *self.joined.findings)

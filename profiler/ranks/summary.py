@@ -106,8 +106,8 @@ class MatchedSums:
 class RunSummary:
     """The answer. `whole` is whether every rank of the run is there and can be judged.
 
-    latest         the rank for which the others waited most; `latest_proven` where that is so whatever the clocks are, else it is
-                   what is likely: the greatest lower bound, or, without any, the rank that waited least
+    latest         the rank for which the others waited most; `latest_proven` where that is so whatever the clocks are, and the
+                   run is whole; else it is what is likely: the greatest lower bound, or, without any, the rank that waited least
     clock_error    the most by which the middle of a rank's interval may be wrong; None where there is no interval, or an empty one
     """
 
@@ -126,7 +126,7 @@ class RunSummary:
 def summary(run: Run) -> RunSummary:
     """All of the answer."""
     joined = run.joined
-    latest, proven = latest_of(joined)
+    latest, beyond = latest_of(joined)
     clocks = tuple(_clocks(joined))
     return RunSummary(
         files=len(run.files),
@@ -136,7 +136,7 @@ def summary(run: Run) -> RunSummary:
         findings=run.findings,
         collectives=_sums(joined),
         latest=latest,
-        latest_proven=proven,
+        latest_proven=beyond and run.whole,
         clock_error=clock_error(joined),
         clocks=clocks,
     )
@@ -147,7 +147,7 @@ def _failure(one: Failure) -> FailureRow:
 
 
 def latest_of(joined: Joined) -> tuple[str, bool]:
-    """Who held the others up most: the rank with the greatest lower bound of `late`, proven where it lies above all others' upper
+    """Who held the others up most: the rank with the greatest lower bound of `late`, and whether it lies above all others' upper
     bounds. Where no bound tells, likely the rank that waited least, if that is less than half of what the median waited: one that
     always comes late by as much cannot be told from one whose clock is off. "" where nothing tells."""
     if joined.late_low.any():

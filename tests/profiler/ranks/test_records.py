@@ -190,7 +190,9 @@ def test_torch_profiler_says_the_same() -> None:
     assert [(one.rank, one.rank_from) for one in answer.ranks] == [(0, "payload"), (1, "payload")]
     assert (answer.collectives.matched, answer.collectives.left) == (72, 0)
     assert answer.collectives.between_two == 20  # of a batch of sends and receives it names no group
-    assert (answer.latest, answer.latest_proven) == ("rank 1", True)
+    assert (answer.latest, answer.latest_proven) == ("rank 1", False)  # Kineto never says whether it lost something
+    assert answer.ranks[1].late_low > answer.ranks[0].late_high
+    assert [one.came_last_proven for one in answer.ranks] == [0, 0]
     assert [one.code for one in answer.findings] == ["ranks_incomplete"]
     assert not answer.whole
     second = answer.ranks[1]
@@ -290,3 +292,13 @@ def test_numbers_that_a_trace_may_state_take_no_time(tmp_path: Path) -> None:
     (absent,) = [one.values for one in answer.findings if one.code == "ranks_absent"]
     assert absent["count"] == 2147483646
     assert Question().rank_of("rank" + "9" * 30) is None
+
+
+def test_no_change_between_traces_that_may_lack_something_is_proven() -> None:
+    """By nsys, whose traces state what they hold, it is."""
+    slow, even, kineto = (
+        RankFiles.named([str(RUNS / glob)], Question()) for glob in ("slow-*.xz", "even-*.xz", "kineto-*.gz")
+    )
+    assert [one.wait.proven for one in even.diff(slow).ranks] == [True, False]
+    assert even.diff(kineto).ranks[0].wait.low > 0
+    assert [one.wait.proven for one in even.diff(kineto).ranks] == [False, False]
