@@ -220,6 +220,42 @@ def test_inputs_are_not_seen_before_the_clock_runs(walls: bool, tmp_path: Path) 
     host.close()
 
 
+WORKS_ON = {
+    "thread": "import threading\ndef run(inputs, output): threading.Timer(0.02, output.fill_, (7,)).start()",
+    "process": """
+        import os, time
+        def run(inputs, output):
+            if os.fork() == 0:
+                time.sleep(0.02)
+                output.fill_(7)
+                time.sleep(60)
+        """,
+}
+
+
+@pytest.mark.parametrize("walls", [True, False])
+@pytest.mark.parametrize("kind", WORKS_ON)
+def test_work_after_the_answer_is_cut_or_timed(
+    kind: str, walls: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long the judge looks for processes to stop: the clock does not end before the last of them can write."""
+    (tmp_path / "candidate.py").write_text(dedent(WORKS_ON[kind]))
+    arena = Arena("cpu")
+    runner = find_runner(str(tmp_path / "candidate.py"))
+    host = Hosted(Assignment(runner, SpecTask(SPEC), "cpu", 4 << 30, tmp_path / "none", walls), arena)
+    host.load()
+    values, output = (arena.take(8).view(torch.float64) for _ in "ab")
+    output.fill_(0)
+    host.show(Case(), [values], [output])
+    search = family.descendants
+    monkeypatch.setattr(family, "descendants", lambda pid: time.sleep(0.1) or search(pid))
+    host.run()
+    written = float(output[0]) == 7
+    assert written == (kind == "process")
+    assert not written or host.took_ns >= 20_000_000
+    host.close()
+
+
 def test_a_verdict_of_its_own_does_not_count(tmp_path: Path, artifacts: Artifacts) -> None:
     verdict, asked = judged(FORGES.format(folder=str(artifacts.folder), spec=SPEC.digest), tmp_path)
     assert verdict.status == "refused"
