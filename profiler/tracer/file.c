@@ -16,6 +16,11 @@
 #define FOLDER "AISP_TRACER_OUT"
 #define WHOLE "whole"
 
+#ifdef AISP_SOURCE
+/* Of which sources this was made; whoever loads it asks. */
+__attribute__((used, visibility("default"))) const char aisp_tracer_source[] = AISP_SOURCE;
+#endif
+
 close_row_t counts;
 static pthread_mutex_t file_lock = PTHREAD_MUTEX_INITIALIZER;
 static int descriptor = -1, failed, ended;
