@@ -18,7 +18,7 @@ SUFFIX = ".trace"
 VERSION = 1
 _MAGIC, _FRAME = b"AISPTRC\0", 0x4D524641
 _HEADER, _HEAD, _TEXT = struct.Struct("=8sIIQQ"), struct.Struct("=IHHII"), struct.Struct("=II")
-TEXT, NVTX, KERNEL, COPY, MEMSET, CALL, DEVICE, CONTEXT, PROBLEM, CLOSE = range(1, 11)
+TEXT, NVTX, KERNEL, COPY, MEMSET, CALL, DEVICE, CONTEXT, PROBLEM, CLOSE, STARTED = range(1, 12)
 NO_TEXT, WRITTEN_HERE, NUMBERED = range(3)
 
 Rows = NDArray[np.void]
@@ -58,12 +58,12 @@ ROWS: Mapping[int, np.dtype[np.void]] = {
     CLOSE: np.dtype(
         [
             *((name, "u8") for name in ("ended", "handed")),
-            ("rows", "u8", 11),
+            ("rows", "u8", 12),
             *((name, "u8") for name in ("dropped", "asked", "returned", "calls")),
             ("clock_off", "i8"),
-            *((name, "u4") for name in ("cupti", "unused")),
         ]
     ),
+    STARTED: _row("", "cupti unused"),
 }
 COUNTED = (KERNEL, COPY, MEMSET, CALL)
 """The kinds that Nsight Systems counts as CUDA events."""
@@ -93,9 +93,9 @@ class Process:
         return np.concatenate(found) if found else np.empty(0, ROWS[kind])
 
     @property
-    def cuda(self) -> int:
-        """How many rows of CUDA are in the file."""
-        return sum(len(part) for kind in COUNTED for part in self.frames.get(kind, ()))
+    def cupti(self) -> int:
+        """The API version of the CUPTI that was started in it, 0 where none was."""
+        return int(self.rows(STARTED)["cupti"].max(initial=0))
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,8 @@ class Recording:
 
     @property
     def cupti(self) -> str:
-        """The version of CUPTI, "" where no process closed in order after it started CUPTI."""
-        told = max((int(one.close["cupti"]) for one in self.processes if one.close is not None), default=0)
+        """The version of CUPTI, "" where no process started it."""
+        told = max((one.cupti for one in self.processes), default=0)
         return version_text(told) if told else ""
 
 
@@ -191,6 +191,4 @@ def version_text(number: int) -> str:
     return _RELEASES.get(number, f"API {number}")
 
 
-_RELEASES = {
-    **{19: "12.0", 20: "12.2", 21: "12.3", 22: "12.4", 23: "12.5", 24: "12.6", 26: "12.8", 27: "12.9", 28: "12.9"}
-}
+_RELEASES = {19: "12.0", 20: "12.2", 21: "12.3", 22: "12.4", 23: "12.5", 24: "12.6", 26: "12.8", 27: "12.9", 28: "12.9"}

@@ -51,6 +51,7 @@ static pthread_mutex_t buffers = PTHREAD_MUTEX_INITIALIZER; /* of the buffers th
 static uint8_t *spare[SPARE];
 static size_t spare_count;
 static int running;
+static uint32_t version; /* CUPTI_API_VERSION of what is loaded */
 static struct {
     kernel_row_t kernel[BATCH];
     copy_row_t copy[BATCH];
@@ -132,7 +133,7 @@ static void keep_kernel(const cupti_kernel_t *r) {
 }
 
 static void keep_copy(const cupti_copy_t *r) {
-    uint64_t copies = counts.cupti >= COPY_COUNTS_SINCE ? r->copies : 1;
+    uint64_t copies = version >= COPY_COUNTS_SINCE ? r->copies : 1;
     batch.copy[batch.copies++] = (copy_row_t){r->start, r->end, r->bytes, r->graph_node, copies, r->device, r->context, r->stream,
         r->correlation, NOT_STATED, NOT_STATED, NOT_STATED, NOT_STATED, r->copy, r->from, r->to, 0};
 }
@@ -262,13 +263,14 @@ static int loaded_already(struct dl_phdr_info *info, size_t size, void *path) {
 static void *open_cupti(void) {
     const char *path = NULL, *given = getenv(CUPTI_FILE);
     dl_iterate_phdr(loaded_already, &path);
-    const char *tried[] = {path, given && *given ? given : NULL, "libcupti.so.13", "libcupti.so.12", "libcupti.so"};
-    for (size_t i = 0; i < COUNT(tried); i++) {
-        void *library = tried[i] ? dlopen(tried[i], RTLD_NOW | RTLD_LOCAL) : NULL;
-        if (library)
-            return library;
-    }
-    refuse("CUPTI (libcupti.so.12 or .13) was not found");
+    const char *usual[] = {"libcupti.so.13", "libcupti.so.12", "libcupti.so"};
+    const char *named = path ? path : given && *given ? given : NULL;
+    void *library = named ? dlopen(named, RTLD_NOW | RTLD_LOCAL) : NULL;
+    for (size_t i = 0; i < COUNT(usual) && !named && !library; i++)
+        library = dlopen(usual[i], RTLD_NOW | RTLD_LOCAL);
+    if (!library)
+        refuse(named ? "the CUPTI that is named was not found, or cannot be loaded" : "CUPTI (libcupti.so.12 or .13) was not found");
+    return library;
 }
 
 static void find_functions(void *library) {
@@ -317,9 +319,11 @@ __attribute__((visibility("default"))) int InitializeInjection(void) {
     if (!opened)
         return 1; /* the process goes on; that it is missing is told by `whole`, or by its file without an end */
     find_functions(open_cupti());
-    must(cupti.GetVersion(&counts.cupti), "cuptiGetVersion");
-    if (counts.cupti < OLDEST_CUPTI)
+    must(cupti.GetVersion(&version), "cuptiGetVersion");
+    if (version < OLDEST_CUPTI)
         refuse("CUPTI is too old: 12.0 or later is needed");
+    started_row_t started = {version, 0};
+    file_writes(STARTED, sizeof started, &started, 1, NULL, 0);
     subscribe();
     must(cupti.SetThreadIdType(SYSTEM_THREADS), "cuptiSetThreadIdType");
     must(cupti.ActivityRegisterTimestampCallback(now), "cuptiActivityRegisterTimestampCallback");

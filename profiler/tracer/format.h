@@ -9,7 +9,7 @@
 #define MAGIC "AISPTRC"
 #define FRAME 0x4d524641u /* "AFRM" */
 
-enum kind { TEXT = 1, NVTX, KERNEL, COPY, MEMSET, CALL, DEVICE, CONTEXT, PROBLEM, CLOSE, KINDS };
+enum kind { TEXT = 1, NVTX, KERNEL, COPY, MEMSET, CALL, DEVICE, CONTEXT, PROBLEM, CLOSE, STARTED, KINDS };
 enum event { MARK = 34, THREAD = 39, CATEGORY = 33, DOMAIN_MADE = 75, DOMAIN_ENDED = 76, PUSH = 1, POP, START, END };
 enum text_is { NO_TEXT, WRITTEN_HERE, NUMBERED };
 
@@ -70,6 +70,10 @@ typedef struct {
     uint32_t context, device, null_stream, unused;
 } context_row_t;
 
+typedef struct { /* CUPTI was started in this process; its API version */
+    uint32_t cupti, unused;
+} started_row_t;
+
 typedef struct { /* the closing record */
     uint64_t ended;
     uint64_t handed;           /* records that CUPTI handed over */
@@ -78,8 +82,6 @@ typedef struct { /* the closing record */
     uint64_t asked, returned;  /* buffers that CUPTI asked for, and gave back */
     uint64_t calls;            /* calls of NVTX, counted as they came */
     int64_t clock_off;         /* ns by which CUPTI's clock lay outside of two readings of ours around it */
-    uint32_t cupti;            /* its API version; 0 where it was not started */
-    uint32_t unused;
 } close_row_t;
 
 #endif

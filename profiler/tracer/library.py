@@ -14,7 +14,9 @@ from ..core.building import TRACER, TRACER_FLAGS, TRACER_NAME, build, source, up
 FILE = TRACER / TRACER_NAME
 """The library as a wheel has it, or as it was built in a checkout."""
 CUPTI = "AISP_CUPTI"
-CUPTI_PACKAGE = "pip install nvidia-cuda-cupti-cu12 (or nvidia-cuda-cupti for CUDA 13), or set AISP_CUPTI to a libcupti.so"
+CUPTI_PACKAGE = (
+    "pip install nvidia-cuda-cupti-cu12 (or nvidia-cuda-cupti for CUDA 13), or set AISP_CUPTI to a libcupti.so"
+)
 _FOLDERS = ("nvidia/cu1[0-9]/lib", "nvidia/cuda_cupti/lib")
 """Where the wheels that PyTorch depends on have CUPTI, below a folder of packages."""
 _TOOLKITS = ("usr/local/cuda*/extras/CUPTI/lib64", "usr/local/cuda*/lib64", "usr/local/cuda*/lib")

@@ -17,7 +17,7 @@ COLUMNS = (
     *("start", "end", "eventType", "rangeId", "category", "color", "text", "globalTid", "endGlobalTid", "textId"),
     *("domainId", "uint64Value", "int64Value", "doubleValue", "uint32Value", "int32Value", "floatValue"),
 )
-_START, _END, _END_THREAD = COLUMNS.index("start"), COLUMNS.index("end"), COLUMNS.index("endGlobalTid")
+_START, _END, _THREAD, _END_THREAD = (COLUMNS.index(name) for name in ("start", "end", "globalTid", "endGlobalTid"))
 _PAYLOADS = {1: (11, "q"), 2: (12, "q"), 3: (13, "d"), 4: (14, "I"), 5: (15, "i"), 6: (16, "f")}
 """NVTX's type of a payload -> its column, and how its 8 bytes are read; SQLite has no unsigned 64 bits."""
 
@@ -28,7 +28,7 @@ def nvtx_rows(process: Process, key: int, zero: int, duration: int) -> list[Row]
     """The rows of NVTX_EVENTS, by their start; texts are bytes, `textId` is the process's number of the text.
 
     What was never closed ends with the session, as Nsight Systems has it. A pop without a push, and an end without a start, are no
-    rows there, and none here.
+    rows there, and none here; an empty name is no name, and a range that ends on the thread where it began names that one once.
 
     Args:
         key: the process as globalPid. zero: the session's start, duration: its length, ns.
@@ -43,7 +43,8 @@ def nvtx_rows(process: Process, key: int, zero: int, duration: int) -> list[Row]
             continue
         if event == END:
             if (begun := started.pop(number, None)) is not None:
-                begun[_END], begun[_END_THREAD] = time, key | thread
+                begun[_END] = time
+                begun[_END_THREAD] = None if begun[_THREAD] == key | thread else key | thread
             continue
         rows.append(row)
         if event == PUSH:
@@ -73,7 +74,7 @@ def _events(process: Process, key: int, zero: int) -> Iterator[tuple[int, int, i
             number if event == START else None,
             category if category and event != THREAD else None,
             color if has_color else None,
-            beside,
+            beside or None,
             key | (category if event == THREAD else thread),
             None,
             text if form == 2 else None,

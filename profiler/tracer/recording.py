@@ -10,17 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import AispError, EnvironmentLacks
-from .buffers import WHOLE, Recording, read_recording
+from .buffers import WHOLE, read_recording
 from .library import CUPTI, CUPTI_PACKAGE, find_cupti, library
 from .names import demangled
-from .tables import product_version, title, write_trace
+from .product import product_version, title
+from .tables import write_trace
 
 FOLDER = "AISP_TRACER_OUT"
 INJECTIONS = ("CUDA_INJECTION64_PATH", "NVTX_INJECTION64_PATH")
 """By these the driver and NVTX find the library; a child inherits them, and `torchrun` hands them to its ranks."""
 
 _MENDS = (
-    ("another client", "end it first: torch.profiler, nsys, ncu, a debugger, DCGM's profiling; or record with that one alone"),
+    (
+        "another client",
+        "end it first: torch.profiler, nsys, ncu, a debugger, DCGM's profiling; or record with that one alone",
+    ),
     ("was not found", CUPTI_PACKAGE),
     ("too old", CUPTI_PACKAGE),
     ("PRIVILEGES", "aisp-prof doctor says how the driver lets every user profile"),
@@ -54,7 +58,8 @@ def find_tracer(environment: Mapping[str, str] | None = None) -> Tracer:
     environment = os.environ if environment is None else environment
     if taken := next((name for name in INJECTIONS if environment.get(name)), None):
         raise EnvironmentLacks(
-            f"another tracer is there already: {taken} is {environment[taken]}", f"unset {taken}, or do not run this under nsys"
+            f"another tracer is there already: {taken} is {environment[taken]}",
+            f"unset {taken}, or do not run this under nsys",
         )
     demangled("_Z1fv")
     return Tracer(library(), find_cupti(environment))
@@ -65,7 +70,9 @@ def refusal(folder: Path) -> EnvironmentLacks | None:
     why = next((one.problem for one in read_recording(folder).processes if one.problem), "")
     if not why:
         return None
-    return EnvironmentLacks(f"the tracer cannot record this program: {why}", next((m for w, m in _MENDS if w in why), ""))
+    return EnvironmentLacks(
+        f"the tracer cannot record this program: {why}", next((m for w, m in _MENDS if w in why), "")
+    )
 
 
 def export(folder: Path, sqlite: Path) -> str:
@@ -91,9 +98,4 @@ def export(folder: Path, sqlite: Path) -> str:
     finally:
         part.unlink(missing_ok=True)
     shutil.rmtree(folder)
-    return named(recording)
-
-
-def named(recording: Recording) -> str:
-    """What recorded it, for people: "aisp-prof tracer (CUPTI 13.0)"."""
-    return title(product_version(recording))
+    return title(product_version(recording.cupti))

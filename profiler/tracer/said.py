@@ -23,14 +23,14 @@ def said(process: Process) -> Iterator[Message]:
         yield ERROR, _unclosed(process)
         return
     handed = int(close["handed"]) - sum(int(close["rows"][kind]) for kind in (DEVICE, CONTEXT))
-    if close["cupti"]:
+    if process.cupti:
         yield INFORMATION, f"Number of CUDA events collected: {handed}."
     yield INFORMATION, f"Number of NVTX events collected: {int(close['calls']) - _second_halves(process)}."
     yield from _doubts(process)
 
 
 def _unclosed(process: Process) -> str:
-    what = "CUDA" if process.cuda else "NVTX"
+    what = "CUDA" if process.cupti else "NVTX"
     why = process.problem or "it was killed, crashed, called _exit, or its file could not be written"
     return f"Not all {what} events might have been collected: process {process.pid} has no closing record ({why})."
 
@@ -48,17 +48,20 @@ def _doubts(process: Process) -> Iterator[Message]:
     written = sum(int(close["rows"][kind]) for kind in (*COUNTED, DEVICE, CONTEXT))
     lost = int(close["asked"]) - int(close["returned"])
     if written != int(close["handed"]):
-        yield ERROR, f"Not all CUDA events might have been collected: {close['handed']} were handed over, {written} written."
+        yield (
+            ERROR,
+            f"Not all CUDA events might have been collected: {close['handed']} were handed over, {written} written.",
+        )
     if differing or int(close["rows"][NVTX]) != int(close["calls"]):
-        yield ERROR, f"Not all NVTX events might have been collected: rows of process {process.pid} are missing in its file."
+        yield (
+            ERROR,
+            f"Not all NVTX events might have been collected: rows of process {process.pid} are missing in its file.",
+        )
     if close["dropped"]:
         yield ERROR, f"CUPTI dropped {close['dropped']} records of process {process.pid}."
     if lost:
-        yield (
-            ERROR,
-            f"Not all CUDA events might have been collected: {lost} of {close['asked']} buffers never came back from CUPTI; "
-            "another client may have taken it over.",
-        )
+        never = f"{lost} of {close['asked']} buffers never came back from CUPTI; another client may have taken it over."
+        yield ERROR, f"Not all CUDA events might have been collected: {never}"
     if abs(int(close["clock_off"])) > CLOCK_SLACK_NS:
         yield ERROR, f"CUPTI's clock is {close['clock_off']} ns off the clock of NVTX: their times cannot be compared."
 

@@ -14,14 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from ...version import __version__
 from .buffers import CALL, CONTEXT, COPY, DEVICE, KERNEL, MEMSET, Process, Recording
 from .names import demangled, short
+from .product import PRODUCT, product_version
 from .ranges import COLUMNS as NVTX_COLUMNS
 from .ranges import nvtx_rows
 from .said import Message, of_the_whole, said
 
-PRODUCT = "aisp-prof tracer"
 SCHEMA_VERSION = "3.20.3"
 """Of the exports whose tables these are; NVIDIA's exporter did not write them, as the product's name says."""
 
@@ -46,6 +45,8 @@ _TABLES = {
     "TARGET_INFO_CUDA_CONTEXT_INFO": "nullStreamId hwId vmId processId deviceId contextId",
     "TARGET_INFO_SESSION_START_TIME": "utcEpochNs utcTime",
     "TARGET_INFO_SYSTEM_ENV": "name value",
+    "ENUM_CUDA_MEMCPY_OPER": "id name label",
+    "ENUM_CUDA_MEM_KIND": "id name label",
     "ANALYSIS_DETAILS": "globalVid duration startTime stopTime",
     "META_DATA_CAPTURE": "name value",
     "META_DATA_EXPORT": "name value",
@@ -54,17 +55,9 @@ _TABLES = {
 _LAZY = ("CUPTI_ACTIVITY_KIND_", "NVTX_EVENTS", "TARGET_INFO_GPU", "TARGET_INFO_CUDA", "TARGET_INFO_SYSTEM")
 """Tables that are there only where they have a row, as in an export of Nsight Systems."""
 _REALS = frozenset({"doubleValue", "floatValue"})
-_TEXTS = frozenset({"text", "name", "value", "uuid", "utcTime"})
-
-
-def product_version(recording: Recording) -> str:
-    return f"{__version__} ({f'CUPTI {recording.cupti}' if recording.cupti else 'NVTX only'})"
-
-
-def title(version: str) -> str:
-    """The name and, where it says so, the CUPTI of the tracer that wrote an export of this product version."""
-    told = re.search(r"\(CUPTI [^)]*\)", version)
-    return f"{PRODUCT} {told[0]}" if told else PRODUCT
+_TEXTS = frozenset({"text", "name", "label", "uuid", "utcTime"})
+_TEXT_VALUES = ("META_DATA_", "StringIds", "TARGET_INFO_SYSTEM_ENV")
+"""Tables whose `value` is a text."""
 
 
 def write_trace(recording: Recording, target: Path) -> None:
@@ -110,9 +103,9 @@ class _Writer:
         columns, listed = _TABLES[table].split(), list(rows)
         if not listed and table.startswith(_LAZY):
             return
-        declared = ", ".join(f"{name} {_type(name)}" for name in columns)
+        declared = ", ".join(f"{name} {_type(table, name)}" for name in columns)
         self._database.execute(f"create table if not exists {table} ({declared})")
-        places = ", ".join("cast(? as text)" if _type(name) == "TEXT" else "?" for name in columns)
+        places = ", ".join("cast(? as text)" if _type(table, name) == "TEXT" else "?" for name in columns)
         self._database.executemany(f"insert into {table} values ({places})", listed)
 
     def _columns(self, process: Process, key: int, kind: int) -> tuple[dict[str, list[int]], list[list[int]]]:
@@ -209,12 +202,37 @@ class _Writer:
         began = self._recording.began
         self._insert("ANALYSIS_DETAILS", [(_HOST, self._duration, began, began + self._duration)])
         self._insert("TARGET_INFO_SYSTEM_ENV", _driver())
+        self._insert("ENUM_CUDA_MEMCPY_OPER", _labelled("CUDA_MEMCPY_KIND_", _COPIES))
+        self._insert("ENUM_CUDA_MEM_KIND", _labelled("CUDA_MEMOPR_MEMORY_KIND_", _MEMORY))
         self._insert("META_DATA_CAPTURE", _CAPTURE)
         self._insert("META_DATA_EXPORT", _export(self._recording))
 
 
 _NAMING = (33, 39, 75, 76)
 """Events of NVTX that give a name to something."""
+
+_COPIES = (
+    *(
+        "Unknown",
+        "Host-to-Device",
+        "Device-to-Host",
+        "Host-to-Array",
+        "Array-to-Host",
+        "Array-to-Array",
+        "Array-to-Device",
+    ),
+    *("Device-to-Array", "Device-to-Device", "Host-to-Host", "Peer-to-Peer"),
+)
+_MEMORY = ("Pageable", "Pinned", "Device", "Array", "Managed", "Device Static", "Managed Static", "Unknown")
+"""The labels of Nsight Systems by number, without which `nsys stats` refuses to speak of copies."""
+
+
+def _labelled(prefix: str, labels: Sequence[str]) -> Iterator[tuple[int, str, str]]:
+    """The symbols as there: HTOD of Host-to-Device, DEVICE_STATIC of Device Static."""
+    for number, label in enumerate(labels):
+        first, _, last = label.partition("-to-")
+        yield number, prefix + (f"{first[0]}to{last[0]}" if last else label.replace(" ", "_")).upper(), label
+
 
 _CAPTURE = (
     ("CAPTURE_EVENT_TYPE", "NvtxEvents"),
@@ -230,7 +248,7 @@ def _export(recording: Recording) -> list[tuple[str, str]]:
     numbers = dict(zip(("MAJOR", "MINOR", "MICRO"), SCHEMA_VERSION.split("."), strict=True))
     return [
         ("EXPORT_PRODUCT_NAME", PRODUCT),
-        ("EXPORT_PRODUCT_VERSION", product_version(recording)),
+        ("EXPORT_PRODUCT_VERSION", product_version(recording.cupti)),
         ("EXPORT_SCHEMA_VERSION", SCHEMA_VERSION),
         *((f"EXPORT_SCHEMA_VERSION_{name}", number) for name, number in numbers.items()),
         ("EXPORT_ARCH", platform.machine()),
@@ -256,9 +274,12 @@ def _gpu(one: Any, host: int, number: int, name: bytes) -> tuple[Any, ...]:
 def _last(process: Process) -> int:
     """The process's last time on the machine's clock."""
     times = [process.rows(kind)["end"].max(initial=0) for kind in (KERNEL, COPY, MEMSET, CALL)]
-    last = max(process.began, *map(int, times), *(int(part["time"].max(initial=0)) for part in process.frames.get(2, ())))
+    last = max(
+        process.began, *map(int, times), *(int(part["time"].max(initial=0)) for part in process.frames.get(2, ()))
+    )
     return last if process.close is None else max(last, int(process.close["ended"]))
 
 
-def _type(column: str) -> str:
-    return "TEXT" if column in _TEXTS else "REAL" if column in _REALS else "INTEGER"
+def _type(table: str, column: str) -> str:
+    text = column in _TEXTS or (column == "value" and table.startswith(_TEXT_VALUES))
+    return "TEXT" if text else "REAL" if column in _REALS else "INTEGER"

@@ -28,7 +28,9 @@ def capture(monkeypatch, capsys, tmp_path):
     """Run `aisp-prof capture …` with a capture that only writes down what it was asked: exit code, stdout, what was asked."""
     asked, measured = [], []
 
-    def fake(declaration, module, key, size, folder, iterations, command, timeout_s, progress, profile, ceilings):
+    def fake(
+        declaration, module, key, size, folder, iterations, command, timeout_s, progress, profile, ceilings, tracer
+    ):
         asked.append((declaration.key, profile.value, iterations, ceilings))
         told = REFUSED if profile.counts else None
         made = Manifest.of(
