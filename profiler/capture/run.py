@@ -6,7 +6,7 @@ import contextlib
 import json
 import sqlite3
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -109,9 +109,10 @@ def capture_pair(
 ) -> Capture:
     """Run a pair bare, then as `profile` says under a tracer and ncu, and publish the capture below `captures`.
 
-    `tracer` is nsys, cupti or auto; `timeout_s` limits each run. What ncu lacks fails nothing: the manifest's `counters` say that FLOPs are declared only, and
-    why. When a run ends with exit code 1 and a record, its outputs were invalid: the capture is published all the same, with
-    the record that says so, and without a trace if the bare run was the one. Nothing is published when this raises.
+    `tracer` is nsys, cupti or auto; `timeout_s` limits each run. What ncu lacks fails nothing: the manifest's `counters` say
+    that FLOPs are declared only, and why. When a run ends with exit code 1 and a record, its outputs were invalid: the capture
+    is published all the same, with the record that says so, and without a trace if the bare run was the one. Nothing is
+    published when this raises.
 
     Raises:
         EnvironmentLacks: no tracer, no GPU (the pair's own message), no permission; or the clock is behind the newest capture.
@@ -123,9 +124,7 @@ def capture_pair(
     )
     traced_by = None if profile is Profile.NONE else find_tracer(tracer)
     mark = new_mark()
-    try:
-        captures.mkdir(parents=True, exist_ok=True)
-        remove_abandoned(captures)
+    with writing(captures):
         newest = check_clock(captures, declaration.key)
         with scratch_folder(captures, mark) as work, open_gpu() as gpu:
             run = _Run(plan, traced_by, work, Sampler(gpu, mark), progress)
@@ -136,10 +135,29 @@ def capture_pair(
                     f"the clock went back: {newest.id} still counts as newest; name this one, --capture {manifest.id}"
                 )
             return publish(manifest, work, captures)
+
+
+@contextlib.contextmanager
+def writing(captures: Path) -> Iterator[None]:
+    """Write a capture below `captures`, which is made where it is missing, and cleared of what was never finished.
+
+    Raises:
+        AispError: that, or anything written within, cannot be written there.
+    """
+    try:
+        captures.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(captures)
+        yield
     except OSError as error:
         raise AispError(
             f"the capture cannot be written to {captures}: {error}", "name another folder: --captures"
         ) from error
+
+
+def check_folder(captures: Path) -> None:
+    """Raises `AispError` if no capture could be written there: to know it before the GPU is used."""
+    with writing(captures), scratch_folder(captures, new_mark()):
+        pass
 
 
 CLOCK_SLACK = timedelta(minutes=1)
@@ -203,9 +221,8 @@ class _Run:
         """Run the pair under a tracer and export its report; False when its outputs are invalid there."""
         record, report = self.work / "traced.json", tracer.report(self.work)
         code = self._sampled(tracer.command(report, self.plan.child_command(record)))
-        if failure := tracer.failure(
-            report, code, tail(self._log)
-        ):  # asked first: a pair may have run well under an nsys that did not
+        failure = tracer.failure(report, code, tail(self._log))
+        if failure is not None:  # asked first: a pair may have run well under an nsys that did not
             raise failure
         self.records["traced"] = self._take_record(record, code)
         self._export(tracer, report)
