@@ -157,8 +157,9 @@ def _lanes_in(picture: Picture, tracks: Sequence[Track]) -> Iterator[tuple[str, 
             return
         below = top + height
     folded = {(place, first): count for place, track in enumerate(tracks) for first, count in track.folds.items()}
-    if {place: fold.count for place, fold in picture.folds.items()} != folded:
-        yield "its folds", f"are {sorted(picture.folds)}, by the trace {sorted(folded)}"
+    said = {place: fold.count for place, fold in picture.folds.items()}
+    if said != folded:
+        yield "its folds", f"are {said}, by the trace {folded}"
         return
     yield from _written_beside(picture, tracks)
 

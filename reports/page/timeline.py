@@ -25,6 +25,7 @@ _TALL, _FLAT, _ROOM = 22.0, 12.0, 420.0
 _SQUEEZED, _FOLD, _THIN = 3.0, 48.0, 0.4
 """A lane inside a fold, the height that a fold should take, and the lowest lane inside one."""
 
+_RULES = {"order": "why.folded_order", "kinds": "why.folded_kinds"}
 _SIZE = 11.0
 _NARROW = 500.0
 """Of picture and gutter together; in a narrower one the captions begin at the left edge."""
@@ -75,8 +76,8 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """All tracks on one axis. `merged`: operations that touch were drawn as one. `rules`: what the lanes that are folded have in
-    common. `sentence` says in words what the picture shows."""
+    """All tracks on one axis. `merged`: operations that touch were drawn as one. `rules` say what the lanes that are folded
+    have in common. `sentence` says in words what the picture shows."""
 
     width: float
     height: float
@@ -108,7 +109,7 @@ def timeline(evidence: Evidence, say: Catalog, measure: Measure) -> Timeline | N
         kinds=tuple(sorted(kinds, key=lambda kind: (_KINDS.index(kind) if kind in _KINDS else len(_KINDS), kind))),
         marks=layout.marks,
         merged=layout.merge,
-        rules=tuple(sorted(layout.rules)),
+        rules=tuple(say(_RULES[rule]) for rule in sorted(layout.rules)),
         sentence=" ".join(_in_words(track, say) for track in tracks),
     )
 
