@@ -132,8 +132,9 @@ def capture_pairs(
     Raises:
         UsageError: there is no such profile, size or number of iterations, or the ceilings are another GPU's.
         EnvironmentLacks: no GPU, or a profiler that the profile needs.
+        AispError: `folder` cannot be written, which is found out before anything runs.
     """
-    from ..profiler.capture.run import capture_pair
+    from ..profiler.capture.run import capture_pair, check_folder
     from ..reports.terminal.progress import steps
 
     wanted, made = [_profile(pair, profile) for pair in pairs], []
@@ -141,6 +142,7 @@ def capture_pairs(
     with steps() as progress:
         needed = {pair.key: _needed(pair, one) for pair, one in zip(pairs, wanted, strict=True)}
         only = set() if any(one.counts for one in wanted) else set().union(*needed.values())
+        check_folder(folder)
         measures = bool(only) or any(one.counts for one in wanted)
         roofs = _ceilings(ceilings, timeout_s, progress, only) if measures else None
         for pair, chosen_profile in zip(pairs, wanted, strict=True):

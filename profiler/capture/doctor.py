@@ -138,7 +138,7 @@ def _counters() -> Check:
 def _torch() -> Check:
     purpose, version = "runs the pairs", _version("torch")
     cpu_only = version != "" and not _torch_has_cuda(version)
-    reinstall = "pip install --force-reinstall 'torch>=2.6'  (a build for CUDA)"
+    reinstall = "pip install --force-reinstall 'torch>=2.8'  (a build for CUDA)"
     mend = reinstall if cpu_only else "pip install 'aisp-prof[gpu]'"
     return _check("torch", purpose, f"{version} (CPU only)" if cpu_only else version, mend, limited=cpu_only)
 

@@ -14,7 +14,7 @@ from typing import Any
 from ...declaration import Declaration
 from ...errors import AispError, UsageError
 from ...machine.child import MARK, Watch, new_mark, run_child, tail, users_environment
-from ...machine.files import remove_abandoned, scratch_folder
+from ...machine.files import scratch_folder
 from ...version import __version__
 from ..manifest import ALL, PROGRAM, Manifest
 from ..store.captures import Capture
@@ -23,7 +23,7 @@ from ..store.scrub import scrub_trace
 from .asked import Asked, unasked
 from .conditions import Sampler, open_gpu
 from .nsys import Nsys, export, find_nsys, profile_failure
-from .run import LOG, REPORT, TRACE, Progress, check_clock, check_trace, publish, utc
+from .run import LOG, REPORT, TRACE, Progress, check_clock, check_trace, publish, utc, writing
 
 TURNS = Path(__file__).with_name("turns.py")
 MOST_BARE = 2
@@ -79,18 +79,12 @@ def capture_programs(
     if programs.repeat < 1:
         raise UsageError(f"{programs.repeat} runs cannot be made", "--repeat 6")
     nsys, mark = find_nsys(), new_mark()
-    try:
-        captures.mkdir(parents=True, exist_ok=True)
-        remove_abandoned(captures)
+    with writing(captures):
         check_clock(captures, programs.declaration.key)
         with scratch_folder(captures, mark) as work, open_gpu() as gpu:
             run = _Run(programs, nsys, work, Sampler(gpu, mark), hardware_key, progress)
             run.measure()
             return publish(run.manifest(), work, captures)
-    except OSError as error:
-        raise AispError(
-            f"the capture cannot be written to {captures}: {error}", "name another folder: --captures"
-        ) from error
 
 
 @dataclass(slots=True)

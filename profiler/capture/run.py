@@ -6,7 +6,7 @@ import contextlib
 import json
 import sqlite3
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -122,9 +122,7 @@ def capture_pair(
     )
     nsys = None if profile is Profile.NONE else find_nsys()
     mark = new_mark()
-    try:
-        captures.mkdir(parents=True, exist_ok=True)
-        remove_abandoned(captures)
+    with writing(captures):
         newest = check_clock(captures, declaration.key)
         with scratch_folder(captures, mark) as work, open_gpu() as gpu:
             run = _Run(plan, nsys, work, Sampler(gpu, mark), progress)
@@ -135,10 +133,29 @@ def capture_pair(
                     f"the clock went back: {newest.id} still counts as newest; name this one, --capture {manifest.id}"
                 )
             return publish(manifest, work, captures)
+
+
+@contextlib.contextmanager
+def writing(captures: Path) -> Iterator[None]:
+    """Write a capture below `captures`, which is made where it is missing, and cleared of what was never finished.
+
+    Raises:
+        AispError: that, or anything written within, cannot be written there.
+    """
+    try:
+        captures.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(captures)
+        yield
     except OSError as error:
         raise AispError(
             f"the capture cannot be written to {captures}: {error}", "name another folder: --captures"
         ) from error
+
+
+def check_folder(captures: Path) -> None:
+    """Raises `AispError` if no capture could be written there: to know it before the GPU is used."""
+    with writing(captures), scratch_folder(captures, new_mark()):
+        pass
 
 
 CLOCK_SLACK = timedelta(minutes=1)
