@@ -35,6 +35,7 @@ from . import (
     trace,
 )
 from .complaint import complain
+from .only import only
 
 
 class _Commands(TyperGroup):
@@ -95,7 +96,7 @@ def main() -> NoReturn:
             stream.reconfigure(errors="backslashreplace")  # a Latin-1 terminal shows › as \u203a, and no traceback
     try:
         if not help.show(app, sys.argv[1:], _program()):
-            app()
+            only(app, sys.argv[1:])()
     except AispError as error:
         _end(error)
     except OSError as error:
