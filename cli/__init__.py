@@ -26,6 +26,7 @@ from . import (
     expect,
     help,
     kernels,
+    language,
     listing,
     new,
     ranks,
@@ -133,12 +134,17 @@ def common(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
+    lang: Annotated[
+        str, typer.Option(metavar="en|ko", help="The language of help and of what is said; else $LANG's, or English.")
+    ] = "",
     unpack_limit: Annotated[
         float | None,
         typer.Option(metavar="GIB", help="What a packed trace may become; else $AISP_UNPACK_LIMIT_GIB, else 16."),
     ] = None,
 ) -> None:
     """What every command shares."""
+    if lang:
+        os.environ[language.VARIABLE] = lang
     if unpack_limit is not None:
         from ..profiler.trace.source.limits import UNPACK_VARIABLE
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from .choosing import every_pair, name_broken
+from .language import spoken
 from .options import AsJson, CapturesFolder
 
 
@@ -22,6 +23,7 @@ def list_pairs(
     others are listed regardless.
     """
     from ..profiler.store.captures import Stores, captures_folder, with_shipped
+    from ..reports.catalog import catalog
     from ..reports.terminal.answers import print_data
     from ..reports.terminal.tables import table
     from ..workloads.registry import Known, find
@@ -40,8 +42,14 @@ def list_pairs(
         }
         for pair in found.pairs
     ]
-    cells = [(r["pair"], ", ".join(r["needs"]), r["title"], str(len(r["captures"]))) for r in rows]
-    lines = table(("pair", "needs", "title", "captures"), cells, left=3)
+    say = catalog(spoken())
+    titles = [say.of(pair.declaration.title) for pair in found.pairs]
+    cells = [
+        (r["pair"], ", ".join(r["needs"]), title, str(len(r["captures"])))
+        for r, title in zip(rows, titles, strict=True)
+    ]
+    head = [say(f"console.list.{column}") for column in ("pair", "needs", "title", "captures")]
+    lines = table(head, cells, left=3)
     if captures is not None:  # under each pair its captures, the newest first
         lines = [line for first, r in zip(lines, [{}, *rows], strict=True) for line in (first, *_ids(r))]
     broken = [asdict(one) for one in found.broken]
