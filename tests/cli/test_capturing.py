@@ -29,7 +29,9 @@ def capture(monkeypatch, capsys, tmp_path):
     monkeypatch.setenv("AISP_CAPTURES", str(tmp_path / "captures"))
     asked, measured = [], []
 
-    def fake(declaration, module, key, size, folder, iterations, command, timeout_s, progress, profile, ceilings):
+    def fake(
+        declaration, module, key, size, folder, iterations, command, timeout_s, progress, profile, ceilings, tracer
+    ):
         asked.append((declaration.key, profile.value, iterations, ceilings))
         told = REFUSED if profile.counts else None
         made = Manifest.of(

@@ -85,7 +85,9 @@ def test_torch_is_judged_without_importing_it(monkeypatch: pytest.MonkeyPatch) -
     assert check("torch").found == "2.9.0+cpu (CPU only)"
     assert check("torch").status is Status.LIMITED
     assert "torch" not in sys.modules
-    extras = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    extras = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
     assert f"'{extras['gpu'][3]}'" in check("torch").mend
     monkeypatch.setattr(doctor, "_torch_has_cuda", lambda version: True)
     assert check("torch").status is Status.OK

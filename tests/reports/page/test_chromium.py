@@ -8,6 +8,7 @@ import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 
@@ -16,6 +17,7 @@ from aisp_prof.profiler.evidence import Evidence, Op, Verdict
 from aisp_prof.profiler.store.captures import shipped_store
 from aisp_prof.reports.page.document import render_html
 from axe_playwright_python.sync_playwright import Axe
+from many_lanes import on_streams
 from playwright.sync_api import Browser, Page, sync_playwright
 from shared import proven
 
@@ -108,6 +110,65 @@ def test_keys_zoom_move_visit_and_go_back(opened: Opened) -> None:
     assert opened.marks() == whole
     assert opened.complaints == []
     assert opened.outside == []
+
+
+def test_a_zoom_is_a_link_that_shows_the_same(browser: Browser, tmp_path: Path, evidence: Evidence) -> None:
+    """On a page of two pairs, from a file: the second one's view is kept in the address, by which a new tab shows it."""
+    made = Opened(browser, tmp_path, render_html("ch11", [evidence, evidence]))
+    page, marks = made.page, "#pair-2 svg.timeline.wide path[data-kind]"
+    whole = page.locator(marks).first.get_attribute("d")
+    page.focus("#pair-2 svg.timeline.wide")
+    for key in ("+", "+", "ArrowRight"):
+        page.keyboard.press(key)
+    zoomed = page.locator(marks).first.get_attribute("d")
+    until(page, lambda: "#" in page.url)
+    assert re.fullmatch(r"file://.*page\.html#pair-2@\d+-\d+", page.url)
+    other = page.context.new_page()
+    other.goto(page.url)
+    assert zoomed != whole
+    assert rounded(other.locator(marks).first.get_attribute("d")) == pytest.approx(rounded(zoomed), abs=0.02)
+    assert other.locator("#pair-1 svg.timeline.wide path[data-kind]").first.get_attribute("d") == whole
+    assert 0 < other.locator("#pair-2 svg.timeline.wide").bounding_box()["y"] < 1000
+    page.keyboard.press("0")
+    until(page, lambda: "#" not in page.url)
+    for odd in ("pair-2@9-9", "pair-2@5-", "pair-9@1-2", "@", "pair-2@99999999999999999999-1"):
+        other.goto(f"{page.url}#{odd}")
+    other.goto(f"{page.url}#pair-2@0-999999999999999")
+    assert other.locator(marks).first.get_attribute("d") == whole
+    assert made.complaints == []
+
+
+def rounded(path: str | None) -> list[float]:
+    return [float(one) for one in re.findall(r"-?\d+(?:\.\d+)?", path or "")]
+
+
+def test_folded_lanes_unfold_in_place_and_fold_again(browser: Browser, tmp_path: Path, samples: ModuleType) -> None:
+    evidence = on_streams(samples, 60)
+    made = Opened(browser, tmp_path, render_html("ch11", [evidence]))
+    page, lanes = made.page, f'{CHART} rect.f-lane[data-track="1"]'
+    before = [one.bounding_box() for one in page.locator(lanes).all()]
+    text = page.locator(CHART).inner_html()
+    assert sum(box["height"] < 3 for box in before if box) == 58
+    page.click("button.unfold")
+    after = [one.bounding_box() for one in page.locator(lanes).all()]
+    assert all(box and box["height"] > 9 for box in after)
+    assert all(one["y"] + one["height"] <= two["y"] for one, two in pairwise(after))
+    names = page.locator(f"{CHART} text").all_text_contents()
+    assert {f"stream {100 + stream}" for stream in range(60)} <= set(names)
+    drawn = page.locator(f'{CHART} path[data-track="1"][data-lane="31"][data-kind="compute"]')
+    drawn.scroll_into_view_if_needed()
+    operation, lane = drawn.bounding_box(), page.locator(lanes).nth(31).bounding_box()
+    assert operation is not None
+    assert lane["y"] - 0.5 <= operation["y"] <= operation["y"] + operation["height"] <= lane["y"] + lane["height"] + 0.5
+    page.mouse.move(operation["x"] + 2, operation["y"] + operation["height"] / 2)
+    row = next(op.row for op in evidence.optimized.timeline if op.stream == 130 and op.kind == "compute")
+    assert page.locator(".tip").first.inner_text().endswith(f" {row}")
+    page.click("button.unfold")
+    assert [one.bounding_box()["height"] for one in page.locator(lanes).all()] == pytest.approx(
+        [one["height"] for one in before], abs=0.01
+    )
+    assert page.locator(CHART).inner_html().count("<text") == text.count("<text")
+    assert made.complaints == []
 
 
 def test_the_chart_is_reached_by_tab_and_the_focus_is_seen(opened: Opened) -> None:
