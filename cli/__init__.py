@@ -96,8 +96,9 @@ def main() -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a Latin-1 terminal shows › as \u203a, and no traceback
     try:
-        if not help.show(app, sys.argv[1:], _program()):
-            only(app, sys.argv[1:])()
+        words = language.chosen(sys.argv[1:])
+        if not help.show(app, words, _program()):
+            help.built(only(app, words))(words)
     except AispError as error:
         _end(error)
     except OSError as error:
@@ -148,6 +149,7 @@ def common(
     """What every command shares."""
     if lang:
         os.environ[language.VARIABLE] = lang
+    language.check()
     if unpack_limit is not None:
         from ..profiler.trace.source.limits import UNPACK_VARIABLE
 

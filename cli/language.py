@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 VARIABLE: Final = "AISP_LANG"
@@ -17,3 +17,27 @@ def spoken(environment: Mapping[str, str] = os.environ) -> str:
         return chosen
     locale = next((value for name in _LOCALE if (value := environment.get(name))), "")
     return "ko" if locale.partition(".")[0].partition("_")[0] == "ko" else "en"
+
+
+def check() -> None:
+    """Refuse a language that nothing is said in.
+
+    Raises:
+        UsageError: `--lang`, or `$AISP_LANG`, names another.
+    """
+    if os.environ.get(VARIABLE):
+        from ..reports.catalog import catalog
+
+        catalog(os.environ[VARIABLE])
+
+
+def chosen(words: Sequence[str]) -> list[str]:
+    """The words of a command line without a leading `--lang`, which is set for the process: `--help` ends it before options of
+    the commands around are read.
+    """
+    first, *rest = words or [""]
+    name, equals, value = first.partition("=")
+    if name != "--lang" or not (equals or rest):
+        return list(words)
+    os.environ[VARIABLE] = value if equals else rest.pop(0)
+    return rest

@@ -147,7 +147,9 @@ def _lines(
     ):
         lines += [""] * (number > 0)
         lines += [line for shown, row in group for line in (shown, *(_ids(row) if ids else ()))]
-    return lines + [visible(f"{pair}  {say('console.refused')}  {why}") for pair, why in (judged.refused if judged else {}).items()]
+    return lines + [
+        visible(f"{pair}  {say('console.refused')}  {why}") for pair, why in (judged.refused if judged else {}).items()
+    ]
 
 
 def _ids(row: Mapping[str, Any]) -> list[str]:

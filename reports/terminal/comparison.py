@@ -38,7 +38,9 @@ def verdict_and_speedup(evidence: Evidence | None, say: Catalog) -> tuple[str, s
     if evidence is None:
         return NOTHING, NOTHING
     verdict = say(f"verdict.{evidence.verdict}").lower()
-    return f"{MARKS[evidence.verdict]} {verdict}", quantity(evidence.speedup.value, "x") if evidence.speedup else NOTHING
+    return f"{MARKS[evidence.verdict]} {verdict}", quantity(
+        evidence.speedup.value, "x"
+    ) if evidence.speedup else NOTHING
 
 
 HEAD = ("pair", "claim", "expectation", "measured", "verdict")
