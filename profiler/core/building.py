@@ -75,6 +75,7 @@ class BuildWithCore(build_py):  # type: ignore[misc]
         if self.editable_mode or not target.parent.is_dir():
             return
         if why := build(target):
+            target.unlink(missing_ok=True)  # of an earlier build in the same folder: the wheel would say it has this one
             self.announce(f"the compiled core is left out, numpy does its work: {why}", 3)
 
 
@@ -88,6 +89,7 @@ class WheelOfPlatform(bdist_wheel):  # type: ignore[misc]
             return python, abi, platform
         from sysconfig import get_platform
 
+        self.root_is_pure = False  # only now: files stand in the wheel's root either way, and WHEEL is written after this
         return "py3", "none", get_platform().replace("-", "_").replace(".", "_")
 
 
