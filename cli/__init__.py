@@ -29,11 +29,13 @@ from . import (
     listing,
     new,
     ranks,
+    recording,
     report,
     scrubbing,
     trace,
 )
 from .complaint import complain
+from .only import only
 
 
 class _Commands(TyperGroup):
@@ -58,6 +60,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+recording.register(trace.app)
 app.add_typer(trace.app, name="trace")
 app.add_typer(ranks.app, name="ranks")
 app.add_typer(kernels.app, name="kernels")
@@ -93,7 +96,7 @@ def main() -> NoReturn:
             stream.reconfigure(errors="backslashreplace")  # a Latin-1 terminal shows › as \u203a, and no traceback
     try:
         if not help.show(app, sys.argv[1:], _program()):
-            app()
+            only(app, sys.argv[1:])()
     except AispError as error:
         _end(error)
     except OSError as error:

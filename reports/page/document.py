@@ -21,6 +21,7 @@ from ..hostile import json_for_script, visible, whole_words
 from ..units import sensible
 from .against import against
 from .colours import DARK, LIGHT, as_css
+from .contents import Contents
 from .identity import shared_facts
 from .overview import overview
 from .terms import terms_of
@@ -33,6 +34,7 @@ _FONTS: Final = (
     ("Inter", 600, "inter-latin-600-normal.woff2"),
     ("JetBrains Mono", 400, "jetbrains-mono-latin-400-normal.woff2"),
 )
+_SCRIPTS: Final = ("timeline.js", "contents.js")
 _FIRST: Final = (Verdict.REFUTED, Verdict.INVALID, Verdict.UNPROVEN, Verdict.UNSUPPORTED, Verdict.PROVEN)
 
 
@@ -65,7 +67,7 @@ def render_html(
         proof(evidence, say, anchor, against(evidence, expected or {}, say)) for anchor, evidence in anchored.items()
     ]
     first = overview(anchored, expected or {}, say) if len(ordered) > 1 else None
-    style, script = _style(), _asset("timeline.js")
+    style, script = _style(), "\n".join(map(_asset, _SCRIPTS))
     return (
         _environment()
         .get_template("page.html.j2")
@@ -81,6 +83,7 @@ def render_html(
             terms=terms_of(ordered, say),
             shared=shared_facts([one.facts for one in proofs]),
             brief=brief,
+            contents=Contents(),
             style=Markup(style),
             script=Markup(script),
             csp=_policy(style, script),
@@ -98,7 +101,13 @@ def render_alone(template: str, lang: str, more_style: str, values: Mapping[str,
         UsageError: no catalog for `lang`.
     """
     style = f"{_style()}\n{_asset(more_style)}"
-    head = {"lang": lang, "say": catalog(lang), "style": Markup(style), "csp": _policy(style, "")}
+    head = {
+        "lang": lang,
+        "say": catalog(lang),
+        "contents": Contents(),
+        "style": Markup(style),
+        "csp": _policy(style, ""),
+    }
     return _environment().get_template(template).render(**head, **values)
 
 
@@ -158,7 +167,7 @@ def _style() -> str:
     grounds = (
         f":root {{ {as_css(LIGHT)} }}\n@media screen and (prefers-color-scheme: dark) {{ :root {{ {as_css(DARK)} }} }}"
     )
-    return f"{faces}\n{grounds}\n{_asset('page.css')}\n{_asset('order.css')}"
+    return "\n".join((faces, grounds, *map(_asset, ("page.css", "screen.css", "order.css"))))
 
 
 def _face(family: str, weight: int, name: str) -> str:

@@ -41,7 +41,7 @@ def _told(evidence: Evidence, say: Catalog) -> list[tuple[str, str | None]]:
     return [
         ("gpu", ", ".join(str(gpu.get("name") or NOTHING) for gpu in manifest.gpus)),
         ("size", _size(manifest)),
-        *((name, manifest.versions.get(name)) for name in _VERSIONS),
+        *((name, manifest.versions.get(name)) for name in _versions(manifest)),
         *([("ncu", ncu)] if (ncu := manifest.versions.get("ncu")) else []),
         ("captured", manifest.created_utc.partition(".")[0].removesuffix("Z").replace("T", " ")),
         ("commit", _commit(manifest, say)),
@@ -86,6 +86,11 @@ def _together(name: str, values: Iterable[str | None], say: Catalog) -> str:
 
 
 _MOST_SHOWN = 3
+
+
+def _versions(manifest: Manifest) -> tuple[str, ...]:
+    """What another tracer than Nsight Systems recorded has that one's name in its place."""
+    return tuple("tracer" if name == "nsys" and manifest.versions.get("tracer") else name for name in _VERSIONS)
 
 
 def stored_files(manifest: Manifest) -> tuple[StoredFile, ...]:

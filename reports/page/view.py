@@ -22,6 +22,7 @@ from .replay import replay
 from .roofline import RooflineSection, roofline_section
 from .strips import StripPlot, strip_plot
 from .timeline import Timeline, timeline
+from .undecided import Undecided, undecided
 from .waterfall import Waterfall, waterfall
 from .witnesses import Command, WitnessRow, commands, witness_rows, witness_words
 
@@ -56,6 +57,7 @@ class Proof:
     claims: tuple[ClaimRow, ...]
     further: tuple[ClaimRow, ...]
     claims_about: str
+    undecided: tuple[tuple[Undecided, Undecided], ...]
     strips: tuple[StripPlot, ...]
     every_strip: tuple[StripPlot, ...]
     perturbation: str
@@ -105,6 +107,7 @@ def proof(evidence: Evidence, say: Catalog, anchor: str, against: Against | None
         claims=claim_rows(first, evidence, say),
         further=claim_rows(further, evidence, say),
         claims_about=claims_about(evidence, say),
+        undecided=tuple(zip(undecided(evidence, say, WIDE), undecided(evidence, say, NARROW), strict=True)),
         strips=_strips(evidence, say, of_speedup=True),
         every_strip=_strips(evidence, say, of_speedup=False) if _both_timed(evidence) else (),
         perturbation=perturbation(evidence, say),

@@ -20,8 +20,8 @@ GOLDEN = Path(__file__).with_name("golden")
 
 
 def text_of(html: str) -> str:
-    """The words of the document without markup, style, scripts and pictures' titles."""
-    body = re.sub(r"<(style|script|title)\b.*?</\1>", " ", html, flags=re.DOTALL)
+    """The words of the document without markup, style, scripts, pictures' titles and the side list."""
+    body = re.sub(r"<(style|script|title|nav)\b.*?</\1>", " ", html, flags=re.DOTALL)
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", body)).replace("&#34;", '"')
 
 
