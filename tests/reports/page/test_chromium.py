@@ -14,7 +14,10 @@ from types import ModuleType
 
 import pytest
 from aisp_prof.profiler.evidence import Evidence, Op, Verdict
+from aisp_prof.profiler.expect.check import Checked, Row, Status
+from aisp_prof.profiler.expect.files import expectations_folder, read_pair
 from aisp_prof.profiler.store.captures import shipped_store
+from aisp_prof.reports.catalog import catalog
 from aisp_prof.reports.page.document import render_html
 from axe_playwright_python.sync_playwright import Axe
 from many_lanes import on_streams
@@ -218,12 +221,22 @@ def test_both_grounds(browser: Browser, tmp_path: Path, evidence: Evidence, sche
     made.page.context.close()
 
 
+def unqualified(evidence: Evidence) -> Checked:
+    """Expectations of which one has the longest outcome that there is."""
+    kept = read_pair(expectations_folder(), "h200", "ch20.integrated_kv_cache")
+    assert kept is not None
+    entry = next(one for one in kept.entries if one.metric.startswith("speedup("))
+    row = Row(entry.variant, entry.metric, entry.tier, entry.unit, entry, Status.UNQUALIFIED)
+    return Checked("ch11.streams", evidence.capture_id, "h200", evidence.verdict, Status.UNQUALIFIED, (row,))
+
+
 @pytest.mark.parametrize("lang", ["en", "ko"])
 @pytest.mark.parametrize("width", [360, 412])
 def test_a_phone_need_not_scroll_sideways(
     browser: Browser, tmp_path: Path, evidence: Evidence, width: int, lang: str
 ) -> None:
-    html = render_html("ch11", [evidence], lang)
+    html = render_html("ch11", [evidence], lang, expected={evidence.capture_id: unqualified(evidence)})
+    assert catalog(lang)("outcome.unqualified") in html
     made = Opened(browser, tmp_path, html, viewport={"width": width, "height": 800}, is_mobile=True, has_touch=True)
     assert made.page.evaluate("document.documentElement.scrollWidth") <= width
     assert made.page.locator("svg.timeline:visible").count() >= 1
