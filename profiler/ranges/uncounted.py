@@ -18,13 +18,17 @@ LEAST = 0.1
 """The share of what a process launched inside its ranges from which on a reader is told."""
 
 
+def has_others(trace: Trace, attribution: Attribution) -> bool:
+    """Whether there are threads whose launches ranges of another thread do not count."""
+    calls = trace.calls
+    return attribution is Attribution.THREAD and len(calls.codes("thread").values) > len(calls.codes("process").values)
+
+
 def uncounted(trace: Trace, chosen: Int64, attribution: Attribution) -> tuple[int, int]:
     """How many operations other threads of the process launched inside these ranges (row indices), which do not count them, and how
     many the whole process launched there; 0 of 0 where every thread counts."""
-    if attribution is not Attribution.THREAD or not len(chosen):
+    if not len(chosen) or not has_others(trace, attribution):
         return 0, 0
-    if len(trace.calls.codes("thread").values) == len(trace.calls.codes("process").values):
-        return 0, 0  # a thread a process: there are no others
     of_process, of_threads = (launched_inside(trace, chosen, one) for one in (Attribution.PROCESS, Attribution.THREAD))
     return of_process - of_threads, of_process
 
