@@ -29,6 +29,7 @@ from . import (
     listing,
     new,
     ranks,
+    recording,
     report,
     scrubbing,
     trace,
@@ -59,6 +60,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+recording.register(trace.app)
 app.add_typer(trace.app, name="trace")
 app.add_typer(ranks.app, name="ranks")
 app.add_typer(kernels.app, name="kernels")

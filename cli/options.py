@@ -22,3 +22,12 @@ ExpectationsFolder = Annotated[
 ]
 Iterations = Annotated[int, typer.Option(help="Measured iterations of each variant; an even number.")]
 Timeout = Annotated[float, typer.Option(help="Seconds that one run may take.")]
+TracerChoice = Annotated[
+    str,
+    typer.Option(
+        "--tracer",
+        metavar="auto|nsys|cupti",
+        help="What records it: Nsight Systems; or the package's own tracer by CUPTI, which comes with PyTorch; auto takes Nsight "
+        "Systems where it is found.",
+    ),
+]

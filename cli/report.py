@@ -79,7 +79,7 @@ def report(
 
     wanted = _wanted(targets or [], stage)
     bundle.refuse_sign_alone(into, sign)
-    kinds, lacking = formats_to_write(formats)
+    kinds, lacking = formats_to_write(formats, lang)
     _check(lang, out, into)
     words = named.Words(ranges or [], claim or [], claims, title, domain, attribution)
     stores = Stores(captures_folder(captures), with_shipped(captures))

@@ -6,11 +6,12 @@ both. So here the marks are read from the document, and where each must lie is c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...profiler.evidence import Evidence, Op
+from ...profiler.evidence import Evidence, Op, VariantEvidence
 from ..hostile import shorten, visible
 from ..page.view import without_times
 from .pictures import Article, Band, Mark, Picture, articles_of, marks_of
@@ -23,34 +24,62 @@ _APART = 0.5
 _TOGETHER = 1 / 3
 _MOST_MARKS = 2_000
 _MOST_OPERATIONS = 20_000
+_MOST_LANES = 12
+_LEAST_ALIKE = 5
+
+
+Lane = tuple[Op, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """What must be drawn of one variant: its operations by lane, from the beginning of its iteration; times in ns."""
+    """What must be drawn of one variant: its operations by lane, from the beginning of its iteration; times in ns.
+
+    folds: the first lane of each fold, and how many lanes it holds
+    """
 
     name: str
     start: int
     end: int
-    lanes: tuple[tuple[Op, ...], ...]
+    lanes: tuple[Lane, ...]
+    folds: dict[int, int]
 
 
 def tracks_of(evidence: Evidence) -> tuple[Track, ...]:
-    """The drawn iteration of each variant that has one; a lane a stream, in the order in which they begin."""
+    """The drawn iteration of each variant that has one, the steps of a staged pair among them."""
     return tuple(
-        Track(
-            one.name, one.iterations[one.median_index].start, one.iterations[one.median_index].end, _lanes(one.timeline)
-        )
-        for one in (evidence.baseline, evidence.optimized)
+        Track(one.name, one.iterations[one.median_index].start, one.iterations[one.median_index].end, *_lanes(one))
+        for one in evidence.variants
         if one.median_index is not None and one.iterations and one.timeline
     )
 
 
-def _lanes(ops: Sequence[Op]) -> tuple[tuple[Op, ...], ...]:
+def _lanes(variant: VariantEvidence) -> tuple[tuple[Lane, ...], dict[int, int]]:
+    """A lane a stream, in the order in which they begin; above twelve, those alike together, and which of them are folded.
+
+    Alike are lanes whose operations have the same kinds and names in the same order; where that leaves more than twelve lanes in
+    full, those with operations of the same kinds.
+    """
     streams: dict[tuple[int, int], list[Op]] = {}
-    for op in sorted(ops, key=lambda op: (op.start, op.end, op.table, op.row)):
+    for op in sorted(variant.timeline, key=lambda op: (op.start, op.end, op.table, op.row)):
         streams.setdefault((op.device, op.stream), []).append(op)
-    return tuple(map(tuple, streams.values()))
+    lanes = list(map(tuple, streams.values()))
+    if len(lanes) <= _MOST_LANES:
+        return tuple(lanes), {}
+    alike = _alike(lanes, [str([(op.kind, op.name) for op in lane]) for lane in lanes])
+    if sum(len(one) if len(one) < _LEAST_ALIKE else 2 for one in alike) > _MOST_LANES:
+        alike = _alike(lanes, [str(sorted({op.kind for op in lane})) for lane in lanes])
+    folds, at = {}, 0
+    for group in alike:
+        if len(group) >= _LEAST_ALIKE:
+            folds[at + 1] = len(group) - 2
+        at += len(group)
+    return tuple(lane for group in alike for lane in group), folds
+
+
+def _alike(lanes: Sequence[Lane], patterns: Sequence[str]) -> list[list[Lane]]:
+    seen = list(dict.fromkeys(patterns))
+    return [[lane for lane, mine in zip(lanes, patterns, strict=True) if mine == one] for one in seen]
 
 
 def check_drawing(name: str, page: str, evidences: Sequence[Evidence]) -> Check | str:
@@ -104,6 +133,7 @@ def _in_picture(picture: Picture, tracks: Sequence[Track]) -> Iterator[tuple[str
         due = picture.left + scale * (track.end - track.start)
         if abs(picture.ends.get(place, -1.0) - due) > _NEAR:
             yield f"{track.name}, its end", f"is at {picture.ends.get(place)}, by the trace at {due:.2f}"
+    yield from _lanes_in(picture, tracks)
     bands = _bands(tracks)
     for place, lane, kind in sorted(picture.bands.keys() ^ bands.keys()):
         drawn = "is drawn, and no row gives it" if (place, lane, kind) in picture.bands else "is not drawn"
@@ -112,6 +142,46 @@ def _in_picture(picture: Picture, tracks: Sequence[Track]) -> Iterator[tuple[str
     for band in sorted(picture.bands.keys() & bands.keys()):
         for what in _in_band(picture, band, bands[band], tracks, merged):
             yield _named(tracks, *band), what
+
+
+def _lanes_in(picture: Picture, tracks: Sequence[Track]) -> Iterator[tuple[str, str]]:
+    """Whether each lane is there, under the one before it, with its stream's name; and which of them are folded."""
+    due = [(place, number) for place, track in enumerate(tracks) for number in range(len(track.lanes))]
+    if list(picture.lanes) != due:
+        yield "its lanes", f"are {len(picture.lanes)}, by the trace {len(due)}, in order of first activity"
+        return
+    below = float("-inf")
+    for place, (top, height) in picture.lanes.items():
+        if top < below - _NEAR or height <= 0:
+            yield f"track {place[0]}, lane {place[1]}", f"is drawn at {top:.2f}, over the one above it"
+            return
+        below = top + height
+    folded = {(place, first): count for place, track in enumerate(tracks) for first, count in track.folds.items()}
+    said = {place: fold.count for place, fold in picture.folds.items()}
+    if said != folded:
+        yield "its folds", f"are {said}, by the trace {folded}"
+        return
+    yield from _written_beside(picture, tracks)
+
+
+def _written_beside(picture: Picture, tracks: Sequence[Track]) -> Iterator[tuple[str, str]]:
+    """Every lane says its stream, and every fold how many lanes it holds, beside them."""
+    inside = {(place, first + by) for (place, first), fold in picture.folds.items() for by in range(fold.count)}
+    if picture.labels != {place: name for place, name in picture.names.items() if place not in inside}:
+        yield "its labels", "are not the names of the lanes that are not folded"
+    for (place, number), name in picture.names.items():
+        op = tracks[place].lanes[number][0]
+        if (numbers := re.findall(r"\d+", name)) not in ([str(op.stream)], [str(op.device), str(op.stream)]):
+            yield f"track {place}, lane {number}", f"is named by {numbers}, the trace gives stream {op.stream}"
+            return
+    for (place, first), fold in picture.folds.items():
+        lanes = [picture.lanes[place, first + by] for by in range(fold.count)]
+        around = fold.y - _NEAR <= lanes[0][0] and lanes[-1][0] + lanes[-1][1] <= fold.y + fold.height + _NEAR
+        if re.findall(r"\d+", fold.label) != [str(fold.count)] or not around:
+            yield (
+                f"track {place}, lane {first}",
+                f"is one of {fold.count} folded lanes, beside them is {fold.label[:40]!r}",
+            )
 
 
 def _bands(tracks: Sequence[Track]) -> dict[Band, list[Op]]:
@@ -135,8 +205,8 @@ def _in_band(picture: Picture, band: Band, ops: Sequence[Op], tracks: Sequence[T
         yield f"is no row of rectangles: {picture.bands[band][:40]!r}…"
         return
     track, scale = tracks[band[0]], picture.width / _limit(tracks)
-    number = sum(len(one.lanes) for one in tracks[: band[0]]) + band[1]
-    if number >= len(picture.lanes) or not all(_in_lane(mark, *picture.lanes[number]) for mark in marks):
+    lane = picture.lanes.get(band[:2])
+    if lane is None or not all(_in_lane(mark, *lane) for mark in marks):
         yield "is not drawn in its lane"
     spans = [
         (op, picture.left + scale * (op.start - track.start), picture.left + scale * (op.end - track.start))

@@ -21,6 +21,7 @@ from ..hostile import json_for_script, visible, whole_words
 from ..units import sensible
 from .against import against
 from .colours import DARK, LIGHT, as_css
+from .contents import Contents
 from .timeline import swatch
 from .view import Proof, overview, proof
 
@@ -30,6 +31,7 @@ _FONTS: Final = (
     ("Inter", 600, "inter-latin-600-normal.woff2"),
     ("JetBrains Mono", 400, "jetbrains-mono-latin-400-normal.woff2"),
 )
+_SCRIPTS: Final = ("timeline.js", "contents.js")
 _FIRST: Final = (Verdict.REFUTED, Verdict.INVALID, Verdict.UNPROVEN, Verdict.UNSUPPORTED, Verdict.PROVEN)
 
 
@@ -60,7 +62,7 @@ def render_html(
         proof(evidence, say, anchor, against(evidence, expected or {}, say)) for anchor, evidence in anchored.items()
     ]
     rows = overview(anchored, say) if len(ordered) > 1 else ()
-    style, script = _style(), _asset("timeline.js")
+    style, script = _style(), "\n".join(map(_asset, _SCRIPTS))
     return (
         _environment()
         .get_template("page.html.j2")
@@ -73,6 +75,7 @@ def render_html(
             proof_sha256=proof_sha256,
             proofs=proofs,
             overview=rows,
+            contents=Contents(),
             style=Markup(style),
             script=Markup(script),
             csp=_policy(style, script),
@@ -90,7 +93,7 @@ def render_alone(template: str, lang: str, more_style: str, values: Mapping[str,
         UsageError: no catalog for `lang`.
     """
     style = f"{_style()}\n{_asset(more_style)}"
-    head = {"lang": lang, "say": catalog(lang), "style": Markup(style), "csp": _policy(style, "")}
+    head = {"lang": lang, "say": catalog(lang), "contents": Contents(), "style": Markup(style), "csp": _policy(style, "")}
     return _environment().get_template(template).render(**head, **values)
 
 
@@ -162,7 +165,7 @@ def _style() -> str:
     grounds = (
         f":root {{ {as_css(LIGHT)} }}\n@media screen and (prefers-color-scheme: dark) {{ :root {{ {as_css(DARK)} }} }}"
     )
-    return f"{faces}\n{grounds}\n{_asset('page.css')}"
+    return "\n".join((faces, grounds, _asset("page.css"), _asset("screen.css")))
 
 
 def _face(family: str, weight: int, name: str) -> str:

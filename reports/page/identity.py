@@ -37,13 +37,18 @@ def facts(evidence: Evidence, say: Catalog) -> tuple[Fact, ...]:
     told = [
         ("gpu", ", ".join(str(gpu.get("name") or NOTHING) for gpu in manifest.gpus)),
         ("size", _size(manifest)),
-        *((name, manifest.versions.get(name)) for name in _VERSIONS),
+        *((name, manifest.versions.get(name)) for name in _versions(manifest)),
         *([("ncu", ncu)] if (ncu := manifest.versions.get("ncu")) else []),
         ("captured", manifest.created_utc.partition(".")[0].removesuffix("Z").replace("T", " ")),
         ("commit", _commit(manifest, say)),
         *((name, _sampled(evidence.conditions, name, unit, say)) for name, unit in _SAMPLED),
     ]
     return tuple(Fact(say(f"identity.{name}"), value or NOTHING) for name, value in told)
+
+
+def _versions(manifest: Manifest) -> tuple[str, ...]:
+    """What another tracer than Nsight Systems recorded has that one's name in its place."""
+    return tuple("tracer" if name == "nsys" and manifest.versions.get("tracer") else name for name in _VERSIONS)
 
 
 def stored_files(manifest: Manifest) -> tuple[StoredFile, ...]:

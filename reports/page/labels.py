@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ..hostile import shorten
+
 _LATIN, _WIDE = 0.51, 1.0  # mean width of a character of Inter, and of a Korean one, in font sizes
 _ABOVE, _BELOW = 8.0, 3.0
 _LEVEL, _FAR = 4.0, 20.0
@@ -98,3 +100,28 @@ def _crosses(room: Rect, line: Segment) -> bool:
     ):
         return False
     return any(room.holds(x1 + (x2 - x1) * step / 200, y1 + (y2 - y1) * step / 200) for step in range(201))
+
+
+def wrapped(text: str, first: float, wide: float, size: float, most: int) -> tuple[str, ...]:
+    """A text in at most so many lines, broken between words only; what does not fit ends with "…", after a whole word.
+
+    A word that is wider than a line has one to itself, cut in its middle.
+
+    Args:
+        first, wide: how wide the first line and the others may be, in pixels; where not one word fits into the first, it is "".
+    """
+    lines, words = [""], text.split()
+    while words:
+        room = (first if len(lines) == 1 else wide) - (width(" …", size) if len(lines) == most and words[1:] else 0)
+        more = f"{lines[-1]} {words[0]}".strip()
+        if width(more, size) <= room:
+            lines[-1] = more
+            words.pop(0)
+        elif len(lines) < most and (lines[-1] or len(lines) == 1):
+            lines.append("")
+        elif not lines[-1]:
+            lines[-1] = shorten(words.pop(0), max(3, int(wide / size / _WIDE)))
+        else:
+            lines[-1] = f"{lines[-1]} …"
+            break
+    return tuple(lines)

@@ -13,7 +13,7 @@ from ...profiler.evidence import KernelRates, Rates
 from ..catalog import Catalog
 from ..units import NOTHING, percent, scaled
 from .axis import Measure, Tick
-from .colours import OF_VARIANT
+from .colours import of_variant
 from .labels import Label, Rect, Segment, beside
 from .log_axis import LogAxis, x_ticks, y_ticks
 from .roofs import SIZE, Mark, Roof, Roofs, flat_roofs, rooms, slope_of
@@ -172,7 +172,7 @@ def _points(
         note = _note(place, say) if frame.right > _ROOMY else scaled(place.rate, "FLOP/s")
         at = beside(x, y, f"{label}  {note}", SIZE, frame, taken, lines)
         taken.append(at.room)
-        colour, roof_y = OF_VARIANT.get(place.name, "soft"), None if roof is None else y_axis.at(roof)
+        colour, roof_y = of_variant(place.name), None if roof is None else y_axis.at(roof)
         hidden = any(math.dist((x, y), later) < _RADIUS for later in marks[i + 1 :])  # so that it shows as a ring
         made.append(
             Point(place.name, label, note, colour, place.counted, x, y, roof_y, _RADIUS * (1 + 0.6 * hidden), at)
@@ -200,7 +200,7 @@ def _drawn(place: Place) -> list[KernelRates]:
 def _small(placed: Sequence[Place], x_axis: LogAxis, y_axis: LogAxis) -> Iterable[Small]:
     for place in placed:
         for one in _drawn(place):
-            colour = OF_VARIANT.get(place.name, "soft")
+            colour = of_variant(place.name)
             yield Small(colour, x_axis.at(one.arithmetic_intensity or 1.0), y_axis.at(one.achieved_flops))
 
 

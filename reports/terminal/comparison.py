@@ -33,6 +33,14 @@ class Row:
     verdict: str
 
 
+def verdict_and_speedup(evidence: Evidence | None) -> tuple[str, str]:
+    """At a glance: the verdict with its mark, and the speedup; dashes where there is nothing to judge."""
+    if evidence is None:
+        return NOTHING, NOTHING
+    verdict = str(evidence.verdict)
+    return f"{MARKS[verdict]} {verdict}", quantity(evidence.speedup.value, "x") if evidence.speedup else NOTHING
+
+
 HEAD = ("pair", "claim", "expectation", "measured", "verdict")
 
 

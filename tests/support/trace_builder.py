@@ -14,7 +14,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -142,30 +145,41 @@ class TraceBuilder:
         return number
 
     def write(self, path: Path) -> Path:
-        """Write the export; what was at `path` before is gone."""
-        path.unlink(missing_ok=True)
+        """Write the export; what was at `path` before is gone.
+
+        It is made in memory: on a disk each CREATE TABLE would be a transaction of its own, with a journal and a sync.
+        """
         collected = {table: list(rows) for table, rows in self.rows.items()}
         self._metadata()
         duration = self.rows["ANALYSIS_DETAILS"][-1]["duration"]
-        connection = sqlite3.connect(path)
-        tables = [t for t in (*_ALWAYS, *(t for t in self.rows if t not in _ALWAYS)) if self._has(t)]
-        for table in tables:
-            connection.execute(f"CREATE TABLE {self._named(table)} ({self.ddl(table)})")
-        connection.executemany(
-            f"INSERT INTO {self._named('StringIds')} VALUES (?, ?)", [(i, t) for t, i in self.strings.items()]
-        )
-        for table, rows in self.rows.items():
-            lacking = _SINCE[self.generation].get(table, ())
-            for row in rows if self._has(table) else ():
-                row = {name: value for name, value in row.items() if name not in lacking}
-                if row.get("eventType") in _RANGES and row["end"] is None and not self.null_ends:
-                    row["end"] = duration
-                names, marks = ", ".join(row), ", ".join("?" * len(row))
-                connection.execute(f"INSERT INTO {self._named(table)} ({names}) VALUES ({marks})", list(row.values()))
-        connection.commit()
-        connection.close()
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+            connection.execute("BEGIN")
+            for table in (t for t in (*_ALWAYS, *(t for t in self.rows if t not in _ALWAYS)) if self._has(t)):
+                connection.execute(f"CREATE TABLE {self._named(table)} ({self.ddl(table)})")
+            connection.executemany(
+                f"INSERT INTO {self._named('StringIds')} VALUES (?, ?)", [(i, t) for t, i in self.strings.items()]
+            )
+            for table, rows in self.rows.items():
+                self._insert(connection, table, duration, rows if self._has(table) else ())
+            connection.execute("COMMIT")
+            path.unlink(missing_ok=True)
+            path.write_bytes(connection.serialize())
         self.rows = collected
         return path
+
+    def _insert(
+        self, connection: sqlite3.Connection, table: str, duration: int, rows: Sequence[dict[str, Any]]
+    ) -> None:
+        """Rows in their order, those that name the same columns together."""
+        lacking = _SINCE[self.generation].get(table, ())
+        for names, alike in groupby(rows, key=lambda row: [name for name in row if name not in lacking]):
+            told = f"{self._named(table)} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
+            connection.executemany(f"INSERT INTO {told}", [self._values(row, names, duration) for row in alike])
+
+    def _values(self, row: dict[str, Any], names: Sequence[str], duration: int) -> list[Any]:
+        if row.get("eventType") in _RANGES and row["end"] is None and not self.null_ends:
+            return [duration if name == "end" else row[name] for name in names]
+        return [row[name] for name in names]
 
     def _has(self, table: str) -> bool:
         return _SINCE[self.generation].get(table) != ()

@@ -20,7 +20,7 @@ MAX_PAGES = 2_000
 MAX_PDF_BYTES = 256 << 20
 """A larger PDF is not read."""
 
-_SILENT = frozenset({"script", "style", "title"})
+_SILENT = frozenset({"script", "style", "title", "nav"})
 _VOID = frozenset({"meta", "link", "br", "hr", "img", "input", "col", "wbr"})
 _SHOWN = 60
 
@@ -34,7 +34,7 @@ class Text:
 
 
 class _Printed(HTMLParser):
-    """The texts of a page that are on paper: not those of scripts, of pictures for phones, of what is hidden."""
+    """The texts of a page that are on paper: not those of scripts, of the side list, of pictures for phones, of what is hidden."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)

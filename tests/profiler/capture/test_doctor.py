@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,6 +85,10 @@ def test_torch_is_judged_without_importing_it(monkeypatch: pytest.MonkeyPatch) -
     assert check("torch").found == "2.9.0+cpu (CPU only)"
     assert check("torch").status is Status.LIMITED
     assert "torch" not in sys.modules
+    extras = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    assert f"'{extras['gpu'][3]}'" in check("torch").mend
     monkeypatch.setattr(doctor, "_torch_has_cuda", lambda version: True)
     assert check("torch").status is Status.OK
 

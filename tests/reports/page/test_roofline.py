@@ -99,7 +99,7 @@ def test_marks_lie_where_their_numbers_are(evidence):
     per_decade = chart.x_ticks[1].x - chart.x_ticks[0].x
     assert optimized.x - baseline.x == pytest.approx(per_decade * 1.2171, abs=0.1)  # log10 of 4.148 / 0.2515
     assert baseline.y - baseline.roof_y == pytest.approx(optimized.y - optimized.roof_y, abs=3)
-    assert (baseline.colour, optimized.colour) == ("baseline", "kernel")
+    assert (baseline.colour, optimized.colour) == ("baseline", "optimized")
     (arrow,) = chart.arrows
     assert baseline.x < arrow.x1 < arrow.x2 < optimized.x
 
