@@ -87,7 +87,7 @@ class BuildWithCore(build_py):  # type: ignore[misc]
 
 
 class WheelOfPlatform(bdist_wheel):  # type: ignore[misc]
-    """A wheel with the core is one of its platform, for every Python 3; one without is pure."""
+    """A wheel with a library is one of its platform, for every Python 3; one without is pure."""
 
     def get_tag(self) -> tuple[str, str, str]:
         rooms = Path(self.bdist_dir or "", "aisp_prof", "profiler")
@@ -96,7 +96,8 @@ class WheelOfPlatform(bdist_wheel):  # type: ignore[misc]
             return python, abi, platform
         from sysconfig import get_platform
 
-        self.root_is_pure = False  # only now: files stand in the wheel's root either way, and WHEEL is written after this
+        # only now: files stand in the wheel's root either way, and WHEEL is written after this
+        self.root_is_pure = False
         return "py3", "none", get_platform().replace("-", "_").replace(".", "_")
 
 
