@@ -14,6 +14,7 @@ import engines
 import pytest
 from aisp_prof.version import __version__
 from own_repository import captured, repository
+from setuptools import Distribution
 
 ROOT = Path(__file__).parents[1]
 NOT_SHIPPED = {"tests", "benchmarks", "docs", "scripts", "build", "dist"}
@@ -108,6 +109,18 @@ def test_a_wheel_has_the_core_where_it_compiles(tmp_path):
     why = building.build(tmp_path / "_core.so")
     assert (tmp_path / "_core.so").is_file() is not bool(why), why
     assert (building.compiler() is None) is (why == "no C compiler"), why
+
+
+def test_a_pure_wheel_holds_no_core_of_an_earlier_build(tmp_path, monkeypatch):
+    monkeypatch.setenv("AISP_PURE", "1")
+    stale = tmp_path / "aisp_prof" / "profiler" / "core" / "_core.so"
+    stale.parent.mkdir(parents=True)
+    stale.write_bytes(b"\x7fELF")
+    command = engines.building().BuildWithCore(Distribution({"packages": []}))
+    command.ensure_finalized()
+    command.build_lib = str(tmp_path)
+    command.run()
+    assert not stale.exists()
 
 
 def _pure_wheel(tmp_path: Path) -> Path:

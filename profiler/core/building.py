@@ -81,7 +81,10 @@ class BuildWithCore(build_py):  # type: ignore[misc]
         super().run()
         for room, folder, name, flags in LIBRARIES:
             target = Path(self.build_lib, "aisp_prof", "profiler", room, name)
-            if not self.editable_mode and target.parent.is_dir() and (why := build(target, folder, flags)):
+            if self.editable_mode or not target.parent.is_dir():
+                continue
+            if why := build(target, folder, flags):
+                target.unlink(missing_ok=True)  # of an earlier build in the same folder: the wheel would say it has this one
                 self.announce(f"the compiled {room} is left out: {why}", 3)
 
 
@@ -95,6 +98,7 @@ class WheelOfPlatform(bdist_wheel):  # type: ignore[misc]
             return python, abi, platform
         from sysconfig import get_platform
 
+        self.root_is_pure = False  # only now: files stand in the wheel's root either way, and WHEEL is written after this
         return "py3", "none", get_platform().replace("-", "_").replace(".", "_")
 
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from ...profiler.evidence import Evidence, Op, VariantEvidence
+from ...profiler.evidence import Evidence, Op
 from ..hostile import shorten, visible
 from ..page.view import without_times
+from .charted import chart_differences
+from .charts import charts_of
 from .pictures import Article, Band, Mark, Picture, articles_of, marks_of
+from .tracks import Track, tracks_of
 from .verification import Check, Problem, check
 
 _NEAR = 0.02
@@ -24,80 +26,26 @@ _APART = 0.5
 _TOGETHER = 1 / 3
 _MOST_MARKS = 2_000
 _MOST_OPERATIONS = 20_000
-_MOST_LANES = 12
-_LEAST_ALIKE = 5
-
-
-Lane = tuple[Op, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Track:
-    """What must be drawn of one variant: its operations by lane, from the beginning of its iteration; times in ns.
-
-    folds: the first lane of each fold, and how many lanes it holds
-    """
-
-    name: str
-    start: int
-    end: int
-    lanes: tuple[Lane, ...]
-    folds: dict[int, int]
-
-
-def tracks_of(evidence: Evidence) -> tuple[Track, ...]:
-    """The drawn iteration of each variant that has one, the steps of a staged pair among them."""
-    return tuple(
-        Track(one.name, one.iterations[one.median_index].start, one.iterations[one.median_index].end, *_lanes(one))
-        for one in evidence.variants
-        if one.median_index is not None and one.iterations and one.timeline
-    )
-
-
-def _lanes(variant: VariantEvidence) -> tuple[tuple[Lane, ...], dict[int, int]]:
-    """A lane a stream, in the order in which they begin; above twelve, those alike together, and which of them are folded.
-
-    Alike are lanes whose operations have the same kinds and names in the same order; where that leaves more than twelve lanes in
-    full, those with operations of the same kinds.
-    """
-    streams: dict[tuple[int, int], list[Op]] = {}
-    for op in sorted(variant.timeline, key=lambda op: (op.start, op.end, op.table, op.row)):
-        streams.setdefault((op.device, op.stream), []).append(op)
-    lanes = list(map(tuple, streams.values()))
-    if len(lanes) <= _MOST_LANES:
-        return tuple(lanes), {}
-    alike = _alike(lanes, [str([(op.kind, op.name) for op in lane]) for lane in lanes])
-    if sum(len(one) if len(one) < _LEAST_ALIKE else 2 for one in alike) > _MOST_LANES:
-        alike = _alike(lanes, [str(sorted({op.kind for op in lane})) for lane in lanes])
-    folds, at = {}, 0
-    for group in alike:
-        if len(group) >= _LEAST_ALIKE:
-            folds[at + 1] = len(group) - 2
-        at += len(group)
-    return tuple(lane for group in alike for lane in group), folds
-
-
-def _alike(lanes: Sequence[Lane], patterns: Sequence[str]) -> list[list[Lane]]:
-    seen = list(dict.fromkeys(patterns))
-    return [[lane for lane, mine in zip(lanes, patterns, strict=True) if mine == one] for one in seen]
 
 
 def check_drawing(name: str, page: str, evidences: Sequence[Evidence]) -> Check | str:
-    """Hold the timelines of a page, as it stands, against the operations; the evidence is in the order of the page.
+    """Hold the pictures of a page, as it stands, against the operations and what was made of them; the evidence is in the order of
+    the page.
 
     Returns why it could not be done where the page is not built as ours are.
     """
-    drawn = [tracks_of(without_times(one)) for one in evidences]
+    shown = [without_times(one) for one in evidences]
+    drawn = [tracks_of(one) for one in shown]
     try:
-        articles = articles_of(page)
+        articles, charts = articles_of(page), charts_of(page)
     except (LookupError, ValueError) as error:
         return f"a timeline cannot be read: {type(error).__name__}: {error}"
     if len(articles) != len(drawn) or (any(drawn) and not any(article.pictures for article in articles)):
         return f"{len(articles)} pairs with {sum(len(one.pictures) for one in articles)} timelines are drawn, there are {len(drawn)}"
     problems = [
         Problem(name, f"{one.manifest.declaration.name}: {where}", what)
-        for one, article, tracks in zip(evidences, articles, drawn, strict=True)
-        for where, what in drawn_differences(article, tracks)
+        for one, article, tracks, small in zip(shown, articles, drawn, charts, strict=True)
+        for where, what in (*drawn_differences(article, tracks), *chart_differences(small, one))
     ]
     count = sum(len(_every(track)) for tracks in drawn for track in tracks)
     return check(

@@ -93,7 +93,13 @@ def render_alone(template: str, lang: str, more_style: str, values: Mapping[str,
         UsageError: no catalog for `lang`.
     """
     style = f"{_style()}\n{_asset(more_style)}"
-    head = {"lang": lang, "say": catalog(lang), "contents": Contents(), "style": Markup(style), "csp": _policy(style, "")}
+    head = {
+        "lang": lang,
+        "say": catalog(lang),
+        "contents": Contents(),
+        "style": Markup(style),
+        "csp": _policy(style, ""),
+    }
     return _environment().get_template(template).render(**head, **values)
 
 

@@ -21,6 +21,7 @@ from .replay import replay
 from .roofline import RooflineSection, roofline_section
 from .strips import StripPlot, strip_plot
 from .timeline import Timeline, timeline
+from .undecided import Undecided, undecided
 from .waterfall import Waterfall, waterfall
 from .witnesses import Command, WitnessRow, commands, witness_rows, witness_words
 
@@ -51,6 +52,7 @@ class Proof:
     lead: tuple[str, ...]
     claims: tuple[ClaimRow, ...]
     claims_about: str
+    undecided: tuple[tuple[Undecided, Undecided], ...]
     strips: tuple[StripPlot, ...]
     perturbation: str
     timelines: tuple[Timeline, ...]
@@ -108,6 +110,7 @@ def proof(evidence: Evidence, say: Catalog, anchor: str, against: Against | None
         lead=lead(evidence, say),
         claims=claim_rows(evidence, say),
         claims_about=claims_about(evidence, say),
+        undecided=tuple(zip(undecided(evidence, say, WIDE), undecided(evidence, say, NARROW), strict=True)),
         strips=tuple(plot for size in (WIDE, NARROW) if (plot := strip_plot(evidence, say, size))),
         perturbation=perturbation(evidence, say),
         timelines=(drawn, slim) if drawn and slim else (),

@@ -13,7 +13,7 @@ from msgspec import UNSET
 from ...profiler.evidence import ClaimResult, Evidence, Speedup, Step
 from ...profiler.expect.model import Entry, PairExpectations
 from ...profiler.manifest import RUNS, Validation
-from ..catalog import catalog
+from ..catalog import Catalog, catalog
 from ..hostile import visible
 from ..page.claims import asked
 from ..units import NOTHING, duration, quantity
@@ -33,12 +33,14 @@ class Row:
     verdict: str
 
 
-def verdict_and_speedup(evidence: Evidence | None) -> tuple[str, str]:
+def verdict_and_speedup(evidence: Evidence | None, say: Catalog) -> tuple[str, str]:
     """At a glance: the verdict with its mark, and the speedup; dashes where there is nothing to judge."""
     if evidence is None:
         return NOTHING, NOTHING
-    verdict = str(evidence.verdict)
-    return f"{MARKS[verdict]} {verdict}", quantity(evidence.speedup.value, "x") if evidence.speedup else NOTHING
+    verdict = say(f"verdict.{evidence.verdict}").lower()
+    return f"{MARKS[evidence.verdict]} {verdict}", quantity(
+        evidence.speedup.value, "x"
+    ) if evidence.speedup else NOTHING
 
 
 HEAD = ("pair", "claim", "expectation", "measured", "verdict")

@@ -115,23 +115,25 @@ def read_pdf(data: bytes) -> Paper:
         if len(reader.pages) > MAX_PAGES:
             raise UsageError(f"{len(reader.pages)} pages, at most {MAX_PAGES} are read")
         check_form(reader, data)
-        glyphs = _looked_at(reader)
-        pages = (_bare(page.extract_text()) for page in reader.pages)
-        text = "".join(_without_footer(one, i, len(reader.pages)) for i, one in enumerate(pages, 1))
+        glyphs, pages = _looked_at(reader)
+        text = "".join(_without_footer(one, i, len(pages)) for i, one in enumerate(pages, 1))
         told, hashes = tuple(spoken_texts(reader)), tuple(sorted(set(font_hashes(reader))))
         return Paper(text, bytes(reader.trailer["/ID"][0].original_bytes), told, hashes, glyphs)
     except (PyPdfError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise UsageError(f"no PDF that can be read: {type(error).__name__}: {error}") from error
 
 
-def _looked_at(reader: Any) -> Compared | str:
-    """Follow the drawing of every page, and compare the glyphs that it draws.
+def _looked_at(reader: Any) -> tuple[Compared | str, list[str]]:
+    """Follow the drawing of every page: how the glyphs that it draws compare, and the text of each page in the order of drawing.
+
+    What is read is what is drawn: the letters whose outlines are compared, not those of a second interpreter of the page.
 
     Raises:
         UsageError: a letter cannot be seen, or it is drawn as no print draws.
     """
     fonts = fonts_of(reader)
     used: dict[int, set[int]] = {}
+    texts: list[str] = []
     for number, page in enumerate(reader.pages, 1):
         try:
             ink = ink_of(page, reader, fonts)
@@ -141,10 +143,11 @@ def _looked_at(reader: Any) -> Compared | str:
             raise UsageError(f"its page {number} holds {what}")
         for font, glyphs in ink.used.items():
             used.setdefault(font, set()).update(glyphs)
+        texts.append(_bare("".join(glyph.text for glyph in ink.glyphs)))
     try:
-        return compare_glyphs(fonts.values(), used)
+        return compare_glyphs(fonts.values(), used), texts
     except EnvironmentLacks as error:
-        return f"{error} ({error.mend})"
+        return f"{error} ({error.mend})", texts
 
 
 def _without_footer(text: str, number: int, pages: int) -> str:
