@@ -143,13 +143,15 @@ EXPORT int cuptiActivityFlushAll(uint32_t flag) {
     pthread_mutex_unlock(&lock);
     return 0;
 }
-enum { LAUNCH = 211, COPY = 41, SET = 51, GRAPH = 311, WAIT = 165, DRIVER_LAUNCH = 307 };
+enum { LAUNCH = 211, COPY = 41, SET = 51, GRAPH = 311, WAIT = 165, DRIVER_LAUNCH = 307, BEGIN = 317, FINISH = 319 };
 EXPORT int cuptiGetCallbackName(int domain, uint32_t cbid, const char **name) {
     *name = domain == DRIVER_DOMAIN ? "cuLaunchKernel"
             : cbid == LAUNCH        ? "cudaLaunchKernel_v7000"
             : cbid == COPY          ? "cudaMemcpyAsync_v3020"
             : cbid == SET           ? "cudaMemsetAsync_v3020"
             : cbid == GRAPH         ? "cudaGraphLaunch_v10000"
+            : cbid == BEGIN         ? "cudaStreamBeginCapture_v10000"
+            : cbid == FINISH        ? "cudaStreamEndCapture_v10000"
                                     : "cudaDeviceSynchronize_v3020";
     return 0;
 }
@@ -216,6 +218,15 @@ EXPORT void gpu_graph(uint32_t stream, const char *name, uint64_t ns, int nodes)
     call(GRAPH, id, start);
     for (int i = 0; i < nodes; i++)
         kernel(stream, name, ns, id, (uint64_t)5 << 32 | (uint64_t)(i + 1), start + 5000);
+    pthread_mutex_unlock(&lock);
+}
+/* Launches under stream capture run nothing. */
+EXPORT void gpu_capture(int launches) {
+    uint64_t start = begin();
+    call(BEGIN, ++correlations, start);
+    for (int i = 0; i < launches; i++)
+        call(LAUNCH, ++correlations, time_now());
+    call(FINISH, ++correlations, time_now());
     pthread_mutex_unlock(&lock);
 }
 EXPORT void gpu_copy(uint32_t stream, uint8_t kind, uint8_t from, uint8_t to, uint64_t bytes, uint64_t ns) {
