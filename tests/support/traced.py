@@ -104,9 +104,7 @@ def make(folder: Path) -> Traced:
             "stand_in_cupti.c", built / "libcupti.so.13", "-shared", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra"
         )
         compiled("stand_in_cuda.c", built / "stand_in_cuda", "-Wall", "-Wextra")
-        return library.build(
-            built / "_tracer.so", library.TRACER, (*library.TRACER_FLAGS, "-Werror", "-Wl,--no-as-needed,-ldl")
-        )
+        return library.build(built / "_tracer.so", library.TRACER, (*library.TRACER_FLAGS, "-Werror"))
 
     if compiler() is None:
         pytest.skip("no C compiler")
