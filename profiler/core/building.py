@@ -101,12 +101,12 @@ class BuildWithCore(build_py):  # type: ignore[misc]
 
 
 class WheelOfPlatform(bdist_wheel):  # type: ignore[misc]
-    """A wheel with the core is one of its platform, for every Python 3; one without is pure."""
+    """A wheel with a library is one of its platform, for every Python 3; one without is pure."""
 
     def get_tag(self) -> tuple[str, str, str]:
-        built = Path(self.bdist_dir or "", "aisp_prof", "profiler", "core", NAME)
+        rooms = Path(self.bdist_dir or "", "aisp_prof", "profiler")
         python, abi, platform = super().get_tag()
-        if not built.is_file():
+        if not any((rooms / room / name).is_file() for room, _, name, _ in LIBRARIES):
             return python, abi, platform
         from sysconfig import get_platform
 
