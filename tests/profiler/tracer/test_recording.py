@@ -71,6 +71,11 @@ def test_all_that_a_program_does_is_in_the_trace(machine: Traced) -> None:
     assert trace.schema.export["EXPORT_PRODUCT_NAME"] == ("aisp-prof tracer",)
 
 
+def test_without_records_of_devices_there_is_a_trace(machine: Traced) -> None:
+    trace = machine.trace("cuda", "slow", 2, STAND_IN_NAMELESS="1")
+    assert (attest(trace).status, [gpu.uuid for gpu in trace.gpus]) == ("complete", [""])
+
+
 def test_launches_under_capture_are_no_lost_ones(machine: Traced) -> None:
     """Without the table in which Nsight Systems writes down the nodes that are made: by the calls around them."""
     trace = machine.trace("cuda", "some", 5, "capture", 7, "graph", 3)
