@@ -246,10 +246,12 @@ void cupti_stop(void) {
     running = 0;
     for (size_t i = 0; i < COUNT(KINDS_TRACED); i++)
         cupti.ActivityDisable(KINDS_TRACED[i]);
+    uint64_t before = __atomic_load_n(&counts.returned, __ATOMIC_RELAXED);
     cupti.ActivityFlushAll(FORCED);
     int64_t off = clock_off();
     cupti_locks(1);
     count_dropped(NULL, 0);
+    counts.at_end = counts.returned - before;
     if (llabs(off) > llabs(counts.clock_off))
         counts.clock_off = off;
     cupti_locks(0);

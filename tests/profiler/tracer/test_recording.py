@@ -71,6 +71,14 @@ def test_all_that_a_program_does_is_in_the_trace(machine: Traced) -> None:
     assert trace.schema.export["EXPORT_PRODUCT_NAME"] == ("aisp-prof tracer",)
 
 
+def test_a_buffer_without_a_record_that_stays_away_is_told_of(machine: Traced) -> None:
+    found = attest(machine.trace("cuda", "slow", 2, STAND_IN_EMPTY="1"))
+    assert found.status == "complete"
+    assert [
+        "did not come back" in str(one.values.get("text")) for one in found.findings if one.code == "diagnostic"
+    ] == [True]
+
+
 def test_without_records_of_devices_there_is_a_trace(machine: Traced) -> None:
     trace = machine.trace("cuda", "slow", 2, STAND_IN_NAMELESS="1")
     assert (attest(trace).status, [gpu.uuid for gpu in trace.gpus]) == ("complete", [""])
