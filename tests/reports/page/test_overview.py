@@ -12,6 +12,7 @@ from aisp_prof.reports.catalog import LANGUAGES, catalog
 from aisp_prof.reports.page.claims import MOST_CLAIMS, outcome, told_first
 from aisp_prof.reports.page.document import render_html
 from aisp_prof.reports.page.overview import overview
+from aisp_prof.reports.terminal.console import told
 from msgspec import structs
 
 EN = catalog("en")
@@ -56,6 +57,12 @@ def test_what_is_no_win_is_counted_as_what_it_is(evidence: Evidence, samples: Mo
         "1 of 5 pairs proven; 1 no difference, as claimed; 1 not slower, as claimed; 1 refuted; 1 unproven"
     )
     assert [row.verdict_word for row in shown.rows[1:3]] == ["No difference, as claimed", "Not slower, as claimed"]
+
+
+def test_the_terminal_says_it_too(evidence: Evidence) -> None:
+    assert told(at(evidence, 1.0, 0.98), EN) == "NOT SLOWER, AS CLAIMED"
+    assert told(bounded(evidence), EN) == "NO DIFFERENCE, AS CLAIMED"
+    assert told(evidence, EN) == "PROVEN"
 
 
 @pytest.mark.parametrize(("value", "claimed"), [(1.30, 0.98), (1.0, 1.02)])
