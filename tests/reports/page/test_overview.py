@@ -112,8 +112,8 @@ def test_the_first_page_says_what_ran_where_and_when(evidence: Evidence, lang: s
     later = replace(evidence, manifest=structs.replace(evidence.manifest, created_utc="2026-11-25T01:02:03Z"))
     html = render_html("ch11", [evidence, later], lang)
     first = html[html.index('class="overview"') : html.index("<article")]
-    for told in ("NVIDIA H200", "580.159.04", "2026-11-20", "2026-11-25", "c5f0489d2b7f"):
-        assert told in first
+    for fact in ("NVIDIA H200", "580.159.04", "2026-11-20", "2026-11-25", "c5f0489d2b7f"):
+        assert fact in first
     assert re.findall(r'<a class="page" href="#(pair-\d)"></a>', first) == ["pair-1", "pair-2"]
 
 
