@@ -12,9 +12,10 @@ import msgspec
 import pytest
 from aisp_prof.profiler.expect import files
 from aisp_prof.profiler.expect.files import expectations_folder
+from aisp_prof.profiler.manifest import Manifest
 from aisp_prof.profiler.store import scrubbed
 from aisp_prof.profiler.store.captures import Capture, shipped_store
-from aisp_prof.reports.bundle import captures, write
+from aisp_prof.reports.bundle import captures, drawing, write
 from aisp_prof.reports.bundle.layout import Pages, sha256_of
 from aisp_prof.reports.bundle.write import write_bundle
 from shared import leaks_of, made_once
@@ -62,8 +63,8 @@ def known() -> dict[Any, Any]:
 
 @pytest.fixture
 def judged_once(known: dict[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Most forgeries leave the capture, or the trace in it, alone: each is judged by the real code, anew only where one of its
-    bytes is another. So are the expectations, which lie in another folder in each bundle."""
+    """Most forgeries leave the capture, the trace in it or the page alone: each is read and judged by the real code, anew only
+    where one of its bytes is another. So are the expectations, which lie in another folder in each bundle."""
 
     def once(module: Any, name: str, contents: Callable[..., Hashable]) -> None:
         find = getattr(module, name)
@@ -84,13 +85,21 @@ def judged_once(known: dict[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scrubbed, "trace_leftovers", lambda path: islice(find(path), 1))  # nobody asks for more
     once(scrubbed, "trace_leftovers", sha256_of)
     once(captures, "damage", sha256_of)
+    once(captures, "decode", lambda text, name: text)
+    once(captures, "encode", _manifest)
+    once(captures, "_check_files", lambda capture, unpacked: _capture(capture))
+    once(drawing, "articles_of", lambda html: html)
     once(files, "_decoded", lambda text, path: (text, path.parts[-2:]))
     monkeypatch.setattr(write, "leaks", leaks_of)
 
 
 def _capture(capture: Capture) -> Hashable:
     every = sorted((one.name, sha256_of(one)) for one in capture.folder.iterdir())
-    return capture.id, msgspec.json.encode(capture.manifest.to_json()), *every
+    return capture.id, _manifest(capture.manifest), *every
+
+
+def _manifest(manifest: Manifest) -> bytes:
+    return msgspec.json.encode(manifest.to_json())
 
 
 @pytest.fixture
