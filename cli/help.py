@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 from typer.models import CommandInfo, TyperInfo
 
+from .language import spoken
 from .only import light_help, name_of, only
 
 SETTINGS: Final = {"help_option_names": ["-h", "--help"]}
@@ -79,8 +80,22 @@ def show(app: typer.Typer, words: Sequence[str], program: str) -> bool:
         command = inner
         context = command.context_class(command, info_name=name, parent=context, **command.context_settings)
     with light_help():
+        if spoken() == "ko":
+            from .translated import in_korean
+
+            in_korean(command, context)
         typer.echo(context.get_help(), color=context.color)
     return True
+
+
+def built(app: typer.Typer) -> Any:
+    """The app as Click's command, in the language that is spoken."""
+    command = get_command(app)
+    if spoken() != "ko":
+        return command
+    from .translated import in_korean
+
+    return in_korean(command)
 
 
 def _epilog(info: CommandInfo | TyperInfo) -> str:

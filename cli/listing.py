@@ -12,11 +12,13 @@ import typer
 from ..errors import AispError, UsageError
 from . import judging
 from .choosing import every_pair, name_broken
+from .language import spoken
 from .options import AsJson, CapturesFolder
 
 if TYPE_CHECKING:
     from ..profiler.evidence import Evidence
     from ..profiler.store.captures import Capture, Stores
+    from ..reports.catalog import Catalog
     from ..workloads.registry import Known
 
 
@@ -35,6 +37,7 @@ def list_pairs(
     others are listed regardless. What was captured here besides, programs above all, follows.
     """
     from ..profiler.store.captures import Stores, captures_folder, with_shipped
+    from ..reports.catalog import catalog
     from ..reports.terminal.answers import print_data
 
     if selector and chapter:
@@ -53,12 +56,15 @@ def list_pairs(
         }
         for pair in found.pairs
     ]
+    say = catalog(spoken())
+    titles = {pair.key: say.of(pair.declaration.title) for pair in found.pairs}
+    titles |= {key: say.of(of[0].manifest.declaration.title) for key, of in others.items()}
     rows += [_captured(key, of) for key, of in others.items()]
     judged = _judged(rows, stores) if verdicts else None
     if judged is not None:
         rows = [{**row, **judged.row(row["pair"])} for row in rows]
     broken = [asdict(one) for one in found.broken]
-    print_data({"rows": rows, "broken": broken}, as_json, _lines(rows, judged, ids=captures is not None))
+    print_data({"rows": rows, "broken": broken}, as_json, _lines(rows, titles, judged, say, ids=captures is not None))
     name_broken(found.broken)
 
 
@@ -120,25 +126,30 @@ def _judged(rows: Sequence[Mapping[str, Any]], stores: Stores) -> _Judged:
     return _Judged({one.manifest.pair: evidence for one, evidence in done}, refused | dict(more))
 
 
-def _lines(rows: Sequence[Mapping[str, Any]], judged: _Judged | None, *, ids: bool) -> list[str]:
+def _lines(
+    rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str], judged: _Judged | None, say: Catalog, *, ids: bool
+) -> list[str]:
     """A table, a chapter's lines together; with `ids` under each pair its captures, the newest first."""
     from ..reports.hostile import visible
     from ..reports.terminal.comparison import verdict_and_speedup
     from ..reports.terminal.tables import table
 
     def cells(row: Mapping[str, Any]) -> tuple[str, ...]:
-        told = verdict_and_speedup(judged.evidences.get(row["pair"])) if judged else ()
-        return (row["pair"], *told, ", ".join(row["needs"]), visible(row["title"]), str(len(row["captures"])))
+        told = verdict_and_speedup(judged.evidences.get(row["pair"]), say) if judged else ()
+        return (row["pair"], *told, ", ".join(row["needs"]), visible(titles[row["pair"]]), str(len(row["captures"])))
 
     columns = ("pair", *(("verdict", "speedup") if judged else ()), "needs", "title", "captures")
-    head, *body = table(columns, [cells(row) for row in rows], left=len(columns) - 1)
+    named = [say(f"console.list.{column}") for column in columns]
+    head, *body = table(named, [cells(row) for row in rows], left=len(columns) - 1)
     lines = [head]
     for number, (_, group) in enumerate(
         groupby(zip(body, rows, strict=True), lambda one: one[1]["pair"].partition(".")[0])
     ):
         lines += [""] * (number > 0)
         lines += [line for shown, row in group for line in (shown, *(_ids(row) if ids else ()))]
-    return lines + [visible(f"{pair}  REFUSED  {why}") for pair, why in (judged.refused if judged else {}).items()]
+    return lines + [
+        visible(f"{pair}  {say('console.refused')}  {why}") for pair, why in (judged.refused if judged else {}).items()
+    ]
 
 
 def _ids(row: Mapping[str, Any]) -> list[str]:

@@ -16,7 +16,7 @@ ExpectationsFolder = Annotated[
     Path | None,
     typer.Option(
         "--expectations",
-        help="The folder of expectations; else $AISP_EXPECTATIONS, else `expectations` of [tool.aisp-prof] in pyproject.toml; else "
+        help="The folder of expectations; else $AISP_EXPECTATIONS, else `expectations` of tool.aisp-prof in pyproject.toml; else "
         "of your own pairs ./expectations of the project, of the chapters' the package's.",
     ),
 ]

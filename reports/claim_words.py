@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..declaration import Declaration
+from ..errors import UsageError
 from ..profiler.analysis import metrics
 from ..profiler.judging.language import SPEEDUP, Claim, parse
 from ..profiler.judging.limits import CEILING, OF_PAIR, ceiling_name
@@ -20,13 +20,12 @@ from .units import exactly
 _BOUNDS = {">=": "at_least", "<=": "at_most", "==": "exactly", ">": "more_than", "<": "less_than"}
 
 
-def claims_in_words(declaration: Declaration, say: Catalog) -> dict[str, str]:
-    """The text of each claim of a pair -> its line.
-
-    Raises:
-        UsageError: a claim cannot be read.
-    """
-    return {text: in_words(parse(text, declaration.names), say) for text in declaration.claims}
+def read(text: str, names: Sequence[str]) -> Claim | None:
+    """A claim on these variants; None where it is none of this language, as another version's may be: it is shown as it is written."""
+    try:
+        return parse(text, names)
+    except UsageError:
+        return None
 
 
 def terms_explained(claims: Iterable[Claim], say: Catalog) -> list[tuple[str, str]]:

@@ -56,7 +56,7 @@ class Contract:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A kernel as compiled: `sass` is its disassembly, one instruction per line."""
+    """A kernel as compiled: `sass` is its disassembly, one instruction per line, without the bits that encode it."""
 
     sass: str
     registers: int
@@ -97,7 +97,13 @@ def _of_triton() -> list[Path]:
 
 def _functions(listing: str) -> Iterator[tuple[str, str]]:
     pieces = _FUNCTION.split(listing)[1:]
-    yield from zip(pieces[::2], pieces[1::2], strict=True)
+    yield from zip(pieces[::2], map(_without_encodings, pieces[1::2]), strict=True)
+
+
+def _without_encodings(sass: str) -> str:
+    """They are three quarters of a listing, of 7 MB for the longest kernels, and each pattern of a contract searches it all."""
+    kept = (line.partition("/* 0x")[0].rstrip() for line in sass.split("\n"))
+    return "\n".join(line for line in kept if line) + "\n"
 
 
 def _cuobjdump(what: str, cubin: Path) -> str:

@@ -81,20 +81,28 @@ class BuildWithCore(build_py):  # type: ignore[misc]
         super().run()
         for room, folder, name, flags in LIBRARIES:
             target = Path(self.build_lib, "aisp_prof", "profiler", room, name)
-            if not self.editable_mode and target.parent.is_dir() and (why := build(target, folder, flags)):
+            if self.editable_mode or not target.parent.is_dir():
+                continue
+            if why := build(target, folder, flags):
+                target.unlink(
+                    missing_ok=True
+                )  # of an earlier build in the same folder: the wheel would say it has this one
                 self.announce(f"the compiled {room} is left out: {why}", 3)
 
 
 class WheelOfPlatform(bdist_wheel):  # type: ignore[misc]
-    """A wheel with the core is one of its platform, for every Python 3; one without is pure."""
+    """A wheel with a library is one of its platform, for every Python 3; one without is pure."""
 
     def get_tag(self) -> tuple[str, str, str]:
-        built = Path(self.bdist_dir or "", "aisp_prof", "profiler", "core", NAME)
+        rooms = Path(self.bdist_dir or "", "aisp_prof", "profiler")
         python, abi, platform = super().get_tag()
-        if not built.is_file():
+        if not any((rooms / room / name).is_file() for room, _, name, _ in LIBRARIES):
             return python, abi, platform
         from sysconfig import get_platform
 
+        self.root_is_pure = (
+            False  # only now: files stand in the wheel's root either way, and WHEEL is written after this
+        )
         return "py3", "none", get_platform().replace("-", "_").replace(".", "_")
 
 

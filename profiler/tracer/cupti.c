@@ -72,7 +72,10 @@ void cupti_locks(int locked) {
 
 /* CUPTI does not live on in a forked child, nor does CUDA. */
 void cupti_forked(void) {
+    pthread_mutex_init(&lock, NULL);
+    pthread_mutex_init(&buffers, NULL);
     running = 0;
+    spare_count = 0;
     batch.kernels = batch.copies = batch.sets = batch.calls = 0;
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -24,6 +25,8 @@ __attribute__((used, visibility("default"))) const char aisp_tracer_source[] = A
 close_row_t counts;
 static pthread_mutex_t file_lock = PTHREAD_MUTEX_INITIALIZER;
 static int descriptor = -1, failed, ended;
+static dev_t device; /* of the file, which a program may close, and whose number it may give to another one */
+static ino_t inode;
 static uint32_t file_number = 1, text_number;
 static _Thread_local uint32_t tid;
 
@@ -67,6 +70,11 @@ static ssize_t write_quietly(const struct iovec *parts, int count) {
     return done;
 }
 
+static int still_ours(void) {
+    struct stat found;
+    return descriptor >= 0 && !fstat(descriptor, &found) && found.st_dev == device && found.st_ino == inode;
+}
+
 /* Everything or nothing more: after a write that failed, or fell short, the file gets no closing record. */
 static int put(const struct iovec *parts, int count) {
     size_t wanted = 0;
@@ -74,7 +82,7 @@ static int put(const struct iovec *parts, int count) {
         wanted += parts[i].iov_len;
     if (failed || descriptor < 0)
         return -1;
-    if (write_quietly(parts, count) != (ssize_t)wanted)
+    if (!still_ours() || write_quietly(parts, count) != (ssize_t)wanted)
         failed = 1;
     return failed ? -1 : 0;
 }
@@ -94,6 +102,9 @@ static int open_file(void) {
     snprintf(name, sizeof name, "%u-%llx.trace", head.pid, (unsigned long long)head.began);
     if (place(path, sizeof path, name))
         descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
+    struct stat made;
+    if (descriptor >= 0 && !fstat(descriptor, &made))
+        device = made.st_dev, inode = made.st_ino;
     struct iovec part = {&head, sizeof head};
     if (descriptor < 0 || put(&part, 1)) {
         lost();
@@ -179,23 +190,13 @@ void tracer_close(void) {
     cupti_locks(0);
 }
 
-static void before_fork(void) {
-    cupti_locks(1);
-    nvtx_locks(1);
-    pthread_mutex_lock(&file_lock);
-}
-
-static void after_fork(void) {
-    pthread_mutex_unlock(&file_lock);
-    nvtx_locks(0);
-    cupti_locks(0);
-}
-
-/* A child has a file of its own, made by its first event, and nothing of what its parent had yet to write. */
+/* A child has a file of its own, made by its first event, and nothing of what its parent had yet to write. No lock is taken around the
+   fork: a thread of CUPTI's may hold one of its own while it waits for ours, and whoever forks may have to wait for that one. What
+   other threads were changing at that moment is thrown away here, all but lists that grow by one store. */
 static void in_child(void) {
-    after_fork();
+    pthread_mutex_init(&file_lock, NULL);
     tid = 0;
-    if (descriptor >= 0)
+    if (still_ours())
         close(descriptor);
     descriptor = -1;
     failed = ended = 0;
@@ -206,6 +207,6 @@ static void in_child(void) {
 }
 
 __attribute__((constructor)) static void loaded(void) {
-    pthread_atfork(before_fork, after_fork, in_child);
+    pthread_atfork(NULL, NULL, in_child);
     atexit(tracer_close);
 }

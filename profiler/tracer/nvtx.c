@@ -49,7 +49,10 @@ void nvtx_flush(void) {
     row_count = byte_count = 0;
 }
 
-void nvtx_forked(void) { row_count = byte_count = 0; }
+void nvtx_forked(void) {
+    pthread_mutex_init(&lock, NULL);
+    row_count = byte_count = 0;
+}
 
 /* With the lock held. `text` is written beside its row; one that is too long for that gets a number and is forgotten. */
 static void keep(nvtx_row_t row, const char *text, size_t length, text_t *numbered) {

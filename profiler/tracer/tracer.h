@@ -27,7 +27,7 @@ void refuse(const char *why) __attribute__((noreturn));
 
 extern close_row_t counts; /* of this process and file */
 
-/* Each part: what it does before the closing record is written, around a fork, and in a forked child. */
+/* Each part: what it does before the closing record is written, its locks meanwhile, and what it does in a forked child. */
 void nvtx_flush(void);
 void nvtx_locks(int lock);
 void nvtx_forked(void);

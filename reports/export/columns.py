@@ -194,19 +194,22 @@ def _line(columns: Iterable[Column]) -> Iterator[Part]:
     for number, column in enumerate(columns):
         before = "," if number else ""
         if column.missing is None:
-            yield _cell(column, before)
+            yield from _cell(column, before)
         else:
             yield Part(before)
-            yield _cell(column, "", ~column.missing)
+            yield from _cell(column, "", ~column.missing)
 
 
-def _cell(column: Column, before: str, where: NDArray[np.bool_] | None = None) -> Part:
+def _cell(column: Column, before: str, where: NDArray[np.bool_] | None = None) -> Iterator[Part]:
     texts, values = column.texts, column.values
     if texts is not None:
-        return said(before, values, lambda i: _quoted(neutral(texts[i] if i >= 0 else "") or ""), where)
-    if values.dtype == bool:
-        return Part(before, values, SAID, ("False", "True"), where)
-    return real(before, values, where) if values.dtype.kind == "f" else Part(before, values, where=where)
+        yield said(before, values, lambda i: _quoted(neutral(texts[i] if i >= 0 else "") or ""), where)
+    elif values.dtype == bool:
+        yield Part(before, values, SAID, ("False", "True"), where)
+    elif values.dtype.kind == "f":
+        yield from real(before, values, where)
+    else:
+        yield Part(before, values, where=where)
 
 
 def _quoted(text: str) -> str:

@@ -51,13 +51,18 @@ def said(
     return Part(before, used.code, SAID, [spell(value) for value in used.values.tolist()], where)
 
 
-def real(before: str, values: NDArray[np.float64], where: NDArray[np.bool_] | None = None) -> Part:
-    """Numbers as Python writes them: the fewest digits that read as the same double."""
-    size = np.abs(values if where is None else values[where])
-    if ((size == 0) | ((size >= _SMALLEST) & (size < _LARGEST))).all():
-        return Part(before, values, SHORTEST, where=where)
-    bits, code = np.unique(values.view(np.int64), return_inverse=True)
-    return Part(before, code, SAID, [repr(value) for value in bits.view(np.float64).tolist()], where)
+def real(before: str, values: NDArray[np.float64], where: NDArray[np.bool_] | None = None) -> Iterator[Part]:
+    """Numbers as Python writes them: the fewest digits that read as the same double. Those with an exponent it writes itself."""
+    size = np.abs(values)
+    plain = (size == 0) | ((size >= _SMALLEST) & (size < _LARGEST))
+    if plain.all():
+        yield Part(before, values, SHORTEST, where=where)
+        return
+    there = np.True_ if where is None else where
+    rest = np.where(plain, 0.0, values)
+    bits, code = np.unique(rest.view(np.int64), return_inverse=True)
+    yield Part(before, np.where(plain, values, 0.0), SHORTEST, where=plain & there)
+    yield Part(before, code, SAID, [repr(value) for value in bits.view(np.float64).tolist()], ~plain & there)
 
 
 def rendered(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import zipfile
 from pathlib import Path
@@ -126,3 +127,41 @@ def test_which_tracer_is_missing_is_said(typed: Typed, monkeypatch: pytest.Monke
     assert (code, "no usable Nsight Systems" in err, "no C compiler" in err) == (3, True, True)
     assert typed("trace", "record", "--", "true")[0] == 2
     assert typed("trace", "record", "-o", "run.json", "--", "true")[0] == 2
+
+
+def test_the_comparison_on_a_gpu_finds_what_differs() -> None:
+    """benchmarks/tracers.py, which no machine without a GPU runs as a whole."""
+    spec = importlib.util.spec_from_file_location("tracers", Path(__file__).parents[2] / "benchmarks" / "tracers.py")
+    assert spec
+    assert spec.loader
+    room = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(room)
+
+    def proof(kernels: int, length: int, verdict: str, cost: float) -> dict[str, Any]:
+        one = {
+            "start": 0,
+            "end": length,
+            "numbers": {**dict.fromkeys(room.COUNTS, 1), "kernels_per_iteration": kernels},
+        }
+        sides = {side: {"iterations": [one] * 4} for side in ("baseline", "optimized")}
+        claims = [{"text": "speedup > 1", "verdict": verdict}]
+        return {
+            **sides,
+            "claims": claims,
+            "completeness": {"status": "complete"},
+            "perturbation": dict.fromkeys(sides, cost),
+        }
+
+    nsys = proof(3, 1000, "proven", 1.01)
+    assert room.differences(nsys, proof(3, 1005, "proven", 1.005)) == []
+    assert [one.partition(" [")[0] for one in room.differences(nsys, proof(4, 1000, "refuted", 1.0))] == [
+        "baseline: kernels_per_iteration",
+        "optimized: kernels_per_iteration",
+        "speedup > 1: proven and refuted",
+    ]
+    assert room.differences(nsys, proof(3, 1100, "proven", 1.03)) == [
+        "baseline: the median iteration differs by +10.00%, tracing explains 4.00%",
+        "baseline: tracing costs 1.030, nsys 1.010",
+        "optimized: the median iteration differs by +10.00%, tracing explains 4.00%",
+        "optimized: tracing costs 1.030, nsys 1.010",
+    ]

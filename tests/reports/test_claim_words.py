@@ -18,7 +18,7 @@ from aisp_prof.profiler.judging.rate_metrics import RATE_METRICS
 from aisp_prof.profiler.manifest import Manifest
 from aisp_prof.profiler.store.captures import shipped_store
 from aisp_prof.reports.catalog import LANGUAGES, Catalog, catalog
-from aisp_prof.reports.claim_words import claims_in_words, in_words, terms_explained
+from aisp_prof.reports.claim_words import in_words, read, terms_explained
 from aisp_prof.reports.units import exactly
 
 VARIANTS = ("baseline", "step", "optimized")
@@ -133,7 +133,7 @@ def test_every_shipped_claim_has_words_that_name_its_variants_and_its_number(lan
     assert len(shipped) > 250
     for text, manifest in shipped.items():
         claim = parse(text, manifest.declaration.names)
-        words = claims_in_words(manifest.declaration, say)[text]
+        words = in_words(claim, say)
         assert all(say.get(f"variant.{name}", name) in words for name in claim.names), words
         if isinstance(claim.right, float):
             assert claim.right in [pytest.approx(float(one), rel=1e-14) for one in numbers_in(words)], words
@@ -171,11 +171,11 @@ def test_terms_are_explained_once_each(lang: str) -> None:
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_every_word_of_claims_is_used(lang: str) -> None:
-    class Read(dict[str, str]):
-        used = set[str]()
+    used = set[str]()
 
+    class Read(dict[str, str]):
         def __getitem__(self, key: str) -> str:
-            self.used.add(key)
+            used.add(key)
             return super().__getitem__(key)
 
     words = Read(catalog(lang).words)
@@ -183,4 +183,10 @@ def test_every_word_of_claims_is_used(lang: str) -> None:
     claims = [*every_claim(), *(parse(f"step.kernels == {number}", VARIANTS) for number in (1, 2))]
     assert [in_words(claim, say) for claim in claims]
     assert terms_explained(claims, say)
-    assert {key for key in words if key.startswith("words.")} - words.used == set()
+    assert {key for key in words if key.startswith("words.")} - used == set()
+
+
+def test_what_is_no_claim_of_this_language_has_no_words() -> None:
+    assert read("<script>alert(1)</script>", VARIANTS) is None
+    assert read("newer.metric ~= 7", VARIANTS) is None
+    assert read("step.idle <= 20us", VARIANTS) == parse("step.idle <= 20us", VARIANTS)

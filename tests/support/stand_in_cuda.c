@@ -4,9 +4,11 @@
      some N  launches      threads N       N threads, each with a range and launches      graph N  launches of a graph of 3
      fork SCRIPT  a child that does the comma-separated words    spawn  this program again with "cuda slow 2"
      other  another client takes CUPTI's buffers over           exit, _exit, abort, kill  how it ends
+     closes  every file is closed, and another one opened in their place
      limit N  no file may grow above N bytes                    ranges N  ranges without CUDA      open  a range is left open */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
@@ -148,6 +150,10 @@ static void act(char **words) {
         else if (!strcmp(word, "pageable")) copy(20, 1, 1, 3, 1 << 16, 9000);
         else if (!strcmp(word, "other")) register_callbacks((void *)theirs, (void *)theirs_too);
         else if (!strcmp(word, "limit")) setrlimit(RLIMIT_FSIZE, &(struct rlimit){(rlim_t)count, (rlim_t)count});
+        else if (!strcmp(word, "closes")) {
+            for (int i = 3; i < 64; i++) close(i);
+            for (int i = 3; i < 16; i++) open("mine.txt", O_CREAT | O_WRONLY, 0600);
+        }
         else if (!strcmp(word, "exit")) exit(0);
         else if (!strcmp(word, "_exit")) _exit(0);
         else if (!strcmp(word, "abort")) abort();

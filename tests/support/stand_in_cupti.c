@@ -77,23 +77,23 @@ static void deliver(buffer_t *buffer) {
 /* With the lock held, as CUPTI holds one while it calls back. */
 static void put(buffer_t *buffer, const void *record, size_t size) {
     uint32_t kind = *(const uint32_t *)record;
-    size_t most;
+    size_t most, whole = size_of(kind);
     if (!enabled[kind] || !request)
         return;
-    if (buffer->bytes && buffer->used + size > buffer->size)
+    if (buffer->bytes && buffer->used + whole > buffer->size)
         deliver(buffer);
     if (!buffer->bytes) {
         moment();
         buffer->used = 0;
         request(&buffer->bytes, &buffer->size, &most);
     }
-    if (!buffer->bytes || buffer->size < size) {
+    if (!buffer->bytes || buffer->size < whole) {
         dropped++;
         return;
     }
-    memset(buffer->bytes + buffer->used, 0xab, size_of(kind)); /* what nobody may read */
+    memset(buffer->bytes + buffer->used, 0xab, whole); /* what nobody may read */
     memcpy(buffer->bytes + buffer->used, record, size);
-    buffer->used += size_of(kind);
+    buffer->used += whole;
 }
 
 #define EXPORT __attribute__((visibility("default")))

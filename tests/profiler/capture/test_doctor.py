@@ -7,9 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from aisp_prof.errors import EnvironmentLacks
 from aisp_prof.machine import tools
 from aisp_prof.profiler.capture import doctor, ncu
-from aisp_prof.profiler.capture.doctor import Check, Status, diagnose
+from aisp_prof.profiler.capture.doctor import Check, Status, abilities, diagnose
+from aisp_prof.profiler.tracer import recording
 
 
 def check(name: str) -> Check:
@@ -47,6 +49,24 @@ def test_nsys(fake_nsys: Callable[..., Path]) -> None:
     fake_nsys(version="2023.4.4.54")
     assert check("nsys").status is Status.LIMITED
     assert "2023.4.4.54" in check("nsys").found
+
+
+def test_the_tracer_serves_where_there_is_no_nsys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(recording, "library", lambda: tmp_path / "_tracer.so")
+    monkeypatch.setenv("AISP_CUPTI", "/wheels/libcupti.so.13")
+    checks = diagnose()
+    tracer = next(one for one in checks if one.name == "tracer")
+    assert (tracer.status, "CUPTI at /wheels/libcupti.so.13" in tracer.found) == (Status.OK, True)
+    needs = {one.command: one.lacks for one in abilities(checks)}["aisp-prof capture ch11"]
+    assert not {"nsys", "tracer", "nsys or tracer"} & set(needs)
+    monkeypatch.setattr(recording, "library", lacking)
+    checks = diagnose()
+    assert next(one for one in checks if one.name == "tracer").mend == "apt-get install gcc"
+    assert "nsys or tracer" in {one.command: one.lacks for one in abilities(checks)}["aisp-prof capture ch11"]
+
+
+def lacking() -> Path:
+    raise EnvironmentLacks("no C compiler", "apt-get install gcc")
 
 
 def test_ncu_is_the_one_that_a_capture_would_use(fake_ncu: Callable[..., Path]) -> None:

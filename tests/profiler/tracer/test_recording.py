@@ -124,6 +124,16 @@ def test_a_forked_child_that_ends_in_order_is_whole(machine: Traced) -> None:
     assert len(np.unique(trace.ranges.process)) == 3
 
 
+def test_a_programs_own_file_is_never_written_to(
+    machine: Traced, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A daemon closes every file, and may open its own under the number that ours had."""
+    monkeypatch.chdir(tmp_path)
+    trace = machine.trace("cuda", "slow", 2, "closes", "some", 2000, "fork", "ranges,1200")
+    assert (tmp_path / "mine.txt").read_bytes() == b""
+    assert attest(trace).status == "incomplete"
+
+
 def test_a_process_that_can_make_no_file_is_told_of(machine: Traced) -> None:
     folder, done = machine.run_command([str(machine.program), "ranges", "3"])
     assert done.returncode == 0

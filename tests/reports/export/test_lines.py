@@ -88,7 +88,7 @@ def test_reals_are_as_python_writes_them(monkeypatch, engine):
         ]
     )
     shown = some[(some >= 1e-4) & (some < 1e16)]
-    assert text_of(len(shown), real("", shown), Part("\n")).split("\n")[:-1] == [repr(x) for x in shown.tolist()]
+    assert text_of(len(shown), *real("", shown), Part("\n")).split("\n")[:-1] == [repr(x) for x in shown.tolist()]
 
 
 @given(st.lists(integers, min_size=1))
