@@ -40,10 +40,12 @@ class OverviewRow:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """Something that was not shown, at its worst, and the pairs of which it holds: anchor and name of each."""
+    """Something that was not shown, at its worst, the pairs that say just this, and those that say the like of
+    themselves with other numbers: anchor and name of each."""
 
     text: str
     pairs: tuple[tuple[str, str], ...]
+    alike: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +142,10 @@ def _doubts(evidences: Mapping[str, Evidence], say: Catalog) -> Iterator[Doubt]:
             seen.setdefault(finding.code, []).append((anchor, finding))
     ranked = sorted(seen.values(), key=lambda found: (not any(one.blocks for _, one in found), -len(_anchors(found))))
     for found in ranked:
-        worst = max((finding for _, finding in found), key=_severity)
-        yield Doubt(say.finding(worst).seen, tuple(_named(_anchors(found), evidences)))
+        text = say.finding(max((finding for _, finding in found), key=_severity)).seen
+        same = _anchors(one for one in found if say.finding(one[1]).seen == text)
+        alike = (anchor for anchor in _anchors(found) if anchor not in same)
+        yield Doubt(text, tuple(_named(same, evidences)), tuple(_named(alike, evidences)))
 
 
 def _anchors(found: Iterable[tuple[str, Finding]]) -> list[str]:
