@@ -26,14 +26,17 @@ from . import (
     expect,
     help,
     kernels,
+    language,
     listing,
     new,
     ranks,
+    recording,
     report,
     scrubbing,
     trace,
 )
 from .complaint import complain
+from .only import only
 
 
 class _Commands(TyperGroup):
@@ -58,6 +61,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+recording.register(trace.app)
 app.add_typer(trace.app, name="trace")
 app.add_typer(ranks.app, name="ranks")
 app.add_typer(kernels.app, name="kernels")
@@ -92,8 +96,9 @@ def main() -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a Latin-1 terminal shows › as \u203a, and no traceback
     try:
-        if not help.show(app, sys.argv[1:], _program()):
-            app()
+        words = language.chosen(sys.argv[1:])
+        if not help.show(app, words, _program()):
+            help.built(only(app, words))(words)
     except AispError as error:
         _end(error)
     except OSError as error:
@@ -133,12 +138,18 @@ def common(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
+    lang: Annotated[
+        str, typer.Option(metavar="en|ko", help="The language of help and of what is said; else $LANG's, or English.")
+    ] = "",
     unpack_limit: Annotated[
         float | None,
         typer.Option(metavar="GIB", help="What a packed trace may become; else $AISP_UNPACK_LIMIT_GIB, else 16."),
     ] = None,
 ) -> None:
     """What every command shares."""
+    if lang:
+        os.environ[language.VARIABLE] = lang
+    language.check()
     if unpack_limit is not None:
         from ..profiler.trace.source.limits import UNPACK_VARIABLE
 

@@ -14,6 +14,7 @@ from ..declaration import VARIANTS
 from ..errors import UsageError
 from . import named
 from .complaint import complain
+from .language import spoken
 from .options import AsJson
 from .ranks import RankPattern, Scheduler, SchedulerFile, Workers, read_ranks
 from .trace import Communication, _read
@@ -175,7 +176,7 @@ def _print(answer: Answer, trace: str, as_json: bool, second: Path | None) -> No
     from ..reports.terminal.assertion import answer_json, answer_lines
 
     data = {"trace": trace, **({"after": str(second)} if second else {}), **answer_json(answer)}
-    print_data(data, as_json, answer_lines(answer))
+    print_data(data, as_json, answer_lines(answer, spoken()))
 
 
 def _annotate(answer: Answer, trace: str, made: Mapping[str, Place]) -> None:

@@ -39,7 +39,7 @@ def run(
         list[str], typer.Option("--pairs", "--targets", metavar="CHAPTER[:PAIR]", help="Repeated, or with commas.")
     ],
     profile: Annotated[
-        str, typer.Option(help="none, minimal, roofline or deep, as `aisp-prof capture` takes it.")
+        str, typer.Option(help="none, minimal, roofline or deep (deep_dive), as `aisp-prof capture` takes it.")
     ] = "",
     iterations: Iterations = 20,
     size: Annotated[str, typer.Option(help="A size key of the pair; this GPU's own by default.")] = "",
@@ -56,7 +56,8 @@ def run(
     from .capturing import capture_pairs
 
     chosen = {pair.key: pair for group in targets for name in group.split(",") for pair in to_run(name.strip())}
-    done = capture_pairs(list(chosen.values()), captures_folder(captures), profile, iterations, size, timeout)
+    known = {"deep_dive": "deep"}.get(profile, profile)
+    done = capture_pairs(list(chosen.values()), captures_folder(captures), known, iterations, size, timeout)
     evidences = [prove_capture(one) for one in done]
     proofs = [one.to_json() for one in evidences]
     print_data({"proofs": proofs}, as_json, [line for one in evidences for line in summary(one)])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import EnvironmentLacks, UsageError
+from .language import spoken
 from .options import AsJson
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def verify(
     with steps(watched=True) as say:
         say(f"verifying {bundle}")
         outcome = verify_bundle(bundle, key, Own(KnownDeclarations(), folders=project_folders()))
-    print_data(outcome.to_json(), as_json, () if as_json else verification_lines(outcome))
+    print_data(outcome.to_json(), as_json, () if as_json else verification_lines(outcome, spoken()))
     raise typer.Exit(outcome.exit_code)
 
 

@@ -13,7 +13,7 @@ import typer
 from ..errors import UsageError
 from . import counters, named, programs
 from .choosing import to_run
-from .options import AsJson, CapturesFolder, Iterations, Timeout
+from .options import AsJson, CapturesFolder, Iterations, Timeout, TracerChoice
 
 if TYPE_CHECKING:
     from ..declaration import Declaration
@@ -47,7 +47,7 @@ def capture(
     profile: Annotated[
         str,
         typer.Option(
-            help="none: bare, timed by CUDA events. minimal: under Nsight Systems too. roofline: counted by Nsight Compute "
+            help="none: bare, timed by CUDA events. minimal: under a tracer too. roofline: counted by Nsight Compute "
             "besides, against ceilings measured first. deep: with Nsight Compute's full sections. By default what each pair's "
             "claims need: roofline where they speak of work or rates, else minimal."
         ),
@@ -58,6 +58,7 @@ def capture(
             metavar="FILE", help="Ceilings that aisp-prof calibrate -o stored of this GPU, not measured anew."
         ),
     ] = None,
+    tracer: TracerChoice = "auto",
     timeout: Timeout = 600,
     captures: CapturesFolder = None,
     as_json: AsJson = False,
@@ -69,12 +70,16 @@ def capture(
     commands = programs.commands_of(targets or [], baseline, optimized)
     words = named.Words(ranges or [], claim or [], claims, title, domain, attribution)
     if commands:
-        one = programs.capture_of(commands, words, name, repeat, timeout, keep_report, captures_folder(captures))
+        one = programs.capture_of(
+            commands, words, name, repeat, timeout, keep_report, captures_folder(captures), tracer
+        )
         row = {"pair": one.manifest.pair, "id": one.id, "folder": str(one.folder), "counters": None}
         print_data({"rows": [row]}, as_json, programs.lines(one, captures))
         return
     selector = _selector(targets or [], words.given or bool(name) or repeat is not None or keep_report)
-    done = capture_pairs(to_run(selector), captures_folder(captures), profile, iterations, size, timeout, ceilings)
+    done = capture_pairs(
+        to_run(selector), captures_folder(captures), profile, iterations, size, timeout, ceilings, tracer
+    )
     made = [
         {
             "pair": one.manifest.pair,
@@ -120,6 +125,7 @@ def capture_pairs(
     size: str,
     timeout_s: float,
     ceilings: Path | None = None,
+    tracer: str = "auto",
 ) -> list[Capture]:
     """Run pairs as `profile` says and publish a capture of each below `folder`; each step is announced on stderr.
 
@@ -130,10 +136,11 @@ def capture_pairs(
     where a profile counts, else those that the pairs' floors and claims need, in some seconds.
 
     Raises:
-        UsageError: there is no such profile, size or number of iterations, or the ceilings are another GPU's.
+        UsageError: there is no such profile, tracer, size or number of iterations, or the ceilings are another GPU's.
         EnvironmentLacks: no GPU, or a profiler that the profile needs.
+        AispError: `folder` cannot be written, which is found out before anything runs.
     """
-    from ..profiler.capture.run import capture_pair
+    from ..profiler.capture.run import capture_pair, check_folder
     from ..reports.terminal.progress import steps
 
     wanted, made = [_profile(pair, profile) for pair in pairs], []
@@ -141,6 +148,7 @@ def capture_pairs(
     with steps() as progress:
         needed = {pair.key: _needed(pair, one) for pair, one in zip(pairs, wanted, strict=True)}
         only = set() if any(one.counts for one in wanted) else set().union(*needed.values())
+        check_folder(folder)
         measures = bool(only) or any(one.counts for one in wanted)
         roofs = _ceilings(ceilings, timeout_s, progress, only) if measures else None
         for pair, chosen_profile in zip(pairs, wanted, strict=True):
@@ -158,6 +166,7 @@ def capture_pairs(
                     progress,
                     chosen_profile,
                     roofs if chosen_profile.counts or needed[pair.key] else None,
+                    tracer,
                 )
             )
     return made

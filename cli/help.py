@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 from typer.models import CommandInfo, TyperInfo
+
+from .language import spoken
+from .only import light_help, name_of, only
 
 SETTINGS: Final = {"help_option_names": ["-h", "--help"]}
 """Settings of the top-level app, inherited by its commands."""
@@ -56,10 +59,10 @@ def arrange(app: typer.Typer) -> None:
     order = list(places)
     infos: list[CommandInfo | TyperInfo] = [*app.registered_commands, *app.registered_groups]
     for info in infos:
-        panel, example = places[_name(info)]
+        panel, example = places[name_of(info)]
         info.rich_help_panel, info.epilog = panel, " ".join(filter(None, (_epilog(info), f"Example: {example}")))
-    app.registered_commands.sort(key=lambda info: order.index(_name(info)))
-    app.registered_groups.sort(key=lambda info: order.index(_name(info)))
+    app.registered_commands.sort(key=lambda info: order.index(name_of(info)))
+    app.registered_groups.sort(key=lambda info: order.index(name_of(info)))
 
 
 def show(app: typer.Typer, words: Sequence[str], program: str) -> bool:
@@ -68,7 +71,7 @@ def show(app: typer.Typer, words: Sequence[str], program: str) -> bool:
     *names, last = words or [""]
     if last not in SETTINGS["help_option_names"]:
         return False
-    command = get_command(app)
+    command = get_command(only(app, names, outlines=True))
     context = command.context_class(command, info_name=program, **command.context_settings)
     for name in names:
         inner = command.commands.get(name) if isinstance(command, TyperGroup) else None
@@ -76,8 +79,23 @@ def show(app: typer.Typer, words: Sequence[str], program: str) -> bool:
             return False
         command = inner
         context = command.context_class(command, info_name=name, parent=context, **command.context_settings)
-    typer.echo(context.get_help(), color=context.color)
+    with light_help():
+        if spoken() == "ko":
+            from .translated import in_korean
+
+            in_korean(command, context)
+        typer.echo(context.get_help(), color=context.color)
     return True
+
+
+def built(app: typer.Typer) -> Any:
+    """The app as Click's command, in the language that is spoken."""
+    command = get_command(app)
+    if spoken() != "ko":
+        return command
+    from .translated import in_korean
+
+    return in_korean(command)
 
 
 def _epilog(info: CommandInfo | TyperInfo) -> str:
@@ -85,10 +103,3 @@ def _epilog(info: CommandInfo | TyperInfo) -> str:
     if isinstance(info, TyperInfo):
         return str(info.typer_instance.info.epilog or "") if info.typer_instance else ""
     return info.epilog or ""
-
-
-def _name(info: CommandInfo | TyperInfo) -> str:
-    """The name as it is typed; a command without an explicit name has its function's."""
-    if isinstance(info, CommandInfo) and not info.name and info.callback:
-        return info.callback.__name__
-    return str(info.name)

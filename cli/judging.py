@@ -66,12 +66,15 @@ def _told(error: AispError) -> str:
     return f"{error} ({error.mend})" if error.mend else str(error)
 
 
-def lines(missing: Sequence[str], refused: Refused) -> list[str]:
+def lines(missing: Sequence[str], refused: Refused, lang: str = "en") -> list[str]:
     """One line per pair that is not shown: why it was refused, or that it has no capture."""
+    from ..reports.catalog import catalog
     from ..reports.hostile import visible
 
-    lacking = [pair for pair in missing if pair not in refused]
+    say = catalog(lang)
+    unproven = say("verdict.unproven").upper()
+    commands = {pair: f"aisp-prof capture {pair.replace('.', ':')}" for pair in missing if pair not in refused}
     return [
-        *(visible(f"{pair}  REFUSED  {why}") for pair, why in refused.items()),
-        *(f"{pair}  UNPROVEN  no capture of it: aisp-prof capture {pair.replace('.', ':')}" for pair in lacking),
+        *(visible(f"{pair}  {say('console.refused')}  {why}") for pair, why in refused.items()),
+        *(f"{pair}  {unproven}  {say('console.no_capture', command=command)}" for pair, command in commands.items()),
     ]

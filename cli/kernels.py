@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -86,6 +85,8 @@ def gate(
     as_json: AsJson = False,
 ) -> None:
     """Judge a candidate in child processes: exit 0 admitted, 1 refused, 4 cannot tell (or its feature is off), 3 lacks."""
+    import secrets
+
     from ..kernels.emit.artifacts import Artifacts
     from ..reports.terminal.progress import steps
     from ..workloads.gate.gate import Limits, Request

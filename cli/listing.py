@@ -2,32 +2,48 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..errors import AispError, UsageError
+from . import judging
 from .choosing import every_pair, name_broken
+from .language import spoken
 from .options import AsJson, CapturesFolder
+
+if TYPE_CHECKING:
+    from ..profiler.evidence import Evidence
+    from ..profiler.store.captures import Capture, Stores
+    from ..reports.catalog import Catalog
+    from ..workloads.registry import Known
 
 
 def list_pairs(
     selector: Annotated[str, typer.Argument(metavar="[CHAPTER[:PAIR]]", help="All of them by default.")] = "",
+    chapter: Annotated[str, typer.Option(metavar="CHAPTER", help="The same as an option.")] = "",
+    verdicts: Annotated[
+        bool, typer.Option("--verdicts", help="Judge the newest capture of each: its verdict and speedup.")
+    ] = False,
     captures: CapturesFolder = None,
     as_json: AsJson = False,
 ) -> None:
     """List the pairs, what each needs, and how many captures there are of each; with --captures also their ids.
 
     The chapters' are listed, and your own (docs/pairs.md), whose claims are read. What is broken of yours is named, and the
-    others are listed regardless.
+    others are listed regardless. What was captured here besides, programs above all, follows.
     """
     from ..profiler.store.captures import Stores, captures_folder, with_shipped
+    from ..reports.catalog import catalog
     from ..reports.terminal.answers import print_data
-    from ..reports.terminal.tables import table
-    from ..workloads.registry import Known, find
 
+    if selector and chapter:
+        raise UsageError(f"{selector!r} stands beside --chapter {chapter}", "leave one of them out")
     stores = Stores(captures_folder(captures), with_shipped(captures))
-    found = Known(find(selector, several_gpus=True)) if selector else every_pair()
+    found, others = _chosen(selector or chapter, stores)
     rows: list[dict[str, Any]] = [
         {
             "pair": pair.key,
@@ -40,16 +56,103 @@ def list_pairs(
         }
         for pair in found.pairs
     ]
-    cells = [(r["pair"], ", ".join(r["needs"]), r["title"], str(len(r["captures"]))) for r in rows]
-    lines = table(("pair", "needs", "title", "captures"), cells, left=3)
-    if captures is not None:  # under each pair its captures, the newest first
-        lines = [line for first, r in zip(lines, [{}, *rows], strict=True) for line in (first, *_ids(r))]
+    say = catalog(spoken())
+    titles = {pair.key: say.of(pair.declaration.title) for pair in found.pairs}
+    titles |= {key: say.of(of[0].manifest.declaration.title) for key, of in others.items()}
+    rows += [_captured(key, of) for key, of in others.items()]
+    judged = _judged(rows, stores) if verdicts else None
+    if judged is not None:
+        rows = [{**row, **judged.row(row["pair"])} for row in rows]
     broken = [asdict(one) for one in found.broken]
-    print_data({"rows": rows, "broken": broken}, as_json, lines)
+    print_data({"rows": rows, "broken": broken}, as_json, _lines(rows, titles, judged, say, ids=captures is not None))
     name_broken(found.broken)
 
 
-def _ids(row: dict[str, Any]) -> list[str]:
+def _chosen(selector: str, stores: Stores) -> tuple[Known, Mapping[str, Sequence[Capture]]]:
+    """The pairs of a chapter, group or key (all of them for ""), and what else was captured under it.
+
+    Raises:
+        UsageError: neither is there.
+    """
+    from ..workloads.registry import Known, find
+
+    key = selector.replace(":", ".")
+    others = {one: of for one, of in stores.local().items() if not key or key in (one, one.partition(".")[0])}
+    try:
+        found = Known(find(selector, several_gpus=True)) if selector else every_pair()
+    except UsageError:
+        if not others:
+            raise
+        found = Known(())
+    return found, {one: of for one, of in others.items() if one not in {pair.key for pair in found.pairs}}
+
+
+def _captured(key: str, captures: Sequence[Capture]) -> dict[str, Any]:
+    """The row of what is known by its captures alone."""
+    told = captures[0].manifest.declaration
+    return {
+        "pair": key,
+        "place": "",
+        "title": told.title["en"],
+        "needs": list(told.needs),
+        "sizes": sorted(told.sizes),
+        "claims": list(told.claims),
+        "captures": [one.id for one in captures],
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What the newest captures prove, and why others could not be judged."""
+
+    evidences: Mapping[str, Evidence]
+    refused: Mapping[str, str]
+
+    def row(self, pair: str) -> dict[str, Any]:
+        one = self.evidences.get(pair)
+        speedup = one.speedup.value if one and one.speedup else None
+        return {"verdict": str(one.verdict) if one else "", "speedup": speedup, "refused": self.refused.get(pair, "")}
+
+
+def _judged(rows: Sequence[Mapping[str, Any]], stores: Stores) -> _Judged:
+    from ..profiler.proof.prove import prove_capture
+
+    captures, missing = stores.each([row["pair"] for row in rows])
+    refused = dict(judging.unreadable(missing, stores))
+    try:
+        done, more = judging.judge_each(captures, prove_capture)
+    except AispError as error:  # of none of them
+        done, more = [], {one.manifest.pair: str(error) for one in captures}
+    return _Judged({one.manifest.pair: evidence for one, evidence in done}, refused | dict(more))
+
+
+def _lines(
+    rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str], judged: _Judged | None, say: Catalog, *, ids: bool
+) -> list[str]:
+    """A table, a chapter's lines together; with `ids` under each pair its captures, the newest first."""
+    from ..reports.hostile import visible
+    from ..reports.terminal.comparison import verdict_and_speedup
+    from ..reports.terminal.tables import table
+
+    def cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+        told = verdict_and_speedup(judged.evidences.get(row["pair"]), say) if judged else ()
+        return (row["pair"], *told, ", ".join(row["needs"]), visible(titles[row["pair"]]), str(len(row["captures"])))
+
+    columns = ("pair", *(("verdict", "speedup") if judged else ()), "needs", "title", "captures")
+    named = [say(f"console.list.{column}") for column in columns]
+    head, *body = table(named, [cells(row) for row in rows], left=len(columns) - 1)
+    lines = [head]
+    for number, (_, group) in enumerate(
+        groupby(zip(body, rows, strict=True), lambda one: one[1]["pair"].partition(".")[0])
+    ):
+        lines += [""] * (number > 0)
+        lines += [line for shown, row in group for line in (shown, *(_ids(row) if ids else ()))]
+    return lines + [
+        visible(f"{pair}  {say('console.refused')}  {why}") for pair, why in (judged.refused if judged else {}).items()
+    ]
+
+
+def _ids(row: Mapping[str, Any]) -> list[str]:
     return [f"  {capture}" for capture in row.get("captures", ())]
 
 

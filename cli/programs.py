@@ -81,6 +81,7 @@ def capture_of(
     timeout_s: float,
     keep_report: bool,
     folder: Path,
+    tracer: str,
 ) -> Capture:
     """Run them and publish the capture.
 
@@ -102,6 +103,7 @@ def capture_of(
         typed=["aisp-prof", *sys.argv[1:]],
         timeout_s=timeout_s,
         keep_report=keep_report,
+        tracer=tracer,
     )
     with steps() as progress:
         return capture_programs(programs, folder, hardware_key, progress)

@@ -14,6 +14,7 @@ from ..errors import AispError, EnvironmentLacks, UsageError
 from . import bundle, judging, named
 from .choosing import keys_of, pages_name
 from .complaint import complain
+from .language import spoken
 from .options import AsJson, CapturesFolder, ExpectationsFolder
 
 if TYPE_CHECKING:
@@ -48,7 +49,10 @@ def report(
         str, typer.Option("--capture", help="A capture's id or its beginning; the newest by default.")
     ] = "",
     out: Annotated[Path, typer.Option(help="The folder to write into.")] = Path(),
-    lang: Annotated[str, typer.Option(help="en or ko.")] = "en",
+    lang: Annotated[
+        str,
+        typer.Option(metavar="en|ko", help="The language of the page and of what is said; else $LANG's, or English."),
+    ] = "",
     formats: Annotated[
         str,
         typer.Option(
@@ -77,9 +81,10 @@ def report(
     from ..profiler.store.captures import Stores, captures_folder, with_shipped
     from ..reports.page.write import formats_to_write
 
+    lang = lang or spoken()
     wanted = _wanted(targets or [], stage)
     bundle.refuse_sign_alone(into, sign)
-    kinds, lacking = formats_to_write(formats)
+    kinds, lacking = formats_to_write(formats, lang)
     _check(lang, out, into)
     words = named.Words(ranges or [], claim or [], claims, title, domain, attribution)
     stores = Stores(captures_folder(captures), with_shipped(captures))
@@ -185,6 +190,7 @@ def _pages(found: _Selected, out: Path, lang: str, formats: Sequence[str], kept:
 def _print(
     done: _Reported, stage: str, lang: str, missing: Sequence[str], refused: judging.Refused, as_json: bool
 ) -> None:
+    from ..reports.catalog import catalog
     from ..reports.terminal.answers import print_data
     from ..reports.terminal.console import summary
     from ..reports.terminal.expectations import held_lines
@@ -197,9 +203,10 @@ def _print(
         )
         print_data({**data, "proofs": proofs, "expectations": held}, as_json, [])
         return
-    told = ((*summary(one, lang), *held_lines(done.expected[one.capture_id])) for one in done.evidences)
+    told = ((*summary(one, lang), *held_lines(done.expected[one.capture_id], lang)) for one in done.evidences)
     lines = [line for some in told for line in some]
-    print_data({}, as_json, [*lines, *judging.lines(missing, refused), *(f"wrote {file}" for file in done.files)])
+    written = (catalog(lang)("console.wrote", file=file) for file in done.files)
+    print_data({}, as_json, [*lines, *judging.lines(missing, refused, lang), *written])
 
 
 def register(app: typer.Typer) -> None:

@@ -119,6 +119,19 @@ def run_child(command: Sequence[str], watch: Watch, environment: Mapping[str, st
     return code if code >= 0 else 128 - code
 
 
+def run_shown(command: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
+    """Run a command whose output goes where this program's does, for as long as it takes; its exit code as of `run_child`. Whatever
+    ends the call, the command and all that it started are ended before it returns.
+
+    Raises:
+        EnvironmentLacks: the command cannot be started.
+    """
+    mark = new_mark()
+    with _running(command, mark, None, None, environment or users_environment(mark)) as process:
+        code = process.wait()
+    return code if code >= 0 else 128 - code
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a tool said, and its exit code (-n when signal n ended it)."""
@@ -157,7 +170,11 @@ def _text(file: IO[bytes]) -> str:
 
 @contextlib.contextmanager
 def _running(
-    command: Sequence[str], mark: str, out: IO[bytes], err: IO[bytes] | int, environment: Mapping[str, str]
+    command: Sequence[str],
+    mark: str,
+    out: IO[bytes] | None,
+    err: IO[bytes] | int | None,
+    environment: Mapping[str, str],
 ) -> Iterator[subprocess.Popen[bytes]]:
     """The command while it runs; whatever ends the block, the command and all that it started are ended."""
     with _termination_as_exception():
@@ -170,12 +187,13 @@ def _running(
 
 def start(
     command: Sequence[str],
-    out: IO[bytes],
-    err: IO[bytes] | int,
+    out: IO[bytes] | None,
+    err: IO[bytes] | int | None,
     environment: Mapping[str, str],
     folder: Path | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a command in a process group of its own, with no input; the caller must end it.
+    """Start a command in a process group of its own, with no input; the caller must end it. None for an output: where this
+    program's goes.
 
     Raises:
         EnvironmentLacks: it cannot be started.

@@ -32,16 +32,17 @@ def parsed(text: str | bytes, where: str) -> Any:
     Raises:
         UsageError: the text breaks one of these rules.
     """
+    if (data := _plain(text)) is not _UNDECIDED:
+        return data
     try:
         data = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
     except RecursionError as error:
         raise UsageError(f"{where}: lists or objects lie too deep in each other") from error
     except ValueError as error:
         raise UsageError(f"{where}: not JSON: {error}") from error
-    if not _harmless(text):
-        if _deeper(data, MOST_DEPTH):
-            raise UsageError(f"{where}: lists or objects lie more than {MOST_DEPTH} deep in each other")
-        _check_values(data, where)
+    if _deeper(data, MOST_DEPTH):
+        raise UsageError(f"{where}: lists or objects lie more than {MOST_DEPTH} deep in each other")
+    _check_values(data, where)
     return data
 
 
@@ -64,17 +65,27 @@ _INTEGER = re.compile(rb"(?<![\d.])\d{20}")
 """As many digits as the smallest number above 64 bits has; digits after a decimal point do not count."""
 
 
-def _harmless(text: str | bytes) -> bool:
-    """Whether JSON text is not deep and holds no value that `_check_values` could refuse, decided without walking its data:
-    msgspec refuses infinities and lone surrogates. False where this cannot be decided."""
+_UNDECIDED = object()
+
+
+def _plain(text: str | bytes) -> Any:
+    """The data, where it breaks no rule of `parsed` for sure, which is decided without walking it: msgspec refuses infinities
+    and lone surrogates, and data with fewer names than its text has lost one that stands twice."""
     try:
         raw = text.encode() if isinstance(text, str) else text
-        msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
-        return False
-    bare = _STRING.sub(b"", raw) if b"\\" in raw else b"".join(raw.split(b'"')[::2])
+        data = msgspec.json.decode(raw)
+        again = msgspec.json.encode(data)
+    except (msgspec.DecodeError, RecursionError, UnicodeError, ValueError):
+        return _UNDECIDED
+    bare = _outside_strings(raw)
+    names = _outside_strings(again).count(b":") if b"\\" in again else again.count(b'":')
     wide = _WIDE in bare.translate(_DIGITS) and _INTEGER.search(bare)
-    return not wide and not _nested(bare)
+    return _UNDECIDED if wide or bare.count(b":") != names or _nested(bare) else data
+
+
+def _outside_strings(raw: bytes) -> bytes:
+    """JSON text without its strings."""
+    return _STRING.sub(b"", raw) if b"\\" in raw else b"".join(raw.split(b'"')[::2])
 
 
 def _nested(bare: bytes) -> bool:

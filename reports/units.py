@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from decimal import Decimal
 from fractions import Fraction
 
 NOTHING = "–"
@@ -124,3 +125,29 @@ def scaled(value: float, unit: str) -> str:
     fitting = (pair for pair in SCALES if abs(value) >= pair[0] and unit != "FLOP/B")
     limit, prefix = next(fitting, (1.0, ""))
     return f"{fixed(value / limit, decimals(value / limit) if value else 0)}\u00a0{prefix}{unit}"
+
+
+_SECONDS = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
+
+
+def exactly(value: float, unit: str) -> str:
+    """A number that someone wrote, with all of its digits, in the units of `quantity`: 99.5%, 1.099511627776\u00a0TFLOP.
+
+    To 15 digits, which every number that is written so keeps when it is scaled to its base unit and back.
+    """
+    number = Decimal(f"{value:.15g}")
+    if unit == "ratio":
+        return f"{_plain(number * 100)}%"
+    if unit == "ns":
+        scale, name = next((one for one in _SECONDS if abs(value) >= one[0]), _SECONDS[-1])
+        return f"{_plain(number / Decimal(scale))}\u00a0{name}"
+    if unit in _SCALED:
+        scale, prefix = next((one for one in SCALES if abs(value) >= one[0] and unit != "FLOP/B"), SCALES[-1])
+        return f"{_plain(number / Decimal(scale))}\u00a0{prefix}{unit}"
+    return f"{_plain(number)}×" if unit == "x" else _plain(number)
+
+
+def _plain(number: Decimal) -> str:
+    text = f"{number:,f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return text.replace("-", MINUS)

@@ -3,6 +3,7 @@
 (() => {
   const SVG = "http://www.w3.org/2000/svg";
   const UNITS = [[1e9, "s"], [1e6, "ms"], [1e3, "µs"], [1, "ns"]];
+  const UNFOLDED = 13, MOST_MARKS = 2000, PAUSE_MS = 200;
   const START = 0, END = 1, KIND = 2, NAME = 3, BYTES = 4, TABLE = 5, ROW = 6;
 
   const written = (ns) => {
@@ -17,18 +18,86 @@
     return made;
   };
 
+  // Lanes that lie squeezed together in a picture, and where everything lies once they are drawn as high as others.
+  class Folds {
+    constructor(svg) {
+      this.svg = svg;
+      this.height = svg.viewBox.baseVal.height;
+      this.texts = [...svg.querySelectorAll("text.fold")];
+      this.folds = this.texts.map((text) => ({ y: Number(text.dataset.y), height: Number(text.dataset.height), grown: UNFOLDED * text.dataset.count }))
+        .sort((a, b) => a.y - b.y);
+      this.open = false;
+    }
+
+    // The place of a height of the folded picture in the picture as it is now.
+    at(y) {
+      if (!this.open) return y;
+      return this.folds.reduce((now, fold) => now + (fold.grown - fold.height) * Math.max(0, Math.min(1, (y - fold.y) / fold.height)), y);
+    }
+
+    // And back.
+    from(y) {
+      if (!this.open) return y;
+      let left = y;
+      for (const fold of this.folds) {
+        const top = this.at(fold.y);
+        if (y > top + fold.grown) left -= fold.grown - fold.height;
+        else if (y > top) return fold.y + (y - top) * fold.height / fold.grown;
+      }
+      return left;
+    }
+
+    toggle() {
+      this.open = !this.open;
+      const { svg } = this;
+      const height = this.at(this.height);
+      svg.setAttribute("height", height);
+      svg.setAttribute("viewBox", `0 0 ${svg.viewBox.baseVal.width} ${height}`);
+      for (const mark of svg.querySelectorAll("rect.f-lane, path[data-kind]")) this.stretch(mark);
+      for (const other of svg.querySelectorAll("text, g.end line")) this.shift(other);
+      svg.querySelectorAll("text.unfolded").forEach((text) => text.remove());
+      if (this.open) this.name();
+    }
+
+    stretch(mark) {
+      const y = Number(mark.dataset.y ?? mark.getAttribute("y"));
+      const height = Number(mark.dataset.height ?? mark.getAttribute("height"));
+      const scale = (this.at(y + height) - this.at(y)) / height;
+      mark.setAttribute("transform", `matrix(1 0 0 ${scale} 0 ${this.at(y) - scale * y})`);
+    }
+
+    shift(other) {
+      for (const name of ["y", "y1", "y2"]) {
+        if (!other.hasAttribute(name)) continue;
+        other.dataset[`at${name}`] ??= other.getAttribute(name);
+        other.setAttribute(name, this.at(Number(other.dataset[`at${name}`])));
+      }
+      if (other.classList.contains("fold")) other.setAttribute("visibility", this.open ? "hidden" : "visible");
+    }
+
+    name() {
+      for (const { dataset, x } of this.texts) {
+        for (let by = 0; by < dataset.count; by += 1) {
+          const lane = this.svg.querySelector(`rect.f-lane[data-track="${dataset.track}"][data-lane="${Number(dataset.first) + by}"]`);
+          const y = this.at(Number(lane.getAttribute("y")) + lane.getAttribute("height") / 2) + 3.8;
+          this.svg.append(node("text", { class: "unfolded f-soft", x: x.baseVal[0].value, y, "text-anchor": "end", "font-size": 10 }, lane.dataset.name));
+        }
+      }
+    }
+  }
+
   class Chart {
-    constructor(svg, data, tip) {
-      Object.assign(this, { svg, data, tip, from: 0, to: data.limit, step: -1 });
+    constructor(svg, data, tip, folds) {
+      Object.assign(this, { svg, data, tip, folds, from: 0, to: data.limit, step: -1, shown: () => {} });
       this.left = Number(svg.dataset.left);
       this.width = Number(svg.dataset.width);
       this.bands = [...svg.querySelectorAll("path[data-kind]")];
       this.ends = [...svg.querySelectorAll("g.end")];
       this.ticks = svg.querySelector("g.ticks");
       this.drawn = { ticks: this.ticks.innerHTML, paths: this.bands.map((band) => band.getAttribute("d")) };
-      const rows = [...this.ticks.querySelectorAll("line")].map((line) => [line.getAttribute("y1"), line.getAttribute("y2")]);
+      const rows = [...this.ticks.querySelectorAll("line")].map((line) => [line.getAttribute("y1"), line.getAttribute("y2")].map(Number));
       this.rules = [...new Map(rows.map((row) => [row.join(), row])).values()];
-      this.under = this.ticks.querySelector("text").getAttribute("y");
+      this.under = Number(this.ticks.querySelector("text").getAttribute("y"));
       svg.querySelector("title")?.remove();
       svg.tabIndex = 0;
       this.listen();
@@ -67,7 +136,10 @@
       this.from = Math.max(0, Math.min(from, this.data.limit - length));
       this.to = this.from + length;
       this.draw();
+      this.shown(Math.round(this.from), Math.round(this.to), this.whole);
     }
+
+    get whole() { return this.from === 0 && this.to === this.data.limit; }
 
     key(event) {
       if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -84,29 +156,44 @@
     }
 
     draw() {
-      const whole = this.from === 0 && this.to === this.data.limit;
-      this.bands.forEach((band, index) => band.setAttribute("d", whole ? this.drawn.paths[index] : this.path(band)));
+      const { whole } = this;
+      const seen = whole ? [] : this.operations.map((ops) => ops.filter((op) => op[END] >= this.from && op[START] <= this.to));
+      const join = seen.reduce((all, ops) => all + ops.length, 0) > MOST_MARKS;
+      this.bands.forEach((band, index) => band.setAttribute("d", whole ? this.drawn.paths[index] : this.path(band.dataset, seen[index], join)));
       for (const end of this.ends) {
         const at = this.x(this.data.tracks[end.dataset.track].end);
         end.setAttribute("transform", `translate(${at - Number(end.dataset.x)} 0)`);
         end.setAttribute("visibility", at < this.left || at > this.left + this.width + 1 ? "hidden" : "visible");
       }
-      if (whole) this.ticks.innerHTML = this.drawn.ticks;
+      if (whole && !this.folds.open) this.ticks.innerHTML = this.drawn.ticks;
       else this.rule();
       this.tip.hidden = true;
     }
 
-    path(band) {
-      const { track, lane, kind, y, height } = band.dataset;
+    // The operations of a band that are in view: each a mark, or with many in view those closer than a third of a pixel as one.
+    path({ y, height }, ops, join) {
       const right = this.left + this.width;
-      let path = "";
-      for (const op of this.data.tracks[track].lanes[lane]) {
-        if (this.data.kinds[op[KIND]] !== kind || op[END] < this.from || op[START] > this.to) continue;
-        const start = Math.max(this.left, this.x(op[START]));
-        const width = Math.max(0.25, Math.min(right, this.x(op[END])) - start - 0.4);
-        path += `M${start.toFixed(2)} ${y}h${width.toFixed(2)}v${height}h${(-width).toFixed(2)}z`;
+      const marks = [];
+      let start = 0, end = -Infinity;
+      const mark = () => {
+        if (end === -Infinity) return;
+        const width = Math.max(0.25, end - start - (join ? 0 : 0.4)).toFixed(2);
+        marks.push(`M${start.toFixed(2)} ${y}h${width}v${height}h-${width}z`);
+      };
+      for (const op of ops) {
+        const from = Math.max(this.left, this.x(op[START])), to = Math.min(right, this.x(op[END]));
+        if (join && from - end < 1 / 3) { end = Math.max(end, to); continue; }
+        mark();
+        [start, end] = [from, to];
       }
-      return path;
+      mark();
+      return marks.join("");
+    }
+
+    // Of each band its operations, by start.
+    get operations() {
+      this.of ??= this.bands.map(({ dataset: { track, lane, kind } }) => this.data.tracks[track].lanes[lane].filter((op) => this.data.kinds[op[KIND]] === kind));
+      return this.of;
     }
 
     rule() {
@@ -118,9 +205,9 @@
       this.ticks.replaceChildren();
       for (let at = Math.ceil(this.from / step) * step; at <= this.to; at += step) {
         const x = this.x(at).toFixed(2);
-        for (const [y1, y2] of this.rules) this.ticks.append(node("line", { class: "s-line", x1: x, x2: x, y1, y2, "stroke-width": 0.75 }));
+        for (const [y1, y2] of this.rules) this.ticks.append(node("line", { class: "s-line", x1: x, x2: x, y1: this.folds.at(y1), y2: this.folds.at(y2), "stroke-width": 0.75 }));
         const label = (at / size).toFixed(places) + (at + step > this.to ? `\u00a0${unit}` : "");
-        this.ticks.append(node("text", { class: "f-soft", x, y: this.under, "text-anchor": "middle", "font-size": 10 }, label));
+        this.ticks.append(node("text", { class: "f-soft", x, y: this.folds.at(this.under), "text-anchor": "middle", "font-size": 10 }, label));
       }
     }
 
@@ -137,7 +224,7 @@
     }
 
     under_pointer(event) {
-      const y = (event.clientY - this.svg.getBoundingClientRect().top) / this.scale();
+      const y = this.folds.from((event.clientY - this.svg.getBoundingClientRect().top) / this.scale());
       const at = this.time(event);
       const near = (this.to - this.from) / this.width;
       const hit = (band) => {
@@ -161,7 +248,7 @@
       this.step = Math.max(0, Math.min(this.order.length - 1, this.step + by));
       const { op, y } = this.order[this.step];
       if (op[START] < this.from || op[END] > this.to) this.show((op[START] + op[END] - (this.to - this.from)) / 2);
-      this.tell(op, this.x((op[START] + op[END]) / 2) * this.scale(), y * this.scale());
+      this.tell(op, this.x((op[START] + op[END]) / 2) * this.scale(), this.folds.at(y) * this.scale());
     }
 
     tell(op, x, y) {
@@ -181,12 +268,56 @@
     }
   }
 
-  for (const figure of document.querySelectorAll("figure.zoom[data-replay]")) {
+  // What is shown of a pair stands in the page's address, so that a link shows it too: #pair-1@1200-45000, in ns.
+  const address = location.href.split("#")[0];
+  const charts = new Map();
+
+  let waiting = 0;
+
+  const keep = (anchor, from, to, whole) => {
+    clearTimeout(waiting);  // browsers refuse an address that changes with every frame
+    waiting = setTimeout(() => history.replaceState(null, "", whole ? address : `${address}#${anchor}@${from}-${to}`), PAUSE_MS);
+  };
+
+  const follow = () => {
+    const [, anchor, from, to] = /^#(.+)@(\d+)-(\d+)$/.exec(location.hash) || [];
+    const found = charts.get(anchor);
+    if (!found || Number(from) >= Number(to)) return;
+    for (const chart of found) {
+      const length = Math.min(chart.data.limit, Number(to) - Number(from));
+      chart.from = Math.max(0, Math.min(Number(from), chart.data.limit - length));
+      chart.to = chart.from + length;
+      chart.draw();
+    }
+    document.getElementById(anchor).querySelector("figure.zoom").scrollIntoView({ block: "center" });
+  };
+
+  for (const figure of document.querySelectorAll("figure.zoom")) {
+    const every = [...figure.querySelectorAll("svg.timeline")].map((svg) => new Folds(svg));
+    const own = [];
+    const button = figure.parentElement.querySelector("button.unfold");
+    if (button) {
+      const words = [button.textContent, button.dataset.fold];
+      button.hidden = false;
+      button.setAttribute("aria-expanded", "false");
+      button.addEventListener("click", () => {
+        every.forEach((folds) => folds.toggle());
+        own.forEach((chart) => chart.draw());
+        button.textContent = words[Number(every[0].open)];
+        button.setAttribute("aria-expanded", String(every[0].open));
+      });
+    }
+    if (!figure.dataset.replay) continue;
     const data = JSON.parse(document.getElementById(figure.dataset.replay).textContent);
     const tip = Object.assign(document.createElement("div"), { className: "tip", hidden: true });
     tip.setAttribute("role", "status");
     figure.append(tip);
-    for (const svg of figure.querySelectorAll("svg.timeline")) new Chart(svg, data, tip);
+    const { id } = figure.closest("article");
+    for (const folds of every) own.push(new Chart(folds.svg, data, tip, folds));
+    for (const chart of own) chart.shown = (...view) => keep(id, ...view);
+    charts.set(id, own);
     figure.parentElement.querySelector(".keys").hidden = false;
   }
+  addEventListener("hashchange", follow);
+  follow();
 })();

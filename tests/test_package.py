@@ -14,6 +14,7 @@ import engines
 import pytest
 from aisp_prof.version import __version__
 from own_repository import captured, repository
+from setuptools import Distribution
 
 ROOT = Path(__file__).parents[1]
 NOT_SHIPPED = {"tests", "benchmarks", "docs", "scripts", "build", "dist"}
@@ -75,9 +76,12 @@ def test_the_wheel_reports_in_a_clean_environment(tmp_path):
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     assert wheel.name.startswith(f"aisp_prof-{__version__}-py3-none-")
     _installed(wheel, tmp_path / "clean", "[pdf]")
-    assert _engine(tmp_path / "clean") == ("numpy" if wheel.name.endswith("-any.whl") else "core")
+    compiled = not wheel.name.endswith("-any.whl")
+    assert _engine(tmp_path / "clean") == ("core" if compiled else "numpy")
+    assert _tracer(tmp_path / "clean") is compiled
     _installed(_pure_wheel(tmp_path), tmp_path / "pure", beside=tmp_path / "clean")
     assert _engine(tmp_path / "pure") == "numpy"
+    assert not _tracer(tmp_path / "pure")
     assert _summary(tmp_path / "pure") == _summary(tmp_path / "clean")
     command = [str(tmp_path / "clean" / "bin" / "aisp-prof"), "report", "--stage", "ch11:streams"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -104,6 +108,18 @@ def test_a_wheel_has_the_core_where_it_compiles(tmp_path):
     why = building.build(tmp_path / "_core.so")
     assert (tmp_path / "_core.so").is_file() is not bool(why), why
     assert (building.compiler() is None) is (why == "no C compiler"), why
+
+
+def test_a_pure_wheel_holds_no_core_of_an_earlier_build(tmp_path, monkeypatch):
+    monkeypatch.setenv("AISP_PURE", "1")
+    stale = tmp_path / "aisp_prof" / "profiler" / "core" / "_core.so"
+    stale.parent.mkdir(parents=True)
+    stale.write_bytes(b"\x7fELF")
+    command = engines.building().BuildWithCore(Distribution({"packages": []}))
+    command.ensure_finalized()
+    command.build_lib = str(tmp_path)
+    command.run()
+    assert not stale.exists()
 
 
 def _pure_wheel(tmp_path: Path) -> Path:
@@ -145,6 +161,15 @@ def _engine(folder: Path) -> str:
     file, compiled = done.stdout.split()
     assert file == str(_site(folder) / "aisp_prof" / "__init__.py")
     return "core" if compiled == "True" else "numpy"
+
+
+def _tracer(folder: Path) -> bool:
+    """Whether the tracer's library came with the wheel, and of these sources."""
+    asked = "from aisp_prof.profiler.tracer.library import FILE, TRACER, up_to_date; print(up_to_date(FILE, TRACER))"
+    done = subprocess.run(
+        [str(folder / "bin" / "python"), "-c", asked], cwd=folder, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip() == "True"
 
 
 def _summary(folder: Path) -> str:

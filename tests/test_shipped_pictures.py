@@ -77,7 +77,7 @@ def test_the_timeline_draws_the_rows(capture: Capture, trace: sqlite3.Connection
     """Both widths and languages: each lane's marks of each kind, painted and counted against the rows, and each variant's end."""
     evidence = proven(capture.id)
     device = shown_device(evidence, trace)
-    rows = [drawn_rows(capture, trace, device, one) for one in (evidence.baseline, evidence.optimized)]
+    rows = [drawn_rows(capture, trace, device, one) for one in evidence.variants]
     limit = max(max(row[3] for row in one) - one[0][2] for one in rows)
     merge = sum(map(len, rows)) > MOST
     for lang in ("en", "ko"):

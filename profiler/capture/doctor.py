@@ -16,6 +16,8 @@ from typing import Any
 from ...errors import AispError, EnvironmentLacks
 from ...machine.child import ask
 from ...machine.tools import ANSWER_S, of_cuda
+from ..tracer.library import CUPTI_PACKAGE
+from ..tracer.recording import find_tracer
 from .conditions import open_gpu
 from .ncu import find_ncu
 from .nsys import INSTALL, find_nsys
@@ -44,7 +46,7 @@ class Check:
 def diagnose() -> list[Check]:
     """Look for everything that some command of aisp-prof needs, without a network.
 
-    Like a capture it may put the nsys of Nsight Compute into the cache folder; nothing else is written.
+    Like a capture it may put the nsys of Nsight Compute, and the tracer's library, into the cache folder; nothing else is written.
     """
     return [check() for check in _CHECKS] + [_package(*row) for row in _PACKAGES]
 
@@ -63,6 +65,17 @@ def _nsys() -> Check:
         found = "" if str(error).endswith("none was found") else str(error)
         return _check("nsys", purpose, found, error.mend or INSTALL, limited=True)
     return _check("nsys", purpose, f"{nsys.version_text} at {nsys.executable}", "")
+
+
+def _tracer() -> Check:
+    purpose = "captures traces where there is no nsys"
+    try:
+        ready = find_tracer()
+    except EnvironmentLacks as error:
+        return _check("tracer", purpose, "", error.mend)
+    lacking = "the library, without CUPTI: a program must bring its own, as PyTorch does"
+    found = f"the library, and CUPTI at {ready.cupti}" if ready.cupti else lacking
+    return _check("tracer", purpose, found, CUPTI_PACKAGE, limited=ready.cupti is None)
 
 
 def _ncu() -> Check:
@@ -138,7 +151,7 @@ def _counters() -> Check:
 def _torch() -> Check:
     purpose, version = "runs the pairs", _version("torch")
     cpu_only = version != "" and not _torch_has_cuda(version)
-    reinstall = "pip install --force-reinstall 'torch>=2.6'  (a build for CUDA)"
+    reinstall = "pip install --force-reinstall 'torch>=2.8'  (a build for CUDA)"
     mend = reinstall if cpu_only else "pip install 'aisp-prof[gpu]'"
     return _check("torch", purpose, f"{version} (CPU only)" if cpu_only else version, mend, limited=cpu_only)
 
@@ -192,12 +205,15 @@ class Ability:
         return {"what": self.what, "command": self.command, "lacks": list(self.lacks)}
 
 
+TRACER = "nsys or tracer"
+"""A need that either of two checks meets."""
+
 _ABILITIES = (
     ("read any trace, claim things of it, report and verify", "aisp-prof trace summary run.sqlite", ()),
     ("print a page as PDF", "aisp-prof report ch11", ("Pango", "weasyprint")),
     ("run pairs of one's own and the chapters'", "python -m aisp_prof.workloads.ch11.streams", ("NVIDIA GPU", "torch")),
-    ("capture programs and pairs", "aisp-prof capture ch11", ("NVIDIA GPU", "nsys", "torch", "nvtx")),
-    ("count FLOPs and bytes", "aisp-prof capture ch09", ("NVIDIA GPU", "nsys", "ncu", "GPU counters", "torch", "nvtx")),
+    ("capture programs and pairs", "aisp-prof capture ch11", ("NVIDIA GPU", TRACER, "torch", "nvtx")),
+    ("count FLOPs and bytes", "aisp-prof capture ch09", ("NVIDIA GPU", TRACER, "ncu", "GPU counters", "torch", "nvtx")),
     ("judge kernels of one's own", "aisp-prof kernels gate", ("NVIDIA GPU", "torch")),
     ("compile CUDA kernels", "aisp-prof kernels emit l2norm -o l2norm.cu --arch 90a", ("nvcc",)),
 )
@@ -210,10 +226,12 @@ OPTIONAL = ("compute-sanitizer", "triton", "nvidia-ml-py", "nvcc", "ncu", "GPU c
 def abilities(checks: Sequence[Check]) -> list[Ability]:
     """What can be done with what was found, and what is in the way of the rest."""
     there = {check.name for check in checks if check.status is Status.OK}
+    if there & {"nsys", "tracer"}:
+        there.add(TRACER)
     return [Ability(what, command, tuple(n for n in needs if n not in there)) for what, command, needs in _ABILITIES]
 
 
-_CHECKS = (_nsys, _ncu, _gpu, _counters, _torch, _pango, _nvcc, _sanitizer)
+_CHECKS = (_nsys, _tracer, _ncu, _gpu, _counters, _torch, _pango, _nvcc, _sanitizer)
 
 _PACKAGES = (
     ("triton", "compiles the Triton kernels", "gpu"),

@@ -24,6 +24,7 @@ from ..store.manifest import file_facts, folder_facts, read_manifest
 from ..trace.model import Trace
 from ..trace.reader import read_trace
 from ..trace.source.file import Export, is_json, open_source, plain_file, unpacked_once
+from ..tracer.product import PRODUCT, title
 from .asked import Asked, name_of
 
 _DRIVER = ("TARGET_INFO_SYSTEM_ENV", "NvDriverVersion")
@@ -113,7 +114,7 @@ def given_capture(
         versions={
             "aisp_prof": __version__,
             "driver": drivers.pop() if len(drivers) == 1 else None,
-            "nsys": _nsys(given),
+            **_traced_by(given),
         },
         command=list(command),
         commit=None,
@@ -137,9 +138,14 @@ def _mark(origin: Mapping[str, Any], claims: Sequence[str]) -> str:
     return sha256(msgspec.json.encode([origin, claims], order="sorted")).hexdigest()[:6]
 
 
-def _nsys(given: Sequence[_Given]) -> str | None:
-    told = {one.trace.schema.export.get("EXPORT_PRODUCT_VERSION", ("",))[0] for one in given}
-    return told.pop() or None if len(told) == 1 else None
+def _traced_by(given: Sequence[_Given]) -> dict[str, str | None]:
+    """The version of Nsight Systems, or what else wrote the traces, where all are of one."""
+    exports = [one.trace.schema.export for one in given]
+    told = {one.get("EXPORT_PRODUCT_VERSION", ("",))[0] for one in exports}
+    version = told.pop() or None if len(told) == 1 else None
+    if {one.get("EXPORT_PRODUCT_NAME") for one in exports} == {(PRODUCT,)}:
+        return {"nsys": None, "tracer": title(version or "")}
+    return {"nsys": version}
 
 
 def _given(path: Path, plain: Path, export: Export | None) -> _Given:

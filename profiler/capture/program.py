@@ -1,4 +1,4 @@
-"""Capture programs: run them bare, then under Nsight Systems, several in turn, and publish both with their conditions."""
+"""Capture programs: run them bare, then under a tracer, several in turn, and publish both with their conditions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from ...declaration import Declaration
 from ...errors import AispError, UsageError
 from ...machine.child import MARK, Watch, new_mark, run_child, tail, users_environment
-from ...machine.files import remove_abandoned, scratch_folder
+from ...machine.files import scratch_folder
 from ...version import __version__
 from ..manifest import ALL, PROGRAM, Manifest
 from ..store.captures import Capture
@@ -22,8 +22,8 @@ from ..store.manifest import folder_facts
 from ..store.scrub import scrub_trace
 from .asked import Asked, unasked
 from .conditions import Sampler, open_gpu
-from .nsys import Nsys, export, find_nsys, profile_failure
-from .run import LOG, REPORT, TRACE, Progress, check_clock, check_trace, publish, utc
+from .run import LOG, TRACE, Progress, check_clock, check_trace, publish, utc, writing
+from .tracers import Choice, Tracer, find_tracer
 
 TURNS = Path(__file__).with_name("turns.py")
 MOST_BARE = 2
@@ -41,6 +41,7 @@ class Programs:
     asked       the ranges and claims; None where they are asked later, of the capture
     typed       the command as the user typed it
     keep_report whether nsys' own report stays, which holds the values of the environment
+    tracer      nsys, cupti or auto
     """
 
     name: str
@@ -50,6 +51,7 @@ class Programs:
     typed: Sequence[str]
     timeout_s: float
     keep_report: bool = False
+    tracer: str = Choice.AUTO
 
     @property
     def declaration(self) -> Declaration:
@@ -66,31 +68,25 @@ class Programs:
 def capture_programs(
     programs: Programs, captures: Path, hardware_key: Callable[[str], str], progress: Progress
 ) -> Capture:
-    """Run the programs bare, then under nsys in one session, and publish the capture below `captures`.
+    """Run the programs bare, then under a tracer in one session, and publish the capture below `captures`.
 
     They are given the environment of this process as it is. Its values are in nsys' report, which is removed, and in no other
     file: the manifest has the names.
 
     Raises:
-        EnvironmentLacks: no nsys, or no GPU activity in the trace; the clock is behind the newest capture.
+        EnvironmentLacks: no tracer, or no GPU activity in the trace; the clock is behind the newest capture.
         UsageError: a number of runs that cannot be.
         AispError: a program failed or ran too long; the message ends with the tail of its output.
     """
     if programs.repeat < 1:
         raise UsageError(f"{programs.repeat} runs cannot be made", "--repeat 6")
-    nsys, mark = find_nsys(), new_mark()
-    try:
-        captures.mkdir(parents=True, exist_ok=True)
-        remove_abandoned(captures)
+    tracer, mark = find_tracer(programs.tracer), new_mark()
+    with writing(captures):
         check_clock(captures, programs.declaration.key)
         with scratch_folder(captures, mark) as work, open_gpu() as gpu:
-            run = _Run(programs, nsys, work, Sampler(gpu, mark), hardware_key, progress)
+            run = _Run(programs, tracer, work, Sampler(gpu, mark), hardware_key, progress)
             run.measure()
             return publish(run.manifest(), work, captures)
-    except OSError as error:
-        raise AispError(
-            f"the capture cannot be written to {captures}: {error}", "name another folder: --captures"
-        ) from error
 
 
 @dataclass(slots=True)
@@ -98,26 +94,31 @@ class _Run:
     """A capture in the making; every file of it lies in `work`."""
 
     programs: Programs
-    nsys: Nsys
+    tracer: Tracer
     work: Path
     sampler: Sampler
     hardware_key: Callable[[str], str]
     progress: Progress
     runs: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     before: Mapping[str, Any] | None = None
+    traced_by: Mapping[str, str | None] = field(default_factory=dict)
 
     def measure(self) -> None:
         self.before = self.sampler.now()
-        name, report = self.programs.name, self.work / REPORT
+        name, tracer, report = self.programs.name, self.tracer, self._report
         bare = self.programs.turns(min(self.programs.repeat, MOST_BARE))
         self.progress(f"{name}: running without a tracer, {_times(len(bare))}")
         self.runs["bare"] = self._run(bare, lambda command: list(command))
         traced = self.programs.turns(self.programs.repeat)
-        self.progress(f"{name}: running under Nsight Systems {self.nsys.version_text}, {_times(len(traced))}")
-        self.runs["traced"] = self._run(traced, lambda command: self.nsys.profile_command(report, command))
-        if not report.is_file():
-            raise profile_failure(self.nsys, report, 0, tail(self._watch.log))
+        self.progress(f"{name}: running under {tracer.title}, {_times(len(traced))}")
+        self.runs["traced"] = self._run(traced, lambda command: tracer.command(report, command))
+        if failure := tracer.failure(report, 0, tail(self._watch.log)):
+            raise failure
         self._export(report)
+
+    @property
+    def _report(self) -> Path:
+        return self.tracer.report(self.work)
 
     def _run(self, turns: Sequence[Turn], around: Callable[[Sequence[str]], list[str]]) -> list[dict[str, Any]]:
         """Run these in one child; the conditions are sampled meanwhile."""
@@ -132,23 +133,28 @@ class _Run:
         failed = next((turn for turn in ran if turn[3]), None)
         if failed is not None:
             told = " ".join(self.programs.commands[failed[0]])
-            raise AispError(f"{told} failed with exit code {failed[3]}; its last output:\n{tail(self._watch.log)}")
+            raise self.tracer.refusal(self._report) or AispError(
+                f"{told} failed with exit code {failed[3]}; its last output:\n{tail(self._watch.log)}"
+            )
         if len(ran) < len(turns):
-            raise profile_failure(self.nsys, self.work / REPORT, code, tail(self._watch.log))
+            said = tail(self._watch.log)
+            raise self.tracer.failure(self._report, code, said) or AispError(
+                f"not every program was run: exit code {code}; the last output:\n{said}"
+            )
         return [{"variant": variant, "began_utc_ns": began, "ended_utc_ns": ended} for variant, began, ended, _ in ran]
 
     def _export(self, report: Path) -> None:
         """The trace without what nsys writes of the environment, and the report removed, which cannot be without it."""
         self.progress("exporting the trace to SQLite, without the environment")
         raw = self.work / "raw.sqlite"
-        export(self.nsys, report, raw, self._watch)
+        self.traced_by = self.tracer.export(report, raw, self._watch)
         check_trace(raw)
         try:
             scrub_trace(raw, self.work / TRACE)
         except AispError as error:
-            self.progress(f"the trace stays as nsys wrote it, with the values of the environment: {error}")
+            self.progress(f"the trace stays as it was written, with the values of the environment: {error}")
             raw.rename(self.work / TRACE)
-        kept = {TRACE, LOG, *([REPORT] if self.programs.keep_report else [])}
+        kept = {TRACE, LOG, *([report.name] if self.programs.keep_report else [])}
         for path in self.work.iterdir():  # what nsys leaves beside its report holds the environment too
             if path.name not in kept:
                 path.unlink()
@@ -163,7 +169,7 @@ class _Run:
         facts = None if gpu is None else gpu.facts()
         driver = facts["driver"] if facts else None
         asked = programs.asked
-        versions = {"aisp_prof": __version__, "driver": driver, "nsys": self.nsys.version_text}
+        versions = {"aisp_prof": __version__, "driver": driver, **self.traced_by}
         return Manifest.of(
             id=f"{declaration.key}-{now:%Y%m%dT%H%M%SZ}-{self.sampler.mark[:6]}",
             created_utc=utc(now),

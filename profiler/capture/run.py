@@ -1,4 +1,4 @@
-"""Capture a pair: run it bare, run it under Nsight Systems, and publish both with their conditions as one folder."""
+"""Capture a pair: run it bare, run it under a tracer, and publish both with their conditions as one folder."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import json
 import sqlite3
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -26,9 +26,9 @@ from ..trace.schema import by_plain_name, quote
 from .checkout import checkout_commit
 from .conditions import Gpu, Sampler, open_gpu
 from .counting import ITERATIONS, Counted, collect
-from .nsys import Nsys, export, find_nsys, profile_failure
+from .tracers import Choice, Tracer, find_tracer
 
-REPORT, TRACE, LOG = "report.nsys-rep", "trace.sqlite", "run.log"
+TRACE, LOG = "trace.sqlite", "run.log"
 
 
 class Profile(StrEnum):
@@ -105,29 +105,29 @@ def capture_pair(
     progress: Progress,
     profile: Profile = Profile.MINIMAL,
     ceilings: Mapping[str, Any] | None = None,
+    tracer: str = Choice.AUTO,
 ) -> Capture:
-    """Run a pair bare, then as `profile` says under nsys and ncu, and publish the capture below `captures`.
+    """Run a pair bare, then as `profile` says under a tracer and ncu, and publish the capture below `captures`.
 
-    `timeout_s` limits each run. What ncu lacks fails nothing: the manifest's `counters` say that FLOPs are declared only, and
-    why. When a run ends with exit code 1 and a record, its outputs were invalid: the capture is published all the same, with
-    the record that says so, and without a trace if the bare run was the one. Nothing is published when this raises.
+    `tracer` is nsys, cupti or auto; `timeout_s` limits each run. What ncu lacks fails nothing: the manifest's `counters` say
+    that FLOPs are declared only, and why. When a run ends with exit code 1 and a record, its outputs were invalid: the capture
+    is published all the same, with the record that says so, and without a trace if the bare run was the one. Nothing is
+    published when this raises.
 
     Raises:
-        EnvironmentLacks: no nsys, no GPU (the pair's own message), no permission; or the clock is behind the newest capture.
+        EnvironmentLacks: no tracer, no GPU (the pair's own message), no permission; or the clock is behind the newest capture.
         UsageError: the pair refuses the size or the number of iterations.
         AispError: the pair failed or ran too long; the message ends with the tail of its output.
     """
     plan = Plan(
         declaration, tuple(program), hardware_key, size, iterations, tuple(command), timeout_s, profile, ceilings
     )
-    nsys = None if profile is Profile.NONE else find_nsys()
+    traced_by = None if profile is Profile.NONE else find_tracer(tracer)
     mark = new_mark()
-    try:
-        captures.mkdir(parents=True, exist_ok=True)
-        remove_abandoned(captures)
+    with writing(captures):
         newest = check_clock(captures, declaration.key)
         with scratch_folder(captures, mark) as work, open_gpu() as gpu:
-            run = _Run(plan, nsys, work, Sampler(gpu, mark), progress)
+            run = _Run(plan, traced_by, work, Sampler(gpu, mark), progress)
             run.measure()
             manifest = run.manifest()
             if newest is not None and manifest.created_utc <= newest.manifest.created_utc:
@@ -135,10 +135,29 @@ def capture_pair(
                     f"the clock went back: {newest.id} still counts as newest; name this one, --capture {manifest.id}"
                 )
             return publish(manifest, work, captures)
+
+
+@contextlib.contextmanager
+def writing(captures: Path) -> Iterator[None]:
+    """Write a capture below `captures`, which is made where it is missing, and cleared of what was never finished.
+
+    Raises:
+        AispError: that, or anything written within, cannot be written there.
+    """
+    try:
+        captures.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(captures)
+        yield
     except OSError as error:
         raise AispError(
             f"the capture cannot be written to {captures}: {error}", "name another folder: --captures"
         ) from error
+
+
+def check_folder(captures: Path) -> None:
+    """Raises `AispError` if no capture could be written there: to know it before the GPU is used."""
+    with writing(captures), scratch_folder(captures, new_mark()):
+        pass
 
 
 CLOCK_SLACK = timedelta(minutes=1)
@@ -171,22 +190,23 @@ class _Run:
     """A capture in the making; every file of it lies in `work`."""
 
     plan: Plan
-    nsys: Nsys | None
+    tracer: Tracer | None
     work: Path
     sampler: Sampler
     progress: Progress
     records: dict[str, Written] = field(default_factory=dict)
     before: Mapping[str, Any] | None = None
     counted: Counted | None = None
+    traced_by: Mapping[str, str | None] = field(default_factory=lambda: {"nsys": None})
 
     def measure(self) -> None:
         self.before = self.sampler.now()
-        key, nsys = self.plan.declaration.key, self.nsys
+        key, tracer = self.plan.declaration.key, self.tracer
         self.progress(f"{key}: running without a tracer")
-        if not self._untraced() or nsys is None:
+        if not self._untraced() or tracer is None:
             return
-        self.progress(f"{key}: running under Nsight Systems {nsys.version_text}")
-        if self._traced(nsys) and self.plan.profile.counts:
+        self.progress(f"{key}: running under {tracer.title}")
+        if self._traced(tracer) and self.plan.profile.counts:
             self.progress(f"{key}: counting under Nsight Compute")
             self._counted()
 
@@ -197,14 +217,15 @@ class _Run:
         self.records["untraced"] = self._take_record(record, code)
         return code == 0
 
-    def _traced(self, nsys: Nsys) -> bool:
-        """Run the pair under nsys and export its report; False when its outputs are invalid there."""
-        record, report = self.work / "traced.json", self.work / REPORT
-        code = self._sampled(nsys.profile_command(report, self.plan.child_command(record)))
-        if not report.is_file():  # asked first: a pair may have run well under an nsys that did not
-            raise profile_failure(nsys, report, code, tail(self._log))
+    def _traced(self, tracer: Tracer) -> bool:
+        """Run the pair under a tracer and export its report; False when its outputs are invalid there."""
+        record, report = self.work / "traced.json", tracer.report(self.work)
+        code = self._sampled(tracer.command(report, self.plan.child_command(record)))
+        failure = tracer.failure(report, code, tail(self._log))
+        if failure is not None:  # asked first: a pair may have run well under an nsys that did not
+            raise failure
         self.records["traced"] = self._take_record(record, code)
-        self._export(nsys, report)
+        self._export(tracer, report)
         return code == 0
 
     def _counted(self) -> None:
@@ -223,10 +244,10 @@ class _Run:
             self.records["counted"] = _read_record(record, plan.declaration.key)
             record.unlink()
 
-    def _export(self, nsys: Nsys, report: Path) -> None:
+    def _export(self, tracer: Tracer, report: Path) -> None:
         self.progress("exporting the trace to SQLite")
         trace = self.work / TRACE
-        export(nsys, report, trace, self._watch)
+        self.traced_by = tracer.export(report, trace, self._watch)
         check_trace(trace)
 
     def _sampled(self, command: Sequence[str]) -> int:
@@ -267,7 +288,7 @@ class _Run:
             size=plan.size,
             sizes=dict(last.get("sizes") or plan.declaration.sizes.get(plan.size, {})),
             gpus=[] if gpu is None else [gpu.facts()],
-            versions=_versions(last, gpu, self.nsys, self.counted),
+            versions=_versions(last, gpu, self.traced_by, self.counted),
             command=list(plan.command),
             commit=checkout_commit(),
             conditions=self._conditions(),
@@ -306,11 +327,13 @@ def _check_same_code(key: str, records: Sequence[Written]) -> None:
             raise AispError(f"{source['file']} was changed while {key} was captured", "capture it again")
 
 
-def _versions(record: Written, gpu: Gpu | None, nsys: Nsys | None, counted: Counted | None) -> dict[str, str | None]:
+def _versions(
+    record: Written, gpu: Gpu | None, traced_by: Mapping[str, str | None], counted: Counted | None
+) -> dict[str, str | None]:
     told = record.get("versions", {})
     versions = {name: told.get(name) for name in ("python", "torch", "triton", "nvtx", "cuda")}
     driver = None if gpu is None else gpu.facts()["driver"]
-    profilers = {"nsys": nsys.version_text if nsys else None} | ({"ncu": counted.ncu} if counted else {})
+    profilers = {**traced_by, **({"ncu": counted.ncu} if counted else {})}
     return {**versions, "aisp_prof": __version__, "driver": driver or told.get("driver"), **profilers}
 
 

@@ -1,8 +1,8 @@
-"""Compiles the core: for a wheel where setuptools finds a C compiler, and by hand in a checkout.
+"""Compiles the C of the package, the core and the tracer: for a wheel where setuptools finds a C compiler, and by hand in a checkout.
 
     python profiler/core/building.py
 
-The library knows no Python header, so that one wheel serves every Python of a platform. Where nothing compiles, the wheel is
+The libraries know no Python header, so that one wheel serves every Python of a platform. Where nothing compiles, the wheel is
 the pure one, which installs everywhere. This file runs alone, before the package can be imported.
 """
 
@@ -14,16 +14,24 @@ import shlex
 import shutil
 import subprocess  # noqa: TID251  runs before the package does
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from setuptools.command.bdist_wheel import bdist_wheel
-from setuptools.command.build_py import build_py
+try:
+    from setuptools.command.bdist_wheel import bdist_wheel
+    from setuptools.command.build_py import build_py
+except ImportError:  # whoever only compiles needs no setuptools
+    bdist_wheel = build_py = object
 
 HERE = Path(__file__).parent
 NAME = "_core.so"
 FLAGS = ("-std=c11", "-O2", "-fPIC", "-shared", "-pthread", "-fvisibility=default", "-Wall", "-Wextra")
 SKIP = "AISP_PURE"
-"""Set to anything, it leaves the core out: the pure wheel."""
+"""Set to anything, it leaves the libraries out: the pure wheel."""
+TRACER, TRACER_NAME = HERE.parent / "tracer", "_tracer.so"
+TRACER_FLAGS = ("-std=gnu11", "-O2", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden", "-Wall", "-Wextra")
+LIBRARIES = (("core", HERE, NAME, FLAGS), ("tracer", TRACER, TRACER_NAME, (*TRACER_FLAGS, "-Wl,--no-as-needed,-ldl")))
+"""Room, folder of its sources, what it is called there, how it is compiled."""
 
 
 def compiler() -> list[str] | None:
@@ -33,25 +41,25 @@ def compiler() -> list[str] | None:
     return None if found is None else [found, *(named[1:] if named and found == named[0] else [])]
 
 
-def source() -> str:
+def source(folder: Path = HERE) -> str:
     """The SHA-256 of the sources, which the library tells: `library.py` uses none that was made of others."""
     digest = hashlib.sha256()
-    for file in sorted([*HERE.glob("*.c"), *HERE.glob("*.h")]):
+    for file in sorted([*folder.glob("*.c"), *folder.glob("*.h")]):
         digest.update(file.read_bytes())
     return digest.hexdigest()
 
 
-def build(target: Path) -> str:
-    """Compile the core into `target`; why it could not be, or "" where it was."""
+def build(target: Path, folder: Path = HERE, flags: Sequence[str] = FLAGS) -> str:
+    """Compile the sources of a folder into `target`; why they could not be, or "" where they were."""
     command = compiler()
     if os.name != "posix" or command is None or os.environ.get(SKIP):
         return "no C compiler" if command is None else "left out"
     part = target.with_name(f".{target.name}.{os.getpid()}")
-    sources = sorted(str(path) for path in HERE.glob("*.c"))
+    sources = sorted(str(path) for path in folder.glob("*.c"))
     try:
-        told = f'-DAISP_SOURCE="{source()}"'
+        told = f'-DAISP_SOURCE="{source(folder)}"'
         done = subprocess.run(
-            [*command, *FLAGS, told, *sources, "-o", str(part)],
+            [*command, *flags, told, *sources, "-o", str(part)],
             check=False,
             capture_output=True,
             text=True,
@@ -67,34 +75,42 @@ def build(target: Path) -> str:
 
 
 class BuildWithCore(build_py):  # type: ignore[misc]
-    """Puts the core beside its module, where it compiles."""
+    """Puts the libraries beside their modules, where they compile."""
 
     def run(self) -> None:
         super().run()
-        target = Path(self.build_lib, "aisp_prof", "profiler", "core", NAME)
-        if self.editable_mode or not target.parent.is_dir():
-            return
-        if why := build(target):
-            self.announce(f"the compiled core is left out, numpy does its work: {why}", 3)
+        for room, folder, name, flags in LIBRARIES:
+            target = Path(self.build_lib, "aisp_prof", "profiler", room, name)
+            if self.editable_mode or not target.parent.is_dir():
+                continue
+            if why := build(target, folder, flags):
+                target.unlink(
+                    missing_ok=True
+                )  # of an earlier build in the same folder: the wheel would say it has this one
+                self.announce(f"the compiled {room} is left out: {why}", 3)
 
 
 class WheelOfPlatform(bdist_wheel):  # type: ignore[misc]
-    """A wheel with the core is one of its platform, for every Python 3; one without is pure."""
+    """A wheel with a library is one of its platform, for every Python 3; one without is pure."""
 
     def get_tag(self) -> tuple[str, str, str]:
-        built = Path(self.bdist_dir or "", "aisp_prof", "profiler", "core", NAME)
+        rooms = Path(self.bdist_dir or "", "aisp_prof", "profiler")
         python, abi, platform = super().get_tag()
-        if not built.is_file():
+        if not any((rooms / room / name).is_file() for room, _, name, _ in LIBRARIES):
             return python, abi, platform
         from sysconfig import get_platform
 
+        self.root_is_pure = (
+            False  # only now: files stand in the wheel's root either way, and WHEEL is written after this
+        )
         return "py3", "none", get_platform().replace("-", "_").replace(".", "_")
 
 
-def up_to_date(target: Path) -> bool:
+def up_to_date(target: Path, folder: Path = HERE) -> bool:
     """Whether the library was made of these sources, which it names."""
-    return target.is_file() and source().encode() in target.read_bytes()
+    return target.is_file() and source(folder).encode() in target.read_bytes()
 
 
 if __name__ == "__main__":
-    sys.exit(0 if up_to_date(HERE / NAME) else build(HERE / NAME) or 0)
+    failures = [build(f / n, f, flags) for _, f, n, flags in LIBRARIES if not up_to_date(f / n, f)]
+    sys.exit("\n".join(filter(None, failures)) or 0)

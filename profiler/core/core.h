@@ -7,6 +7,8 @@ enum { AISP_COLUMNS = 32 };
 enum { AISP_UNUSUAL = -1, AISP_ROOM = -2, AISP_MEMORY = -3, AISP_TWICE = -4, AISP_DEEP = -5 };
 enum { AISP_INTEGER = 0, AISP_REAL = 1, AISP_TEXT = 2, AISP_ALIAS = 3 };
 
+enum { AISP_NOTHING = 0, AISP_WHOLE = 1, AISP_MICRO = 2, AISP_SAID = 3, AISP_SHORTEST = 4 };
+
 typedef struct aisp_texts aisp_texts_t; /* distinct texts of a column, shared by threads */
 typedef struct aisp_seen aisp_seen_t;   /* the last ones that a thread saw */
 
@@ -57,6 +59,27 @@ int64_t aisp_text_code(aisp_texts_t *texts, aisp_seen_t *seen, const uint8_t *te
 /* Number codes by first appearance; what a one_value column holds is code `alone`. Gives the count; *bytes their length. */
 int64_t aisp_texts_number(aisp_texts_t *texts, int64_t *codes, int64_t n, int64_t *bytes);
 void aisp_texts_copy(const aisp_texts_t *texts, int64_t *ends, uint8_t *out);
+
+typedef struct {
+    int32_t kind, unused;                          /* of its value */
+    const uint8_t *before;                         /* what stands before the value */
+    int64_t before_length;
+    const uint8_t *where;                          /* the rows that have the part; NULL: all */
+    const uint8_t *values;                         /* of each row an int64, a double or the code of a text, `stride` bytes apart */
+    int64_t stride;
+    const uint8_t *texts;                          /* one behind the other, and where each ends */
+    const int64_t *ends;
+    int64_t count;
+} aisp_part_t;
+
+typedef struct {
+    const aisp_part_t *parts;                      /* of a row */
+    int64_t count, low, high;                      /* parts; rows, of which `low` moves on */
+    uint8_t *out;
+    int64_t room, longest;                         /* bytes there; the most that a row takes */
+} aisp_lines_t;
+
+int64_t aisp_lines(aisp_lines_t *job); /* bytes written of as many rows as fit, or a negative code */
 
 void aisp_threads(void *(*work)(void *), void *argument, int64_t threads);
 const char *aisp_source(void); /* the SHA-256 of the sources, as building.py computes it */

@@ -79,12 +79,43 @@ class Sweep(Structure):
     )
 
 
+NOTHING, WHOLE, MICRO, SAID, SHORTEST = range(5)
+
+
+class Part(Structure):
+    """A part of each line as `aisp_part_t` states it."""
+
+    _fields_ = (
+        ("kind", c_int32),
+        ("unused", c_int32),
+        ("before", c_char_p),
+        ("before_length", c_int64),
+        *((name, c_void_p) for name in ("where", "values")),
+        ("stride", c_int64),
+        ("texts", c_char_p),
+        ("ends", c_void_p),
+        ("count", c_int64),
+    )
+
+
+class Lines(Structure):
+    """Lines of text as `aisp_lines_t` states them."""
+
+    _fields_ = (
+        ("parts", POINTER(Part)),
+        *((name, c_int64) for name in ("count", "low", "high")),
+        ("out", c_void_p),
+        *((name, c_int64) for name in ("room", "longest")),
+    )
+
+
 _INT64 = POINTER(c_int64)
 _FUNCTIONS = {
     "aisp_source": (c_char_p, ()),
     "aisp_decode": (c_int64, (POINTER(Decode),)),
     "aisp_count": (c_int64, (POINTER(Decode),)),
     "aisp_sweep": (c_int64, (POINTER(Sweep),)),
+    "aisp_lines": (c_int64, (POINTER(Lines),)),
     "aisp_walk": (c_int64, (c_int32, c_int64, c_int64, c_void_p, c_int64, c_int64)),
     "aisp_texts_number": (c_int64, (c_void_p, c_void_p, c_int64, _INT64)),
     "aisp_texts_copy": (None, (c_void_p, c_void_p, c_void_p)),

@@ -10,7 +10,7 @@ import numpy as np
 from ..arrays.types import Int64
 from ..evidence import Evidence
 from ..ranges.instances import Instances
-from ..trace.model import TABLES, Trace
+from ..trace.model import TABLES, Calls, Trace
 from ..trace.schema import NVTX, RUNTIME
 from .measured import Measured, gpus_of
 from .named import Traces, measured_in
@@ -40,7 +40,10 @@ def rows_of(traces: Traces, evidence: Evidence) -> dict[str, tuple[IterationRows
     if not traces:
         return {}
     measured = _shown(traces[0], evidence, measured_in(evidence.manifest, traces))
-    return {v: tuple(_rows(one, place) for place in range(len(one))) for v, one in measured.items()}
+    return {
+        v: tuple(_rows(one, place, calls) for place, calls in enumerate(one.each_calls()))
+        for v, one in measured.items()
+    }
 
 
 def _shown(trace: Trace, evidence: Evidence, measured: Measured) -> Measured:
@@ -53,9 +56,9 @@ def _shown(trace: Trace, evidence: Evidence, measured: Measured) -> Measured:
     return {v: one.on(gpu) for v, one in measured.items()}
 
 
-def _rows(runs: Instances, place: int) -> IterationRows:
+def _rows(runs: Instances, place: int, calls: Calls) -> IterationRows:
     trace, index = runs.trace, int(runs.range[place])
-    tables, operations, calls = trace.schema.tables, runs.operations(place), runs.calls(place)
+    tables, operations = trace.schema.tables, runs.operations(place)
     of_table = {TABLES[t]: operations.row[operations.table == t] for t in np.unique(operations.table).tolist()}
     return IterationRows(
         path=trace.path_of(index),

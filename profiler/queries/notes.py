@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..trace.model import GRAPH_LAUNCH, MIGRATION, Trace
+from ..tracer.product import PRODUCT, title
 
 
 def untraced_graphs(trace: Trace) -> list[str]:
@@ -19,3 +20,10 @@ def migrations(trace: Trace) -> list[str]:
     count = int((trace.operations.kind == MIGRATION).sum())
     what = "1 page migration" if count == 1 else f"{count} page migrations"
     return [f"{what} of unified memory: kernels wait for them, so what runs beside them is no overlap"] if count else []
+
+
+def recorded_by(trace: Trace) -> list[str]:
+    """One sentence if this package's tracer recorded it, and not Nsight Systems; else nothing."""
+    if trace.schema.export.get("EXPORT_PRODUCT_NAME") != (PRODUCT,):
+        return []
+    return [f"recorded by the {title(*trace.schema.export.get('EXPORT_PRODUCT_VERSION', ('',))[:1])}"]

@@ -35,6 +35,7 @@ from ..trace.model import (
     process_of,
 )
 from .kernels import KernelRow, kernels
+from .notes import recorded_by
 from .other_threads import other_threads
 from .ranges import PART
 from .spread import firsts_of
@@ -109,7 +110,7 @@ class Summary:
     """The answer; `start` and `end` are the first and last instant of the trace in ns, `ledger_closes` checks its sums.
 
     whole_classes  the classes of operations that nothing speaks against, also where the trace as a whole is incomplete
-    notes          what the ranges hold and do not count
+    notes          what the ranges hold and do not count, and what recorded it where that was not Nsight Systems
     """
 
     schema_version: str
@@ -151,7 +152,7 @@ def summary(trace: Trace, top: int = 10, attribution: str = "thread") -> Summary
         processes=_processes(trace),
         kernels=kernels(trace, top=top),
         ranges=named,
-        notes=_notes(trace, named, attribution),
+        notes=(*_notes(trace, named, attribution), *recorded_by(trace)),
     )
 
 

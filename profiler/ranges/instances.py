@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -91,6 +92,14 @@ class Instances:
         if self.whole:
             return self.trace.calls
         return self.trace.calls.take(calls_inside(self.trace, self.range[[index]], self.attribution)[1])
+
+    def each_calls(self) -> list[Calls]:
+        """As `calls`, of one instance after the other: all calls of the trace are put in order once, not once an instance."""
+        if self.whole:
+            return [self.trace.calls] * len(self)
+        of_set, call = calls_inside(self.trace, self.range, self.attribution)
+        bounds = np.searchsorted(of_set, np.arange(len(self) + 1)).tolist()
+        return [self.trace.calls.take(call[low:high]) for low, high in pairwise(bounds)]
 
 
 def whole_trace(launches: Launches, name: str) -> Instances:

@@ -210,6 +210,13 @@ class Stores:
         """The pair's captures in the folder, then those shipped, each newest first."""
         return [*self._local.captures(pair), *(self._with_package.captures(pair) if self.shipped else ())]
 
+    def local(self) -> dict[str, list[Capture]]:
+        """What the folder itself holds, by the pair's or program's key, each newest first."""
+        found: dict[str, list[Capture]] = {}
+        for one in self._local.captures():
+            found.setdefault(one.manifest.pair, []).append(one)
+        return dict(sorted(found.items()))
+
     def resolve(self, pair: str) -> Capture:
         """The newest capture of a pair in the folder, else, if `shipped`, the newest that came with the package.
 

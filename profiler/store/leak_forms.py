@@ -10,13 +10,14 @@ class Form(NamedTuple):
 
     `first` are patterns of which one is found wherever `pattern` is. Each begins with a letter that it always has: `re` looks
     for that as fast as it reads, and tries any other beginning at every byte, for ten times as long. `words`, in lower case,
-    are the same for what may be written in any: one of them is there.
+    are the same for what may be written in any: one of them is there, and so is one of the patterns `near`, in lower case.
     """
 
     what: str
     pattern: bytes
     first: tuple[bytes, ...] = ()
     words: tuple[bytes, ...] = ()
+    near: tuple[bytes, ...] = ()
 
 
 _MOUNTS = (
@@ -70,12 +71,15 @@ TEXT_RULES = (
     Form(
         "a place in a storage",
         rb"(?i:(?<![a-z0-9])(?:s3a?|gs|gcs|abfss?|wasbs?|hdfs|nfs|smb|ssh|sftp|ftp|rsync|file)://)/?[\w.-]+",
-        (rb":///?[\w.-]",),
+        tuple(
+            rb":(?<=(?i:" + schemes + rb"):)///?[\w.-]"
+            for schemes in (rb"s3|gs", rb"s3a|gcs|nfs|smb|ssh|ftp", rb"abfs|wasb|hdfs|sftp|file", rb"abfss|wasbs|rsync")
+        ),
     ),
     Form(
         "an address of a network",
         rb"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}:\d{2,5}(?![\w.])",
-        (rb":(?<=\d:)\d{2,5}(?![\w.])",),
+        tuple(rb":(?<=\." + digits + rb":)\d{2,5}(?![\w.])" for digits in (rb"\d", rb"\d\d", rb"\d\d\d")),
     ),
 )
 """As `RULES`, of texts that stand by themselves: in raw bytes any letter may stand before them, and these would find chance."""
@@ -140,6 +144,11 @@ _WORDS = (
     *(b"apikey", b"api_key", b"api-key", b"accesskey", b"access_key", b"access-key"),
 )
 """One of them is in whatever `_NAMED` finds."""
+_ENDS = (
+    *(b"token", b"secret", b"pass", b"passwd", b"password", b"passphrase", b"pwd", b"key", b"auth"),
+    *(b"credential", b"credentials"),
+)
+"""With one of them ends whatever `_NAMED` finds."""
 _TELLING = rb"(?=[^\s\"'&;,]*\d)(?=[^\s\"'&;,]*[A-Za-z])[^\s\"'&;,]{8}"
 """At least eight characters, a letter and a digit among them: `token=128` and `pass=forward` tell nothing."""
 
@@ -149,8 +158,18 @@ TEXT_KEYS = (
         rb"(?<![\w@])\w@[A-Za-z0-9-]{2,63}(?:\.[A-Za-z0-9-]{1,63}){1,6}(?![\w-])",
         (rb"@(?<=\w@)[A-Za-z0-9-]{2,63}\.",),
     ),
-    Form("a credential", rb"(?i:(?<![A-Za-z])" + _NAMED + rb")[\"']?\s*[=:]\s*[\"']?" + _TELLING, words=_WORDS),
-    Form("a credential", rb"-(?<![\w-]-)-?(?i:" + _NAMED + rb")[ =][\"']?[^\s\"'-][^\s\"']{5}", words=_WORDS),
+    Form(
+        "a credential",
+        rb"(?i:(?<![A-Za-z])" + _NAMED + rb")[\"']?\s*[=:]\s*[\"']?" + _TELLING,
+        words=_WORDS,
+        near=tuple(end + rb"[\"']?\s*[=:]\s*[\"']?[^\s\"'&;,]{8}" for end in _ENDS),
+    ),
+    Form(
+        "a credential",
+        rb"-(?<![\w-]-)-?(?i:" + _NAMED + rb")[ =][\"']?[^\s\"'-][^\s\"']{5}",
+        words=_WORDS,
+        near=tuple(end + rb"[ =][\"']?[^\s\"'-][^\s\"']{5}" for end in _ENDS),
+    ),
     Form(
         "a signature of a URL",
         rb"[?&](?:sig|signature|X-Amz-Signature|X-Goog-Signature)=[\w%+/-]{8}|\bsig=[\w%+/-]{8,}=?&",

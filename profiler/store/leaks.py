@@ -9,7 +9,7 @@ import re
 import socket
 import sqlite3
 from base64 import b64encode
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from mmap import ACCESS_READ, mmap
@@ -57,8 +57,7 @@ def leaks(path: Path, names: Iterable[str] = (), values: Mapping[str, str] | Non
 
 def _of_bytes(data: bytes | mmap, names: Iterable[str], known: Iterable[Known]) -> Iterator[str]:
     """What is found in bytes, whatever they are."""
-    ends = set(re.findall(rb"=(?<=(..)=)", data, re.DOTALL))
-    for form in (*RULES, *_of_this_machine(ends), *_words("a name", names)):
+    for form in (*RULES, *_of_this_machine(data), *_words("a name", names)):
         yield from (f"{form.what}: {_shown(match)} at byte {match.start()}" for match in _found(form, data))
     for form in KEYS:
         yield from (f"{form.what} at byte {match.start()}" for match in _found(form, data))
@@ -68,13 +67,12 @@ def _of_bytes(data: bytes | mmap, names: Iterable[str], known: Iterable[Known]) 
 def _of_texts(data: bytes | mmap, names: Iterable[str], known: Sequence[Known]) -> Iterator[str]:
     """What is found in texts that stand by themselves, and in what they spell."""
     rules = [*RULES, *TEXT_RULES, *(form._replace(pattern=b"(?i)" + form.pattern) for form in _words("a name", names))]
-    rules += _of_this_machine()
     keys = [*KEYS, *TEXT_KEYS]
     for where, text in texts(data):
         place = f" in {where}" if where else ""
         for view in (text, *decoded(text)):
             spelled, lower = "" if view is text else ", spelled otherwise", view.lower()
-            for form in rules:
+            for form in (*rules, *_of_this_machine(view)):
                 yield from (f"{form.what}: {_shown(match)}{place}{spelled}" for match in _found(form, view, lower))
             yield from (f"{form.what}{place}{spelled}" for form in keys if any(_found(form, view, lower)))
             yield from (f"the value of {name}{place}{spelled}" for name, forms in known if _told(forms, view))
@@ -141,6 +139,7 @@ def _found(form: Form, data: bytes | mmap, lower: bytes = b"") -> Iterator[re.Ma
     """The first few places, looked for where one of what it must hold was found; `lower` is the data in lower case, if made."""
     if form.words and lower:
         there = any(one in lower for one in form.words)
+        there = there and (not form.near or any(re.search(one, lower) for one in form.near))
     else:
         there = not form.first or any(re.search(one, data) for one in form.first)
     if there:
@@ -158,10 +157,11 @@ def _secrets() -> Iterator[tuple[str, bytes]]:
             yield name, os.fsencode(value)
 
 
-def _of_this_machine(ends: Container[bytes] | None = None) -> Iterator[Form]:
-    """`ends` are the two bytes before each "=" of what is searched, where they are known: few variables are named so."""
+def _of_this_machine(data: bytes | mmap) -> Iterator[Form]:
+    """Of this process's variables only those whose last two letters stand before an "=" of what is searched: few do."""
+    ends = set(re.findall(rb"=(?<=(..)=)", data, re.DOTALL))
     for name, value in ((os.fsencode(name), os.fsencode(value[:40])) for name, value in os.environ.items()):
-        if len(name) > 2 and len(value) > 2 and (ends is None or name[-2:] in ends):
+        if len(name) > 2 and len(value) > 2 and name[-2:] in ends:
             yield Form("a variable of this process", re.escape(name + b"=") + rb"(?=" + re.escape(value) + rb")")
     for folder in {str(Path.home()), str(Path.cwd())}:
         if len(folder) > 3:

@@ -30,7 +30,7 @@ _GPU = _leaves(
     *("name", "uuid", "driver", "compute_capability", "memory_bytes", "ecc", "mig", "power_limit_w"),
     *("pcie_generation", "pcie_width", "l2_bytes", "sm_count"),
 )
-_VERSIONS = _leaves("aisp_prof", "python", "torch", "triton", "nvtx", "cuda", "driver", "nsys", "ncu")
+_VERSIONS = _leaves("aisp_prof", "python", "torch", "triton", "nvtx", "cuda", "driver", "nsys", "tracer", "ncu")
 _SAMPLE = _leaves("utc_ns", "sm_mhz", "mem_mhz", "temperature_c", "power_w", "throttle_reasons", "other_processes")
 _CONDITIONS = dict.fromkeys(("before", "during", "after"), _SAMPLE)
 _EACH = _leaves(ANY)

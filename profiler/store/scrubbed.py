@@ -104,11 +104,14 @@ def _statements(database: sqlite3.Connection) -> Iterator[str]:
 def _rows(database: sqlite3.Connection) -> Iterator[str]:
     for (raw,) in database.execute("select name from again.sqlite_master where type = 'table'").fetchall():
         table = quote(raw.decode())
-        columns = [row[1].decode() for row in database.execute(f"pragma again.table_info({table})")]
-        told = ", ".join(f"{quote(one)}, typeof({quote(one)})" for one in columns)
-        query = f"select rowid, {told} from {{}}.{table} not indexed"
-        difference = f"{query.format('says')} except {query.format('again')}"
-        found = database.execute(f"select min(rowid) from ({difference})").fetchone()[0]
+        columns = [quote(row[1].decode()) for row in database.execute(f"pragma again.table_info({table})")]
+        other = " or ".join(
+            f"says.{one} is not again.{one} or typeof(says.{one}) <> typeof(again.{one})" for one in columns
+        )
+        found = database.execute(
+            f"select min(says.rowid) from says.{table} as says not indexed left join again.{table} as again"
+            f" on again.rowid = says.rowid where again.rowid is null or {other}"
+        ).fetchone()[0]
         if found is not None:
             yield f"{_shown(raw)} row {found} holds what scrubbing leaves out"
 

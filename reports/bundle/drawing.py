@@ -6,14 +6,17 @@ both. So here the marks are read from the document, and where each must lie is c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ...profiler.evidence import Evidence, Op
 from ..hostile import shorten, visible
 from ..page.view import without_times
+from .charted import chart_differences
+from .charts import charts_of
 from .pictures import Article, Band, Mark, Picture, articles_of, marks_of
+from .tracks import Track, tracks_of
 from .verification import Check, Problem, check
 
 _NEAR = 0.02
@@ -25,50 +28,24 @@ _MOST_MARKS = 2_000
 _MOST_OPERATIONS = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class Track:
-    """What must be drawn of one variant: its operations by lane, from the beginning of its iteration; times in ns."""
-
-    name: str
-    start: int
-    end: int
-    lanes: tuple[tuple[Op, ...], ...]
-
-
-def tracks_of(evidence: Evidence) -> tuple[Track, ...]:
-    """The drawn iteration of each variant that has one; a lane a stream, in the order in which they begin."""
-    return tuple(
-        Track(
-            one.name, one.iterations[one.median_index].start, one.iterations[one.median_index].end, _lanes(one.timeline)
-        )
-        for one in (evidence.baseline, evidence.optimized)
-        if one.median_index is not None and one.iterations and one.timeline
-    )
-
-
-def _lanes(ops: Sequence[Op]) -> tuple[tuple[Op, ...], ...]:
-    streams: dict[tuple[int, int], list[Op]] = {}
-    for op in sorted(ops, key=lambda op: (op.start, op.end, op.table, op.row)):
-        streams.setdefault((op.device, op.stream), []).append(op)
-    return tuple(map(tuple, streams.values()))
-
-
 def check_drawing(name: str, page: str, evidences: Sequence[Evidence]) -> Check | str:
-    """Hold the timelines of a page, as it stands, against the operations; the evidence is in the order of the page.
+    """Hold the pictures of a page, as it stands, against the operations and what was made of them; the evidence is in the order of
+    the page.
 
     Returns why it could not be done where the page is not built as ours are.
     """
-    drawn = [tracks_of(without_times(one)) for one in evidences]
+    shown = [without_times(one) for one in evidences]
+    drawn = [tracks_of(one) for one in shown]
     try:
-        articles = articles_of(page)
+        articles, charts = articles_of(page), charts_of(page)
     except (LookupError, ValueError) as error:
         return f"a timeline cannot be read: {type(error).__name__}: {error}"
     if len(articles) != len(drawn) or (any(drawn) and not any(article.pictures for article in articles)):
         return f"{len(articles)} pairs with {sum(len(one.pictures) for one in articles)} timelines are drawn, there are {len(drawn)}"
     problems = [
         Problem(name, f"{one.manifest.declaration.name}: {where}", what)
-        for one, article, tracks in zip(evidences, articles, drawn, strict=True)
-        for where, what in drawn_differences(article, tracks)
+        for one, article, tracks, small in zip(shown, articles, drawn, charts, strict=True)
+        for where, what in (*drawn_differences(article, tracks), *chart_differences(small, one))
     ]
     count = sum(len(_every(track)) for tracks in drawn for track in tracks)
     return check(
@@ -104,6 +81,7 @@ def _in_picture(picture: Picture, tracks: Sequence[Track]) -> Iterator[tuple[str
         due = picture.left + scale * (track.end - track.start)
         if abs(picture.ends.get(place, -1.0) - due) > _NEAR:
             yield f"{track.name}, its end", f"is at {picture.ends.get(place)}, by the trace at {due:.2f}"
+    yield from _lanes_in(picture, tracks)
     bands = _bands(tracks)
     for place, lane, kind in sorted(picture.bands.keys() ^ bands.keys()):
         drawn = "is drawn, and no row gives it" if (place, lane, kind) in picture.bands else "is not drawn"
@@ -112,6 +90,46 @@ def _in_picture(picture: Picture, tracks: Sequence[Track]) -> Iterator[tuple[str
     for band in sorted(picture.bands.keys() & bands.keys()):
         for what in _in_band(picture, band, bands[band], tracks, merged):
             yield _named(tracks, *band), what
+
+
+def _lanes_in(picture: Picture, tracks: Sequence[Track]) -> Iterator[tuple[str, str]]:
+    """Whether each lane is there, under the one before it, with its stream's name; and which of them are folded."""
+    due = [(place, number) for place, track in enumerate(tracks) for number in range(len(track.lanes))]
+    if list(picture.lanes) != due:
+        yield "its lanes", f"are {len(picture.lanes)}, by the trace {len(due)}, in order of first activity"
+        return
+    below = float("-inf")
+    for place, (top, height) in picture.lanes.items():
+        if top < below - _NEAR or height <= 0:
+            yield f"track {place[0]}, lane {place[1]}", f"is drawn at {top:.2f}, over the one above it"
+            return
+        below = top + height
+    folded = {(place, first): count for place, track in enumerate(tracks) for first, count in track.folds.items()}
+    said = {place: fold.count for place, fold in picture.folds.items()}
+    if said != folded:
+        yield "its folds", f"are {said}, by the trace {folded}"
+        return
+    yield from _written_beside(picture, tracks)
+
+
+def _written_beside(picture: Picture, tracks: Sequence[Track]) -> Iterator[tuple[str, str]]:
+    """Every lane says its stream, and every fold how many lanes it holds, beside them."""
+    inside = {(place, first + by) for (place, first), fold in picture.folds.items() for by in range(fold.count)}
+    if picture.labels != {place: name for place, name in picture.names.items() if place not in inside}:
+        yield "its labels", "are not the names of the lanes that are not folded"
+    for (place, number), name in picture.names.items():
+        op = tracks[place].lanes[number][0]
+        if (numbers := re.findall(r"\d+", name)) not in ([str(op.stream)], [str(op.device), str(op.stream)]):
+            yield f"track {place}, lane {number}", f"is named by {numbers}, the trace gives stream {op.stream}"
+            return
+    for (place, first), fold in picture.folds.items():
+        lanes = [picture.lanes[place, first + by] for by in range(fold.count)]
+        around = fold.y - _NEAR <= lanes[0][0] and lanes[-1][0] + lanes[-1][1] <= fold.y + fold.height + _NEAR
+        if re.findall(r"\d+", fold.label) != [str(fold.count)] or not around:
+            yield (
+                f"track {place}, lane {first}",
+                f"is one of {fold.count} folded lanes, beside them is {fold.label[:40]!r}",
+            )
 
 
 def _bands(tracks: Sequence[Track]) -> dict[Band, list[Op]]:
@@ -135,8 +153,8 @@ def _in_band(picture: Picture, band: Band, ops: Sequence[Op], tracks: Sequence[T
         yield f"is no row of rectangles: {picture.bands[band][:40]!r}…"
         return
     track, scale = tracks[band[0]], picture.width / _limit(tracks)
-    number = sum(len(one.lanes) for one in tracks[: band[0]]) + band[1]
-    if number >= len(picture.lanes) or not all(_in_lane(mark, *picture.lanes[number]) for mark in marks):
+    lane = picture.lanes.get(band[:2])
+    if lane is None or not all(_in_lane(mark, *lane) for mark in marks):
         yield "is not drawn in its lane"
     spans = [
         (op, picture.left + scale * (op.start - track.start), picture.left + scale * (op.end - track.start))

@@ -29,14 +29,32 @@ class Mark:
         return self.x + self.width
 
 
+Place = tuple[int, int]
+"""Track and lane."""
+
+
+@dataclass(slots=True)
+class Fold:
+    """Lanes squeezed together: how many, between which heights, and what is written beside them."""
+
+    count: int
+    y: float
+    height: float
+    label: str = ""
+
+
 @dataclass(slots=True)
 class Picture:
-    """One timeline: where its axis lies, the lanes' tops and heights, the path data of each band, each variant's end."""
+    """One timeline: where its axis lies, the lanes' tops and heights in their order, the name of each and what is written beside it,
+    folds by their first lane, the path data of each band, each variant's end."""
 
     name: str
     left: float
     width: float
-    lanes: list[tuple[float, float]] = field(default_factory=list)
+    lanes: dict[Place, tuple[float, float]] = field(default_factory=dict)
+    names: dict[Place, str] = field(default_factory=dict)
+    labels: dict[Place, str] = field(default_factory=dict)
+    folds: dict[Place, Fold] = field(default_factory=dict)
     bands: dict[Band, str] = field(default_factory=dict)
     ends: dict[int, float] = field(default_factory=dict)
 
@@ -77,6 +95,10 @@ def _number(text: str) -> float:
     return float(text)
 
 
+def _place(told: dict[str, str], lane: str) -> Place:
+    return int(told["data-track"]), int(told[lane])
+
+
 class _Reader(HTMLParser):
     """Collects what is drawn of operations; the rest of a page is not its matter."""
 
@@ -84,6 +106,7 @@ class _Reader(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.articles: list[Article] = []
         self._drawing = self._told = False
+        self._beside: tuple[str, Place] | None = None
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         told = {name: value or "" for name, value in attrs}
@@ -105,8 +128,19 @@ class _Reader(HTMLParser):
 
     def _shape(self, tag: str, words: list[str], told: dict[str, str]) -> None:
         picture = self.articles[-1].pictures[-1]
+        self._beside = None
         if tag == "rect" and "f-lane" in words:
-            picture.lanes.append((_number(told["y"]), _number(told["height"])))
+            place = _place(told, "data-lane")
+            if place in picture.lanes:
+                raise ValueError(f"a lane is there twice: {place}")
+            picture.lanes[place] = _number(told["y"]), _number(told["height"])
+            picture.names[place] = told["data-name"]
+        elif tag == "text" and "lane" in words:
+            self._beside = "lane", _place(told, "data-lane")
+        elif tag == "text" and "fold" in words:
+            place = _place(told, "data-first")
+            picture.folds[place] = Fold(int(told["data-count"]), _number(told["data-y"]), _number(told["data-height"]))
+            self._beside = "fold", place
         elif tag == "path":
             band = int(told["data-track"]), int(told["data-lane"]), told["data-kind"]
             if band in picture.bands:
@@ -115,12 +149,23 @@ class _Reader(HTMLParser):
         elif tag == "g" and "end" in words:
             picture.ends[int(told["data-track"])] = _number(told["data-x"])
 
+    def _written(self, data: str, what: str, place: Place) -> None:
+        picture = self.articles[-1].pictures[-1]
+        if what == "lane":
+            picture.labels[place] = picture.labels.get(place, "") + data
+        else:
+            picture.folds[place].label += data
+
     def handle_endtag(self, tag: str) -> None:
+        if tag == "text":
+            self._beside = None
         if tag == "svg":
             self._drawing = False
         elif tag == "script":
             self._told = False
 
     def handle_data(self, data: str) -> None:
+        if self._beside and self._drawing:
+            self._written(data, *self._beside)
         if self._told:
             self.articles[-1].replay = json.loads(data)

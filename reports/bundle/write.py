@@ -146,8 +146,7 @@ def _write_proof(
     """proof.json and the pages, each of which names the hash of what it rests on."""
     evidences, manifests = [one.evidence for one in proofs], [one.capture.manifest for one in proofs]
     # Printed once before, only to learn which fonts that takes: they are part of what the page then names.
-    draft = render_html(pages.stage, evidences, pages.lang, "0" * 64, expected)
-    fonts = print_html(draft) if pages.pdf else None
+    fonts = print_html(render_html(pages.stage, evidences, pages.lang, "0" * 64, expected)) if pages.pdf else None
     (folder / ENVIRONMENT).write_text(encode_json(environment_data(manifests, maker(fonts))), encoding="utf-8")
     proof = encode_json(proof_data(pages, proofs, missing, _hashes(folder), expected))
     (folder / PROOF).write_text(proof, encoding="utf-8")

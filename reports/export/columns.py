@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
-from io import BufferedIOBase, TextIOWrapper
+from functools import partial
+from io import BufferedIOBase
 from pathlib import Path
-from typing import IO, Any, TextIO, cast
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import AispError, EnvironmentLacks, UsageError
 from ...machine.files import output_file, whole_files
@@ -22,10 +25,11 @@ from ...profiler.queries.table import Column, Table
 from ...profiler.ranges.attribution import Attribution
 from ...profiler.trace.model import Trace
 from ...profiler.trace.source.limits import output_bytes, too_much_output
+from .lines import SAID, Part, real, rendered, said
 from .perfetto import events, rebased
 
 TARGETS = ("perfetto", "parquet", "csv")
-_ROWS = 1 << 16
+_TO_QUOTE = re.compile(r'[,"\r\n]')
 _FORMULA = re.compile(r"^(?=[\t\r\n])|(^|[;\t\r\n] *)(?=[=+\-@＝＋－＠])")
 
 
@@ -131,16 +135,14 @@ def write_rows(parts: Iterable[Table], out: Path, trace: Path) -> Written:
 
 def _write_perfetto(trace: Trace, out: BufferedIOBase) -> int:
     """The number of events."""
-    count = 0
     trace, offset = rebased(trace)
     # as a string, so that no reader rounds it
     told = {"generator": "aisp-prof"} | ({"offset_ns": str(offset)} if offset else {})
-    with _text(out, "ascii", "strict") as file:
-        file.write('{"displayTimeUnit": "ns", "otherData": ' + json.dumps(told))
-        file.write(', "traceEvents": [')
-        for count, event in enumerate(events(trace), 1):
-            file.write((",\n" if count > 1 else "\n") + event)
-        file.write("\n]}\n")
+    out.write(f'{{"displayTimeUnit": "ns", "otherData": {json.dumps(told)}, "traceEvents": ['.encode())
+    names, count, tables = events(trace)
+    out.write(b"\n" + ",\n".join(names).encode("ascii"))
+    out.writelines(rendered(tables, partial(str.encode, encoding="ascii")))
+    out.write(b"\n]}\n")
     return count
 
 
@@ -168,41 +170,51 @@ class _Bounded(BufferedIOBase):
         return self._out.tell()
 
 
-@contextmanager
-def _text(out: BufferedIOBase, encoding: str, errors: str) -> Iterator[TextIO]:
-    """A text layer over an open file, which stays open."""
-    text = TextIOWrapper(cast(Any, out), encoding, errors, newline="")
-    try:
-        yield text
-        text.flush()
-    finally:
-        with suppress(OSError, ValueError, UsageError):  # what a full disk has already raised is not raised again
-            text.detach()
-
-
 def write_csv(parts: Iterable[Table], file: BufferedIOBase) -> int:
     """Columns as CSV, UTF-8, inner ones as `outer.inner`; empty where there is no value. Returns the number of rows.
 
     Text that a spreadsheet would take for a formula gets an apostrophe in front.
     """
     count = 0
-    with _text(file, "utf-8", "backslashreplace") as out:
-        writer = csv.writer(out)
+
+    def lines() -> Iterator[tuple[int, Sequence[Part]]]:
+        nonlocal count
         for number, table in enumerate(parts):
             columns = table.flat()
             if not number:
-                writer.writerow(columns)
-            for low in range(0, len(table), _ROWS):
-                cells = [_cells(column, slice(low, low + _ROWS)) for column in columns.values()]
-                writer.writerows(zip(*cells, strict=True))
+                file.write(",".join(columns).encode() + b"\r\n")
             count += len(table)
+            yield len(table), [*_line(columns.values()), Part("\r\n")]
+
+    file.writelines(rendered(lines(), partial(str.encode, encoding="utf-8", errors="backslashreplace")))
     return count
 
 
-def _cells(column: Column, chosen: slice) -> list[Any]:
-    if column.texts is None:
-        return column.python(chosen)
-    return [neutral(text) for text in column.python(chosen)]
+def _line(columns: Iterable[Column]) -> Iterator[Part]:
+    for number, column in enumerate(columns):
+        before = "," if number else ""
+        if column.missing is None:
+            yield from _cell(column, before)
+        else:
+            yield Part(before)
+            yield from _cell(column, "", ~column.missing)
+
+
+def _cell(column: Column, before: str, where: NDArray[np.bool_] | None = None) -> Iterator[Part]:
+    texts, values = column.texts, column.values
+    if texts is not None:
+        yield said(before, values, lambda i: _quoted(neutral(texts[i] if i >= 0 else "") or ""), where)
+    elif values.dtype == bool:
+        yield Part(before, values, SAID, ("False", "True"), where)
+    elif values.dtype.kind == "f":
+        yield from real(before, values, where)
+    else:
+        yield Part(before, values, where=where)
+
+
+def _quoted(text: str) -> str:
+    """As Python's csv module writes a cell of a row of several."""
+    return '"' + text.replace('"', '""') + '"' if _TO_QUOTE.search(text) else text
 
 
 def neutral(text: str | None) -> str | None:

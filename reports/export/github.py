@@ -51,7 +51,7 @@ def _command(one: Checked, place: Place) -> str:
     title = f"{one.claim.verdict}: {one.claim.text}"
     values = {"file": place.file, "line": place.line, "title": title}
     properties = ",".join(f"{name}={_property(str(value))}" for name, value in values.items() if value is not None)
-    message = [visible(line) for line in (measured(one), *details(one, catalog("en")))]
+    message = [visible(line) for line in (measured(one, catalog("en")), *details(one, catalog("en")))]
     return f"::error {properties}::{_data(chr(10).join(message))}"
 
 

@@ -32,13 +32,13 @@ def _case(suite: Xml.Element, one: Checked, name: str) -> None:
     attributes = {"classname": name, "name": visible(one.claim.text), "time": _time(one.seconds)}
     case = Xml.SubElement(suite, "testcase", attributes)
     say = catalog("en")
-    message = "; ".join(map(visible, [measured(one), *reasons(one, say)]))
+    message = "; ".join(map(visible, [measured(one, say), *reasons(one, say)]))
     if one.claim.verdict is Verdict.PROVEN:
         Xml.SubElement(case, "system-out").text = message
         return
     failure = Xml.SubElement(case, _kind(one), {"type": one.claim.verdict.value, "message": message})
     head = f"{one.claim.text}: {one.claim.verdict}"
-    failure.text = "\n".join(visible(line) for line in (head, measured(one), *details(one, say)))
+    failure.text = "\n".join(visible(line) for line in (head, measured(one, say), *details(one, say)))
 
 
 def _time(seconds: float) -> str:

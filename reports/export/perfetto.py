@@ -11,19 +11,23 @@ from __future__ import annotations
 
 import heapq
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...profiler.arrays.codes import Codes
 from ...profiler.arrays.types import Int64
 from ...profiler.trace.model import KINDS, Trace, pid_of
+from .lines import MICRO, SAID, Part
 
 _CATEGORY_NVTX, _CATEGORY_API, _CATEGORY_MARK = "nvtx", "api", "mark"
 
 EXACT_NS = 1000 << 43
 """Below 2^43 µs, 101 days, neighbouring doubles are no more than 0.00098 µs apart."""
+_ROWS = 1 << 16
+_DEEPEST = 1000
 _TIMES = {"operations": ("start", "end"), "calls": ("start", "end"), "ranges": ("start", "end"), "marks": ("time",)}
 
 
@@ -42,18 +46,48 @@ def lanes(start: Int64, end: Int64) -> Int64:
     two that start together goes first, which gives nested ranges one lane per level. Touching is no overlap; an
     interval of length zero takes the instant at which it stands.
     """
-    lane = np.zeros(len(start), np.int64)
+    order = np.lexsort((-end, start))
+    lane = np.empty(len(start), np.int64)
+    first, until = start[order], np.maximum(start, end)[order]
+    depth = _depths(first, until)
+    lane[order] = _lowest_free(first, until) if depth is None else depth
+    return lane
+
+
+def _depths(start: Int64, end: Int64) -> Int64 | None:
+    """How many of the intervals before each are around it, if none overlaps another otherwise, nor has length zero (which
+    none contains): these hold the lowest lanes. None if that is not so, or needs too many steps. Both in order of `lanes`."""
+    if (start[1:] >= end[:-1]).all():
+        return np.zeros(len(start), np.int64)
+    if (start == end).any():
+        return None
+    depth = np.arange(len(start)) - np.searchsorted(np.sort(end, kind="stable"), start, "right")
+    deepest = int(depth.max())
+    if deepest > _DEEPEST:
+        return None
+    around = np.flatnonzero(depth == 0)
+    for level in range(1, deepest + 1):
+        inside = np.flatnonzero(depth == level)
+        if (end[inside] > end[around[np.searchsorted(around, inside) - 1]]).any():
+            return None
+        around = inside
+    return depth
+
+
+def _lowest_free(start: Int64, end: Int64) -> list[int]:
+    """The same lanes however the intervals overlap, one interval after the other."""
+    lane: list[int] = []
     free: list[int] = []
     busy: list[tuple[int, int]] = []
     used = 0
-    for i in np.lexsort((-end, start)).tolist():
-        while busy and busy[0][0] <= start[i]:
+    for begin, until in zip(start.tolist(), end.tolist(), strict=True):
+        while busy and busy[0][0] <= begin:
             heapq.heappush(free, heapq.heappop(busy)[1])
         if not free:
             heapq.heappush(free, used)
             used += 1
-        lane[i] = heapq.heappop(free)
-        heapq.heappush(busy, (int(max(end[i], start[i])), int(lane[i])))
+        lane.append(heapq.heappop(free))
+        heapq.heappush(busy, (until, lane[-1]))
     return lane
 
 
@@ -72,26 +106,49 @@ def rebased(trace: Trace) -> tuple[Trace, int]:
     return replace(trace, **moved), first
 
 
-def events(trace: Trace) -> Iterator[str]:
-    """Every event of the file as one line of JSON, the names of its processes and tracks first."""
+def events(trace: Trace) -> tuple[list[str], int, Iterator[tuple[int, Sequence[Part]]]]:
+    """The names of processes and tracks, each an event, how many events there are with them, and the others as lines, each
+    behind a comma and a line end."""
     hosts = {int(key): number for number, key in enumerate(_processes(trace), 1)}
     devices = {gpu: len(hosts) + 1 + gpu for gpu in range(len(trace.gpus))}
+    names: list[str] = []
     for key, pid in hosts.items():
-        yield from _named("process", pid, 0, f"process {pid_of(key)}", pid)
+        names += _named("process", pid, 0, f"process {pid_of(key)}", pid)
     for gpu, pid in devices.items():
         label = f"{trace.gpus[gpu].name or 'GPU'} {trace.gpus[gpu].uuid or gpu}"
-        yield from _named("process", pid, 0, label, pid)
+        names += _named("process", pid, 0, label, pid)
     threads = _host_tracks(trace, hosts)
     streams = _stream_tracks(trace, devices)
     for track in (*(track for _, track in threads), *streams):
-        yield from _named("thread", track.pid, track.tid, track.label, track.tid)
-    places = np.zeros((len(trace.calls), 2), np.int64)
-    for what, track in threads:
-        if what == _CATEGORY_API:
-            places[track.rows] = track.pid, track.tid
-        yield from {_CATEGORY_API: _calls, _CATEGORY_NVTX: _ranges, _CATEGORY_MARK: _marks}[what](trace, track)
-    for track in streams:
-        yield from _operations(trace, track, places)
+        names += _named("thread", track.pid, track.tid, track.label, track.tid)
+    rows = sum(map(len, (trace.ranges, trace.marks, trace.calls, trace.operations)))
+    arrows = 2 * int((trace.operations.launch >= 0).sum())
+    return names, len(names) + rows + arrows, _lines(trace, threads, streams)
+
+
+def _lines(
+    trace: Trace, threads: Sequence[tuple[str, Track]], streams: Sequence[Track]
+) -> Iterator[tuple[int, Sequence[Part]]]:
+    def of(category: str) -> list[Track]:
+        return [track for what, track in threads if what == category]
+
+    calls = of(_CATEGORY_API)
+    places = np.zeros((2, len(trace.calls)), np.int64)
+    for track in calls:
+        places[:, track.rows] = [[track.pid], [track.tid]]
+    for make, tracks in (
+        (_ranges(trace), of(_CATEGORY_NVTX)),
+        (_marks(trace), of(_CATEGORY_MARK)),
+        (_calls(trace), calls),
+        (_operations(trace, places), streams),
+    ):
+        rows = np.concatenate([np.empty(0, np.int64), *(track.rows for track in tracks)])
+        lengths = [len(track.rows) for track in tracks]
+        pid = np.repeat(np.array([track.pid for track in tracks], np.int64), lengths)
+        tid = np.repeat(np.array([track.tid for track in tracks], np.int64), lengths)
+        for low in range(0, len(rows), _ROWS):
+            some = slice(low, low + _ROWS)
+            yield len(rows[some]), make(rows[some], pid[some], tid[some])
 
 
 def _processes(trace: Trace) -> list[int]:
@@ -171,64 +228,108 @@ def _named(what: str, pid: int, tid: int, label: str, order: int) -> Iterator[st
     yield f'{{{where}, "name": "{what}_sort_index", "args": {{"sort_index": {order}}}}}'
 
 
-def _slice(track: Track, name: str, category: str, start: int, end: int, arguments: str) -> str:
-    times = f'"ts": {_us(start)}, "dur": {_us(end - start)}'
-    where = f'"ph": "X", "pid": {track.pid}, "tid": {track.tid}'
-    return f'{{{where}, {times}, "cat": "{category}", "name": {name}, "args": {{{arguments}}}}}'
+def _slice(begin: str, pid: Int64, tid: Int64, start: Int64, end: Int64) -> list[Part]:
+    return [
+        Part(f',\n{{"ph": {begin}, "pid": ', pid),
+        Part(', "tid": ', tid),
+        Part(', "ts": ', start, MICRO),
+        Part(', "dur": ', end - start, MICRO),
+    ]
 
 
-def _us(ns: int) -> str:
-    """Nanoseconds as µs with three decimals; nothing is rounded."""
-    whole, rest = divmod(abs(ns), 1000)
-    return f"{'-' if ns < 0 else ''}{whole}.{rest:03d}"
+def _spelled(trace: Trace, index: NDArray[np.int64]) -> Callable[[Int64], Part]:
+    """The names of rows as JSON; of a kind of operation, coded as -1 - kind, its own."""
+
+    def spell(i: int) -> str:
+        return f'"{KINDS[-1 - i]}"' if i < 0 else json.dumps(trace.text(i) or "?")
+
+    used = Codes.of(index)
+    texts = [spell(i) for i in used.values.tolist()]
+    return lambda rows: Part(', "name": ', used.code[rows], SAID, texts)
 
 
-def _columns(track: Track, *columns: NDArray[np.generic]) -> Iterator[tuple[int, ...]]:
-    return zip(*(column[track.rows].tolist() for column in columns), strict=True)
+_Make = Callable[[Int64, Int64, Int64], Sequence[Part]]
+"""The parts of lines, of rows of a table and the pid and tid of each in the file."""
 
 
-def _spelled(trace: Trace, index: NDArray[np.int64], empty: Sequence[str] = ("?",)) -> dict[int, str]:
-    return {i: json.dumps(trace.text(i) or empty[0]) for i in np.unique(index).tolist()}
-
-
-def _ranges(trace: Trace, track: Track) -> Iterator[str]:
+def _ranges(trace: Trace) -> _Make:
     r = trace.ranges
-    names = _spelled(trace, r.text[track.rows])
-    for start, end, text, row, is_open in _columns(track, r.start, r.end, r.text, r.row, r.is_open):
-        arguments = f'"row": {row}' + (', "open": true' if is_open else "")
-        yield _slice(track, names[text], _CATEGORY_NVTX, start, end, arguments)
+    names = _spelled(trace, r.text)
+    return lambda rows, pid, tid: [
+        *_slice('"X"', pid, tid, r.start[rows], r.end[rows]),
+        Part(f', "cat": "{_CATEGORY_NVTX}"'),
+        names(rows),
+        Part(', "args": {"row": ', r.row[rows]),
+        Part(', "open": true', where=r.is_open[rows]),
+        Part("}}"),
+    ]
 
 
-def _marks(trace: Trace, track: Track) -> Iterator[str]:
+def _marks(trace: Trace) -> _Make:
     m = trace.marks
-    names = _spelled(trace, m.text[track.rows])
-    where = f'"ph": "i", "s": "t", "pid": {track.pid}, "tid": {track.tid}, "cat": "{_CATEGORY_MARK}"'
-    for time, text, row in _columns(track, m.time, m.text, m.row):
-        yield f'{{{where}, "ts": {_us(time)}, "name": {names[text]}, "args": {{"row": {row}}}}}'
+    names = _spelled(trace, m.text)
+    return lambda rows, pid, tid: [
+        Part(',\n{"ph": "i", "s": "t", "pid": ', pid),
+        Part(', "tid": ', tid),
+        Part(f', "cat": "{_CATEGORY_MARK}", "ts": ', m.time[rows], MICRO),
+        names(rows),
+        Part(', "args": {"row": ', m.row[rows]),
+        Part("}}"),
+    ]
 
 
-def _calls(trace: Trace, track: Track) -> Iterator[str]:
+def _calls(trace: Trace) -> _Make:
     c = trace.calls
-    names = _spelled(trace, c.name[track.rows])
-    for start, end, name, row, correlation in _columns(track, c.start, c.end, c.name, c.row, c.correlation):
-        yield _slice(track, names[name], _CATEGORY_API, start, end, f'"row": {row}, "correlation": {correlation}')
+    names = _spelled(trace, c.name)
+    return lambda rows, pid, tid: [
+        *_slice('"X"', pid, tid, c.start[rows], c.end[rows]),
+        Part(f', "cat": "{_CATEGORY_API}"'),
+        names(rows),
+        Part(', "args": {"row": ', c.row[rows]),
+        Part(', "correlation": ', c.correlation[rows]),
+        Part("}}"),
+    ]
 
 
-def _operations(trace: Trace, track: Track, places: Int64) -> Iterator[str]:
+def _operations(trace: Trace, places: Int64) -> _Make:
     """Slices, and an arrow to each from the call that submitted it."""
-    o, tables = trace.operations, trace.tables
-    names = _spelled(trace, o.name[track.rows])
-    columns = (o.start, o.end, o.name, o.kind, o.table, o.row, o.launch, o.bytes)
-    for start, end, name, kind, table, row, launch, size in _columns(track, *columns):
-        label = names[name] if name >= 0 else f'"{KINDS[kind]}"'
-        arguments = f'"table": "{tables[table]}", "row": {row}' + (f', "bytes": {size}' if size >= 0 else "")
-        yield _slice(track, label, KINDS[kind], start, end, arguments)
-        if launch >= 0:
-            yield from _arrow(trace, launch, places[launch].tolist(), track, start, f"{tables[table]} {row}")
+    o = trace.operations
+    names = _spelled(trace, np.where(o.name < 0, -1 - o.kind.astype(np.int64), o.name))
+
+    def parts(rows: Int64, pid: Int64, tid: Int64) -> list[Part]:
+        start, table, row, launch, size = (
+            column[rows] for column in (o.start, o.table.astype(np.int64), o.row, o.launch, o.bytes)
+        )
+        return [
+            *_slice('"X"', pid, tid, start, o.end[rows]),
+            Part(', "cat": "', o.kind[rows].astype(np.int64), SAID, KINDS),
+            Part('"'),
+            names(rows),
+            Part(', "args": {"table": "', table, SAID, trace.tables),
+            Part('", "row": ', row),
+            Part(', "bytes": ', size, where=size >= 0),
+            Part("}}"),
+            *_arrow(trace, launch, places, (pid, tid), start, (table, row)),
+        ]
+
+    return parts
 
 
-def _arrow(trace: Trace, launch: int, place: list[int], track: Track, start: int, key: str) -> Iterator[str]:
-    begin = int(trace.calls.start[launch])
-    same = f'"cat": "launch", "name": "launch", "id": "{key}"'
-    yield f'{{"ph": "s", "pid": {place[0]}, "tid": {place[1]}, "ts": {_us(begin)}, {same}}}'
-    yield f'{{"ph": "f", "bp": "e", "pid": {track.pid}, "tid": {track.tid}, "ts": {_us(start)}, {same}}}'
+def _arrow(
+    trace: Trace, launch: Int64, places: Int64, to: tuple[Int64, Int64], start: Int64, key: tuple[Int64, Int64]
+) -> Iterator[Part]:
+    """The two ends of each arrow, called by the operation's table and row."""
+    there = launch >= 0
+    call = np.where(there, launch, 0)
+    if not there.any():
+        return
+    for begin, (pid, tid), time in (
+        (',\n{"ph": "s", "pid": ', places[:, call], trace.calls.start[call]),
+        (',\n{"ph": "f", "bp": "e", "pid": ', to, start),
+    ):
+        yield Part(begin, pid, where=there)
+        yield Part(', "tid": ', tid, where=there)
+        yield Part(', "ts": ', time, MICRO, where=there)
+        yield Part(', "cat": "launch", "name": "launch", "id": "', key[0], SAID, trace.tables, there)
+        yield Part(" ", key[1], where=there)
+        yield Part('"}', where=there)

@@ -69,7 +69,7 @@ def _rule(name: str, one: Checked) -> dict[str, Any]:
 
 
 def _result(name: str, number: int, one: Checked, place: Place) -> dict[str, Any]:
-    said = [f"{one.claim.text}: {one.claim.verdict}", measured(one), *reasons(one, catalog("en"))]
+    said = [f"{one.claim.text}: {one.claim.verdict}", measured(one, catalog("en")), *reasons(one, catalog("en"))]
     identity = f"{name}:{number}"
     return {
         "ruleId": f"claim-{name}",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from ...profiler.evidence import ClaimResult, Evidence, Verdict
 from ..catalog import Catalog, FindingText
+from ..claim_words import in_words, read
 from ..units import NOTHING, quantity
 
 _UNIT = re.compile(r"[^0-9.,−–]+$")
@@ -16,11 +18,12 @@ _ASKED = {">=": "at_least", "<=": "at_most", "==": "exactly", ">": "more_than", 
 
 @dataclass(frozen=True, slots=True)
 class ClaimRow:
-    """One claim. `spread` is its 95 % interval, or else the range over all iterations. Neighbouring rows with the same
+    """One claim; `words` say what `text` claims, "" of one that is not of this language. `spread` is its 95 % interval, or else the range over all iterations. Neighbouring rows with the same
     reasons show them once, at the last; `joined` means that the next row's reasons apply here too.
     """
 
     text: str
+    words: str
     measured: str
     spread: str
     n: str
@@ -29,9 +32,22 @@ class ClaimRow:
     joined: bool = False
 
 
-def claim_rows(evidence: Evidence, say: Catalog) -> tuple[ClaimRow, ...]:
-    """Every claim in the order of the declaration."""
-    rows = [_row(claim, evidence, say) for claim in evidence.claims]
+MOST_CLAIMS = 5
+"""Proven claims that stand on a pair's page, beside all that are not proven; the rest are in the appendix."""
+
+
+def told_first(evidence: Evidence) -> tuple[list[ClaimResult], list[ClaimResult]]:
+    """The claims of a pair's page: those that are not proven, and the first of the others; and those of the appendix, all proven."""
+    proven = [claim for claim in evidence.claims if claim.verdict is Verdict.PROVEN]
+    main = speedup_claim(evidence)
+    first = sorted(proven, key=lambda claim: claim is not main)[:MOST_CLAIMS]
+    further = [claim for claim in proven if not any(claim is one for one in first)]
+    return [claim for claim in evidence.claims if not any(claim is one for one in further)], further
+
+
+def claim_rows(claims: Sequence[ClaimResult], evidence: Evidence, say: Catalog) -> tuple[ClaimRow, ...]:
+    """These claims of the evidence, in their order."""
+    rows = [_row(claim, evidence, say) for claim in claims]
     return tuple(
         replace(row, reasons=(), joined=True) if after and row.reasons and row.reasons == after.reasons else row
         for row, after in zip_longest(rows, rows[1:])
@@ -57,14 +73,29 @@ ALIKE = 0.05
 def alike(evidence: Evidence) -> bool:
     """Whether no difference is what the pair claims, its speedup being bounded from above too, and what was shown."""
     bounded = any(claim.metric == "speedup" and claim.comparison in ("<=", "<") for claim in evidence.claims)
+    return bounded and _near_one(evidence) and evidence.verdict is Verdict.PROVEN
+
+
+def _near_one(evidence: Evidence) -> bool:
     speedup = evidence.speedup
-    near = speedup is not None and speedup.low >= 1 - ALIKE and speedup.high <= 1 + ALIKE
-    return bounded and near and evidence.verdict is Verdict.PROVEN
+    return speedup is not None and speedup.low >= 1 - ALIKE and speedup.high <= 1 + ALIKE
+
+
+def not_slower(evidence: Evidence) -> bool:
+    """Whether all that the pair claims of its speedup is that nothing is lost, and that is what was shown."""
+    bounds = [claim for claim in evidence.claims if claim.metric == "speedup"]
+    no_gain = bool(bounds) and all(one.comparison in (">=", ">") and (one.threshold or 0) <= 1 for one in bounds)
+    return no_gain and _near_one(evidence) and evidence.verdict is Verdict.PROVEN
+
+
+def outcome(evidence: Evidence) -> str:
+    """The verdict, but "alike" or "not_slower" where what is proven is no win: what lists and counts of wins leave out."""
+    return "alike" if alike(evidence) else "not_slower" if not_slower(evidence) else str(evidence.verdict)
 
 
 def verdict_word(evidence: Evidence, say: Catalog) -> str:
-    """The verdict as a reader is told it: no win where none is claimed."""
-    return say("verdict.alike" if alike(evidence) else f"verdict.{evidence.verdict}")
+    """The outcome as a reader is told it: no win where none is claimed."""
+    return say(f"verdict.{outcome(evidence)}")
 
 
 def held(evidence: Evidence) -> int:
@@ -76,7 +107,9 @@ def _row(claim: ClaimResult, evidence: Evidence, say: Catalog) -> ClaimRow:
     reasons = tuple(say.finding(reason, claim.unit) for reason in claim.reasons)
     measured = quantity(claim.measured, claim.unit, claim.threshold)
     spread = _spread(claim, say)
-    return ClaimRow(claim.text, measured, spread, _n(claim, evidence, say), claim.verdict, reasons)
+    parsed = read(claim.text, evidence.manifest.declaration.names)
+    words = in_words(parsed, say) if parsed else ""
+    return ClaimRow(claim.text, words, measured, spread, _n(claim, evidence, say), claim.verdict, reasons)
 
 
 def _n(claim: ClaimResult, evidence: Evidence, say: Catalog) -> str:

@@ -11,13 +11,16 @@ LIGHT: Final = {
     "line": "#d9dce1",
     "lane": "#f3f5f7",
     "baseline": "#6b7280",
-    "kernel": "#0b4f8a",
+    "optimized": "#0b4f8a",
+    "step": "#3f7cb8",
+    "kernel": "#7c3fd6",
     "copyin": "#9a5b00",
     "copyout": "#d16aae",
     "holds": "#0b6e4f",
     "fails": "#b3261e",
 }
-"""On paper and on a light screen. `optimized` is always the kernels' blue, `baseline` always grey."""
+"""On paper and on a light screen. A colour means one thing: `baseline` is always grey, `optimized` blue and what lies between them
+a lighter blue; kernels are violet, copies in brown, copies out pink, and other operations `soft`."""
 
 DARK: Final = {
     "ground": "#14171c",
@@ -26,7 +29,9 @@ DARK: Final = {
     "line": "#343a44",
     "lane": "#1e2329",
     "baseline": "#9aa2ae",
-    "kernel": "#6aa9ee",
+    "optimized": "#6aa9ee",
+    "step": "#4a80b8",
+    "kernel": "#9d7bff",
     "copyin": "#f3cf86",
     "copyout": "#d4589f",
     "holds": "#4fc296",
@@ -34,8 +39,13 @@ DARK: Final = {
 }
 """On a dark screen."""
 
-OF_VARIANT: Final = {"baseline": "baseline", "optimized": "kernel"}
+OF_VARIANT: Final = {"baseline": "baseline", "optimized": "optimized"}
 OF_KIND: Final = {"compute": "kernel", "graph": "kernel", "h2d": "copyin", "d2h": "copyout"}
+
+
+def of_variant(name: str) -> str:
+    """The colour's name for a variant: one for both ends of a pair, one for all steps between them."""
+    return OF_VARIANT.get(name, "step")
 
 
 def of_kind(kind: str) -> str:

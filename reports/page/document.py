@@ -16,13 +16,17 @@ from markupsafe import Markup
 from ...errors import CannotTell
 from ...profiler.evidence import Evidence, Verdict
 from ...profiler.expect.check import Checked
-from ..catalog import Catalog, catalog
+from ..catalog import catalog
 from ..hostile import json_for_script, visible, whole_words
 from ..units import sensible
 from .against import against
 from .colours import DARK, LIGHT, as_css
+from .contents import Contents
+from .identity import shared_facts
+from .overview import overview
+from .terms import terms_of
 from .timeline import swatch
-from .view import Proof, overview, proof
+from .view import proof
 
 _FONTS: Final = (
     ("Inter", 400, "inter-latin-400-normal.woff2"),
@@ -30,6 +34,7 @@ _FONTS: Final = (
     ("Inter", 600, "inter-latin-600-normal.woff2"),
     ("JetBrains Mono", 400, "jetbrains-mono-latin-400-normal.woff2"),
 )
+_SCRIPTS: Final = ("timeline.js", "contents.js")
 _FIRST: Final = (Verdict.REFUTED, Verdict.INVALID, Verdict.UNPROVEN, Verdict.UNSUPPORTED, Verdict.PROVEN)
 
 
@@ -39,13 +44,15 @@ def render_html(
     lang: str = "en",
     proof_sha256: str = "",
     expected: Mapping[str, Checked | None] | None = None,
+    brief: bool = False,
 ) -> str:
-    """The page of a stage: an overview when it has several pairs, then one page per pair, refuted ones first.
+    """The report of a stage: an overview when it has several pairs, then a page a pair, refuted ones first, then the appendix.
 
     Args:
         proof_sha256: of the proof.json in the bundle that the page is part of; it is written into the page's head.
         expected: capture id -> how the expectations of its pair fared, None if there are none for its hardware. For a
             capture that is not in it, the page says nothing about expectations.
+        brief: without the appendix.
 
     Raises:
         CannotTell: there is no evidence to print.
@@ -59,8 +66,8 @@ def render_html(
     proofs = [
         proof(evidence, say, anchor, against(evidence, expected or {}, say)) for anchor, evidence in anchored.items()
     ]
-    rows = overview(anchored, say) if len(ordered) > 1 else ()
-    style, script = _style(), _asset("timeline.js")
+    first = overview(anchored, expected or {}, say) if len(ordered) > 1 else None
+    style, script = _style(), "\n".join(map(_asset, _SCRIPTS))
     return (
         _environment()
         .get_template("page.html.j2")
@@ -68,11 +75,15 @@ def render_html(
             lang=lang,
             stage=stage,
             say=say,
-            title=_title(stage, proofs, say),
+            title=f"{stage}: {first.title if first else proofs[0].headline.text}",
             created=max(one.created_utc for one in proofs),
             proof_sha256=proof_sha256,
             proofs=proofs,
-            overview=rows,
+            overview=first,
+            terms=terms_of(ordered, say),
+            shared=shared_facts([one.facts for one in proofs]),
+            brief=brief,
+            contents=Contents(),
             style=Markup(style),
             script=Markup(script),
             csp=_policy(style, script),
@@ -90,23 +101,19 @@ def render_alone(template: str, lang: str, more_style: str, values: Mapping[str,
         UsageError: no catalog for `lang`.
     """
     style = f"{_style()}\n{_asset(more_style)}"
-    head = {"lang": lang, "say": catalog(lang), "style": Markup(style), "csp": _policy(style, "")}
+    head = {
+        "lang": lang,
+        "say": catalog(lang),
+        "contents": Contents(),
+        "style": Markup(style),
+        "csp": _policy(style, ""),
+    }
     return _environment().get_template(template).render(**head, **values)
 
 
 def in_order(evidences: Sequence[Evidence]) -> list[Evidence]:
     """The order of a page: refuted ones first."""
     return sorted(evidences, key=lambda evidence: _FIRST.index(evidence.verdict))
-
-
-def _title(stage: str, proofs: Sequence[Proof], say: Catalog) -> str:
-    if len(proofs) == 1:
-        return f"{stage}: {proofs[0].headline.text}"
-    return f"{stage}: {say('overview.title', held=_proven(proofs), all=len(proofs))}"
-
-
-def _proven(proofs: Sequence[Proof]) -> int:
-    return sum(one.verdict is Verdict.PROVEN for one in proofs)
 
 
 @cache
@@ -120,9 +127,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["whole_words"] = whole_words
-    environment.globals.update(
-        paper=LIGHT, sensible=sensible, swatch=swatch, json_for_script=json_for_script, proven=_proven
-    )
+    environment.globals.update(paper=LIGHT, sensible=sensible, swatch=swatch, json_for_script=json_for_script)
     return environment
 
 
@@ -162,7 +167,7 @@ def _style() -> str:
     grounds = (
         f":root {{ {as_css(LIGHT)} }}\n@media screen and (prefers-color-scheme: dark) {{ :root {{ {as_css(DARK)} }} }}"
     )
-    return f"{faces}\n{grounds}\n{_asset('page.css')}"
+    return "\n".join((faces, grounds, *map(_asset, ("page.css", "screen.css", "order.css"))))
 
 
 def _face(family: str, weight: int, name: str) -> str:

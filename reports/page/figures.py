@@ -8,7 +8,8 @@ from statistics import median
 
 from ...profiler.evidence import Evidence, Iteration, VariantEvidence
 from ..catalog import Catalog
-from ..units import NOTHING, column, column_ms, gbps, sensible
+from ..units import NOTHING, column, column_ms, duration, fixed, gbps, scaled, sensible
+from .bars import Rule, rules
 
 Number = int | float | None
 Reader = Callable[[Iteration], Number]
@@ -27,10 +28,11 @@ class FigureRow:
 
 @dataclass(frozen=True, slots=True)
 class FigureGroup:
-    """Rows that share a unit, shown once in the group's header."""
+    """Rows that share a unit, shown once in the group's header. `rules`: the bars' axis, from 0 in that unit; none without bars."""
 
     unit: str
     bars: str
+    rules: tuple[Rule, ...]
     rows: tuple[FigureRow, ...]
 
 
@@ -103,7 +105,9 @@ def _group(evidence: Evidence, name: str, readers: Mapping[str, Reader], say: Ca
         )
         for index, (row, pair) in enumerate(known.items())
     )
-    return FigureGroup(say(f"numbers.unit_{name}"), say(f"numbers.bars_{name}"), rows)
+    return FigureGroup(
+        say(f"numbers.unit_{name}"), say(f"numbers.bars_{name}"), rules(whole / _PER.get(name, 1.0), 3), rows
+    )
 
 
 def _median(variant: VariantEvidence, read: Reader) -> Number:
@@ -111,18 +115,40 @@ def _median(variant: VariantEvidence, read: Reader) -> Number:
     return median(values) if values else None
 
 
+_PER = {"ms": 1e6, "gbps": 1e9}
+"""What a unit of a group is in ns, or in bytes a second."""
+
+
 def _written(group: str, values: list[Number]) -> list[str]:
+    """In the group's unit with one number of decimals; what that would not show has a unit of its own, and nothing is 0."""
     if group == "ms":
-        return column_ms(values)
+        return [_shown(text, value, duration) for text, value in zip(column_ms(values), values, strict=True)]
     if group == "gbps":
-        return column([None if value is None else gbps(value) for value in values])
+        rates = column([None if value is None else gbps(value) for value in values])
+        return [_shown(text, value, _rate, _SLOW) for text, value in zip(rates, values, strict=True)]
     return [NOTHING if value is None else sensible(value) for value in values]
 
 
+_SLOW = 10_000_000
+"""Bytes a second below which a rate reads better in MB/s or kB/s."""
+
+
+def _shown(text: str, value: Number, own: Callable[[float], str], least: float = 0) -> str:
+    if not value:
+        return text if value is None else fixed(0, 0)
+    return text if value >= least and any(digit in text for digit in "123456789") else own(value)
+
+
+def _rate(value: float) -> str:
+    return scaled(value, "B/s")
+
+
 def _whole(group: str, known: Mapping[str, tuple[Number, Number]]) -> float:
-    """What a full bar stands for: the longest time or the highest rate; counts have no bars."""
+    """What a full bar stands for: the longest time or the highest rate; counts have no bars, nor have rates
+    that the unit does not suit."""
     values = [value for pair in known.values() for value in pair if value is not None]
-    return 0.0 if group == "count" else float(max(values, default=0))
+    longest = float(max(values, default=0))
+    return 0.0 if group == "count" or (group == "gbps" and longest < _SLOW) else longest
 
 
 def _share(value: Number, whole: float) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...profiler.evidence import Evidence
@@ -33,17 +33,64 @@ _SAMPLED = (("sm_mhz", "MHz"), ("temperature_c", "°C"), ("power_w", "W"))
 
 def facts(evidence: Evidence, say: Catalog) -> tuple[Fact, ...]:
     """GPU, size, versions, date, commit and conditions; a dash for what the manifest does not say."""
+    return tuple(Fact(say(f"identity.{name}"), value or NOTHING) for name, value in _told(evidence, say))
+
+
+def _told(evidence: Evidence, say: Catalog) -> list[tuple[str, str | None]]:
     manifest = evidence.manifest
-    told = [
+    return [
         ("gpu", ", ".join(str(gpu.get("name") or NOTHING) for gpu in manifest.gpus)),
         ("size", _size(manifest)),
-        *((name, manifest.versions.get(name)) for name in _VERSIONS),
+        *((name, manifest.versions.get(name)) for name in _versions(manifest)),
         *([("ncu", ncu)] if (ncu := manifest.versions.get("ncu")) else []),
         ("captured", manifest.created_utc.partition(".")[0].removesuffix("Z").replace("T", " ")),
         ("commit", _commit(manifest, say)),
         *((name, _sampled(evidence.conditions, name, unit, say)) for name, unit in _SAMPLED),
     ]
-    return tuple(Fact(say(f"identity.{name}"), value or NOTHING) for name, value in told)
+
+
+def shared_facts(told: Sequence[Sequence[Fact]]) -> tuple[Fact, ...]:
+    """The facts that several captures have in common; none of a single one."""
+    return tuple(fact for fact in told[0] if all(fact in one for one in told)) if len(told) > 1 else ()
+
+
+_RAN = (
+    *("gpu", "driver", "cuda", "torch", "triton", "nsys", "ncu"),
+    *("captured", "commit", "aisp_prof"),
+)
+"""The facts of a first page: what ran where and when."""
+
+
+def what_ran(evidences: Sequence[Evidence], say: Catalog) -> tuple[Fact, ...]:
+    """What ran where and when, over all captures: each value once, dates as the first and the last day."""
+    told = [dict(_told(evidence, say)) for evidence in evidences]
+    return tuple(Fact(say(f"identity.{name}"), _together(name, [one.get(name) for one in told], say)) for name in _RAN)
+
+
+_RAN_HERE = ("gpu", "driver", "cuda", "captured", "commit")
+
+
+def ran(evidence: Evidence, say: Catalog) -> tuple[Fact, ...]:
+    """The same of one capture, as short as it fits beside its claim; what the manifest does not say is left out."""
+    told = dict(_told(evidence, say))
+    return tuple(Fact(say(f"identity.{name}"), value) for name in _RAN_HERE if (value := told.get(name)))
+
+
+def _together(name: str, values: Iterable[str | None], say: Catalog) -> str:
+    known = list(dict.fromkeys(value for value in values if value))
+    if name == "captured":
+        days = sorted({value.partition(" ")[0] for value in known})
+        return say("claims.between", low=days[0], high=days[-1]) if len(days) > 1 else "".join(days) or NOTHING
+    shown = [*known[:_MOST_SHOWN], *([say("identity.more", n=len(known) - _MOST_SHOWN)] if known[_MOST_SHOWN:] else [])]
+    return ", ".join(shown) or NOTHING
+
+
+_MOST_SHOWN = 3
+
+
+def _versions(manifest: Manifest) -> tuple[str, ...]:
+    """What another tracer than Nsight Systems recorded has that one's name in its place."""
+    return tuple("tracer" if name == "nsys" and manifest.versions.get("tracer") else name for name in _VERSIONS)
 
 
 def stored_files(manifest: Manifest) -> tuple[StoredFile, ...]:

@@ -7,32 +7,33 @@ from statistics import median
 
 from ...profiler.evidence import Evidence
 from ..catalog import Catalog
-from ..units import decimals, fixed, sensible, signed_ms
+from ..units import decimals, fixed, sensible
+from .bars import Change, Rule, change, rules, signed_time
 from .strips import times_of
 
 
 @dataclass(frozen=True, slots=True)
 class GainRow:
-    """One step from the baseline's iteration to the optimized one's: a bar from `start` to `end` (0 … 1)."""
+    """One step from the baseline's iteration to the optimized one's."""
 
     code: str
     label: str
     note: str
     ms: str
-    start: float
-    end: float
-    saved: bool
+    bar: Change
 
 
 @dataclass(frozen=True, slots=True)
 class GainLedger:
-    """`first` and `last` are the two iterations; `closes` when the steps between sum to the stated total."""
+    """`first` and `last` are the two iterations; `closes` when the steps between sum to the stated total. `rules`: the bars' axis,
+    in ms from 0."""
 
     first: GainRow
     steps: tuple[GainRow, ...]
     last: GainRow
     total: str
     closes: bool
+    rules: tuple[Rule, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +64,22 @@ def gain_ledger(evidence: Evidence, say: Catalog) -> GainLedger | None:
     scale = max(1, *heights)
     places = decimals(whole / 1e6)
     steps = tuple(
-        _row(term.code, say, signed_ms(-term.ns, places), heights[index] / scale, heights[index + 1] / scale)
+        _row(term.code, say, signed_time(-term.ns, places), change(heights[index], heights[index + 1], scale))
         for index, term in enumerate(terms)
     )
     return GainLedger(
-        first=_row("first", say, fixed(whole / 1e6, places), 0.0, whole / scale),
+        first=_row("first", say, fixed(whole / 1e6, places), change(0, whole, scale)),
         steps=steps,
-        last=_row("last", say, fixed((whole - total) / 1e6, places), 0.0, (whole - total) / scale),
-        total=signed_ms(-total, places),
+        last=_row("last", say, fixed((whole - total) / 1e6, places), change(0, whole - total, scale)),
+        total=signed_time(-total, places),
         closes=sum(term.ns for term in terms) == total,
+        rules=rules(scale / 1e6, 5),
     )
 
 
-def _row(code: str, say: Catalog, ms: str, start: float, end: float) -> GainRow:
-    low, high = sorted((max(0.0, min(1.0, start)), max(0.0, min(1.0, end))))
+def _row(code: str, say: Catalog, ms: str, bar: Change) -> GainRow:
     label, note = say.get(f"gain.{code}.label", code), say.get(f"gain.{code}.note", "")
-    return GainRow(code, label, note, ms, round(low, 4), round(high, 4), saved=end < start)
+    return GainRow(code, label, note, ms, bar)
 
 
 def launch_ledger(evidence: Evidence, say: Catalog) -> LaunchLedger | None:

@@ -26,6 +26,11 @@ class LogAxis:
         return round(self.start + (self.end - self.start) * max(0.0, min(1.0, share)), 2)
 
     @property
+    def decade(self) -> float:
+        """How many pixels a factor of ten is; negative where values grow upwards."""
+        return (self.end - self.start) / (self.high - self.low)
+
+    @property
     def decades(self) -> range:
         return range(math.ceil(self.low - 1e-9), math.floor(self.high + 1e-9) + 1)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from ...errors import EnvironmentLacks
 from ...machine.files import write_whole
+from .korean import check_fonts, whole_words
 
 LIBRARIES = ("libpango-1.0-0", "libpangoft2-1.0-0", "libharfbuzz-subset0")
 
@@ -29,7 +30,7 @@ def write_pdf(html: str, path: Path) -> None:
     """Print the document to `path`, whole or not at all.
 
     Raises:
-        EnvironmentLacks: WeasyPrint or the libraries under it are not installed.
+        EnvironmentLacks: WeasyPrint, the libraries under it, or a font for the document's letters are not installed.
     """
     write_whole(path, print_html(html).data)
 
@@ -38,11 +39,12 @@ def print_html(html: str) -> Printed:
     """Print the document: the same bytes wherever `printer_versions` and the fonts are the same.
 
     Raises:
-        EnvironmentLacks: WeasyPrint or the libraries under it are not installed.
+        EnvironmentLacks: WeasyPrint, the libraries under it, or a font for the document's letters are not installed.
     """
     printer = _printer()
+    check_fonts(html)
     own_fonts_only = printer.URLFetcher(allowed_protocols=("data",), fail_on_errors=True)
-    document = printer.HTML(string=html, url_fetcher=own_fonts_only, media_type="print").render()
+    document = printer.HTML(string=whole_words(html), url_fetcher=own_fonts_only, media_type="print").render()
     data: bytes = document.write_pdf(pdf_variant="pdf/ua-1", pdf_tags=True, pdf_identifier=identifier_of(html))
     fonts = {hashlib.sha256(font.file_content).hexdigest() for font in document.fonts.values()}
     return Printed(data, tuple(sorted(fonts)))
@@ -78,13 +80,14 @@ def _harfbuzz(at_least: Callable[[int, int, int], int]) -> str:
     return ".".join(map(str, parts))
 
 
-def check_printer() -> None:
-    """Pass silently if a PDF can be printed.
+def check_printer(sample: str = "") -> None:
+    """Pass silently if a PDF can be printed, `sample` being a word of its language.
 
     Raises:
-        EnvironmentLacks: WeasyPrint or the libraries under it are not installed.
+        EnvironmentLacks: WeasyPrint, the libraries under it, or a font for the sample's letters are not installed.
     """
     _printer()
+    check_fonts(sample)
 
 
 def _printer() -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
@@ -15,7 +15,7 @@ from ..catalog import Catalog
 from ..hostile import shorten, visible
 from ..units import NOTHING, SCALES, decimals, duration, fixed, percent, scaled
 from .axis import Measure
-from .roofline_chart import RooflineChart, places, roofline_chart
+from .roofline_chart import RooflineChart, brief, places, roofline_chart
 from .roofs import Roofs
 
 MOST_COLUMNS = 3
@@ -36,8 +36,9 @@ class RateRow:
 
 @dataclass(frozen=True, slots=True)
 class KernelRow:
-    """All launches of one kernel in an iteration of a variant."""
+    """All launches of one kernel in an iteration of a variant. `number`: by which the picture names it, "" where it is not there."""
 
+    number: str
     variant: str
     name: str
     launches: int
@@ -48,12 +49,22 @@ class KernelRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Key:
+    """What a mark of the picture stands for: its radius, whether it is filled, and in words."""
+
+    radius: float
+    filled: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class RooflineSection:
     """`charts` are the picture at two widths, or none. `left_out`: how many kernels the table omits."""
 
     tier: str
     variants: tuple[str, ...]
     charts: tuple[RooflineChart, ...]
+    keys: tuple[Key, ...]
     rows: tuple[RateRow, ...]
     kernels: tuple[KernelRow, ...]
     left_out: int
@@ -67,18 +78,36 @@ def roofline_section(evidence: Evidence, say: Catalog, wide: Measure, narrow: Me
         return None
     rates = dict(evidence.rates)
     roofs, placed = measured_roofs(evidence), places(rates)
-    charts = [roofline_chart(placed, roofs, say, size) for size in (wide, narrow)] if roofs else []
     tabled = rates if len(rates) <= MOST_COLUMNS else {name: rates[name] for name in VARIANTS if name in rates}
-    kernels = [_kernel_row(name, one, say) for name, rate in tabled.items() for one in rate.kernels[:MOST_KERNELS]]
+    listed = [(name, one) for name, rate in tabled.items() for one in rate.kernels[:MOST_KERNELS]]
+    numbered = [(name, one.name) for name, one in listed]
+    charts = [roofline_chart(placed, roofs, say, size, numbered) for size in (wide, narrow)] if roofs else []
+    drawn = {number for chart in charts if chart for one in chart.numbers for number in one.text.split(", ")}
+    kernels = [_kernel_row(str(place), name, one, say, drawn) for place, (name, one) in enumerate(listed, 1)]
     return RooflineSection(
         tier=_tiers(rates, say),
         variants=tuple(say.get(f"variant.{name}", name) for name in tabled),
         charts=tuple(chart for chart in charts if chart),
+        keys=tuple(_keys(next(filter(None, charts), None), say)),
         rows=_rows(tabled, say),
         kernels=tuple(kernels),
         left_out=sum(len(rate.kernels) for rate in rates.values()) - len(kernels),
         remarks=_remarks(rates, say),
     )
+
+
+def _keys(chart: RooflineChart | None, say: Catalog) -> Iterator[Key]:
+    """The kinds of marks that the picture holds, where some are hollow."""
+    if chart is None or not (chart.kernels or brief(chart.points) or any(not point.counted for point in chart.points)):
+        return
+    if any(point.counted for point in chart.points):
+        yield Key(4.6, True, say("roofline.key_counted"))
+    if not all(point.counted for point in chart.points):
+        yield Key(4.2, False, say("roofline.key_declared"))
+    if brief(chart.points):
+        yield Key(0, True, say("roofline.key_share"))
+    if chart.kernels:
+        yield Key(2.2, False, say("roofline.key_kernel"))
 
 
 def measured_roofs(evidence: Evidence) -> Roofs | None:
@@ -183,8 +212,9 @@ def _kinds(one: Rates) -> str:
     return ", ".join(f"{kind} {percent(count / whole)}" for kind, count in ordered) if whole else NOTHING
 
 
-def _kernel_row(variant: str, one: KernelRates, say: Catalog) -> KernelRow:
+def _kernel_row(number: str, variant: str, one: KernelRates, say: Catalog, drawn: set[str]) -> KernelRow:
     return KernelRow(
+        number=number if number in drawn else "",
         variant=say.get(f"variant.{variant}", variant),
         name=shorten(visible(one.name), 60),
         launches=one.launches,

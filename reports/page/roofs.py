@@ -111,6 +111,19 @@ def _group(ordered: Sequence[tuple[str, float]], y_axis: LogAxis, name: str) -> 
     return next((group for group in groups if group[0][0] == name), [])
 
 
-def rooms(flat: Sequence[Roof]) -> list[Rect]:
-    """The space taken by the labels of the flat roofs."""
-    return [room for roof in flat if (room := roof.room)]
+def rooms(roofs: Sequence[Roof]) -> list[Rect]:
+    """The space taken by the labels of the roofs."""
+    return [room for roof in roofs for room in (_along(roof) if roof.angle else [roof.room] if roof.room else [])]
+
+
+def _along(roof: Roof) -> list[Rect]:
+    """What a label along a slope takes, as a chain of squares."""
+    half, turn = width(roof.label, SIZE) / 2, math.radians(roof.angle)
+    count = max(1, math.ceil(2 * half / SIZE))
+    found = []
+    for step in range(count + 1):
+        far = half * (2 * step / count - 1)
+        x = roof.label_x + far * math.cos(turn) + SIZE / 3 * math.sin(turn)
+        y = roof.label_y + far * math.sin(turn) - SIZE / 3 * math.cos(turn)
+        found.append(Rect(x - SIZE / 2, y - SIZE / 2, x + SIZE / 2, y + SIZE / 2))
+    return found

@@ -10,7 +10,7 @@ from ...profiler.evidence import Evidence, VariantEvidence
 from ..catalog import Catalog
 from ..units import duration
 from .axis import Axis, Measure, Tick
-from .colours import OF_VARIANT
+from .colours import of_variant
 
 ROW = 24.0
 _APART = 3.1
@@ -83,7 +83,7 @@ def _strip(variant: str, traced: bool, times: Sequence[int], axis: Axis, y: floa
     return Strip(
         label=say.get(f"variant.{variant}", variant),
         note=say("claims.n" if traced else "runs.untraced", n=len(times)),
-        colour=OF_VARIANT.get(variant, "soft"),
+        colour=of_variant(variant),
         traced=traced,
         y=y,
         dots=swarm([axis.x(time) for time in times], y),

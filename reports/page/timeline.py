@@ -1,28 +1,43 @@
-"""Two iterations on one time axis, one lane per stream: where the time went, one against the other."""
+"""The iterations of all variants on one time axis, one lane per stream: where the time went, one against the other."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ...profiler.evidence import Evidence, Iteration, Op, VariantEvidence
 from ..catalog import Catalog
-from ..hostile import shorten
 from ..units import duration
 from .axis import Axis, Measure, Tick
-from .colours import OF_VARIANT, of_kind
+from .colours import of_kind, of_variant
+from .labels import width, wrapped
+from .lanes import Ops, Pattern, Stream, patterns
 from .marks import MOST_MARKS, Band, Box, bands, extent
 
 _HEAD = 30.0
+_LINE = 14.0
+_MOST_LINES = 3
 _FOOT = 24.0
 _GAP = 10.0
+_TALL, _FLAT, _ROOM = 22.0, 12.0, 420.0
+"""The highest and the lowest lane that is drawn in full, with the gap under it, and what all of them should take."""
+
+_SQUEEZED, _FOLD, _THIN = 3.0, 48.0, 0.4
+"""A lane inside a fold, the height that a fold should take, and the lowest lane inside one."""
+
+_RULES = {"order": "why.folded_order", "kinds": "why.folded_kinds"}
+_SIZE = 11.0
+_NARROW = 500.0
+"""Of picture and gutter together; in a narrower one the captions begin at the left edge."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One stream: its band of the picture and the operations in it, by kind. `y` and `height` of the whole lane."""
+    """One stream: its band of the picture and the operations in it, by kind. `y` and `height` of the whole lane; `label` is "" and
+    `name` not where the lane is folded."""
 
     label: str
+    name: str
     y: float
     height: float
     ops: tuple[Op, ...]
@@ -30,26 +45,39 @@ class Lane:
 
 
 @dataclass(frozen=True, slots=True)
+class Fold:
+    """The lanes `first` to `first + count - 1` of a track, squeezed together between `y` and `y + height`."""
+
+    label: str
+    first: int
+    count: int
+    y: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
 class Track:
-    """One variant: its caption, its lanes, and the line where its iteration ends."""
+    """One variant: its caption in lines, its lanes, and the line where its iteration ends. `top` is where its lanes begin."""
 
     name: str
     label: str
-    caption: str
+    caption: tuple[str, ...]
     colour: str
     y: float
+    top: float
     bottom: float
     origin: int
     end: int
     end_x: float
     end_label: str
     lanes: tuple[Lane, ...]
+    folds: tuple[Fold, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """Both tracks on one axis. `merged`: operations that touch were drawn as one. `sentence` says in words what the
-    picture shows."""
+    """All tracks on one axis. `merged`: operations that touch were drawn as one. `rules` say what the lanes that are folded
+    have in common. `sentence` says in words what the picture shows."""
 
     width: float
     height: float
@@ -59,34 +87,29 @@ class Timeline:
     kinds: tuple[str, ...]
     marks: int
     merged: bool
+    rules: tuple[str, ...]
     sentence: str
 
 
 def timeline(evidence: Evidence, say: Catalog, measure: Measure) -> Timeline | None:
-    """The drawn iterations of both variants; None if neither has one."""
-    drawn = [pair for pair in map(_drawn, (evidence.baseline, evidence.optimized)) if pair]
+    """The drawn iterations of all variants, the steps of a staged pair among them; None if none has one."""
+    drawn = [pair for pair in map(_drawn, evidence.variants) if pair]
     if not drawn:
         return None
     axis = measure.axis(max(_length(variant, iteration) for variant, iteration in drawn))
-    marks = sum(len(variant.timeline) for variant, _ in drawn)
-    devices = {op.device for variant, _ in drawn for op in variant.timeline}
-    captions = evidence.manifest.declaration.variants
-    tracks: list[Track] = []
-    y = 0.0
-    for variant, iteration in drawn:
-        caption = shorten(say.of(captions.get(variant.name, {"en": ""})), round(measure.width / 8))
-        tracks.append(_track(variant, iteration, axis, y, say, caption, len(devices) > 1, marks > MOST_MARKS))
-        y = tracks[-1].bottom + _GAP
+    layout = _Layout(evidence, say, measure, axis)
+    tracks = tuple(layout.tracks(drawn))
     kinds = {op.kind for variant, _ in drawn for op in variant.timeline}
     return Timeline(
         width=measure.width,
-        height=y - _GAP + _FOOT,
+        height=tracks[-1].bottom + _FOOT,
         axis=axis,
         ticks=axis.ticks(measure.most_ticks),
-        tracks=tuple(tracks),
+        tracks=tracks,
         kinds=tuple(sorted(kinds, key=lambda kind: (_KINDS.index(kind) if kind in _KINDS else len(_KINDS), kind))),
-        marks=marks,
-        merged=marks > MOST_MARKS,
+        marks=layout.marks,
+        merged=layout.merge,
+        rules=tuple(say(_RULES[rule]) for rule in sorted(layout.rules)),
         sentence=" ".join(_in_words(track, say) for track in tracks),
     )
 
@@ -104,54 +127,85 @@ def _length(variant: VariantEvidence, iteration: Iteration) -> int:
     return max(iteration.end, *(op.end for op in variant.timeline)) - iteration.start
 
 
-def _track(
-    variant: VariantEvidence,
-    iteration: Iteration,
-    axis: Axis,
-    y: float,
-    say: Catalog,
-    caption: str,
-    several: bool,
-    merge: bool,
-) -> Track:
-    by_stream = _by_stream(variant.timeline)
-    pitch = min(22.0, max(4.0, 420.0 / len(by_stream)))
-    lanes = tuple(
-        _lane(
-            _label(stream, several, say), Box(axis, iteration.start, y + _HEAD + pitch * index, pitch * 0.8), ops, merge
+class _Layout:
+    """Places the tracks of one picture, one under the other."""
+
+    def __init__(self, evidence: Evidence, say: Catalog, measure: Measure, axis: Axis) -> None:
+        shown = [variant.timeline for variant in evidence.variants if _drawn(variant)]
+        self.say, self.measure, self.axis = say, measure, axis
+        self.captions = evidence.manifest.declaration.variants
+        self.marks = sum(map(len, shown))
+        self.merge = self.marks > MOST_MARKS
+        self.several = len({op.device for ops in shown for op in ops}) > 1
+        self.rules: set[str] = set()
+        full = sum(len(one.streams) - one.folded for ops in shown for one in patterns(ops)[1])
+        self.pitch = round(min(_TALL, max(_FLAT, _ROOM / full)), 2)
+
+    def tracks(self, drawn: Sequence[tuple[VariantEvidence, Iteration]]) -> Iterator[Track]:
+        y = 0.0
+        for variant, iteration in drawn:
+            track = self._track(variant, iteration, y)
+            yield track
+            y = track.bottom + _GAP
+
+    def _track(self, variant: VariantEvidence, iteration: Iteration, y: float) -> Track:
+        label = self.say.get(f"variant.{variant.name}", variant.name)
+        caption = self._caption(variant.name, label)
+        top = y + _HEAD + _LINE * (len(caption) - 1)
+        rule, groups = patterns(variant.timeline)
+        self.rules |= {rule} - {""}
+        lanes, folds, bottom = self._lanes(groups, iteration.start, top)
+        return Track(
+            name=variant.name,
+            label=label,
+            caption=caption,
+            colour=of_variant(variant.name),
+            y=y,
+            top=top,
+            bottom=bottom,
+            origin=iteration.start,
+            end=iteration.end,
+            end_x=self.axis.x(iteration.end - iteration.start),
+            end_label=duration(iteration.end - iteration.start),
+            lanes=lanes,
+            folds=folds,
         )
-        for index, (stream, ops) in enumerate(by_stream.items())
-    )
-    return Track(
-        name=variant.name,
-        label=say.get(f"variant.{variant.name}", variant.name),
-        caption=caption,
-        colour=OF_VARIANT.get(variant.name, "soft"),
-        y=y,
-        bottom=y + _HEAD + pitch * len(by_stream),
-        origin=iteration.start,
-        end=iteration.end,
-        end_x=axis.x(iteration.end - iteration.start),
-        end_label=duration(iteration.end - iteration.start),
-        lanes=lanes,
-    )
+
+    def _caption(self, name: str, label: str) -> tuple[str, ...]:
+        """Beside the variant's name, and in lines of its own where it is longer."""
+        left = self.measure.left if self.measure.left + self.measure.width > _NARROW else 0.0
+        wide = self.measure.width - left
+        text = self.say.of(self.captions.get(name, {"en": ""}))
+        return wrapped(text, wide - 1.15 * width(label, _SIZE) - 10, wide, _SIZE, _MOST_LINES)
+
+    def _lanes(
+        self, groups: Sequence[Pattern], origin: int, y: float
+    ) -> tuple[tuple[Lane, ...], tuple[Fold, ...], float]:
+        """The lanes of a track and its folds from `y` downwards, and where they end."""
+        lanes: list[Lane] = []
+        folds: list[Fold] = []
+        for group in groups:
+            squeezed = _squeezed(group.folded)
+            for place, one in enumerate(group.streams):
+                inside = 0 < place <= group.folded
+                if inside and place == 1:
+                    label = self.say("why.more_alike", n=group.folded)
+                    folds.append(Fold(label, len(lanes), group.folded, round(y, 2), round(squeezed * group.folded, 2)))
+                pitch = squeezed if inside else self.pitch
+                lanes.append(self._lane(one, Box(self.axis, origin, round(y, 2), round(pitch * 0.8, 2)), not inside))
+                y += pitch
+        return tuple(lanes), tuple(folds), round(y, 2)
+
+    def _lane(self, one: tuple[Stream, Ops], box: Box, labelled: bool) -> Lane:
+        (device, stream), ops = one
+        key = "why.lane_of_device" if self.several else "why.lane"
+        name = self.say(key, device=device, stream=stream)
+        return Lane(name if labelled else "", name, box.y, box.height, ops, bands(ops, box, self.merge))
 
 
-def _by_stream(ops: Sequence[Op]) -> dict[tuple[int, int], tuple[Op, ...]]:
-    """Operations by (device, stream), in order of first activity."""
-    streams: dict[tuple[int, int], list[Op]] = {}
-    for op in sorted(ops, key=lambda op: (op.start, op.end, op.table, op.row)):
-        streams.setdefault((op.device, op.stream), []).append(op)
-    return {stream: tuple(operations) for stream, operations in streams.items()}
-
-
-def _label(stream: tuple[int, int], several: bool, say: Catalog) -> str:
-    key = "why.lane_of_device" if several else "why.lane"
-    return say(key, device=stream[0], stream=stream[1])
-
-
-def _lane(label: str, box: Box, ops: tuple[Op, ...], merge: bool) -> Lane:
-    return Lane(label if box.height >= 7 else "", box.y, box.height, ops, bands(ops, box, merge))
+def _squeezed(count: int) -> float:
+    """The height of a lane inside a fold of so many, with the gap under it."""
+    return min(_SQUEEZED, max(_THIN, _FOLD / count)) if count else 0.0
 
 
 def _in_words(track: Track, say: Catalog) -> str:

@@ -2,39 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ...declaration import VARIANTS
 from ...profiler.evidence import Evidence, Finding, VariantEvidence, Verdict
 from ..catalog import Catalog, FindingText
-from ..units import MINUS, NOTHING, percent, quantity, sensible
+from ..units import MINUS, NOTHING, percent, sensible
 from .against import Against
 from .axis import Measure
-from .claims import ClaimRow, asked, claim_rows, speedup_claim, verdict_word
+from .claims import ClaimRow, claim_rows, told_first, verdict_word
 from .figures import FigureGroup, figure_groups
 from .headline import Headline, headline, lead, verdict_line
-from .identity import Fact, StoredFile, facts, stored_files
+from .identity import Fact, StoredFile, facts, ran, stored_files
 from .ledgers import GainLedger, LaunchLedger, gain_ledger, launch_ledger
 from .origin import claims_about, kind, mark
 from .replay import replay
 from .roofline import RooflineSection, roofline_section
 from .strips import StripPlot, strip_plot
 from .timeline import Timeline, timeline
+from .undecided import Undecided, undecided
 from .waterfall import Waterfall, waterfall
 from .witnesses import Command, WitnessRow, commands, witness_rows, witness_words
 
 WIDE = Measure(672, 108, 62, 8)
 NARROW = Measure(344, 92, 62, 4)
-SMALL = Measure(240, 92, 62, 2)
-"""The same pictures at three widths, in CSS pixels: a page, a phone, a row of the overview."""
+"""The same pictures at two widths, in CSS pixels: a page and a phone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
     """Everything that one pair's page says. Pictures come in two widths, wide and narrow.
 
-    kind, mark   what the page is a proof from; and "" or what nobody compared or controlled, said beside the verdict
+    kind, mark        what the page is a proof from; and "" or what nobody compared or controlled, said beside the verdict
+    doubts            of the caveats the first of each kind, and how many more are like it
+    claims, further   those of the page, and those of the appendix
+    strips            the runs that the speedup rests on; `every_strip` has the traced and the untraced ones, for the appendix
     """
 
     anchor: str
@@ -49,9 +53,13 @@ class Proof:
     verdict_line: str
     headline: Headline
     lead: tuple[str, ...]
+    ran: tuple[Fact, ...]
     claims: tuple[ClaimRow, ...]
+    further: tuple[ClaimRow, ...]
     claims_about: str
+    undecided: tuple[tuple[Undecided, Undecided], ...]
     strips: tuple[StripPlot, ...]
+    every_strip: tuple[StripPlot, ...]
     perturbation: str
     timelines: tuple[Timeline, ...]
     replay: dict[str, object] | None
@@ -67,6 +75,7 @@ class Proof:
     completeness: str
     completeness_line: str
     caveats: tuple[FindingText, ...]
+    doubts: tuple[tuple[FindingText, int], ...]
     commands: tuple[Command, ...]
     capture_id: str
     created_utc: str
@@ -74,23 +83,11 @@ class Proof:
     files: tuple[StoredFile, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class OverviewRow:
-    """One pair of a stage."""
-
-    anchor: str
-    title: str
-    verdict: Verdict
-    verdict_word: str
-    asked: str
-    measured: str
-    strip: StripPlot | None
-
-
 def proof(evidence: Evidence, say: Catalog, anchor: str, against: Against | None = None) -> Proof:
     """Lay out one pair's page; `anchor` is its id in the document, `against` what became of its expectations."""
     evidence = without_times(evidence)
     pair = evidence.manifest.declaration
+    first, further = told_first(evidence)
     drawn = timeline(evidence, say, WIDE)
     slim = timeline(evidence, say, NARROW)
     return Proof(
@@ -106,9 +103,13 @@ def proof(evidence: Evidence, say: Catalog, anchor: str, against: Against | None
         verdict_line=verdict_line(evidence, say),
         headline=headline(evidence, say),
         lead=lead(evidence, say),
-        claims=claim_rows(evidence, say),
+        ran=ran(evidence, say),
+        claims=claim_rows(first, evidence, say),
+        further=claim_rows(further, evidence, say),
         claims_about=claims_about(evidence, say),
-        strips=tuple(plot for size in (WIDE, NARROW) if (plot := strip_plot(evidence, say, size))),
+        undecided=tuple(zip(undecided(evidence, say, WIDE), undecided(evidence, say, NARROW), strict=True)),
+        strips=_strips(evidence, say, of_speedup=True),
+        every_strip=_strips(evidence, say, of_speedup=False) if _both_timed(evidence) else (),
         perturbation=perturbation(evidence, say),
         timelines=(drawn, slim) if drawn and slim else (),
         replay=replay(drawn, say) if drawn else None,
@@ -123,13 +124,26 @@ def proof(evidence: Evidence, say: Catalog, anchor: str, against: Against | None
         against=against,
         completeness=evidence.completeness.status,
         completeness_line=completeness_line(evidence, say),
-        caveats=caveats(evidence, say),
+        caveats=(told := caveats(evidence, say)),
+        doubts=one_a_code(told),
         commands=commands(evidence, say),
         capture_id=evidence.capture_id,
         created_utc=evidence.manifest.created_utc,
         facts=facts(evidence, say),
         files=stored_files(evidence.manifest),
     )
+
+
+def _both_timed(evidence: Evidence) -> bool:
+    """Whether there are runs beside those that the speedup rests on, and room for them: of a staged pair there is none."""
+    ends = (evidence.baseline, evidence.optimized)
+    return not evidence.between and all(one.iterations and one.untraced_ns for one in ends)
+
+
+def _strips(evidence: Evidence, say: Catalog, of_speedup: bool) -> tuple[StripPlot, ...]:
+    """In both widths. Of a staged pair every variant's runs in any case, and only those that the speedup rests on."""
+    untraced = bool(evidence.between) or not of_speedup
+    return tuple(plot for size in (WIDE, NARROW) if (plot := strip_plot(evidence, say, size, untraced=untraced)))
 
 
 def without_times(evidence: Evidence) -> Evidence:
@@ -181,20 +195,8 @@ def caveats(evidence: Evidence, say: Catalog) -> tuple[FindingText, ...]:
     return tuple(say.finding(finding) for finding in ordered)
 
 
-def overview(evidences: Mapping[str, Evidence], say: Catalog) -> tuple[OverviewRow, ...]:
-    """One row per pair, by its anchor, in the given order."""
-    return tuple(_overview_row(anchor, without_times(evidence), say) for anchor, evidence in evidences.items())
-
-
-def _overview_row(anchor: str, evidence: Evidence, say: Catalog) -> OverviewRow:
-    pair, claim = evidence.manifest.declaration, speedup_claim(evidence)
-    claim = claim or next(iter(evidence.claims), None)
-    return OverviewRow(
-        anchor=anchor,
-        title=say.of(pair.title),
-        verdict=evidence.verdict,
-        verdict_word=verdict_word(evidence, say),
-        asked=asked(claim, say) if claim else NOTHING,
-        measured=quantity(claim.measured, claim.unit) if claim else NOTHING,
-        strip=strip_plot(evidence, say, SMALL, untraced=False),
-    )
+def one_a_code(told: Sequence[FindingText]) -> tuple[tuple[FindingText, int], ...]:
+    """The first of each code, and how many more there are of it."""
+    counted = Counter(one.code for one in told)
+    first = {one.code: one for one in reversed(told)}
+    return tuple((first[code], more - 1) for code, more in counted.items())

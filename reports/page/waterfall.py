@@ -8,14 +8,15 @@ from statistics import median
 
 from ...profiler.evidence import Evidence, Step, VariantEvidence
 from ..catalog import Catalog
-from ..units import NOTHING, decimals, factor, fixed, sensible, signed_ms
+from ..units import NOTHING, decimals, factor, fixed, sensible
+from .bars import Change, Rule, change, rules, signed_time
 
 _COUNTS = ("kernels_per_iteration", "launch_calls_per_iteration", "syncs_per_iteration")
 
 
 @dataclass(frozen=True, slots=True)
 class WaterfallRow:
-    """One variant: its median iteration, what it saved, and a bar of that from `start` to `end` (0 … 1)."""
+    """One variant: its median iteration, and what it changed, as a number and as a bar."""
 
     label: str
     note: str
@@ -23,16 +24,16 @@ class WaterfallRow:
     change: str
     faster: str
     counts: tuple[str, ...]
-    start: float
-    end: float
-    saved: bool
+    bar: Change
 
 
 @dataclass(frozen=True, slots=True)
 class Waterfall:
-    """The baseline, then one row per step. `whole` is the sum of the steps; `closes` if it equals the measured difference."""
+    """The baseline, then one row per step. `whole` is the sum of the steps; `closes` if it equals the measured difference.
+    `rules`: the bars' axis, in ms from 0."""
 
     rows: tuple[WaterfallRow, ...]
+    rules: tuple[Rule, ...]
     whole: str
     faster: str
     closes: bool
@@ -54,12 +55,10 @@ def waterfall(evidence: Evidence, say: Catalog) -> Waterfall | None:
             label=variant.name,
             note=say.of(captions[variant.name]),
             ms=fixed(height / 1e6, places),
-            change="" if step is None else signed_ms(-step.saved_ns, places),
+            change="" if step is None else signed_time(-step.saved_ns, places),
             faster="" if step is None else _faster(step, say),
             counts=tuple(_count(variant, name) for name in _COUNTS),
-            start=round(0.0 if step is None else min(height, before) / scale, 4),
-            end=round(max(height, before) / scale, 4),
-            saved=step is None or step.saved_ns >= 0,
+            bar=change(before if step else 0, height, scale),
         )
         for variant, step, height, before in zip(
             variants, (None, *evidence.steps), heights, (first, *heights), strict=False
@@ -68,7 +67,8 @@ def waterfall(evidence: Evidence, say: Catalog) -> Waterfall | None:
     total = sum(step.saved_ns for step in evidence.steps)
     return Waterfall(
         rows=tuple(rows),
-        whole=signed_ms(-total, places),
+        rules=rules(scale / 1e6, 3),
+        whole=signed_time(-total, places),
         faster=say("headline.factor", factor=factor(evidence.speedup.value)),
         closes=total == first - evidence.speedup.optimized_ns,
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ...errors import AispError, EnvironmentLacks, UsageError
 from ...machine.files import write_whole
+from ..catalog import catalog
 from .pdf import check_printer, write_pdf
 
 FORMATS = ("html", "pdf")
@@ -19,7 +20,7 @@ def write_report(stage: str, html: str, folder: Path, formats: Sequence[str]) ->
     The HTML is in place before the PDF is begun: where the PDF's libraries are missing, the HTML is there all the same.
 
     Raises:
-        EnvironmentLacks: the PDF was asked for and its libraries are missing.
+        EnvironmentLacks: the PDF was asked for, and its libraries or a font for it are missing.
         AispError: the folder cannot be written, or is full.
     """
     try:
@@ -57,19 +58,19 @@ def check_folder(folder: Path, option: str) -> None:
         raise _unwritable(folder, f"{near}: Permission denied" if near.is_dir() else f"{near} is no folder", option)
 
 
-def formats_to_write(asked: str) -> tuple[tuple[str, ...], EnvironmentLacks | None]:
-    """The formats that a comma-separated list names; if it is empty, all that can be written here, and what prevents
-    the others. A missing printer is for the caller to report, after the verdict.
+def formats_to_write(asked: str, lang: str = "en") -> tuple[tuple[str, ...], EnvironmentLacks | None]:
+    """The formats that a comma-separated list names; if it is empty, all that can be written here in a language, and what
+    prevents the others. A missing printer, or a missing font for that language, is for the caller to report, after the verdict.
 
     Raises:
-        UsageError: an unknown format.
+        UsageError: an unknown format, or no catalog for `lang`.
     """
     if asked:
         named = tuple(asked.split(","))
         checked_formats(named)
         return named, None
     try:
-        check_printer()
+        check_printer(catalog(lang)("page.kind"))
     except EnvironmentLacks as lacking:
         return ("html",), lacking
     return FORMATS, None

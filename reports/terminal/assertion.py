@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -16,11 +17,11 @@ MOST_RUNS = 24
 """The most runs of a range that are printed; JSON has them all."""
 
 _INTRODUCED = {
-    "iteration": "in iteration {iteration}",
-    "overlap": "both in flight",
-    "exposed": "nothing hides",
-    "gap": "nothing runs",
-    "call": "called",
+    "iteration": "console.assert.iteration",
+    "overlap": "console.assert.overlap",
+    "exposed": "console.assert.exposed",
+    "gap": "console.assert.gap",
+    "call": "console.assert.call",
 }
 
 
@@ -35,15 +36,16 @@ def answer_json(answer: Answer) -> dict[str, Any]:
     return data
 
 
-def answer_lines(answer: Answer) -> list[str]:
+def answer_lines(answer: Answer, lang: str = "en") -> list[str]:
     """The verdict, then one line per claim: what was measured, why it is not proven, and what can be looked up by hand."""
-    say = catalog("en")
-    judged = ", ".join(f"{name}: {count}" for name, count in answer.instances.items())
-    lines = [f"{answer.verdict.upper()}  instances judged: {judged}; launches by {answer.attribution}"]
+    say = catalog(lang)
+    instances = ", ".join(f"{name}: {count}" for name, count in answer.instances.items())
+    judged = say("console.assert.judged", instances=instances, attribution=answer.attribution)
+    lines = [f"{say(f'verdict.{answer.verdict}').upper()}  {judged}"]
     for one in answer.claims:
-        lines.append(f"  {MARKS[one.claim.verdict]} {one.claim.text:<58} {measured(one)}")
+        lines.append(f"  {MARKS[one.claim.verdict]} {one.claim.text:<58} {measured(one, say)}")
         if len(answer.gpus) > 1:
-            lines.append(f"      on GPU {one.gpu}, where it fares worst of {len(answer.gpus)}")
+            lines.append(f"      {say('console.assert.worst_gpu', gpu=one.gpu, n=len(answer.gpus))}")
         lines += [f"      {line}" for line in details(one, say)]
     lines += [f"  {say.finding(finding).seen}" for finding in (*answer.completeness.findings, *answer.sessions)]
     lines += [f"  → {note}" for note in answer.notes]
@@ -54,7 +56,7 @@ def summary_markdown(answer: Answer, title: str) -> str:
     """A table for a CI system's job summary; what comes from the trace is escaped."""
     say = catalog("en")
     rows = [
-        f"| {MARKS[one.claim.verdict]} {one.claim.verdict} | {_cell(one.claim.text)} | {_cell(measured(one))} | "
+        f"| {MARKS[one.claim.verdict]} {one.claim.verdict} | {_cell(one.claim.text)} | {_cell(measured(one, say))} | "
         f"{' '.join(map(_cell, reasons(one, say)))} |"
         for one in answer.claims
     ]
@@ -62,41 +64,47 @@ def summary_markdown(answer: Answer, title: str) -> str:
     return "\n".join([*head, *rows, ""])
 
 
-def measured(one: Checked) -> str:
+def measured(one: Checked, say: Catalog) -> str:
     """The value that decided, with its interval or how many iterations it is the worst of."""
     claim = one.claim
     if claim.measured is None:
-        return "not measured"
+        return say("console.not_measured")
     value = quantity(claim.measured, claim.unit, claim.threshold)
-    if claim.low is not None and claim.high is not None:
-        low, high = (quantity(end, claim.unit, claim.threshold) for end in (claim.low, claim.high))
-        return f"{value} [{low}, {high}], n = {claim.n}{_worth(one)}"
-    return f"{value} (n = {claim.n})"
+    if claim.low is None or claim.high is None:
+        return say("console.assert.n", value=value, n=claim.n)
+    low, high = (quantity(end, claim.unit, claim.threshold) for end in (claim.low, claim.high))
+    told = say("console.assert.interval", value=value, low=low, high=high, n=claim.n)
+    return " ".join(filter(None, (told, _worth(one, say))))
 
 
-def _worth(one: Checked) -> str:
+def _worth(one: Checked, say: Catalog) -> str:
     """How many independent runs a series is worth, if fewer than it has."""
     effective, likeness = one.claim.effective_n, one.claim.autocorrelation
     if effective is None or likeness is None or effective >= one.claim.n:
         return ""
-    return f" (autocorrelation {fixed(likeness, 2)}: worth {int(effective)})"
+    return say("console.assert.worth", likeness=fixed(likeness, 2), effective=int(effective))
 
 
 def details(one: Checked, say: Catalog) -> list[str]:
     """Why a claim is not proven, and what can be looked up by hand."""
-    shown = [_shown(one, shown) for shown in one.shown if _worth_a_line(one, shown)]
-    return [*reasons(one, say), *shown, *_runs(one)]
+    shown = [_shown(shown, say) for shown in one.shown if _worth_a_line(one, shown)]
+    return [*reasons(one, say), *shown, *_runs(one, say)]
 
 
-def _runs(one: Checked) -> list[str]:
+def _runs(one: Checked, say: Catalog) -> list[str]:
     """What leaves a claim unproven, run by run in the order of time."""
     unit = one.claim.unit if one.claim.variant else "ns"
     return [
-        f"runs of {name}: {', '.join(quantity(value, unit) for value in values[:MOST_RUNS])}"
-        f"{f', … ({len(values)} in all)' if len(values) > MOST_RUNS else ''}"
+        say("console.assert.runs", name=name, values=", ".join(_listed(values, unit, say)))
         for name, values in one.runs.items()
         if values
     ]
+
+
+def _listed(values: Sequence[float], unit: str, say: Catalog) -> Iterator[str]:
+    yield from (quantity(value, unit) for value in values[:MOST_RUNS])
+    if len(values) > MOST_RUNS:
+        yield say("console.assert.in_all", n=len(values))
 
 
 def reasons(one: Checked, say: Catalog) -> list[str]:
@@ -109,12 +117,16 @@ def _worth_a_line(one: Checked, shown: Shown) -> bool:
     return shown.kind != "iteration" or one.claim.n > 1
 
 
-def _shown(one: Checked, shown: Shown) -> str:
-    head = _INTRODUCED[shown.kind].format(iteration=shown.iteration)
-    places = [f"{op.name or op.kind} ({op.table} row {op.row}, stream {op.stream})" for op in shown.operations]
-    places += [f"{shown.call.name} ({shown.call.table} row {shown.call.row})"] if shown.call else []
-    what = f": {'; '.join(places)}" if places else ""
-    return f"{head}: {duration(shown.end - shown.start)} from {shown.start} ns{what}"
+def _shown(shown: Shown, say: Catalog) -> str:
+    places = [
+        say("console.assert.operation", name=op.name or op.kind, table=op.table, row=op.row, stream=op.stream)
+        for op in shown.operations
+    ]
+    if call := shown.call:
+        places.append(say("console.assert.called", name=call.name, table=call.table, row=call.row))
+    what = say(_INTRODUCED[shown.kind], iteration=shown.iteration)
+    head = say("console.assert.shown", what=what, duration=duration(shown.end - shown.start), start=shown.start)
+    return f"{head}: {'; '.join(places)}" if places else head
 
 
 def _cell(text: str) -> str:

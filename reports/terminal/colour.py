@@ -13,6 +13,9 @@ _OF_WORD = {
     **dict.fromkeys(("PROVEN", "ADMITTED", "MET", "OK"), _GREEN),
     **dict.fromkeys(("REFUTED", "INVALID", "REFUSED", "REGRESSED"), _RED),
     **dict.fromkeys(("UNPROVEN", "UNSUPPORTED", "UNKNOWN", "UNQUALIFIED", "MISSING"), _YELLOW),
+    "증명됨": _GREEN,
+    **dict.fromkeys(("반증됨", "무효", "거부됨"), _RED),
+    **dict.fromkeys(("증명 안 됨", "지원 안 됨"), _YELLOW),
 }
 _MARK = re.compile(r"^(\s*)([✓✗?!–~])(?= )")
 _WORD = re.compile(rf"^(\S+  )?({'|'.join(_OF_WORD)})\b")

@@ -13,7 +13,7 @@ from msgspec import UNSET
 from ...profiler.evidence import ClaimResult, Evidence, Speedup, Step
 from ...profiler.expect.model import Entry, PairExpectations
 from ...profiler.manifest import RUNS, Validation
-from ..catalog import catalog
+from ..catalog import Catalog, catalog
 from ..hostile import visible
 from ..page.claims import asked
 from ..units import NOTHING, duration, quantity
@@ -33,6 +33,24 @@ class Row:
     verdict: str
 
 
+def _at_a_glance(evidences: Sequence[Evidence]) -> list[str]:
+    def cells(one: Evidence) -> tuple[str, ...]:
+        met = sum(claim.verdict.value == "proven" for claim in one.claims)
+        return (one.manifest.pair, *verdict_and_speedup(one, catalog("en")), f"{met} of {len(one.claims)} proven")
+
+    return table(("pair", "verdict", "speedup", "claims"), map(cells, evidences), left=4)
+
+
+def verdict_and_speedup(evidence: Evidence | None, say: Catalog) -> tuple[str, str]:
+    """At a glance: the verdict with its mark, and the speedup; dashes where there is nothing to judge."""
+    if evidence is None:
+        return NOTHING, NOTHING
+    verdict = say(f"verdict.{evidence.verdict}").lower()
+    return f"{MARKS[evidence.verdict]} {verdict}", quantity(
+        evidence.speedup.value, "x"
+    ) if evidence.speedup else NOTHING
+
+
 HEAD = ("pair", "claim", "expectation", "measured", "verdict")
 
 
@@ -41,8 +59,8 @@ Expected = Mapping[str, PairExpectations]
 
 
 def comparison_lines(evidences: Sequence[Evidence], expected: Expected | None = None) -> list[str]:
-    """For each pair: what was compared, its steps if it has any, then a table of its claims."""
-    lines: list[str] = []
+    """Of several pairs first a line each; then for each what was compared, its steps if it has any, and a table of its claims."""
+    lines = _at_a_glance(evidences) if len(evidences) > 1 else []
     for evidence in evidences:
         rows = rows_of(evidence, (expected or {}).get(evidence.capture_id))
         lines += [*([""] if lines else []), *_summary(evidence), *_steps(evidence), *table_of_claims(rows)]

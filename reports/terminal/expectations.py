@@ -38,17 +38,19 @@ def check_lines(checked: Iterable[Checked]) -> list[str]:
     return lines or ["no pair"]
 
 
-def held_lines(checked: Checked | None) -> list[str]:
+def held_lines(checked: Checked | None, lang: str = "en") -> list[str]:
     """How many expectations hold, in a line, or why that cannot be decided; nothing if nothing is expected."""
     if checked is None:
         return []
+    say, hardware = catalog(lang), checked.hardware_key
     if checked.reasons:
-        return [visible(f"  expectations on {checked.hardware_key}: not comparable: {'; '.join(checked.reasons)}")]
+        told = say("console.not_comparable", hardware=hardware, reasons="; ".join(checked.reasons))
+        return [visible(f"  {told}")]
     rows = [row for row in checked.rows if row.entry]
     held = sum(row.status in (Status.MET, Status.IMPROVED) for row in rows)
     accepted = sum(row.status is Status.ACCEPTED for row in rows)
-    more = f", {accepted} accepted as it is" if accepted else ""
-    return [visible(f"  expectations on {checked.hardware_key}: {held} of {len(rows)} hold{more}")]
+    key = "console.held_accepted" if accepted else "console.held"
+    return [visible(f"  {say(key, hardware=hardware, held=held, all=len(rows), accepted=accepted)}")]
 
 
 def status_text(status: Status) -> str:

@@ -21,7 +21,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> 
     cells = [list(head), *(list(row) for row in rows)]
     widths = [max(cell_len(row[i]) for row in cells) for i in range(len(head))]
     if fitted := _fitted(widths, left):
-        cells = [[shorten(text, fitted[i]) if i < left else text for i, text in enumerate(row)] for row in cells]
+        cells = [[_cut(text, fitted[i]) if i < left else text for i, text in enumerate(row)] for row in cells]
         widths = [max(cell_len(row[i]) for row in cells) for i in range(len(head))]
 
     def padded(text: str, width: int, number: int) -> str:
@@ -29,6 +29,14 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> 
         return text + space if number < left else space + text
 
     return ["  ".join(padded(text, widths[i], i) for i, text in enumerate(row)).rstrip() for row in cells]
+
+
+def _cut(text: str, width: int) -> str:
+    """The text with its middle left out where it is wider; a Korean syllable is two columns wide."""
+    from rich.cells import cell_len
+
+    wide = cell_len(text)
+    return text if wide <= width else shorten(text, width * len(text) // wide)
 
 
 def _fitted(widths: Sequence[int], left: int) -> list[int]:

@@ -42,7 +42,8 @@ def summary_lines(answer: Summary) -> Lines:
     )
     lines += ["", *_ledger(answer)]
     lines += ["", *kernel_lines(answer.kernels, 0)] if answer.kernels else []
-    return lines + (["", *_ranges(answer.ranges), *answer.notes] if answer.ranges else [])
+    lines += ["", *_ranges(answer.ranges)] if answer.ranges else []
+    return lines + ([*([] if answer.ranges else [""]), *map(visible, answer.notes)] if answer.notes else [])
 
 
 def _device(row: DeviceRow) -> Lines:

@@ -26,9 +26,12 @@ REFUSED = {"tier": "declared", "files": [], "iterations": 0, "reason": "only roo
 @pytest.fixture
 def capture(monkeypatch, capsys, tmp_path):
     """Run `aisp-prof capture …` with a capture that only writes down what it was asked: exit code, stdout, what was asked."""
+    monkeypatch.setenv("AISP_CAPTURES", str(tmp_path / "captures"))
     asked, measured = [], []
 
-    def fake(declaration, module, key, size, folder, iterations, command, timeout_s, progress, profile, ceilings):
+    def fake(
+        declaration, module, key, size, folder, iterations, command, timeout_s, progress, profile, ceilings, tracer
+    ):
         asked.append((declaration.key, profile.value, iterations, ceilings))
         told = REFUSED if profile.counts else None
         made = Manifest.of(
@@ -165,6 +168,14 @@ def test_an_unknown_profile_is_refused_before_anything_runs(capture):
     code, _, err, asked, measured = capture("ch11", "--profile", "everything")
     assert (code, asked, measured) == (2, [], 0)
     assert "roofline" in err
+
+
+def test_a_folder_that_cannot_be_written_is_named_before_anything_is_measured(capture, tmp_path):
+    (tmp_path / "file").touch()
+    code, _, err, asked, measured = capture("ch11:streams", "--captures", str(tmp_path / "file" / "captures"))
+    assert (code, asked, measured) == (3, [], 0)
+    assert f"cannot be written to {tmp_path / 'file' / 'captures'}" in err
+    assert "--captures" in err
 
 
 def stored(tmp_path, **changes):

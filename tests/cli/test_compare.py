@@ -73,6 +73,17 @@ def test_several_examples_and_json(run):
     assert [field for field in (*first, *first["claims"][0]) if f"`{field}`" not in section] == []
 
 
+def test_several_pairs_have_a_line_each_before_their_tables(run):
+    out = run("compare", "ch09", "--pairs", "triton,memory_bound")[1]
+    head, first, second, blank, *_ = out.splitlines()
+    (pair,) = find("ch09:memory_bound")
+    count = len(pair.declaration.claims)
+    assert (head.split(), blank) == (["pair", "verdict", "speedup", "claims"], "")
+    assert first.split()[:4] == ["ch09.triton", "✓", "proven", "1.02×"]
+    assert second.split() == ["ch09.memory_bound", *f"✓ proven 15.7× {count} of {count} proven".split()]
+    assert "claims" not in run("compare", "ch09", "--pairs", "triton")[1].splitlines()[0]
+
+
 def test_an_unknown_example_is_named(run):
     code, _, err = run("compare", "ch09", "--examples", "fused_l2nrm")
     assert code == 2

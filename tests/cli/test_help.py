@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from aisp_prof.cli import app
 from aisp_prof.cli.help import PANELS, show
+from aisp_prof.cli.only import only
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -42,7 +43,9 @@ def test_the_short_form_asks_for_help_everywhere(words: list[str]) -> None:
     assert "Usage" in done.output
 
 
-@pytest.mark.parametrize("words", [["-h"], ["report", "--help"], ["trace", "summary", "-h"], ["trace", "-h"]])
+@pytest.mark.parametrize(
+    "words", [["-h"], ["report", "--help"], ["trace", "summary", "-h"], ["trace", "-h"], ["expect", "-h"]]
+)
 def test_help_by_names_alone_is_what_the_commands_say(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert show(app, words, "aisp-prof")
     assert capsys.readouterr().out == CliRunner().invoke(app, words, prog_name="aisp-prof").output
@@ -55,9 +58,9 @@ def test_whatever_else_is_said_the_commands_read(words: list[str]) -> None:
     assert not show(app, words, "aisp-prof")
 
 
-def test_help_checks_no_values() -> None:
-    """Of the commands around it: pydantic alone takes as long as all else."""
-    code = "import sys, aisp_prof.cli as c; sys.argv = ['aisp-prof', 'trace', 'summary', '-h']\ntry: c.main()\nfinally: print('pydantic' in sys.modules)"
+def test_help_imports_nothing_that_it_does_not_show() -> None:
+    """What checks values of the commands around it, and what shows Markdown and crashes: each takes as long as all else."""
+    code = "import sys, aisp_prof.cli as c; sys.argv = ['aisp-prof', 'trace', 'summary', '-h']\ntry: c.main()\nfinally: print({'pydantic', 'pygments', 'markdown_it'} & {*sys.modules})"
     done = subprocess.run(
         [sys.executable, "-P", "-c", code],
         env={**os.environ, "PYTHONPATH": str(ROOT / ".pythonpath")},
@@ -65,7 +68,16 @@ def test_help_checks_no_values() -> None:
         text=True,
         check=True,
     )
-    assert done.stdout.rstrip().endswith("False")
+    assert done.stdout.rstrip().endswith("set()")
+
+
+def test_only_the_command_that_is_named_is_built() -> None:
+    built = get_command(only(app, ["trace", "summary", "t.sqlite"]))
+    assert [*built.commands] == ["trace"]  # type: ignore[attr-defined]
+    assert [*built.commands["trace"].commands] == ["summary"]  # type: ignore[attr-defined]
+    whole = get_command(only(app, ["trace", "summery"]))
+    assert len(whole.commands["trace"].commands) > 5  # type: ignore[attr-defined]  # one of which was meant
+    assert len(get_command(app).commands) == len(EXAMPLES)  # type: ignore[attr-defined]
 
 
 def test_an_example_is_shown() -> None:

@@ -10,7 +10,7 @@ import pytest
 from aisp_prof.errors import UsageError
 from aisp_prof.machine import records
 from aisp_prof.machine.records import MOST_DEPTH, convert, parsed
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
@@ -56,7 +56,33 @@ LEAVES = (
 def test_strings_without_escapes_are_left_out_as_those_with_them(data: Any) -> None:
     """The quick look splits at quotes where the text holds no escape."""
     plain = json.dumps(data, ensure_ascii=False)
-    assert records._harmless(plain) == records._harmless(f'["\\\\", {plain}]')
+    escaped = records._plain(f'["\\\\", {plain}]')
+    assert (records._plain(plain) is records._UNDECIDED) == (escaped is records._UNDECIDED)
+
+
+@pytest.mark.parametrize("text", ['{"a": 1, "a": 1}', '{"a": 1, "\\u0061": 2}', '[{"a": {"b": "\\":", "b": 0}}]',
+    '{"a\\\\": 1, "a\\\\": 1, "x\\":": 2}', '{"": 1, ":": {}, "": ":"}'])  # fmt: skip
+def test_a_name_twice_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="stands twice in one object"):
+        parsed(text, "f")
+
+
+PIECES = st.sampled_from(['"a": 1, ', '"', ":", ",", "\\", "\\u0061", "\\ud800", "e", ".", "-", "9" * 19, "9" * 20, "[", "]",
+    "{", "}", "NaN", "1e999", "\0", "\t", "\ufeff", "00", "+1", ".5"])  # fmt: skip
+
+
+@settings(max_examples=300)
+@given(st.lists(st.tuples(st.integers(0, 80), PIECES), max_size=3))
+def test_what_the_quick_look_reads_is_what_the_walk_reads(changes: list[tuple[int, str]]) -> None:
+    text = (
+        '{"a": 1, "b": {"a": [1, 2.5, -0, -0.0, 1E-7, 18446744073709551615]}, "x\\"\\\\:": "", "k\\\\": [true, null]}'
+    )
+    for place, piece in changes:
+        text = text[:place] + piece + text[place:]
+    if (quick := records._plain(text)) is not records._UNDECIDED:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(records, "_plain", lambda _: records._UNDECIDED)
+            assert repr(parsed(text, "f")) == repr(quick)
 
 
 @given(st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))

@@ -10,12 +10,12 @@ from types import ModuleType
 
 import pytest
 from aisp_prof.profiler.evidence import Evidence
-from shared import fonts_unpacked_once
+from shared import fonts_unpacked_once, streams_parsed_once
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _fonts() -> Iterator[None]:
-    with fonts_unpacked_once():
+def _once() -> Iterator[None]:
+    with fonts_unpacked_once(), streams_parsed_once():
         yield
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
+from functools import lru_cache
 from hashlib import sha256
 from io import BytesIO
 from typing import Any
@@ -28,10 +29,16 @@ from pypdf.generic import (
 Change = Callable[[PdfWriter], object]
 
 
+@lru_cache(maxsize=4)
+def _reader(data: bytes) -> PdfReader:
+    """One for all that is made of a PDF: a writer copies what it reads, and changes its copy."""
+    return PdfReader(BytesIO(data))
+
+
 def rewritten(data: bytes, change: Change) -> bytes:
     """The PDF written anew by pypdf, with a change; with none it says the same and is as good a print to who only reads it."""
-    writer = PdfWriter(clone_from=PdfReader(BytesIO(data)))
-    writer.metadata = PdfReader(BytesIO(data)).metadata
+    writer = PdfWriter(clone_from=_reader(data))
+    writer.metadata = _reader(data).metadata
     change(writer)
     target = BytesIO()
     writer.write(target)
@@ -40,9 +47,9 @@ def rewritten(data: bytes, change: Change) -> bytes:
 
 def embedded(data: bytes) -> list[str]:
     """The sha256 of every font that a PDF embeds, as a bundle lists them."""
-    found = set()
-    for one in PdfWriter(clone_from=PdfReader(BytesIO(data)))._objects:
-        for key in {"/FontFile2", "/FontFile3"} & set(one or {} if isinstance(one, dict) else {}):
+    found, reader = set(), PdfReader(BytesIO(data))
+    for one in map(reader.get_object, range(1, reader.trailer["/Size"])):
+        for key in {"/FontFile2", "/FontFile3"} & set(one if isinstance(one, dict) else ()):
             found.add(sha256(one[key].get_object().get_data()).hexdigest())
     return sorted(found)
 

@@ -7,19 +7,20 @@ import lzma
 import os
 import pickle
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import cache
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 from unittest.mock import patch
 
 from aisp_prof.profiler.evidence import Evidence
 from aisp_prof.profiler.proof.prove import prove_capture
 from aisp_prof.profiler.store.captures import Capture, shipped_store
 from aisp_prof.profiler.store.leaks import leaks
+from aisp_prof.reports.bundle.paper import ink
 
 T = TypeVar("T")
 _folders: list[Path] = []
@@ -132,4 +133,19 @@ def fonts_unpacked_once() -> Iterator[None]:
         target.write(_fonts[font])
 
     with patch.object(woff2, "decompress", unpacked):
+        yield
+
+
+@contextmanager
+def streams_parsed_once() -> Iterator[None]:
+    """Forged PDFs share all of their streams but one or two: what pypdf makes of the same bytes is made once."""
+    parse, known = ink.operations_of, {}
+
+    def operations_of(stream: Any, reader: Any) -> Sequence[tuple[Any, bytes]]:
+        data = stream.get_data()
+        if data not in known:
+            known[data] = parse(stream, reader)
+        return known[data]
+
+    with patch.object(ink, "operations_of", operations_of):
         yield

@@ -6,13 +6,14 @@ import os
 import signal
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from ...machine.child import marked
 
 POLL_S = 0.02
+YIELD_S = 1e-5
 END_S = 10.0
 
 
@@ -33,17 +34,27 @@ def descendants(pid: int) -> list[int]:
 
 
 def stop(pid: int) -> list[int]:
-    """Stop `pid` and all below it, repeatedly until no new process appears; returns them."""
+    """Stop `pid` and all below it, until all of them stand still and none is new; returns them."""
     stopped: list[int] = []
     while new := [one for one in (pid, *descendants(pid)) if one not in stopped]:
-        _signal(new, signal.SIGSTOP)
         stopped += new
+        halt(stopped)
     return stopped
 
 
-def halt(pids: Iterable[int]) -> None:
-    """Stop these at once, and none that they started since."""
-    _signal(pids, signal.SIGSTOP)
+def halt(pids: Collection[int]) -> None:
+    """Stop these, and none that they started since; returns when every thread of theirs stands still.
+
+    Sending the signal is not enough: one thread takes it and stops the others, and until it gets a CPU they run on. Nor is
+    sending it once, or finding each of them still once: as long as one of them moves, it may wake another.
+    """
+    moving, still = list(pids), 0
+    while still < 2:
+        if moving:
+            _signal(moving, signal.SIGSTOP)
+            time.sleep(YIELD_S)
+        moving = [one for one in pids if not _stands(one)]
+        still = 0 if moving else still + 1
 
 
 def go_on(pids: Iterable[int]) -> None:
@@ -89,6 +100,23 @@ def _signal(pids: Iterable[int], number: signal.Signals) -> None:
     for pid in pids:
         with suppress(ProcessLookupError):  # gone meanwhile
             os.kill(pid, number)
+
+
+def _stands(pid: int) -> bool:
+    """Whether no thread of it executes anything of its own before it is told to go on; the kernel says so of a child at once.
+
+    A thread that waits within the kernel (D, as a parent does until its vfork child starts a program) meets the stop on its way
+    out, if another has taken the signal or there is no other.
+    """
+    with suppress(ChildProcessError):  # another's child
+        if os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            return True
+    states: list[str] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with suppress(OSError):  # ended meanwhile
+            states.append(task.read_text("utf-8", "replace").rpartition(")")[2].split()[0])
+    alive = [one for one in states if one not in "ZX"]
+    return set(alive) <= set("TtD") and ("D" not in alive or "T" in alive or len(alive) == 1)
 
 
 def _runs(pid: int) -> bool:

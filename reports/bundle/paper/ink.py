@@ -50,6 +50,14 @@ def ink_of(page: Any, reader: Any, fonts: Mapping[int, Font]) -> Ink:
     return pen.ink
 
 
+def operations_of(stream: Any, reader: Any) -> Sequence[tuple[Any, bytes]]:
+    """The operators of a stream with their operands; strings stay the bytes that they are, since they number glyphs."""
+    from pypdf.generic import ContentStream
+
+    operations: Sequence[tuple[Any, bytes]] = ContentStream(stream, reader, "bytes").operations
+    return operations
+
+
 class _Pen:
     """The graphics state, the current path and the current text line."""
 
@@ -101,10 +109,8 @@ class _Pen:
         }
 
     def run(self, stream: Any, resources: Any, nested: int) -> None:
-        from pypdf.generic import ContentStream
-
         outside, self._resources, self._nested = (self._resources, self._nested), resources, nested
-        for operands, operator in ContentStream(stream, self._reader).operations:
+        for operands, operator in operations_of(stream, self._reader):
             self._drawn += 1
             if self._drawn > MOST_OPERATORS:
                 raise UsageError(f"it draws with more than {MOST_OPERATORS} operators")

@@ -44,7 +44,10 @@ def check_pdf(file: str, data: bytes, html: str, printer: Printer | None) -> Che
     about = f"{file}: printed again by WeasyPrint {versions['weasyprint']}, compared byte for byte"
     if not _names(data, html):
         return check(NAME, about, [Problem(file, "", _ANOTHER)])
-    again = _printed(html)
+    try:
+        again = _printed(html)
+    except EnvironmentLacks as error:
+        return _read(file, data, html, printer, str(error))
     if again.data != data and tuple(again.fonts) != _fonts(printer):
         return _read(file, data, html, printer, "it was printed with other fonts than are installed here")
     return check(NAME, about, _differing(file, data, again.data, html))

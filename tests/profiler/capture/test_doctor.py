@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import json
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from aisp_prof.errors import EnvironmentLacks
 from aisp_prof.machine import tools
 from aisp_prof.profiler.capture import doctor, ncu
-from aisp_prof.profiler.capture.doctor import Check, Status, diagnose
+from aisp_prof.profiler.capture.doctor import Check, Status, abilities, diagnose
+from aisp_prof.profiler.tracer import recording
 
 
 def check(name: str) -> Check:
@@ -48,6 +51,24 @@ def test_nsys(fake_nsys: Callable[..., Path]) -> None:
     assert "2023.4.4.54" in check("nsys").found
 
 
+def test_the_tracer_serves_where_there_is_no_nsys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(recording, "library", lambda: tmp_path / "_tracer.so")
+    monkeypatch.setenv("AISP_CUPTI", "/wheels/libcupti.so.13")
+    checks = diagnose()
+    tracer = next(one for one in checks if one.name == "tracer")
+    assert (tracer.status, "CUPTI at /wheels/libcupti.so.13" in tracer.found) == (Status.OK, True)
+    needs = {one.command: one.lacks for one in abilities(checks)}["aisp-prof capture ch11"]
+    assert not {"nsys", "tracer", "nsys or tracer"} & set(needs)
+    monkeypatch.setattr(recording, "library", lacking)
+    checks = diagnose()
+    assert next(one for one in checks if one.name == "tracer").mend == "apt-get install gcc"
+    assert "nsys or tracer" in {one.command: one.lacks for one in abilities(checks)}["aisp-prof capture ch11"]
+
+
+def lacking() -> Path:
+    raise EnvironmentLacks("no C compiler", "apt-get install gcc")
+
+
 def test_ncu_is_the_one_that_a_capture_would_use(fake_ncu: Callable[..., Path]) -> None:
     executable = fake_ncu()
     assert check("ncu").found == f"2025.3.1.0 at {executable}"
@@ -84,6 +105,10 @@ def test_torch_is_judged_without_importing_it(monkeypatch: pytest.MonkeyPatch) -
     assert check("torch").found == "2.9.0+cpu (CPU only)"
     assert check("torch").status is Status.LIMITED
     assert "torch" not in sys.modules
+    extras = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    assert f"'{extras['gpu'][3]}'" in check("torch").mend
     monkeypatch.setattr(doctor, "_torch_has_cuda", lambda version: True)
     assert check("torch").status is Status.OK
 

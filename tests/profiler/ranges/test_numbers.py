@@ -143,6 +143,9 @@ def agree_on(instances, scopes):
     for index, scope in enumerate(scopes.values()):
         assert instances.operations(index).row.tolist() == scope.operations.row.tolist()
         assert instances.calls(index).row.tolist() == scope.calls.row.tolist()
+    assert [calls.row.tolist() for calls in instances.each_calls()] == [
+        one.calls.row.tolist() for one in scopes.values()
+    ]
 
 
 def agree_on_everything(trace):

@@ -249,3 +249,4 @@ def test_what_is_looked_for_first_is_there_wherever_the_whole_is(form: Form, dat
     text = data.draw(st.from_regex(form.pattern))
     assert not form.first or any(re.search(one, text) for one in form.first), text
     assert not form.words or any(one in text.lower() for one in form.words), text
+    assert not form.near or any(re.search(one, text.lower()) for one in form.near), text

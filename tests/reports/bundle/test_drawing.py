@@ -21,6 +21,7 @@ from aisp_prof.reports.hostile import visible
 from aisp_prof.reports.page import marks
 from aisp_prof.reports.page.document import in_order, render_html
 from forgery import pack, read, rehashed
+from many_lanes import on_streams
 from markupsafe import Markup
 from shared import proven, shipped
 
@@ -38,7 +39,7 @@ def test_every_shipped_page_draws_its_rows(capture: Capture) -> None:
     evidence = proven(capture.id)
     found = checked(render_html("page", [evidence]), evidence)
     assert found.problems == ()
-    rows = len(evidence.baseline.timeline) + len(evidence.optimized.timeline)
+    rows = sum(len(one.timeline) for one in evidence.variants)
     assert f"draw {rows} rows" in found.about
 
 
@@ -159,6 +160,58 @@ def test_what_is_drawn_otherwise_is_found_and_named(samples: ModuleType, what: s
     found = checked(change(html), evidence)
     assert found.status is Status.WRONG
     assert any(said in f"{one.where} {one.what}" for one in found.problems), found.problems
+
+
+def in_lane(lane: int, edit: Callable[[re.Match[str]], str], what: str = "path") -> Callable[[str], str]:
+    """Edit what is drawn of one lane of the second variant of the wide picture."""
+    return lambda html: re.sub(rf'<{what} [^>]*data-track="1" data-lane="{lane}"[^>]*/?>', edit, html, count=1)
+
+
+FOLDED: dict[str, tuple[Callable[[str], str], str]] = {
+    "a mark left out of a fold": (
+        in_lane(9, lambda m: re.sub(r' d="M[^z]*z', ' d="', m[0])),
+        "marks, the trace gives",
+    ),
+    "a mark moved in a fold": (in_lane(20, lambda m: re.sub(r' d="M[0-9.]+', ' d="M300', m[0])), "row"),
+    "a lane left out of a fold": (in_lane(12, lambda _: "", "rect"), "lanes"),
+    "a lane over another": (
+        in_lane(12, lambda m: re.sub(r' y="[^"]+"', ' y="1"', m[0]), "rect"),
+        "over the one above it",
+    ),
+    "a lane by another name": (
+        in_lane(12, lambda m: m[0].replace("stream", "stream 1"), "rect"),
+        "is named by",
+    ),
+    "another label beside a lane": (lambda h: h.replace(">stream 100<", ">stream 101<", 1), "its labels"),
+    "a fold of fewer lanes": (lambda h: h.replace(">27 more like it<", ">26 more like it<", 1), "is one of 27"),
+    "a fold over fewer lanes": (lambda h: h.replace('data-count="27"', 'data-count="26"', 1), "its folds"),
+    "a fold that is not said": (lambda h: re.sub(r'<text class="fold.*?</text>', "", h, count=1), "its folds"),
+}
+
+
+@pytest.mark.parametrize("what", FOLDED)
+def test_folded_lanes_are_held_against_the_rows_too(samples: ModuleType, what: str) -> None:
+    evidence, (change, said) = on_streams(samples, 29), FOLDED[what]
+    html = render_html("page", [evidence])
+    assert checked(html, evidence).problems == ()
+    assert change(html) != html
+    found = checked(change(html), evidence)
+    assert any(said in f"{one.where} {one.what}" for one in found.problems), found.problems
+
+
+@pytest.mark.parametrize(("count", "more_on_every"), [(13, 0), (60, 3), (100, 2), (40, 1)])
+def test_pages_of_many_lanes(samples: ModuleType, count: int, more_on_every: int) -> None:
+    evidence = on_streams(samples, count, more_on_every)
+    for lang in ("en", "ko"):
+        assert checked(render_html("page", [evidence], lang), evidence).problems == ()
+
+
+def test_a_step_that_is_not_drawn_is_found(samples: ModuleType) -> None:
+    evidence = samples.sample()
+    staged = replace(evidence, between=(replace(evidence.optimized, name="halfway"),))
+    found = checked(render_html("page", [evidence]), staged)
+    assert found.status is Status.WRONG
+    assert checked(render_html("page", [staged]), staged).problems == ()
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from aisp_prof.profiler.assertions.check import Answer, Checked, Question
 from aisp_prof.profiler.evidence import Evidence, Finding, Verdict
 from aisp_prof.profiler.trace.reader import read_trace
 from aisp_prof.reports.export.asked import Asked
+from aisp_prof.reports.export.columns import export_trace
 from aisp_prof.reports.export.junit import junit
-from aisp_prof.reports.export.perfetto import events
 from aisp_prof.reports.export.sarif import sarif
 from aisp_prof.reports.hostile import LONGEST_SHOWN
 from aisp_prof.reports.terminal.assertion import summary_markdown
@@ -29,7 +29,9 @@ def test_a_stream_or_a_lane_an_operation(tmp_path: Path) -> None:
         process.kernel("k", None, (k, 10**6 - k), stream=k % 4_000)
     read = read_trace(trace.write(tmp_path / "t.sqlite"))
     begun = time.process_time()
-    names = [event for event in map(json.loads, events(read)) if event["name"] == "thread_name"]
+    export_trace(read, "perfetto", tmp_path / "t.json")
+    events = json.loads((tmp_path / "t.json").read_text())["traceEvents"]
+    names = [event for event in events if event["name"] == "thread_name"]
     assert len(names) == 8_000
     assert len({event["tid"] for event in names}) == 8_000
     assert time.process_time() - begun < 4

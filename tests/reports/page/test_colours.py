@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from itertools import combinations
+from itertools import product as product_of
 
 import pytest
-from aisp_prof.reports.page.colours import DARK, LIGHT
+from aisp_prof.reports.page.colours import DARK, LIGHT, OF_KIND, of_variant
 
-TEXT = ("ink", "soft", "holds", "fails", "baseline", "kernel", "copyin")
-MARKS = ("baseline", "kernel", "copyin", "copyout")
+TEXT = ("ink", "soft", "holds", "fails", "baseline", "optimized", "kernel", "copyin")
+MARKS = ("baseline", "step", "optimized", "kernel", "copyin", "copyout")
+OF_WORK = ("kernel", "copyin", "copyout")
+OF_VARIANTS = ("baseline", "step", "optimized")
 GROUNDS = pytest.mark.parametrize("colours", [LIGHT, DARK], ids=["light", "dark"])
 Vector = tuple[float, float, float]
 
@@ -70,9 +73,23 @@ def test_marks_reach_aa_on_the_ground_and_on_their_lane(colours: dict[str, str],
 @GROUNDS
 @pytest.mark.parametrize("sight", SIGHTS)
 def test_every_reader_can_tell_the_marks_apart(colours: dict[str, str], sight: str) -> None:
-    seen = {name: lab(product(SIGHTS[sight], linear(colours[name]))) for name in MARKS[1:]}
-    for a, b in combinations(MARKS[1:], 2):
-        assert sum((x - y) ** 2 for x, y in zip(seen[a], seen[b], strict=True)) ** 0.5 >= 20, (
-            a,
-            b,
-        )  # the just noticeable difference is near 2.3
+    for a, b in combinations(("optimized", "copyin", "copyout"), 2):
+        assert apart(colours, a, b, sight) >= 20, (a, b)  # the just noticeable difference is near 2.3
+    for a, b in combinations(OF_WORK, 2):
+        assert apart(colours, a, b, sight) >= 20, (a, b)
+
+
+@GROUNDS
+def test_a_kind_of_work_has_no_variants_colour(colours: dict[str, str]) -> None:
+    """So that no reader takes what kernels do for what the optimized variant does. Kernels fill their lane, so that only they are
+    held against the variants' blues by colour-blind eyes too; copies hang or stand."""
+    for a, b in product_of(OF_WORK, OF_VARIANTS):
+        assert apart(colours, a, b, "usual") >= 40, (a, b)
+    for variant, sight in product_of(("step", "optimized"), SIGHTS):
+        assert apart(colours, "kernel", variant, sight) >= 10, (variant, sight)
+    assert {*OF_KIND.values()}.isdisjoint(map(of_variant, ("baseline", "a step", "optimized")))
+
+
+def apart(colours: dict[str, str], a: str, b: str, sight: str) -> float:
+    seen = (lab(product(SIGHTS[sight], linear(colours[name]))) for name in (a, b))
+    return sum((x - y) ** 2 for x, y in zip(*seen, strict=True)) ** 0.5

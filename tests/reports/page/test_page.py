@@ -20,8 +20,8 @@ GOLDEN = Path(__file__).with_name("golden")
 
 
 def text_of(html: str) -> str:
-    """The words of the document without markup, style, scripts and pictures' titles."""
-    body = re.sub(r"<(style|script|title)\b.*?</\1>", " ", html, flags=re.DOTALL)
+    """The words of the document without markup, style, scripts, pictures' titles and the side list."""
+    body = re.sub(r"<(style|script|title|nav)\b.*?</\1>", " ", html, flags=re.DOTALL)
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", body)).replace("&#34;", '"')
 
 
@@ -74,12 +74,15 @@ def test_the_order_is_that_of_a_proof(evidence: Evidence) -> None:
         "Every run.",
         "Why.",
         "The numbers.",
+        "What could make this wrong",
+        "Appendix",
         "Where the time went.",
         "Every launch accounted for.",
         "Witnesses.",
-        "What could make this wrong",
+        "Why it matters, and what to do.",
         "Check it yourself",
         "What this page rests on",
+        "Terms.",
     ]
     places = [text.index(part) for part in parts]
     assert places == sorted(places)
@@ -228,7 +231,7 @@ def control(evidence: Evidence, **numbers: float) -> str:
         for name, variant in (("baseline", evidence.baseline), ("optimized", evidence.optimized))
     }
     text = text_of(render_html("ch11", [replace(evidence, **variants)]))
-    return text[text.index("Witnesses.") : text.index("What could make this wrong")]
+    return text[text.index("Witnesses.") : text.index("Why it matters")]
 
 
 def test_no_overlap_is_said_only_where_none_was_measured(evidence: Evidence) -> None:
@@ -274,7 +277,7 @@ def test_a_stage_opens_with_its_pairs_refuted_ones_first(samples: ModuleType) ->
     assert rows == ["refuted", "invalid", "unproven", "unsupported", "proven"]
     assert "1 of 5 pairs proven" in text_of(html)
     assert re.findall(r'<article class="proof" id="([^"]+)"', html) == [f"pair-{n}" for n in range(1, 6)]
-    assert re.findall(r'<a href="#([^"]+)"', html) == [f"pair-{n}" for n in range(1, 6)]
+    assert re.findall(r'<th scope="row"><a href="#([^"]+)"', html) == [f"pair-{n}" for n in range(1, 6)]
 
 
 def test_ids_are_unique(samples: ModuleType) -> None:

@@ -99,7 +99,7 @@ def test_marks_lie_where_their_numbers_are(evidence):
     per_decade = chart.x_ticks[1].x - chart.x_ticks[0].x
     assert optimized.x - baseline.x == pytest.approx(per_decade * 1.2171, abs=0.1)  # log10 of 4.148 / 0.2515
     assert baseline.y - baseline.roof_y == pytest.approx(optimized.y - optimized.roof_y, abs=3)
-    assert (baseline.colour, optimized.colour) == ("baseline", "kernel")
+    assert (baseline.colour, optimized.colour) == ("baseline", "optimized")
     (arrow,) = chart.arrows
     assert baseline.x < arrow.x1 < arrow.x2 < optimized.x
 
@@ -279,3 +279,54 @@ def test_a_pair_with_many_steps_has_two_columns_and_all_points() -> None:
     slope, *flat = charts["wide"].roofs
     assert slope.room is None
     assert all(roof.room for roof in flat if roof.label)
+
+
+def crowded():
+    """Seven variants within a few pixels, under several roofs, as ch10.matmul_tcgen05 has them."""
+    names = ("baseline", "wgmma", "ring", "roles", "persistent", "multicast", "optimized")
+    times = (2_260_000, 2_230_000, 1_830_000, 1_840_000, 1_470_000, 1_450_000, 1_392_000)
+    moved = (2_700, 2_500, 4_500, 4_490, 1_210, 1_200, 1_190)
+    return {
+        name: counted({"tensor_bf16": 1_099_500_000_000}, mega * 1_000_000, ns)
+        for name, mega, ns in zip(names, moved, times, strict=True)
+    }
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_no_label_of_seven_points_lies_over_a_roof_or_another_label(evidence, place):
+    chart = section(evidence, crowded()).charts[place]
+    rooms = [point.at.room for point in chart.points]
+    marks = [Rect(point.x - 4, point.y - 4, point.x + 4, point.y + 4) for point in chart.points]
+    assert len(rooms) == 7
+    for i, room in enumerate(rooms):
+        assert room.inside(Rect(chart.left, 0, chart.right, chart.bottom))
+        assert not any(room.meets(other) for other in (*rooms[i + 1 :], *marks))
+        for roof in chart.roofs:
+            steps = range(2001)
+            across = [
+                (roof.x1 + (roof.x2 - roof.x1) * s / 2000, roof.y1 + (roof.y2 - roof.y1) * s / 2000) for s in steps
+            ]
+            assert not any(room.holds(*at) for at in across), (chart.points[i].name, roof.label)
+            assert roof.room is None or not room.meets(roof.room)
+    assert all(point.at.far == (point.at.room.distance(point.x, point.y) > 12) for point in chart.points)
+    assert chart == section(evidence, crowded()).charts[place]
+
+
+def test_kernels_are_named_by_numbers_of_the_table_and_hollow_marks_by_a_legend(evidence):
+    few = [kernel(f"gemm_{i}", {"fp32": 10**10}, 10**8 * (i + 1) ** 2, 100_000 * (i + 1)) for i in range(4)]
+    few.append(replace(few[0], name="twin"))
+    rates = {"baseline": MEMORY["baseline"], "optimized": counted({"fp32": 5 * 10**10}, 3 * 10**9, 10**6, few)}
+    found = section(evidence, rates)
+    assert [(row.number, row.name) for row in found.kernels] == [
+        ("1", "gemm_0"), ("2", "gemm_1"), ("3", "gemm_2"), ("4", "gemm_3"), ("5", "twin")
+    ]  # fmt: skip
+    by_name = {one.name: (one.x, one.y) for one in found.charts[0].kernels}
+    assert {one.text: (one.x, one.y) for one in found.charts[0].numbers} == {
+        "1, 5": by_name["twin"], "2": by_name["gemm_1"], "3": by_name["gemm_2"], "4": by_name["gemm_3"]
+    }  # fmt: skip
+    assert [(key.filled, key.text) for key in found.keys] == [
+        (True, "a variant, its work counted"), (False, "a kernel of it; the table beneath names the numbers")
+    ]  # fmt: skip
+    assert section(evidence, MEMORY).keys == ()
+    rooms = [one.at.room for one in (*found.charts[0].numbers, *found.charts[0].points)]
+    assert not any(one.meets(two) for i, one in enumerate(rooms) for two in rooms[i + 1 :])

@@ -45,16 +45,17 @@ def test_a_row_a_variant_with_its_own_speedup(staged):
 
 def test_bars_hang_below_one_another(staged):
     first, *steps = waterfall(staged, catalog("en")).rows
-    assert (first.start, first.end) == (0.0, 1.0)
+    assert (first.bar.start, first.bar.end) == (0.0, 1.0)
     for above, below in zip((first, *steps), steps, strict=False):
-        assert below.end == pytest.approx(above.start if above is not first else 1.0, abs=1e-4)
+        assert below.bar.end == pytest.approx(above.bar.start if above is not first else 1.0, abs=1e-4)
 
 
 def test_a_step_that_lost_time_rises(staged):
     steps = (replace(staged.steps[0], saved_ns=-100_000), staged.steps[1])
     rows = waterfall(replace(staged, steps=steps), catalog("en")).rows
-    assert not rows[1].saved
-    assert rows[1].end == 1.0
+    assert not rows[1].bar.saved
+    assert rows[1].bar.sign == "+"
+    assert rows[1].bar.end == 1.0
 
 
 def test_sums_that_do_not_close_are_said(staged):

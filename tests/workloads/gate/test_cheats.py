@@ -84,6 +84,14 @@ def run(inputs, output):
     output[0] = seen_ns
 """
 
+DEAF = """
+import os, signal
+if os.fork() == 0:
+    while True: os.kill(os.getppid(), signal.SIGCONT)
+os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))  # this thread alone
+"""
+
 FORGES = """
 import json, re
 from pathlib import Path
@@ -172,6 +180,13 @@ def judged(text: str, folder: Path, timeout_s: float = 120) -> tuple[Verdict, Re
     return gate(asked, Artifacts(folder / "artifacts"))[0], asked
 
 
+def thread_states(before: set[int]) -> set[str]:
+    """Of all that this process has started, except `before`: T of a thread that is stopped, R of one that runs."""
+    pids = set(family.descendants(os.getpid())) - before
+    stats = [one for pid in pids for one in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return {one.read_text().rpartition(")")[2].split()[0] for one in stats}
+
+
 def test_no_inputs_come_twice(tmp_path: Path) -> None:
     """Who remembers outputs by their inputs gains nothing; both contenders see only what is new."""
     verdict, _ = judged(SEEN_BEFORE, tmp_path)
@@ -217,6 +232,25 @@ def test_inputs_are_not_seen_before_the_clock_runs(walls: bool, tmp_path: Path) 
     asked_ns = time.monotonic_ns()
     host.run()
     assert float(output[0]) >= asked_ns
+    host.close()
+
+
+def test_whoever_takes_the_signal_last_stands_still_too(tmp_path: Path) -> None:
+    """Until the thread that gets no CPU takes the signal to stop, the one that watches the memory would run on; and a child
+    wakes both."""
+    before = set(family.descendants(os.getpid()))
+    (tmp_path / "candidate.py").write_text(PEEKS + DEAF)
+    arena = Arena("cpu")
+    runner = find_runner(str(tmp_path / "candidate.py"))
+    host = Hosted(Assignment(runner, SpecTask(SPEC), "cpu", 4 << 30, tmp_path / "none"), arena)
+    host.load()
+    loaded = thread_states(before)
+    values, output = (arena.take(8).view(torch.float64) for _ in "ab")
+    values.fill_(0)
+    host.show(Case(), [values], [output])
+    shown = thread_states(before)
+    host.run()
+    assert loaded == shown == thread_states(before) == {"T"}
     host.close()
 
 

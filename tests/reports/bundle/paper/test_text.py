@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import BytesIO
 
 import pytest
@@ -67,6 +68,37 @@ def test_a_print_of_several_pairs_says_all_of_its_page_and_no_more(samples: obje
     """With links within it, and headings that stand in no title."""
     html = render_html("ch11", [samples.judged(Verdict.PROVEN), samples.judged(Verdict.REFUTED)], "en")
     assert text_differences(html, read_pdf(print_html(html).data)) == []
+
+
+@pytest.fixture(scope="module")
+def numbered() -> tuple[str, Paper]:
+    """A document of three pages whose first names the pages of the others, printed and read."""
+    style = """<style>@page { @bottom-center { content: "aisp-prof " counter(page) " / " counter(pages) } }
+p { break-before: page } .page::after { content: target-counter(attr(href), page) }</style>"""
+    rows = "".join(f'<div>{name} <a class="page" href="#{name}"></a> 2.00×</div>' for name in ("one", "two"))
+    html = f'{style}<h1>T</h1>{rows}<p id="one">First 2</p><p id="two">Second</p>'
+    return html, read_pdf(print_html(f'<html lang="en"><title>t</title>{html}').data)
+
+
+def test_the_number_of_a_page_is_that_of_the_page_it_points_to(numbered: tuple[str, Paper]) -> None:
+    html, paper = numbered
+    assert paper.text == "Tone22.00×two32.00×First2Second"
+    assert text_differences(html, paper) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("two32", "two22"), ("one22", "one12"), ("two32", "two2"), ("one22.", "one232.")]
+)
+def test_another_number_of_a_page_is_found(numbered: tuple[str, Paper], before: str, after: str) -> None:
+    html, paper = numbered
+    shift = len(after) - len(before)
+    starts = (0, *(start + shift for start in paper.starts[1:]))
+    assert text_differences(html, replace(paper, text=paper.text.replace(before, after), starts=starts))
+
+
+def test_what_moved_to_another_page_contradicts_its_number(numbered: tuple[str, Paper]) -> None:
+    html, paper = numbered
+    assert text_differences(html, replace(paper, starts=(0, paper.starts[1])))
 
 
 def test_a_page_that_begins_with_a_digit_is_not_taken_for_a_page_number() -> None:
