@@ -81,7 +81,7 @@ def _blocks(
     prepared = None if core is None else _Prepared(parts, encode)
     for low in range(0, rows, _ROWS):
         block = slice(low, min(low + _ROWS, rows))
-        if prepared is None:
+        if core is None or prepared is None:
             yield partial(_by_python, parts, block, encode)
         else:
             yield partial(prepared.lines, core, block)
