@@ -26,17 +26,21 @@ def matches(column: Int64, texts: Sequence[str], pattern: str) -> NDArray[np.boo
     """
     if pattern == "*":
         return constant(True, len(column), bool)
-    fits = re.compile(translate(pattern)).match
     names = Codes.of(column)
-    matched = np.array([_is(texts[i] if i >= 0 else "", pattern, fits) for i in names.values.tolist()], bool)
+    named = [texts[i] if i >= 0 else "" for i in names.values.tolist()]
+    matched = np.array(_fitting(named, pattern), bool)
     fitting: NDArray[np.bool_] = matched[names.code]
     return fitting
 
 
-def _is(text: str, pattern: str, fits: object) -> bool:
-    return text == pattern or (callable(fits) and fits(text) is not None)
+def _fitting(names: Sequence[str], pattern: str) -> list[bool]:
+    if not _GLOB.search(pattern):
+        return [name == pattern for name in names]
+    fits = re.compile(translate(pattern)).match
+    return [name == pattern or fits(name) is not None for name in names]
 
 
+_GLOB = re.compile(r"[*?[]")
 _NUMBERED = re.compile(r"(.*\D)\d+", re.DOTALL)
 _SERIES = 3
 """So many names that differ by their number alone are a series: two may be versions, to be compared."""

@@ -58,6 +58,21 @@ def of_streams(operations: Operations) -> Operations:
 def concurrency(operations: Operations) -> Concurrency:
     """The numbers of a set that lies on one device; all 0 for an empty set. Migrations of unified memory are busy time, and
     in flight beside nothing. Several metrics ask of one set in a row."""
+    return _concurrency(operations, sweep_all(operations, _CONCURRENCY) if len(operations) else None)
+
+
+def device_times(operations: Operations) -> tuple[Concurrency, ClassTimes]:
+    """Both kinds of numbers of a set that lies on one device, in one sweep where the compiled core does it."""
+    found = sweep_all(operations, (*_CONCURRENCY, *_BY_CLASS)) if len(operations) else None
+    return _concurrency(operations, found), _class_times(operations, found)
+
+
+_CONCURRENCY = ("sum", "busy", "overlap", "max_in_flight")
+_BY_CLASS = ("busy_by_class", "copies", "overlap_copy_compute", "overlap_comm_compute")
+"""What a sweep is asked for."""
+
+
+def _concurrency(operations: Operations, swept: dict[str, Any] | None) -> Concurrency:
     if not len(operations):
         return Concurrency(0, 0, 0, 0, 0, 0, 0)
     of_programs = of_streams(operations)
@@ -66,7 +81,7 @@ def concurrency(operations: Operations) -> Concurrency:
     if share_their_stream(lanes, start, end).any():
         across, within = _stream_overlap(lanes, start, end)
     span = int(operations.end.max() - operations.start.min())
-    found = sweep_all(operations, ("sum", "busy", "overlap", "max_in_flight")) or _by_bounds(operations, of_programs)
+    found = swept or _by_bounds(operations, of_programs)
     return Concurrency(
         sum=int(found["sum"]),
         busy=int(found["busy"]),
@@ -104,11 +119,14 @@ class ClassTimes:
 
 def class_times(operations: Operations) -> ClassTimes:
     """The times of a set that lies on one device."""
-    names = ("busy_by_class", "copies", "overlap_copy_compute", "overlap_comm_compute")
-    if len(operations) and (found := sweep_all(operations, names)):
-        by_class = found["busy_by_class"].tolist()
-        shared = (int(found[name]) for name in names[2:])
-        return ClassTimes(by_class[COMPUTE], int(found["copies"]), by_class[COMM], by_class[MIGRATION], *shared)
+    return _class_times(operations, sweep_all(operations, _BY_CLASS) if len(operations) else None)
+
+
+def _class_times(operations: Operations, swept: dict[str, Any] | None) -> ClassTimes:
+    if swept:
+        by_class = swept["busy_by_class"].tolist()
+        shared = (int(swept[name]) for name in _BY_CLASS[2:])
+        return ClassTimes(by_class[COMPUTE], int(swept["copies"]), by_class[COMM], by_class[MIGRATION], *shared)
     compute, copy, comm, migration = (
         busy_time(operations.of_kind(*kinds)) for kinds in ((COMPUTE,), COPIES, (COMM,), (MIGRATION,))
     )

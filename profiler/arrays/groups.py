@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.library import Column, core
 from .blocks import each_block
 from .growing import constant, is_constant
 from .places import Places
@@ -25,6 +26,9 @@ def distinct_values(values: Int64) -> Int64:
     """
     if not len(values) or is_constant(values):
         return values[:1].copy()
+    few = _few_values(values)
+    if few is not None:
+        return few
     low, high = int(values.min()), int(values.max())
     if _dense(low, high, len(values)):
         seen = np.zeros(high - low + 1, bool)
@@ -44,6 +48,25 @@ def distinct_values(values: Int64) -> Int64:
     return np.unique(values)
 
 
+def _few_values(values: Int64) -> Int64 | None:
+    """The distinct values by the compiled core, where it is and they are few."""
+    library = core()
+    if library is None or values.dtype != np.int64:
+        return None
+
+    def some(block: slice) -> Int64 | None:
+        mine, found = values[block], np.empty(_FEW, np.int64)
+        count: int = library.aisp_distinct(len(mine), Column.of(mine), _FEW, found.ctypes.data)
+        return None if count < 0 else found[:count]
+
+    parts = each_block(len(values), some)
+    together = [part for part in parts if part is not None]
+    if len(together) < len(parts):
+        return None
+    distinct = np.unique(np.concatenate(together))
+    return distinct if len(distinct) <= _FEW else None
+
+
 def _dense(low: int, high: int, length: int) -> bool:
     return high - low < 2 * length + (1 << 16)
 
@@ -61,6 +84,8 @@ def looked_up(values: Int64, distinct: Int64, results: NDArray[np.generic]) -> N
     if len(distinct) == 1:
         return constant(results[0], len(values), results.dtype)
     out = np.empty(len(values), results.dtype)
+    if _found(values, distinct, results, out):
+        return out
     if len(distinct) and _dense(int(distinct[0]), int(distinct[-1]), len(values)):
         low = int(distinct[0])
         table = np.zeros(int(distinct[-1]) - low + 1, results.dtype)
@@ -76,6 +101,22 @@ def looked_up(values: Int64, distinct: Int64, results: NDArray[np.generic]) -> N
 
     each_block(len(values), look_up)
     return out
+
+
+def _found(values: Int64, distinct: Int64, results: NDArray[np.generic], out: NDArray[np.generic]) -> bool:
+    """Whether the compiled core looked them all up."""
+    library = core()
+    if library is None or not 0 < len(distinct) <= _FEW or values.dtype != np.int64 or results.dtype.hasobject:
+        return False
+    known, told = np.ascontiguousarray(distinct, np.int64), np.ascontiguousarray(results)
+    where = len(known), known.ctypes.data, told.ctypes.data, told.itemsize
+
+    def look_up(block: slice) -> bool:
+        mine = values[block]
+        code: int = library.aisp_look_up(len(mine), Column.of(mine), *where, out[block].ctypes.data)
+        return code == 0
+
+    return all(each_block(len(values), look_up))
 
 
 def distinct_codes(values: Int64) -> tuple[Int64, Int64]:
@@ -107,6 +148,7 @@ def combined_codes(columns: Iterable[Int64]) -> Int64:
 
 def any_of(codes: NDArray[np.int8], wanted: Iterable[int]) -> NDArray[np.bool_]:
     """Which of these small, non-negative codes are wanted."""
-    table = np.zeros(256, bool)
-    table[list(wanted)] = True
-    return table[codes]
+    found = np.zeros(len(codes), bool)
+    for one in wanted:
+        found |= codes == one
+    return found

@@ -58,7 +58,11 @@ class Windows:
         """As `of`, for intervals that lie together by group, every number below the largest being used."""
         if not len(group):
             return cls._laid(np.zeros(1, np.int64), np.zeros(1, np.int64))
-        first = np.concatenate([[0], np.flatnonzero(group[1:] != group[:-1]) + 1])
+        return cls.of_parts(np.concatenate([[0], np.flatnonzero(group[1:] != group[:-1]) + 1]), start, end)
+
+    @classmethod
+    def of_parts(cls, first: Int64, start: Int64, end: Int64) -> Self | None:
+        """Likewise, of groups that begin at `first`, none of which is empty."""
         return cls._laid(np.minimum.reduceat(start, first), np.maximum.reduceat(end, first))
 
     @classmethod

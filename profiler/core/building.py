@@ -29,8 +29,18 @@ FLAGS = ("-std=c11", "-O2", "-fPIC", "-shared", "-pthread", "-fvisibility=defaul
 SKIP = "AISP_PURE"
 """Set to anything, it leaves the libraries out: the pure wheel."""
 TRACER, TRACER_NAME = HERE.parent / "tracer", "_tracer.so"
-TRACER_FLAGS = ("-std=gnu11", "-O2", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden", "-Wall", "-Wextra")
-LIBRARIES = (("core", HERE, NAME, FLAGS), ("tracer", TRACER, TRACER_NAME, (*TRACER_FLAGS, "-Wl,--no-as-needed,-ldl")))
+TRACER_FLAGS = (
+    "-std=gnu11",
+    "-O2",
+    "-fPIC",
+    "-shared",
+    "-pthread",
+    "-fvisibility=hidden",
+    "-Wall",
+    "-Wextra",
+    "-Wl,--no-as-needed,-ldl",
+)
+LIBRARIES = (("core", HERE, NAME, FLAGS), ("tracer", TRACER, TRACER_NAME, TRACER_FLAGS))
 """Room, folder of its sources, what it is called there, how it is compiled."""
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
-from ctypes import POINTER, Structure, c_char_p, c_int32, c_int64, c_uint32, c_void_p
+from ctypes import POINTER, Structure, c_char_p, c_int32, c_int64, c_uint32, c_uint64, c_void_p
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from ...errors import EnvironmentLacks, UsageError
 
@@ -22,6 +25,17 @@ MOST_COLUMNS = 32
 INTEGER, REAL, TEXT, ALIAS = range(4)
 NO_NULL, ALL_NULL, SOME_NULL = range(3)
 ROOM, MEMORY, TWICE, DEEP = -2, -3, -4, -5
+
+
+class Column(Structure):
+    """A column as numpy has it, as `aisp_column_t` states it."""
+
+    _fields_ = (("at", c_void_p), ("stride", c_int64), ("width", c_int64))
+
+    @classmethod
+    def of(cls, array: NDArray[Any]) -> Column:
+        """Where the core finds an array of integers, which must live as long as the core reads it."""
+        return cls(array.ctypes.data, array.strides[0], array.itemsize)
 
 
 class Wanted(Structure):
@@ -79,6 +93,68 @@ class Sweep(Structure):
     )
 
 
+class Inside(Structure):
+    """Calls and ranges as `aisp_inside_t` states them."""
+
+    _fields_ = (
+        *((name, c_int64) for name in ("n", "groups", "ranges")),
+        *((name, c_void_p) for name in ("start", "end")),
+        ("group", Column),
+        *((name, c_void_p) for name in ("of", "first", "last", "inside")),
+    )
+
+
+class SlicesHeld(Structure):
+    """Ranges and ordered launches as `aisp_slices_t` states them."""
+
+    _fields_ = (
+        *((name, c_int64) for name in ("count", "groups", "n")),
+        *((name, c_void_p) for name in ("group", "start", "end", "bounds", "low", "high", "shift", "first", "last")),
+        *((name, c_void_p) for name in ("begin", "stop")),
+    )
+
+
+class Order(Structure):
+    """Operations and their calls as `aisp_order_t` states them."""
+
+    _fields_ = (
+        *((name, c_int64) for name in ("n", "calls", "keys", "gpus")),
+        *((name, c_void_p) for name in ("launch", "start", "end")),
+        *((name, Column) for name in ("key", "gpu")),
+        *((name, c_void_p) for name in ("item", "begin", "finish", "group", "bounds")),
+        ("groups", c_int64),
+    )
+
+
+class KeysOfCalls(Structure):
+    """Keys of processes and ids as `aisp_keys_t` states them."""
+
+    _fields_ = (
+        *((name, c_int64) for name in ("count", "size")),
+        *((name, c_void_p) for name in ("process", "offset", "low", "high")),
+    )
+
+
+class Claim(Structure):
+    """Calls that stand for their keys as `aisp_claim_t` states them."""
+
+    _fields_ = (
+        ("n", c_int64),
+        *((name, Column) for name in ("process", "correlation")),
+        *((name, c_void_p) for name in ("start", "end", "row", "call", "outermost")),
+    )
+
+
+class Nest(Structure):
+    """Ranges that nest as `aisp_nest_t` states them."""
+
+    _fields_ = (
+        *((name, c_int64) for name in ("n", "groups")),
+        ("group", Column),
+        *((name, c_void_p) for name in ("start", "end", "row", "level", "parent")),
+    )
+
+
 NOTHING, WHOLE, MICRO, SAID, SHORTEST = range(5)
 
 
@@ -109,7 +185,7 @@ class Lines(Structure):
     )
 
 
-_INT64 = POINTER(c_int64)
+_INT64, _COLUMN = POINTER(c_int64), POINTER(Column)
 _FUNCTIONS = {
     "aisp_source": (c_char_p, ()),
     "aisp_decode": (c_int64, (POINTER(Decode),)),
@@ -117,6 +193,22 @@ _FUNCTIONS = {
     "aisp_sweep": (c_int64, (POINTER(Sweep),)),
     "aisp_lines": (c_int64, (POINTER(Lines),)),
     "aisp_walk": (c_int64, (c_int32, c_int64, c_int64, c_void_p, c_int64, c_int64)),
+    "aisp_inside": (c_int64, (POINTER(Inside),)),
+    "aisp_slices": (c_int64, (POINTER(SlicesHeld),)),
+    "aisp_order": (c_int64, (POINTER(Order),)),
+    "aisp_shift": (c_int64, (c_int64, c_void_p, c_void_p, c_int64, c_void_p, c_void_p)),
+    "aisp_ids": (c_int64, (c_void_p, c_int64, c_int64, _COLUMN, _COLUMN, c_int64, c_void_p, c_void_p)),
+    "aisp_claim": (c_int64, (POINTER(KeysOfCalls), POINTER(Claim))),
+    "aisp_submitted": (c_int64, (POINTER(KeysOfCalls), c_void_p, c_int64, _COLUMN, _COLUMN, c_void_p)),
+    "aisp_nest": (c_int64, (POINTER(Nest),)),
+    "aisp_timely": (c_int64, (c_int64, _COLUMN, _COLUMN, c_int64, c_int64, c_int64)),
+    "aisp_in_turn": (c_int64, (c_int64, _COLUMN, c_int64, c_void_p, c_void_p)),
+    "aisp_distinct": (c_int64, (c_int64, _COLUMN, c_int64, c_void_p)),
+    "aisp_look_up": (c_int64, (c_int64, _COLUMN, c_int64, c_void_p, c_void_p, c_int64, c_void_p)),
+    "aisp_bounds": (c_int64, (c_int64, c_int64, c_void_p, c_void_p, c_void_p, c_void_p)),
+    "aisp_narrow": (c_int64, (c_int64, c_int64, c_void_p, c_void_p, c_void_p, c_int64, c_void_p)),
+    "aisp_weighed": (c_uint64, (c_int64, c_void_p, c_void_p)),
+    "aisp_widen": (c_int64, (c_int64, c_void_p, c_int64, c_int64, c_void_p, c_void_p)),
     "aisp_texts_number": (c_int64, (c_void_p, c_void_p, c_int64, _INT64)),
     "aisp_texts_copy": (None, (c_void_p, c_void_p, c_void_p)),
     "aisp_texts_free": (None, (c_void_p,)),

@@ -5,13 +5,13 @@
  * time that two are in flight by what it shares with the one that reached farthest.
  */
 #include "core.h"
+#include "sort.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { COMPUTE, COMM, H2D, D2H, D2D, P2P, MEMSET_, GRAPH, OTHER, MIGRATION, KINDS };
 enum { OF_ALL = KINDS, OF_STREAMS, OF_COPIES, OF_COPIES_AND_COMPUTE, OF_COMM_AND_COMPUTE, OF_PEERS, UNIONS };
-enum { BLOCK = 16 };
 
 typedef struct {
     int64_t start, end;
@@ -39,7 +39,6 @@ static uint32_t classes_of(int what) {
     }
 }
 
-static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 /* Times are checked when a trace is read; whatever else comes here wraps around rather than being undefined. */
 static inline int64_t minus(int64_t a, int64_t b) { return (int64_t)((uint64_t)a - (uint64_t)b); }
@@ -60,36 +59,6 @@ static int fit(held_t *held, int64_t count) {
     held->room = 0;
     return 0;
 }
-
-/* Sorts that find nearly sorted what launches mostly leave so: blocks by insertion, then merges of no more than where two
- * neighbours overlap. `type` has the values, `key` gives what they are ordered by; stable. */
-#define SORT(name, type, key)                                                                  \
-    static void name(type *a, type *spare, int64_t n) {                                        \
-        for (int64_t block = 0; block < n; block += BLOCK)                                     \
-            for (int64_t i = block + 1; i < least(block + BLOCK, n); i++) {                    \
-                const type one = a[i];                                                         \
-                int64_t at = i;                                                                \
-                for (; at > block && key(a[at - 1]) > key(one); at--) a[at] = a[at - 1];       \
-                a[at] = one;                                                                   \
-            }                                                                                  \
-        for (int64_t width = BLOCK; width < n; width *= 2)                                     \
-            for (int64_t low = 0; low + width < n; low += 2 * width) {                         \
-                const int64_t middle = low + width, high = least(middle + width, n);           \
-                if (key(a[middle - 1]) <= key(a[middle])) continue;                            \
-                int64_t from = low, until = middle;                                            \
-                while (from < until) {                                                         \
-                    const int64_t half = from + (until - from) / 2;                            \
-                    if (key(a[half]) <= key(a[middle])) from = half + 1;                       \
-                    else until = half;                                                         \
-                }                                                                              \
-                const int64_t count = middle - from;                                           \
-                memcpy(spare, a + from, (size_t)count * sizeof(type));                         \
-                int64_t left = 0, right = middle, to = from;                                   \
-                while (left < count && right < high)                                           \
-                    a[to++] = key(a[right]) < key(spare[left]) ? a[right++] : spare[left++];   \
-                memcpy(a + to, spare + left, (size_t)(count - left) * sizeof(type));           \
-            }                                                                                  \
-    }
 
 #define START(op) ((op).start)
 #define ITSELF(x) (x)
@@ -162,6 +131,37 @@ static void numbers(const aisp_sweep_t *job, held_t *held, int64_t slice, int64_
     if (job->in_flight) job->in_flight[slice] = most_in_flight(held, n);
 }
 
+/* The same of a slice whose operations lie in the order of their starts, where no more is asked than how long any was in flight;
+ * 0 where they do not, or more is asked. */
+static int plain(const aisp_sweep_t *job, int64_t slice) {
+    if (job->classes || job->returned || job->tangled || job->overlap || job->in_flight) return 0;
+    if (job->copies || job->copy_compute || job->comm_compute || job->by_class || job->by_engine) return 0;
+    int64_t busy = 0, sum = 0, kernels = 0, graphs = 0, launches = 0;
+    const int64_t low = job->low[slice], high = job->high[slice];
+    int64_t reach = job->start[low], before = reach, latest = job->end[low];
+    for (int64_t i = low; i < high; i++) {
+        const int64_t start = job->start[i], end = job->end[i], from = most(start, reach);
+        if (start < before || job->kind[i] < 0 || job->kind[i] >= KINDS) return 0;
+        before = start;
+        latest = most(latest, end);
+        sum = plus(sum, minus(end, start));
+        if (end > from) busy = plus(busy, minus(end, from)), reach = end;
+        if (job->kernels) kernels += job->kind[i] == COMPUTE || job->kind[i] == COMM;
+        if (job->graphs) graphs += job->kind[i] == GRAPH;
+        if (job->launches) launches += i == low || job->launch[i] != job->launch[i - 1];
+    }
+    job->ops[slice] = high - low;
+    job->first[slice] = low;
+    PUT(kernels, kernels);
+    PUT(launches, launches);
+    PUT(graphs, graphs);
+    PUT(sum, sum);
+    PUT(busy, busy);
+    PUT(proj_start, job->start[low]);
+    PUT(proj_end, latest);
+    return 1;
+}
+
 int64_t aisp_sweep(aisp_sweep_t *job) {
     held_t held = {0};
     int64_t found = 0;
@@ -176,6 +176,7 @@ int64_t aisp_sweep(aisp_sweep_t *job) {
         if (low < 0 || high > job->n || low > high) found = AISP_UNUSUAL;
         else if (!fit(&held, high - low)) found = AISP_MEMORY;
         if (found) break;
+        if (high > low && plain(job, s)) continue;
         int64_t n = 0, first = 0, launches = 0, before = 0, sorted = 1;
         for (int64_t i = low; i < high; i++) {
             if (job->returned && job->returned[i] > job->until[s]) continue;

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..ranges.attribution import Attribution
 from ..ranges.chosen import chosen_ranges
-from ..ranges.uncounted import LEAST, uncounted
+from ..ranges.uncounted import LEAST, has_others, uncounted
 from ..trace.model import Trace
 
 
@@ -14,7 +14,10 @@ def other_threads(trace: Trace, name: str, attribution: str, domain: str | None 
     Args:
         name, domain: as `chosen_ranges` takes them.
     """
-    of_others, of_process = uncounted(trace, chosen_ranges(trace, domain, name), Attribution(attribution))
+    whose = Attribution(attribution)
+    if not has_others(trace, whose):
+        return []
+    of_others, of_process = uncounted(trace, chosen_ranges(trace, domain, name), whose)
     if of_others <= LEAST * of_process:
         return []
     seen = f"of {of_process:,} operations that were launched inside ranges called {name!r} {of_others:,} came from other threads"

@@ -13,7 +13,7 @@ from ..analysis.affected import whole_classes
 from ..analysis.completeness import attest
 from ..analysis.ledger import closes, ledger, match_launches
 from ..analysis.names import series
-from ..analysis.overlap import class_times, concurrency
+from ..analysis.overlap import device_times
 from ..arrays.blocks import in_order
 from ..arrays.codes import Codes, joined, narrowest
 from ..arrays.groups import any_of, distinct_values
@@ -175,9 +175,8 @@ def _devices(trace: Trace) -> tuple[DeviceRow, ...]:
 
 def _device(trace: Trace, gpu: int) -> DeviceRow:
     mine = trace.operations.take(trace.operations.gpu == gpu)
-    numbers = concurrency(mine)
+    numbers, times = device_times(mine)
     graphs = _count(mine, GRAPH_LAUNCH)
-    times = class_times(mine)
     return DeviceRow(
         gpu_uuid=trace.gpus[gpu].uuid,
         name=trace.gpus[gpu].name,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from ...errors import UsageError
 from ..arrays.blocks import each_block, gathered
 from ..arrays.codes import Codes, joined
+from ..arrays.groups import distinct_values, looked_up
 from ..arrays.types import Bools, Int64
 from ..arrays.windows import Windows, by_group
 from ..trace.model import Trace
+from .ordered import ordered, slices_held
 
 
 class Attribution(StrEnum):
@@ -77,10 +79,14 @@ class CallOrder:
     @classmethod
     def of_operations(cls, trace: Trace, key: str) -> CallOrder:
         """Order the operations that have a launch by a column of the calls: `thread` or `process`."""
+        gpu = trace.operations.codes("gpu")
+        found = ordered(trace.operations.launch, trace.calls, trace.calls.codes(key), gpu)
+        if found is not None:
+            return cls(*found)
         launch = trace.operations.launch
         operation = np.argsort(launch, kind="stable")[int((launch < 0).sum()) :]
         call = gathered(launch, operation)
-        gpus = trace.operations.codes("gpu").take(operation)
+        gpus = gpu.take(operation)
         return cls._of(trace, trace.calls.codes(key).take(call), gpus, operation, call)
 
     @classmethod
@@ -124,14 +130,31 @@ class CallOrder:
             for each first, second, … device of the keys: the ranges, their device, and where the slices begin and stop.
             Ranges without any are left out.
         """
-        first, last = (np.searchsorted(self.key, key, side) for side in ("left", "right"))
+        first, last = (self._place(key, side) for side in ("left", "right"))
         for number in range(int((last - first).max(initial=0))):
             some = np.flatnonzero(last - first > number)
             group = first[some] + number
+            times = start[some], end[some]
             find = self._slices if self.windows is not None else self._slices_apart
-            begin, stop = find(group, start[some], end[some])
+            begin, stop = self._slices_by_core(group, *times) or find(group, *times)
             held = np.flatnonzero(stop > begin)
             yield some[held], self.gpu[group[held]], begin[held], stop[held]
+
+    def _place(self, key: Int64, side: Literal["left", "right"]) -> Int64:
+        """Where the groups of these keys begin or stop, each distinct key looked for once."""
+        distinct = distinct_values(key)
+        return looked_up(key, distinct, np.searchsorted(self.key, distinct, side)).astype(np.int64, copy=False)
+
+    def _slices_by_core(self, group: Int64, start: Int64, end: Int64) -> tuple[Int64, Int64] | None:
+        """As `_slices`, by the compiled core, where it is."""
+        if self.windows is None:
+            return None
+        windows = self.windows
+        return slices_held(
+            {"group": group, "start": start, "end": end},
+            {"bounds": self.bounds, "low": windows.low, "high": windows.high, "shift": windows.shift},
+            {"first": self.start, "last": self.end if self.tidy else self.start},
+        )
 
     def _slices(self, group: Int64, start: Int64, end: Int64) -> tuple[Int64, Int64]:
         assert self.windows is not None

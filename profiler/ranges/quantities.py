@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..analysis.overlap import ENGINES, grouped
+from ..analysis.swept import sweep
 from ..arrays.groups import any_of, combined_codes
 from ..arrays.intervals import at_least, union
 from ..arrays.segments import Segments
@@ -103,6 +104,10 @@ class Quantities:
 
     @property
     def max_in_flight(self) -> Int64:
+        bounds = {"low": self._first, "high": np.append(self._first[1:], len(self._pairs.of_set))}
+        times = {"start": self._pairs.start, "end": self._pairs.end, "kind": self._kind}
+        if len(self) and (swept := sweep(bounds, times, ("max_in_flight",))) is not None:
+            return swept[2]["max_in_flight"]
         return self._placed(self._streams, self._on_streams.most_in_flight())
 
     @cached_property

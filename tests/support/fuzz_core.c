@@ -2,7 +2,7 @@
  *
  * FILE is an SQLite file whose tables have so many columns, every third of them text. Each input is a window of its pages with some bytes changed, in a file of its own that may also be
  * shorter than its pages say; every page of it is decoded as a leaf, with columns of every kind, and walked as a root.
- * Slices of operations are swept too. Prints how many inputs there were, how many of them were decoded, and what that gave.
+ * Slices of operations are swept too, and calls, operations and ranges matched, ordered and nested. Prints how many inputs there were, how many of them were decoded, and what that gave.
  */
 #define _GNU_SOURCE
 #include "../../profiler/core/core.h"
@@ -119,6 +119,115 @@ static int64_t swept(const uint8_t *bytes, size_t size) {
     return found ? 0 : read;
 }
 
+/* An array of its own, so that what lies beyond is known to the sanitizer: bytes of the window, of most inputs made plausible. */
+static int64_t *numbers(const uint8_t *bytes, size_t size, int64_t n, uint64_t below) {
+    int64_t *made = malloc((size_t)n * 8 + (n ? 0 : 1));
+    const size_t at = draw(size - (size_t)n * 8);
+    if (n) memcpy(made, bytes + at, (size_t)n * 8);
+    for (int64_t i = 0; below && i < n; i++) made[i] = (int64_t)((uint64_t)made[i] % below);
+    return made;
+}
+
+static int64_t *ascending(const uint8_t *bytes, size_t size, int64_t n, uint64_t step) {
+    int64_t *made = numbers(bytes, size, n, step);
+    for (int64_t i = 1; i < n && step; i++) made[i] += made[i - 1];
+    return made;
+}
+
+static aisp_column_t column_of(const void *values, int64_t n, int64_t width) {
+    return (aisp_column_t){.at = values, .stride = n && draw(8) ? width : 0, .width = draw(64) ? width : 3};
+}
+
+/* Codes of a width that is drawn, made of int64. */
+static void *codes(const int64_t *values, int64_t n, int64_t width) {
+    uint8_t *made = malloc((size_t)(n * width) + 1);
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t b = 0; b < width; b++) made[i * width + b] = (uint8_t)((uint64_t)values[i] >> 8 * b);
+    return made;
+}
+
+/* Calls, operations and ranges through what orders, matches and nests them; how many of the passes were done. */
+static int64_t passed(const uint8_t *bytes, size_t size) {
+    const int64_t n = 1 + (int64_t)draw(24), m = 1 + (int64_t)draw(24), groups = 1 + (int64_t)draw(5), width = 1 << draw(4);
+    const uint64_t plausible = draw(4) ? 1 : 0, times = plausible * 512;
+    int64_t *start = draw(2) ? ascending(bytes, size, n, times / 8) : numbers(bytes, size, n, times), *end = numbers(bytes, size, n, times / 4);
+    for (int64_t i = 0; i < n && plausible; i++) end[i] += start[i];
+    int64_t *low = ascending(bytes, size, m, times / 8), *high = numbers(bytes, size, m, times / 2), *row = numbers(bytes, size, n, 0);
+    for (int64_t i = 0; i < m && plausible; i++) high[i] += low[i];
+    int64_t *group = numbers(bytes, size, n, plausible * (uint64_t)groups), *of = numbers(bytes, size, m, plausible * (uint64_t)groups);
+    int64_t *launch = numbers(bytes, size, m, plausible * (uint64_t)n), *out[6], done = 0;
+    for (int64_t i = 0; i < m && plausible; i++) launch[i] -= draw(8) == 0;
+    for (int k = 0; k < 6; k++) out[k] = malloc((size_t)(n + m + groups * groups + 1) * 8);
+    uint8_t *flags = malloc((size_t)(n > m ? n : m));
+    void *coded = codes(group, n, width), *gpus = codes(of, m, 8);
+
+    aisp_inside_t inside = {.n = n, .groups = groups, .ranges = m, .start = start, .end = end, .group = column_of(coded, n, width),
+        .of = of, .first = low, .last = high, .inside = flags};
+    done += aisp_inside(&inside) == 0;
+
+    aisp_order_t order = {.n = m, .calls = n, .keys = groups, .gpus = groups, .launch = launch, .start = start, .end = end,
+        .key = column_of(coded, n, width), .gpu = column_of(gpus, m, 8), .item = out[0], .begin = out[1], .finish = out[2],
+        .group = out[3], .bounds = out[4]};
+    const int64_t ordered = aisp_order(&order);
+    if (ordered >= 0) {
+        int64_t *window = numbers(bytes, size, order.groups + 1, draw(2) ? 1 << 20 : 0), *wide = malloc((size_t)(order.groups + 1) * 8);
+        for (int64_t g = 0; g <= order.groups; g++) wide[g] = draw(4) ? (int64_t)((uint64_t)window[g] + 512) : (int64_t)draw(0);
+        done += 1 + (aisp_shift(order.groups, out[4], window, ordered, out[1], out[2]) >= 0);
+        if (draw(16) == 0) out[4][draw((uint64_t)order.groups + 1)] = (int64_t)draw(0);
+        int64_t *begin = malloc((size_t)m * 8), *stop = malloc((size_t)m * 8);
+        aisp_slices_t slices = {.count = m, .groups = order.groups, .n = ordered, .group = of, .start = low, .end = high, .bounds = out[4],
+            .low = window, .high = wide, .shift = window, .first = out[1], .last = out[2], .begin = begin, .stop = stop};
+        done += aisp_slices(&slices) == 0;
+        free(begin), free(stop), free(window), free(wide);
+    }
+
+    int64_t *process = ascending(bytes, size, groups, plausible * 3), *offset = malloc((size_t)groups * 8), keyed = 0;
+    int64_t *least = malloc((size_t)groups * 8), *most = malloc((size_t)groups * 8);
+    aisp_column_t processes = column_of(group, n, 8), ids = column_of(row, n, 8);
+    for (int64_t i = 0; i < n && plausible; i++) group[i] = process[group[i]], row[i] &= 31;
+    done += aisp_ids(process, groups, n, &processes, &ids, 1ll << 33, least, most) == 0;
+    for (int64_t g = 0; g < groups; g++) {
+        offset[g] = keyed;
+        if (!plausible || draw(32) == 0) least[g] = (int64_t)draw(0) >> draw(60), most[g] = (int64_t)draw(0) >> draw(60);
+        if (most[g] >= least[g] && (uint64_t)most[g] - (uint64_t)least[g] < 64) keyed += most[g] - least[g] + 1;
+    }
+    int32_t *call = malloc((size_t)(keyed + 1) * 4);
+    aisp_keys_t keys = {.count = groups, .size = keyed, .process = process, .offset = offset, .low = least, .high = most};
+    aisp_claim_t claim = {.n = n, .process = processes, .correlation = ids, .start = start, .end = end, .row = row, .call = call, .outermost = flags};
+    if (aisp_claim(&keys, &claim) == 0) {
+        aisp_column_t one = column_of(of, m, 8), two = column_of(launch, m, 8);
+        done += 1 + (aisp_submitted(&keys, call, m, &one, &two, out[5]) == 0);
+    }
+
+    aisp_nest_t nest = {.n = n, .groups = groups, .group = column_of(coded, n, width), .start = start, .end = end, .row = row, .level = out[0], .parent = out[1]};
+    done += aisp_nest(&nest) == 0;
+    aisp_column_t starts = column_of(start, n, 8), ends = column_of(end, n, 8), lane = column_of(coded, n, width);
+    done += aisp_timely(n, &starts, &ends, 1ll << 61, 1ll << 54, (int64_t)draw(2)) >= 0;
+    done += aisp_in_turn(n, &lane, groups, start, end) >= 0;
+
+    const int64_t room = draw(4) ? n : (int64_t)draw((uint64_t)n), few = aisp_distinct(n, &processes, room, out[2]);
+    if (few > 0) {
+        const int64_t result = 1 << draw(4);
+        uint8_t *results = malloc((size_t)(few * result)), *found = malloc((size_t)(n * result));
+        memset(results, 7, (size_t)(few * result));
+        if (draw(16) == 0) out[2][draw((uint64_t)few)] ^= 1;
+        done += 1 + (aisp_look_up(n, &processes, few, out[2], results, result, found) == 0);
+        free(results), free(found);
+    }
+
+    const int64_t block = 1 + (int64_t)draw(8), narrow = 1 << draw(3);
+    const int64_t *before = draw(2) ? start : NULL;
+    uint8_t *bytes_out = malloc((size_t)(n * narrow));
+    if (!aisp_bounds(n, block, end, before, out[0], out[1]) && !aisp_narrow(n, block, end, before, out[0], narrow, bytes_out)) {
+        done += aisp_widen(n < block ? n : block, bytes_out, narrow, out[0][0], before, out[3]) == 0;
+        done += aisp_weighed(n / 2, (uint32_t *)(void *)start, (uint64_t *)(void *)end) != 1;
+    }
+    free(bytes_out), free(call), free(process), free(offset), free(least), free(most), free(coded), free(gpus), free(flags);
+    for (int k = 0; k < 6; k++) free(out[k]);
+    free(start), free(end), free(low), free(high), free(row), free(group), free(of), free(launch);
+    return done;
+}
+
 int main(int argc, char **argv) {
     FILE *file = argc == 5 ? fopen(argv[1], "rb") : NULL;
     if (!file) return 2;
@@ -132,7 +241,7 @@ int main(int argc, char **argv) {
     state = 0x9E3779B97F4A7C15ull ^ strtoull(argv[3], NULL, 10);
     int descriptor = memfd_create("fuzz", 0);
     int64_t told = atoll(argv[4]);
-    unsigned long long inputs = strtoull(argv[2], NULL, 10), accepted = 0, rows = 0, trees = 0, operations = 0;
+    unsigned long long inputs = strtoull(argv[2], NULL, 10), accepted = 0, rows = 0, trees = 0, operations = 0, passes = 0;
     for (unsigned long long i = 0; i < inputs; i++) {
         memcpy(window, whole + page * draw((size - length_of_window) / page + 1), length_of_window);
         mutate(window, length_of_window, page);
@@ -145,7 +254,9 @@ int main(int argc, char **argv) {
         int64_t roots[3] = {1, 1 + (int64_t)draw(PAGES + 1), 1 + (int64_t)draw(4)};
         trees += aisp_walk(descriptor, (int64_t)page, PAGES, roots, 1 + (int64_t)draw(3), 20) == 0;
         operations += (unsigned long long)swept(window, length_of_window);
+        passes += (unsigned long long)passed(window, length_of_window);
     }
-    printf("%llu inputs, %llu decoded, %llu rows, %llu trees, %llu operations swept\n", inputs, accepted, rows, trees, operations);
+    printf("%llu inputs, %llu decoded, %llu rows, %llu trees, %llu operations swept, %llu passes\n", inputs, accepted, rows, trees,
+           operations, passes);
     return 0;
 }

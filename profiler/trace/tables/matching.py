@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ctypes import byref
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 from ...arrays.blocks import each_block
 from ...arrays.groups import distinct_values
 from ...arrays.places import Places
-from ...arrays.types import Int64
+from ...arrays.types import Bools, Int64
+from ...core.library import Claim, Column, KeysOfCalls, core
 
 _LARGEST = 1 << 33  # CUPTI's correlation ids are 32 bits wide
 
@@ -48,12 +50,18 @@ class Submissions:
     """The outermost call of every key: `call[key]`, with -1 at the end for key -1."""
 
     keys: Keys
-    call: Int64
+    call: Int64 | NDArray[np.int32]
 
     def of(self, process: Int64, correlation: Int64) -> Int64:
         """For each operation, the index of the call that submitted it, -1 if there is none. One call may submit many
         (graphs)."""
         calls = np.empty(len(process), np.int64)
+        library = core()
+        if library is not None and self.call.dtype == np.int32:  # the core made the table
+            columns = Column.of(process), Column.of(correlation)
+            found = self.call.ctypes.data, len(process), *columns, calls.ctypes.data
+            if not library.aisp_submitted(byref(_told(self.keys)), *found):
+                return calls
 
         def look_up(block: slice) -> None:
             calls[block] = self.call[self.keys.of(process[block], correlation[block])]
@@ -65,6 +73,24 @@ class Submissions:
 def call_keys(process: Int64, correlation: Int64) -> Keys:
     """Number the (process, correlation id) pairs of the calls; ids that are negative or wider than CUPTI's do not count."""
     processes = distinct_values(process)
+    low, high = _ids(processes, process, correlation)
+    span = np.maximum(high - low + 1, 0)
+    whole = Keys(processes, np.cumsum(span) - span, low, high, int(span.sum()), None)
+    if whole.size <= 8 * len(process) + (1 << 20):
+        return whole
+    ids = np.unique(whole.of(process, correlation))
+    return Keys(processes, whole.offset, low, high, int((ids >= 0).sum()), ids[ids >= 0])
+
+
+def _ids(processes: Int64, process: Int64, correlation: Int64) -> tuple[Int64, Int64]:
+    """The least and the largest usable id of each process, `_LARGEST` and -1 where it has none."""
+    library = core()
+    if library is not None:
+        found = np.empty((2, len(processes)), np.int64)
+        columns = Column.of(process), Column.of(correlation)
+        given = processes.ctypes.data, len(processes), len(process), *columns, _LARGEST
+        if not library.aisp_ids(*given, *(part.ctypes.data for part in found)):
+            return found[0], found[1]
     places = Places(processes)
 
     def bounds(block: slice) -> tuple[Int64, Int64]:
@@ -79,12 +105,7 @@ def call_keys(process: Int64, correlation: Int64) -> Keys:
     extremes = each_block(len(process), bounds)
     low = np.minimum.reduce([part[0] for part in extremes], initial=_LARGEST) if extremes else np.empty(0, np.int64)
     high = np.maximum.reduce([part[1] for part in extremes], initial=-1) if extremes else np.empty(0, np.int64)
-    span = np.maximum(high - low + 1, 0)
-    whole = Keys(processes, np.cumsum(span) - span, low, high, int(span.sum()), None)
-    if whole.size <= 8 * len(process) + (1 << 20):
-        return whole
-    ids = np.unique(whole.of(process, correlation))
-    return Keys(processes, whole.offset, low, high, int((ids >= 0).sum()), ids[ids >= 0])
+    return low, high
 
 
 def submissions(
@@ -97,6 +118,9 @@ def submissions(
         themselves.
     """
     keys = call_keys(process, correlation)
+    claimed = _claimed(keys, process, correlation, (start, end, row))
+    if claimed is not None:
+        return claimed
     call = np.full(keys.size + 1, -1, np.int64)
     own = np.empty(len(process), np.int64)
 
@@ -117,6 +141,27 @@ def submissions(
         outermost[rivals[best]] = True
         call[own[rivals[best]]] = rivals[best]
     return Submissions(keys, call), outermost
+
+
+def _claimed(
+    keys: Keys, process: Int64, correlation: Int64, times: tuple[Int64, Int64, Int64]
+) -> tuple[Submissions, Bools] | None:
+    """The same by the compiled core, where it is and there is a place for every id."""
+    library = core()
+    if library is None or keys.sparse is not None:
+        return None
+    call, outermost = np.empty(keys.size + 1, np.int32), np.empty(len(process), bool)
+    start, end, row = (np.ascontiguousarray(column, np.int64) for column in times)
+    job = Claim(len(process), Column.of(process), Column.of(correlation))
+    job.start, job.end, job.row, job.call, job.outermost = (a.ctypes.data for a in (start, end, row, call, outermost))
+    done = library.aisp_claim(byref(_told(keys)), byref(job)) == 0
+    return (Submissions(keys, call), outermost) if done else None
+
+
+def _told(keys: Keys) -> KeysOfCalls:
+    """The keys as the core is told of them; they live as long as `keys` do."""
+    columns = (keys.processes, keys.offset, keys.low, keys.high)
+    return KeysOfCalls(len(keys.processes), keys.size, *(column.ctypes.data for column in columns))
 
 
 def _best(key: Int64, size: int, columns: list[Int64]) -> Int64:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from ctypes import byref
+
 import numpy as np
 
 from ...arrays.types import Int64
 from ...arrays.windows import ranked, windowed
+from ...core.library import Column, Nest, core
 
 
 def nesting(group: Int64, start: Int64, end: Int64, row: Int64) -> tuple[Int64, Int64]:
@@ -20,6 +23,9 @@ def nesting(group: Int64, start: Int64, end: Int64, row: Int64) -> tuple[Int64, 
     if not n:
         return np.empty(0, np.int64), np.empty(0, np.int64)
     groups = int(group.max()) + 1
+    nested = _nested(group, groups, start, end, row)
+    if nested is not None:
+        return nested
     moved = windowed(group, groups, start, end) or windowed(group, groups, *ranked(start, end))
     if moved is None:  # as many groups as ranges, times as many ranks: more than memory holds
         raise OverflowError("too many ranges")
@@ -30,6 +36,18 @@ def nesting(group: Int64, start: Int64, end: Int64, row: Int64) -> tuple[Int64, 
     level[order] = levels
     parent[order] = _parents(order, levels)
     return level, parent
+
+
+def _nested(group: Int64, groups: int, start: Int64, end: Int64, row: Int64) -> tuple[Int64, Int64] | None:
+    """The same by the compiled core, where it is and no two ranges of a group cross."""
+    library = core()
+    if library is None:
+        return None
+    level, parent = np.empty((2, len(start)), np.int64)
+    times = [np.ascontiguousarray(column, np.int64) for column in (start, end, row)]
+    job = Nest(len(start), groups, Column.of(group))
+    job.start, job.end, job.row, job.level, job.parent = (a.ctypes.data for a in (*times, level, parent))
+    return None if library.aisp_nest(byref(job)) else (level, parent)
 
 
 def _order(start: Int64, end: Int64, row: Int64) -> Int64:

@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays.blocks import each_block
+from ...arrays.growing import constant
 from ...arrays.types import Int64
+from ...core.library import Column, core
 from .columns import Columns, Invalid, picked
 
 LATEST = 1 << 61
@@ -21,6 +23,12 @@ def timely(start: Int64, end: Int64, table: str, invalid: Invalid, zero: bool = 
     Args:
         zero: whether a start and end of 0 mean that the times were not collected.
     """
+    library = core()
+    if (
+        library is not None
+        and library.aisp_timely(len(start), Column.of(start), Column.of(end), LATEST, LONGEST, int(zero)) == 1
+    ):
+        return constant(True, len(start), bool)
     keep = np.ones(len(start), bool)
 
     def judge(block: slice) -> dict[str, int]:

@@ -54,10 +54,11 @@ def test_no_mutation_reaches_beyond_its_page(columns: int, page_size: int, fuzz:
     seed = table(tmp_path / "t.sqlite", columns, page_size)
     done = subprocess.run([fuzz, seed, "3000", "1", str(columns)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    inputs, decoded, rows, trees, operations = map(int, re.findall(r"\d+", done.stdout))
+    inputs, decoded, rows, trees, operations, passes = map(int, re.findall(r"\d+", done.stdout))
     assert inputs == 3000
     assert decoded > 500, "hardly anything is decoded: the mutations are refused too early to show anything"
     assert min(rows, trees, operations) > 500
+    assert passes > 8 * inputs, "of the passes over columns most are refused too early to show anything"
 
 
 def test_the_core_knows_the_classes_as_the_model_lists_them() -> None:

@@ -1,5 +1,6 @@
 """Launches inside a range from another thread are not counted in silence."""
 
+import engines
 import numpy as np
 import pytest
 from aisp_prof.cli import app
@@ -10,7 +11,7 @@ from aisp_prof.profiler.queries.overlap import overlap
 from aisp_prof.profiler.queries.summary import summary
 from aisp_prof.profiler.ranges.attribution import Attribution, operations_inside
 from aisp_prof.profiler.ranges.chosen import chosen_ranges
-from aisp_prof.profiler.ranges.uncounted import _inside
+from aisp_prof.profiler.ranges.uncounted import calls_inside_any, launched_inside
 from aisp_prof.profiler.trace.reader import read_trace
 from busy_trace import busy_trace
 from trace_builder import TraceBuilder
@@ -75,15 +76,18 @@ def test_an_assertion_of_the_whole_trace_or_by_process_says_nothing(tmp_path):
 
 @pytest.mark.parametrize("attribution", list(Attribution))
 @pytest.mark.parametrize("name", ["*", "step", "async", "data", "forward*"])
-def test_what_is_inside_equals_what_ranges_launched(tmp_path, name, attribution):
+def test_what_is_inside_equals_what_ranges_launched(tmp_path, name, attribution, monkeypatch):
     """Each launch once, however many ranges hold it."""
     trace = read_trace(busy_trace().write(tmp_path / "t.sqlite"))
     chosen = chosen_ranges(trace, name=name)
     assert len(chosen)
     held = set(operations_inside(trace, chosen, attribution)[1].tolist())
     launched = np.flatnonzero(trace.operations.launch >= 0)
-    inside = _inside(trace, chosen, trace.operations.launch[launched], attribution)
-    assert set(launched[inside].tolist()) == held
+    for engine in engines.ENGINES:
+        engines.choose(monkeypatch, engine)
+        inside = calls_inside_any(trace, chosen, attribution)[trace.operations.launch[launched]]
+        assert set(launched[inside].tolist()) == held
+        assert launched_inside(trace, chosen, attribution) == len(held)
 
 
 def test_by_process_an_overlap_counts_them(tmp_path):

@@ -1,0 +1,143 @@
+/* Columns of few distinct values as codes, values looked up, and differences to the least value of a block in few bytes. */
+#include "core.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { FEW = 1 << 12, SLOTS = 1 << 13 };
+
+typedef struct {
+    int64_t value[SLOTS];
+    int32_t number[SLOTS]; /* -1: an empty place */
+} table_t;
+
+static inline uint64_t place_of(int64_t value) { return ((uint64_t)value * 0x9E3779B97F4A7C15ull) >> 51; }
+
+/* Where a value is, or the empty place where it belongs; at most half of all places are taken. */
+static inline uint64_t slot_of(const table_t *table, int64_t value) {
+    uint64_t at = place_of(value);
+    while (table->number[at] >= 0 && table->value[at] != value) at = (at + 1) % SLOTS;
+    return at;
+}
+
+static table_t *empty(void) {
+    table_t *table = malloc(sizeof *table);
+    if (table) memset(table->number, 255, sizeof table->number);
+    return table;
+}
+
+int64_t aisp_distinct(int64_t n, const aisp_column_t *column, int64_t most, int64_t *values) {
+    if (most < 0 || most > FEW || !aisp_values(column)) return AISP_UNUSUAL;
+    table_t *table = empty();
+    if (!table) return AISP_MEMORY;
+    int64_t count = 0, last = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t value = aisp_value(column, i);
+        if (count && value == last) continue;
+        const uint64_t at = slot_of(table, value);
+        last = value;
+        if (table->number[at] >= 0) continue;
+        if (count == most) {
+            count = AISP_ROOM;
+            break;
+        }
+        table->value[at] = value;
+        table->number[at] = (int32_t)count;
+        values[count++] = value;
+    }
+    free(table);
+    return count;
+}
+
+int64_t aisp_look_up(int64_t n, const aisp_column_t *column, int64_t count, const int64_t *distinct, const uint8_t *results,
+                     int64_t width, uint8_t *out) {
+    if (count < 1 || count > FEW || !aisp_values(column) || !(width == 1 || width == 2 || width == 4 || width == 8)) return AISP_UNUSUAL;
+    table_t *table = empty();
+    if (!table) return AISP_MEMORY;
+    for (int64_t i = 0; i < count; i++) {
+        const uint64_t at = slot_of(table, distinct[i]);
+        table->value[at] = distinct[i];
+        table->number[at] = (int32_t)i;
+    }
+    int64_t last = distinct[0], number = table->number[slot_of(table, last)], i = 0;
+#define LOOK_UP(bytes)                                                                                      \
+    for (; i < n; i++) {                                                                                    \
+        const int64_t value = aisp_value(column, i);                                                        \
+        if (value != last) {                                                                                \
+            const int64_t other = table->number[slot_of(table, value)];                                     \
+            if (other < 0) break;                                                                           \
+            number = other;                                                                                 \
+            last = value;                                                                                   \
+        }                                                                                                   \
+        memcpy(out + bytes * i, results + bytes * number, bytes);                                           \
+    }
+    switch (width) {
+    case 1: LOOK_UP(1) break;
+    case 2: LOOK_UP(2) break;
+    case 4: LOOK_UP(4) break;
+    default: LOOK_UP(8)
+    }
+    free(table);
+    return i < n ? AISP_UNUSUAL : 0;
+}
+
+static inline int64_t difference(const int64_t *column, const int64_t *before, int64_t i) {
+    return before ? (int64_t)((uint64_t)column[i] - (uint64_t)before[i]) : column[i];
+}
+
+int64_t aisp_bounds(int64_t n, int64_t block, const int64_t *column, const int64_t *before, int64_t *low, int64_t *high) {
+    if (block < 1) return AISP_UNUSUAL;
+    for (int64_t b = 0; b * block < n; b++) {
+        const int64_t from = b * block, until = n - from < block ? n : from + block;
+        int64_t least = difference(column, before, from), most = least;
+        for (int64_t i = from; i < until; i++) {
+            const int64_t value = difference(column, before, i);
+            least = value < least ? value : least;
+            most = value > most ? value : most;
+        }
+        low[b] = least;
+        high[b] = most;
+    }
+    return 0;
+}
+
+int64_t aisp_narrow(int64_t n, int64_t block, const int64_t *column, const int64_t *before, const int64_t *base, int64_t width, uint8_t *out) {
+    if (block < 1) return AISP_UNUSUAL;
+    for (int64_t b = 0; b * block < n; b++) {
+        const int64_t from = b * block, until = n - from < block ? n : from + block;
+#define NARROW(type)                                                                                        \
+    for (int64_t i = from; i < until; i++) {                                                                \
+        const type narrow = (type)((uint64_t)difference(column, before, i) - (uint64_t)base[b]);            \
+        memcpy(out + i * (int64_t)sizeof(type), &narrow, sizeof(type));                                     \
+    }
+        switch (width) {
+        case 1: NARROW(uint8_t) break;
+        case 2: NARROW(uint16_t) break;
+        case 4: NARROW(uint32_t) break;
+        default: return AISP_UNUSUAL;
+        }
+    }
+    return 0;
+}
+
+int64_t aisp_widen(int64_t n, const uint8_t *narrow, int64_t width, int64_t base, const int64_t *before, int64_t *out) {
+#define WIDEN(type)                                                                                         \
+    for (int64_t i = 0; i < n; i++) {                                                                       \
+        type value;                                                                                         \
+        memcpy(&value, narrow + i * (int64_t)sizeof(type), sizeof(type));                                   \
+        out[i] = (int64_t)((uint64_t)base + (uint64_t)value + (before ? (uint64_t)before[i] : 0));          \
+    }
+    switch (width) {
+    case 1: WIDEN(uint8_t) break;
+    case 2: WIDEN(uint16_t) break;
+    case 4: WIDEN(uint32_t) break;
+    default: return AISP_UNUSUAL;
+    }
+    return 0;
+}
+
+uint64_t aisp_weighed(int64_t n, const uint32_t *words, const uint64_t *weights) {
+    uint64_t total = 0;
+    for (int64_t i = 0; i < n; i++) total += words[i] * weights[i];
+    return total;
+}
