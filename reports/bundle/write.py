@@ -145,8 +145,8 @@ def _write_proof(
 ) -> None:
     """proof.json and the pages, each of which names the hash of what it rests on.
 
-    The page names the fonts that it is printed with, which only printing tells: those of its first pair are taken for them, and
-    where the whole page takes others, it is made once more.
+    The page names the fonts that it is printed with, which only printing tells: those that its first pair takes are taken for
+    them, and where the whole page takes others, it is made once more.
     """
     evidences, manifests = [one.evidence for one in proofs], [one.capture.manifest for one in proofs]
     grounds = _hashes(folder)
@@ -161,7 +161,10 @@ def _write_proof(
     if not pages.pdf:
         (folder / pages.html_name).write_bytes(page(None).encode())
         return
-    stated = print_html(render_html(pages.stage, evidences[:1], pages.lang, "0" * 64, expected))
+    whole, first = (
+        render_html(pages.stage, some, pages.lang, "0" * 64, expected) for some in (evidences, evidences[:1])
+    )  # the fonts that a page holds have the letters of that page alone
+    stated = print_html(whole[: whole.index("<body")] + first[first.index("<body") :])
     printed = print_html(html := page(stated))
     if printed.fonts != stated.fonts:
         printed = print_html(html := page(printed))
