@@ -107,7 +107,8 @@ class Quantities:
         bounds = {"low": self._first, "high": np.append(self._first[1:], len(self._pairs.of_set))}
         times = {"start": self._pairs.start, "end": self._pairs.end, "kind": self._kind}
         if len(self) and (swept := sweep(bounds, times, ("max_in_flight",))) is not None:
-            return swept[2]["max_in_flight"]
+            found: Int64 = swept[2]["max_in_flight"]
+            return found
         return self._placed(self._streams, self._on_streams.most_in_flight())
 
     @cached_property
