@@ -1,10 +1,12 @@
 """What the benchmark runs, each in a process of its own: `python benchmarks/measured.py columns TRACE`.
 
-Prints the seconds that the work itself took; the caller measures the process.
+Prints the seconds that the work itself took; the caller measures the process. `digest` and `projections` print what others must have
+found too.
 """
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import sys
 import time
@@ -12,11 +14,14 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
+from typing import cast
 
+import numpy as np
 from aisp_prof.profiler.analysis.completeness import attest  # noqa: TID251
 from aisp_prof.profiler.analysis.ledger import ledger  # noqa: TID251
 from aisp_prof.profiler.analysis.overlap import concurrency_by_gpu  # noqa: TID251
 from aisp_prof.profiler.queries.ranges import ranges_in_parts  # noqa: TID251
+from aisp_prof.profiler.queries.table import Column  # noqa: TID251
 from aisp_prof.profiler.trace.reader import read_trace  # noqa: TID251
 from aisp_prof.profiler.trace.source.file import open_source  # noqa: TID251
 from aisp_prof.profiler.trace.source.scan import Source, Wanted  # noqa: TID251
@@ -75,8 +80,43 @@ def ranges(path: Path) -> None:
         pass
 
 
+def digest(path: Path) -> None:
+    """What `columns` reads, as `peers.py` tells it of other readers: of each column how many values there are, and their sum as
+    64 bits; of texts their length in bytes."""
+    told = {}
+    with open_source(path) as source:
+        for table, wanted in COLUMNS.items():
+            found = source.scan(table, wanted)
+            integers = [found.integers[name] for name in wanted.integers]
+            told[table] = [[int((~one.is_null).sum()), int(one.values[~one.is_null].sum()) % 2**64] for one in integers]
+            for texts in (found.texts[name] for name in wanted.texts):
+                length = np.array([len(text) for text in texts.values], np.int64)
+                told[table].append([int((texts.codes >= 0).sum()), int(length[texts.codes[texts.codes >= 0]].sum())])
+    print(json.dumps(told))
+
+
+def projections(path: Path) -> None:
+    """What `nvtx_gpu_proj_sum` tells of each range's name: how many instances have work, and for how long in all; a range's
+    rows of several devices are one projection there."""
+    total: dict[str, list[int]] = {}
+    for part in ranges_in_parts(read_trace(path)):
+        keys = [cast(Column, part.columns[name]) for name in ("start", "end", "pid", "tid", "name", "domain")]
+        order = np.lexsort([key.values for key in keys])
+        first = np.flatnonzero(
+            np.append(True, np.any([np.diff(key.values[order]) != 0 for key in keys], axis=0))[: len(order)]
+        )
+        begin, end = (cast(Column, part.columns[name]).values[order] for name in ("proj_start", "proj_end"))
+        took = np.maximum.reduceat(end, first) - np.minimum.reduceat(begin, first) if len(first) else first
+        names = [cast(Column, part.columns[name]).take(order[first]).python() for name in ("domain", "name")]
+        for domain, name, ns in zip(*names, took.tolist(), strict=True):
+            one = total.setdefault(f"{domain}:{name}" if domain else name, [0, 0])
+            one[0] += 1
+            one[1] += ns
+    print(json.dumps(total))
+
+
 WORK: dict[str, Callable[[Path], None]] = {
-    work.__name__: work for work in (columns, columns_sqlite, trace, sweeps, ranges)
+    work.__name__: work for work in (columns, columns_sqlite, trace, sweeps, ranges, digest, projections)
 }
 
 
@@ -84,7 +124,7 @@ def main() -> None:
     work, path = WORK[sys.argv[1]], Path(sys.argv[2])
     begin = time.perf_counter()
     work(path)
-    print(time.perf_counter() - begin)
+    print(time.perf_counter() - begin, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ The smallest of several runs counts: on a shared machine the others measure the 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
 import platform
@@ -15,23 +16,30 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+import peers  # type: ignore[import-not-found]
 import shapes  # type: ignore[import-not-found]
 
 HERE = Path(__file__).parent
 REPORTS = ("nvtx_gpu_proj_sum", "cuda_gpu_kern_sum")
+NSYS = "nsys stats -r"
+QUESTIONS = ("kernels", "copies", "launches", "gaps")
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One measured step: seconds of the whole process in every run, and the largest memory of any."""
+    """One measured step: seconds of the whole process in every run, the least processor seconds and the largest memory of any;
+    and the processor seconds that are `wanted`, where a bound is set."""
 
     name: str
     seconds: tuple[float, ...]
     cpu_seconds: float
     peak_bytes: int
+    wanted: float | None = None
 
     @property
     def best(self) -> float:
@@ -66,7 +74,7 @@ def measure(
     return Step(name, tuple(f[0] for f in runs), min(f[1] for f in runs), max(f[2] for f in runs))
 
 
-def steps(trace: Path, cache: Path, repeats: int, slow: bool, nsys: str | None, folder: Path) -> list[Step]:
+def steps(trace: Path, cache: Path, repeats: int, slow: bool, folder: Path) -> list[Step]:
     python = [sys.executable, "-P"]
 
     def own(work: str, name: str, fresh: bool) -> Step:
@@ -92,10 +100,9 @@ def steps(trace: Path, cache: Path, repeats: int, slow: bool, nsys: str | None, 
         rows = ["ranges", str(trace), "-o", str(folder / f"ranges.{suffix}")]
         measured.append(command(f"aisp-prof trace ranges -o {suffix}, first time", rows, True))
         measured.append(command(f"aisp-prof trace ranges -o {suffix}, read before", rows, False))
-    if nsys:
-        for report in REPORTS:
-            arguments = ["stats", "-r", report, "--force-overwrite=true", "-f", "csv", "-o", str(folder / report)]
-            measured.append(measure(f"nsys stats -r {report}", [nsys, *arguments, str(trace)], cache, 1, True))
+    measured += [command(f"aisp-prof trace {what}, read before", [what, str(trace)], False) for what in QUESTIONS]
+    written = ["export", str(trace), "--to", "perfetto", "-o", str(folder / "perfetto.json")]
+    measured.append(command("aisp-prof trace export --to perfetto, read before", written, False))
     return measured
 
 
@@ -108,26 +115,116 @@ def of_shapes(folder: Path, cache: Path, repeats: int, only: Sequence[str]) -> l
         trace = folder / f"shape-{name}.sqlite"
         if not trace.exists():
             shapes.generate(name, trace.with_suffix(".part"), shape.events).rename(trace)
-        for command in shape.commands:
-            words = [{"TRACE": str(trace), "OUT": str(folder / "shape.parquet")}.get(word, word) for word in command]
-            told = " ".join(word for word in command if word not in ("trace", "TRACE"))
+        for asked in shape.commands:
+            files = {"TRACE": str(trace), "OUT": str(folder / "shape.parquet")}
+            words = [files.get(word, word) for word in asked.words]
+            told = " ".join(word for word in asked.words if word not in ("trace", "TRACE"))
             for fresh in (True, False):
                 when = "first time" if fresh else "read before"
                 python = [sys.executable, "-P", "-m", "aisp_prof", *words]
-                measured.append(measure(f"{name}: {told}, {when}", python, cache, repeats, fresh, (0, 1, 4)))
+                step = measure(f"{name}: {told}, {when}", python, cache, repeats, fresh, (0, 1, 4))
+                measured.append(replace(step, wanted=asked.wanted))
     return measured
 
 
-def of_peers(python: str, trace: Path, cache: Path, repeats: int) -> list[Step]:
-    """The same columns by other readers, each that `python` can import; why one could not read is said."""
+def answer_of(command: Sequence[str], environment: dict[str, str] | None = None) -> Any:
+    """What a command prints as JSON."""
+    return json.loads(subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout)
+
+
+class Ours:
+    """The answers that others are measured with, by this project, each found once."""
+
+    def __init__(self, trace: Path, cache: Path) -> None:
+        self._trace = str(trace)
+        path = str(HERE.parent / ".pythonpath")
+        self._environment = {**os.environ, "AISP_CACHE": str(cache), "PYTHONPATH": path}
+
+    @cached_property
+    def digest(self) -> Any:
+        return self._measured("digest")
+
+    @cached_property
+    def projections(self) -> Any:
+        return self._measured("projections")
+
+    def _measured(self, work: str) -> Any:
+        return answer_of([sys.executable, "-P", str(HERE / "measured.py"), work, self._trace], self._environment)
+
+    @cached_property
+    def kernels(self) -> dict[str, tuple[int, int, int, int]]:
+        """By name how often, and the sum, least and most of ns, of all devices together."""
+        command = ["trace", "kernels", self._trace, "--full-names", "--json"]
+        found: dict[str, tuple[int, int, int, int]] = {}
+        for row in answer_of([sys.executable, "-P", "-m", "aisp_prof", *command], self._environment)["rows"]:
+            count, total, least, most = found.get(row["name"], (0, 0, row["time"]["min"], 0))
+            time = row["time"]
+            merged = count + time["n"], total + time["sum"], min(least, time["min"]), max(most, time["max"])
+            found[row["name"]] = merged
+        return found
+
+
+def of_peers(python: str, trace: Path, cache: Path, repeats: int, ours: Ours) -> list[Step]:
+    """The same columns, and the same numbers of kernels, by other readers, each that `python` can import; why one could not
+    read is said.
+
+    Raises:
+        SystemExit: what one found is not what is found here.
+    """
     measured = []
-    for reader in ("sqlite3", "pandas", "polars", "duckdb"):
-        try:
-            name = f"needed columns, {reader}"
-            measured.append(measure(name, [python, str(HERE / "peers.py"), reader, str(trace)], cache, repeats, True))
-        except SystemExit as why:
-            print(f"{reader} is not measured: {str(why)[-300:]}", file=sys.stderr)
+    for reader in peers.READERS:
+        for work in ("kernels",) if reader in peers.ONLY_KERNELS else ("columns", "kernels"):
+            name = f"{ {'columns': 'needed columns', 'kernels': 'kernels by name'}[work] }, {reader}"
+            command = [python, str(HERE / "peers.py"), reader]
+            try:
+                measured.append(measure(name, [*command, work, str(trace)], cache, repeats, True))
+            except SystemExit as why:
+                print(f"{name}: not measured: {str(why)[-300:]}", file=sys.stderr)
+                continue
+            told = answer_of([*command, "digest" if work == "columns" else work, str(trace)])
+            agrees = told == ours.digest if work == "columns" else same_kernels(told, ours.kernels, reader)
+            _agree(name, agrees)
     return measured
+
+
+def same_kernels(told: Sequence[Sequence[Any]], ours: dict[str, tuple[int, int, int, int]], reader: str = "") -> bool:
+    """Whether another's (name, count, sum, least, most) are ours; nsys-ai's times are ms with two decimals."""
+    if reader == "nsys-ai":
+        ours = {name: (row[0], *(round(ns / 1e6, 2) for ns in row[1:])) for name, row in ours.items()}  # type: ignore[misc]
+    return {row[0]: tuple(row[1:]) for row in told} == ours
+
+
+def same_report(report: str, lines: Sequence[dict[str, str]], ours: Ours) -> bool:
+    """Whether a report of `nsys stats` tells what is found here."""
+    if report == "cuda_gpu_kern_sum":
+        numbers = ("Instances", "Total Time (ns)", "Min (ns)", "Max (ns)")
+        return same_kernels([(line["Name"], *(int(line[n]) for n in numbers)) for line in lines], ours.kernels)
+    told = {line["Range"]: [int(line["Range Instances"]), int(line["Total Proj Time (ns)"])] for line in lines}
+    return bool(told == ours.projections)
+
+
+def of_nsys(nsys: str, trace: Path, cache: Path, folder: Path, ours: Ours) -> list[Step]:
+    """Its reports, each once.
+
+    Raises:
+        SystemExit: what it tells is not what is found here.
+    """
+    measured = []
+    for report in REPORTS:
+        for old in folder.glob(f"{report}*.csv"):
+            old.unlink()
+        arguments = ["stats", "-r", report, "--force-overwrite=true", "-f", "csv", "-o", str(folder / report)]
+        measured.append(measure(f"{NSYS} {report}", [nsys, *arguments, str(trace)], cache, 1, True))
+        (written,) = folder.glob(f"{report}*.csv")
+        with written.open(newline="") as file:
+            _agree(measured[-1].name, same_report(report, list(csv.DictReader(file)), ours))
+    return measured
+
+
+def _agree(name: str, agrees: bool) -> None:
+    if not agrees:
+        raise SystemExit(f"{name}: its numbers are not ours")
+    print(f"{name}: its numbers are ours", file=sys.stderr)
 
 
 def machine() -> dict[str, object]:
@@ -145,15 +242,22 @@ def machine() -> dict[str, object]:
 
 
 def table(measured: Sequence[Step], megabytes: float | None = None) -> str:
-    """Seconds, processor seconds and memory of each step; of one trace also its rate, and how many times the first step's
-    time it took."""
+    """Seconds, processor seconds and memory of each step; of one trace also its rate, and, where `nsys stats` was measured, how
+    many times a step's processor seconds its two reports took together."""
     longest = max(len(step.name) for step in measured)
-    lines = [f"{'step':<{longest}} {'best s':>8} {'CPU s':>8} {'peak GB':>8}" + (" " * 17 if megabytes else "")]
+    nsys = sum(step.cpu_seconds for step in measured if step.name.startswith(NSYS))
+    head = f"{'step':<{longest}} {'best s':>8} {'CPU s':>8} {'peak GB':>8}"
+    bounds = any(step.wanted for step in measured)
+    head += f" {'wanted':>8}" if bounds else ""
+    lines = [head + (f" {'MB/s':>7}" if megabytes else "") + (f" {'nsys':>7}" if nsys else "")]
     for step in measured:
         line = f"{step.name:<{longest}} {step.best:>8.2f} {step.cpu_seconds:>8.2f} {step.peak_bytes / 1e9:>8.2f}"
-        speed = f" {megabytes / step.best:>6.0f} MB/s {step.best / measured[0].best:>6.1f}x" if megabytes else ""
-        lines.append(line + speed)
-    return "\n".join(line.rstrip() for line in lines)
+        line += (
+            f" {step.wanted or '':>8}" + (" over" if step.cpu_seconds > (step.wanted or 1e9) else "") if bounds else ""
+        )
+        line += f" {megabytes / step.best:>7.0f}" if megabytes else ""
+        lines.append(line + (f" {nsys / step.cpu_seconds:>6.1f}x" if nsys else ""))
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -167,7 +271,7 @@ def main() -> None:
         "--shapes", nargs="*", choices=shapes.SHAPES, help="instead: the traces of awkward shape, all or these"
     )
     parser.add_argument(
-        "--peers", metavar="PYTHON", help="also pandas, polars and DuckDB, as this interpreter has them"
+        "--peers", metavar="PYTHON", help="also pandas, polars, DuckDB and nsys-ai, as this interpreter has them"
     )
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
@@ -181,9 +285,12 @@ def main() -> None:
         part = trace.with_suffix(".part")
         subprocess.run([sys.executable, HERE / "generate.py", part, "--kernels", str(given.kernels)], check=True)
         part.rename(trace)
-    measured = steps(trace, given.folder / "cache", given.repeats, given.slow, given.nsys, given.folder)
+    measured = steps(trace, given.folder / "cache", given.repeats, given.slow, given.folder)
+    ours = Ours(trace, given.folder / "cache")
+    if given.nsys:
+        measured += of_nsys(given.nsys, trace, given.folder / "cache", given.folder, ours)
     if given.peers:
-        measured += of_peers(given.peers, trace, given.folder / "cache", given.repeats)
+        measured += of_peers(given.peers, trace, given.folder / "cache", given.repeats, ours)
     size = trace.stat().st_size
     print(table(measured, size / 1e6))
     record = {

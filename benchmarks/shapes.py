@@ -185,41 +185,48 @@ def instances(export: Export, events: int) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """A command that a shape hurt (TRACE is its file, OUT a file to write), and the processor seconds that are wanted of it."""
+
+    words: tuple[str, ...]
+    wanted: float
+
+
+@dataclass(frozen=True, slots=True)
 class Shape:
-    """What makes the trace, for how many events the issue was seen, and the commands that it hurt (TRACE is its file)."""
+    """What makes the trace, for how many events the issue was seen, and the commands that it hurt."""
 
     make: Callable[[Export, int], None]
     events: int
-    commands: tuple[tuple[str, ...], ...]
+    commands: tuple[Asked, ...]
 
 
-MOST = ("assert", "TRACE", "max_in_flight >= 1")
+def _most(wanted: float = 2) -> Asked:
+    return Asked(("assert", "TRACE", "max_in_flight >= 1"), wanted)
+
+
+def _overlap(a: str, wanted: float) -> Asked:
+    return Asked(("trace", "overlap", "TRACE", "--a", a, "--b", "compute"), wanted)
+
+
+def _summary(wanted: float) -> Asked:
+    return Asked(("trace", "summary", "TRACE"), wanted)
+
+
+_DIFF = ("trace", "diff", "TRACE", "TRACE", "--range-a", "step", "--range-b", "step")
+_ORDER = ("assert", "TRACE", "--range", "step=step", "order_violations(first, second) == 0")
+_ROWS = Asked(("trace", "ranges", "TRACE", "-o", "OUT"), 3)
 SHAPES: Mapping[str, Shape] = {
-    "graphs": Shape(graphs, 4_000_000, (MOST,)),
-    "nested": Shape(nested, 1_000_000, (MOST, ("trace", "overlap", "TRACE", "--a", "range:*", "--b", "compute"))),
-    "names": Shape(names, 1_000_000, (MOST,)),
-    "around_all": Shape(around_all, 1_000_000, (MOST,)),
-    "texts": Shape(texts, 1_000_000, (MOST, ("trace", "summary", "TRACE"))),
-    "streams": Shape(streams, 1_000_000, (("trace", "overlap", "TRACE", "--a", "compute", "--b", "compute"), MOST)),
-    "opened": Shape(
-        opened,
-        200_000,
-        (
-            ("trace", "summary", "TRACE"),
-            ("trace", "ranges", "TRACE", "-o", "OUT"),
-            ("trace", "overlap", "TRACE", "--a", "range:*", "--b", "compute"),
-        ),
-    ),
-    "threads": Shape(threads, 200_000, (("trace", "gaps", "TRACE"),)),
-    "persistent": Shape(persistent, 1_000_000, (("trace", "summary", "TRACE"),)),
-    "instances": Shape(
-        instances,
-        1_000_000,
-        (
-            ("trace", "diff", "TRACE", "TRACE", "--range-a", "step", "--range-b", "step"),
-            ("assert", "TRACE", "--range", "step=step", "order_violations(first, second) == 0"),
-        ),
-    ),
+    "graphs": Shape(graphs, 4_000_000, (_most(3),)),
+    "nested": Shape(nested, 1_000_000, (_most(), _overlap("range:*", 3))),
+    "names": Shape(names, 1_000_000, (_most(),)),
+    "around_all": Shape(around_all, 1_000_000, (_most(),)),
+    "texts": Shape(texts, 1_000_000, (_most(), _summary(4))),
+    "streams": Shape(streams, 1_000_000, (_overlap("compute", 2), _most())),
+    "opened": Shape(opened, 200_000, (_summary(3), _ROWS, _overlap("range:*", 3))),
+    "threads": Shape(threads, 200_000, (Asked(("trace", "gaps", "TRACE"), 2),)),
+    "persistent": Shape(persistent, 1_000_000, (_summary(4),)),
+    "instances": Shape(instances, 1_000_000, (Asked(_DIFF, 3), Asked(_ORDER, 3))),
 }
 
 

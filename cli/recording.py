@@ -44,9 +44,9 @@ def record(
     lines = [f"wrote {out}, recorded by {by}", f"next: aisp-prof trace summary {shlex.quote(str(out))}"]
     print_data({"rows": [row]}, as_json, lines)
     if code:
-        error = AispError(f"{shlex.join(command[:6])} ended with exit code {code}; what it did until then is in {out}")
-        error.answered = True
-        raise error
+        failed = AispError(f"{shlex.join(command[:6])} ended with exit code {code}; what it did until then is in {out}")
+        failed.answered = True
+        raise failed
 
 
 def _recorded(tracer: Tracer, command: list[str], out: Path) -> tuple[dict[str, str | None], int]:

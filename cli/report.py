@@ -60,6 +60,9 @@ def report(
             help="html, pdf, or both with a comma; by default both, and the HTML alone where no PDF can be printed.",
         ),
     ] = "",
+    brief: Annotated[
+        bool, typer.Option("--brief", help="The overview and a page a pair alone, without the appendix.")
+    ] = False,
     into: bundle.Target = None,
     sign: bundle.Key = None,
     ranges: named.Ranges = None,
@@ -84,13 +87,15 @@ def report(
     lang = lang or spoken()
     wanted = _wanted(targets or [], stage)
     bundle.refuse_sign_alone(into, sign)
+    if brief and into:
+        raise UsageError("a bundle holds the whole report", "leave out --brief, or --bundle")
     kinds, lacking = formats_to_write(formats, lang)
     _check(lang, out, into)
     words = named.Words(ranges or [], claim or [], claims, title, domain, attribution)
     stores = Stores(captures_folder(captures), with_shipped(captures))
     with _selected(wanted, chosen, words, stores) as found:
         if into is None:
-            done = _pages(found, out, lang, kinds, expectations)
+            done = _pages(found, out, lang, kinds, expectations, brief)
         else:
             done = _Reported(
                 *bundle.make(into, sign, found.captures, found.missing, found.name, lang, kinds, expectations),
@@ -159,7 +164,7 @@ def _check(lang: str, out: Path, into: Path | None) -> None:
     check_folder(into.parent, "--bundle") if into else check_folder(out, "--out")
 
 
-def _pages(found: _Selected, out: Path, lang: str, formats: Sequence[str], kept: Path | None) -> _Reported:
+def _pages(found: _Selected, out: Path, lang: str, formats: Sequence[str], kept: Path | None, brief: bool) -> _Reported:
     """Judge the captures, hold each against its expectations, and write the page.
 
     A format that cannot be written is reported after the verdict: a missing Pango does not undo a proof.
@@ -176,7 +181,7 @@ def _pages(found: _Selected, out: Path, lang: str, formats: Sequence[str], kept:
         capture.id: held_against(one, capture.manifest.pair, expectations_folder(kept, capture.manifest.pair))
         for capture, one in observed
     }
-    html = render_html(found.name, evidences, lang, expected=expected)
+    html = render_html(found.name, evidences, lang, expected=expected, brief=brief)
     files: list[str] = []
     failure: AispError | None = None
     for kind in formats:

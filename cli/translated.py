@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
-import typer
-
 if TYPE_CHECKING:
     from rich.text import Text
 
@@ -20,7 +18,7 @@ _TITLES: Final = ("ARGUMENTS_PANEL_TITLE", "OPTIONS_PANEL_TITLE", "COMMANDS_PANE
 Change = Callable[[str], str]
 
 
-def in_korean(command: Any, context: typer.Context | None = None) -> Any:
+def in_korean(command: Any, context: Any = None) -> Any:
     """The Click command, and those in it, with help in Korean; with a context the text of its --help too."""
     known = korean()
     change_each(command, lambda text: known.get(text, text))
@@ -30,7 +28,7 @@ def in_korean(command: Any, context: typer.Context | None = None) -> Any:
     import typer.rich_utils as shown
     from rich.text import Text
 
-    Text.rstrip_end = _rstrip_end  # type: ignore[method-assign]
+    Text.rstrip_end = _rstrip_end  # type: ignore[assignment,method-assign]
     for name in _TITLES:
         setattr(shown, name, known.get(getattr(shown, name), getattr(shown, name)))
     return command

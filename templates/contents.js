@@ -25,8 +25,11 @@
 
   const mark = () => {
     const limit = list.offsetHeight + 40 < innerHeight / 2 ? innerHeight / 4 : 120;
-    const passed = places.findLastIndex((place) => place.getClientRects().length && place.getBoundingClientRect().top <= limit);
-    const now = links[Math.max(0, passed)];
+    let [now, highest] = [links[0], -Infinity];
+    places.forEach((place, index) => {
+      const { top, height } = place.getBoundingClientRect();
+      if (height && top <= limit && top > highest) [now, highest] = [links[index], top];
+    });
     if (!now || now.getAttribute("aria-current")) return;
     for (const link of links) link.removeAttribute("aria-current");
     now.setAttribute("aria-current", "location");

@@ -17,6 +17,7 @@ from ..profiler.assertions.claims_file import UNNAMED, read_claims
 from ..profiler.evidence import Verdict
 from ..profiler.queries.trace_file import TraceFile
 from ..profiler.trace.cache.fingerprint import fingerprint
+from ..reports.catalog import catalog
 from ..reports.terminal.assertion import answer_lines, measured
 from .summary import PROPERTY
 
@@ -142,6 +143,12 @@ def _beside(item: pytest.Item, path: Path) -> Path:
 
 
 def _told(answer: Answer, path: Path) -> Iterable[str]:
+    say = catalog("en")
     for one in answer.claims:
-        told = {"verdict": one.claim.verdict, "claim": one.claim.text, "measured": measured(one), "trace": str(path)}
+        told = {
+            "verdict": one.claim.verdict,
+            "claim": one.claim.text,
+            "measured": measured(one, say),
+            "trace": str(path),
+        }
         yield json.dumps(told, ensure_ascii=True)

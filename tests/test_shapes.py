@@ -31,9 +31,9 @@ def shapes() -> ModuleType:
 
 
 COMMANDS = [
-    pytest.param(name, command, id=f"{name}-{command[command[0] == 'trace']}")
+    pytest.param(name, asked.words, id=f"{name}-{asked.words[asked.words[0] == 'trace']}")
     for name, shape in shapes().SHAPES.items()
-    for command in shape.commands
+    for asked in shape.commands
 ]
 
 

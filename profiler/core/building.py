@@ -29,8 +29,18 @@ FLAGS = ("-std=c11", "-O2", "-fPIC", "-shared", "-pthread", "-fvisibility=defaul
 SKIP = "AISP_PURE"
 """Set to anything, it leaves the libraries out: the pure wheel."""
 TRACER, TRACER_NAME = HERE.parent / "tracer", "_tracer.so"
-TRACER_FLAGS = ("-std=gnu11", "-O2", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden", "-Wall", "-Wextra")
-LIBRARIES = (("core", HERE, NAME, FLAGS), ("tracer", TRACER, TRACER_NAME, (*TRACER_FLAGS, "-Wl,--no-as-needed,-ldl")))
+TRACER_FLAGS = (
+    "-std=gnu11",
+    "-O2",
+    "-fPIC",
+    "-shared",
+    "-pthread",
+    "-fvisibility=hidden",
+    "-Wall",
+    "-Wextra",
+    "-Wl,--no-as-needed,-ldl",
+)
+LIBRARIES = (("core", HERE, NAME, FLAGS), ("tracer", TRACER, TRACER_NAME, TRACER_FLAGS))
 """Room, folder of its sources, what it is called there, how it is compiled."""
 
 
@@ -81,12 +91,8 @@ class BuildWithCore(build_py):  # type: ignore[misc]
         super().run()
         for room, folder, name, flags in LIBRARIES:
             target = Path(self.build_lib, "aisp_prof", "profiler", room, name)
-            if self.editable_mode or not target.parent.is_dir():
-                continue
-            if why := build(target, folder, flags):
-                target.unlink(
-                    missing_ok=True
-                )  # of an earlier build in the same folder: the wheel would say it has this one
+            if not self.editable_mode and target.parent.is_dir() and (why := build(target, folder, flags)):
+                target.unlink(missing_ok=True)  # of an earlier build in the same folder, which the wheel would hold
                 self.announce(f"the compiled {room} is left out: {why}", 3)
 
 
@@ -100,9 +106,8 @@ class WheelOfPlatform(bdist_wheel):  # type: ignore[misc]
             return python, abi, platform
         from sysconfig import get_platform
 
-        self.root_is_pure = (
-            False  # only now: files stand in the wheel's root either way, and WHEEL is written after this
-        )
+        # only now: files stand in the wheel's root either way, and WHEEL is written after this
+        self.root_is_pure = False
         return "py3", "none", get_platform().replace("-", "_").replace(".", "_")
 
 

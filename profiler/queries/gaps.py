@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..analysis.overlap import busy_time
 from ..arrays.intervals import Intervals, union
 from ..arrays.rows import Rows
-from ..arrays.types import Int64
+from ..arrays.types import Bools, Int64
 from ..arrays.windows import Windows, by_group
 from ..trace.model import KINDS, Trace
 from .synchronising import blocking_calls
@@ -60,13 +60,14 @@ class Gaps(Rows):
 
 def find_gaps(trace: Trace) -> Gaps:
     """All gaps of all devices, the boundaries of the capture among them, by device and time."""
-    parts = [part for gpu in range(len(trace.gpus)) for part in _of_device(trace, gpu)]
+    waits = blocking_calls(trace)
+    parts = [part for gpu in range(len(trace.gpus)) for part in _of_device(trace, gpu, waits)]
     columns = {name: [getattr(part, name) for part in parts] for name in Gaps.__slots__}
     return Gaps(**{name: np.concatenate(arrays or [np.empty(0, np.int64)]) for name, arrays in columns.items()})
 
 
-def _of_device(trace: Trace, gpu: int) -> list[Gaps]:
-    """Nothing for a device whose operations all have length zero: idleness is then undefined."""
+def _of_device(trace: Trace, gpu: int, waits: Bools) -> list[Gaps]:
+    """`waits` marks the calls that wait. Nothing for a device whose operations all have length zero: idleness is then undefined."""
     mine = np.flatnonzero(trace.operations.gpu == gpu)
     bounds = busy_time(trace.operations.take(mine))
     if not len(bounds):
@@ -75,7 +76,7 @@ def _of_device(trace: Trace, gpu: int) -> list[Gaps]:
     start = np.concatenate([[min(low, bounds.start[0])], bounds.end])
     end = np.concatenate([bounds.start, [max(high, bounds.end[-1])]])
     before, after = _neighbours(trace, mine, start, end)
-    cause, parts, call = _explained(trace, start, end, after)
+    cause, parts, call = _explained(trace, waits, start, end, after)
     for edge in (0, -1):
         cause[edge], call[edge], parts[:, edge] = BOUNDARY, -1, 0
     waiting, calling, outside, queued, waited = parts
@@ -105,7 +106,7 @@ def _neighbours(trace: Trace, mine: Int64, start: Int64, end: Int64) -> tuple[In
     return before.astype(np.int64), after.astype(np.int64)
 
 
-def _explained(trace: Trace, start: Int64, end: Int64, after: Int64) -> tuple[Int64, Int64, Int64]:
+def _explained(trace: Trace, waits: Bools, start: Int64, end: Int64, after: Int64) -> tuple[Int64, Int64, Int64]:
     """Each gap's cause, its four parts and the total wait, shape (5, n), and its call."""
     launch = np.where(after >= 0, trace.operations.launch[after], -1)
     cause = np.full(len(start), NOT_TRACED, np.int64)
@@ -113,7 +114,7 @@ def _explained(trace: Trace, start: Int64, end: Int64, after: Int64) -> tuple[In
     known = np.flatnonzero(launch >= 0)
     thread = trace.calls.codes("thread")
     by_thread = known[by_group(thread.code[launch[known]], len(thread.values))]
-    for here, own in _on_one_line(trace, by_thread, thread.code[launch[by_thread]], start, end):
+    for here, own in _on_one_line(trace, waits, by_thread, thread.code[launch[by_thread]], start, end):
         until = np.clip(trace.calls.start[launch[here]], start[here], end[here])
         shift = own.shift[thread.code[launch[here]]]
         waiting, waited = _spent(own.waits, start[here] + shift, until + shift)
@@ -148,7 +149,7 @@ class _Line:
 
 
 def _on_one_line(
-    trace: Trace, gaps: Int64, thread: NDArray[Any], start: Int64, end: Int64
+    trace: Trace, waiting: Bools, gaps: Int64, thread: NDArray[Any], start: Int64, end: Int64
 ) -> Iterator[tuple[Int64, _Line]]:
     """Gaps, which lie together by the thread of their launch, each with the calls of its thread; several parts where the
     windows of all threads do not fit into 64 bits."""
@@ -166,11 +167,11 @@ def _on_one_line(
             thread, thread[0], "right"
         )
         for some in (slice(0, middle), slice(middle, None)):
-            yield from _on_one_line(trace, gaps[some], thread[some], start, end)
+            yield from _on_one_line(trace, waiting, gaps[some], thread[some], start, end)
         return
     shift = np.zeros(len(codes.values), np.int64) if windows is None else windows.shift
     moved = calls.start[rows] + shift[codes.code[rows]], calls.end[rows] + shift[codes.code[rows]]
-    waits = np.flatnonzero(blocking_calls(trace)[rows])
+    waits = np.flatnonzero(waiting[rows])
     waits = waits[np.argsort(moved[0][waits], kind="stable")]
     filled = union(*moved), union(moved[0][waits], moved[1][waits])
     yield gaps, _Line(shift, *filled, rows[waits], moved[0][waits])

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 import sqlite3
 import tempfile
-from base64 import b64decode
-from binascii import Error
+from binascii import Error, a2b_base64
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import lru_cache
 from mmap import mmap
 from pathlib import Path
 from urllib.parse import quote as percent
@@ -25,6 +25,8 @@ _HEX = re.compile(rb"[0-9A-Fa-f]{16,}")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{12,}")
 _URLSAFE = bytes.maketrans(b"-_", b"+/")
 _JSON = re.compile(rb"\\u00([0-9A-Fa-f]{2})|\\([/\"\\])")
+_SHORT = 256
+"""What is shorter is decoded once: the same names and hashes stand in every file of a bundle."""
 _PRINTABLE = re.compile(rb"[\x20-\x7e]{8,}")
 """What decoding gives by chance is seldom eight printable characters."""
 
@@ -100,24 +102,36 @@ def decoded(text: bytes) -> Iterator[bytes]:
         yield _JSON.sub(lambda found: bytes.fromhex(found[1].decode()) if found[1] else found[2], text)
     if b"\0" in text:
         yield text.replace(b"\0", b"")
-    if spelled := b"\n".join(part for run in _runs(text) for part in _PRINTABLE.findall(run)):
+    if spelled := b"\n".join(_of_runs(text)):
         yield spelled
 
 
-def _runs(text: bytes) -> Iterator[bytes]:
-    """Every run of hex and base64, from each place at which a byte may begin: letters of a name may stand before it."""
-    for found in _HEX.findall(text):
-        for begin in range(2):
-            run = found[begin:]
-            yield bytes.fromhex(run[: len(run) // 2 * 2].decode())
-    for found in _BASE64.findall(text):
-        letters = found.translate(_URLSAFE)
-        for begin in range(4):
-            run = letters[begin:]
-            try:
-                yield b64decode(run[: len(run) // 4 * 4] + _rest(run))
-            except Error:  # one letter over: no byte ends there
-                yield b64decode(run[: len(run) // 4 * 4])
+def _of_runs(text: bytes) -> Iterator[bytes]:
+    """What runs of hex and base64 spell, from each place at which a byte may begin: letters of a name may stand before it."""
+    for form, spelled in ((_HEX, _of_hex), (_BASE64, _of_base64)):
+        for run in form.findall(text):
+            yield from spelled(run) if len(run) < _SHORT else spelled.__wrapped__(run)
+
+
+@lru_cache(maxsize=1 << 15)
+def _of_hex(run: bytes) -> tuple[bytes, ...]:
+    starts = (run[begin:] for begin in range(2))
+    spelled = (bytes.fromhex(part[: len(part) // 2 * 2].decode()) for part in starts)
+    return tuple(part for one in spelled for part in _PRINTABLE.findall(one))
+
+
+@lru_cache(maxsize=1 << 15)
+def _of_base64(run: bytes) -> tuple[bytes, ...]:
+    letters = run.translate(_URLSAFE)
+    return tuple(part for begin in range(4) for part in _PRINTABLE.findall(_bytes_of(letters[begin:])))
+
+
+def _bytes_of(run: bytes) -> bytes:
+    whole = run[: len(run) // 4 * 4]
+    try:
+        return a2b_base64(whole + _rest(run))
+    except Error:  # one letter over: no byte ends there
+        return a2b_base64(whole)
 
 
 def _rest(run: bytes) -> bytes:

@@ -59,7 +59,7 @@ ROWS: Mapping[int, np.dtype[np.void]] = {
         [
             *((name, "u8") for name in ("ended", "handed")),
             ("rows", "u8", 12),
-            *((name, "u8") for name in ("dropped", "asked", "returned", "calls")),
+            *((name, "u8") for name in ("dropped", "asked", "returned", "at_end", "calls")),
             ("clock_off", "i8"),
         ]
     ),

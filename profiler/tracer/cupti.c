@@ -43,7 +43,9 @@ static const struct {
                  FUNCTION(GetTimestamp),    FUNCTION(ActivityFlushAll),
                  FUNCTION(GetCallbackName), FUNCTION(ActivityGetNextRecord),
                  FUNCTION(Subscribe_v2),    FUNCTION(ActivityGetNumDroppedRecords)};
+/* Devices and contexts are told of when CUDA begins; without them a trace lacks the GPU's name and UUID, and nothing else. */
 static const int KINDS_TRACED[] = {K_DEVICE, K_CONTEXT, K_DRIVER, K_RUNTIME, K_CONCURRENT_KERNEL, K_MEMCPY, K_MEMCPY2, K_MEMSET};
+static int needed(int kind) { return kind != K_DEVICE && kind != K_CONTEXT; }
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;   /* of rows, names and counts of records */
@@ -244,10 +246,12 @@ void cupti_stop(void) {
     running = 0;
     for (size_t i = 0; i < COUNT(KINDS_TRACED); i++)
         cupti.ActivityDisable(KINDS_TRACED[i]);
+    uint64_t before = __atomic_load_n(&counts.returned, __ATOMIC_RELAXED);
     cupti.ActivityFlushAll(FORCED);
     int64_t off = clock_off();
     cupti_locks(1);
     count_dropped(NULL, 0);
+    counts.at_end = counts.returned - before;
     if (llabs(off) > llabs(counts.clock_off))
         counts.clock_off = off;
     cupti_locks(0);
@@ -331,8 +335,10 @@ __attribute__((visibility("default"))) int InitializeInjection(void) {
     must(cupti.SetThreadIdType(SYSTEM_THREADS), "cuptiSetThreadIdType");
     must(cupti.ActivityRegisterTimestampCallback(now), "cuptiActivityRegisterTimestampCallback");
     must(cupti.ActivityRegisterCallbacks(requested, completed), "cuptiActivityRegisterCallbacks");
-    for (size_t i = 0; i < COUNT(KINDS_TRACED); i++)
-        must(cupti.ActivityEnable(KINDS_TRACED[i]), "cuptiActivityEnable");
+    for (size_t i = 0; i < COUNT(KINDS_TRACED); i++) {
+        int code = cupti.ActivityEnable(KINDS_TRACED[i]);
+        must(needed(KINDS_TRACED[i]) ? code : 0, "cuptiActivityEnable");
+    }
     counts.clock_off = clock_off();
     running = 1;
     atexit(tracer_close); /* again: what is registered later runs earlier, and CUPTI registers its own when it is loaded */

@@ -80,6 +80,7 @@ typedef struct { /* the closing record */
     uint64_t rows[KINDS];      /* rows that were written, by kind */
     uint64_t dropped;          /* records that CUPTI says it dropped */
     uint64_t asked, returned;  /* buffers that CUPTI asked for, and gave back */
+    uint64_t at_end;           /* of these, those that came back in the last, forced flush */
     uint64_t calls;            /* calls of NVTX, counted as they came */
     int64_t clock_off;         /* ns by which CUPTI's clock lay outside of two readings of ours around it */
 } close_row_t;

@@ -38,7 +38,7 @@ def library() -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise EnvironmentLacks(f"the tracer cannot be built in {target.parent}: {error}", "AISP_CACHE=…") from error
-    if why := build(target, TRACER, (*TRACER_FLAGS, "-Wl,--no-as-needed,-ldl")):
+    if why := build(target, TRACER, TRACER_FLAGS):
         raise EnvironmentLacks(
             f"the tracer's library was not built with this package, and cannot be now: {why}",
             "apt-get install gcc libc6-dev, or install a wheel of this platform",

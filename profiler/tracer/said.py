@@ -59,9 +59,14 @@ def _doubts(process: Process) -> Iterator[Message]:
         )
     if close["dropped"]:
         yield ERROR, f"CUPTI dropped {close['dropped']} records of process {process.pid}."
-    if lost:
+    if lost and not close["at_end"]:
         never = f"{lost} of {close['asked']} buffers never came back from CUPTI; another client may have taken it over."
         yield ERROR, f"Not all CUDA events might have been collected: {never}"
+    elif lost:
+        yield (
+            WARNING,
+            f"{lost} of {close['asked']} buffers did not come back from CUPTI's last flush, which returns all that hold a record.",
+        )
     if abs(int(close["clock_off"])) > CLOCK_SLACK_NS:
         yield ERROR, f"CUPTI's clock is {close['clock_off']} ns off the clock of NVTX: their times cannot be compared."
 

@@ -170,7 +170,9 @@ class _Writer:
 
     def _devices(self) -> None:
         gpus: dict[bytes, int] = {}
-        rows, seen, contexts = [], [], []
+        rows: list[tuple[Any, ...]] = []
+        seen: list[tuple[int, int, int]] = []
+        contexts: list[tuple[int, ...]] = []
         for process, key in zip(self._recording.processes, self._keys, strict=True):
             host = key // _HOST * _HOST
             for one in process.rows(DEVICE):

@@ -37,7 +37,7 @@ class Heights:
 
 def chart_differences(charts: Charts, evidence: Evidence) -> Iterator[tuple[str, str]]:
     """Where the small pictures of a pair are not the evidence's: which one, and what."""
-    due = _due(evidence)
+    due = _due(evidence) if charts.details else {}
     if [one.name for one in charts.bars] != list(due):
         yield "bars", f"of {[one.name for one in charts.bars]}, there should be those of {list(due)}"
         return

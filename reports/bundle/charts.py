@@ -47,14 +47,15 @@ class Open:
 
 @dataclass(slots=True)
 class Charts:
-    """The small pictures of one pair."""
+    """The small pictures of one pair. `details`: what lies beneath its page is there too, which a brief page leaves out."""
 
+    details: bool = False
     bars: list[Bars] = field(default_factory=list)
     open: list[Open] = field(default_factory=list)
 
 
 def charts_of(html: str) -> list[Charts]:
-    """Those of every pair of a page, in their order.
+    """Those of every pair of a page, in their order: of its article, and of its section of the appendix.
 
     Raises:
         ValueError, LookupError: what stands where a picture should be is none.
@@ -62,7 +63,7 @@ def charts_of(html: str) -> list[Charts]:
     reader = _Reader()
     reader.feed(html)
     reader.close()
-    return reader.pairs
+    return list(reader.pairs.values())
 
 
 def _number(text: str) -> float:
@@ -74,7 +75,8 @@ def _number(text: str) -> float:
 class _Reader(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
-        self.pairs: list[Charts] = []
+        self.pairs: dict[str, Charts] = {}
+        self._pair = Charts()
         self._bars: Bars | None = None
         self._open: Open | None = None
         self._head = False
@@ -84,12 +86,15 @@ class _Reader(HTMLParser):
         told = {name: value or "" for name, value in attrs}
         words = told.get("class", "").split()
         if tag == "article":
-            self.pairs.append(Charts())
+            self._pair = self.pairs[told["id"]] = Charts()
+        elif tag == "section" and "details" in words:
+            self._pair = self.pairs[told["id"].removesuffix("-details")]
+            self._pair.details = True
         elif tag == "table":
             name = next((one for one in words if one in _TABLES), "")
             self._bars = Bars(name) if name else None
             if self._bars:
-                self.pairs[-1].bars.append(self._bars)
+                self._pair.bars.append(self._bars)
         elif tag in ("thead", "tbody"):
             self._head = tag == "thead"
         elif tag == "svg":
@@ -104,9 +109,11 @@ class _Reader(HTMLParser):
 
     def _begin(self, words: list[str], told: dict[str, str]) -> None:
         if "undecided" in words:
-            places = (_number(told[f"data-{name}"]) for name in ("left", "width", "lowest", "highest"))
-            self._open = Open(int(told["data-claim"]), words[-1], *places)
-            self.pairs[-1].open.append(self._open)
+            left, width, lowest, highest = (
+                _number(told[f"data-{at}"]) for at in ("left", "width", "lowest", "highest")
+            )
+            self._open = Open(int(told["data-claim"]), words[-1], left, width, lowest, highest)
+            self._pair.open.append(self._open)
         elif self._bars and not self._head:
             self._bars.rows.append(Bar())
 

@@ -7,7 +7,7 @@ from itertools import zip_longest
 from ...profiler.evidence import ClaimResult, Evidence, Finding
 from ..catalog import Catalog, catalog
 from ..hostile import visible
-from ..page.claims import alike, verdict_word
+from ..page.claims import verdict_word
 from ..page.origin import mark
 from ..units import duration, quantity
 
@@ -37,7 +37,7 @@ def summary(evidence: Evidence, lang: str = "en", bundled: bool = False) -> list
 
 def told(evidence: Evidence, say: Catalog) -> str:
     """The verdict in capitals; where no difference is claimed and shown, that, so that a list of wins holds no such pair."""
-    return (verdict_word(evidence, say) if alike(evidence) else say(f"verdict.{evidence.verdict}")).upper()
+    return verdict_word(evidence, say).upper()
 
 
 def _tier(evidence: Evidence, say: Catalog) -> list[str]:

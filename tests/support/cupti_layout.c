@@ -136,6 +136,12 @@ SAME(cupti_subscriber_t, other, CUpti_SubscriberParams, oldSubscriberName);
 SAME(cupti_subscriber_t, other_size, CUpti_SubscriberParams, oldSubscriberSize);
 #endif
 
+#if CUPTI_API_VERSION >= 130000
+static CUptiResult (*const subscribe)(CUpti_SubscriberHandle *, CUpti_CallbackFunc, void *, CUpti_SubscriberParams *) = cuptiSubscribe_v2;
+#else
+static CUptiResult (*const subscribe)(CUpti_SubscriberHandle *, CUpti_CallbackFunc, void *) = cuptiSubscribe;
+#endif
+
 /* The functions have the types by which they are called. */
 static CUptiResult (*const get_next)(uint8_t *, size_t, CUpti_Activity **) = cuptiActivityGetNextRecord;
 static CUptiResult (*const get_dropped)(CUcontext, uint32_t, size_t *) = cuptiActivityGetNumDroppedRecords;
@@ -143,4 +149,4 @@ static CUptiResult (*const flush)(uint32_t) = cuptiActivityFlushAll;
 static CUptiResult (*const name)(CUpti_CallbackDomain, uint32_t, const char **) = cuptiGetCallbackName;
 static CUptiResult (*const clock_of)(uint64_t *) = cuptiGetTimestamp;
 static CUptiResult (*const with_clock)(uint64_t (*)(void)) = cuptiActivityRegisterTimestampCallback;
-const void *const used[] = {&get_next, &get_dropped, &flush, &name, &clock_of, &with_clock};
+const void *const used[] = {&get_next, &get_dropped, &flush, &name, &clock_of, &with_clock, &subscribe};

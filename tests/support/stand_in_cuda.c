@@ -2,6 +2,7 @@
    injections that the environment names. Its arguments are done one after the other:
      cuda  cuInit          slow N, fast N  N steps, each a range "slow step" or "fast step" of domain "work", with index
      some N  launches      threads N       N threads, each with a range and launches      graph N  launches of a graph of 3
+     capture N  launches under stream capture
      fork SCRIPT  a child that does the comma-separated words    spawn  this program again with "cuda slow 2"
      other  another client takes CUPTI's buffers over           exit, _exit, abort, kill  how it ends
      closes  every file is closed, and another one opened in their place
@@ -20,7 +21,7 @@
 #include <unistd.h>
 
 static void (*launch)(uint32_t, const char *, uint64_t), (*graph)(uint32_t, const char *, uint64_t, int), (*set)(uint32_t, uint64_t, uint64_t);
-static void (*copy)(uint32_t, uint8_t, uint8_t, uint8_t, uint64_t, uint64_t), (*wait_all)(void), (*forked)(void);
+static void (*copy)(uint32_t, uint8_t, uint8_t, uint8_t, uint64_t, uint64_t), (*wait_all)(void), (*forked)(void), (*captured)(int);
 static int (*register_callbacks)(void *, void *);
 static int on;
 static char *self;
@@ -82,6 +83,7 @@ static void cuda(void) {
     }
     launch = dlsym(library, "gpu_launch"), graph = dlsym(library, "gpu_graph"), set = dlsym(library, "gpu_set");
     copy = dlsym(library, "gpu_copy"), wait_all = dlsym(library, "gpu_wait"), forked = dlsym(library, "gpu_forked");
+    captured = dlsym(library, "gpu_capture");
     register_callbacks = dlsym(library, "cuptiActivityRegisterCallbacks");
     int (*begin)(void) = injected("CUDA_INJECTION64_PATH", "InitializeInjection");
     if (begin)
@@ -130,7 +132,7 @@ static void spawn(void) {
 static void act(char **words) {
     for (; *words; words++) {
         const char *word = *words;
-        int takes = !!strstr(" slow fast some threads graph fork limit ranges ", word), count = 0;
+        int takes = !!strstr(" slow fast some threads graph fork limit ranges capture ", word), count = 0;
         char *argument = takes ? *++words : "";
         count = atoi(argument);
         if (!strcmp(word, "cuda")) cuda();
@@ -143,6 +145,7 @@ static void act(char **words) {
             for (int i = 0; i < count; i++) graph(7, PLAIN, 5000, 3);
         else if (!strcmp(word, "ranges"))
             for (int i = 0; i < count; i++) push("some range", (uint64_t)i), pop();
+        else if (!strcmp(word, "capture")) captured(count);
         else if (!strcmp(word, "fork")) child(argument);
         else if (!strcmp(word, "spawn")) spawn();
         else if (!strcmp(word, "open")) push("left open", 0);

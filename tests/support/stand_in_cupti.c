@@ -4,7 +4,9 @@
      STAND_IN_OTHER=NAME  another client has subscribed     STAND_IN_DROP=N   the first N kernels are dropped
      STAND_IN_CLOCK=NS    CUPTI's clock is off by so much   STAND_IN_OLD=1    CUPTI 11.8
      STAND_IN_KILL=N      the process is killed at its Nth call into CUPTI or out of it
-     STAND_IN_REFUSES=N   cuptiActivityEnable fails with this code */
+     STAND_IN_REFUSES=N   cuptiActivityEnable fails with this code
+     STAND_IN_EMPTY=1     a buffer without a record never comes back
+     STAND_IN_NAMELESS=1  it fails for devices and contexts alone */
 #define _GNU_SOURCE
 #include "cupti_layout.h"
 #include <pthread.h>
@@ -117,6 +119,8 @@ EXPORT int cuptiGetTimestamp(uint64_t *at) { return *at = time_now() + (uint64_t
 EXPORT int cuptiActivityEnable(int kind) {
     if (asked_for("STAND_IN_REFUSES"))
         return (int)asked_for("STAND_IN_REFUSES");
+    if (asked_for("STAND_IN_NAMELESS") && (kind == K_DEVICE || kind == K_CONTEXT))
+        return 15;
     moment();
     enabled[kind] = 1;
     return 0;
@@ -135,21 +139,27 @@ EXPORT int cuptiActivityGetNextRecord(uint8_t *bytes, size_t valid, void **recor
     return 0;
 }
 EXPORT int cuptiActivityFlushAll(uint32_t flag) {
+    uint8_t *empty;
+    size_t size, most;
     (void)flag;
     pthread_mutex_lock(&lock);
+    if (asked_for("STAND_IN_EMPTY") && request)
+        request(&empty, &size, &most);
     deliver(&gpu);
     for (buffer_t *one = of_threads; one; one = one->next)
         deliver(one);
     pthread_mutex_unlock(&lock);
     return 0;
 }
-enum { LAUNCH = 211, COPY = 41, SET = 51, GRAPH = 311, WAIT = 165, DRIVER_LAUNCH = 307 };
+enum { LAUNCH = 211, COPY = 41, SET = 51, GRAPH = 311, WAIT = 165, DRIVER_LAUNCH = 307, BEGIN = 317, FINISH = 319 };
 EXPORT int cuptiGetCallbackName(int domain, uint32_t cbid, const char **name) {
     *name = domain == DRIVER_DOMAIN ? "cuLaunchKernel"
             : cbid == LAUNCH        ? "cudaLaunchKernel_v7000"
             : cbid == COPY          ? "cudaMemcpyAsync_v3020"
             : cbid == SET           ? "cudaMemsetAsync_v3020"
             : cbid == GRAPH         ? "cudaGraphLaunch_v10000"
+            : cbid == BEGIN         ? "cudaStreamBeginCapture_v10000"
+            : cbid == FINISH        ? "cudaStreamEndCapture_v10000"
                                     : "cudaDeviceSynchronize_v3020";
     return 0;
 }
@@ -216,6 +226,15 @@ EXPORT void gpu_graph(uint32_t stream, const char *name, uint64_t ns, int nodes)
     call(GRAPH, id, start);
     for (int i = 0; i < nodes; i++)
         kernel(stream, name, ns, id, (uint64_t)5 << 32 | (uint64_t)(i + 1), start + 5000);
+    pthread_mutex_unlock(&lock);
+}
+/* Launches under stream capture run nothing. */
+EXPORT void gpu_capture(int launches) {
+    uint64_t start = begin();
+    call(BEGIN, ++correlations, start);
+    for (int i = 0; i < launches; i++)
+        call(LAUNCH, ++correlations, time_now());
+    call(FINISH, ++correlations, time_now());
     pthread_mutex_unlock(&lock);
 }
 EXPORT void gpu_copy(uint32_t stream, uint8_t kind, uint8_t from, uint8_t to, uint64_t bytes, uint64_t ns) {

@@ -7,14 +7,12 @@ import sqlite3
 import subprocess
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import shared
-from aisp_prof.profiler.analysis.completeness import attest
 from aisp_prof.profiler.core.building import compiler
-from aisp_prof.profiler.evidence import Completeness
 from aisp_prof.profiler.trace.model import Trace
 from aisp_prof.profiler.trace.reader import read_trace
 from aisp_prof.profiler.tracer import library, recording
@@ -60,7 +58,6 @@ class Traced:
     folder: Path
     built: Path
     count: int = 0
-    environment: dict[str, str] = field(default_factory=dict)
 
     @property
     def program(self) -> Path:
@@ -91,9 +88,6 @@ class Traced:
     def trace(self, *words: object, **environment: str) -> Trace:
         return read_trace(self.export(self.run(*words, **environment)))
 
-    def completeness(self, *words: object, **environment: str) -> Completeness:
-        return attest(self.trace(*words, **environment))
-
 
 def make(folder: Path) -> Traced:
     built = shared._folders[0] / "traced"
@@ -104,9 +98,7 @@ def make(folder: Path) -> Traced:
             "stand_in_cupti.c", built / "libcupti.so.13", "-shared", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra"
         )
         compiled("stand_in_cuda.c", built / "stand_in_cuda", "-Wall", "-Wextra")
-        return library.build(
-            built / "_tracer.so", library.TRACER, (*library.TRACER_FLAGS, "-Werror", "-Wl,--no-as-needed,-ldl")
-        )
+        return library.build(built / "_tracer.so", library.TRACER, (*library.TRACER_FLAGS, "-Werror"))
 
     if compiler() is None:
         pytest.skip("no C compiler")

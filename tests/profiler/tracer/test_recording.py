@@ -71,6 +71,38 @@ def test_all_that_a_program_does_is_in_the_trace(machine: Traced) -> None:
     assert trace.schema.export["EXPORT_PRODUCT_NAME"] == ("aisp-prof tracer",)
 
 
+def test_a_buffer_without_a_record_that_stays_away_is_told_of(machine: Traced) -> None:
+    found = attest(machine.trace("cuda", "slow", 2, STAND_IN_EMPTY="1"))
+    assert found.status == "complete"
+    assert [
+        "did not come back" in str(one.values.get("text")) for one in found.findings if one.code == "diagnostic"
+    ] == [True]
+
+
+def test_without_records_of_devices_there_is_a_trace(machine: Traced) -> None:
+    trace = machine.trace("cuda", "slow", 2, STAND_IN_NAMELESS="1")
+    assert (attest(trace).status, [gpu.uuid for gpu in trace.gpus]) == ("complete", [""])
+
+
+def test_launches_under_capture_are_no_lost_ones(machine: Traced) -> None:
+    """Without the table in which Nsight Systems writes down the nodes that are made: by the calls around them."""
+    trace = machine.trace("cuda", "some", 5, "capture", 7, "graph", 3)
+    assert attest(trace).status == "complete"
+    assert len(match_launches(trace).captured) == 7
+
+
+def test_two_processes_of_one_number_are_two(machine: Traced) -> None:
+    """The system gives a number again; correlation ids begin anew in each process."""
+    folder = machine.run("cuda", "slow", 3)
+    (file,) = folder.glob("*.trace")
+    pid, began = file.stem.split("-")
+    file.with_name(f"{pid}-{began}f.trace").write_bytes(file.read_bytes())
+    trace = read_trace(machine.export(folder))
+    assert (attest(trace).status, trace.rows[KERNEL]) == ("complete", 2 * 9)
+    assert len(np.unique(trace.operations.launch)) == len(trace.operations)
+    assert len(trace.gpus) == 1
+
+
 def test_times_of_cuda_and_nvtx_are_on_one_clock(machine: Traced) -> None:
     """Each step's calls lie within its range, to the nanosecond."""
     trace = machine.trace("cuda", "slow", 20)

@@ -64,6 +64,15 @@ def inside(table: str, pattern: str, new: str, nth: int = 0) -> Callable[[str], 
     return change
 
 
+def test_each_pair_of_a_page_has_its_own_and_a_brief_page_none(open_claims: Evidence, staged: Evidence) -> None:
+    """What lies beneath stands in the appendix, after all pairs."""
+    every = in_order([staged, open_claims, replace(staged, gain=())])
+    found = check_drawing("page.html", render_html("page", every), every)
+    assert isinstance(found, Check), found
+    assert found.problems == ()
+    assert problems(render_html("page", [staged], brief=True), staged) == []
+
+
 OPEN: dict[str, tuple[Callable[[str], str], str]] = {
     "a dot left out": (edit(r'(<svg class="undecided.*?)<circle[^>]*/>', r"\1"), "dots"),
     "another threshold": (edit(r'(class="threshold[^>]*x1=")[^"]*', r"\g<1>400"), "its threshold is drawn"),
