@@ -40,10 +40,12 @@ class OverviewRow:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """Something that was not shown, at its worst, and the pairs of which it holds: anchor and name of each."""
+    """Something that was not shown, and the pairs of which it holds as it is said: anchor and name of each. `alike` have the same
+    kind of finding with other numbers, and none worse."""
 
     text: str
     pairs: tuple[tuple[str, str], ...]
+    alike: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +142,13 @@ def _doubts(evidences: Mapping[str, Evidence], say: Catalog) -> Iterator[Doubt]:
             seen.setdefault(finding.code, []).append((anchor, finding))
     ranked = sorted(seen.values(), key=lambda found: (not any(one.blocks for _, one in found), -len(_anchors(found))))
     for found in ranked:
-        worst = max((finding for _, finding in found), key=_severity)
-        yield Doubt(say.finding(worst).seen, tuple(_named(_anchors(found), evidences)))
+        _, worst = max(found, key=lambda one: _severity(one[1]))
+        said = say.finding(worst).seen
+        so = [
+            anchor for anchor in _anchors(found) if (anchor, said) in {(at, say.finding(one).seen) for at, one in found}
+        ]
+        alike = [anchor for anchor in _anchors(found) if anchor not in so]
+        yield Doubt(said, tuple(_named(so, evidences)), tuple(_named(alike, evidences)))
 
 
 def _anchors(found: Iterable[tuple[str, Finding]]) -> list[str]:

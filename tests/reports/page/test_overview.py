@@ -102,7 +102,11 @@ def test_what_was_not_shown_is_named_at_its_worst_with_its_pairs(evidence: Evide
         "The trace states 10 events and holds 9.",
         "Tracing changed the optimized iteration by 60%; the pair accepts 5%.",
     ]
-    assert [[anchor for anchor, _ in doubt.pairs] for doubt in doubts] == [["pair-2"], ["pair-1", "pair-2"]]
+    assert [[anchor for anchor, _ in doubt.pairs] for doubt in doubts] == [["pair-2"], ["pair-2"]]
+    assert [[anchor for anchor, _ in doubt.alike] for doubt in doubts] == [[], ["pair-1"]]
+    page = render_html("ch11", list(pairs.values()))
+    said = re.sub(r"<[^>]*>", "", page.partition("the pair accepts 5%.")[2])
+    assert said.lstrip().startswith("streams; less so: streams.")
     assert overview(of(clean, clean), {}, EN).doubts == ()
     assert EN("overview.nothing_limits") in render_html("ch11", [clean, clean])
 
