@@ -52,7 +52,7 @@ def _outline(info: CommandInfo) -> CommandInfo:
         @wraps(callback)
         def bare() -> None: ...
 
-        del bare.__wrapped__  # type: ignore[attr-defined]  # of which the parameters would be read
+        del bare.__wrapped__  # of which the parameters would be read
         bare.__annotations__ = {}
         outline.callback = bare
     return outline

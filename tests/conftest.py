@@ -7,9 +7,14 @@ import os
 
 import pytest
 import shared
+from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 """Before PyTorch is imported, here or in a child: threads of several workers that wait for each other spin, for twice the work."""
+
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
+"""Hypothesis takes a machine that does other work for a slow test."""
 
 gc.disable()
 """While modules are imported and items made, all of which stay."""

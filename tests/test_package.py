@@ -79,8 +79,7 @@ def test_the_wheel_reports_in_a_clean_environment(tmp_path):
     compiled = not wheel.name.endswith("-any.whl")
     assert _engine(tmp_path / "clean") == ("core" if compiled else "numpy")
     assert _tracer(tmp_path / "clean") is compiled
-    pure = _pure_wheel(tmp_path)
-    _installed(pure, tmp_path / "pure")
+    _installed(_pure_wheel(tmp_path), tmp_path / "pure", beside=tmp_path / "clean")
     assert _engine(tmp_path / "pure") == "numpy"
     assert not _tracer(tmp_path / "pure")
     assert _summary(tmp_path / "pure") == _summary(tmp_path / "clean")
@@ -134,19 +133,34 @@ def _pure_wheel(tmp_path: Path) -> Path:
     return wheel
 
 
-def _installed(wheel: Path, folder: Path, extras: str = "") -> None:
+def _installed(wheel: Path, folder: Path, extras: str = "", beside: Path | None = None) -> None:
+    """In an environment of its own, with what it requires, or with what is installed in the one named `beside`."""
     venv.create(folder)
     clean = str(folder / "bin" / "python")  # by the pip of this environment: none is unpacked for one use
-    pip = [sys.executable, "-m", "pip", "--python", clean, "install", "--quiet", "--no-compile", f"{wheel}{extras}"]
-    subprocess.run(pip, check=True, capture_output=True)
+    only = ["--no-deps"] if beside else []
+    pip = [sys.executable, "-m", "pip", "--python", clean, "install", "--quiet", "--no-compile", *only]
+    subprocess.run([*pip, f"{wheel}{extras}"], check=True, capture_output=True)
+    if beside:
+        (_site(folder) / "requirements.pth").write_text(
+            f"{_site(beside)}\n"
+        )  # read after its own, and after pip, which would find it there
+
+
+def _site(folder: Path) -> Path:
+    (found,) = (folder / "lib").glob("python3*/site-packages")
+    return found
 
 
 def _engine(folder: Path) -> str:
-    asked = "from aisp_prof.profiler.core.library import core; print('core' if core() else 'numpy')"
+    asked = (
+        "import aisp_prof; from aisp_prof.profiler.core.library import core; print(aisp_prof.__file__, bool(core()))"
+    )
     done = subprocess.run(
         [str(folder / "bin" / "python"), "-c", asked], cwd=folder, capture_output=True, text=True, check=True
     )
-    return done.stdout.strip()
+    file, compiled = done.stdout.split()
+    assert file == str(_site(folder) / "aisp_prof" / "__init__.py")
+    return "core" if compiled == "True" else "numpy"
 
 
 def _tracer(folder: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,9 +106,10 @@ class Quantities:
     @property
     def max_in_flight(self) -> Int64:
         bounds = {"low": self._first, "high": np.append(self._first[1:], len(self._pairs.of_set))}
-        times = {"start": self._pairs.start, "end": self._pairs.end, "kind": self._kind}
+        times: dict[str, NDArray[Any]] = {"start": self._pairs.start, "end": self._pairs.end, "kind": self._kind}
         if len(self) and (swept := sweep(bounds, times, ("max_in_flight",))) is not None:
-            return swept[2]["max_in_flight"]
+            found: Int64 = swept[2]["max_in_flight"]
+            return found
         return self._placed(self._streams, self._on_streams.most_in_flight())
 
     @cached_property

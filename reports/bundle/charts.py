@@ -109,8 +109,10 @@ class _Reader(HTMLParser):
 
     def _begin(self, words: list[str], told: dict[str, str]) -> None:
         if "undecided" in words:
-            places = (_number(told[f"data-{name}"]) for name in ("left", "width", "lowest", "highest"))
-            self._open = Open(int(told["data-claim"]), words[-1], *places)
+            left, width, lowest, highest = (
+                _number(told[f"data-{at}"]) for at in ("left", "width", "lowest", "highest")
+            )
+            self._open = Open(int(told["data-claim"]), words[-1], left, width, lowest, highest)
             self._pair.open.append(self._open)
         elif self._bars and not self._head:
             self._bars.rows.append(Bar())

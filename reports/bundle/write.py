@@ -20,7 +20,7 @@ from ...profiler.store.scrub import scrub_capture
 from ...profiler.store.scrubbed import leftovers
 from ...profiler.store.zipped import write_zip
 from ..page.document import render_html
-from ..page.pdf import Printed, print_html
+from ..page.pdf import print_html
 from .environment import environment_data, maker, read_me
 from .layout import (
     ENVIRONMENT,
@@ -143,30 +143,18 @@ def _write_proof(
     pages: Pages,
     expected: Mapping[str, Checked | None],
 ) -> None:
-    """proof.json and the pages, each of which names the hash of what it rests on.
-
-    The page names the fonts that it is printed with, which only printing tells: those of its first pair are taken for them, and
-    where the whole page takes others, it is made once more.
-    """
+    """proof.json and the pages, each of which names the hash of what it rests on."""
     evidences, manifests = [one.evidence for one in proofs], [one.capture.manifest for one in proofs]
-    grounds = _hashes(folder)
-
-    def page(printed: Printed | None) -> str:
-        environment = encode_json(environment_data(manifests, maker(printed)))
-        (folder / ENVIRONMENT).write_text(environment, encoding="utf-8")
-        hashes = dict(sorted({**grounds, ENVIRONMENT: sha256_of(folder / ENVIRONMENT)}.items()))
-        (folder / PROOF).write_text(encode_json(proof_data(pages, proofs, missing, hashes, expected)), encoding="utf-8")
-        return render_html(pages.stage, evidences, pages.lang, sha256_of(folder / PROOF), expected)
-
-    if not pages.pdf:
-        (folder / pages.html_name).write_bytes(page(None).encode())
-        return
-    stated = print_html(render_html(pages.stage, evidences[:1], pages.lang, "0" * 64, expected))
-    printed = print_html(html := page(stated))
-    if printed.fonts != stated.fonts:
-        printed = print_html(html := page(printed))
+    # Printed once before, only to learn which fonts that takes: they are part of what the page then names. Nothing less than the
+    # whole page tells: WeasyPrint gives of each font what the letters of the page need.
+    fonts = print_html(render_html(pages.stage, evidences, pages.lang, "0" * 64, expected)) if pages.pdf else None
+    (folder / ENVIRONMENT).write_text(encode_json(environment_data(manifests, maker(fonts))), encoding="utf-8")
+    proof = encode_json(proof_data(pages, proofs, missing, _hashes(folder), expected))
+    (folder / PROOF).write_text(proof, encoding="utf-8")
+    html = render_html(pages.stage, evidences, pages.lang, sha256_of(folder / PROOF), expected)
     (folder / pages.html_name).write_bytes(html.encode())
-    (folder / pages.pdf_name).write_bytes(printed.data)
+    if pages.pdf:
+        (folder / pages.pdf_name).write_bytes(print_html(html).data)
 
 
 def _write_lists(folder: Path, key: Ed25519PrivateKey | None) -> None:

@@ -19,13 +19,14 @@ from numpy.typing import NDArray
 from ...errors import AispError, EnvironmentLacks, UsageError
 from ...machine.files import output_file, whole_files
 from ...profiler.arrays.codes import Codes
+from ...profiler.core.library import SAID
 from ...profiler.queries.ranges import ranges_in_parts
 from ...profiler.queries.raw import calls, operations
 from ...profiler.queries.table import Column, Table
 from ...profiler.ranges.attribution import Attribution
 from ...profiler.trace.model import Trace
 from ...profiler.trace.source.limits import output_bytes, too_much_output
-from .lines import SAID, Part, real, rendered, said
+from .lines import Part, real, rendered, said
 from .perfetto import events, rebased
 
 TARGETS = ("perfetto", "parquet", "csv")

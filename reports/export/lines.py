@@ -67,7 +67,7 @@ def real(before: str, values: NDArray[np.float64], where: NDArray[np.bool_] | No
 
 def rendered(
     tables: Iterable[tuple[int, Sequence[Part]]], encode: Callable[[str], bytes]
-) -> Iterator[bytes | NDArray[np.uint8]]:
+) -> Iterator[bytes | memoryview]:
     """The lines of tables, each so many rows of these parts, in pieces of text."""
     blocks = (block for rows, parts in tables for block in _blocks(rows, parts, encode))
     for pieces in in_order(lambda block: block(), blocks):
@@ -76,18 +76,18 @@ def rendered(
 
 def _blocks(
     rows: int, parts: Sequence[Part], encode: Callable[[str], bytes]
-) -> Iterator[Callable[[], list[bytes | NDArray[np.uint8]]]]:
+) -> Iterator[Callable[[], list[bytes | memoryview]]]:
     core = library.core()
     prepared = None if core is None else _Prepared(parts, encode)
     for low in range(0, rows, _ROWS):
         block = slice(low, min(low + _ROWS, rows))
-        if prepared is None:
+        if core is None or prepared is None:
             yield partial(_by_python, parts, block, encode)
         else:
             yield partial(prepared.lines, core, block)
 
 
-def _by_python(parts: Sequence[Part], block: slice, encode: Callable[[str], bytes]) -> list[bytes | NDArray[np.uint8]]:
+def _by_python(parts: Sequence[Part], block: slice, encode: Callable[[str], bytes]) -> list[bytes | memoryview]:
     template, columns = "", []
     for part in parts:
         before = part.before.replace("%", "%%")
@@ -153,7 +153,7 @@ class _Prepared:
         self._held.append(array)
         return int(array.ctypes.data)
 
-    def lines(self, core: ctypes.CDLL, block: slice) -> list[bytes | NDArray[np.uint8]]:
+    def lines(self, core: ctypes.CDLL, block: slice) -> list[bytes | memoryview]:
         """The text of a block of rows.
 
         Raises:
@@ -168,12 +168,12 @@ class _Prepared:
             room=room,
             longest=self._longest,
         )
-        pieces: list[bytes | NDArray[np.uint8]] = []
+        pieces: list[bytes | memoryview] = []
         while job.low < job.high:
             piece = np.empty(room, np.uint8)
             job.out = piece.ctypes.data
             written = core.aisp_lines(ctypes.byref(job))
             if written < 0:
                 raise IndexError(f"row {job.low}: a code without a text")
-            pieces.append(piece[:written])
+            pieces.append(piece[:written].data)
         return pieces

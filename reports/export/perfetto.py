@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from ...profiler.arrays.codes import Codes
 from ...profiler.arrays.types import Int64
+from ...profiler.core.library import MICRO, SAID
 from ...profiler.trace.model import KINDS, Trace, pid_of
-from .lines import MICRO, SAID, Part
+from .lines import Part
 
 _CATEGORY_NVTX, _CATEGORY_API, _CATEGORY_MARK = "nvtx", "api", "mark"
 

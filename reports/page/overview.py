@@ -40,8 +40,8 @@ class OverviewRow:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """Something that was not shown, at its worst, the pairs that say just this, and those that say the like of
-    themselves with other numbers: anchor and name of each."""
+    """Something that was not shown, and the pairs of which it holds as it is said: anchor and name of each. `alike` have the same
+    kind of finding with other numbers, and none worse."""
 
     text: str
     pairs: tuple[tuple[str, str], ...]
@@ -142,10 +142,13 @@ def _doubts(evidences: Mapping[str, Evidence], say: Catalog) -> Iterator[Doubt]:
             seen.setdefault(finding.code, []).append((anchor, finding))
     ranked = sorted(seen.values(), key=lambda found: (not any(one.blocks for _, one in found), -len(_anchors(found))))
     for found in ranked:
-        text = say.finding(max((finding for _, finding in found), key=_severity)).seen
-        same = _anchors(one for one in found if say.finding(one[1]).seen == text)
-        alike = (anchor for anchor in _anchors(found) if anchor not in same)
-        yield Doubt(text, tuple(_named(same, evidences)), tuple(_named(alike, evidences)))
+        _, worst = max(found, key=lambda one: _severity(one[1]))
+        said = say.finding(worst).seen
+        so = [
+            anchor for anchor in _anchors(found) if (anchor, said) in {(at, say.finding(one).seen) for at, one in found}
+        ]
+        alike = [anchor for anchor in _anchors(found) if anchor not in so]
+        yield Doubt(said, tuple(_named(so, evidences)), tuple(_named(alike, evidences)))
 
 
 def _anchors(found: Iterable[tuple[str, Finding]]) -> list[str]:

@@ -6,8 +6,8 @@ import json
 import lzma
 import re
 import sqlite3
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from statistics import median
@@ -32,9 +32,8 @@ def built(
     folder = captures / f"ch11.streams-{name}"
     folder.mkdir(parents=True)
     created = f"2027-01-{day:02}T12:00:00.000000Z"
-    with closing(sqlite3.connect(trace.write(folder / "trace.sqlite"))) as connection:
+    with _opened(trace.write(folder / "trace.sqlite")) as connection:
         _begun(connection, began_ns(created))
-        connection.commit()
     changes = {"id": f"ch11.streams-{name}", "commit": {"sha": f"c{name}", "dirty": False}}
     more = {
         "created_utc": created,
@@ -75,7 +74,7 @@ def rewritten(
     conditions = data["conditions"] or {}
     for sample in filter(None, (conditions.get("before"), *conditions.get("during", ()), conditions.get("after"))):
         sample["utc_ns"] += later
-    with closing(sqlite3.connect(plain)) as connection:
+    with _opened(plain) as connection:
         if change:
             change(connection)
         _begun(connection, later=later)
@@ -85,6 +84,16 @@ def rewritten(
         if fit:
             _fit(connection, data)
     return _written(folder, {**data, "files": folder_facts(folder)})
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Trace]:
+    """A copy that is made anew where anything fails: no page is kept for a rollback, and nothing waits for the disk."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = OFF")
+        connection.execute("PRAGMA synchronous = OFF")
+        yield connection
+        connection.commit()
 
 
 def began_ns(created_utc: str) -> int:

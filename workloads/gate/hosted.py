@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess  # noqa: TID251 - stopped and continued between runs, ended with the judge
@@ -59,8 +60,11 @@ def spare(spares: list[Spare]) -> Connection[Any, Any] | None:
 
     In the process itself it returns the connection to the judge: all that it shares with it besides its output.
     """
+    gc.disable()  # looking for garbage among what stays is a ninth of the import
     import torch  # noqa: F401 - so that no contender has to
 
+    gc.freeze()
+    gc.enable()
     ours, theirs = Pipe()
     pid = os.fork()
     if pid:

@@ -58,6 +58,7 @@ def outcome(path: Path) -> tuple[int, str]:
     return found.exit_code, json.dumps(found.to_json())
 
 
+@pytest.mark.timeout(900)  # a hundred bundles; on a busy machine a test gets a tenth of a core
 @pytest.mark.usefixtures("judged_once")
 def test_every_forgery_is_found_and_named(
     forgeable: tuple[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -18,11 +18,9 @@ from aisp_prof.machine import files as scratch
 from aisp_prof.profiler.store.captures import Capture
 from aisp_prof.profiler.store.leaks import leaks
 from aisp_prof.profiler.store.manifest import folder_facts, read_manifest, write_manifest
-from aisp_prof.reports.bundle import write
 from aisp_prof.reports.bundle.layout import Pages
 from aisp_prof.reports.bundle.verify import verify_bundle
 from aisp_prof.reports.bundle.write import write_bundle
-from aisp_prof.reports.page.pdf import Printed
 from msgspec import structs
 from pair_trace import capture_folder, run_pair
 from trace_builder import TraceBuilder
@@ -59,26 +57,6 @@ def test_the_same_gives_the_same_bytes(made: Path, streams: Capture, expectation
     write_bundle(tmp_path / "again.zip", [streams], [], Pages("ch11", "en", True), expectations)
     assert (tmp_path / "again.zip").read_bytes() == made.read_bytes()
     assert [path.name for path in tmp_path.iterdir()] == ["again.zip"]
-
-
-def test_the_fonts_that_it_names_are_those_of_the_whole_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first pair's alone are taken for them, and the page is made once more where it takes others."""
-    alone, together = "a" * 64, "b" * 64
-    printed: list[str] = []
-
-    def print_it(html: str) -> Printed:
-        printed.append(html)
-        return Printed(html.encode()[:-1] + b"%", (alone if "0" * 64 in html else together,))
-
-    monkeypatch.setattr(write, "print_html", print_it)
-    write_bundle(tmp_path / "out.zip", [built(tmp_path / "captures")], [], Pages("ch11", "en", True), tmp_path / "none")
-    with zipfile.ZipFile(tmp_path / "out.zip") as archive:
-        files = {name: archive.read(name) for name in archive.namelist()}
-    assert json.loads(files["environment.json"])["printer"]["fonts"] == [together]
-    proof = hashlib.sha256(files["proof.json"]).hexdigest()
-    assert (proof in printed[-1], proof in printed[-2], len(printed)) == (True, False, 3)
-    assert files["ch11.html"] == printed[-1].encode()
-    assert files["ch11.pdf"] == printed[-1].encode()[:-1] + b"%"
 
 
 def test_a_capture_that_is_not_scrubbed_is_scrubbed_on_the_way(tmp_path: Path) -> None:

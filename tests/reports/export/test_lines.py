@@ -10,10 +10,11 @@ from pathlib import Path
 import engines
 import numpy as np
 import pytest
+from aisp_prof.profiler.core.library import MICRO
 from aisp_prof.profiler.queries.table import Column, Table
 from aisp_prof.profiler.trace.reader import read_trace
 from aisp_prof.reports.export.columns import export_trace, neutral, write_csv
-from aisp_prof.reports.export.lines import MICRO, Part, micro, real, rendered
+from aisp_prof.reports.export.lines import Part, micro, real, rendered
 from aisp_prof.reports.export.perfetto import _lowest_free, lanes
 from busy_trace import busy_trace
 from hypothesis import example, given, settings
