@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import AispError, UsageError
+from ..errors import AispError, EnvironmentLacks, UsageError
 from .options import AsJson, TracerChoice
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def record(
     tracer: TracerChoice = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Run a program and record its CUDA work and NVTX ranges, those of its children too, as a trace. Needs an NVIDIA GPU."""
+    """Run a program and record its CUDA work and NVTX ranges, those of its children too, as a trace."""
     from ..profiler.capture.tracers import find_tracer
     from ..reports.terminal.answers import print_data
 
@@ -61,7 +61,12 @@ def _recorded(tracer: Tracer, command: list[str], out: Path) -> tuple[dict[str, 
         code = run_shown(tracer.command(report, command))
         if failure := tracer.failure(report, code, tail(watch.log)):
             raise failure
-        versions = tracer.export(report, work / out.name, watch)
+        try:
+            versions = tracer.export(report, work / out.name, watch)
+        except EnvironmentLacks as nothing:
+            if not code:
+                raise
+            raise AispError(f"{shlex.join(command[:6])} ended with exit code {code}: {nothing}") from nothing
         settle(work / out.name)
         (work / out.name).replace(out)
     return versions, code

@@ -41,7 +41,7 @@ class OverviewRow:
 @dataclass(frozen=True, slots=True)
 class Doubt:
     """Something that was not shown, and the pairs of which it holds as it is said: anchor and name of each. `alike` have the same
-    kind of finding with other numbers, and none worse."""
+    kind of finding with other numbers or another kernel, which need not be milder."""
 
     text: str
     pairs: tuple[tuple[str, str], ...]

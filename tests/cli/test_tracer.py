@@ -90,6 +90,15 @@ def test_a_program_of_ones_own_becomes_a_trace(typed: Typed) -> None:
     assert typed("assert", "run.sqlite", "kernels == 3", "--range", "fast step")[0] == 1
 
 
+@pytest.mark.parametrize(("command", "said"), [(["false"], "exit code 1"), (["nosuch"], "exit code 127")])
+def test_a_program_that_fails_before_it_uses_cuda_is_said_to_have_failed(
+    typed: Typed, command: list[str], said: str
+) -> None:
+    code, out, err = typed("trace", "record", "-o", "run.sqlite", "--", *command, PATH="/usr/bin:/bin")
+    assert (code, out, said in err, "statically" in err) == (3, "", True, False), err
+    assert not list(typed.folder.iterdir())
+
+
 def test_another_client_is_told_at_once(typed: Typed) -> None:
     record = ("trace", "record", "--tracer", "cupti", "-o", "run.sqlite", "--", typed.program, "cuda", "slow", "3")
     code, _, err = typed(*record, STAND_IN_OTHER="CUPTI for Kineto")

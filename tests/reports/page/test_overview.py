@@ -88,6 +88,19 @@ def test_the_best_and_the_least_are_of_pairs_that_claim_a_gain(evidence: Evidenc
     assert "Refuted: " in overview(of(samples.judged(Verdict.REFUTED), evidence), {}, EN).summary[0]
 
 
+def test_no_pair_is_named_beside_a_sentence_about_another(evidence: Evidence) -> None:
+    """Milliseconds of two pairs are no better and no worse than each other: nothing says that the second has it less."""
+
+    def bound(ms: float) -> Evidence:
+        return replace(evidence, caveats=(Finding("same_engine_bound", {"ms": ms}),))
+
+    html = render_html("ch20", [bound(4.99), bound(9.08), bound(4.99)])
+    (item,) = re.findall(r"<li><strong.*?</li>", html[: html.index("<article")])
+    said, alike = item.split("likewise, with numbers of their own:")
+    assert "The busiest engine alone needs 4.99 ms." in said
+    assert [re.findall(r'href="#(pair-\d)"', part) for part in (said, alike)] == [["pair-1", "pair-3"], ["pair-2"]]
+
+
 def test_what_was_not_shown_is_named_at_its_worst_with_its_pairs(evidence: Evidence) -> None:
     def perturbed(percent: float) -> Finding:
         return Finding("perturbed", {"variant": "optimized", "percent": percent, "band_percent": 5})
@@ -106,7 +119,7 @@ def test_what_was_not_shown_is_named_at_its_worst_with_its_pairs(evidence: Evide
     assert [[anchor for anchor, _ in doubt.alike] for doubt in doubts] == [[], ["pair-1"]]
     page = render_html("ch11", list(pairs.values()))
     said = re.sub(r"<[^>]*>", "", page.partition("the pair accepts 5%.")[2])
-    assert said.lstrip().startswith("streams; less so: streams.")
+    assert said.lstrip().startswith("streams; likewise, with numbers of their own: streams.")
     assert overview(of(clean, clean), {}, EN).doubts == ()
     assert EN("overview.nothing_limits") in render_html("ch11", [clean, clean])
 
