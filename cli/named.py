@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..declaration import ATTRIBUTIONS, VARIANTS
-from ..errors import CannotTell, UsageError
+from ..errors import CannotTell, TraceError, UsageError
 from .trace import is_slow
 
 if TYPE_CHECKING:
@@ -163,8 +163,10 @@ def of_traces(targets: Sequence[str], words: Words) -> Iterator[Made]:
             f"{' '.join(targets)}: neither one trace nor two",
             "aisp-prof report before.sqlite after.sqlite --range step",
         )
-    asked = words.asked(several=len(targets) > 1)
     paths = [Path(one) for one in targets]
+    if not words.given and (absent := next((path for path in paths if not path.exists()), None)):
+        raise TraceError(f"{absent}: no such file")
+    asked = words.asked(several=len(targets) > 1)
     with tempfile.TemporaryDirectory(prefix="aisp-given-") as folder:
         typed = ["aisp-prof", *sys.argv[1:]]
         with steps() if any(map(is_slow, paths)) else nullcontext() as say:

@@ -15,7 +15,7 @@ from ...profiler.expect.model import Entry, PairExpectations
 from ...profiler.manifest import RUNS, Validation
 from ..catalog import Catalog, catalog
 from ..hostile import visible
-from ..page.claims import asked
+from ..page.claims import asked, verdict_word
 from ..units import NOTHING, duration, quantity
 from .console import MARKS, told
 from .expectations import expected as expected_text
@@ -42,10 +42,10 @@ def _at_a_glance(evidences: Sequence[Evidence]) -> list[str]:
 
 
 def verdict_and_speedup(evidence: Evidence | None, say: Catalog) -> tuple[str, str]:
-    """At a glance: the verdict with its mark, and the speedup; dashes where there is nothing to judge."""
+    """At a glance: the verdict with its mark, or that no gain is claimed, and the speedup; dashes where there is nothing to judge."""
     if evidence is None:
         return NOTHING, NOTHING
-    verdict = say(f"verdict.{evidence.verdict}").lower()
+    verdict = verdict_word(evidence, say).lower()
     return f"{MARKS[evidence.verdict]} {verdict}", quantity(
         evidence.speedup.value, "x"
     ) if evidence.speedup else NOTHING

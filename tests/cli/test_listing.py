@@ -37,6 +37,12 @@ def test_a_program_is_listed_by_its_name_with_what_its_newest_capture_proves(run
     assert (row["verdict"], row["refused"], round(row["speedup"], 2)) == ("proven", "", 1.25)
 
 
+def test_a_pair_that_claims_no_gain_is_not_listed_as_a_win(run: Run) -> None:
+    code, out, _ = run("list", "ch09:triton", "--verdicts")
+    line = next(line for line in out.splitlines() if line.startswith("ch09.triton "))
+    assert (code, "✓ not slower, as claimed  1.02×" in line) == (0, True), line
+
+
 def test_what_cannot_be_judged_is_named_and_not_called_proven(run: Run, tmp_path: Path) -> None:
     shutil.copytree(PROGRAMS / ID, tmp_path / ID)
     (trace,) = (tmp_path / ID).glob("trace.sqlite*")

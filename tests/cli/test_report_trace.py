@@ -110,6 +110,11 @@ def test_a_bundle_of_it_is_recomputed(trace: Path, tmp_path: Path) -> None:
     assert sum(name.endswith("trace.sqlite.xz") for name in names) == 1
 
 
+def test_a_trace_that_is_not_there_is_said_before_its_ranges_are_asked_for(tmp_path: Path) -> None:
+    done = aisp("report", "nosuch.sqlite", cwd=tmp_path)
+    assert (done.returncode, done.stderr.splitlines()[0]) == (2, "aisp-prof: nosuch.sqlite: no such file")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
