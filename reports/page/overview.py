@@ -15,7 +15,7 @@ from .axis import Measure
 from .claims import asked, outcome, speedup_claim, verdict_word
 from .identity import Fact, what_ran
 from .strips import StripPlot, strip_plot
-from .view import without_times
+from .view import LIMITS_OF_GAIN, without_times
 
 SMALL: Final = Measure(240, 92, 62, 2)
 """The width of a row's picture, in CSS pixels."""
@@ -139,7 +139,8 @@ def _doubts(evidences: Mapping[str, Evidence], say: Catalog) -> Iterator[Doubt]:
     seen: dict[str, list[tuple[str, Finding]]] = {}
     for anchor, one in evidences.items():
         for finding in (*one.completeness.findings, *one.caveats):
-            seen.setdefault(finding.code, []).append((anchor, finding))
+            if finding.code not in LIMITS_OF_GAIN:
+                seen.setdefault(finding.code, []).append((anchor, finding))
     ranked = sorted(seen.values(), key=lambda found: (not any(one.blocks for _, one in found), -len(_anchors(found))))
     for found in ranked:
         _, worst = max(found, key=lambda one: _severity(one[1]))

@@ -30,6 +30,9 @@ WIDE = Measure(672, 108, 62, 8)
 NARROW = Measure(344, 92, 62, 4)
 """The same pictures at two widths, in CSS pixels: a page and a phone."""
 
+LIMITS_OF_GAIN = frozenset({"same_engine_bound"})
+"""Findings that make no page wrong: they say how much more there would be to gain, which is the appendix's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Proof:
@@ -125,7 +128,7 @@ def proof(evidence: Evidence, say: Catalog, anchor: str, against: Against | None
         completeness=evidence.completeness.status,
         completeness_line=completeness_line(evidence, say),
         caveats=(told := caveats(evidence, say)),
-        doubts=one_a_code(told),
+        doubts=one_a_code([one for one in told if one.code not in LIMITS_OF_GAIN]),
         commands=commands(evidence, say),
         capture_id=evidence.capture_id,
         created_utc=evidence.manifest.created_utc,

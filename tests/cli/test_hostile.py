@@ -134,6 +134,7 @@ ELSEWHERE = {
     "counters": "test_a_report_of_counters",
     "doctor": "reads this machine, and nothing that others wrote",
     "capture": "runs this machine's own programs",
+    "trace record": "runs this machine's own programs; tests/profiler/tracer has hostile files of a tracer",
     "new": "writes a file of ours",
     "check": "imports and runs the user's own programs",
     "calibrate": "runs this machine's own programs",

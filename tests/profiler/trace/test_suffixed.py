@@ -15,7 +15,7 @@ from aisp_prof.profiler.queries.gaps import gaps
 from aisp_prof.profiler.queries.overlap import overlap
 from aisp_prof.profiler.queries.raw import operations
 from aisp_prof.profiler.trace.reader import read_trace
-from aisp_prof.reports.export.perfetto import events
+from aisp_prof.reports.export.columns import export_trace
 from trace_builder import TraceBuilder
 
 KINDS = ("RUNTIME", "KERNEL", "MEMCPY", "MEMSET", "GRAPH_TRACE")
@@ -50,11 +50,13 @@ def test_every_table_named_is_in_the_file(tmp_path: Path) -> None:
     path = built(tmp_path)
     trace = read_trace(path)
     claims = ("hidden(h2d, compute) >= 0.1", "syncs_per_iteration == 0", "overlap_ratio >= 0.1")
+    exported = tmp_path / "perfetto.json"
+    export_trace(trace, "perfetto", exported)
     told = [
         plainly(check(trace, Question(claims, {"step": "step"})).claims),
         plainly(overlap(trace, "h2d", "compute")),
         [list(table.rows()) for table in (operations(trace), gaps(trace))],
-        [json.loads(event) for event in events(trace)],
+        json.loads(exported.read_bytes())["traceEvents"],
     ]
     with closing(sqlite3.connect(path)) as connection:
         there = {name for (name,) in connection.execute("select name from sqlite_master where type = 'table'")}
