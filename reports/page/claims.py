@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from ...profiler.evidence import ClaimResult, Evidence, Verdict
+from ...profiler.judging.language import Claim
 from ..catalog import Catalog, FindingText
 from ..claim_words import in_words, read
 from ..units import NOTHING, quantity
@@ -109,14 +110,17 @@ def _row(claim: ClaimResult, evidence: Evidence, say: Catalog) -> ClaimRow:
     spread = _spread(claim, say)
     parsed = read(claim.text, evidence.manifest.declaration.names)
     words = in_words(parsed, say) if parsed else ""
-    return ClaimRow(claim.text, words, measured, spread, _n(claim, evidence, say), claim.verdict, reasons)
+    return ClaimRow(claim.text, words, measured, spread, _n(claim, parsed, evidence, say), claim.verdict, reasons)
 
 
-def _n(claim: ClaimResult, evidence: Evidence, say: Catalog) -> str:
-    """A factor between the variants rests on the runs of both; runs that resemble their neighbours count as fewer."""
+def _n(claim: ClaimResult, parsed: Claim | None, evidence: Evidence, say: Catalog) -> str:
+    """A factor between variants rests on the runs of both; runs that resemble their neighbours count as fewer."""
     speedup = evidence.speedup
-    if claim.metric == "speedup" and speedup:
-        return f"{speedup.n_baseline} + {speedup.n_optimized}"
+    if parsed and parsed.left.compared and speedup:
+        runs = {
+            one.name: one.untraced_ns if speedup.source == "events" else one.iterations for one in evidence.variants
+        }
+        return " + ".join(str(len(runs[name])) for name in parsed.left.compared)
     if claim.effective_n is None or claim.effective_n >= claim.n:
         return str(claim.n)
     return say("claims.counts_for", n=claim.n, effective=int(claim.effective_n))
