@@ -16,6 +16,7 @@ from .language import spoken
 from .options import AsJson, CapturesFolder
 
 if TYPE_CHECKING:
+    from ..declaration import Declaration
     from ..profiler.evidence import Evidence
     from ..profiler.store.captures import Capture, Stores
     from ..reports.catalog import Catalog
@@ -45,21 +46,13 @@ def list_pairs(
     stores = Stores(captures_folder(captures), with_shipped(captures))
     found, others = _chosen(selector or chapter, stores)
     rows: list[dict[str, Any]] = [
-        {
-            "pair": pair.key,
-            "place": pair.place.named if pair.place else "",
-            "title": pair.declaration.title["en"],
-            "needs": list(pair.declaration.needs),
-            "sizes": sorted(pair.declaration.sizes),
-            "claims": list(pair.declaration.claims),
-            "captures": [capture.id for capture in stores.captures(pair.key)],
-        }
+        _row(pair.key, pair.place.named if pair.place else "", pair.declaration, stores.captures(pair.key))
         for pair in found.pairs
     ]
+    rows += [_row(key, "", of[0].manifest.declaration, of) for key, of in others.items()]
     say = catalog(spoken())
     titles = {pair.key: say.of(pair.declaration.title) for pair in found.pairs}
     titles |= {key: say.of(of[0].manifest.declaration.title) for key, of in others.items()}
-    rows += [_captured(key, of) for key, of in others.items()]
     judged = _judged(rows, stores) if verdicts else None
     if judged is not None:
         rows = [{**row, **judged.row(row["pair"])} for row in rows]
@@ -87,16 +80,14 @@ def _chosen(selector: str, stores: Stores) -> tuple[Known, Mapping[str, Sequence
     return found, {one: of for one, of in others.items() if one not in {pair.key for pair in found.pairs}}
 
 
-def _captured(key: str, captures: Sequence[Capture]) -> dict[str, Any]:
-    """The row of what is known by its captures alone."""
-    told = captures[0].manifest.declaration
+def _row(key: str, place: str, declared: Declaration, captures: Sequence[Capture]) -> dict[str, Any]:
     return {
         "pair": key,
-        "place": "",
-        "title": told.title["en"],
-        "needs": list(told.needs),
-        "sizes": sorted(told.sizes),
-        "claims": list(told.claims),
+        "place": place,
+        "title": declared.title["en"],
+        "needs": list(declared.needs),
+        "sizes": sorted(declared.sizes),
+        "claims": list(declared.claims),
         "captures": [one.id for one in captures],
     }
 

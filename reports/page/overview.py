@@ -145,9 +145,7 @@ def _doubts(evidences: Mapping[str, Evidence], say: Catalog) -> Iterator[Doubt]:
     for found in ranked:
         _, worst = max(found, key=lambda one: _severity(one[1]))
         said = say.finding(worst).seen
-        so = [
-            anchor for anchor in _anchors(found) if (anchor, said) in {(at, say.finding(one).seen) for at, one in found}
-        ]
+        so = _anchors((anchor, one) for anchor, one in found if say.finding(one).seen == said)
         alike = [anchor for anchor in _anchors(found) if anchor not in so]
         yield Doubt(said, tuple(_named(so, evidences)), tuple(_named(alike, evidences)))
 

@@ -180,6 +180,13 @@ def judged(text: str, folder: Path, timeout_s: float = 120) -> tuple[Verdict, Re
     return gate(asked, Artifacts(folder / "artifacts"))[0], asked
 
 
+def hosted(text: str, folder: Path, walls: bool = True) -> tuple[Arena, Hosted]:
+    """A candidate in a process of its own, not loaded yet, and the memory that is shared with it."""
+    (folder / "candidate.py").write_text(dedent(text))
+    arena, runner = Arena("cpu"), find_runner(str(folder / "candidate.py"))
+    return arena, Hosted(Assignment(runner, SpecTask(SPEC), "cpu", 4 << 30, folder / "none", walls), arena)
+
+
 def thread_states(before: set[int]) -> set[str]:
     """Of all that this process has started, except `before`: T of a thread that is stopped, R of one that runs."""
     pids = set(family.descendants(os.getpid())) - before
@@ -216,10 +223,7 @@ def test_the_judge_is_out_of_reach(text: str, reason: str, tmp_path: Path) -> No
 @pytest.mark.parametrize("walls", [True, False])
 def test_inputs_are_not_seen_before_the_clock_runs(walls: bool, tmp_path: Path) -> None:
     """Another thread of the candidate's watches the memory, with all the time that the judge takes before it asks."""
-    (tmp_path / "candidate.py").write_text(PEEKS)
-    arena = Arena("cpu")
-    runner = find_runner(str(tmp_path / "candidate.py"))
-    host = Hosted(Assignment(runner, SpecTask(SPEC), "cpu", 4 << 30, tmp_path / "none", walls), arena)
+    arena, host = hosted(PEEKS, tmp_path, walls)
     host.load()
     values, output = (arena.take(8).view(torch.float64) for _ in "ab")
     values.fill_(0)
@@ -239,10 +243,7 @@ def test_whoever_takes_the_signal_last_stands_still_too(tmp_path: Path) -> None:
     """Until the thread that gets no CPU takes the signal to stop, the one that watches the memory would run on; and a child
     wakes both."""
     before = set(family.descendants(os.getpid()))
-    (tmp_path / "candidate.py").write_text(PEEKS + DEAF)
-    arena = Arena("cpu")
-    runner = find_runner(str(tmp_path / "candidate.py"))
-    host = Hosted(Assignment(runner, SpecTask(SPEC), "cpu", 4 << 30, tmp_path / "none"), arena)
+    arena, host = hosted(PEEKS + DEAF, tmp_path)
     host.load()
     loaded = thread_states(before)
     values, output = (arena.take(8).view(torch.float64) for _ in "ab")
@@ -273,10 +274,7 @@ def test_work_after_the_answer_is_cut_or_timed(
     kind: str, walls: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However long the judge looks for processes to stop: the clock does not end before the last of them can write."""
-    (tmp_path / "candidate.py").write_text(dedent(WORKS_ON[kind]))
-    arena = Arena("cpu")
-    runner = find_runner(str(tmp_path / "candidate.py"))
-    host = Hosted(Assignment(runner, SpecTask(SPEC), "cpu", 4 << 30, tmp_path / "none", walls), arena)
+    arena, host = hosted(WORKS_ON[kind], tmp_path, walls)
     host.load()
     values, output = (arena.take(8).view(torch.float64) for _ in "ab")
     output.fill_(0)
