@@ -164,7 +164,7 @@ EDGES = ((1, 1), (1, 500), (500, 1), (128, 128), (127, 129), (129, 127), (192, 3
 @needs_hopper
 @pytest.mark.parametrize("d", flash_operands.HEAD_DIMS)
 @pytest.mark.parametrize("dtype", flash_operands.DTYPES)
-@pytest.mark.parametrize("rung", (*NAMES, CHAIN))
+@pytest.mark.parametrize("rung", [*NAMES, CHAIN])
 def test_every_rung_over_many_shapes(rung: str, dtype: str, d: int) -> None:
     chance = random.Random(20)
     lengths = [*EDGES, *((chance.randint(1, 900), chance.randint(1, 900)) for _ in range(20))]
@@ -177,7 +177,7 @@ def test_every_rung_over_many_shapes(rung: str, dtype: str, d: int) -> None:
 
 @pytest.mark.gpu
 @needs_hopper
-@pytest.mark.parametrize("rung", (*NAMES, CHAIN))
+@pytest.mark.parametrize("rung", [*NAMES, CHAIN])
 def test_more_tiles_than_the_chip_holds_at_once(rung: str) -> None:
     for d, causal in ((64, False), (128, True)):
         check(*drawn(2, (12, 4), (2500, 2500), d, torch.bfloat16, 1), rung, causal)
@@ -187,7 +187,7 @@ def test_more_tiles_than_the_chip_holds_at_once(rung: str) -> None:
 @pytest.mark.gpu
 @needs_hopper
 @pytest.mark.parametrize("d", flash_operands.HEAD_DIMS)
-@pytest.mark.parametrize("rung", (*NAMES, CHAIN))
+@pytest.mark.parametrize("rung", [*NAMES, CHAIN])
 def test_outliers_of_a_hundred_sigma(rung: str, d: int) -> None:
     q, k, v = drawn(1, (2, 2), (700, 900), d, torch.bfloat16, 4)
     for tensor, rows in ((q, (0, 130, 699)), (k, (3, 500, 899)), (v, (7, 640))):
@@ -198,7 +198,7 @@ def test_outliers_of_a_hundred_sigma(rung: str, d: int) -> None:
 
 @pytest.mark.gpu
 @needs_hopper
-@pytest.mark.parametrize("rung", (*NAMES, CHAIN))
+@pytest.mark.parametrize("rung", [*NAMES, CHAIN])
 def test_nan_and_infinity_stay_in_the_rows_where_arithmetic_puts_them(rung: str) -> None:
     q, k, v = drawn(1, (2, 2), (300, 300), 64, torch.bfloat16, 6)
     q[0, 0, 17, 3], q[0, 1, 200, 0], v[0, 0, 250, 9] = math.nan, math.inf, math.inf
@@ -213,7 +213,7 @@ def test_nan_and_infinity_stay_in_the_rows_where_arithmetic_puts_them(rung: str)
 
 @pytest.mark.gpu
 @needs_hopper
-@pytest.mark.parametrize("rung", (*NAMES, CHAIN))
+@pytest.mark.parametrize("rung", [*NAMES, CHAIN])
 def test_another_stream_and_a_graph(rung: str) -> None:
     q, k, v = drawn(1, (4, 2), (600, 800), 128, torch.bfloat16, 3)
     want, _ = reference(q, k, v, causal=True)
