@@ -1,4 +1,4 @@
-"""Attention over long sequences without a mask: PyTorch's FlashAttention-2, cuDNN, and the last rung of the ladder of docs/attention.md."""
+"""Attention over long sequences without a mask: PyTorch's FlashAttention-2, cuDNN, and the last rung of the own ladder."""
 
 from __future__ import annotations
 
