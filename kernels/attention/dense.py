@@ -1,4 +1,4 @@
-"""Attention over all keys by its formula: as PyTorch's operators compute it one by one, in fp64, and what work that is."""
+"""Attention over whole sequences as PyTorch computes it without a kernel of its own: an operator each, or as torch.compile fuses them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-_ELEMENT = 2
-"""Bytes of bf16 and fp16."""
 
 
 def eager(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -40,36 +37,3 @@ def future(seq: int, device: Any) -> Tensor:
     import torch
 
     return torch.ones(seq, seq, dtype=torch.bool, device=device).triu(1)
-
-
-def reference(q: Tensor, k: Tensor, v: Tensor, causal: bool = False) -> Tensor:
-    """The same in fp64, head by head, for one takes seq² · 8 bytes. Query i of n sees the keys up to i where it is `causal`.
-
-    k and v may have fewer heads, each for a group of those of q.
-    """
-    import torch
-
-    group = q.shape[1] // k.shape[1]
-    mask = future(q.shape[2], q.device) if causal else None
-    found = torch.empty(q.shape, dtype=torch.float64, device=q.device)
-    for batch in range(q.shape[0]):
-        for head in range(q.shape[1]):
-            one, keys, values = q[batch, head], k[batch, head // group], v[batch, head // group]
-            found[batch, head] = eager(one.double(), keys.double(), values.double(), mask)
-    return found
-
-
-def pairs(seq: int, causal: bool) -> int:
-    """Of a query and a key that it sees, in one head."""
-    return seq * (seq + 1) // 2 if causal else seq * seq
-
-
-def declared_flops(batch: int, heads: int, seq: int, dim: int, causal: bool = False) -> int:
-    """Of both matrix products, for the pairs of query and key that must be seen: two operations a product and element of a head
-    each. The softmax is a hundredth of that and not of the matrix units."""
-    return 4 * batch * heads * pairs(seq, causal) * dim
-
-
-def declared_bytes(batch: int, heads: int, seq: int, dim: int, of_scores: int = 0) -> int:
-    """q, k, v and the result once each, and `of_scores` times all scores, where they lie in memory."""
-    return _ELEMENT * batch * heads * seq * (4 * dim + of_scores * seq)

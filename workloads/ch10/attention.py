@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ...declaration import Declaration
-from ...kernels.attention import dense
 from ..pair import Declared, Pair, Sizes
+from . import attentions
 from .attentions import TOLERANCE, attention, compiled, eager, pinned, rung, sdpa
 
 _OF_SCORES = {"baseline": 8, "compiled": 4}
@@ -14,8 +14,8 @@ first and the last product, which read; compiled by two products and what lies b
 
 def declared(sizes: Sizes, variant: str) -> Declared:
     """Without fusion the products know no mask, and scores go through memory."""
-    shape, moves = (sizes["batch"], sizes["heads"], sizes["seq"], sizes["dim"]), _OF_SCORES.get(variant, 0)
-    return Declared(dense.declared_flops(*shape, causal=not moves), dense.declared_bytes(*shape, moves), "bf16")
+    moves = _OF_SCORES.get(variant, 0)
+    return attentions.declared(sizes, causal=not moves, of_scores=moves)
 
 
 _FULL = {"batch": 4, "heads": 32, "seq": 4096, "dim": 128}

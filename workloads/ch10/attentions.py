@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...errors import EnvironmentLacks
-from ...kernels.attention import dense
+from ...kernels.attention import dense, flash
 from ..device import Device, Stream
-from ..pair import Build, Sizes
+from ..pair import Build, Declared, Sizes
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 TOLERANCE = 4e-3
 """Rounding weights and result to bf16 leaves 2.3e-3, and of scores too, as the operators do, 2.7e-3."""
+
+_BF16_BYTES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Operands:
 
     @property
     def on_cuda(self) -> bool:
-        return self.q.device.type == "cuda"
+        return bool(self.q.is_cuda)
 
 
 Attend = Callable[[Operands], "Tensor"]
@@ -96,9 +98,7 @@ def rung(name: str | None = None) -> Attend:
     def attend(one: Operands) -> Tensor:
         if not one.on_cuda:
             return sdpa(one)
-        from ...kernels.attention.flash import flash_attention
-
-        flash_attention(one.q, one.k, one.v, causal=one.causal, rung=name, out=one.out)
+        flash.flash_attention(one.q, one.k, one.v, causal=one.causal, rung=name, out=one.out)
         return one.out
 
     return attend
@@ -108,9 +108,7 @@ def chain(one: Operands) -> Tensor:
     """By launches for every block of keys; on a CPU by PyTorch."""
     if not one.on_cuda:
         return sdpa(one)
-    from ...kernels.attention.flash import flash_attention_chain
-
-    flash_attention_chain(one.q, one.k, one.v, causal=one.causal, out=one.out)
+    flash.flash_attention_chain(one.q, one.k, one.v, causal=one.causal, out=one.out)
     return one.out
 
 
@@ -150,7 +148,7 @@ class Attention:
 
     def reference(self) -> Tensor:
         one = self._operands
-        return dense.reference(one.q, one.k, one.v, one.causal)
+        return flash.reference(one.q, one.k, one.v, causal=one.causal)[0]
 
     def exact(self) -> None:
         return None
@@ -159,3 +157,11 @@ class Attention:
 def attention(ways: Mapping[str, Attend], causal: bool = False) -> Build:
     """What builds a pair whose variants are these ways."""
     return lambda device, sizes: Attention(device, sizes, ways, causal)
+
+
+def declared(sizes: Sizes, causal: bool = False, of_scores: int = 0) -> Declared:
+    """Both products over the pairs of query and key that are seen; operands and result once each, and `of_scores` times all scores,
+    where they lie in memory."""
+    batch, heads, seq, dim = (sizes[name] for name in ("batch", "heads", "seq", "dim"))
+    moved = flash.declared_bytes(batch, heads, heads, seq, seq, dim) + of_scores * _BF16_BYTES * batch * heads * seq**2
+    return Declared(flash.declared_flops(batch, heads, seq, seq, dim, causal), moved, "bf16")

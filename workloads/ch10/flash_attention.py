@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from ...declaration import Declaration
-from ...kernels.attention import dense
 from ..pair import Declared, Pair, Sizes
+from . import attentions
 from .attentions import TOLERANCE, attention, pinned, rung
 
 
 def declared(sizes: Sizes, variant: str) -> Declared:
     """Alike for all: scores stay on the chip."""
-    shape = sizes["batch"], sizes["heads"], sizes["seq"], sizes["dim"]
-    return Declared(dense.declared_flops(*shape), dense.declared_bytes(*shape), "bf16")
+    return attentions.declared(sizes)
 
 
 _FULL = {"batch": 4, "heads": 16, "seq": 8192, "dim": 128}
