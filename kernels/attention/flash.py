@@ -3,6 +3,9 @@ further (docs/attention.md)."""
 
 from __future__ import annotations
 
+import ctypes
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from ..building.contract import Contract
 from ..building.nvcc import architecture
-from ..driver.launch import Shape, loaded
+from ..driver.launch import Shape, loaded, sm_count
+from ..driver.memory import clear
 from ..rung import Rung, Trial
 from .flash_operands import DTYPES, HEAD_DIMS, Operands, declared_bytes, declared_flops, operands, reference
 
@@ -23,8 +27,33 @@ FOLDER = Path(__file__).parent
 GROUP, GROUP_ROWS = 128, 64
 """Threads of a warp group, and rows of queries that it holds."""
 _ELEMENT, _ALIGNED = 2, 1 << 10
-_BARRIERS = 256
-"""Bytes, at most, of a block's barriers."""
+_PADDING = 4 * _ALIGNED
+"""Bytes, at most, to begin at a multiple of so many, and of the barriers behind the keys, the values and all."""
+
+
+class OrderCell(ctypes.Structure):
+    """`attention::Order` of include/attention/order.cuh."""
+
+    _fields_ = (("taken", ctypes.c_void_p), ("tiles", ctypes.c_int32), ("together", ctypes.c_int32))
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """What a block works on at a time, for heads of one width.
+
+    Args:
+        groups: warp groups that multiply, each 64 rows of queries.
+        keys: of a block of keys.
+        stages: blocks of keys, and as many of values, in shared memory.
+    """
+
+    groups: int
+    keys: int
+    stages: int
+
+    @property
+    def queries(self) -> int:
+        return GROUP_ROWS * self.groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +62,15 @@ class Step:
 
     Args:
         stem: of the source, behind `flash_`.
-        groups: warp groups that multiply, each 64 rows of queries.
-        keys: of a block.
-        stages: blocks of keys, and as many of values, in shared memory.
+        tiles: by the width of heads.
         specialized: a warp group more, which asks for copies alone.
+        persistent: blocks take tile after tile.
     """
 
     stem: str
-    groups: int
-    keys: int
-    stages: int
+    tiles: Mapping[int, Tile]
     specialized: bool = False
+    persistent: bool = False
 
     @property
     def source(self) -> Path:
@@ -53,18 +80,27 @@ class Step:
     def name(self) -> str:
         return self.stem[3:]
 
-    @property
-    def queries(self) -> int:
-        return GROUP_ROWS * self.groups
-
     def shape(self, d: int) -> Shape:
-        tiles = (self.queries + 2 * self.stages * self.keys) * d * _ELEMENT
-        return Shape(GROUP * (self.groups + self.specialized), _ALIGNED + tiles + _BARRIERS)
+        tile = self.tiles[d]
+        bytes_held = (tile.queries + 2 * tile.stages * tile.keys) * d * _ELEMENT
+        return Shape(GROUP * (tile.groups + self.specialized), _PADDING + bytes_held)
 
 
-STEPS = {step.stem: step for step in (Step("01_blocking", 2, 128, 1),)}
+_ONE, _TWO = ({d: Tile(2, 128, stages) for d in HEAD_DIMS} for stages in (1, 2))
+STEPS = {
+    step.stem: step
+    for step in (
+        Step("01_blocking", _ONE),
+        Step("02_ring", _TWO),
+        Step("03_warp_specialized", _TWO, specialized=True),
+        Step("04_ping_pong", _TWO, specialized=True),
+        Step("05_block_skipping", {64: Tile(3, 128, 2), 128: Tile(2, 128, 2)}, specialized=True, persistent=True),
+    )
+}
 """By name, from the first to the last."""
 NAMES = tuple(STEPS)
+L2_SHARE = 24 << 20
+"""Bytes of keys and values that heads worked on at one time may have: less than half of an H200's L2 cache."""
 
 
 def flash_attention(
@@ -114,25 +150,55 @@ def flash_attention(
 def run(step: Step, asked: Operands) -> None:
     """`flash_attention` by one step, unchecked."""
     batch, count, queries, d = asked.q.shape
-    grid = -(-queries // step.queries), count, batch
-    arguments = (*asked.maps(step.queries, step.keys), asked.task)
-    loaded(step.source, f"flash_{step.name}_{asked.kind}").launch(grid, step.shape(d), arguments)
+    tile = step.tiles[d]
+    tiles, entry = -(-queries // tile.queries), loaded(step.source, f"flash_{step.name}_{asked.kind}")
+    arguments = (*asked.maps(GROUP_ROWS if step.persistent else tile.queries, tile.keys), asked.task)
+    if not step.persistent:
+        entry.launch((tiles, count, batch), step.shape(d), arguments)
+        return
+    taken = _nought(asked) if asked.causal else None
+    order = OrderCell(None if taken is None else taken.data_ptr(), tiles, heads_together(asked))
+    entry.launch(min(sm_count(), tiles * count * batch), step.shape(d), (*arguments, order))
+
+
+def heads_together(asked: Operands) -> int:
+    """Of queries, that are worked on at one time: where causal as many as have their keys and values in the L2 cache, so that
+    there are enough long tiles to begin with; else one after the other."""
+    if not asked.causal:
+        return 1
+    kv_bytes = 2 * _ELEMENT * asked.k.shape[2] * asked.k.shape[3]
+    return int(asked.q.shape[1] // asked.k.shape[1] * max(1, L2_SHARE // kv_bytes))
+
+
+def _nought(asked: Operands) -> Tensor:
+    """A counter of its own for each launch, since others may run at the same time. It costs a memset of 4 bytes."""
+    import torch
+
+    counter = torch.empty(1, dtype=torch.int32, device=asked.q.device)
+    clear(counter.data_ptr(), 1, torch.cuda.current_stream().cuda_stream)
+    return counter
 
 
 def _contract(step: Step, dtype: str, d: int) -> Contract:
     """What a rung is, in its machine code: each new idea is an instruction that those below do not have."""
     kind = r"\.BF16" if dtype == "bf16" else r"(?!\.BF16)"
-    scores, values = d // 16, step.keys // 16
-    counts = (
-        {rf"\bHGMMA\.64x{d}x16\.F32{kind}": scores + values}
-        if d == step.keys
-        else {rf"\bHGMMA\.64x{step.keys}x16\.F32{kind}": scores, rf"\bHGMMA\.64x{d}x16\.F32{kind}": values}
-    )
+    tile = step.tiles[d]
+    scores, values = d // 16, tile.keys // 16
+    twice = (
+        2 if step.stem >= "04" else 1
+    )  # first the scores of one block, last the values of one, else both of neighbours
+    counts = Counter({rf"\bHGMMA\.64x{tile.keys}x16\.F32{kind}": twice * scores})
+    counts[rf"\bHGMMA\.64x{d}x16\.F32{kind}"] += twice * values
     return Contract(
         f"flash_{step.name}_{dtype}_d{d}",
-        {**counts, r"\bHGMMA\b": scores + values, r"\bUTMALDG\.5D\b": 3},
-        must=(r"\bSYNCS\.PHASECHK\.TRANS64\.TRYWAIT\b", r"\bMUFU\.EX2\b"),
-        must_not=(r"\bHMMA\b", r"\bLDGSTS\b", r"\bLDL\b", r"\bSTL\b", r"\bATOM"),
+        {
+            **counts,
+            r"\bHGMMA\b": twice * (scores + values),
+            r"\bUSETMAXREG\.DEALLOC\b": int(step.specialized),
+            r"\bUSETMAXREG\.TRY_ALLOC\b": int(step.specialized),
+        },
+        must=(r"\bUTMALDG\.5D\b", r"\bSYNCS\.PHASECHK\.TRANS64\.TRYWAIT\b", r"\bMUFU\.EX2\b"),
+        must_not=(r"\bHMMA\b", r"\bLDGSTS\b", r"\bLDL\b", r"\bSTL\b", *(() if step.persistent else (r"\bATOM",))),
         max_registers=168 if step.specialized else 192,
         static_shared=_ALIGNED,  # what Hopper keeps for itself
     )

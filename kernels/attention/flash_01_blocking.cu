@@ -17,7 +17,7 @@ template <typename T, int D>
 __device__ __forceinline__ void attend(const CUtensorMap& q, const CUtensorMap& k, const CUtensorMap& v,
                                        const attention::Task<T>& task) {
     auto& shared = gemm::shared_memory<Shared<T, D>>();
-    const int group = threadIdx.x / ptx::GROUP, head = blockIdx.y, batch = blockIdx.z, kv_head = head / task.shared_by;
+    const int group = ptx::group_in_block(), head = blockIdx.y, batch = blockIdx.z, kv_head = head / task.shared_by;
     const int first = blockIdx.x * QUERIES, row = first + group * attention::ROWS;
     if (threadIdx.x == 0) {
         ptx::init(&shared.full, 1);
@@ -45,9 +45,7 @@ __device__ __forceinline__ void attend(const CUtensorMap& q, const CUtensorMap& 
         attention::multiply_keys<D, N, QUERIES>(s, shared.q + group * attention::ROWS * attention::PANEL, shared.k);
         ptx::wgmma_wait<0>();
         ptx::hold(s);
-        if (key + N > task.seen(row)) {
-            attention::hide(s, {task.seen(row + attention::row_of(0)) - key, task.seen(row + attention::row_of(1)) - key});
-        }
+        attention::hide_unseen(s, task, row, key);
         rows.take(s, task.scale, shrink);
         attention::multiply_rows(o, shrink);
         attention::round_to<T>(p, s);

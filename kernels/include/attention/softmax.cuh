@@ -21,13 +21,14 @@ __device__ __forceinline__ float sum_of_quad(float x) {
     return x + __shfl_xor_sync(~0u, x, 2);
 }
 
-// Scores of keys that the row does not see become minus infinity. `seen` counts from the block's first key on.
-template <int COUNT>
-__device__ __forceinline__ void hide(float (&s)[COUNT], int (&&seen)[2]) {
-    const int column = 2 * (threadIdx.x % 4);
+// Scores of keys that their row does not see become minus infinity, in a block from `key` on, of rows from `row` on.
+template <typename T, int COUNT>
+__device__ __forceinline__ void hide_unseen(float (&s)[COUNT], const Task<T>& task, int row, int key) {
+    if (key + 2 * COUNT <= task.seen(row)) return;  // the group's first row sees least
+    const int first = key + 2 * (threadIdx.x % 4), seen[2] = {task.seen(row + row_of(0)), task.seen(row + row_of(1))};
 #pragma unroll
     for (int at = 0; at < COUNT; ++at) {
-        if (2 * (at & ~3) + (at & 1) >= seen[at / 2 % 2] - column) s[at] = -INFINITY;
+        if (2 * (at & ~3) + (at & 1) >= seen[at / 2 % 2] - first) s[at] = -INFINITY;
     }
 }
 
@@ -83,7 +84,7 @@ __device__ __forceinline__ void finish(float (&o)[D / 2], Rows& rows, const Task
 #pragma unroll
     for (int side = 0; side < 2; ++side) {
         const int own = row + row_of(side);
-        const float sum = sum_of_quad(rows.sum[side]), share = sum == 0.0f ? 0.0f : 1.0f / sum;
+        const float sum = sum_of_quad(rows.sum[side]), share = sum == 0.0f ? 0.0f : __fdividef(1.0f, sum);
         if (own >= task.queries) continue;
         T* const to = task.out + batch * task.out_batch + head * task.out_head + own * task.out_row + column;
 #pragma unroll

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import random
 
 import pytest
 import torch
@@ -98,3 +99,119 @@ def test_another_gpu_is_refused_and_nothing_runs_instead(monkeypatch: pytest.Mon
     x = heads(1, 2, 8, 64)
     with pytest.raises(EnvironmentLacks, match=r"needs compute capability 9\.0, and this GPU is of 10\.0"):
         flash_attention(x, x, x)
+
+
+def drawn(
+    batch: int, heads_of: tuple[int, int], lengths: tuple[int, int], d: int, kind: torch.dtype, seed: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """q, k and v; as users have them where the seed is odd, [batch, length, heads, d] with heads moved to the front."""
+    source = torch.Generator("cuda").manual_seed(seed)
+
+    def one(count: int, length: int) -> torch.Tensor:
+        shape = (batch, length, count, d) if seed % 2 else (batch, count, length, d)
+        made = torch.randn(*shape, generator=source, device="cuda").to(kind)
+        return made.transpose(1, 2) if seed % 2 else made
+
+    return one(heads_of[0], lengths[0]), one(heads_of[1], lengths[1]), one(heads_of[1], lengths[1])
+
+
+def guarded(q: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """An output as a part of something larger, all NaN."""
+    batch, count, length, d = q.shape
+    whole = torch.full((batch, count + 1, length + 2, d + 8), math.nan, dtype=q.dtype, device="cuda")
+    return whole, whole[:, :count, 1 : length + 1, :d]
+
+
+def check(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, rung: str, causal: bool, scale: float | None = None
+) -> None:
+    what = (rung, q.dtype, tuple(q.shape), tuple(k.shape), causal)
+    whole, room = guarded(q)
+    out, lse = flash_attention(q, k, v, causal=causal, scale=scale, rung=rung, out=room)
+    want, sums = reference(q, k, v, causal=causal, scale=scale)
+    error = float((out.double() - want).norm() / want.norm().clamp(min=1e-30))
+    assert error < (4e-3 if q.dtype is torch.bfloat16 else 6e-4), what
+    unseen = sums == -math.inf
+    assert torch.equal(lse == -math.inf, unseen), what
+    assert not out[unseen].any(), what
+    torch.testing.assert_close(lse[~unseen].double(), sums[~unseen], rtol=2e-6, atol=2e-5, msg=lambda m: f"{what}: {m}")
+    again, _ = flash_attention(q, k, v, causal=causal, scale=scale, rung=rung)
+    assert torch.equal(again, out), what
+    out.fill_(math.nan)
+    assert whole.isnan().all(), f"wrote outside: {what}"
+
+
+EDGES = ((1, 1), (1, 500), (500, 1), (128, 128), (127, 129), (129, 127), (192, 384), (193, 383), (64, 1000), (1000, 64))
+
+
+@pytest.mark.gpu
+@needs_hopper
+@pytest.mark.parametrize("d", flash_operands.HEAD_DIMS)
+@pytest.mark.parametrize("dtype", flash_operands.DTYPES)
+@pytest.mark.parametrize("rung", NAMES)
+def test_every_rung_over_many_shapes(rung: str, dtype: str, d: int) -> None:
+    chance = random.Random(20)
+    lengths = [*EDGES, *((chance.randint(1, 900), chance.randint(1, 900)) for _ in range(20))]
+    for seed, pair in enumerate(lengths):
+        shared_by, kv_heads = chance.choice((1, 1, 2, 4)), chance.randint(1, 3)
+        q, k, v = drawn(1 + seed % 3, (shared_by * kv_heads, kv_heads), pair, d, KINDS[dtype], seed)
+        for causal in (False, True):
+            check(q, k, v, rung, causal, None if seed % 5 else 0.3)
+
+
+@pytest.mark.gpu
+@needs_hopper
+@pytest.mark.parametrize("rung", NAMES)
+def test_more_tiles_than_the_chip_holds_at_once(rung: str) -> None:
+    for d, causal in ((64, False), (128, True)):
+        check(*drawn(2, (12, 4), (2500, 2500), d, torch.bfloat16, 1), rung, causal)
+        check(*drawn(3, (40, 40), (700, 1500), d, torch.float16, 2), rung, causal)
+
+
+@pytest.mark.gpu
+@needs_hopper
+@pytest.mark.parametrize("d", flash_operands.HEAD_DIMS)
+@pytest.mark.parametrize("rung", NAMES)
+def test_outliers_of_a_hundred_sigma(rung: str, d: int) -> None:
+    q, k, v = drawn(1, (2, 2), (700, 900), d, torch.bfloat16, 4)
+    for tensor, rows in ((q, (0, 130, 699)), (k, (3, 500, 899)), (v, (7, 640))):
+        tensor[0, :, list(rows), 5] *= 100
+    check(q, k, v, rung, causal=False)
+    check(q, k, v, rung, causal=True)
+
+
+@pytest.mark.gpu
+@needs_hopper
+@pytest.mark.parametrize("rung", NAMES)
+def test_nan_and_infinity_stay_in_the_rows_where_arithmetic_puts_them(rung: str) -> None:
+    q, k, v = drawn(1, (2, 2), (300, 300), 64, torch.bfloat16, 6)
+    q[0, 0, 17, 3], q[0, 1, 200, 0], v[0, 0, 250, 9] = math.nan, math.inf, math.inf
+    out, lse = flash_attention(q, k, v, causal=True, rung=rung)
+    want, sums = reference(q, k, v, causal=True)
+    assert not (out.isnan() & ~want.isnan()).any()
+    finite = want.isfinite()
+    assert 0 < int(finite.sum()) < want.numel()
+    torch.testing.assert_close(out.double()[finite], want[finite], rtol=2e-2, atol=2e-2)
+    assert torch.equal(lse.isnan(), sums.isnan())
+
+
+@pytest.mark.gpu
+@needs_hopper
+@pytest.mark.parametrize("rung", NAMES)
+def test_another_stream_and_a_graph(rung: str) -> None:
+    q, k, v = drawn(1, (4, 2), (600, 800), 128, torch.bfloat16, 3)
+    want, _ = reference(q, k, v, causal=True)
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        out, _ = flash_attention(q, k, v, causal=True, rung=rung)
+    side.synchronize()
+    assert float((out.double() - want).norm() / want.norm()) < 4e-3
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        held, _ = flash_attention(q, k, v, causal=True, rung=rung)
+    for _ in range(3):
+        held.fill_(math.nan)
+        graph.replay()
+        torch.cuda.synchronize()
+        assert torch.equal(held, out)
