@@ -7,6 +7,7 @@ set. A value is code × scale × the matrix's scale; code × scale has six signi
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ MAGNITUDES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 """Of the codes 0 to 7; code + 8 is the same with a minus sign."""
 LARGEST_CODE, LARGEST_SCALE = MAGNITUDES[-1], 448.0
 SIGN = 8
-_BETWEEN = tuple((low + high) / 2 for low, high in zip(MAGNITUDES, MAGNITUDES[1:], strict=False))
+_BETWEEN = tuple((low + high) / 2 for low, high in itertools.pairwise(MAGNITUDES))
 """The point halfway from each magnitude to the next."""
 _NAN_SCALE = 0x7F
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from fractions import Fraction
 
@@ -37,7 +38,7 @@ def nearest(value: Fraction, codes: dict[int, Fraction], sign: int) -> int:
 def probes(codes: dict[int, Fraction]) -> list[Fraction]:
     """Every value, every point halfway to the next, a little to either side of both, and what lies beyond."""
     values = sorted(set(codes.values()))
-    points = values + [(low + high) / 2 for low, high in zip(values, values[1:], strict=False)]
+    points = values + [(low + high) / 2 for low, high in itertools.pairwise(values)]
     little = Fraction(1, 2**17)
     return [point * (1 + shift) for point in points for shift in (-little, 0, little) if point] + [
         Fraction(sign * size) for sign in (-1, 1) for size in (values[-1] * 2, values[-1] * 1000)
