@@ -39,6 +39,15 @@ class Packed:
     scales: Tensor
     scale: float = 1.0
 
+    def __post_init__(self) -> None:
+        """Raises ValueError where the two are not bytes, or do not belong together."""
+        (n, pairs), kinds = self.codes.shape, {str(self.codes.dtype), str(self.scales.dtype)}
+        if kinds != {"torch.uint8"} or tuple(self.scales.shape) != (n, 2 * pairs // BLOCK) or 2 * pairs % BLOCK:
+            raise ValueError(
+                f"codes and scales must be uint8 [n, k / 2] and [n, k / {BLOCK}], not {tuple(self.codes.shape)} and "
+                f"{tuple(self.scales.shape)} of {', '.join(sorted(kinds))}"
+            )
+
     @property
     def rows(self) -> int:
         return self.codes.shape[0]
@@ -86,7 +95,7 @@ def to_e2m1(values: Tensor) -> Tensor:
     codes = torch.zeros_like(size, dtype=torch.uint8)
     for below, point in enumerate(_BETWEEN):  # halfway goes up to an even code, or stays with it
         codes += (size >= point) if below % 2 else (size > point)
-    return codes + SIGN * (torch.signbit(wide) & ~wide.isnan())
+    return codes + SIGN * (torch.signbit(wide) & ~wide.isnan()).to(torch.uint8)
 
 
 def from_e2m1(codes: Tensor) -> Tensor:

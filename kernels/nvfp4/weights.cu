@@ -2,8 +2,8 @@
 //
 // wgmma takes one operand from registers, its rows in steps of 64: those are the weights' rows, so the kernel computes y^T. The
 // copy engine brings a block of 64 of k at a time, of x by a tensor map and of the weights as they lie, arranged once for this
-// kernel (`arranged` in weights.py): a thread's 32 codes are 16 bytes, and the scales of its two rows 8. Groups widen the next
-// block while the tensor cores work on the one before. A tile has all columns of y^T; the blocks of a cluster share its k, and
+// kernel (`arranged` in weights.py): a thread's 32 codes are 16 bytes, and the scales of its two rows 8. Groups widen
+// their rows of a block while the tensor cores work on others. A tile has all columns of y^T; the blocks of a cluster share its k, and
 // each adds up some of the columns through distributed shared memory.
 //
 // `nvfp4_widen` writes the bf16 matrix instead: what is multiplied by cuBLAS otherwise.
@@ -14,7 +14,7 @@
 #include "ptx/copies.cuh"
 #include "ptx/wgmma_registers.cuh"
 
-constexpr int BATCH = 128, ROWS = 64, PANEL = 4, GROUPS = 2;          // rows of x; of the weights in a block; blocks of a panel
+constexpr int BATCH = 128, ROWS = 64, PANEL = 4;                  // rows of x; of the weights in a block; blocks of a panel
 constexpr int CODES = ptx::GROUP * 16, BLOCK = CODES + 2 * ROWS * 2;  // bytes of a group's codes; with its scales
 constexpr int PADDED = ROWS + 8;                                  // elements of a row of y on its way out
 
@@ -24,14 +24,14 @@ struct Out {
     float scale;
 };
 
-template <int PARTS, int STAGES>
+template <int GROUPS, int STAGES>
 struct Shared {
     alignas(1024) __nv_bfloat16 x[STAGES][BATCH * gemm::BLOCK_K];
-    alignas(128) uint8_t weights[STAGES][PARTS * BLOCK];
+    alignas(128) uint8_t weights[STAGES][GROUPS * BLOCK];
     uint64_t full[STAGES], empty[STAGES];
 
     static constexpr int COUNT = STAGES;
-    static constexpr uint32_t WEIGHTS = PARTS * BLOCK, STAGE_BYTES = BATCH * gemm::BLOCK_K * 2 + WEIGHTS;
+    static constexpr uint32_t WEIGHTS = GROUPS * BLOCK, STAGE_BYTES = BATCH * gemm::BLOCK_K * 2 + WEIGHTS;
 
     __device__ void init() {
         for (int stage = 0; stage < STAGES; ++stage) {
@@ -106,99 +106,58 @@ __device__ __forceinline__ void give_back(uint64_t* empty) {
     if (threadIdx.x % ptx::GROUP == 0) ptx::arrive(empty);
 }
 
-// d += the fragments times the columns of a stage, running on when this returns.
-__device__ __forceinline__ void multiply(float (&d)[64], const Fragments& fragments, const __nv_bfloat16* x, bool add) {
-    const uint64_t columns = ptx::wgmma_descriptor(x);
-    ptx::wgmma_begin();
-#pragma unroll
-    for (int k = 0; k < 4; ++k) ptx::wgmma_from_registers(d, fragments.a[k], columns + k * ptx::NEXT_K, add || k > 0);
-    ptx::wgmma_commit();
-}
-
-// While the tensor cores multiply one set of fragments the threads widen the other, of the next stage or of the group's other 64
-// rows. Two sets are in no flight at once: ptxas would serialize all wgmma if registers of theirs were written meanwhile (C7513).
+// A group widens a block, multiplies it and waits for that: meanwhile the tensor cores have the blocks of the other groups.
 template <typename S>
-__device__ __forceinline__ void consume(float (&d)[1][64], S& shared, int count) {
+__device__ __forceinline__ void consume(float (&d)[64], S& shared, int count) {
     const int mine = threadIdx.x / ptx::GROUP * BLOCK;
     gemm::Position<S::COUNT> at;
-    Fragments even, odd;
-    const auto widen = [&](Fragments& fragments) {
+    Fragments fragments;
+#pragma unroll 1
+    for (int block = 0; block < count; ++block, at.advance()) {
         ptx::wait(&shared.full[at.stage], at.parity);
         fragments.widen(shared.weights[at.stage] + mine);
-    };
-    widen(even);
-#pragma unroll 1
-    for (int block = 0; block < count; block += 2) {
-        const int here = at.stage;
-        multiply(d[0], even, shared.x[here], block > 0);
-        at.advance();
-        const int next = at.stage;
-        if (block + 1 < count) widen(odd);
-        ptx::wgmma_wait<0>();
-        give_back(&shared.empty[here]);
-        if (block + 1 >= count) break;
-        multiply(d[0], odd, shared.x[next], true);
-        at.advance();
-        if (block + 2 < count) widen(even);
-        ptx::wgmma_wait<0>();
-        give_back(&shared.empty[next]);
-    }
-}
-
-template <typename S>
-__device__ __forceinline__ void consume(float (&d)[2][64], S& shared, int count) {
-    const int mine = threadIdx.x / ptx::GROUP * 2 * BLOCK;
-    gemm::Position<S::COUNT> at;
-    Fragments above, below;
-    ptx::wait(&shared.full[0], 0);
-    above.widen(shared.weights[0] + mine);
-#pragma unroll 1
-    for (int block = 0; block < count; ++block) {
-        const int here = at.stage;
-        multiply(d[0], above, shared.x[here], block > 0);
-        below.widen(shared.weights[here] + mine + BLOCK);
-        ptx::wgmma_wait<0>();
-        multiply(d[1], below, shared.x[here], block > 0);
-        at.advance();
-        if (block + 1 < count) {
-            ptx::wait(&shared.full[at.stage], at.parity);
-            above.widen(shared.weights[at.stage] + mine);
+        const uint64_t columns = ptx::wgmma_descriptor(shared.x[at.stage]);
+        ptx::wgmma_begin();
+#pragma unroll
+        for (int k = 0; k < 4; ++k) {
+            ptx::wgmma_from_registers(d, fragments.a[k], columns + k * ptx::NEXT_K, block > 0 || k > 0);
         }
+        ptx::wgmma_commit();
         ptx::wgmma_wait<0>();
-        give_back(&shared.empty[here]);
+        give_back(&shared.empty[at.stage]);
     }
 }
 
 // The pieces that are this block's, out of the fragments into rows of y, 64 columns of a group at a time.
 __device__ __forceinline__ void store(const float (&d)[64], __nv_bfloat16* rows, const Out& out, int column, int rank, int ranks) {
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32 % 4, thread = threadIdx.x % ptx::GROUP;
-    const int begin = nvfp4::first(rank, ranks), end = nvfp4::first(rank + 1, ranks);
     const float scale = out.scale * nvfp4::WIDENED;
+    nvfp4::Turn turn{ranks};
+    int count = 0;
 #pragma unroll
-    for (int piece = 0; piece < nvfp4::PIECES; ++piece) {
-        if (piece < begin || piece >= end) continue;
+    for (int piece = 0; piece < nvfp4::PIECES; ++piece, turn.next()) {
+        if (turn.owner != rank) continue;
         const float* const v = d + 4 * piece;
         const __nv_bfloat162 above = __floats2bfloat162_rn(v[0] * scale, v[1] * scale);
         const __nv_bfloat162 below = __floats2bfloat162_rn(v[2] * scale, v[3] * scale);
-        __nv_bfloat16* const to = rows + (8 * (piece - begin) + lane % 8) * PADDED + 16 * warp + lane / 8 % 2 * 8;
+        __nv_bfloat16* const to = rows + (8 * count++ + lane % 8) * PADDED + 16 * warp + lane / 8 % 2 * 8;
         asm volatile("stmatrix.sync.aligned.m8n8.x2.trans.shared.b16 [%0], {%1, %2};" ::"r"(ptx::shared_address(to)),
                      "r"(reinterpret_cast<const uint32_t&>(above)), "r"(reinterpret_cast<const uint32_t&>(below))
                      : "memory");
     }
     ptx::sync_group(1 + threadIdx.x / ptx::GROUP);
-    for (int row = thread / 8; row < 8 * (end - begin); row += ptx::GROUP / 8) {
-        const int m = 8 * begin + row, n = thread % 8 * 8;
+    const int n = thread % 8 * 8;
+    for (int row = thread / 8; row < 8 * count; row += ptx::GROUP / 8) {
+        const int m = 8 * (row / 8 * ranks + rank) + row % 8;
         if (m >= out.m) return;
         *reinterpret_cast<uint4*>(out.y + int64_t(m) * out.stride + column + n) =
             *reinterpret_cast<const uint4*>(rows + row * PADDED + n);
     }
 }
 
-// A tile is of GROUPS * HALVES * 64 rows of the weights, HALVES * 64 a group.
-template <int HALVES, int STAGES>
+template <int GROUPS, int STAGES, int TAKEN, int LEFT>
 __device__ __forceinline__ void matmul(const CUtensorMap& x, const uint8_t* weights, int blocks, const Out& out) {
-    constexpr int PARTS = GROUPS * HALVES;
-    using S = Shared<PARTS, STAGES>;
+    using S = Shared<GROUPS, STAGES>;
     S& shared = gemm::shared_memory<S>();
     const int rank = ptx::block_in_cluster(), ranks = ptx::blocks_in_cluster(), tile = blockIdx.x / ranks;
     const Share share = share_of(rank, ranks, blocks);
@@ -206,8 +165,8 @@ __device__ __forceinline__ void matmul(const CUtensorMap& x, const uint8_t* weig
     __syncthreads();
     asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
     if (threadIdx.x >= GROUPS * ptx::GROUP) {
-        ptx::shrink_to<40>();
-        const int first = tile * PARTS;
+        ptx::shrink_to<LEFT>();
+        const int first = tile * GROUPS;
         const int64_t panel = int64_t(first / PANEL) * blocks * PANEL + first % PANEL;
         if (threadIdx.x == GROUPS * ptx::GROUP) produce(shared, x, weights + panel * BLOCK, share);
         __syncwarp();
@@ -215,33 +174,28 @@ __device__ __forceinline__ void matmul(const CUtensorMap& x, const uint8_t* weig
         ptx::sync_cluster();
         return;
     }
-    ptx::grow_to<232>();
-    float d[HALVES][64];
+    ptx::grow_to<TAKEN>();
+    float d[64];
     consume(d, shared, share.count);
-    const int most = (nvfp4::PIECES + ranks - 1) / ranks, threads = GROUPS * ptx::GROUP, part = (ranks - 1) * most * threads;
-    float4* const begin = reinterpret_cast<float4*>(&shared);
+    const int group = threadIdx.x / ptx::GROUP, most = (nvfp4::PIECES + ranks - 1) / ranks;
+    const nvfp4::Parts parts{reinterpret_cast<float4*>(&shared), GROUPS * ptx::GROUP, most};
+    __nv_bfloat16* const rows = reinterpret_cast<__nv_bfloat16*>(parts.at + (ranks - 1) * most * parts.threads);
     ptx::sync_cluster();  // nobody's ring is in use any more
-#pragma unroll
-    for (int half = 0; half < HALVES; ++half) nvfp4::hand_out(d[half], {begin + half * part, threads, most}, rank, ranks);
+    nvfp4::hand_out(d, parts, rank, ranks);
     ptx::sync_cluster();
+    nvfp4::add_up(d, parts, rank, ranks);
     after_the_kernel_ahead();
-    __nv_bfloat16* const rows = reinterpret_cast<__nv_bfloat16*>(begin + HALVES * part);
-    const int group = threadIdx.x / ptx::GROUP * HALVES;
-#pragma unroll
-    for (int half = 0; half < HALVES; ++half) {
-        nvfp4::add_up(d[half], {begin + half * part, threads, most}, rank, ranks);
-        store(d[half], rows + (group + half) * (BATCH * PADDED), out, (tile * PARTS + group + half) * ROWS, rank, ranks);
-    }
+    store(d, rows + group * (BATCH * PADDED), out, (tile * GROUPS + group) * ROWS, rank, ranks);
 }
 
-#define MATMUL(name, HALVES, STAGES)                                                                                       \
+#define MATMUL(name, GROUPS, STAGES, TAKEN, LEFT)                                                                          \
     extern "C" __global__ void __launch_bounds__((GROUPS + 1) * ptx::GROUP, 1)                                             \
         name(const __grid_constant__ CUtensorMap x, const uint8_t* weights, int blocks, const __grid_constant__ Out out) { \
-        matmul<HALVES, STAGES>(x, weights, blocks, out);                                                                   \
+        matmul<GROUPS, STAGES, TAKEN, LEFT>(x, weights, blocks, out);                                                      \
     }
 
-MATMUL(nvfp4_matmul_128, 1, 10)
-MATMUL(nvfp4_matmul_256, 2, 8)
+MATMUL(nvfp4_matmul_128, 2, 10, 232, 40)
+MATMUL(nvfp4_matmul_256, 4, 8, 120, 32)
 
 // Eight codes a thread, as they lie in a row of pairs: `count` times eight in all.
 extern "C" __global__ void __launch_bounds__(256)

@@ -139,6 +139,17 @@ def test_a_block_of_zeros_stays_zero() -> None:
     assert not nvfp4.unpack(packed).any()
 
 
+def test_only_bytes_are_codes() -> None:
+    """torch.equal tells no int64 from a byte, but a kernel does."""
+    packed = nvfp4.pack(torch.randn(4, 32))
+    assert (packed.codes.dtype, packed.scales.dtype) == (torch.uint8, torch.uint8)
+    assert nvfp4.to_e2m1(torch.tensor([-1.0])).dtype == torch.uint8
+    with pytest.raises(ValueError, match="must be uint8"):
+        nvfp4.Packed(packed.codes.long(), packed.scales)
+    with pytest.raises(ValueError, match="must be uint8"):
+        nvfp4.Packed(packed.codes, packed.scales[:, :1])
+
+
 def test_rows_that_no_blocks_fill_are_refused() -> None:
     with pytest.raises(ValueError, match="multiple of 16"):
         nvfp4.pack(torch.zeros(2, 24))
