@@ -157,6 +157,8 @@ __device__ __forceinline__ void store(const float (&d)[64], __nv_bfloat16* rows,
 
 template <int GROUPS, int STAGES, int TAKEN, int LEFT>
 __device__ __forceinline__ void matmul(const CUtensorMap& x, const uint8_t* weights, int blocks, const Out& out) {
+    constexpr int ALL = GROUPS + 1, LAUNCHED = 65536 / (ALL * ptx::GROUP) / 8 * 8;
+    static_assert(GROUPS * TAKEN + LEFT <= ALL * LAUNCHED, "setmaxnreg would wait for ever");
     using S = Shared<GROUPS, STAGES>;
     S& shared = gemm::shared_memory<S>();
     const int rank = ptx::block_in_cluster(), ranks = ptx::blocks_in_cluster(), tile = blockIdx.x / ranks;
@@ -195,7 +197,7 @@ __device__ __forceinline__ void matmul(const CUtensorMap& x, const uint8_t* weig
     }
 
 MATMUL(nvfp4_matmul_128, 2, 10, 232, 40)
-MATMUL(nvfp4_matmul_256, 4, 8, 120, 32)
+MATMUL(nvfp4_matmul_256, 4, 8, 112, 32)
 
 // Eight codes a thread, as they lie in a row of pairs: `count` times eight in all.
 extern "C" __global__ void __launch_bounds__(256)
