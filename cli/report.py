@@ -158,7 +158,9 @@ def _selected(wanted: Sequence[str], chosen: str, words: named.Words, stores: St
 
 def _refuse_several_chapters(found: _Selected, into: Path | None) -> None:
     """Whoever verifies a bundle holds its pairs against one list, which a chapter or a group is."""
-    groups = sorted({key.rpartition(".")[0] for key in [*(one.manifest.pair for one in found.captures), *found.missing]})
+    groups = sorted(
+        {key.rpartition(".")[0] for key in [*(one.manifest.pair for one in found.captures), *found.missing]}
+    )
     if into is not None and len(groups) > 1:
         raise UsageError(
             f"a bundle holds pairs of one chapter, these are of {' and '.join(groups)}",

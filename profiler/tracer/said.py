@@ -58,7 +58,10 @@ def _doubts(process: Process) -> Iterator[Message]:
             f"Not all NVTX events might have been collected: rows of process {process.pid} are missing in its file.",
         )
     if int(close["rows"][NODE]) != int(close["nodes"]):
-        yield ERROR, f"Not all CUDA events might have been collected: nodes of graphs of process {process.pid} are missing."
+        yield (
+            ERROR,
+            f"Not all CUDA events might have been collected: nodes of graphs of process {process.pid} are missing.",
+        )
     if close["dropped"]:
         yield ERROR, f"CUPTI dropped {close['dropped']} records of process {process.pid}."
     if lost and not close["at_end"]:

@@ -55,7 +55,14 @@ _TABLES = {
     "META_DATA_EXPORT": "name value",
     "StringIds": "id value",
 }
-_LAZY = ("CUPTI_ACTIVITY_KIND_", "CUDA_GRAPH_", "NVTX_EVENTS", "TARGET_INFO_GPU", "TARGET_INFO_CUDA", "TARGET_INFO_SYSTEM")
+_LAZY = (
+    "CUPTI_ACTIVITY_KIND_",
+    "CUDA_GRAPH_",
+    "NVTX_EVENTS",
+    "TARGET_INFO_GPU",
+    "TARGET_INFO_CUDA",
+    "TARGET_INFO_SYSTEM",
+)
 """Tables that are there only where they have a row, as in an export of Nsight Systems."""
 _REALS = frozenset({"doubleValue", "floatValue"})
 _TEXTS = frozenset({"text", "name", "label", "uuid", "utcTime"})
