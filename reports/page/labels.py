@@ -182,7 +182,12 @@ def crosses(room: Rect, line: Segment) -> bool:
     """Whether a line has a point inside the room (Liang & Barsky 1984); most lie on one side of it, which is seen at once."""
     x1, y1, x2, y2 = line
     left, top, right, bottom = room.left, room.top, room.right, room.bottom
-    if (x1 < left and x2 < left) or (x1 > right and x2 > right) or (y1 < top and y2 < top) or (y1 > bottom and y2 > bottom):
+    if (
+        (x1 < left and x2 < left)
+        or (x1 > right and x2 > right)
+        or (y1 < top and y2 < top)
+        or (y1 > bottom and y2 > bottom)
+    ):
         return False
     begin, end = 0.0, 1.0
     for step, low, high in ((x2 - x1, left - x1, right - x1), (y2 - y1, top - y1, bottom - y1)):
