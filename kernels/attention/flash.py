@@ -16,12 +16,23 @@ from ..building.nvcc import architecture
 from ..driver.launch import Shape, loaded, sm_count
 from ..driver.memory import clear
 from ..rung import Rung, Trial
+from .flash_chain import flash_attention_chain
 from .flash_operands import DTYPES, HEAD_DIMS, Operands, declared_bytes, declared_flops, operands, reference
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["NAMES", "STEPS", "Step", "declared_bytes", "declared_flops", "flash_attention", "reference", "run"]
+__all__ = [
+    "NAMES",
+    "STEPS",
+    "Step",
+    "declared_bytes",
+    "declared_flops",
+    "flash_attention",
+    "flash_attention_chain",
+    "reference",
+    "run",
+]
 
 FOLDER = Path(__file__).parent
 GROUP, GROUP_ROWS = 128, 64

@@ -5,14 +5,17 @@ from __future__ import annotations
 import ctypes
 import math
 import random
+from typing import Any
 
 import pytest
 import torch
 from aisp_prof.errors import EnvironmentLacks
 from aisp_prof.kernels.attention import flash, flash_operands
 from aisp_prof.kernels.attention.flash import NAMES, STEPS, declared_bytes, declared_flops, flash_attention, reference
+from aisp_prof.kernels.attention.flash_chain import flash_attention_chain
 from aisp_prof.kernels.attention.flash_operands import TaskCell, pairs_seen
 
+CHAIN = "chain"
 KINDS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 ON_HOPPER = torch.cuda.is_available() and torch.cuda.get_device_capability() == (9, 0)
 needs_hopper = pytest.mark.skipif(not ON_HOPPER, reason="no CUDA device of compute capability 9.0")
@@ -92,6 +95,13 @@ def test_a_rung_that_is_not_there_is_refused() -> None:
         flash_attention(x, x, x, rung="99")
 
 
+@pytest.mark.parametrize("chunk", [0, 63, 100])
+def test_a_chunk_that_is_no_multiple_of_a_tile_is_refused(chunk: int) -> None:
+    x = heads(1, 2, 8, 64)
+    with pytest.raises(ValueError, match="multiple of 64 keys"):
+        flash_attention_chain(x, x, x, chunk=chunk)
+
+
 def test_another_gpu_is_refused_and_nothing_runs_instead(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flash_operands, "_check", lambda *tensors: None)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (10, 0))
@@ -115,6 +125,12 @@ def drawn(
     return one(heads_of[0], lengths[0]), one(heads_of[1], lengths[1]), one(heads_of[1], lengths[1])
 
 
+def attend(way: str, *tensors: torch.Tensor, **options: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    if way == CHAIN:
+        return flash_attention_chain(*tensors, **options, chunk=192)
+    return flash_attention(*tensors, **options, rung=way)
+
+
 def guarded(q: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """An output as a part of something larger, all NaN."""
     batch, count, length, d = q.shape
@@ -127,7 +143,7 @@ def check(
 ) -> None:
     what = (rung, q.dtype, tuple(q.shape), tuple(k.shape), causal)
     whole, room = guarded(q)
-    out, lse = flash_attention(q, k, v, causal=causal, scale=scale, rung=rung, out=room)
+    out, lse = attend(rung, q, k, v, causal=causal, scale=scale, out=room)
     want, sums = reference(q, k, v, causal=causal, scale=scale)
     error = float((out.double() - want).norm() / want.norm().clamp(min=1e-30))
     assert error < (4e-3 if q.dtype is torch.bfloat16 else 6e-4), what
@@ -135,7 +151,7 @@ def check(
     assert torch.equal(lse == -math.inf, unseen), what
     assert not out[unseen].any(), what
     torch.testing.assert_close(lse[~unseen].double(), sums[~unseen], rtol=2e-6, atol=2e-5, msg=lambda m: f"{what}: {m}")
-    again, _ = flash_attention(q, k, v, causal=causal, scale=scale, rung=rung)
+    again, _ = attend(rung, q, k, v, causal=causal, scale=scale)
     assert torch.equal(again, out), what
     out.fill_(math.nan)
     assert whole.isnan().all(), f"wrote outside: {what}"
@@ -148,7 +164,7 @@ EDGES = ((1, 1), (1, 500), (500, 1), (128, 128), (127, 129), (129, 127), (192, 3
 @needs_hopper
 @pytest.mark.parametrize("d", flash_operands.HEAD_DIMS)
 @pytest.mark.parametrize("dtype", flash_operands.DTYPES)
-@pytest.mark.parametrize("rung", NAMES)
+@pytest.mark.parametrize("rung", [*NAMES, CHAIN])
 def test_every_rung_over_many_shapes(rung: str, dtype: str, d: int) -> None:
     chance = random.Random(20)
     lengths = [*EDGES, *((chance.randint(1, 900), chance.randint(1, 900)) for _ in range(20))]
@@ -161,7 +177,7 @@ def test_every_rung_over_many_shapes(rung: str, dtype: str, d: int) -> None:
 
 @pytest.mark.gpu
 @needs_hopper
-@pytest.mark.parametrize("rung", NAMES)
+@pytest.mark.parametrize("rung", [*NAMES, CHAIN])
 def test_more_tiles_than_the_chip_holds_at_once(rung: str) -> None:
     for d, causal in ((64, False), (128, True)):
         check(*drawn(2, (12, 4), (2500, 2500), d, torch.bfloat16, 1), rung, causal)
@@ -171,7 +187,7 @@ def test_more_tiles_than_the_chip_holds_at_once(rung: str) -> None:
 @pytest.mark.gpu
 @needs_hopper
 @pytest.mark.parametrize("d", flash_operands.HEAD_DIMS)
-@pytest.mark.parametrize("rung", NAMES)
+@pytest.mark.parametrize("rung", [*NAMES, CHAIN])
 def test_outliers_of_a_hundred_sigma(rung: str, d: int) -> None:
     q, k, v = drawn(1, (2, 2), (700, 900), d, torch.bfloat16, 4)
     for tensor, rows in ((q, (0, 130, 699)), (k, (3, 500, 899)), (v, (7, 640))):
@@ -182,11 +198,11 @@ def test_outliers_of_a_hundred_sigma(rung: str, d: int) -> None:
 
 @pytest.mark.gpu
 @needs_hopper
-@pytest.mark.parametrize("rung", NAMES)
+@pytest.mark.parametrize("rung", [*NAMES, CHAIN])
 def test_nan_and_infinity_stay_in_the_rows_where_arithmetic_puts_them(rung: str) -> None:
     q, k, v = drawn(1, (2, 2), (300, 300), 64, torch.bfloat16, 6)
     q[0, 0, 17, 3], q[0, 1, 200, 0], v[0, 0, 250, 9] = math.nan, math.inf, math.inf
-    out, lse = flash_attention(q, k, v, causal=True, rung=rung)
+    out, lse = attend(rung, q, k, v, causal=True)
     want, sums = reference(q, k, v, causal=True)
     assert not (out.isnan() & ~want.isnan()).any()
     finite = want.isfinite()
@@ -197,19 +213,19 @@ def test_nan_and_infinity_stay_in_the_rows_where_arithmetic_puts_them(rung: str)
 
 @pytest.mark.gpu
 @needs_hopper
-@pytest.mark.parametrize("rung", NAMES)
+@pytest.mark.parametrize("rung", [*NAMES, CHAIN])
 def test_another_stream_and_a_graph(rung: str) -> None:
     q, k, v = drawn(1, (4, 2), (600, 800), 128, torch.bfloat16, 3)
     want, _ = reference(q, k, v, causal=True)
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
-        out, _ = flash_attention(q, k, v, causal=True, rung=rung)
+        out, _ = attend(rung, q, k, v, causal=True)
     side.synchronize()
     assert float((out.double() - want).norm() / want.norm()) < 4e-3
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        held, _ = flash_attention(q, k, v, causal=True, rung=rung)
+        held, _ = attend(rung, q, k, v, causal=True)
     for _ in range(3):
         held.fill_(math.nan)
         graph.replay()
