@@ -64,7 +64,10 @@ def to_json(records: Sequence[Record]) -> dict[str, Any]:
 
 def _medians(record: Record) -> dict[str, float]:
     timed = record.measured.iterations if record.measured else ()
-    return {name: median(one.event_ns for one in timed if one.variant == name) / 1e6 for name in flash_attention.PAIR.declaration.names}
+    return {
+        name: median(one.event_ns for one in timed if one.variant == name) / 1e6
+        for name in flash_attention.PAIR.declaration.names
+    }
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...declaration import Declaration
 from ..pair import Declared, Pair, Sizes
 from . import attentions
-from .attentions import TOLERANCE, attention, compiled, eager, pinned, rung, sdpa
+from .attentions import attention, compiled, eager, pinned, rung, sdpa
 
 _OF_SCORES = {"baseline": 6, "compiled": 4}
 """How often all scores are written or read: eager by the product, the mask and the softmax, which write, and by those two and the
@@ -55,24 +55,26 @@ PAIR = Pair(
             "optimized": {"en": "Our own kernel, hidden blocks skipped", "ko": "가려진 블록을 건너뛰는 자체 커널"},
         },
         claims=(
-            # by traffic: 34 GB at 4.3 TB/s are 8 ms, and 1.4 ms of products; against 0.7 ms of products that must be
+            # by traffic: 26 GB at 4.3 TB/s are 6 ms, and 1.4 ms of products, where PyTorch's softmax does not take longer; against
+            # 0.7 ms of products that must be. An H200 gave 8.2 ms compiled, 0.91 by cuDNN, 0.90 by our own (2026-11-30)
             "speedup >= 6",
             "speedup(baseline, compiled) >= 1.2",
-            "speedup(compiled, sdpa) >= 1.5",
+            "speedup(compiled, sdpa) >= 3",
             "speedup(cudnn, optimized) >= 0.9",
             "baseline.kernels_per_iteration >= 5",
+            "compiled.kernels_per_iteration <= 4",
             "sdpa.kernels_per_iteration == 1",
             "optimized.kernels_per_iteration == 1",
-            "baseline.dram_bytes >= 25 GB",
+            "baseline.dram_bytes >= 20 GB",
             "optimized.dram_bytes <= 0.8 GB",
             "baseline.arithmetic_intensity <= 100 FLOP/B",
-            "optimized.arithmetic_intensity >= 800 FLOP/B",
+            "optimized.arithmetic_intensity >= 700 FLOP/B",
             # hidden blocks are skipped, not computed and thrown away
             "optimized.flops <= 0.56 * baseline.flops",
             "optimized.achieved_flops >= 0.6 * ceiling(bf16)",
         ),
         sizes={"default": _FULL, "h200": _FULL, "small": {"batch": 2, "heads": 2, "seq": 64, "dim": 32}},
-        tolerance=TOLERANCE,
+        tolerance=5e-3,  # scores rounded to bf16, as operators leave them, make 3.9e-3; kept on the chip 2.1e-3
         bitwise=False,  # sums in another order
         perturbation_band=0.05,
         queued=True,  # the subject is traffic; launches are counted, not timed

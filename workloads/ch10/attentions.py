@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TOLERANCE = 4e-3
-"""Rounding weights and result to bf16 leaves 2.3e-3, and of scores too, as the operators do, 2.7e-3."""
+"""Rounding weights and result to bf16 leaves 2.3e-3."""
 
 _BF16_BYTES = 2
 

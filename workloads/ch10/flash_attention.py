@@ -45,9 +45,10 @@ PAIR = Pair(
             "optimized": {"en": "Our own kernel (wgmma, TMA, ping-pong)", "ko": "자체 커널 (wgmma, TMA, 핑퐁)"},
         },
         claims=(
-            # public figures of H100s: 350 to 400 TFLOP/s by FlashAttention-2, 570 to 740 by kernels of this design
+            # an H200's kernels took 6.06, 3.16 and 3.20 ms (2026-11-30); public figures of H100s are 350 to 400 TFLOP/s by
+            # FlashAttention-2, 570 to 740 by kernels of this design
             "speedup >= 1.5",
-            "speedup(baseline, cudnn) >= 1.3",
+            "speedup(baseline, cudnn) >= 1.4",
             "speedup(cudnn, optimized) >= 0.95",
             "baseline.kernels_per_iteration == 1",
             "cudnn.kernels_per_iteration == 1",
