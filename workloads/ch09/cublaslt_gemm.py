@@ -137,7 +137,7 @@ class FusedLayer:
         sets = [(operands.x[i], operands.w[i], operands.bias[i], out[i]) for i in range(SETS)]
         first = make(*sets[0])
         if way.timed:
-            first.tune()
+            first.tune(cublaslt.key(operands.x[0], operands.w[0], way.dtype))
         return (first, *(make(*one, like=first) for one in sets[1:]))
 
 
