@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from statistics import median
 
+from ...declaration import VARIANTS
 from ...profiler.evidence import Evidence, Step, VariantEvidence
 from ...profiler.manifest import Chosen
 from ..catalog import Catalog
@@ -31,11 +32,12 @@ class WaterfallRow:
 
 @dataclass(frozen=True, slots=True)
 class Waterfall:
-    """The baseline, then one row per step. `whole` is the sum of the steps; `closes` if it equals the measured difference.
-    `rules`: the bars' axis, in ms from 0."""
+    """The baseline, then one row per step. `whole` is the sum of the steps up to the optimized variant, which `title` names so
+    where there are others beyond it; `closes` if it equals the measured difference. `rules`: the bars' axis, in ms from 0."""
 
     rows: tuple[WaterfallRow, ...]
     rules: tuple[Rule, ...]
+    title: str
     whole: str
     faster: str
     closes: bool
@@ -66,10 +68,11 @@ def waterfall(evidence: Evidence, say: Catalog) -> Waterfall | None:
             variants, (None, *evidence.steps), heights, (first, *heights), strict=False
         )
     ]
-    total = sum(step.saved_ns for step in evidence.steps)
+    total = sum(step.saved_ns for step in evidence.steps_between)
     return Waterfall(
         rows=tuple(rows),
         rules=rules(scale / 1e6, 3),
+        title=say("waterfall.whole_to" if evidence.beyond else "waterfall.whole", variant=VARIANTS[1]),
         whole=signed_time(-total, places),
         faster=say("headline.factor", factor=factor(evidence.speedup.value)),
         closes=total == first - evidence.speedup.optimized_ns,
