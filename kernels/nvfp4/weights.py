@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..building.contract import Contract
 from ..building.nvcc import architecture
 from ..driver.arguments import int32, int64, pointer
-from ..driver.launch import Shape, loaded, sm_count
+from ..driver.launch import Shape, loaded
 from ..driver.tensor_map import tiled
 from ..rung import Rung, Trial
 from . import format as nvfp4
@@ -115,17 +116,40 @@ def matmul(x: Tensor, weights: Arranged, y: Tensor, cut: Cut | None = None) -> N
 
     check(x, weights, y)
     RUNGS[0].require(architecture(*torch.cuda.get_device_capability(x.device)))
-    cut = cut or fitting(weights.n, weights.k, sm_count())
+    cut = cut or _fitting(weights.n, weights.k, torch.cuda.current_device())
     out = Out(y.data_ptr(), x.shape[0], weights.n, y.stride(0), weights.scale)
     arguments = (tiled(x, BATCH, BLOCK_K), pointer(weights.blocks), int32(weights.k // BLOCK_K), out)
     entry = loaded(SOURCE, f"nvfp4_matmul_{cut.rows}")
     entry.launch(weights.n // cut.rows * cut.blocks, cut.shape, arguments)
 
 
-def fitting(n: int, k: int, multiprocessors: int) -> Cut:
-    """Tiles of 128 rows, and as many blocks for each as keep all at work at once."""
-    tiles = n // 128
-    return Cut(128, max(1, min(_LARGEST_CLUSTER, multiprocessors // tiles, k // BLOCK_K)))
+def fitting(n: int, k: int, at_once: Callable[[Cut], int]) -> Cut:
+    """The cut that takes the fewest rounds of blocks along k; of equals the smallest cluster.
+
+    Args:
+        at_once: how many clusters of a cut run at the same time.
+    """
+    cuts = [Cut(rows, blocks) for rows in STAGES for blocks in range(1, min(_LARGEST_CLUSTER, k // BLOCK_K) + 1)]
+    return min((cut for cut in cuts if at_once(cut)), key=lambda cut: _time(cut, n, k, at_once(cut)))
+
+
+def _time(cut: Cut, n: int, k: int, at_once: int) -> int:
+    """In rows and blocks of k: what the tensor cores take for a tile, and what it takes to begin and to end one."""
+    rounds, share = -(-(n // cut.rows) // at_once), -(-(k // BLOCK_K) // cut.blocks)
+    return rounds * cut.rows * (share + _FIXED_BLOCKS)
+
+
+_FIXED_BLOCKS = 8
+
+
+@cache
+def _fitting(n: int, k: int, device: int) -> Cut:
+    return fitting(n, k, lambda cut: _at_once(cut, device))
+
+
+@cache
+def _at_once(cut: Cut, device: int) -> int:
+    return loaded(SOURCE, f"nvfp4_matmul_{cut.rows}").clusters_at_once(cut.shape)
 
 
 def widen(packed: Packed, wide: Tensor) -> None:

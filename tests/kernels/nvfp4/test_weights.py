@@ -51,9 +51,17 @@ def test_what_fills_no_blocks_is_refused(n: int, k: int) -> None:
         arranged(random_packed(n, k))
 
 
-@pytest.mark.parametrize(("n", "k", "blocks"), [(7168, 16384, 2), (4096, 7168, 4), (512, 64, 1), (65536, 4096, 1)])
-def test_all_blocks_of_the_grid_run_at_once(n: int, k: int, blocks: int) -> None:
-    assert weights.fitting(n, k, 132) == Cut(128, blocks)
+AT_ONCE = {1: 132, 2: 66, 3: 44, 4: 32, 5: 24, 6: 16, 7: 16, 8: 15}
+"""Clusters of so many blocks, as a chip of 132 multiprocessors may run them."""
+
+
+@pytest.mark.parametrize(
+    ("n", "k", "blocks"), [(7168, 16384, 4), (4096, 7168, 7), (7168, 2048, 4), (256, 64, 1), (256, 128, 2)]
+)
+def test_all_clusters_of_a_product_run_at_once(n: int, k: int, blocks: int) -> None:
+    cut = weights.fitting(n, k, lambda cut: AT_ONCE[cut.blocks] * (cut.rows == 256))
+    assert cut == Cut(256, blocks)
+    assert n // 256 <= AT_ONCE[blocks]
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
