@@ -21,6 +21,7 @@ from aisp_prof.profiler.proof.prove import prove_capture
 from aisp_prof.profiler.store.captures import Capture, shipped_store
 from aisp_prof.profiler.store.leaks import leaks
 from aisp_prof.reports.bundle.paper import ink
+from aisp_prof.reports.page.pdf import Printed, print_html
 
 T = TypeVar("T")
 _folders: list[Path] = []
@@ -103,6 +104,11 @@ def locked(path: Path) -> Iterator[None]:
     with path.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def printed_once(html: str) -> Printed:
+    """A print of a page, three seconds' work: for tests of what is done with one, not of printing."""
+    return made_once(f"print-{sha256(html.encode()).hexdigest()}", lambda: print_html(html))
 
 
 def leaks_of(path: Path) -> list[str]:
