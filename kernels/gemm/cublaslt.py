@@ -211,8 +211,8 @@ def gelu(sums: Tensor, out: Tensor) -> None:
     torch._C._nn.gelu(sums, approximate="tanh", out=out)
 
 
-def reference(x: Tensor, w: Tensor, bias: Tensor) -> Tensor:
-    """gelu(x·Wᵀ + bias) in fp64."""
+def reference(x: Tensor, w: Tensor, bias: Tensor, scale: float = 1.0) -> Tensor:
+    """gelu(scale · x·Wᵀ + bias) in fp64."""
     import torch
 
-    return torch.nn.functional.gelu(x.double() @ w.double().t() + bias.double(), approximate="tanh")
+    return torch.nn.functional.gelu(scale * (x.double() @ w.double().t()) + bias.double(), approximate="tanh")
