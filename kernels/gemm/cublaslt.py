@@ -107,7 +107,8 @@ class Layer:
         path = cache_folder() / "algorithms" / f"{key}.json"
         if (kept := _read(path)) is not None:
             algorithm, self.chosen = kept
-            return self._plan([algorithm])
+            self._plan([algorithm])
+            return
         before = tuple(self._matmul.algorithms)
         self._matmul.autotune(iterations=ROUNDS)
         best = self._matmul.algorithms[0]
