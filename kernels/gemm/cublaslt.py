@@ -93,7 +93,7 @@ class Layer:
         scales = {"a": scale, "b": 1.0} if dtype == "fp8" else None
         self._matmul = _api().matmul(w, x.t(), y.t(), beta=0.0, quantization_scales=scales, options=options)
         self._plan(None if like is None else [like._matmul.algorithms[0]])
-        self.chosen = self._now() if like is None else like.chosen
+        self.chosen: Chosen = self._now() if like is None else like.chosen
 
     def tune(self, key: str) -> None:
         """Time the candidates on the present operands and take the fastest; y is left as it was. Waits for the device.
