@@ -25,7 +25,7 @@ CANDIDATES, ROUNDS = 16, 15
 MOST_BYTES = 1 << 16
 """Of a choice in the cache folder."""
 WORKSPACE = 64 << 20
-"""Bytes that an algorithm may use, timed or not: without any, TF32 takes twice as long (H200, 2026-11-30), bf16 no longer."""
+"""Bytes that an algorithm may use, timed or not: without any, TF32 takes twice the time, bf16 the same (H200, 2026-11-30)."""
 
 
 @dataclass(frozen=True, slots=True)
