@@ -66,7 +66,9 @@ def test_something_ships() -> None:
 def test_every_number_is_recomputed(capture: Capture, evidence: Evidence) -> None:
     """The numbers first, so that a changed one is shown by name; the hash then speaks for all that the table leaves out."""
     pair, data = capture.manifest.pair, evidence.to_json()
-    golden(f"{pair}.csv", numbers_table([data["baseline"], *data["between"], data["optimized"], *data.get("beyond", ())]))
+    golden(
+        f"{pair}.csv", numbers_table([data["baseline"], *data["between"], data["optimized"], *data.get("beyond", ())])
+    )
     del data["manifest"]
     whole = json.dumps(data, sort_keys=True, ensure_ascii=False).encode()
     see = f"""the proof of {pair} changed outside the numbers of {pair}.csv; to see where, run here and at the commit before

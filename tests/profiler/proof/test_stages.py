@@ -56,7 +56,10 @@ def test_a_step_beyond_is_judged_and_no_part_of_the_headline(proof):
     assert [claim.verdict for claim in evidence.claims] == [Verdict.PROVEN] * 2
     assert [one.name for one in evidence.variants] == ["baseline", "optimized", "batched"]
     assert (evidence.between, [one.name for one in evidence.beyond]) == ((), ["batched"])
-    assert [(step.before, step.variant) for step in evidence.steps] == [("baseline", "optimized"), ("optimized", "batched")]
+    assert [(step.before, step.variant) for step in evidence.steps] == [
+        ("baseline", "optimized"),
+        ("optimized", "batched"),
+    ]
     assert evidence.steps_between == evidence.steps[:1]
     assert evidence.steps[0].saved_ns == evidence.speedup.baseline_ns - evidence.speedup.optimized_ns
     table = waterfall(evidence, catalog("en"))
