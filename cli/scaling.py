@@ -19,7 +19,7 @@ PROGRAM = "aisp_prof.workloads.ch10.analyze_scaling"
 
 def scaling(
     stored: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="A sweep that --record stored; else one is measured now.")
+        Path | None, typer.Argument(metavar="FILE", help="A sweep that --record stored; else one is measured now.")
     ] = None,
     record: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Store every measured run as JSON, to fit and draw again.")

@@ -14,6 +14,6 @@
     }
 
 KERNEL(flash_block_skipping_bf16_d64, __nv_bfloat16, 64, 128, 3, 2)
-KERNEL(flash_block_skipping_bf16_d128, __nv_bfloat16, 128, 128, 2, 2)
+KERNEL(flash_block_skipping_bf16_d128, __nv_bfloat16, 128, 176, 2, 2)
 KERNEL(flash_block_skipping_fp16_d64, __half, 64, 128, 3, 2)
-KERNEL(flash_block_skipping_fp16_d128, __half, 128, 128, 2, 2)
+KERNEL(flash_block_skipping_fp16_d128, __half, 128, 176, 2, 2)

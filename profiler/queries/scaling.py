@@ -28,7 +28,7 @@ class Sweep(Struct, frozen=True):
     pair: str
     over: str
     per: str
-    records: Annotated[list[Record], Meta(min_length=1)]
+    records: list[Record]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from ..device import Kind
 from ..harness import run_pair
 from ..measure import ITERATIONS
 from ..record import Record, check_writable, write_text
-from .flash_attention import PAIR
+from . import flash_attention
 
 SCHEMA = 1
 OVER, PER = "seq", "batch"
@@ -43,7 +43,7 @@ def sweep(
     records = []
     for length in lengths:
         size = f"{tokens // length}x{heads}x{length}x{dim}"
-        record = run_pair(PAIR, device=device, size=size, iterations=iterations)
+        record = run_pair(flash_attention.PAIR, device=device, size=size, iterations=iterations)
         if record.measured is None:
             raise AispError(f"outputs at {size} are not right: {record.validation.max_relative_error}")
         say("  ".join([f"{length:>6}", *(f"{name} {ms:.4g} ms" for name, ms in _medians(record).items())]))
@@ -55,7 +55,7 @@ def to_json(records: Sequence[Record]) -> dict[str, Any]:
     """With every measured run, so that fit and chart can be made again."""
     return {
         "schema": SCHEMA,
-        "pair": PAIR.key,
+        "pair": flash_attention.PAIR.key,
         "over": OVER,
         "per": PER,
         "records": [one.to_json() for one in records],
@@ -64,7 +64,10 @@ def to_json(records: Sequence[Record]) -> dict[str, Any]:
 
 def _medians(record: Record) -> dict[str, float]:
     timed = record.measured.iterations if record.measured else ()
-    return {name: median(one.event_ns for one in timed if one.variant == name) / 1e6 for name in PAIR.declaration.names}
+    return {
+        name: median(one.event_ns for one in timed if one.variant == name) / 1e6
+        for name in flash_attention.PAIR.declaration.names
+    }
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -45,9 +45,10 @@ PAIR = Pair(
             "optimized": {"en": "Our own kernel (wgmma, TMA, ping-pong)", "ko": "자체 커널 (wgmma, TMA, 핑퐁)"},
         },
         claims=(
-            # public figures of H100s: 350 to 400 TFLOP/s by FlashAttention-2, 570 to 740 by kernels of this design
+            # an H200's kernels took 6.06, 3.16 and 3.20 ms (2026-11-30); public figures of H100s are 350 to 400 TFLOP/s by
+            # FlashAttention-2, 570 to 740 by kernels of this design
             "speedup >= 1.5",
-            "speedup(baseline, cudnn) >= 1.3",
+            "speedup(baseline, cudnn) >= 1.4",
             "speedup(cudnn, optimized) >= 0.95",
             "baseline.kernels_per_iteration == 1",
             "cudnn.kernels_per_iteration == 1",
@@ -55,7 +56,9 @@ PAIR = Pair(
             # the whole product on the older instruction, and on the newer one
             "baseline.hmma_flops == 2.199023255552 TFLOP",
             "baseline.hgmma_flops == 0 TFLOP",
-            "optimized.hgmma_flops == 2.199023255552 TFLOP",
+            # no less than the formula's, and at most what a last block of keys that is not full adds
+            "optimized.hgmma_flops >= 2.199023255552 TFLOP",
+            "optimized.hgmma_flops <= 1.02 * baseline.hmma_flops",
             "optimized.dram_bytes <= 0.8 GB",
             "optimized.tensor_active >= 0.65",
             "optimized.achieved_flops >= 0.7 * ceiling(bf16)",

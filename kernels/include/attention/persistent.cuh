@@ -15,14 +15,14 @@ struct Persistent {
     alignas(1024) T q[GROUPS][ROWS * D];
     Ring<T, D, N, STAGES> k, v;
     uint64_t full[GROUPS], empty[GROUPS];
-    int index[GROUPS];  // of the tile that the rows are of; comes and goes with them
+    int index[GROUPS];  // of the tile that the rows are of; comes and goes with them, and each warp reads it
 
-    static constexpr int QUERIES = GROUPS * ROWS;
+    static constexpr int QUERIES = GROUPS * ROWS, WARPS = ptx::GROUP / 32;
 
     __device__ void init() {
         for (int group = 0; group < GROUPS; ++group) {
             ptx::init(&full[group], 1);
-            ptx::init(&empty[group], 1);
+            ptx::init(&empty[group], WARPS);
         }
         k.init(GROUPS);
         v.init(GROUPS);
@@ -73,21 +73,21 @@ struct Persistent {
     }
 
     __device__ __forceinline__ void consume(const Task<T>& task, const Order& order) {
-        const int group = ptx::group_in_block() - 1;
+        const int group = ptx::group_in_block() - 1, lane = threadIdx.x % 32;
         const Turns<GROUPS> turns{group};
         gemm::Position<STAGES> at_k, at_v;
         turns.begin();
 #pragma unroll 1
         for (uint32_t parity = 0;; parity ^= 1) {
             ptx::wait(&full[group], parity);
-            const int number = __shfl_sync(~0u, index[group], 0);
+            const int number = __shfl_sync(~0u, lane == 0 ? index[group] : 0, 0);
             if (number >= order.count(task)) break;
             const Tile tile = order.at<QUERIES>(number, task);
             const int row = tile.first + group * ROWS, blocks = blocks_seen<QUERIES, N>(task, tile.first);
             Rows rows;
             float o[D / 2];
             attend_rows<D, N, ROWS>(o, rows, q[group], k, v, at_k, at_v, turns, task, row, blocks, [&] {
-                if (threadIdx.x % ptx::GROUP == 0) ptx::arrive(&empty[group]);
+                if (lane == 0) ptx::arrive(&empty[group]);
             });
             finish<D>(o, rows, task, tile.batch, tile.head, row);
         }

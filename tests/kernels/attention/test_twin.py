@@ -35,7 +35,7 @@ def test_the_operators_compute_it(causal: bool) -> None:
     q, k, v = operands(kv_heads=4)
     out = dense.eager(q, k, v, dense.future(24, "cpu") if causal else None)
     assert out.dtype == torch.bfloat16
-    assert relative_error(out, reference(q, k, v, causal=causal)[0]) < 8e-3
+    assert relative_error(out, reference(q, k, v, causal=causal)[0]) < 5e-3
 
 
 @needs_triton
@@ -53,7 +53,7 @@ def test_the_twin_interpreted_equals_fp64() -> None:
 ON_HOPPER = Contract(
     "flash_triton",
     {},
-    must=(r"UTMALDG\.2D", r"UTMASTG\.2D", r"HGMMA\.64x128x16\.F32\.BF16", r"MUFU\.EX2"),
+    must=(r"UTMALDG\.2D", r"UTMASTG\.2D", r"HGMMA\.64x64x16\.F32\.BF16", r"HGMMA\.64x128x16\.F32\.BF16", r"MUFU\.EX2"),
     must_not=("LDGSTS", r"\bSTL\b", r"\bLDL\b", "USETMAXREG", r"\bHMMA\b"),
     max_registers=255,
 )
