@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 from statistics import median
 
 from ...declaration import VARIANTS
 from ...profiler.evidence import Evidence, Step, VariantEvidence
+from ...profiler.manifest import Chosen
 from ..catalog import Catalog
 from ..units import NOTHING, decimals, factor, fixed, sensible
 from .bars import Change, Rule, change, rules, signed_time
@@ -51,11 +53,11 @@ def waterfall(evidence: Evidence, say: Catalog) -> Waterfall | None:
         accumulate((step.saved_ns for step in evidence.steps), lambda left, saved: left - saved, initial=first)
     )
     scale, places = max(heights), decimals(first / 1e6)
-    variants = evidence.variants
+    variants, chosen = evidence.variants, _chosen(evidence)
     rows = [
         WaterfallRow(
             label=variant.name,
-            note=say.of(captions[variant.name]),
+            note=" · ".join([say.of(captions[variant.name]), *_algorithm(chosen.get(variant.name), say)]),
             ms=fixed(height / 1e6, places),
             change="" if step is None else signed_time(-step.saved_ns, places),
             faster="" if step is None else _faster(step, say),
@@ -75,6 +77,26 @@ def waterfall(evidence: Evidence, say: Catalog) -> Waterfall | None:
         faster=say("headline.factor", factor=factor(evidence.speedup.value)),
         closes=total == first - evidence.speedup.optimized_ns,
     )
+
+
+def _chosen(evidence: Evidence) -> Mapping[str, Chosen]:
+    """What a library ran for each variant of the traced run, where that is the pair's subject."""
+    traced = evidence.manifest.runs.get("traced")
+    return (traced.chosen if traced else None) or {}
+
+
+def _algorithm(chosen: Chosen | None, say: Catalog) -> list[str]:
+    if chosen is None:
+        return []
+    words = say(
+        "waterfall.algorithm",
+        algorithm=chosen.algorithm,
+        tile=chosen.tile,
+        stages=chosen.stages,
+        cluster=chosen.cluster,
+    )
+    place = say("waterfall.candidate", rank=chosen.rank, n=chosen.candidates) if chosen.candidates > 1 else ""
+    return [words, *([place] if place else [])]
 
 
 def _faster(step: Step, say: Catalog) -> str:
