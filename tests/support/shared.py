@@ -19,8 +19,8 @@ from unittest.mock import patch
 from aisp_prof.profiler.evidence import Evidence
 from aisp_prof.profiler.proof.prove import prove_capture
 from aisp_prof.profiler.store.captures import Capture, shipped_store
-from aisp_prof.profiler.store.manifest import read_manifest
 from aisp_prof.profiler.store.leaks import leaks
+from aisp_prof.profiler.store.manifest import read_manifest
 from aisp_prof.reports.bundle.paper import ink
 from aisp_prof.reports.page.pdf import Printed, print_html
 
