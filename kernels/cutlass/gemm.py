@@ -4,7 +4,7 @@ tcgen05, built and held to their contracts, never run."""
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -131,39 +131,38 @@ def _trial(seed: int, way: str) -> Trial:
     return Trial(c, ladder.reference(a, b), 4e-3)
 
 
-_WGMMA, _TCGEN05 = r"\bHGMMA\b", r"\bUTCHMMA\b"
-_COPIES, _THREADS_COPY = r"\bUTMALDG\b", r"\bLDGSTS\b"
-_ROLES = r"\bUSETMAXREG\b"
+_COPIES = (r"\bUTMALDG\.3D(?!\.MULTICAST)", r"\bUTMALDG\.3D\.MULTICAST\b", r"\bUTMASTG\.3D\b", r"\bUSETMAXREG\b")
+_NO_STACK = (r"\bLDL\b", r"\bSTL\b")
 
 
-def _contract(way: str, must: tuple[str, ...], must_not: tuple[str, ...], registers: int, stack: int = 0) -> Contract:
-    local = (r"\bLDL\b", r"\bSTL\b") if not stack else ()
-    return Contract(way, {}, must, (*must_not, *local), registers, stack=stack)
+def _by_threads(way: str, counts: Mapping[str, int], never: str, registers: int, stack: int = 0) -> Contract:
+    """Operands come by cp.async."""
+    never_local = _NO_STACK if not stack else ()
+    return Contract(way, counts, (r"\bLDGSTS\b",), (never, "UTMA", *never_local), registers, stack=stack)
+
+
+def _by_engine(way: str, multiplies: str, times: int, clusters: bool) -> Contract:
+    """Operands come and results go by the copy engine, registers move from the producer group to the consumers."""
+    counts = dict(zip(_COPIES, (2 - clusters, int(clusters), 8, 2), strict=True))
+    return Contract(
+        way, {multiplies: times, r"\bHGMMA\b": times, **counts}, (), (r"\bHMMA\b", "LDGSTS", *_NO_STACK), 168
+    )
+
+
+def _by_tensor_memory(way: str, must: tuple[str, ...], never: tuple[str, ...]) -> Contract:
+    """Blackwell: sums are in tensor memory."""
+    return Contract(way, {}, (*must, r"\bLDTM\b"), (*never, "HGMMA", r"\bHMMA\b", "LDGSTS", *_NO_STACK), 255)
 
 
 _CONTRACTS = (
-    _contract("multistage", (r"\bHMMA\.16816\.F32\.BF16\b", _THREADS_COPY), (_WGMMA, _COPIES, _ROLES), 255),
-    # the producer group's registers do not hold what it copies from: part of what the copy engine does away with
-    _contract(
-        "cp_async", (r"\bHGMMA\.64x256x16\.F32\.BF16\b", _THREADS_COPY, _ROLES), (_COPIES, r"\bHMMA\b"), 168, stack=128
-    ),
-    _contract(
-        "single", (r"\bHGMMA\.64x256x16\.F32\.BF16\b", _COPIES, _ROLES), (_THREADS_COPY, r"MULTICAST", r"\bHMMA\b"), 168
-    ),
-    _contract(
-        "cooperative",
-        (r"\bHGMMA\.64x256x16\.F32\.BF16\b", r"\bUTMALDG\.\dD\.MULTICAST\b", _ROLES),
-        (_THREADS_COPY, r"\bHMMA\b"),
-        168,
-    ),
-    _contract(
-        "pingpong",
-        (r"\bHGMMA\.64x128x16\.F32\.BF16\b", r"\bUTMALDG\.\dD\.MULTICAST\b", _ROLES),
-        (_THREADS_COPY, r"\bHMMA\b"),
-        168,
-    ),
-    _contract("one_sm", (_TCGEN05, _COPIES, r"\bLDTM\b"), (r"\b2CTA\b", _WGMMA, _THREADS_COPY), 255),
-    _contract("two_sm", (r"\bUTCHMMA\.2CTA\b", r"\bUTMALDG\.\dD\.2CTA\b", r"\bLDTM\b"), (_WGMMA, _THREADS_COPY), 255),
+    _by_threads("multistage", {r"\bHMMA\.16816\.F32\.BF16\b": 64, r"\bLDSM\.16\.M88\.4\b": 24}, "HGMMA", 255),
+    # its producers' registers do not hold what they copy from and to: part of what the copy engine does away with
+    _by_threads("cp_async", {r"\bHGMMA\.64x256x16\.F32\.BF16\b": 8}, r"\bHMMA\b", 168, stack=128),
+    _by_engine("single", r"\bHGMMA\.64x256x16\.F32\.BF16\b", 8, clusters=False),
+    _by_engine("cooperative", r"\bHGMMA\.64x256x16\.F32\.BF16\b", 8, clusters=True),
+    _by_engine("pingpong", r"\bHGMMA\.64x128x16\.F32\.BF16\b", 16, clusters=True),
+    _by_tensor_memory("one_sm", (r"\bUTCHMMA\b", r"\bUTMALDG\.3D\b"), ("2CTA",)),
+    _by_tensor_memory("two_sm", (r"\bUTCHMMA\.2CTA\b", r"\bUTMALDG\.3D\.2CTA\b"), ()),
 )
 LIBRARIES = tuple(
     Library(

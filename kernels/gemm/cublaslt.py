@@ -7,17 +7,23 @@ column-major result, so it is asked for yᵀ = W·xᵀ, which is the same memory
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...errors import EnvironmentLacks
+from ...machine.files import cache_folder, read_whole, write_whole
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Dtype = Literal["fp32", "tf32", "bf16", "fp8"]
-CANDIDATES, ROUNDS = 16, 5
+CANDIDATES, ROUNDS = 16, 15
 """How many of the heuristics' algorithms are timed, and how often each."""
+MOST_BYTES = 1 << 16
+"""Of a choice in the cache folder."""
 WORKSPACE = 64 << 20
 """Bytes that an algorithm may use, timed or not: without any, TF32 takes twice as long (H200, 2026-11-30), bf16 no longer."""
 
@@ -89,12 +95,24 @@ class Layer:
         self._plan(None if like is None else [like._matmul.algorithms[0]])
         self.chosen = self._now() if like is None else like.chosen
 
-    def tune(self) -> None:
-        """Time the candidates on the present operands and keep the fastest. Waits for the device; y is left as it was."""
+    def tune(self, key: str) -> None:
+        """Time the candidates on the present operands and take the fastest; y is left as it was. Waits for the device.
+
+        The choice is kept in the cache folder under `key`: where candidates are alike, another process would choose another, and
+        what is counted, traced and timed would not be the same kernel.
+
+        Raises:
+            EnvironmentLacks: the cache folder cannot be written to.
+        """
+        path = cache_folder() / "algorithms" / f"{key}.json"
+        if (kept := _read(path)) is not None:
+            algorithm, self.chosen = kept
+            return self._plan([algorithm])
         before = tuple(self._matmul.algorithms)
         self._matmul.autotune(iterations=ROUNDS)
         best = self._matmul.algorithms[0]
         self.chosen = self._now(before.index(best) + 1)
+        _write(path, best, self.chosen)
 
     def run(self) -> None:
         self._matmul.execute()
@@ -122,20 +140,59 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class _Api:
+    """What is used of nvmath-python; `kind` is numpy's dtype of an algorithm."""
+
     matmul: Any
     epilogue: Any
     compute: Any
+    algorithm: Any
+    kind: Any
+    version: Callable[[], int]
 
 
 def _api() -> _Api:
     try:
+        from nvmath.bindings import cublasLt
         from nvmath.linalg import ComputeType
-        from nvmath.linalg.advanced import Matmul, MatmulEpilog
+        from nvmath.linalg.advanced import Algorithm, Matmul, MatmulEpilog
     except ImportError as error:
         raise EnvironmentLacks(
             f"nvmath-python cannot be imported: {error}", "pip install 'aisp-prof[cublaslt]'"
         ) from error
-    return _Api(Matmul, MatmulEpilog, ComputeType)
+    kind = cublasLt.matmul_heuristic_result_dtype
+    return _Api(Matmul, MatmulEpilog, ComputeType, Algorithm, kind, cublasLt.get_version)
+
+
+def _read(path: Path) -> tuple[Any, Chosen] | None:
+    """What `_write` wrote; None where it is not there, or by another version."""
+    import numpy as np
+
+    try:
+        kept = json.loads(read_whole(path, MOST_BYTES))
+        data, chosen = bytes.fromhex(kept["data"]), Chosen(**kept["chosen"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    kind = _api().kind
+    return (_api().algorithm.from_numpy(np.frombuffer(data, kind)), chosen) if len(data) == kind.itemsize else None
+
+
+def _write(path: Path, algorithm: Any, chosen: Chosen) -> None:
+    data = {"chosen": asdict(chosen), "data": algorithm.as_numpy().tobytes().hex()}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps(data).encode())
+    except OSError as error:
+        raise EnvironmentLacks(
+            f"cannot write to {path.parent}: {error.strerror}", "set AISP_CACHE to a folder that can be written to"
+        ) from error
+
+
+def key(x: Tensor, w: Tensor, dtype: Dtype) -> str:
+    """What a choice hangs on: cuBLASLt's version, the GPU, format and sizes."""
+    import torch
+
+    gpu = torch.cuda.get_device_name(x.device).replace(" ", "_").replace("/", "_")
+    return f"{_api().version()}-{gpu}-{dtype}-{x.shape[0]}x{w.shape[0]}x{x.shape[1]}"
 
 
 def _shape(algorithm: Any, attribute: str) -> str:

@@ -79,22 +79,23 @@ __device__ __forceinline__ void produce(S& shared, const CUtensorMap& x, const u
     }
 }
 
-// A thread's fragments of 64 x 64: of four steps of 16 along k.
+// A thread's fragments of 64 x 64: of four steps of 16 along k. The four threads that have the same two rows convert the scales of
+// one step each.
 struct Fragments {
     uint32_t a[4][4];
 
     __device__ __forceinline__ void widen(const uint8_t* block) {
         const int thread = threadIdx.x % ptx::GROUP;
         const uint4 codes = *reinterpret_cast<const uint4*>(block + 16 * thread);
-        const uint2 scales = *reinterpret_cast<const uint2*>(block + CODES + 8 * (thread / 4));
-        step(a[0], codes.x, scales.x & 0xffff);
-        step(a[1], codes.y, scales.x >> 16);
-        step(a[2], codes.z, scales.y & 0xffff);
-        step(a[3], codes.w, scales.y >> 16);
+        const uint32_t scales = nvfp4::large(*reinterpret_cast<const uint16_t*>(block + CODES + 2 * thread));
+        step(a[0], codes.x, __shfl_sync(~0u, scales, 0, 4));
+        step(a[1], codes.y, __shfl_sync(~0u, scales, 1, 4));
+        step(a[2], codes.z, __shfl_sync(~0u, scales, 2, 4));
+        step(a[3], codes.w, __shfl_sync(~0u, scales, 3, 4));
     }
 
-    static __device__ __forceinline__ void step(uint32_t (&a)[4], uint32_t codes, uint16_t scales) {
-        const uint32_t both = nvfp4::large(scales), above = nvfp4::low_twice(both), below = nvfp4::high_twice(both);
+    static __device__ __forceinline__ void step(uint32_t (&a)[4], uint32_t codes, uint32_t scales) {
+        const uint32_t above = nvfp4::low_twice(scales), below = nvfp4::high_twice(scales);
         a[0] = nvfp4::multiply(nvfp4::tiny<0>(codes), above);
         a[1] = nvfp4::multiply(nvfp4::tiny<1>(codes), below);
         a[2] = nvfp4::multiply(nvfp4::tiny<2>(codes), above);
@@ -187,7 +188,7 @@ __device__ __forceinline__ void matmul(const CUtensorMap& x, const uint8_t* weig
     ptx::sync_cluster();
     nvfp4::add_up(d, parts, rank, ranks);
     after_the_kernel_ahead();
-    store(d, rows + group * (BATCH * PADDED), out, (tile * GROUPS + group) * ROWS, rank, ranks);
+    store(d, rows + group * (most * 8 * PADDED), out, (tile * GROUPS + group) * ROWS, rank, ranks);
 }
 
 #define MATMUL(name, GROUPS, STAGES, TAKEN, LEFT)                                                                          \
@@ -220,7 +221,7 @@ extern "C" __global__ void __launch_bounds__(256)
         const uint32_t scale = nvfp4::low_twice(nvfp4::large(by[at]));
         const auto pair = [&](int byte) {
             const uint32_t both = read[at] >> (8 * byte) & 0xff;
-            return nvfp4::multiply(nvfp4::multiply(nvfp4::tiny<0>(both | both << 12), scale), REST);
+            return nvfp4::multiply(nvfp4::multiply(nvfp4::tiny_alone(both | both << 12), scale), REST);
         };
         to[where] = make_uint4(pair(0), pair(1), pair(2), pair(3));
     }

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,8 +48,8 @@ class Arranged:
     """The same codes and scales in the order in which the kernel's threads take them.
 
     Args:
-        blocks: uint8 [n / 256, k / 64, 4, 2304]: of each block of 64 × 64 first 16 bytes for each of 128 threads, then the scales
-            of 32 pairs of rows, 8 bytes each.
+        blocks: uint8 [n / 256, k / 64, 4, 2304]: of each block of 64 × 64 first 16 bytes for each of 128 threads, their
+            codes, then 2 bytes each, the scales of two rows.
         n, k: rows and columns of W.
         scale: of the whole matrix.
     """
@@ -67,10 +68,19 @@ class Cut:
     blocks: int
 
     @property
+    def ring(self) -> int:
+        """Bytes of the stages, without their barriers."""
+        return STAGES[self.rows] * (BATCH * BLOCK_K * 2 + self.rows // ROWS * (CODES + SCALES))
+
+    @property
+    def exchange(self) -> int:
+        """Bytes that lie where the ring was, once it is empty: parts of sums from other blocks, and rows of y on their way out."""
+        most = -(-BATCH // 8 // self.blocks)
+        return 2 * self.rows * most * (self.blocks - 1) * 16 + self.rows // ROWS * 8 * most * (ROWS + 8) * 2
+
+    @property
     def shape(self) -> Shape:
-        stage = BATCH * BLOCK_K * 2 + self.rows // ROWS * (CODES + SCALES)
-        shared = 1024 + STAGES[self.rows] * (stage + 16)
-        return Shape(2 * self.rows + 128, shared, self.blocks, programmatic=True)
+        return Shape(2 * self.rows + 128, 1024 + self.ring + 16 * STAGES[self.rows], self.blocks, programmatic=True)
 
 
 def arranged(packed: Packed) -> Arranged:
@@ -84,17 +94,26 @@ def arranged(packed: Packed) -> Arranged:
     n, k = packed.rows, packed.columns
     if n % PANEL or k % BLOCK_K:
         raise ValueError(f"W must have a multiple of {PANEL} rows and of {BLOCK_K} columns, not {n} × {k}")
-    # panel, group, warp, half, row of 8 | block, step, half, thread of 4; a byte holds the two codes of a thread's pair
-    pairs = packed.codes.view(n // PANEL, 4, 4, 2, 8, k // BLOCK_K, 4, 2, 4)
-    ordered = pairs.permute(
-        0, 5, 1, 2, 4, 8, 6, 7, 3
-    )  # panel, block, group, warp, row, thread, step, half of k, half of rows
-    above, below = ordered[..., 0], ordered[..., 1]
-    first, second = above & 15 | below << 4, above >> 4 | below & 240
-    codes = torch.stack((first, second), -2).reshape(n // PANEL, k // BLOCK_K, 4, CODES)
-    scales = packed.scales.view(n // PANEL, 4, 4, 2, 8, k // BLOCK_K, 4).permute(0, 5, 1, 2, 4, 6, 3)
-    blocks = torch.cat((codes, scales.reshape(n // PANEL, k // BLOCK_K, 4, SCALES)), -1)
+    panels, across = n // PANEL, k // BLOCK_K
+    # panel, group, warp, half of 16 rows, row of 8 | block, step, half of 16 columns, thread of 4, code of a pair
+    codes = nvfp4.split(packed.codes).view(panels, 4, 4, 2, 8, across, 4, 2, 4, 2)
+    pairs = codes.permute(7, 3, 0, 5, 1, 2, 4, 8, 6, 9).flatten(0, 1)
+    bits = torch.tensor(_BITS, dtype=torch.int32, device=codes.device)
+    halves = sum(bits[pair][of_pair.int()] for pair, of_pair in enumerate(pairs))
+    words = halves.to(torch.int16).reshape(panels, across, 4, CODES // 2).view(torch.uint8)
+    scales = packed.scales.view(panels, 4, 4, 2, 8, across, 4).permute(0, 5, 1, 2, 4, 6, 3)
+    blocks = torch.cat((words, scales.reshape(panels, across, 4, SCALES)), -1)
     return Arranged(blocks, n, k, packed.scale)
+
+
+def _placed(code: int, sign: int, *size: int) -> int:
+    """The bits of a code, the sign's and those of its size from the highest on, each moved to where it is said."""
+    return sum((code >> 3 - at & 1) << place for at, place in enumerate((sign, *size)))
+
+
+_PLACES = ((15, 8, 7, 6), (12, 5, 4, 3), (9, 2, 1, 0), (14, 13, 11, 10))
+_BITS = tuple(tuple(_placed(code, *places) for code in range(16)) for places in _PLACES)
+"""Of each pair, what a code puts into its half of a word: `tiny` of include/nvfp4/widen.cuh takes it from there."""
 
 
 def matmul(x: Tensor, weights: Arranged, y: Tensor, cut: Cut | None = None) -> None:
@@ -115,17 +134,43 @@ def matmul(x: Tensor, weights: Arranged, y: Tensor, cut: Cut | None = None) -> N
 
     check(x, weights, y)
     RUNGS[0].require(architecture(*torch.cuda.get_device_capability(x.device)))
-    cut = cut or fitting(weights.n, weights.k, sm_count())
+    cut = cut or _fitting(weights.n, weights.k, torch.cuda.current_device())
     out = Out(y.data_ptr(), x.shape[0], weights.n, y.stride(0), weights.scale)
     arguments = (tiled(x, BATCH, BLOCK_K), pointer(weights.blocks), int32(weights.k // BLOCK_K), out)
     entry = loaded(SOURCE, f"nvfp4_matmul_{cut.rows}")
     entry.launch(weights.n // cut.rows * cut.blocks, cut.shape, arguments)
 
 
-def fitting(n: int, k: int, multiprocessors: int) -> Cut:
-    """Tiles of 128 rows, and as many blocks for each as keep all at work at once."""
-    tiles = n // 128
-    return Cut(128, max(1, min(_LARGEST_CLUSTER, multiprocessors // tiles, k // BLOCK_K)))
+def fitting(n: int, k: int, at_once: Callable[[Cut], int]) -> Cut:
+    """The cut that takes the fewest rounds of blocks along k; of equals the smallest cluster.
+
+    Args:
+        at_once: how many clusters of a cut run at the same time.
+    """
+    cuts = [Cut(rows, blocks) for rows in STAGES for blocks in range(1, min(_LARGEST_CLUSTER, k // BLOCK_K) + 1)]
+    return min((cut for cut in cuts if at_once(cut)), key=lambda cut: _time(cut, n, k, at_once(cut)))
+
+
+def _time(cut: Cut, n: int, k: int, at_once: int) -> int:
+    """What the tensor cores take, in rows by blocks of k, and what it takes whatever the rows and blocks."""
+    rounds, share = -(-(n // cut.rows) // at_once), -(-(k // BLOCK_K) // cut.blocks)
+    return rounds * ((cut.rows + _FIXED_ROWS) * share + _FIXED)
+
+
+_FIXED_ROWS, _FIXED = 32, 1500
+"""The first from 7168 × 16384 on an H200, where tiles of 256 rows took 0.91 ms for sixteen and those of 128 1.00 (2026-11-30)."""
+
+
+@cache
+def _fitting(n: int, k: int, device: int) -> Cut:
+    return fitting(n, k, lambda cut: _at_once(cut, device))
+
+
+@cache
+def _at_once(cut: Cut, device: int) -> int:
+    if cut.blocks == 1:  # the driver counts none
+        return sm_count()
+    return loaded(SOURCE, f"nvfp4_matmul_{cut.rows}").clusters_at_once(cut.shape)
 
 
 def widen(packed: Packed, wide: Tensor) -> None:
@@ -199,8 +244,9 @@ def _contract(rows: int) -> Contract:
             r"\bHGMMA\b": 4,
             r"\bUTMALDG\.2D\b": 2,  # what is ahead of the first wait, and the rest
             r"\bUBLKCP\.S\.G\b": 2,
-            r"\bF2FP\.F16\.E4M3\.UNPACK_B\b": 4,
-            r"\bHMUL2\.BF16_V2\b": 16,
+            r"\bF2FP\.F16\.E4M3\.UNPACK_B\b": 1,
+            r"\bSHFL\.IDX\b": 4,  # of the scales, a step a thread
+            r"\bHMUL2\.BF16_V2\b": 17,
             r"\bSTSM\.16\.MT88\.2\b": 16,
             r"\bUSETMAXREG\.DEALLOC\b": 1,
             r"\bUSETMAXREG\.TRY_ALLOC\b": 1,

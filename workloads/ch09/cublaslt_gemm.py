@@ -137,7 +137,7 @@ class FusedLayer:
         sets = [(operands.x[i], operands.w[i], operands.bias[i], out[i]) for i in range(SETS)]
         first = make(*sets[0])
         if way.timed:
-            first.tune()
+            first.tune(cublaslt.key(operands.x[0], operands.w[0], way.dtype))
         return (first, *(make(*one, like=first) for one in sets[1:]))
 
 
@@ -207,7 +207,7 @@ PAIR = Pair(
             "speedup(tf32, bf16) >= 1.4",
             # what changes no format: the GELU's passes over the sums, of which the L2 cache holds some, are 4 % of the time
             "speedup(bf16, timed) >= 1.02",
-            "speedup(fused, timed) >= 0.98",
+            "speedup(fused, timed) >= 0.97",
             "speedup(timed, optimized) >= 1.7",
             "baseline.kernels_per_iteration == 8",
             "bf16.kernels_per_iteration == 8",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from aisp_prof.kernels.nvfp4 import format as nvfp4
@@ -18,10 +20,24 @@ def random_packed(n: int, k: int, seed: int = 1) -> Packed:
     return Packed(codes, scales, 0.5)
 
 
+def tiny(word: int, pair: int) -> list[int]:
+    """What `tiny` of include/nvfp4/widen.cuh makes of a word: two bf16."""
+    if pair < 3:
+        both = word << 3 * pair & 0x81C081C0
+    else:
+        both = (word << 1 & 0x80008000) | (word >> 5 & 0x01000100) | (word >> 4 & 0x00C000C0)
+    return [both & 0xFFFF, both >> 16]
+
+
+def as_bf16(bits: int) -> float:
+    return float(torch.tensor([bits - (bits >> 15 << 16)], dtype=torch.int16).view(torch.bfloat16).double())
+
+
 def test_every_code_lies_where_its_thread_takes_it() -> None:
-    """By the layout of wgmma's registers as PTX's manual gives it, one code after the other."""
+    """By the layout of wgmma's registers as PTX's manual gives it, one code after the other, widened as the kernel does."""
     packed = random_packed(512, 192)
     blocks, codes = arranged(packed).blocks, nvfp4.split(packed.codes)
+    values = nvfp4.from_e2m1(codes)
     assert blocks.shape == (2, 3, 4, 2304)
     source = torch.Generator().manual_seed(2)
     for _ in range(3000):
@@ -30,11 +46,12 @@ def test_every_code_lies_where_its_thread_takes_it() -> None:
         within, k = row % 64, column % 16
         thread = within // 16 * 32 + within % 8 * 4 + k % 8 // 2
         register = within % 16 // 8 + 2 * (k // 8)  # below comes after above, then eight columns on
-        word = block[16 * thread + column % 64 // 16 * 4 :][:4].tolist()
-        bits = int.from_bytes(bytes(word), "little") >> (16 * (k % 2) + 4 * register) & 15
-        assert bits == int(codes[row, column])
-        pair = within // 16 * 8 + within % 8
-        scale = block[2048 + 8 * pair + column % 64 // 16 * 2 + within % 16 // 8]
+        word = int.from_bytes(bytes(block[16 * thread + column % 64 // 16 * 4 :][:4].tolist()), "little")
+        widened = as_bf16(tiny(word, register)[k % 2])
+        value = float(values[row, column])
+        assert (widened * 2**126, math.copysign(1, widened)) == (value, math.copysign(1, value))
+        of_step = within // 16 * 32 + within % 8 * 4 + column % 64 // 16  # of the row's four threads the step's
+        scale = block[2048 + 2 * of_step + within % 16 // 8]
         assert int(scale) == int(packed.scales[row, column // 16])
 
 
@@ -51,9 +68,28 @@ def test_what_fills_no_blocks_is_refused(n: int, k: int) -> None:
         arranged(random_packed(n, k))
 
 
-@pytest.mark.parametrize(("n", "k", "blocks"), [(7168, 16384, 2), (4096, 7168, 4), (512, 64, 1), (65536, 4096, 1)])
-def test_all_blocks_of_the_grid_run_at_once(n: int, k: int, blocks: int) -> None:
-    assert weights.fitting(n, k, 132) == Cut(128, blocks)
+AT_ONCE = {1: 132, 2: 66, 3: 39, 4: 30, 5: 22, 6: 17, 7: 15, 8: 15}
+"""Clusters of so many blocks that an H200 runs at once (2026-11-30)."""
+
+
+@pytest.mark.parametrize(
+    ("n", "k", "blocks"), [(7168, 16384, 4), (4096, 7168, 6), (7168, 2048, 4), (256, 64, 1), (256, 128, 2)]
+)
+def test_all_clusters_of_a_product_run_at_once(n: int, k: int, blocks: int) -> None:
+    cut = weights.fitting(n, k, lambda cut: AT_ONCE[cut.blocks] * (cut.rows == 256))
+    assert cut == Cut(256, blocks)
+    assert n // 256 <= AT_ONCE[blocks]
+
+
+@pytest.mark.parametrize("rows", [128, 256])
+@pytest.mark.parametrize("blocks", range(1, 9))
+def test_what_is_exchanged_fits_where_the_ring_was(rows: int, blocks: int) -> None:
+    """Seven blocks did not: an illegal access on an H200."""
+    cut = Cut(rows, blocks)
+    pieces = [sum(piece % blocks == rank for piece in range(16)) for rank in range(blocks)]
+    parts = 2 * rows * 16 * (blocks - 1) * max(pieces)
+    assert cut.exchange == parts + rows // 64 * 8 * max(pieces) * 144
+    assert cut.exchange <= cut.ring
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
@@ -115,7 +151,7 @@ def test_every_code_by_every_scale_widens_bit_for_bit() -> None:
 @pytest.mark.gpu
 @gpu
 @pytest.mark.parametrize("rows", [128, 256])
-@pytest.mark.parametrize("blocks", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("blocks", [1, 2, 3, 5, 7, 8])
 def test_clusters_of_any_size_agree_with_fp64_and_with_themselves(rows: int, blocks: int) -> None:
     packed = nvfp4.pack(torch.randn(1024, 64 * 37, device="cuda"), scale=1.5)
     made = arranged(packed)
