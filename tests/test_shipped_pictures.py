@@ -10,9 +10,11 @@ from io import BytesIO
 import pytest
 from aisp_prof.profiler.evidence import VariantEvidence
 from aisp_prof.profiler.store.captures import Capture
-from aisp_prof.reports.page.document import render_html
+from aisp_prof.reports.bundle.drawing import check_drawing
+from aisp_prof.reports.bundle.verification import Check
+from aisp_prof.reports.page.document import in_order, render_html
 from aisp_prof.reports.page.pdf import print_html
-from shared import fonts_unpacked_once, plain_trace, proven, shipped, shown_device
+from shared import fonts_unpacked_once, page_of, plain_trace, proven, shipped, shown_device
 from svg_grammar import Pictures, check_marks
 
 CAPTURES = tuple({capture.manifest.pair: capture for capture in shipped()}.values())
@@ -81,7 +83,7 @@ def test_the_timeline_draws_the_rows(capture: Capture, trace: sqlite3.Connection
     limit = max(max(row[3] for row in one) - one[0][2] for one in rows)
     merge = sum(map(len, rows)) > MOST
     for lang in ("en", "ko"):
-        _held_against(Pictures(render_html("page", [evidence], lang)), rows, limit, merge)
+        _held_against(Pictures(page_of(capture.id, lang)), rows, limit, merge)
 
 
 def _held_against(page: Pictures, rows: list[list[Row]], limit: int, merge: bool) -> None:
@@ -102,7 +104,8 @@ def _held_against(page: Pictures, rows: list[list[Row]], limit: int, merge: bool
 
 def test_the_strips_show_every_run(capture: Capture) -> None:
     evidence = proven(capture.id)
-    page = Pictures(render_html("page", [evidence]))
+    text = page_of(capture.id, "en")
+    page = Pictures(text)
     variants = (evidence.baseline, *evidence.between, evidence.optimized)
     events = evidence.speedup is not None and evidence.speedup.source == "events"
     shown = [(len(one.iterations), len(one.untraced_ns)) for one in variants]
@@ -110,9 +113,8 @@ def test_the_strips_show_every_run(capture: Capture) -> None:
     if not evidence.between and all(all(one) for one in shown):
         runs.append(sum(map(sum, shown)))
     assert min(runs) > 20
-    text = render_html("page", [evidence])
     for kind in ("wide", "narrow"):
-        pictures = re.findall(rf'<svg class="{kind}".*?</svg>', text, re.DOTALL)
+        pictures = re.findall(rf'<svg class="strip {kind}".*?</svg>', text, re.DOTALL)
         assert [count for one in pictures if (count := len(re.findall(r'<circle [^>]* r="2\.[16]"', one)))] == runs
     assert page.numbers > 100
 
@@ -121,7 +123,11 @@ def test_the_strips_show_every_run(capture: Capture) -> None:
 @pytest.mark.parametrize("chapter", sorted({capture.manifest.pair.partition(".")[0] for capture in CAPTURES}))
 def test_all_geometry_of_a_chapter_is_grammatical(chapter: str, lang: str) -> None:
     mine = [proven(one.id) for one in CAPTURES if one.manifest.pair.startswith(f"{chapter}.")]
-    page = Pictures(render_html(chapter, mine, lang))
+    html = render_html(chapter, mine, lang)
+    page = Pictures(html)
+    found = check_drawing("page.html", html, in_order(mine))
+    assert isinstance(found, Check), found
+    assert found.problems == ()
     assert len(page.timelines) == 2 * len(mine)
     assert page.paths > 2 * len(mine)
 
@@ -159,7 +165,7 @@ def timelines_alone(html: str) -> str:
     parts = re.split("(<svg.*?</svg>)", re.sub("<table.*?</table>", "", body, flags=re.DOTALL), flags=re.DOTALL)
     return f"{head}</head>" + "".join(
         part
-        if "data-left=" in part
+        if '<svg class="timeline' in part
         else re.sub(">[^<]+", ">", re.sub("(<svg[^>]*>).*</svg>", r"\1</svg>", part, flags=re.DOTALL))
         for part in parts
     )
@@ -174,7 +180,7 @@ def test_the_print_draws_as_many_marks_at_the_same_places(capture: Capture) -> N
 
     Most are printed without all else, which takes four fifths of a print; tests/reports/bundle/paper/test_text.py reads that.
     """
-    html = render_html("page", [proven(capture.id)])
+    html = page_of(capture.id, "en")
     picture = Pictures(html).timelines["pair-1", "wide"]
     with fonts_unpacked_once():
         painted = filled(print_html(html if capture.manifest.pair in WHOLE else timelines_alone(html)).data)

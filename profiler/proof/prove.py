@@ -172,7 +172,16 @@ class _Case:
         results = tuple(
             explained(claim, judge(claim, grounds), _runs_of(claim, measured, source), samples) for claim in self.claims
         )
-        seen = (*perturbed, *wrong, *doubts, *self.held.all, *changed_files(changed), *_of_rates(manifest, rates))
+        groups = () if wrong else tuple(conduct.two_groups(variants.values(), source))
+        seen = (
+            *perturbed,
+            *wrong,
+            *groups,
+            *doubts,
+            *self.held.all,
+            *changed_files(changed),
+            *_of_rates(manifest, rates),
+        )
         return Evidence(
             manifest=manifest,
             capture_id=manifest.id,

@@ -129,25 +129,32 @@ def _growth(variant: str, records: Sequence[tuple[int, int, Record]], where: str
     sizes = np.array([size for size, _, _ in records], np.float64)
     share = np.array([per for _, per, _ in records], np.float64)
     flops = np.array([0 if work is None else work.flops for work in works]) / share
-    middle = np.array([median(one) for one in times]) / share
-    linear, square, spread = parabola(sizes, middle)
-    fitted = linear.value * sizes + square.value * sizes**2
+    linear, square, spread = parabola(sizes, np.array([median(one) for one in times]) / share)
     points = [
-        Measured(
-            int(sizes[i]),
-            len(one),
-            float(middle[i]),
-            *(end / float(share[i]) for end in median_interval(one)),
-            float(flops[i]),
-            float(fitted[i]),
-            float((middle[i] - fitted[i]) / middle[i]),
-            float(square.value * sizes[i] ** 2),
-        )
-        for i, one in enumerate(times)
+        _measured(int(size), per, one, float(work), (linear.value, square.value))
+        for (size, per, _), one, work in zip(records, times, flops, strict=True)
     ]
     points.sort(key=lambda point: point.size)
     even_at = linear.value / square.value if linear.value > 0 < square.value else None
     return Growth(variant, linear, square, _rate(square, sizes, flops), even_at, spread, tuple(points))
+
+
+def _measured(size: int, per: int, times: Sequence[int | float], flops: float, terms: tuple[float, float]) -> Measured:
+    middle = median(times) / per
+    low, high = median_interval(times)
+    of_square = terms[1] * size**2
+    fitted = terms[0] * size + of_square
+    return Measured(
+        size=size,
+        n=len(times),
+        median_ns=middle,
+        low_ns=low / per,
+        high_ns=high / per,
+        flops=flops,
+        fitted_ns=fitted,
+        residual=(middle - fitted) / middle,
+        square=of_square,
+    )
 
 
 def parabola(sizes: np.ndarray, times: np.ndarray) -> tuple[Term, Term, float]:

@@ -9,8 +9,12 @@ from ...profiler.evidence import Evidence, Speedup, Verdict
 from ..catalog import Catalog
 from ..units import duration, factor, factors, percent
 from .claims import alike, asked, held, speedup_claim
+from .labels import width
 
 _SPEAKS = frozenset({Verdict.PROVEN, Verdict.REFUTED})
+_LONG = 88.0
+"""In font sizes: three lines of print."""
+
 _THAN = " than "
 """Pairs write "{speedup} than one stream"; a factor is said as "1.71× as fast as", since "1.71× faster" may mean 2.71×."""
 
@@ -27,6 +31,11 @@ class Headline:
     @property
     def text(self) -> str:
         return f"{self.before}{self.number}{self.after}"
+
+    @property
+    def long(self) -> bool:
+        """Whether it would take more than three lines in print, where it is set smaller then."""
+        return width(self.text, 1) > _LONG
 
 
 def headline(evidence: Evidence, say: Catalog) -> Headline:

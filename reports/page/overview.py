@@ -160,6 +160,7 @@ def _named(anchors: Iterable[str], evidences: Mapping[str, Evidence]) -> Iterato
 
 
 _WORST: Final[Mapping[str, Callable[[Mapping[str, str | int | float]], float]]] = {
+    "two_groups": lambda values: float(values["high_ms"]) / float(values["low_ms"]),
     "clocks_moved": lambda values: float(values["high_mhz"]) - float(values["low_mhz"]),
     "baseline_below_roof": lambda values: -float(values["percent"]),
     "baseline_few_blocks": lambda values: -float(values["blocks"]),

@@ -6,6 +6,7 @@ import fcntl
 import lzma
 import os
 import pickle
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -22,6 +23,7 @@ from aisp_prof.profiler.store.captures import Capture, shipped_store
 from aisp_prof.profiler.store.leaks import leaks
 from aisp_prof.profiler.store.manifest import read_manifest
 from aisp_prof.reports.bundle.paper import ink
+from aisp_prof.reports.page.document import render_html
 from aisp_prof.reports.page.pdf import Printed, print_html
 
 T = TypeVar("T")
@@ -54,6 +56,25 @@ def proven(capture_id: str) -> Evidence:
     return made_once(f"proof-{capture_id}", lambda: prove_capture(capture))
 
 
+@cache
+def page_of(capture_id: str, lang: str) -> str:
+    """The page of a capture that ships, as a report of its chapter has it."""
+    evidence = proven(capture_id)
+    chapter = evidence.manifest.declaration.chapter
+    return made_once(f"page-{capture_id}-{lang}", lambda: render_html(chapter, [evidence], lang))
+
+
+def unpacked(packed: Path) -> Path:
+    """A packed trace as SQLite's file, unpacked once a run: to be copied, not to be written to."""
+    data = packed.read_bytes()
+    path = _folders[0] / f"{sha256(data).hexdigest()}.sqlite"
+    with locked(path):
+        if not path.exists():
+            path.with_suffix(".part").write_bytes(lzma.decompress(data))
+            os.replace(path.with_suffix(".part"), path)
+    return path
+
+
 @contextmanager
 def plain_trace(capture: Capture) -> Iterator[sqlite3.Connection]:
     """The trace of a capture that ships, to be read by SQL: unpacked once a run, with indices, since a query that joins calls
@@ -62,7 +83,7 @@ def plain_trace(capture: Capture) -> Iterator[sqlite3.Connection]:
     with locked(path):
         if not path.exists():
             part = path.with_suffix(".part")
-            part.write_bytes(lzma.decompress(capture.trace_path.read_bytes()))
+            shutil.copyfile(unpacked(capture.trace_path), part)
             with closing(sqlite3.connect(part)) as database:
                 index(database)
                 database.commit()

@@ -16,6 +16,7 @@ from aisp_prof.profiler.trace.reader import read_trace
 from aisp_prof.workloads.registry import find
 from exchanged import exchanged
 from regressions import changed, copied
+from shared import proven
 
 NEWEST = {one.manifest.pair: one for one in shipped_store().captures() if one.manifest.pair.startswith("ch11.")}
 NO_DIFFERENCE = "ch11.warp_specialized_triton"
@@ -89,7 +90,7 @@ def test_every_pair_of_the_chapter_is_undone_or_claims_no_difference() -> None:
 
 @pytest.mark.parametrize("pair", sorted({pair for pair, *_ in UNDONE}))
 def test_what_ships_is_proven(pair: str) -> None:
-    evidence = prove_capture(NEWEST[f"ch11.{pair}"])
+    evidence = proven(NEWEST[f"ch11.{pair}"].id)
     assert refuted(evidence) == []
     assert evidence.verdict is Verdict.PROVEN
 

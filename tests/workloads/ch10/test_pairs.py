@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 import torch
-from aisp_prof.errors import UsageError
+from aisp_prof.errors import EnvironmentLacks, UsageError
+from aisp_prof.kernels.attention import flash
 from aisp_prof.kernels.gemm import ladder
 from aisp_prof.profiler.judging.language import parse
 from aisp_prof.workloads.annotate import Notes
-from aisp_prof.workloads.ch10 import batch, cooperative_persistent, products
+from aisp_prof.workloads.ch10 import attentions, batch, cooperative_persistent, products
 from aisp_prof.workloads.ch10.matmul import Formats
 from aisp_prof.workloads.device import CpuDevice
 from aisp_prof.workloads.harness import run_pair
@@ -172,3 +173,36 @@ def test_every_rung_of_the_ladder_is_a_step() -> None:
 
     assert tuple(matmul_tcgen05._RUNGS.values()) == ladder.NAMES
     assert tuple(matmul_tcgen05._RUNGS) == matmul_tcgen05.PAIR.declaration.names
+
+
+def test_the_attention_ladders_rungs_are_steps_in_their_order() -> None:
+    from aisp_prof.workloads.ch10 import flash_attn_tma_micro_pipeline as pair
+
+    rungs = list(pair._RUNGS.values())
+    assert rungs == [name for name in flash.NAMES if name in rungs]
+    assert [name for name in pair.PAIR.declaration.names if name in pair._RUNGS] == list(pair._RUNGS)
+
+
+def test_a_path_that_pytorch_lacks_is_named_and_nothing_runs_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = small(find("ch10:flash_attention")[0])._operands
+    monkeypatch.setattr(attentions.Operands, "on_cuda", True)
+    ran: list[str] = []
+
+    def refuse(asked: Any) -> Any:
+        ran.append("sdpa")
+        raise RuntimeError("No available kernel. Aborting execution.")
+
+    monkeypatch.setattr(attentions, "sdpa", refuse)
+    with pytest.raises(EnvironmentLacks, match="has no CUDNN_ATTENTION for these tensors"):
+        attentions.pinned("CUDNN_ATTENTION")(one)
+    assert ran == ["sdpa"]
+
+
+def test_scores_that_go_through_memory_are_declared() -> None:
+    from aisp_prof.workloads.ch10 import attention
+
+    sizes = {"batch": 2, "heads": 3, "seq": 8, "dim": 4}
+    scores = 2 * 2 * 3 * 8 * 8
+    fused, eager, compiled = (attention.declared(sizes, name) for name in ("optimized", "baseline", "compiled"))
+    assert (eager.bytes - fused.bytes, compiled.bytes - fused.bytes) == (6 * scores, 4 * scores)
+    assert (eager.flops, fused.flops) == (4 * 2 * 3 * 4 * 64, 4 * 2 * 3 * 4 * 36)
