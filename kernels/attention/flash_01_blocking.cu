@@ -16,6 +16,7 @@ struct Shared {
 template <typename T, int D>
 __device__ __forceinline__ void attend(const CUtensorMap& q, const CUtensorMap& k, const CUtensorMap& v,
                                        const attention::Task<T>& task) {
+    static_assert(attention::FITS<Shared<T, D>, D, QUERIES, N, 1>);
     auto& shared = gemm::shared_memory<Shared<T, D>>();
     const int group = ptx::group_in_block(), head = blockIdx.y, batch = blockIdx.z, kv_head = head / task.shared_by;
     const int first = blockIdx.x * QUERIES, row = first + group * attention::ROWS;

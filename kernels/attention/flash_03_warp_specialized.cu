@@ -63,6 +63,7 @@ __device__ __forceinline__ void consume(Shared<T, D>& shared, const attention::T
 template <typename T, int D>
 __device__ __forceinline__ void attend(const CUtensorMap& q, const CUtensorMap& k, const CUtensorMap& v,
                                        const attention::Task<T>& task) {
+    static_assert(attention::FITS<Shared<T, D>, D, QUERIES, N, STAGES>);
     auto& shared = gemm::shared_memory<Shared<T, D>>();
     const int first = blockIdx.x * QUERIES, head = blockIdx.y, batch = blockIdx.z;
     if (threadIdx.x == 0) {

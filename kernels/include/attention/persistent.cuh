@@ -98,7 +98,9 @@ struct Persistent {
 template <typename T, int D, int N, int GROUPS, int STAGES>
 __device__ __forceinline__ void attend_persistently(const CUtensorMap& q, const CUtensorMap& k, const CUtensorMap& v,
                                                     const Task<T>& task, const Order& order) {
-    auto& shared = gemm::shared_memory<Persistent<T, D, N, GROUPS, STAGES>>();
+    using Shared = Persistent<T, D, N, GROUPS, STAGES>;
+    static_assert(FITS<Shared, D, Shared::QUERIES, N, STAGES>);
+    auto& shared = gemm::shared_memory<Shared>();
     if (threadIdx.x == 0) shared.init();
     __syncthreads();
     if (threadIdx.x < ptx::GROUP) {

@@ -8,6 +8,10 @@ namespace attention {
 
 constexpr int PANEL = 64;  // columns: a row of a panel is 128 bytes, the widest swizzle
 
+// Whether what a block holds, begun at a multiple of 1024 bytes, fits into what flash.py gives the launch.
+template <typename Shared, int D, int QUERIES, int KEYS, int STAGES>
+constexpr bool FITS = sizeof(Shared) + 1024 <= 4 * 1024 + (QUERIES + 2 * STAGES * KEYS) * D * 2;
+
 // S = Q K^T, committed as a group, still running on return. A panel of Q has QUERIES rows, one of K N.
 template <int D, int N, int QUERIES, typename T>
 __device__ __forceinline__ void multiply_keys(float (&s)[N / 2], const T* q, const T* k) {

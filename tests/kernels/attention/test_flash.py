@@ -13,7 +13,7 @@ from aisp_prof.errors import EnvironmentLacks
 from aisp_prof.kernels.attention import flash, flash_operands
 from aisp_prof.kernels.attention.flash import NAMES, STEPS, declared_bytes, declared_flops, flash_attention, reference
 from aisp_prof.kernels.attention.flash_chain import flash_attention_chain
-from aisp_prof.kernels.attention.flash_operands import TaskCell, pairs_seen
+from aisp_prof.kernels.attention.flash_operands import Operands, TaskCell, pairs_seen
 
 CHAIN = "chain"
 KINDS = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -93,6 +93,17 @@ def test_a_rung_that_is_not_there_is_refused() -> None:
     x = heads(1, 2, 8, 64)
     with pytest.raises(ValueError, match=r"no rung is called 99; there are 01_"):
         flash_attention(x, x, x, rung="99")
+
+
+def test_as_many_heads_at_a_time_as_the_cache_holds_keys_and_values_of() -> None:
+    def together(length: int, causal: bool, kv_heads: int = 4) -> int:
+        q, k = heads(1, 8, 16, 128), heads(1, kv_heads, length, 128)
+        return flash.heads_together(Operands(q, k, k, q, q[..., 0], causal, 1.0))
+
+    assert together(8192, causal=False) == 1
+    assert together(8192, causal=True) == 2 * 6  # 4 MiB a head of keys, which two heads of queries share
+    assert together(8192, causal=True, kv_heads=8) == 6
+    assert together(1 << 20, causal=True) == 2  # those that share are never parted
 
 
 @pytest.mark.parametrize("chunk", [0, 63, 100])
