@@ -14,7 +14,7 @@ from aisp_prof.reports.bundle.drawing import check_drawing
 from aisp_prof.reports.bundle.verification import Check
 from aisp_prof.reports.page.document import in_order, render_html
 from aisp_prof.reports.page.pdf import print_html
-from shared import fonts_unpacked_once, plain_trace, proven, shipped, shown_device
+from shared import fonts_unpacked_once, page_of, plain_trace, proven, shipped, shown_device
 from svg_grammar import Pictures, check_marks
 
 CAPTURES = tuple({capture.manifest.pair: capture for capture in shipped()}.values())
@@ -83,7 +83,7 @@ def test_the_timeline_draws_the_rows(capture: Capture, trace: sqlite3.Connection
     limit = max(max(row[3] for row in one) - one[0][2] for one in rows)
     merge = sum(map(len, rows)) > MOST
     for lang in ("en", "ko"):
-        _held_against(Pictures(render_html("page", [evidence], lang)), rows, limit, merge)
+        _held_against(Pictures(page_of(capture.id, lang)), rows, limit, merge)
 
 
 def _held_against(page: Pictures, rows: list[list[Row]], limit: int, merge: bool) -> None:
@@ -104,7 +104,8 @@ def _held_against(page: Pictures, rows: list[list[Row]], limit: int, merge: bool
 
 def test_the_strips_show_every_run(capture: Capture) -> None:
     evidence = proven(capture.id)
-    page = Pictures(render_html("page", [evidence]))
+    text = page_of(capture.id, "en")
+    page = Pictures(text)
     variants = (evidence.baseline, *evidence.between, evidence.optimized)
     events = evidence.speedup is not None and evidence.speedup.source == "events"
     shown = [(len(one.iterations), len(one.untraced_ns)) for one in variants]
@@ -112,7 +113,6 @@ def test_the_strips_show_every_run(capture: Capture) -> None:
     if not evidence.between and all(all(one) for one in shown):
         runs.append(sum(map(sum, shown)))
     assert min(runs) > 20
-    text = render_html("page", [evidence])
     for kind in ("wide", "narrow"):
         pictures = re.findall(rf'<svg class="strip {kind}".*?</svg>', text, re.DOTALL)
         assert [count for one in pictures if (count := len(re.findall(r'<circle [^>]* r="2\.[16]"', one)))] == runs
@@ -180,7 +180,7 @@ def test_the_print_draws_as_many_marks_at_the_same_places(capture: Capture) -> N
 
     Most are printed without all else, which takes four fifths of a print; tests/reports/bundle/paper/test_text.py reads that.
     """
-    html = render_html("page", [proven(capture.id)])
+    html = page_of(capture.id, "en")
     picture = Pictures(html).timelines["pair-1", "wide"]
     with fonts_unpacked_once():
         painted = filled(print_html(html if capture.manifest.pair in WHOLE else timelines_alone(html)).data)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..declaration import Declaration, Phase
+from ..kernels.gemm.cublaslt import Chosen
 from .device import Device, Stream
 from .place import Place
 from .sources import Source
@@ -94,7 +95,8 @@ class Pair:
     """A baseline/optimized pair: `declaration` is plain data, `build` allocates and imports torch only when called.
 
     `declared` gives a variant's work at given sizes by formula, for pairs whose subject is arithmetic intensity; `code` what was
-    compiled for each variant of a workload that `build` made, for pairs whose subject is the compiler. `phases` gives what of the work
+    compiled for each variant of a workload that `build` made, for pairs whose subject is the compiler, `chosen` what a library runs.
+    `phases` gives what of the work
     may run side by side, for the floor (docs/metrics.md); without them all that is `declared` may. Of a pair outside this
     package `place` is where it was found, `files` what it is made of beside the modules that it imports, and `sources` gives the hashes
     of all of these.
@@ -104,6 +106,7 @@ class Pair:
     build: Build
     declared: Callable[[Sizes, str], Declared] | None = None
     code: Callable[[Any], Mapping[str, MachineCode]] | None = None
+    chosen: Callable[[Any], Mapping[str, Chosen]] | None = None
     phases: Callable[[Sizes, str], tuple[Phase, ...]] | None = None
     files: tuple[str, ...] = ()
     place: Place | None = None

@@ -16,6 +16,10 @@ from ...machine.tools import ANSWER_S, of_cuda
 FLAGS = ("-std=c++17", "-O3", "-lineinfo", "-Xptxas=-warn-spills")
 """`-lineinfo` costs no speed and lets Nsight Compute show the source beside the SASS."""
 
+LIBRARY_FLAGS = ("-shared", "-Xcompiler=-fPIC", "-DNDEBUG", "--expt-relaxed-constexpr")
+"""Without NDEBUG CUTLASS's assertions make ptxas serialize wgmma; without the last nvcc warns of each of its constexpr functions,
+in 100 kB and more, and leaves open what the code does."""
+
 HEADERS = (".cuh", ".h", ".hpp", ".inl")
 
 INCLUDE = Path(__file__).parents[1] / "include"
@@ -49,11 +53,9 @@ def cubin(source: Path, arch: str, include: Sequence[Path] = ()) -> Path:
 def library(source: Path, arch: str, include: Sequence[Path] = ()) -> Path:
     """A shared library of the source's `extern "C"` host functions, for ctypes: where kernels come with their own launcher.
 
-    CUTLASS kernels are such; `include` names its folder. Without NDEBUG its assertions make ptxas serialize wgmma. Key,
-    cache and errors as
-    for `cubin`; a library needs the host's C++ library, so it may not run on a host that it was carried to.
+    CUTLASS kernels are such; `include` names its folder. Key, cache and errors as for `cubin`; a library needs the host's C++ library, so it may not run on a host that it was carried to.
     """
-    return _built(source, arch, "so", ("-shared", "-Xcompiler=-fPIC", "-DNDEBUG"), include)
+    return _built(source, arch, "so", LIBRARY_FLAGS, include)
 
 
 def said(path: Path) -> str:

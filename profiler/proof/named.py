@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ...declaration import Declaration
+from ..arrays.groups import ascending
 from ..arrays.types import Bools, Int64
 from ..evidence import Finding
 from ..judging.bootstrap import LEAST_RUNS
@@ -92,7 +93,7 @@ def _outside(origin: Origin, measured: Measured) -> list[Finding]:
 def _named(origin: Origin, trace: Trace) -> Int64:
     """All ranges that any variant names, whenever they were made."""
     chosen = [chosen_ranges(trace, origin.domain, glob) for glob in dict.fromkeys(origin.ranges.values())]
-    return np.unique(np.concatenate(chosen)) if chosen else np.empty(0, np.int64)
+    return ascending(np.concatenate(chosen)) if chosen else np.empty(0, np.int64)
 
 
 def _traced(origin: Origin) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..arrays.groups import ascending
 from ..arrays.types import Int64
 from ..evidence import Evidence
 from ..ranges.instances import Instances
@@ -70,7 +71,7 @@ def _rows(runs: Instances, place: int, calls: Calls) -> IterationRows:
 
 def _spans(rows: Int64) -> Iterable[Span]:
     """Ascending, in as few pieces as there are."""
-    ordered = np.unique(rows)
+    ordered = ascending(rows)
     for piece in np.split(ordered, np.flatnonzero(np.diff(ordered) != 1) + 1):
         if len(piece):
             yield int(piece[0]), int(piece[-1])

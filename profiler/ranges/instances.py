@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from ...errors import UsageError
-from ..arrays.groups import distinct_values
+from ..arrays.groups import ascending, distinct_values
 from ..arrays.segments import firsts
 from ..arrays.types import Int64
 from ..evidence import Finding
@@ -152,4 +152,4 @@ def _lost(launches: Launches, chosen: Int64, attribution: Attribution) -> tuple[
         return ()
     mask = np.zeros(len(launches.trace.calls), bool)
     mask[launches.dropped] = True
-    return lost_launches(launches.trace, np.unique(calls_inside(launches.trace, chosen, attribution, mask)[1]))
+    return lost_launches(launches.trace, ascending(calls_inside(launches.trace, chosen, attribution, mask)[1]))

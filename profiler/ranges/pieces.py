@@ -16,6 +16,7 @@ import numpy as np
 from ...errors import UsageError
 from ..analysis.overlap import ENGINES
 from ..arrays.blocks import in_order
+from ..arrays.groups import ascending
 from ..arrays.types import Bools, Int64
 from ..arrays.windows import Windows
 from ..trace.model import KINDS
@@ -83,8 +84,8 @@ def _cuts(held: Held) -> Int64:
     clean &= launch[1:] != launch[:-1]  # else what one call launched would count as two launches
     places = np.flatnonzero(clean) + 1
     wanted = np.searchsorted(places, np.arange(BLOCK, n, BLOCK), "left")
-    inner = places[np.unique(wanted[wanted < len(places)])]
-    return np.unique(np.concatenate(([0, n], inner)))
+    inner = places[ascending(wanted[wanted < len(places)])]
+    return ascending(np.concatenate(([0, n], inner)))
 
 
 def _clean(bounds: Int64, start: Int64, end: Int64) -> Bools:

@@ -179,27 +179,33 @@ def _label(x: float, y: float, wide: float, anchor: str, aside: float, down: flo
 
 
 def crosses(room: Rect, line: Segment) -> bool:
-    """Whether a line has a point inside the room (Liang & Barsky 1984)."""
+    """Whether a line has a point inside the room (Liang & Barsky 1984); most lie on one side of it, which is seen at once."""
     x1, y1, x2, y2 = line
+    left, top, right, bottom = room.left, room.top, room.right, room.bottom
+    if (
+        (x1 < left and x2 < left)
+        or (x1 > right and x2 > right)
+        or (y1 < top and y2 < top)
+        or (y1 > bottom and y2 > bottom)
+    ):
+        return False
     begin, end = 0.0, 1.0
-    for step, low, high in ((x2 - x1, room.left - x1, room.right - x1), (y2 - y1, room.top - y1, room.bottom - y1)):
-        if step == 0:
-            if low > 0 or high < 0:
-                return False
-            continue
-        first, last = sorted((low / step, high / step))
-        begin, end = max(begin, first), min(end, last)
+    for step, low, high in ((x2 - x1, left - x1, right - x1), (y2 - y1, top - y1, bottom - y1)):
+        if step:
+            first, last = sorted((low / step, high / step))
+            begin, end = max(begin, first), min(end, last)
     return begin <= end
 
 
 def _meet(one: Segment, two: Segment) -> bool:
-    """Whether two lines cross."""
-
-    def side(line: Segment, x: float, y: float) -> float:
-        x1, y1, x2, y2 = line
-        return (x2 - x1) * (y - y1) - (y2 - y1) * (x - x1)
-
-    return side(one, *two[:2]) * side(one, *two[2:]) < 0 and side(two, *one[:2]) * side(two, *one[2:]) < 0
+    """Whether two lines cross: each has the ends of the other on both sides."""
+    x1, y1, x2, y2 = one
+    x3, y3, x4, y4 = two
+    dx, dy = x2 - x1, y2 - y1
+    if (dx * (y3 - y1) - dy * (x3 - x1)) * (dx * (y4 - y1) - dy * (x4 - x1)) >= 0:
+        return False
+    dx, dy = x4 - x3, y4 - y3
+    return (dx * (y1 - y3) - dy * (x1 - x3)) * (dx * (y2 - y3) - dy * (x2 - x3)) < 0
 
 
 def wrapped(text: str, first: float, wide: float, size: float, most: int) -> tuple[str, ...]:

@@ -84,10 +84,10 @@ def _rows(evidence: Evidence, untraced: bool) -> list[tuple[str, bool, tuple[int
     """Both variants, traced and untraced. With a staged pair's steps that would fill the page: then, as in an overview,
     only the runs that the speedup rests on."""
     ends = (evidence.baseline, evidence.optimized)
-    if untraced and not evidence.between:
+    if untraced and not evidence.staged:
         return [row for traced in (True, False) for row in _timed(ends, traced)]
     by_events = evidence.speedup is not None and evidence.speedup.source == "events"
-    return _timed((ends[0], *evidence.between, ends[1]) if untraced else ends, not by_events)
+    return _timed(evidence.variants if untraced else ends, not by_events)
 
 
 def _timed(variants: Iterable[VariantEvidence], traced: bool) -> list[tuple[str, bool, tuple[int, ...]]]:

@@ -148,12 +148,12 @@ def _without_repeats(rows: tuple[ClaimRow, ...], drawn: Collection[str]) -> tupl
 def _both_timed(evidence: Evidence) -> bool:
     """Whether there are runs beside those that the speedup rests on, and room for them: of a staged pair there is none."""
     ends = (evidence.baseline, evidence.optimized)
-    return not evidence.between and all(one.iterations and one.untraced_ns for one in ends)
+    return not evidence.staged and all(one.iterations and one.untraced_ns for one in ends)
 
 
 def _strips(evidence: Evidence, say: Catalog, of_speedup: bool) -> tuple[StripPlot, ...]:
     """In both widths. Of a staged pair every variant's runs in any case, and only those that the speedup rests on."""
-    untraced = bool(evidence.between) or not of_speedup
+    untraced = evidence.staged or not of_speedup
     return tuple(plot for size in (WIDE, NARROW) if (plot := strip_plot(evidence, say, size, untraced=untraced)))
 
 
@@ -162,7 +162,7 @@ def without_times(evidence: Evidence) -> Evidence:
     if not any(finding.code == "outputs_invalid" for finding in evidence.caveats):
         return evidence
     baseline, optimized = (VariantEvidence(name, (), None, (), (), ()) for name in VARIANTS)
-    silent = replace(evidence, speedup=None, perturbation={}, gain=(), between=(), steps=(), rates={})
+    silent = replace(evidence, speedup=None, perturbation={}, gain=(), between=(), beyond=(), steps=(), rates={})
     return replace(silent, baseline=baseline, optimized=optimized)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import lzma
 import re
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -16,6 +16,7 @@ from typing import Any
 from aisp_prof.profiler.store.captures import Capture
 from aisp_prof.profiler.store.manifest import Manifest, folder_facts, write_manifest
 from pair_trace import manifest
+from shared import unpacked
 from trace_builder import TraceBuilder
 
 KERNEL, MEMCPY, MEMSET, RUNTIME = (f"CUPTI_ACTIVITY_KIND_{name}" for name in ("KERNEL", "MEMCPY", "MEMSET", "RUNTIME"))
@@ -64,9 +65,8 @@ def rewritten(
     """
     folder = captures / f"{capture.manifest.pair}-{name}"
     folder.mkdir(parents=True)
-    packed = capture.trace_path.read_bytes()
-    plain = folder / "trace.sqlite"
-    plain.write_bytes(lzma.decompress(packed) if capture.trace_path.suffix == ".xz" else packed)
+    path, plain = capture.trace_path, folder / "trace.sqlite"
+    shutil.copyfile(unpacked(path) if path.suffix == ".xz" else path, plain)
     data = json.loads(json.dumps(capture.manifest.to_json()))
     created = f"2027-02-{day:02}T12:00:00.000000Z"
     later = _utc_ns(created) - _utc_ns(data["created_utc"])

@@ -6,6 +6,7 @@ import fcntl
 import lzma
 import os
 import pickle
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -20,7 +21,10 @@ from aisp_prof.profiler.evidence import Evidence
 from aisp_prof.profiler.proof.prove import prove_capture
 from aisp_prof.profiler.store.captures import Capture, shipped_store
 from aisp_prof.profiler.store.leaks import leaks
+from aisp_prof.profiler.store.manifest import read_manifest
 from aisp_prof.reports.bundle.paper import ink
+from aisp_prof.reports.page.document import render_html
+from aisp_prof.reports.page.pdf import Printed, print_html
 
 T = TypeVar("T")
 _folders: list[Path] = []
@@ -47,9 +51,28 @@ def made_once(name: str, make: Callable[[], T]) -> T:
 
 @cache
 def proven(capture_id: str) -> Evidence:
-    """The proof of a capture that ships."""
-    capture = next(one for one in shipped() if one.id == capture_id)
+    """The proof of a capture that ships, or of the one that the package's own tracer made."""
+    capture = next(one for one in (*shipped(), by_own_tracer()) if one.id == capture_id)
     return made_once(f"proof-{capture_id}", lambda: prove_capture(capture))
+
+
+@cache
+def page_of(capture_id: str, lang: str) -> str:
+    """The page of a capture that ships, as a report of its chapter has it."""
+    evidence = proven(capture_id)
+    chapter = evidence.manifest.declaration.chapter
+    return made_once(f"page-{capture_id}-{lang}", lambda: render_html(chapter, [evidence], lang))
+
+
+def unpacked(packed: Path) -> Path:
+    """A packed trace as SQLite's file, unpacked once a run: to be copied, not to be written to."""
+    data = packed.read_bytes()
+    path = _folders[0] / f"{sha256(data).hexdigest()}.sqlite"
+    with locked(path):
+        if not path.exists():
+            path.with_suffix(".part").write_bytes(lzma.decompress(data))
+            os.replace(path.with_suffix(".part"), path)
+    return path
 
 
 @contextmanager
@@ -60,7 +83,7 @@ def plain_trace(capture: Capture) -> Iterator[sqlite3.Connection]:
     with locked(path):
         if not path.exists():
             part = path.with_suffix(".part")
-            part.write_bytes(lzma.decompress(capture.trace_path.read_bytes()))
+            shutil.copyfile(unpacked(capture.trace_path), part)
             with closing(sqlite3.connect(part)) as database:
                 index(database)
                 database.commit()
@@ -105,6 +128,11 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
+def printed_once(html: str) -> Printed:
+    """A print of a page, three seconds' work: for tests of what is done with one, not of printing."""
+    return made_once(f"print-{sha256(html.encode()).hexdigest()}", lambda: print_html(html))
+
+
 def leaks_of(path: Path) -> list[str]:
     """What `leaks` finds in a file, which is searched once whichever tests and workers ask; the files that ship take seconds."""
     digest = sha256(path.read_bytes()).hexdigest()
@@ -115,6 +143,14 @@ def leaks_of(path: Path) -> list[str]:
 def shipped() -> tuple[Capture, ...]:
     """The captures that ship, oldest first, for tests by capture: a second of every module's import otherwise."""
     return tuple(shipped_store().captures())
+
+
+@cache
+def by_own_tracer() -> Capture:
+    """A capture on an H200 that the package's own tracer made. As the newest of its pair it would be the one that is shown: it lies
+    here."""
+    (folder,) = (Path(__file__).parents[1] / "traces" / "tracer").iterdir()
+    return Capture(folder, read_manifest(folder), shipped=True)
 
 
 @contextmanager

@@ -21,12 +21,18 @@ def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return repository(tmp_path)
 
 
+def described_here() -> tuple[list[str], dict[str, str]]:
+    """The keys of the pairs that are found, and why other modules have none."""
+    found = own_pairs()
+    return [pair.key for pair in found.pairs], {one.place: one.why for one in found.broken}
+
+
 def keys() -> list[str]:
-    return [pair.key for pair in own_pairs().pairs]
+    return described_here()[0]
 
 
 def why() -> dict[str, str]:
-    return {one.place: one.why for one in own_pairs().broken}
+    return described_here()[1]
 
 
 def test_no_module_of_the_users_is_imported_here(repo: Path) -> None:
@@ -57,15 +63,17 @@ def test_no_module_of_the_users_is_imported_here(repo: Path) -> None:
 )
 def test_a_module_that_goes_wrong_is_named(repo: Path, body: str, said: str) -> None:
     repository(repo, bench__bad=body, bench__zlast=PAIR)
-    assert keys() == [KEY, "zlast.four_streams"]
-    assert said in why()["bench/bad.py"]
+    found, broken = described_here()
+    assert found == [KEY, "zlast.four_streams"]
+    assert said in broken["bench/bad.py"]
 
 
 def test_a_module_that_never_returns_is_named(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(described, "LIMIT_S", 8.0)
     repository(repo, bench__bad="import time\ntime.sleep(600)\n", bench__zlast=PAIR)
-    assert keys() == [KEY, "zlast.four_streams"]
-    assert "took more than 8 s" in why()["bench/bad.py"]
+    found, broken = described_here()
+    assert found == [KEY, "zlast.four_streams"]
+    assert "took more than 8 s" in broken["bench/bad.py"]
 
 
 def test_what_a_module_prints_or_leaves_running_is_no_answer(repo: Path) -> None:

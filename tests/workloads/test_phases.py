@@ -29,7 +29,7 @@ LEAST = {
     "ch11.gemm_streams": 0.9,
     "ch11.distributed_streams": 0.9,
     "ch11.stream_ordered_kv_cache": 0.9,
-    "ch11.tensor_cores_streams": 0.7,
+    "ch11.tensor_cores_streams": 0.5,
     "ch11.adaptive_streams": 0.25,
     "ch20.end_to_end_bandwidth": 0.9,
     "ch20.integrated_kv_cache": 0.7,

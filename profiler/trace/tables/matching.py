@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays.blocks import each_block
-from ...arrays.groups import distinct_values
+from ...arrays.groups import ascending, distinct_values
 from ...arrays.places import Places
 from ...arrays.types import Bools, Int64
 from ...core.library import Claim, Column, KeysOfCalls, core
@@ -78,7 +78,7 @@ def call_keys(process: Int64, correlation: Int64) -> Keys:
     whole = Keys(processes, np.cumsum(span) - span, low, high, int(span.sum()), None)
     if whole.size <= 8 * len(process) + (1 << 20):
         return whole
-    ids = np.unique(whole.of(process, correlation))
+    ids = ascending(whole.of(process, correlation))
     return Keys(processes, whole.offset, low, high, int((ids >= 0).sum()), ids[ids >= 0])
 
 

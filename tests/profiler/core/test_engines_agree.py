@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import lzma
 from dataclasses import fields
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from aisp_prof.profiler.queries.summary import summary
 from aisp_prof.profiler.ranges.table import range_table
 from aisp_prof.profiler.trace.model import COLUMNS, Trace
 from aisp_prof.profiler.trace.reader import read_trace
+from shared import unpacked
 
 ROOT = Path(__file__).parents[3]
 TRACES = sorted(path for folder in ("captures", "tests") for path in (ROOT / folder).rglob("*.sqlite.xz"))
@@ -29,9 +29,8 @@ def read_by(engine: str, path: Path) -> Trace | str:
 
 
 @pytest.mark.parametrize("path", TRACES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_what_is_read_and_what_is_answered_is_the_same(path: Path, tmp_path: Path) -> None:
-    plain = tmp_path / "trace.sqlite"
-    plain.write_bytes(lzma.decompress(path.read_bytes()))
+def test_what_is_read_and_what_is_answered_is_the_same(path: Path) -> None:
+    plain = unpacked(path)
     one, two = (read_by(engine, plain) for engine in engines.ENGINES)
     if isinstance(one, str) or isinstance(two, str):
         assert one == two

@@ -14,11 +14,11 @@ from aisp_prof.profiler.judging.floor import BANDWIDTHS, IMPLAUSIBLE, floor_of, 
 from aisp_prof.profiler.judging.limits import Estimate, ceilings_of
 from aisp_prof.profiler.manifest import Phase as StatedPhase
 from aisp_prof.profiler.manifest import Work
-from aisp_prof.profiler.proof.prove import prove_capture
 from aisp_prof.profiler.proof.rates import declared_work
 from aisp_prof.profiler.store.captures import shipped_store
 from hypothesis import given
 from hypothesis import strategies as st
+from shared import proven
 
 NAMES = ("copy", "read", "h2d", "d2h", "h2d_both", "d2h_both", "bf16", "fp32", "launch")
 rates = st.fixed_dictionaries({name: st.integers(1, 1000) for name in NAMES})
@@ -113,7 +113,7 @@ def counted():
         if not (capture.manifest.ceilings and capture.manifest.counters):
             continue
         ceilings, declared = ceilings_of(capture.manifest.ceilings), declared_work(capture.manifest)
-        evidence = prove_capture(capture)
+        evidence = proven(capture.id)
         for variant in evidence.variants:
             floor = floor_of(phases_of((), declared.get(variant.name)), ceilings).ns
             if floor is not None:

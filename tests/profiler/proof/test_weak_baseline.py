@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import csv
-import lzma
-import sqlite3
 from collections import defaultdict
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from statistics import fmean
 
 import pytest
 from aisp_prof.profiler.evidence import Evidence, Finding
 from aisp_prof.profiler.manifest import Manifest
-from aisp_prof.profiler.proof.prove import prove, prove_capture
+from aisp_prof.profiler.proof.prove import prove
 from aisp_prof.profiler.store.captures import Capture, shipped_store
 from counted_pair import BASELINE, OPTIMIZED, PASS, counted_capture
 from pair_trace import US, manifest, run_pair
+from shared import plain_trace, proven
 from trace_builder import Process, TraceBuilder
 
 CODES = FEW, BELOW = ("baseline_few_blocks", "baseline_below_roof")
@@ -124,13 +122,10 @@ BASELINE_KERNELS = """
         ("ch10.matmul", 0),
     ],
 )
-def test_sql_finds_the_same_in_captures_that_ship(pair: str, named: int, tmp_path: Path) -> None:
+def test_sql_finds_the_same_in_captures_that_ship(pair: str, named: int) -> None:
     capture = shipped_store().newest(pair)
     assert capture is not None
-    assert capture.trace_path is not None
-    plain = tmp_path / "trace.sqlite"
-    plain.write_bytes(lzma.decompress(capture.trace_path.read_bytes()))
-    with closing(sqlite3.connect(plain)) as trace:
+    with plain_trace(capture) as trace:
         rows = trace.execute(BASELINE_KERNELS, (pair,)).fetchall()
     whole = sum(ns for *_, ns, _ in rows)
     expected = set()
@@ -139,7 +134,7 @@ def test_sql_finds_the_same_in_captures_that_ship(pair: str, named: int, tmp_pat
         if few and sum(ns for _, ns, _ in few) >= 0.05 * whole:
             percent = round(100 * sum(ns for _, ns, _ in few) / whole, 1)
             expected.add((kernel, max(blocks for blocks, *_ in few), few[0][2], percent))
-    found = {tuple(finding.values.values()) for finding in weak(prove_capture(capture), FEW)}
+    found = {tuple(finding.values.values()) for finding in weak(proven(capture.id), FEW)}
     assert found == expected
     assert len(found) == named
 
@@ -182,11 +177,8 @@ def counted_kernels(capture: Capture) -> dict[str, tuple[float, int, float]]:
 
 
 @pytest.mark.parametrize("capture", COUNTED, ids=lambda capture: capture.id)
-def test_sql_finds_the_same_shares_of_roofs(capture: Capture, tmp_path: Path) -> None:
-    assert capture.trace_path is not None
-    plain = tmp_path / "trace.sqlite"
-    plain.write_bytes(lzma.decompress(capture.trace_path.read_bytes()))
-    with closing(sqlite3.connect(plain)) as trace:
+def test_sql_finds_the_same_shares_of_roofs(capture: Capture) -> None:
+    with plain_trace(capture) as trace:
         rows = trace.execute(BASELINE_KERNELS, (capture.manifest.pair,)).fetchall()
     times: dict[str, list[int]] = defaultdict(list)
     for name, _, ns, _ in rows:
@@ -201,7 +193,7 @@ def test_sql_finds_the_same_shares_of_roofs(capture: Capture, tmp_path: Path) ->
     weak_ones = {name: told for name, told in expected.items() if told[0] < 30 and told[1] >= 5}
     found = {
         str(one.values["kernel"]): (one.values["percent"], one.values["of_time"])
-        for one in weak(prove_capture(capture), BELOW)
+        for one in weak(proven(capture.id), BELOW)
     }
     assert found.keys() == weak_ones.keys()
     for name, told in found.items():
@@ -209,5 +201,5 @@ def test_sql_finds_the_same_shares_of_roofs(capture: Capture, tmp_path: Path) ->
 
 
 def test_captures_with_a_weak_baseline_are_among_them() -> None:
-    named = {one.manifest.pair for one in COUNTED if weak(prove_capture(one), BELOW)}
+    named = {one.manifest.pair for one in COUNTED if weak(proven(one.id), BELOW)}
     assert named == {"ch09.compute_bound", "ch09.micro_tiling_matmul", "ch20.memory_standard"}

@@ -15,10 +15,11 @@ from aisp_prof.profiler.expect.files import expectations_folder
 from aisp_prof.profiler.manifest import Manifest
 from aisp_prof.profiler.store import scrubbed
 from aisp_prof.profiler.store.captures import Capture, shipped_store
-from aisp_prof.reports.bundle import captures, drawing, write
+from aisp_prof.reports.bundle import captures, content_checks, drawing, write
 from aisp_prof.reports.bundle.layout import Pages, sha256_of
+from aisp_prof.reports.bundle.paper import printed
 from aisp_prof.reports.bundle.write import write_bundle
-from shared import leaks_of, made_once
+from shared import leaks_of, made_once, printed_once
 
 EXPECTATIONS = expectations_folder()
 
@@ -73,8 +74,11 @@ def judged_once(known: dict[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
             key = (name, contents(*given))
             if key not in known:
                 result = find(*given)
-                known[key] = list(result) if isinstance(result, Iterator) else result
-            return known[key]
+                known[key] = (
+                    list(result) if isinstance(result, Iterator) else result,
+                    given,
+                )  # kept, so that its id stays its own
+            return known[key][0]
 
         monkeypatch.setattr(module, name, found)
 
@@ -88,14 +92,22 @@ def judged_once(known: dict[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     once(captures, "decode", lambda text, name: text)
     once(captures, "encode", _manifest)
     once(captures, "_check_files", lambda capture, unpacked: _capture(capture))
-    once(drawing, "articles_of", lambda html: html)
+    once(drawing, "articles_of", _body)
+    once(drawing, "charts_of", _body)
+    once(content_checks, "check_drawing", lambda name, page, evidences: (name, _body(page), *map(id, evidences)))
     once(files, "_decoded", lambda text, path: (text, path.parts[-2:]))
     monkeypatch.setattr(write, "leaks", leaks_of)
+    monkeypatch.setattr(printed, "print_html", printed_once)
 
 
 def _capture(capture: Capture) -> Hashable:
     every = sorted((one.name, sha256_of(one)) for one in capture.folder.iterdir())
     return capture.id, _manifest(capture.manifest), *every
+
+
+def _body(html: str) -> str:
+    """What is drawn, without the head, where the hash of proof.json is."""
+    return html[max(0, html.find("<body")) :]
 
 
 def _manifest(manifest: Manifest) -> bytes:

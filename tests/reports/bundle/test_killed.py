@@ -46,8 +46,9 @@ def test_a_bundle_killed_at_any_change_of_the_disk(tmp_path: Path, expectations:
         codes = []
         for code in every(at):
             codes.append(code)
-            seen.add(there := target.read_bytes())
-            assert there == old or verify_bundle(target).exit_code == 0
+            if (there := target.read_bytes()) not in seen:
+                assert there == old or verify_bundle(target).exit_code == 0
+            seen.add(there)
             assert folder_facts(folder) == facts
             assert list(target.parent.glob("[!.]*")) == [target]
             remove_abandoned(target.parent)

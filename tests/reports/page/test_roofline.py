@@ -17,6 +17,7 @@ from aisp_prof.reports.page.roofline_chart import MOST_SMALL
 from aisp_prof.reports.page.view import NARROW, WIDE
 from aisp_prof.reports.terminal.console import summary
 from rated import MEMORY, PRODUCTS, counted, declared, kernel, with_rates
+from shared import proven
 
 EN = catalog("en")
 
@@ -201,13 +202,12 @@ def test_labels_avoid_what_is_taken():
 
 def test_a_pair_with_many_steps_has_two_columns_and_all_points() -> None:
     """Eight columns left each label a letter wide."""
-    from aisp_prof.profiler.proof.prove import prove_capture
     from aisp_prof.profiler.store.captures import shipped_store
     from aisp_prof.reports.catalog import catalog
     from aisp_prof.reports.page.roofline import roofline_section
     from aisp_prof.reports.page.view import NARROW, WIDE
 
-    evidence = prove_capture(shipped_store().captures("ch20.multiple_unoptimized")[-1])
+    evidence = proven(shipped_store().captures("ch20.multiple_unoptimized")[-1].id)
     section = roofline_section(evidence, catalog("en"), WIDE, NARROW)
     assert section is not None
     assert len(evidence.rates) == 8

@@ -27,6 +27,8 @@ from aisp_prof.workloads.gate.runners import find_runner
 from aisp_prof.workloads.gate.spec_task import SpecTask
 from aisp_prof.workloads.gate.verdict import Verdict, key_file, signed
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 SPEC = parse_spec('version = 1\nname = "soft"\ndtype = "fp32"\nshape = [33, 64]\n[[steps]]\nop = "softmax"\n', "soft")
 WORK = "torch.softmax(inputs[0], -1, out=output)"
 SLOW = f"import time\nimport torch\ndef run(inputs, output): time.sleep(0.02); {WORK}"

@@ -21,6 +21,7 @@ from aisp_prof.workloads.gate.verdict import signed
 from aisp_prof.workloads.harness import run_pair
 from aisp_prof.workloads.measure import order
 
+pytestmark = pytest.mark.usefixtures("forked")
 SPEC = parse_spec('version = 1\nname = "soft"\ndtype = "fp32"\nshape = [33, 64]\n[[steps]]\nop = "softmax"\n', "soft")
 
 CANDIDATE = """

@@ -22,6 +22,8 @@ from aisp_prof.workloads.gate.spec_task import SpecTask
 from aisp_prof.workloads.gate.verdict import Verdict
 from aisp_prof.workloads.measure import order
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 SPEC = """
 version = 1
 name = "soft"

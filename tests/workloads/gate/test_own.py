@@ -35,6 +35,8 @@ from host_kernels import FLAGS, SHIM, find_compiler
 if TYPE_CHECKING:
     from aisp_prof.workloads.gate.task import Run
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 ROOT = Path(__file__).parents[3]
 EXAMPLES = ROOT / "docs" / "examples" / "gate"
 
