@@ -71,7 +71,7 @@ def is_open(claim: ClaimResult) -> bool:
 
 def _compared(claim: ClaimResult, evidence: Evidence) -> tuple[str, ...]:
     """The two variants of a claim on a speedup."""
-    return tuple(parse(claim.text, tuple(one.name for one in evidence.variants)).left.compared)
+    return parse(claim.text, tuple(one.name for one in evidence.variants)).left.compared or ()
 
 
 def shown(claim: ClaimResult, evidence: Evidence) -> list[float]:
