@@ -13,7 +13,7 @@ Text = Mapping[str, str]
 """One sentence in several languages: language code -> text. "en" is always there."""
 
 VARIANTS = ("baseline", "optimized")
-"""What every pair has; a staged pair has further variants between the two."""
+"""What every pair has, and its speedup is of. A staged pair has further variants between the two, or steps beyond the second."""
 
 ATTRIBUTIONS = ("thread", "process")
 
@@ -49,7 +49,8 @@ class Declaration:
     chapter        the group that it belongs to: of the pairs that ship a chapter of the book, "ch11"
     sentence       the page's headline with a `{speedup}` placeholder, filled with e.g. "1.71× faster"
     compares       what both variants have in common, and the one thing that differs
-    variants       variant -> caption, in order: "baseline", the steps of a staged pair, each on top of the one before, "optimized"
+    variants       variant -> caption, in order: "baseline", the steps of a staged pair, each on top of the one before, "optimized",
+                   which the headline is about, and steps beyond it
     claims         in the claim language of docs/metrics.md, e.g. "optimized.hidden(h2d, d2h) >= 0.85"
     sizes          hardware key ("h200", …), "default" or "small" -> size name -> integer
     tolerance      largest accepted ‖out − ref‖ / ‖ref‖ against the fp64 reference
@@ -81,9 +82,9 @@ class Declaration:
 
     def __post_init__(self) -> None:
         names = self.names
-        if (names[:1], names[-1:]) != (VARIANTS[:1], VARIANTS[1:]):
+        if names[:1] != VARIANTS[:1] or VARIANTS[1] not in names:
             raise UsageError(
-                f"pair {self.key}: its variants begin with {VARIANTS[0]} and end with {VARIANTS[1]}, not {names}"
+                f"pair {self.key}: its variants begin with {VARIANTS[0]}, and {VARIANTS[1]} is one of them; not {names}"
             )
         if self.attribution not in ATTRIBUTIONS:
             raise UsageError(f"pair {self.key}: attribution is {' or '.join(ATTRIBUTIONS)}, not {self.attribution!r}")
@@ -98,8 +99,13 @@ class Declaration:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The variants in order: `VARIANTS`, or with a staged pair's steps between the two."""
+        """The variants in order: `VARIANTS`, with a staged pair's steps between the two and beyond."""
         return tuple(self.variants)
+
+    @property
+    def beyond(self) -> tuple[str, ...]:
+        """The steps after the optimized variant, in order: no part of the headline."""
+        return self.names[self.names.index(VARIANTS[1]) + 1 :]
 
     @property
     def staged(self) -> bool:

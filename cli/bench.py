@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
+from . import scaling
 from .choosing import every_pair, name_broken, to_run
 from .options import AsJson, Iterations, Timeout
 
 app = typer.Typer(
     help="Capture and judge pairs in one command, by the names that the book's own tools use.", no_args_is_help=True
 )
+
+app.command("scaling")(scaling.scaling)
 
 
 @app.command("list-targets")

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from os.path import isfile
+from os.path import isdir, isfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -63,7 +63,7 @@ Attribution = Annotated[
     ),
 ]
 
-_TRACE = re.compile(r"\.(?:sqlite|nsys-rep)(?:\.(?:xz|gz|zst))?$")
+_TRACE = re.compile(r"\.(?:sqlite|nsys-rep|json)(?:\.(?:xz|gz|zst))?$")
 _WORD = re.compile(r"\w+")
 
 
@@ -137,9 +137,13 @@ def _by_variant(texts: Sequence[str], several: bool) -> dict[str, str]:
 
 
 def is_trace(text: str) -> bool:
-    """Whether a target of `report` is a trace rather than pairs: a file, or a name that only a trace has. A claim may stand here too, of
-    any length, which `Path.is_file` does not take."""
-    return bool(_TRACE.search(text)) or (isfile(text) and Path(text).suffix != ".py")
+    """Whether a target of `report` is a trace rather than pairs: a file, a name that only a trace has, or a folder of Parquet files. A
+    claim may stand here too, of any length, which `Path.is_file` does not take."""
+    return (
+        bool(_TRACE.search(text))
+        or (isfile(text) and Path(text).suffix != ".py")
+        or (isdir(text) and any(Path(text).glob("*.parquet")))
+    )
 
 
 def is_program(text: str) -> bool:

@@ -40,8 +40,8 @@ def report(
         list[str] | None,
         typer.Argument(
             metavar="CHAPTER[:PAIR]|TRACE…",
-            help="What to report: pairs, e.g. ch11 or ch11:streams; a trace with two ranges; the traces of two runs; or a captured "
-            "program, program:NAME.",
+            help="What to report: pairs, e.g. ch11 or ch11:streams, one or several; a trace with two ranges; the traces of two runs; or "
+            "a captured program, program:NAME.",
         ),
     ] = None,
     stage: Annotated[str, typer.Option(metavar="CHAPTER[:PAIR]", hidden=True, help="The same, as an option.")] = "",
@@ -94,6 +94,7 @@ def report(
     words = named.Words(ranges or [], claim or [], claims, title, domain, attribution)
     stores = Stores(captures_folder(captures), with_shipped(captures))
     with _selected(wanted, chosen, words, stores) as found:
+        _refuse_several_chapters(found, into)
         if into is None:
             done = _pages(found, out, lang, kinds, expectations, brief)
         else:
@@ -138,21 +139,33 @@ def _selected(wanted: Sequence[str], chosen: str, words: named.Words, stores: St
         with named.of_traces(wanted, words) as made:
             yield _Selected([made.capture], [], made.capture.manifest.pair.replace(".", "-"), lambda: made.traces)
         return
-    if len(wanted) > 1:
-        raise UsageError(
-            f"{wanted[1]!r} is one too many", f"one name stands for several pairs: aisp-prof report {wanted[0]}"
-        )
-    if named.is_program(wanted[0]):
-        stored = named.of_program(wanted[0], chosen, stores, words)
+    if program := next(filter(named.is_program, wanted), ""):
+        if len(wanted) > 1:
+            raise UsageError(
+                f"{program} stands beside others", f"a program has a page of its own: aisp-prof report {program}"
+            )
+        stored = named.of_program(program, chosen, stores, words)
         yield _Selected([stored], [], stored.manifest.pair.replace(".", "-"))
         return
     if words.given:
         raise UsageError(
-            f"the ranges and claims of {wanted[0]} are its own",
+            f"the ranges and claims of {' '.join(wanted)} are its own",
             "--range, --claim and --title are for traces and programs",
         )
-    keys = keys_of(wanted[0], stores.folder)
-    yield _Selected(*stores.select(keys, chosen), pages_name(wanted[0], keys))
+    keys = list(dict.fromkeys(key for one in wanted for key in keys_of(one, stores.folder)))
+    yield _Selected(*stores.select(keys, chosen), pages_name(" ".join(wanted), keys))
+
+
+def _refuse_several_chapters(found: _Selected, into: Path | None) -> None:
+    """Whoever verifies a bundle holds its pairs against one list, which a chapter or a group is."""
+    groups = sorted(
+        {key.rpartition(".")[0] for key in [*(one.manifest.pair for one in found.captures), *found.missing]}
+    )
+    if into is not None and len(groups) > 1:
+        raise UsageError(
+            f"a bundle holds pairs of one chapter, these are of {' and '.join(groups)}",
+            f"one for each: aisp-prof report {groups[0]} --bundle {groups[0]}.zip; without --bundle they have one page",
+        )
 
 
 def _check(lang: str, out: Path, into: Path | None) -> None:

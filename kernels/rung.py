@@ -81,6 +81,33 @@ class Rung:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class Library:
+    """One kernel that comes with its own launcher, in a source of its own: CUTLASS's, built as a shared library.
+
+    Args:
+        operation, name: as of a rung.
+        contract: of the only kernel in the library, whose name is the compiler's; its own is a label.
+        needs: the only target that it is built for (`90a`).
+        built: the library, built unless the cache has it.
+        trial: as of a rung.
+    """
+
+    operation: str
+    name: str
+    source: Path
+    contract: Contract
+    needs: str
+    built: Callable[[], Path]
+    trial: Callable[[int], Trial]
+
+
+def libraries() -> tuple[Library, ...]:
+    """Those that modules declare as `LIBRARIES`, by operation and name; nothing is built."""
+    found = [one for module in _modules() for one in getattr(importlib.import_module(module), "LIBRARIES", ())]
+    return tuple(sorted(found, key=lambda one: (one.operation, one.name)))
+
+
 def rungs() -> tuple[Rung, ...]:
     """All rungs by operation and name. Imports their modules, none of which imports torch.
 

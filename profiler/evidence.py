@@ -287,13 +287,24 @@ class Evidence:
     baseline: VariantEvidence
     optimized: VariantEvidence
     between: tuple[VariantEvidence, ...] = ()  # a staged pair's variants between the two, in order
+    beyond: tuple[VariantEvidence, ...] = ()  # and those after the optimized one
     steps: tuple[Step, ...] = ()  # a staged pair's, in order; empty where nothing may be compared
     rates: Mapping[str, Rates] = field(default_factory=dict)  # variant -> its rates; empty without counters or formulas
 
     @property
     def variants(self) -> tuple[VariantEvidence, ...]:
-        """In order: the baseline, the steps of a staged pair, the optimized variant."""
-        return self.baseline, *self.between, self.optimized
+        """In order: the baseline, the steps of a staged pair, the optimized variant, the steps beyond it."""
+        return self.baseline, *self.between, self.optimized, *self.beyond
+
+    @property
+    def staged(self) -> bool:
+        """Whether there are more than the two."""
+        return bool(self.between or self.beyond)
+
+    @property
+    def steps_between(self) -> tuple[Step, ...]:
+        """The steps that lead to the optimized variant: what they saved sums to what the speedup is of."""
+        return self.steps[: len(self.steps) - len(self.beyond)]
 
     @property
     def bounds(self) -> tuple[int, int] | None:
@@ -306,4 +317,7 @@ class Evidence:
         rates = {variant: one.to_json() for variant, one in self.rates.items()}
         claims = tuple(one.to_json() for one in self.claims)
         more = {"manifest": self.manifest.to_json(), "claims": claims, "rates": rates}
-        return {"schema": SCHEMA, **asdict(self), **more}
+        plain = {"schema": SCHEMA, **asdict(self), **more}
+        if not self.beyond:
+            del plain["beyond"]
+        return plain

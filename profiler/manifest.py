@@ -130,6 +130,18 @@ class MachineCode(Struct, frozen=True):
     instructions: dict[str, int]
 
 
+class Chosen(Struct, frozen=True):
+    """The algorithm that a library ran for a variant, in its own words."""
+
+    algorithm: int
+    tile: str
+    stages: str
+    cluster: str
+    workspace: int
+    rank: int
+    candidates: int
+
+
 class Source(Struct, frozen=True):
     """A file that a pair outside this package was made of, by its name below its project's root."""
 
@@ -149,6 +161,7 @@ class Record(Struct, frozen=True):
     declared: dict[str, Work] | None = None
     phases: dict[str, list[Phase]] | None = None
     code: dict[str, MachineCode] | None = None
+    chosen: dict[str, Chosen] | None = None
     sources: list[Source] | None = None
     pair: Any = None
     size: Any = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from .hostile import shorten, visible
 from .units import quantity, sensible
 
 LANGUAGES = ("en", "ko")
+_NUMBERED = re.compile(r"\{(\w+):([^{}|]*)\|([^{}|]*)\}")
 _IN_UNIT_OF_CLAIM = frozenset({"measured", "threshold", "low", "high", "value", "limit_low", "limit_high"})
 
 
@@ -36,7 +38,7 @@ class Catalog:
     words: Mapping[str, str]
 
     def __call__(self, key: str, **values: object) -> str:
-        return self.words[key].format(**values) if values else self.words[key]
+        return filled(self.words[key], values) if values else self.words[key]
 
     def get(self, key: str, otherwise: str) -> str:
         """The words for a key that a newer capture may have but this catalog may not."""
@@ -54,7 +56,7 @@ class Catalog:
         special = f"finding.{finding.code}:{','.join(sorted(values))}"
         entry = special if f"{special}.seen" in self.words else f"finding.{finding.code}"
         try:
-            parts = [self.words[f"{entry}.{part}"].format(**values) for part in ("seen", "why", "mend")]
+            parts = [filled(self.words[f"{entry}.{part}"], values) for part in ("seen", "why", "mend")]
         except KeyError:
             listed = ", ".join(f"{name} = {value}" for name, value in values.items())
             return FindingText(finding.code, f"{finding.code}: {listed}" if listed else finding.code, "", "")
@@ -66,6 +68,19 @@ class Catalog:
         if isinstance(value, str):
             return shorten(visible(value), 240)
         return quantity(value, unit) if unit and name in _IN_UNIT_OF_CLAIM else sensible(value)
+
+
+def filled(text: str, values: Mapping[str, object]) -> str:
+    """A text with its placeholders filled; `{n:# block|# blocks}` becomes "1 block" or "3 blocks", as the number has it.
+
+    Raises:
+        KeyError: a value that the text wants is not there.
+    """
+    if "|" in text:
+        text = _NUMBERED.sub(
+            lambda found: found[2 if str(values[found[1]]) == "1" else 3].replace("#", f"{{{found[1]}}}"), text
+        )
+    return text.format(**values)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""A marked test, captured: run again in a child pytest under nsys, its trace exported and its claims judged."""
+"""A marked test, captured: run again in a child pytest under a tracer, its trace exported and its claims judged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 from ..errors import AispError, UsageError
 from ..machine.child import Watch, new_mark, run_child, tail
-from ..profiler.capture.nsys import export, find_nsys, profile_failure
+from ..profiler.capture.tracers import find_tracer
 from .claims import TraceClaims, opened
 from .marked import Marked, said
 from .plugin import CHILD_OPTION
@@ -44,23 +44,31 @@ def captured_claims(marked: Marked, folder: Path) -> TraceClaims:
 
 def _trace(marked: Marked, folder: Path) -> Path:
     __tracebackhide__ = True
-    nsys = find_nsys()
-    report, trace, outcome, log = (
-        folder / f"{marked.file_name}{end}" for end in (".nsys-rep", ".sqlite", ".json", ".log")
-    )
+    tracer = find_tracer(marked.item.config.option.nsys_tracer)
+    trace, outcome, log = (folder / f"{marked.file_name}{end}" for end in (".sqlite", ".json", ".log"))
+    report = folder / f"{marked.file_name}{tracer.report(folder).suffix or '.recorded'}"
     for left in (report, trace, outcome, log):
-        left.unlink(missing_ok=True)
+        _remove(left)
     watch = Watch(log, marked.asked.timeout, new_mark())
-    code = run_child(nsys.profile_command(report, _child(marked, outcome)), watch)
-    ran = _outcome(outcome)
-    if not report.is_file():  # checked second: a failed test explains more than nsys without a report
-        raise profile_failure(nsys, report, code, tail(log))
+    code = run_child(tracer.command(report, _child(marked, outcome)), watch)
+    ran = _outcome(outcome, tracer.title)
+    if failure := tracer.failure(
+        report, code, tail(log)
+    ):  # second: a failed test explains more than nsys without a report
+        raise failure
     if not ran:
-        raise AispError(f"the test did not run under nsys; the output ends:\n{tail(log)}")
-    export(nsys, report, trace, watch)
+        raise AispError(f"the test did not run under {tracer.title}; the output ends:\n{tail(log)}")
+    tracer.export(report, trace, watch)
     if not marked.item.config.option.nsys_traces:
-        report.unlink()
+        _remove(report)
     return trace
+
+
+def _remove(left: Path) -> None:
+    """A file, or the folder that the package's own tracer leaves."""
+    if left.is_dir():
+        shutil.rmtree(left)
+    left.unlink(missing_ok=True)
 
 
 def _child(marked: Marked, outcome: Path) -> list[str]:
@@ -85,13 +93,13 @@ def _child(marked: Marked, outcome: Path) -> list[str]:
     return [*environment, sys.executable, "-m", "pytest", *options, "::".join([str(item.path), *inside])]
 
 
-def _outcome(outcome: Path) -> bool:
+def _outcome(outcome: Path, tracer: str) -> bool:
     """Whether the body ran to its end; where the child failed or skipped, this test does so."""
     __tracebackhide__ = True
     reports = json.loads(outcome.read_text("utf-8")) if outcome.is_file() else []
     for report in reports:
         if report["outcome"] == "failed":
-            pytest.fail(f"under nsys, in its {report['when']}:\n{report['text']}", pytrace=False)
+            pytest.fail(f"under {tracer}, in its {report['when']}:\n{report['text']}", pytrace=False)
     for report in reports:
         if report["outcome"] == "skipped":
             raise pytest.skip.Exception(report["text"], _use_item_location=True)

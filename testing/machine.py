@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 from ..errors import EnvironmentLacks
 from ..machine.child import ask
-from ..profiler.capture.nsys import find_nsys
+from ..profiler.capture.tracers import find_tracer
 
 _PROBE = """
 import ctypes
@@ -18,14 +18,14 @@ raise SystemExit(bool(driver.cuInit(0)) or bool(driver.cuDeviceGetCount(ctypes.b
 
 
 @cache
-def lacking() -> str:
-    """What a capture lacks here, in one sentence; "" if nothing."""
+def lacking(tracer: str) -> str:
+    """What a capture by this tracer lacks here, in one sentence; "" if nothing."""
     if not sees_gpu():
         return "no NVIDIA GPU is visible here"
     if find_spec("nvtx") is None:
         return "the Python package nvtx is not installed (pip install 'aisp-prof[gpu]')"
     try:
-        find_nsys()
+        find_tracer(tracer)
     except EnvironmentLacks as error:
         return f"{error} ({error.mend})"
     return ""

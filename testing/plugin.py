@@ -31,6 +31,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--nsys-required", action="store_true", help="tests marked nsys fail, not skip, where nsys or a GPU is missing"
     )
+    group.addoption(
+        "--nsys-tracer",
+        default="auto",
+        choices=("auto", "nsys", "cupti"),
+        help="what records tests marked nsys: Nsight Systems; aisp-prof's own tracer; or auto, which takes Nsight Systems where it is",
+    )
     group.addoption(CHILD_OPTION, dest="nsys_outcome", metavar="FILE", help="for the plugin itself: this is the child")
 
 
@@ -38,7 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
         "nsys(*claims, claims=(), range=None, ranges={}, domain=None, attribution='thread', communication=(), "
-        "iterations=1, warmup=0, timeout=600, env=(), options=()): run the test's body under Nsight Systems and judge claims on its trace.",
+        "iterations=1, warmup=0, timeout=600, env=(), options=()): run the test's body under a tracer and judge claims on its trace.",
     )
     if TOO_OLD:
         return
@@ -68,7 +74,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         return
     from .machine import lacking
 
-    if reason := lacking():
+    if reason := lacking(item.config.option.nsys_tracer):
         if item.config.option.nsys_required:
             pytest.fail(f"not captured: {reason}", pytrace=False)
         raise pytest.skip.Exception(f"not captured: {reason}", _use_item_location=True)

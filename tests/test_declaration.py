@@ -37,7 +37,11 @@ def test_older_manifests_are_read(staged):
     ("changes", "complaint"),
     [
         ({"variants": {"optimized": {"en": "b"}, "baseline": {"en": "a"}}}, "begin with baseline"),
-        ({"variants": {"baseline": {"en": "a"}}}, "end with optimized"),
+        ({"variants": {"baseline": {"en": "a"}}}, "optimized is one of them"),
+        (
+            {"variants": {"further": {"en": "c"}, "baseline": {"en": "a"}, "optimized": {"en": "b"}}},
+            "begin with baseline",
+        ),
         ({"variants": {"baseline": {"ko": "a"}, "optimized": {"en": "b"}}}, "lacks its English form"),
         ({"attribution": "everything"}, "attribution is thread or process"),
     ],

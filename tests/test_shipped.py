@@ -23,7 +23,7 @@ from aisp_prof.profiler.evidence import Evidence
 from aisp_prof.profiler.queries.ranges import ranges
 from aisp_prof.profiler.store.captures import Capture
 from aisp_prof.profiler.trace.reader import read_trace
-from shared import page_of, plain_trace, proven, shipped, shown_device
+from shared import by_own_tracer, page_of, plain_trace, proven, shipped, shown_device
 
 HERE = Path(__file__).parent
 EVERY = shipped()
@@ -42,7 +42,11 @@ def golden(name: str, found: str, see: str = "") -> None:
     assert found == path.read_text(), see or f"{name} differs"
 
 
-@pytest.fixture(params=CAPTURES, ids=lambda capture: capture.manifest.pair)
+def name(capture: Capture) -> str:
+    return f"tracer.{capture.manifest.pair}" if capture == by_own_tracer() else capture.manifest.pair
+
+
+@pytest.fixture(params=(*CAPTURES, by_own_tracer()), ids=name)
 def capture(request: pytest.FixtureRequest) -> Capture:
     return request.param
 
@@ -64,8 +68,10 @@ def test_something_ships() -> None:
 
 def test_every_number_is_recomputed(capture: Capture, evidence: Evidence) -> None:
     """The numbers first, so that a changed one is shown by name; the hash then speaks for all that the table leaves out."""
-    pair, data = capture.manifest.pair, evidence.to_json()
-    golden(f"{pair}.csv", numbers_table([data["baseline"], *data["between"], data["optimized"]]))
+    pair, data = name(capture), evidence.to_json()
+    golden(
+        f"{pair}.csv", numbers_table([data["baseline"], *data["between"], data["optimized"], *data.get("beyond", ())])
+    )
     del data["manifest"]
     whole = json.dumps(data, sort_keys=True, ensure_ascii=False).encode()
     see = f"""the proof of {pair} changed outside the numbers of {pair}.csv; to see where, run here and at the commit before
@@ -93,7 +99,7 @@ def numbers_table(variants: list[dict[str, Any]]) -> str:
 
 @pytest.mark.parametrize("lang", ["en", "ko"])
 def test_the_page_says_what_it_said(capture: Capture, lang: str) -> None:
-    golden(f"{capture.manifest.pair}.{lang}.txt", visible_text(page_of(capture.id, lang)))
+    golden(f"{name(capture)}.{lang}.txt", visible_text(page_of(capture.id, lang)))
 
 
 class _Text(HTMLParser):

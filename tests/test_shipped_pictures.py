@@ -10,7 +10,9 @@ from io import BytesIO
 import pytest
 from aisp_prof.profiler.evidence import VariantEvidence
 from aisp_prof.profiler.store.captures import Capture
-from aisp_prof.reports.page.document import render_html
+from aisp_prof.reports.bundle.drawing import check_drawing
+from aisp_prof.reports.bundle.verification import Check
+from aisp_prof.reports.page.document import in_order, render_html
 from aisp_prof.reports.page.pdf import print_html
 from shared import fonts_unpacked_once, page_of, plain_trace, proven, shipped, shown_device
 from svg_grammar import Pictures, check_marks
@@ -112,7 +114,7 @@ def test_the_strips_show_every_run(capture: Capture) -> None:
         runs.append(sum(map(sum, shown)))
     assert min(runs) > 20
     for kind in ("wide", "narrow"):
-        pictures = re.findall(rf'<svg class="{kind}".*?</svg>', text, re.DOTALL)
+        pictures = re.findall(rf'<svg class="strip {kind}".*?</svg>', text, re.DOTALL)
         assert [count for one in pictures if (count := len(re.findall(r'<circle [^>]* r="2\.[16]"', one)))] == runs
     assert page.numbers > 100
 
@@ -121,7 +123,11 @@ def test_the_strips_show_every_run(capture: Capture) -> None:
 @pytest.mark.parametrize("chapter", sorted({capture.manifest.pair.partition(".")[0] for capture in CAPTURES}))
 def test_all_geometry_of_a_chapter_is_grammatical(chapter: str, lang: str) -> None:
     mine = [proven(one.id) for one in CAPTURES if one.manifest.pair.startswith(f"{chapter}.")]
-    page = Pictures(render_html(chapter, mine, lang))
+    html = render_html(chapter, mine, lang)
+    page = Pictures(html)
+    found = check_drawing("page.html", html, in_order(mine))
+    assert isinstance(found, Check), found
+    assert found.problems == ()
     assert len(page.timelines) == 2 * len(mine)
     assert page.paths > 2 * len(mine)
 
@@ -159,7 +165,7 @@ def timelines_alone(html: str) -> str:
     parts = re.split("(<svg.*?</svg>)", re.sub("<table.*?</table>", "", body, flags=re.DOTALL), flags=re.DOTALL)
     return f"{head}</head>" + "".join(
         part
-        if "data-left=" in part
+        if '<svg class="timeline' in part
         else re.sub(">[^<]+", ">", re.sub("(<svg[^>]*>).*</svg>", r"\1</svg>", part, flags=re.DOTALL))
         for part in parts
     )

@@ -6,6 +6,8 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
+from math import comb
 from pathlib import Path
 from statistics import median
 
@@ -70,7 +72,42 @@ def report(record: Record) -> list[str]:
     """The record as lines to read: what was checked and, where it was measured, each variant's times."""
     lines = [f"{record.pair}  {record.gpu.name if record.gpu else 'CPU'}  size {record.size}  seed {record.seed}"]
     lines += _validation_lines(record.validation)
-    return lines + ([] if record.measured is None else _time_lines(record.measured))
+    lines += [f"{variant:<9}  {one}" for variant, one in record.chosen.items()]
+    return lines + ([] if record.measured is None else [*_time_lines(record), *gains(record.measured)])
+
+
+def gains(measured: Measurement) -> list[str]:
+    """By which factor each variant is faster than the one before, and the last than the first: the median of the rounds' ratios and
+    its interval, of at least 95 % whatever their distribution (order statistics); none where the rounds are too few for one.
+    """
+    names = list(measured.warmup)
+    compared = [*pairwise(names), *([(names[0], names[-1])] if len(names) > 2 else [])]
+    return [line for before, after in compared for line in _gain(measured, before, after)]
+
+
+def _gain(measured: Measurement, before: str, after: str) -> list[str]:
+    """A round runs every variant twice, there and back, so that a drift of the clocks cancels."""
+    rounds = [
+        [sum(pair) for pair in zip(times[::2], times[1::2], strict=True)]
+        for times in ([one.event_ns for one in measured.iterations if one.variant == name] for name in (before, after))
+    ]
+    ratios = sorted(slow / fast for slow, fast in zip(*rounds, strict=True))
+    cut = _cut(len(ratios))
+    if not cut:
+        return []
+    low, high = ratios[cut - 1], ratios[-cut]
+    return [f"{before} → {after}  {median(ratios):.3f}× the throughput [{low:.3f}, {high:.3f}], {len(ratios)} rounds"]
+
+
+def _cut(n: int) -> int:
+    """The median lies between the k-th smallest and the k-th largest of n with 95 %: the largest such k; 0 where there is none."""
+    outside, k = 0.0, 0
+    while k < n // 2 and (outside := outside + comb(n, k) / 2**n) <= _OUTSIDE / 2:
+        k += 1
+    return k
+
+
+_OUTSIDE = 0.05
 
 
 def summaries(pair: Pair, size: str | None, ridge: float | None, ceilings: Path | None = None) -> list[str]:
@@ -122,14 +159,16 @@ def _validation_lines(validation: Validation) -> list[str]:
     return [*lines, f"  the check itself: {shown}"]
 
 
-def _time_lines(measured: Measurement) -> list[str]:
-    lines = []
+def _time_lines(record: Record) -> list[str]:
+    lines, measured = [], record.measured or Measurement({}, 0, ())
     for variant in measured.warmup:
         times = sorted(timed.event_ns for timed in measured.iterations if timed.variant == variant)
         ms = [time / 1e6 for time in times]
         spread = f"min {ms[0]:.3f}, max {ms[-1]:.3f}"
+        work = record.declared.get(variant)
+        rate = f"  {work.flops / median(times) / 1e3:.4g} TFLOP/s" if work and work.flops else ""
         lines.append(
-            f"{variant:<9}  median {median(ms):.3f} ms  n {len(ms)}  {spread}  warm-up {measured.warmup[variant]}"
+            f"{variant:<9}  median {median(ms):.3f} ms  n {len(ms)}  {spread}  warm-up {measured.warmup[variant]}{rate}"
         )
     return lines
 

@@ -60,7 +60,7 @@ def pair(
         name, group: the pair is called `group.name`; the class's name and its file's by default.
         title, sentence, compares: of the page, English or {"en": …, "ko": …}. `sentence`, its headline, holds `{speedup}`. The title
             is the first line of the class's docstring by default.
-        variants: their methods in order, "baseline" first and "optimized" last.
+        variants: their methods in order, "baseline" first; steps stand before "optimized", or beyond it.
         sizes: name -> integer, or a mapping of such by hardware key with "default".
         bitwise: outputs must equal those of `exact` bit for bit.
         queued: the GPU waits until the host has submitted an iteration; False where submitting is the subject.

@@ -57,8 +57,22 @@ def run_pair(
         measured = measure(pair.declaration, workload, opened, notes, iterations, settle) if timed else None
     work = {} if pair.declared is None else {v: pair.declared(sizes, v) for v in pair.declaration.names}
     code = {} if pair.code is None else pair.code(workload)
+    chosen = {} if pair.chosen is None else pair.chosen(workload)
     phases = {} if pair.phases is None else {v: pair.phases(sizes, v) for v in pair.declaration.names}
     sources = () if pair.sources is None else pair.sources()
     return Record(
-        pair.key, opened.kind, size_key, sizes, seed, versions(), gpu, validation, measured, work, code, phases, sources
+        pair=pair.key,
+        device=opened.kind,
+        size=size_key,
+        sizes=sizes,
+        seed=seed,
+        versions=versions(),
+        gpu=gpu,
+        validation=validation,
+        measured=measured,
+        declared=work,
+        code=code,
+        chosen=chosen,
+        phases=phases,
+        sources=sources,
     )

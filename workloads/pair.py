@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from ..declaration import Declaration, Phase
+from ..kernels.gemm.cublaslt import Chosen
 from .device import Device, Stream
 from .place import Place
 from .sources import Source
@@ -53,6 +54,15 @@ class Workload(Protocol):
         ...
 
 
+@runtime_checkable
+class Rounding(Protocol):
+    """A workload whose variants differ in the format of their operands: each is held against what it was given to multiply."""
+
+    def reference_of(self, variant: str) -> Tensor:
+        """As `Workload.reference`, for the operands as this variant's format holds them."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Declared:
     """What one iteration of a variant needs by formula: floating-point operations, and bytes to and from DRAM.
@@ -94,7 +104,8 @@ class Pair:
     """A baseline/optimized pair: `declaration` is plain data, `build` allocates and imports torch only when called.
 
     `declared` gives a variant's work at given sizes by formula, for pairs whose subject is arithmetic intensity; `code` what was
-    compiled for each variant of a workload that `build` made, for pairs whose subject is the compiler. `phases` gives what of the work
+    compiled for each variant of a workload that `build` made, for pairs whose subject is the compiler, `chosen` what a library runs.
+    `phases` gives what of the work
     may run side by side, for the floor (docs/metrics.md); without them all that is `declared` may. Of a pair outside this
     package `place` is where it was found, `files` what it is made of beside the modules that it imports, and `sources` gives the hashes
     of all of these.
@@ -104,6 +115,7 @@ class Pair:
     build: Build
     declared: Callable[[Sizes, str], Declared] | None = None
     code: Callable[[Any], Mapping[str, MachineCode]] | None = None
+    chosen: Callable[[Any], Mapping[str, Chosen]] | None = None
     phases: Callable[[Sizes, str], tuple[Phase, ...]] | None = None
     files: tuple[str, ...] = ()
     place: Place | None = None

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..declaration import Phase
 from ..errors import UsageError
+from ..kernels.gemm.cublaslt import Chosen
 from ..machine.files import output_file
 from .device import Kind
 from .hardware import Gpu
@@ -71,6 +72,7 @@ class Record:
 
     declared   variant -> what an iteration needs by the pair's formulas; empty where it has none
     code       variant -> what was compiled for it; empty where that is not the pair's subject, and then no part of the JSON
+    chosen     variant -> what a library runs for it; empty where that is not the pair's subject, and then no part of the JSON
     phases     variant -> what of its work may run side by side; empty where the pair does not say, and then no part of the JSON
     sources    the user's files that a pair outside this package is made of; empty for a chapter's, and then no part of the JSON
     """
@@ -86,6 +88,7 @@ class Record:
     measured: Measurement | None
     declared: Mapping[str, Declared] = field(default_factory=dict)
     code: Mapping[str, MachineCode] = field(default_factory=dict)
+    chosen: Mapping[str, Chosen] = field(default_factory=dict)
     phases: Mapping[str, tuple[Phase, ...]] = field(default_factory=dict)
     sources: tuple[Source, ...] = ()
 
@@ -98,6 +101,7 @@ class Record:
         code = {variant: asdict(made) for variant, made in self.code.items()}
         return {
             **({"code": code} if code else {}),
+            **({"chosen": {variant: asdict(one) for variant, one in self.chosen.items()}} if self.chosen else {}),
             "schema": SCHEMA,
             "pair": self.pair,
             "device": self.device,

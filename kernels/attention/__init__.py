@@ -1,1 +1,1 @@
-"""Attention over paged keys and values."""
+"""Attention over paged keys and values, and over whole sequences."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 _OPTIONS = {
     "compile_threads": 1,  # no pool of processes, which a profiler would trace too
@@ -12,12 +13,12 @@ _OPTIONS = {
 
 
 @cache
-def compiled(function: Callable[..., None]) -> Callable[..., None]:
-    """`function` of tensors, whole and for fixed shapes; it writes its results into its arguments.
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` of tensors, whole and for fixed shapes.
 
     The first call takes seconds and needs a C compiler (`CC`, else gcc or clang): Triton builds its launcher with it.
     """
     import torch
 
-    made: Callable[..., None] = torch.compile(function, fullgraph=True, dynamic=False, options=_OPTIONS)
+    made: Callable[..., Any] = torch.compile(function, fullgraph=True, dynamic=False, options=_OPTIONS)
     return made

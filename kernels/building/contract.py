@@ -26,7 +26,8 @@ class Contract:
     """Regular expressions of instructions: exactly how many must match, which must occur, which must not; and the most
     registers.
 
-    No kernel may use the stack: that would be spilled registers, or arrays indexed at run time, in slow local memory.
+    No kernel of our own may use the stack: that would be spilled registers, or arrays indexed at run time, in slow local memory;
+    `stack` is what a library's kernel is known to use.
     `static_shared` bytes of shared memory are exact where they are promised; what a launch adds is in its `Shape`.
     """
 
@@ -36,6 +37,7 @@ class Contract:
     must_not: tuple[str, ...]
     max_registers: int
     static_shared: int | None = None
+    stack: int = 0
 
     def broken(self, code: Code) -> list[str]:
         """The promises that `code` breaks, in words; empty if it keeps them all."""
@@ -47,7 +49,7 @@ class Contract:
         breaches += [f"an instruction matches {pattern}" for pattern in self.must_not if re.search(pattern, code.sass)]
         if code.registers > self.max_registers:
             breaches.append(f"{code.registers} registers, {self.max_registers} promised")
-        if code.stack_bytes:
+        if code.stack_bytes > self.stack:
             breaches.append(f"{code.stack_bytes} bytes of stack")
         if self.static_shared is not None and code.shared_bytes != self.static_shared:
             breaches.append(f"{code.shared_bytes} bytes of static shared memory, {self.static_shared} promised")

@@ -102,3 +102,9 @@ def fill_nan(address: int, n: int, stream: int) -> None:
     """Enqueue n fp32 NaNs at an address of the device."""
     driver = binding()
     checked(driver.cuMemsetD32Async(address, NAN_BITS, n, driver.CUstream(stream)), "cuMemsetD32Async")
+
+
+def clear(address: int, n: int, stream: int) -> None:
+    """Enqueue n fp32 or int32 elements of nought from `address` on."""
+    driver = binding()
+    checked(driver.cuMemsetD32Async(address, 0, n, driver.CUstream(stream)), "cuMemsetD32Async")

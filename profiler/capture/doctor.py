@@ -216,11 +216,20 @@ _ABILITIES = (
     ("capture pairs", "aisp-prof capture ch11", ("NVIDIA GPU", TRACER, "torch", "nvtx")),
     ("count FLOPs and bytes", "aisp-prof capture ch09", ("NVIDIA GPU", TRACER, "ncu", "GPU counters", "torch", "nvtx")),
     ("judge kernels of one's own", "aisp-prof kernels gate", ("NVIDIA GPU", "torch")),
+    ("run CUTLASS's kernels", "aisp-prof capture ch09:cutlass_gemm", ("NVIDIA GPU", "torch", "nvcc", "nvidia-cutlass")),
+    (
+        "choose among cuBLASLt's algorithms",
+        "aisp-prof capture ch09:cublaslt_gemm",
+        ("NVIDIA GPU", "torch", "nvmath-python"),
+    ),
     ("compile CUDA kernels", "aisp-prof kernels emit l2norm -o l2norm.cu --arch 90a", ("nvcc",)),
 )
 """What one may want to do, the command, and what it needs; the rest is optional."""
 
-OPTIONAL = ("compute-sanitizer", "triton", "nvidia-ml-py", "nvcc", "ncu", "GPU counters", "Pango", "weasyprint")
+OPTIONAL = (
+    *("compute-sanitizer", "triton", "nvidia-ml-py", "nvcc", "ncu", "GPU counters", "Pango", "weasyprint"),
+    *("nvidia-cutlass", "nvmath-python"),
+)
 """What only some of it needs: without these a trace is still captured, judged and reported as HTML."""
 
 
@@ -238,5 +247,7 @@ _PACKAGES = (
     ("triton", "compiles the Triton kernels", "gpu"),
     ("nvtx", "marks ranges in a trace", "gpu"),
     ("nvidia-ml-py", "records clocks, heat and power during a capture", "gpu"),
+    ("nvidia-cutlass", "CUTLASS's headers, from which nvcc builds its kernels", "cutlass"),
+    ("nvmath-python", "asks cuBLASLt for its algorithms", "cublaslt"),
     ("weasyprint", "writes the PDF", "pdf"),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from ..store.captures import SECOND_NAMES, TRACE_NAMES, Capture
 from ..store.manifest import file_facts, folder_facts, read_manifest
 from ..trace.model import Trace
 from ..trace.reader import read_trace
+from ..trace.source.copied import copy_tables
 from ..trace.source.file import Export, is_json, open_source, plain_file, unpacked_once
 from ..tracer.product import PRODUCT, title
 from .asked import Asked, name_of
@@ -82,9 +84,9 @@ def given_capture(
         export: makes an SQLite export of a report.
 
     Raises:
-        UsageError: the question cannot be read, or the trace is none of Nsight Systems.
+        UsageError: the question cannot be read.
         TraceError: a trace cannot be read.
-        EnvironmentLacks: a report, and no nsys to export it.
+        EnvironmentLacks: a report, and no nsys to export it; Parquet, and no pyarrow.
     """
     kind = ONE_TRACE if len(traces) == 1 else TWO_TRACES
     declaration = asked.declaration(kind, _name(asked.title, traces[-1]))
@@ -95,7 +97,7 @@ def given_capture(
         "kind": kind,
         "ranges": asked.named(),
         "domain": asked.domain,
-        "sources": {key: file_facts(one.source).sha256 for key, one in keys.items()},
+        "sources": {key: _facts(one.source) for key, one in keys.items()},
         "drivers": {key: one.driver for key, one in keys.items() if one.driver},
         "clocks": {key: one.clock for key, one in keys.items() if one.clock},
     }
@@ -150,10 +152,7 @@ def _traced_by(given: Sequence[_Given]) -> dict[str, str | None]:
 
 def _given(path: Path, plain: Path, export: Export | None) -> _Given:
     if path.is_dir() or is_json(path):
-        raise UsageError(
-            f"{path} is no trace that a proof can hold",
-            "give an SQLite export of Nsight Systems: nsys export --type sqlite",
-        )
+        return _copied(path, plain)
     with unpacked_once(), plain_file(path, export) as unpacked:
         exported = ".nsys-rep" in path.suffixes
         trace = None if exported else read_trace(path)  # messages name the file that the user named
@@ -165,6 +164,27 @@ def _given(path: Path, plain: Path, export: Export | None) -> _Given:
             ) from error
         driver, clock = session_of(path, unpacked)
     return _Given(path, read_trace(plain) if trace is None else trace, driver, clock)
+
+
+def _copied(path: Path, plain: Path) -> _Given:
+    """A folder of Parquet files, or torch.profiler's JSON. What it tells is read from the copy, as whoever verifies it will."""
+    with open_source(path) as source:
+        try:
+            copy_tables(source, plain)
+        except (OSError, sqlite3.Error) as error:
+            raise AispError(
+                f"no room to copy {path} to {plain.parent}: {error}", "name another folder: TMPDIR=…"
+            ) from error
+    driver, clock = session_of(path, plain)
+    return _Given(path, read_trace(plain), driver, clock)
+
+
+def _facts(source: Path) -> str:
+    """The hash of a file; of a folder, that of the names and hashes of its Parquet files."""
+    if not source.is_dir():
+        return file_facts(source).sha256
+    each = [(one.name, file_facts(one).sha256) for one in sorted(source.glob("*.parquet"))]
+    return sha256(msgspec.json.encode(each)).hexdigest()
 
 
 def session_of(path: Path, plain: Path | None = None) -> tuple[str | None, float | None]:

@@ -8,8 +8,10 @@ from statistics import median
 import numpy as np
 
 from ..arrays.groups import distinct_values
-from ..evidence import Finding, Rates
+from ..evidence import Finding, Rates, VariantEvidence
 from ..judging.bootstrap import LEAST_RUNS
+from ..judging.modes import modes_of
+from ..judging.speedup import times
 from ..manifest import PROGRAM, Manifest, Sample
 from ..ranges.instances import Instances
 from ..ranges.numbers import engine_times, numbers
@@ -182,3 +184,19 @@ def too_few(counts: Mapping[str, int]) -> tuple[Finding, ...]:
     """Fewer runs than an interval needs."""
     least = min(counts.values(), default=0)
     return (Finding("few_iterations", {"n": least, "least": LEAST_RUNS}),) if least < LEAST_RUNS else ()
+
+
+def two_groups(variants: Iterable[VariantEvidence], source: str) -> Iterator[Finding]:
+    """Runs of a variant that fall into two groups, by the times that its speedup rests on (`source`, as in `speedup.times`)."""
+    for one in variants:
+        runs = times(one, source)
+        if modes := modes_of(runs):
+            values = {
+                "variant": one.name,
+                "count": modes.lower,
+                "low_ms": modes.low / 1e6,
+                "others": len(runs) - modes.lower,
+                "high_ms": modes.high / 1e6,
+                "changes": modes.changes,
+            }
+            yield Finding("two_groups", values)

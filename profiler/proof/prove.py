@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from ...declaration import Declaration
+from ...declaration import VARIANTS, Declaration
 from ..analysis.completeness import attested
 from ..analysis.ledger import ledger, summed
 from ..evidence import Completeness, Evidence, Finding, Rates, VariantEvidence, Verdict
@@ -152,7 +152,7 @@ class _Case:
         floors = floors_of(manifest, ceilings, names)
         wrong = (*invalid(manifest, declaration), *implausible(rates), *too_fast(floors, variants, source))
         usable = not wrong and not any(blocked.values())
-        first, last = variants[names[0]], variants[names[-1]]
+        first, last = (variants[v] for v in VARIANTS)
         led = conduct.order(measured) if origin is None else few_turns(origin)
         grounds = grounds_of(
             variants,
@@ -172,14 +172,23 @@ class _Case:
         results = tuple(
             explained(claim, judge(claim, grounds), _runs_of(claim, measured, source), samples) for claim in self.claims
         )
-        seen = (*perturbed, *wrong, *doubts, *self.held.all, *changed_files(changed), *_of_rates(manifest, rates))
+        groups = () if wrong else tuple(conduct.two_groups(variants.values(), source))
+        seen = (
+            *perturbed,
+            *wrong,
+            *groups,
+            *doubts,
+            *self.held.all,
+            *changed_files(changed),
+            *_of_rates(manifest, rates),
+        )
         return Evidence(
             manifest=manifest,
             capture_id=manifest.id,
             shipped=self.shipped,
             verdict=Verdict.worst([result.verdict for result in results]),
             claims=results,
-            speedup=grounds.speedups[names[0], names[-1]],
+            speedup=grounds.speedups[VARIANTS],
             perturbation=ratios,
             gain=gain_ledger(first.iterations, last.iterations)
             if usable and first.iterations and last.iterations
@@ -190,7 +199,8 @@ class _Case:
             conditions=conduct.seen(trace, manifest, measured),
             baseline=first,
             optimized=last,
-            between=tuple(variants[v] for v in names[1:-1]),
+            between=tuple(variants[v] for v in names if v not in (*VARIANTS, *declaration.beyond)),
+            beyond=tuple(variants[v] for v in declaration.beyond),
             steps=steps_of([variants[v] for v in names], source, in_turn=not led)
             if usable and trace and declaration.staged
             else (),
@@ -209,8 +219,8 @@ class _Case:
         return {v: measured[v].findings if v in measured else () for v in self.declaration.names}
 
     def _compared(self) -> Iterable[tuple[str, str]]:
-        """The first variant with the last, and what the claims compare."""
-        return {(self.declaration.names[0], self.declaration.names[-1]), *compared_in(self.claims)}
+        """The baseline with the optimized variant, and what the claims compare."""
+        return {VARIANTS, *compared_in(self.claims)}
 
 
 def _runs_of(claim: Claim, measured: Measured, source: str) -> Instances | None:

@@ -43,6 +43,7 @@ _RUN = {
     "declared": {ANY: _leaves("flops", "bytes", "ceiling")},
     "phases": {ANY: {**_leaves("h2d", "d2h", "dram", "launches"), "flops": _EACH}},
     "code": {ANY: {**_leaves("compiler", "warps", "sha256"), "instructions": _EACH}},
+    "chosen": {ANY: _leaves("algorithm", "tile", "stages", "cluster", "workspace", "rank", "candidates")},
     "sources": _leaves("file", "sha256"),
     "warmup": _EACH,
     "iterations": _leaves("variant", "index", "event_ns"),

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from ...errors import AispError
 
 SUFFIX = ".trace"
-VERSION = 1
+VERSION = 2
 _MAGIC, _FRAME = b"AISPTRC\0", 0x4D524641
 _HEADER, _HEAD, _TEXT = struct.Struct("=8sIIQQ"), struct.Struct("=IHHII"), struct.Struct("=II")
-TEXT, NVTX, KERNEL, COPY, MEMSET, CALL, DEVICE, CONTEXT, PROBLEM, CLOSE, STARTED = range(1, 12)
+TEXT, NVTX, KERNEL, COPY, MEMSET, CALL, DEVICE, CONTEXT, PROBLEM, CLOSE, STARTED, NODE = range(1, 13)
 NO_TEXT, WRITTEN_HERE, NUMBERED = range(3)
 
 Rows = NDArray[np.void]
@@ -58,12 +58,13 @@ ROWS: Mapping[int, np.dtype[np.void]] = {
     CLOSE: np.dtype(
         [
             *((name, "u8") for name in ("ended", "handed")),
-            ("rows", "u8", 12),
-            *((name, "u8") for name in ("dropped", "asked", "returned", "at_end", "calls")),
+            ("rows", "u8", 13),
+            *((name, "u8") for name in ("dropped", "asked", "returned", "at_end", "calls", "nodes")),
             ("clock_off", "i8"),
         ]
     ),
     STARTED: _row("", "cupti unused"),
+    NODE: _row("time node original", "thread unused"),
 }
 COUNTED = (KERNEL, COPY, MEMSET, CALL)
 """The kinds that Nsight Systems counts as CUDA events."""

@@ -30,7 +30,12 @@ static struct {
     int (*ActivityGetNumDroppedRecords)(void *, uint32_t, size_t *);
     int (*GetCallbackName)(int, uint32_t, const char **);
     int (*GetTimestamp)(uint64_t *);
-    int (*Subscribe_v2)(void **, void *, void *, cupti_subscriber_t *); /* since CUPTI 13.0 */
+    int (*EnableCallback)(uint32_t, void *, int, uint32_t);
+    int (*GetGraphNodeId)(void *, uint64_t *);
+    /* The next three are not in every CUPTI. */
+    int (*Subscribe_v2)(void **, void *, void *, cupti_subscriber_t *);
+    int (*ActivityEnableDriverApi)(uint32_t, uint8_t);
+    int (*ActivityEnableRuntimeApi)(uint32_t, uint8_t);
 } cupti;
 #define FUNCTION(name) {"cupti" #name, (void **)&cupti.name}
 static const struct {
@@ -42,14 +47,28 @@ static const struct {
                  FUNCTION(ActivityDisable), FUNCTION(ActivityRegisterCallbacks),
                  FUNCTION(GetTimestamp),    FUNCTION(ActivityFlushAll),
                  FUNCTION(GetCallbackName), FUNCTION(ActivityGetNextRecord),
-                 FUNCTION(Subscribe_v2),    FUNCTION(ActivityGetNumDroppedRecords)};
+                 FUNCTION(EnableCallback),  FUNCTION(ActivityGetNumDroppedRecords),
+                 FUNCTION(GetGraphNodeId),  FUNCTION(Subscribe_v2),
+                 FUNCTION(ActivityEnableDriverApi), FUNCTION(ActivityEnableRuntimeApi)};
+enum { OPTIONAL = 3 }; /* of the last ones */
 /* Devices and contexts are told of when CUDA begins; without them a trace lacks the GPU's name and UUID, and nothing else. */
 static const int KINDS_TRACED[] = {K_DEVICE, K_CONTEXT, K_DRIVER, K_RUNTIME, K_CONCURRENT_KERNEL, K_MEMCPY, K_MEMCPY2, K_MEMSET};
 static int needed(int kind) { return kind != K_DEVICE && kind != K_CONTEXT; }
+/* Calls that only ask, as Nsight Systems leaves them out too: of a step of PyTorch's they are three in four, and a record costs time.
+   Where CUPTI cannot leave them out they are recorded. */
+static const char *const ONLY_ASKING[] = {
+    "cuCtxGetCurrent", "cuCtxGetDevice", "cuCtxGetLimit", "cuDeviceGet", "cuDeviceGetAttribute", "cuDeviceGetCount", "cuDeviceGetName",
+    "cuDeviceGetUuid", "cuDevicePrimaryCtxGetState", "cuDeviceTotalMem", "cuDriverGetVersion", "cuFuncGetAttribute", "cuFuncSetAttribute",
+    "cuFuncSetCacheConfig", "cuMemGetAddressRange", "cuModuleGetFunction", "cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags",
+    "cuPointerGetAttribute", "cudaDeviceGetAttribute", "cudaDeviceGetPCIBusId", "cudaDeviceGetStreamPriorityRange", "cudaDriverGetVersion",
+    "cudaEventElapsedTime", "cudaFuncGetAttributes", "cudaFuncSetAttribute", "cudaGetDevice", "cudaGetDeviceCount", "cudaGetLastError",
+    "cudaGetSymbolAddress", "cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags", "cudaPointerGetAttributes", "cudaSetDevice"};
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;   /* of rows, names and counts of records */
 static pthread_mutex_t buffers = PTHREAD_MUTEX_INITIALIZER; /* of the buffers that CUPTI is not using */
+static pthread_mutex_t nodes = PTHREAD_MUTEX_INITIALIZER;   /* of the nodes of graphs */
+static void *subscriber;
 static uint8_t *spare[SPARE];
 static size_t spare_count;
 static int running;
@@ -70,12 +89,14 @@ static text_t *others, *functions[3][NAMES];
 void cupti_locks(int locked) {
     (locked ? pthread_mutex_lock : pthread_mutex_unlock)(&lock);
     (locked ? pthread_mutex_lock : pthread_mutex_unlock)(&buffers);
+    (locked ? pthread_mutex_lock : pthread_mutex_unlock)(&nodes);
 }
 
 /* CUPTI does not live on in a forked child, nor does CUDA. */
 void cupti_forked(void) {
     pthread_mutex_init(&lock, NULL);
     pthread_mutex_init(&buffers, NULL);
+    pthread_mutex_init(&nodes, NULL);
     running = 0;
     spare_count = 0;
     batch.kernels = batch.copies = batch.sets = batch.calls = 0;
@@ -283,7 +304,7 @@ static void *open_cupti(void) {
 static void find_functions(void *library) {
     for (size_t i = 0; i < COUNT(FUNCTIONS); i++) {
         *FUNCTIONS[i].at = dlsym(library, FUNCTIONS[i].name);
-        if (!*FUNCTIONS[i].at && FUNCTIONS[i].at != (void **)&cupti.Subscribe_v2)
+        if (!*FUNCTIONS[i].at && i < COUNT(FUNCTIONS) - OPTIONAL)
             refuse("CUPTI is too old: 12.0 or later is needed");
     }
 }
@@ -298,23 +319,54 @@ static void must(int code, const char *what) {
     refuse(why);
 }
 
-static void not_called(void *userdata, int domain, uint32_t cbid, const void *data) {
-    (void)userdata, (void)domain, (void)cbid, (void)data;
+/* A launch that a stream captures makes a node, on whichever thread it is called: nothing else tells it from a launch that is lost. */
+static void node_made(void *userdata, int domain, uint32_t cbid, const void *data) {
+    const cupti_graph_t *graph = domain == RESOURCE_DOMAIN ? ((const cupti_resource_t *)data)->graph : NULL;
+    node_row_t row = {.time = now(), .thread = thread_id()};
+    (void)userdata;
+    if (!graph || cupti.GetGraphNodeId(graph->node, &row.node))
+        return;
+    if (cbid == NODE_CLONED && cupti.GetGraphNodeId(graph->original, &row.original))
+        row.original = 0;
+    pthread_mutex_lock(&nodes);
+    if (running) {
+        counts.nodes++;
+        file_writes(NODE, sizeof row, &row, 1, NULL, 0);
+    }
+    pthread_mutex_unlock(&nodes);
 }
 
 /* To subscribe is how clients of CUPTI keep out of each other's way: it fails where another one, Nsight or a debugger is there. */
 static void subscribe(void) {
-    void *handle;
     char other[128] = "", why[256];
     cupti_subscriber_t given = {sizeof given, "aisp-prof", other, sizeof other};
-    int code = cupti.Subscribe_v2 ? cupti.Subscribe_v2(&handle, (void *)not_called, NULL, &given)
-                                  : cupti.Subscribe(&handle, (void *)not_called, NULL);
+    int code = cupti.Subscribe_v2 ? cupti.Subscribe_v2(&subscriber, (void *)node_made, NULL, &given)
+                                  : cupti.Subscribe(&subscriber, (void *)node_made, NULL);
     if (code == OTHER_SUBSCRIBER) {
         other[sizeof other - 1] = 0;
         snprintf(why, sizeof why, "another client of CUPTI is attached%s%s", *other ? ": " : "", other);
         refuse(why);
     }
     must(code, "cuptiSubscribe");
+    must(cupti.EnableCallback(1, subscriber, RESOURCE_DOMAIN, NODE_MADE), "cuptiEnableCallback");
+    must(cupti.EnableCallback(1, subscriber, RESOURCE_DOMAIN, NODE_CLONED), "cuptiEnableCallback");
+}
+
+static int only_asks(const char *name) {
+    for (size_t i = 0; i < COUNT(ONLY_ASKING); i++) {
+        size_t length = strlen(ONLY_ASKING[i]);
+        if (!strncmp(name, ONLY_ASKING[i], length) && (!name[length] || name[length] == '_'))
+            return 1;
+    }
+    return 0;
+}
+
+static void leave_out(int domain, int (*enable)(uint32_t, uint8_t)) {
+    for (uint32_t cbid = 1; enable && cbid < NAMES; cbid++) {
+        const char *name = NULL;
+        if (!cupti.GetCallbackName(domain, cbid, &name) && name && only_asks(name))
+            enable(cbid, 0);
+    }
 }
 
 __attribute__((visibility("default"))) int InitializeInjection(void) {
@@ -339,6 +391,8 @@ __attribute__((visibility("default"))) int InitializeInjection(void) {
         int code = cupti.ActivityEnable(KINDS_TRACED[i]);
         must(needed(KINDS_TRACED[i]) ? code : 0, "cuptiActivityEnable");
     }
+    leave_out(DRIVER_DOMAIN, cupti.ActivityEnableDriverApi);
+    leave_out(RUNTIME_DOMAIN, cupti.ActivityEnableRuntimeApi);
     counts.clock_off = clock_off();
     running = 1;
     atexit(tracer_close); /* again: what is registered later runs earlier, and CUPTI registers its own when it is loaded */

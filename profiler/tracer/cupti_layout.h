@@ -7,7 +7,7 @@
 
 enum { OLDEST_CUPTI = 19, COPY_COUNTS_SINCE = 26 }; /* CUPTI_API_VERSION of 12.0 and 12.8 */
 enum { OTHER_SUBSCRIBER = 39 };                     /* CUPTI_ERROR_MULTIPLE_SUBSCRIBERS_NOT_SUPPORTED */
-enum { DRIVER_DOMAIN = 1, RUNTIME_DOMAIN = 2, SYSTEM_THREADS = 1, FORCED = 1 };
+enum { DRIVER_DOMAIN = 1, RUNTIME_DOMAIN = 2, RESOURCE_DOMAIN = 3, NODE_MADE = 13, NODE_CLONED = 20, SYSTEM_THREADS = 1, FORCED = 1 };
 enum {
     K_MEMCPY = 1,
     K_MEMSET = 2,
@@ -89,6 +89,15 @@ typedef struct {
     uint32_t kind, context, device;
     uint16_t api, null_stream;
 } cupti_context_t;
+
+typedef struct {
+    void *graph, *original_graph, *node, *original;
+} cupti_graph_t;
+
+typedef struct {
+    void *context, *stream;
+    const cupti_graph_t *graph;
+} cupti_resource_t;
 
 typedef struct {
     size_t size;

@@ -5,11 +5,11 @@
 #define AISP_TRACER_FORMAT_H
 #include <stdint.h>
 
-#define VERSION 1
+#define VERSION 2
 #define MAGIC "AISPTRC"
 #define FRAME 0x4d524641u /* "AFRM" */
 
-enum kind { TEXT = 1, NVTX, KERNEL, COPY, MEMSET, CALL, DEVICE, CONTEXT, PROBLEM, CLOSE, STARTED, KINDS };
+enum kind { TEXT = 1, NVTX, KERNEL, COPY, MEMSET, CALL, DEVICE, CONTEXT, PROBLEM, CLOSE, STARTED, NODE, KINDS };
 enum event { MARK = 34, THREAD = 39, CATEGORY = 33, DOMAIN_MADE = 75, DOMAIN_ENDED = 76, PUSH = 1, POP, START, END };
 enum text_is { NO_TEXT, WRITTEN_HERE, NUMBERED };
 
@@ -70,6 +70,11 @@ typedef struct {
     uint32_t context, device, null_stream, unused;
 } context_row_t;
 
+typedef struct { /* a node of a CUDA graph was made, or cloned from the original one, on this thread */
+    uint64_t time, node, original;
+    uint32_t thread, unused;
+} node_row_t;
+
 typedef struct { /* CUPTI was started in this process; its API version */
     uint32_t cupti, unused;
 } started_row_t;
@@ -82,6 +87,7 @@ typedef struct { /* the closing record */
     uint64_t asked, returned;  /* buffers that CUPTI asked for, and gave back */
     uint64_t at_end;           /* of these, those that came back in the last, forced flush */
     uint64_t calls;            /* calls of NVTX, counted as they came */
+    uint64_t nodes;            /* nodes of graphs that CUPTI told of, counted as they came */
     int64_t clock_off;         /* ns by which CUPTI's clock lay outside of two readings of ours around it */
 } close_row_t;
 

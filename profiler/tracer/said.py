@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .buffers import CONTEXT, COUNTED, DEVICE, NVTX, Process, Recording
+from .buffers import CONTEXT, COUNTED, DEVICE, NODE, NVTX, Process, Recording
 from .ranges import END, POP
 
 CLOCK_SLACK_NS = 1_000_000
@@ -43,7 +43,7 @@ def _second_halves(process: Process) -> int:
 
 def _doubts(process: Process) -> Iterator[Message]:
     close = process.close
-    kinds = (*COUNTED, DEVICE, CONTEXT, NVTX)
+    kinds = (*COUNTED, DEVICE, CONTEXT, NVTX, NODE)
     differing = [kind for kind in kinds if len(process.rows(kind)) != int(close["rows"][kind])]
     written = sum(int(close["rows"][kind]) for kind in (*COUNTED, DEVICE, CONTEXT))
     lost = int(close["asked"]) - int(close["returned"])
@@ -56,6 +56,11 @@ def _doubts(process: Process) -> Iterator[Message]:
         yield (
             ERROR,
             f"Not all NVTX events might have been collected: rows of process {process.pid} are missing in its file.",
+        )
+    if int(close["rows"][NODE]) != int(close["nodes"]):
+        yield (
+            ERROR,
+            f"Not all CUDA events might have been collected: nodes of graphs of process {process.pid} are missing.",
         )
     if close["dropped"]:
         yield ERROR, f"CUPTI dropped {close['dropped']} records of process {process.pid}."

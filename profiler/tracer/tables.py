@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .buffers import CALL, CONTEXT, COPY, DEVICE, KERNEL, MEMSET, Process, Recording
+from .buffers import CALL, CONTEXT, COPY, DEVICE, KERNEL, MEMSET, NODE, Process, Recording
 from .names import demangled, short
 from .product import PRODUCT, product_version
 from .ranges import COLUMNS as NVTX_COLUMNS
@@ -26,6 +26,8 @@ SCHEMA_VERSION = "3.20.3"
 
 _HOST = 1 << 48
 _NOT_STATED = 0xFFFFFFFF
+_NODE_MADE = 77
+"""The class of events that Nsight Systems gives these."""
 _UNKNOWN_MEMORY = 7
 """What Nsight Systems calls memory of an unknown kind; it counts the others from 0, CUPTI from 1."""
 DRIVER = Path("/proc/driver/nvidia/version")
@@ -38,6 +40,7 @@ _TABLES = {
     "graphNodeId copyCount",
     "CUPTI_ACTIVITY_KIND_MEMSET": f"{_OPERATION} value bytes graphNodeId",
     "CUPTI_ACTIVITY_KIND_RUNTIME": "start end eventClass globalTid correlationId nameId returnValue",
+    "CUDA_GRAPH_NODE_EVENTS": "start end eventClass globalTid nameId graphNodeId originalGraphNodeId",
     "NVTX_EVENTS": " ".join(NVTX_COLUMNS),
     "DIAGNOSTIC_EVENT": "timestamp timestampType source severity text globalPid",
     "TARGET_INFO_GPU": "vmId id name totalMemory memoryBandwidth clockRate smCount uuid computeMajor computeMinor",
@@ -52,7 +55,14 @@ _TABLES = {
     "META_DATA_EXPORT": "name value",
     "StringIds": "id value",
 }
-_LAZY = ("CUPTI_ACTIVITY_KIND_", "NVTX_EVENTS", "TARGET_INFO_GPU", "TARGET_INFO_CUDA", "TARGET_INFO_SYSTEM")
+_LAZY = (
+    "CUPTI_ACTIVITY_KIND_",
+    "CUDA_GRAPH_",
+    "NVTX_EVENTS",
+    "TARGET_INFO_GPU",
+    "TARGET_INFO_CUDA",
+    "TARGET_INFO_SYSTEM",
+)
 """Tables that are there only where they have a row, as in an export of Nsight Systems."""
 _REALS = frozenset({"doubleValue", "floatValue"})
 _TEXTS = frozenset({"text", "name", "label", "uuid", "utcTime"})
@@ -89,6 +99,7 @@ class _Writer:
         for process, key in zip(self._recording.processes, self._keys, strict=True):
             self._operations(process, key)
             self._calls(process, key)
+            self._nodes(process, key)
             self._nvtx(process, key)
         self._devices()
         self._messages()
@@ -153,6 +164,18 @@ class _Writer:
                 [names[number] for number in c["name"]],
                 rows["result"].view(np.int32).tolist(),
                 strict=True,
+            ),
+        )
+
+    def _nodes(self, process: Process, key: int) -> None:
+        rows, zero = process.rows(NODE), self._recording.began
+        columns = (rows[name].tolist() for name in ("time", "thread", "node", "original"))
+        name = self._string(b"Graph Node Creation") if len(rows) else 0
+        self._insert(
+            "CUDA_GRAPH_NODE_EVENTS",
+            (
+                (time - zero, time - zero, _NODE_MADE, key | thread, name, node, original or None)
+                for time, thread, node, original in zip(*columns, strict=True)
             ),
         )
 

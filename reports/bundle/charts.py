@@ -66,7 +66,12 @@ def charts_of(html: str) -> list[Charts]:
     return list(reader.pairs.values())
 
 
-def _number(text: str) -> float:
+def number(text: str) -> float:
+    """A place in a picture; no "nan" and no "inf", which equal nothing.
+
+    Raises:
+        ValueError: it is none.
+    """
     if not _NUMBER.fullmatch(text):
         raise ValueError(f"{text[:40]!r} is no place")
     return float(text)
@@ -109,9 +114,7 @@ class _Reader(HTMLParser):
 
     def _begin(self, words: list[str], told: dict[str, str]) -> None:
         if "undecided" in words:
-            left, width, lowest, highest = (
-                _number(told[f"data-{at}"]) for at in ("left", "width", "lowest", "highest")
-            )
+            left, width, lowest, highest = (number(told[f"data-{at}"]) for at in ("left", "width", "lowest", "highest"))
             self._open = Open(int(told["data-claim"]), words[-1], left, width, lowest, highest)
             self._pair.open.append(self._open)
         elif self._bars and not self._head:
@@ -120,26 +123,26 @@ class _Reader(HTMLParser):
     def _of_claim(self, tag: str, words: list[str], told: dict[str, str]) -> None:
         assert self._open is not None
         if tag == "circle":
-            self._open.dots.append(_number(told["cx"]))
+            self._open.dots.append(number(told["cx"]))
         elif tag == "rect":
-            span = _number(told["x"]), _number(told["x"]) + _number(told["width"])
+            span = number(told["x"]), number(told["x"]) + number(told["width"])
             if "interval" in words:
                 self._open.interval = span
             elif "limit" in words:
                 self._open.band = span
         elif tag == "line" and "threshold" in words:
-            self._open.threshold = _number(told["x1"])
+            self._open.threshold = number(told["x1"])
 
     def _of_bars(self, tag: str, words: list[str], told: dict[str, str]) -> None:
         assert self._bars is not None
         self._tick = None
         if self._head and tag == "text":
-            self._tick = _number(told["x"])
+            self._tick = number(told["x"])
         elif tag == "rect":
-            low = _number(told["x"])
-            self._bars.rows[-1] = Bar(low, low + _number(told["width"]), False, False)
+            low = number(told["x"])
+            self._bars.rows[-1] = Bar(low, low + number(told["width"]), False, False)
         elif tag == "polygon":
-            xs = [_number(one) for one in told["points"].split()[::2]]
+            xs = [number(one) for one in told["points"].split()[::2]]
             self._bars.rows[-1] = Bar(min(xs), max(xs), "f-ground" in words, False)
 
     def handle_data(self, data: str) -> None:

@@ -16,6 +16,8 @@ from ..page.view import without_times
 from .charted import chart_differences
 from .charts import charts_of
 from .pictures import Article, Band, Mark, Picture, articles_of, marks_of
+from .plots import plots_of
+from .plotted import overview_differences, plot_differences
 from .tracks import Track, tracks_of
 from .verification import Check, Problem, check
 
@@ -37,16 +39,21 @@ def check_drawing(name: str, page: str, evidences: Sequence[Evidence]) -> Check 
     shown = [without_times(one) for one in evidences]
     drawn = [tracks_of(one) for one in shown]
     try:
-        articles, charts = articles_of(page), charts_of(page)
+        articles, charts, (plots, overview) = articles_of(page), charts_of(page), plots_of(page)
     except (LookupError, ValueError) as error:
         return f"a timeline cannot be read: {type(error).__name__}: {error}"
     if len(articles) != len(drawn) or (any(drawn) and not any(article.pictures for article in articles)):
         return f"{len(articles)} pairs with {sum(len(one.pictures) for one in articles)} timelines are drawn, there are {len(drawn)}"
     problems = [
         Problem(name, f"{one.manifest.declaration.name}: {where}", what)
-        for one, article, tracks, small in zip(shown, articles, drawn, charts, strict=True)
-        for where, what in (*drawn_differences(article, tracks), *chart_differences(small, one))
+        for one, article, tracks, small, plotted in zip(shown, articles, drawn, charts, plots, strict=True)
+        for where, what in (
+            *drawn_differences(article, tracks),
+            *chart_differences(small, one),
+            *plot_differences(plotted, one),
+        )
     ]
+    problems += [Problem(name, where, what) for where, what in overview_differences(overview, shown)]
     count = sum(len(_every(track)) for tracks in drawn for track in tracks)
     return check(
         "drawing", f"{name}: its timelines draw {count} rows of the traces, held against them one by one", problems

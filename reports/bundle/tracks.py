@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ...profiler.evidence import Evidence, Op, VariantEvidence
@@ -28,37 +28,49 @@ class Track:
 
 
 def tracks_of(evidence: Evidence) -> tuple[Track, ...]:
-    """The drawn iteration of each variant that has one, the steps of a staged pair among them."""
+    """The drawn iteration of each variant that has one, the steps of a staged pair among them.
+
+    Above twelve lanes of all variants together, those alike lie side by side and are folded.
+    """
+    shown = [one for one in evidence.variants if one.median_index is not None and one.iterations and one.timeline]
+    every = [_lanes(one) for one in shown]
+    if sum(map(len, every)) <= _MOST_LANES:
+        placed: list[tuple[tuple[Lane, ...], dict[int, int]]] = [(lanes, {}) for lanes in every]
+    else:
+        placed = [_folded(lanes, _in_order) for lanes in every]
+        if sum(len(lanes) - sum(folds.values()) for lanes, folds in placed) > _MOST_LANES:
+            placed = [_folded(lanes, _kinds) for lanes in every]
     return tuple(
-        Track(one.name, one.iterations[one.median_index].start, one.iterations[one.median_index].end, *_lanes(one))
-        for one in evidence.variants
-        if one.median_index is not None and one.iterations and one.timeline
+        Track(one.name, one.iterations[middle].start, one.iterations[middle].end, lanes, folds)
+        for one, (lanes, folds) in zip(shown, placed, strict=True)
+        if (middle := one.median_index) is not None
     )
 
 
-def _lanes(variant: VariantEvidence) -> tuple[tuple[Lane, ...], dict[int, int]]:
-    """A lane a stream, in the order in which they begin; above twelve, those alike together, and which of them are folded.
-
-    Alike are lanes whose operations have the same kinds and names in the same order; where that leaves more than twelve lanes in
-    full, those with operations of the same kinds.
-    """
+def _lanes(variant: VariantEvidence) -> tuple[Lane, ...]:
+    """A lane a stream, in the order in which they begin."""
     streams: dict[tuple[int, int], list[Op]] = {}
     for op in sorted(variant.timeline, key=lambda op: (op.start, op.end, op.table, op.row)):
         streams.setdefault((op.device, op.stream), []).append(op)
-    lanes = list(map(tuple, streams.values()))
-    if len(lanes) <= _MOST_LANES:
-        return tuple(lanes), {}
-    alike = _alike(lanes, [str([(op.kind, op.name) for op in lane]) for lane in lanes])
-    if sum(len(one) if len(one) < _LEAST_ALIKE else 2 for one in alike) > _MOST_LANES:
-        alike = _alike(lanes, [str(sorted({op.kind for op in lane})) for lane in lanes])
+    return tuple(map(tuple, streams.values()))
+
+
+def _in_order(lane: Lane) -> str:
+    return str([(op.kind, op.name) for op in lane])
+
+
+def _kinds(lane: Lane) -> str:
+    return str(sorted({op.kind for op in lane}))
+
+
+def _folded(lanes: Sequence[Lane], pattern: Callable[[Lane], str]) -> tuple[tuple[Lane, ...], dict[int, int]]:
+    """The lanes of a variant with those of one pattern side by side, and its folds; where five are nowhere alike, as they were."""
+    patterns = [pattern(lane) for lane in lanes]
+    seen = list(dict.fromkeys(patterns))
+    alike = [[lane for lane, mine in zip(lanes, patterns, strict=True) if mine == one] for one in seen]
     folds, at = {}, 0
     for group in alike:
         if len(group) >= _LEAST_ALIKE:
             folds[at + 1] = len(group) - 2
         at += len(group)
-    return tuple(lane for group in alike for lane in group), folds
-
-
-def _alike(lanes: Sequence[Lane], patterns: Sequence[str]) -> list[list[Lane]]:
-    seen = list(dict.fromkeys(patterns))
-    return [[lane for lane, mine in zip(lanes, patterns, strict=True) if mine == one] for one in seen]
+    return (tuple(lane for group in alike for lane in group), folds) if folds else (tuple(lanes), {})

@@ -19,7 +19,7 @@ LIGHT: Final = {
     "holds": "#0b6e4f",
     "fails": "#b3261e",
 }
-"""On paper and on a light screen. A colour means one thing: `baseline` is always grey, `optimized` blue and what lies between them
+"""On paper and on a light screen. A colour means one thing: `baseline` is always grey, `optimized` blue and all other steps
 a lighter blue; kernels are violet, copies in brown, copies out pink, and other operations `soft`."""
 
 DARK: Final = {
@@ -44,7 +44,7 @@ OF_KIND: Final = {"compute": "kernel", "graph": "kernel", "h2d": "copyin", "d2h"
 
 
 def of_variant(name: str) -> str:
-    """The colour's name for a variant: one for both ends of a pair, one for all steps between them."""
+    """The colour's name for a variant: one each for baseline and optimized, one for all other steps."""
     return OF_VARIANT.get(name, "step")
 
 

@@ -9,8 +9,14 @@ from ...profiler.evidence import Evidence, Speedup, Verdict
 from ..catalog import Catalog
 from ..units import duration, factor, factors, percent
 from .claims import alike, asked, held, speedup_claim
+from .labels import width
 
 _SPEAKS = frozenset({Verdict.PROVEN, Verdict.REFUTED})
+_LONG = 88.0
+"""In font sizes: three lines of print."""
+
+_THAN = " than "
+"""Pairs write "{speedup} than one stream"; a factor is said as "1.71× as fast as", since "1.71× faster" may mean 2.71×."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,11 @@ class Headline:
     def text(self) -> str:
         return f"{self.before}{self.number}{self.after}"
 
+    @property
+    def long(self) -> bool:
+        """Whether it would take more than three lines in print, where it is set smaller then."""
+        return width(self.text, 1) > _LONG
+
 
 def headline(evidence: Evidence, say: Catalog) -> Headline:
     """The pair's own sentence with its speedup, or one that says what cannot be concluded."""
@@ -35,18 +46,19 @@ def headline(evidence: Evidence, say: Catalog) -> Headline:
         return Headline(say(f"headline.{quiet}", title=say.of(pair.title)), "", "", quiet)
     before, field, after = say.of(pair.sentence).partition("{speedup}")
     number, word = (say("headline.alike"), "") if alike(evidence) else _spoken(evidence.speedup, say)
+    if number != say("headline.no_faster") and after.startswith(_THAN):
+        after = say("headline.compared") + after.removeprefix(_THAN)
     if not field:
         return Headline(f"{before} ", number, word, _tone(evidence))
     return Headline(before, number, f"{word}{after}", _tone(evidence))
 
 
 def _spoken(speedup: Speedup, say: Catalog) -> tuple[str, str]:
-    """("1.71×", " faster"), ("1.20×", " slower"), or ("no faster", "") if they differ by no more than noise."""
+    """("1.71×", " as fast"), or ("no faster", "") if they differ by no more than noise."""
     if not speedup.differs:
         return say("headline.no_faster"), ""
-    slower = speedup.value < 1
-    value = 1 / speedup.value if slower else speedup.value
-    return say("headline.factor", factor=factor(value)), say("headline.slower" if slower else "headline.faster")
+    word = say("headline.slower" if speedup.value < 1 else "headline.faster")
+    return say("headline.factor", factor=factor(speedup.value)), word
 
 
 def _tone(evidence: Evidence) -> Verdict:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from ...profiler.evidence import Op
 
 MOST_LANES: Final = 12
-"""A variant on more streams than this is drawn with lanes folded."""
+"""A picture of more lanes than this, of all variants together, is drawn with lanes folded."""
 
 LEAST_ALIKE: Final = 5
 """So many lanes of one pattern make a fold: its first, its last, and three between them at least."""
@@ -39,18 +40,24 @@ class Pattern:
         return len(self.streams) - 2 if len(self.streams) >= LEAST_ALIKE else 0
 
 
-def patterns(ops: Sequence[Op]) -> tuple[str, tuple[Pattern, ...]]:
-    """The lanes of a variant in the order in which they are drawn, by the rule that they are folded by; "" where none is.
+def patterns(variants: Sequence[Sequence[Op]]) -> tuple[str, tuple[tuple[Pattern, ...], ...]]:
+    """The lanes of each variant in the order in which they are drawn, and the rule that they are folded by; "" where none is.
 
-    By the strictest rule that leaves at most `MOST_LANES` in full, else by the last. Patterns, and the lanes of each, are in order of
-    first activity.
+    By the strictest rule that leaves at most `MOST_LANES` of all variants in full, else by the last. A variant that no fold is in has
+    its lanes in order of first activity, as have patterns, and the lanes of each.
     """
-    streams = by_stream(ops)
-    if len(streams) <= MOST_LANES:
-        return "", tuple(Pattern((one,)) for one in streams)
-    every = [(rule, _grouped(streams, key)) for rule, key in _ALIKE.items()]
-    rule, found = next((one for one in every if sum(map(_in_full, one[1])) <= MOST_LANES), every[-1])
-    return (rule if any(one.folded for one in found) else ""), found
+    every = [by_stream(ops) for ops in variants]
+    plain = tuple(tuple(Pattern((one,)) for one in streams) for streams in every)
+    if sum(map(len, every)) <= MOST_LANES:
+        return "", plain
+    told = [(rule, tuple(map(partial(_folded, key=key), every))) for rule, key in _ALIKE.items()]
+    rule, found = next((one for one in told if sum(map(_in_full, one[1])) <= MOST_LANES), told[-1])
+    return ("" if found == plain else rule), found
+
+
+def _folded(streams: Sequence[tuple[Stream, Ops]], key: Callable[[Ops], Hashable]) -> tuple[Pattern, ...]:
+    found = _grouped(streams, key)
+    return found if any(one.folded for one in found) else tuple(Pattern((one,)) for one in streams)
 
 
 def by_stream(ops: Sequence[Op]) -> list[tuple[Stream, Ops]]:
@@ -68,5 +75,5 @@ def _grouped(streams: Sequence[tuple[Stream, Ops]], key: Callable[[Ops], Hashabl
     return tuple(Pattern(tuple(group)) for group in groups.values())
 
 
-def _in_full(pattern: Pattern) -> int:
-    return len(pattern.streams) - pattern.folded
+def _in_full(patterns: Sequence[Pattern]) -> int:
+    return sum(len(one.streams) - one.folded for one in patterns)

@@ -13,9 +13,10 @@ from ..catalog import Catalog
 from ..units import NOTHING, factor, factors, quantity
 from .axis import Measure
 from .claims import asked, outcome, speedup_claim, verdict_word
+from .doubts import LIMITS_OF_GAIN, told
 from .identity import Fact, what_ran
 from .strips import StripPlot, strip_plot
-from .view import LIMITS_OF_GAIN, without_times
+from .view import without_times
 
 SMALL: Final = Measure(240, 92, 62, 2)
 """The width of a row's picture, in CSS pixels."""
@@ -143,9 +144,9 @@ def _doubts(evidences: Mapping[str, Evidence], say: Catalog) -> Iterator[Doubt]:
                 seen.setdefault(finding.code, []).append((anchor, finding))
     ranked = sorted(seen.values(), key=lambda found: (not any(one.blocks for _, one in found), -len(_anchors(found))))
     for found in ranked:
-        _, worst = max(found, key=lambda one: _severity(one[1]))
-        said = say.finding(worst).seen
-        so = _anchors((anchor, one) for anchor, one in found if say.finding(one).seen == said)
+        at, worst = max(found, key=lambda one: _severity(one[1]))
+        said = told(worst, evidences[at], say).seen
+        so = _anchors((anchor, one) for anchor, one in found if told(one, evidences[anchor], say).seen == said)
         alike = [anchor for anchor in _anchors(found) if anchor not in so]
         yield Doubt(said, tuple(_named(so, evidences)), tuple(_named(alike, evidences)))
 
@@ -159,6 +160,7 @@ def _named(anchors: Iterable[str], evidences: Mapping[str, Evidence]) -> Iterato
 
 
 _WORST: Final[Mapping[str, Callable[[Mapping[str, str | int | float]], float]]] = {
+    "two_groups": lambda values: float(values["high_ms"]) / float(values["low_ms"]),
     "clocks_moved": lambda values: float(values["high_mhz"]) - float(values["low_mhz"]),
     "baseline_below_roof": lambda values: -float(values["percent"]),
     "baseline_few_blocks": lambda values: -float(values["blocks"]),

@@ -82,7 +82,8 @@ class Arrow:
 
 @dataclass(frozen=True, slots=True)
 class RooflineChart:
-    """The picture, laid out. `sentence` says in words what it shows."""
+    """The picture, laid out. `x_powers`, `y_powers`: the powers of ten at the ends of each axis. `sentence` says in words what it
+    shows."""
 
     width: float
     height: float
@@ -90,6 +91,8 @@ class RooflineChart:
     right: float
     top: float
     bottom: float
+    x_powers: str
+    y_powers: str
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
     roofs: tuple[Roof, ...]
@@ -159,6 +162,8 @@ def roofline_chart(
         right=measure.width - right,
         top=_TOP,
         bottom=height - _FOOT,
+        x_powers=f"{x_axis.low:.12g} {x_axis.high:.12g}",
+        y_powers=f"{y_axis.low:.12g} {y_axis.high:.12g}",
         x_ticks=tuple(x_ticks(x_axis)),
         y_ticks=tuple(y_ticks(y_axis)),
         roofs=(slope, *flat),

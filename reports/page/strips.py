@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from ...profiler.evidence import Evidence, VariantEvidence
@@ -12,7 +12,10 @@ from ..units import duration
 from .axis import Axis, Measure, Tick
 from .colours import of_variant
 
-ROW = 24.0
+ROW, _FLAT = 24.0, 17.0
+_FEW = 3
+"""Of more rows than this each is flatter and says no n, where that is the same of all: the picture's `note`."""
+
 _APART = 3.1
 _DEEPEST = 9.3
 
@@ -34,13 +37,16 @@ class Strip:
 
 @dataclass(frozen=True, slots=True)
 class StripPlot:
-    """All rows on one axis. `sentence` says in words what the picture shows."""
+    """All rows on one axis. `note` is what would stand beside every row, `half` how far a median's bar reaches from its row;
+    `sentence` says in words what the picture shows."""
 
     width: float
     height: float
     axis: Axis
     ticks: tuple[Tick, ...]
     strips: tuple[Strip, ...]
+    note: str
+    half: float
     sentence: str
 
 
@@ -51,12 +57,22 @@ def strip_plot(evidence: Evidence, say: Catalog, measure: Measure, untraced: boo
     if not rows:
         return None
     axis = measure.axis(max(max(times) for _, _, times in rows))
+    flat = len(rows) > _FEW and len({(traced, len(times)) for _, traced, times in rows}) == 1
+    row = _FLAT if flat else ROW
     strips = tuple(
-        _strip(variant, traced, times, axis, ROW * index + ROW / 2, say)
+        _strip(variant, traced, times, axis, row * index + row / 2, row, say)
         for index, (variant, traced, times) in enumerate(rows)
     )
-    sentence = " ".join(say("runs.row", variant=strip.label, note=strip.note, value=strip.value) for strip in strips)
-    return StripPlot(measure.width, ROW * len(rows) + 22, axis, axis.ticks(measure.most_ticks), strips, sentence)
+    return StripPlot(
+        width=measure.width,
+        height=row * len(rows) + 22,
+        axis=axis,
+        ticks=axis.ticks(measure.most_ticks),
+        strips=tuple(replace(one, note="") for one in strips) if flat else strips,
+        note=strips[0].note if flat else "",
+        half=row / 2,
+        sentence=" ".join(say("runs.row", variant=one.label, note=one.note, value=one.value) for one in strips),
+    )
 
 
 def times_of(variant: VariantEvidence) -> tuple[int, ...]:
@@ -68,17 +84,17 @@ def _rows(evidence: Evidence, untraced: bool) -> list[tuple[str, bool, tuple[int
     """Both variants, traced and untraced. With a staged pair's steps that would fill the page: then, as in an overview,
     only the runs that the speedup rests on."""
     ends = (evidence.baseline, evidence.optimized)
-    if untraced and not evidence.between:
+    if untraced and not evidence.staged:
         return [row for traced in (True, False) for row in _timed(ends, traced)]
     by_events = evidence.speedup is not None and evidence.speedup.source == "events"
-    return _timed((ends[0], *evidence.between, ends[1]) if untraced else ends, not by_events)
+    return _timed(evidence.variants if untraced else ends, not by_events)
 
 
 def _timed(variants: Iterable[VariantEvidence], traced: bool) -> list[tuple[str, bool, tuple[int, ...]]]:
     return [(one.name, traced, times_of(one) if traced else one.untraced_ns) for one in variants]
 
 
-def _strip(variant: str, traced: bool, times: Sequence[int], axis: Axis, y: float, say: Catalog) -> Strip:
+def _strip(variant: str, traced: bool, times: Sequence[int], axis: Axis, y: float, row: float, say: Catalog) -> Strip:
     middle = median(times)
     return Strip(
         label=say.get(f"variant.{variant}", variant),
@@ -86,16 +102,16 @@ def _strip(variant: str, traced: bool, times: Sequence[int], axis: Axis, y: floa
         colour=of_variant(variant),
         traced=traced,
         y=y,
-        dots=swarm([axis.x(time) for time in times], y),
+        dots=swarm([axis.x(time) for time in times], y, row / ROW * _DEEPEST),
         median_x=axis.x(middle),
         label_x=round(axis.x(max(times)) + 8, 2),
         value=duration(middle),
     )
 
 
-def swarm(xs: Sequence[float], y: float) -> tuple[tuple[float, float], ...]:
-    """Dots moved apart vertically, in order, where they would hide one another; by at most `_DEEPEST`."""
-    steps = [0.0] + [sign * step * _APART for step in range(1, int(_DEEPEST / _APART) + 1) for sign in (-1, 1)]
+def swarm(xs: Sequence[float], y: float, deepest: float = _DEEPEST) -> tuple[tuple[float, float], ...]:
+    """Dots moved apart vertically, in order, where they would hide one another; by at most `deepest`."""
+    steps = [0.0] + [sign * step * _APART for step in range(1, int(deepest / _APART + 1e-9) + 1) for sign in (-1, 1)]
     placed: list[tuple[float, float]] = []
     for x in xs:
         free = (step for step in steps if all(_clear(x, y + step, dot) for dot in placed))

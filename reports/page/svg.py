@@ -18,6 +18,11 @@ def polygon(corners: Iterable[tuple[float, float]]) -> Markup:
     return Markup("M" + "L".join(f"{x:.2f} {y:.2f}" for x, y in corners) + "z")
 
 
+def open_line(corners: Iterable[tuple[float, float]]) -> Markup:
+    """Path data: one line through all corners, from the first to the last."""
+    return Markup("M" + "L".join(f"{_n(round(x, 2))} {_n(round(y, 2))}" for x, y in corners))
+
+
 def _n(value: float) -> str:
     """A number, to a hundredth of a pixel as the picture's are.
 

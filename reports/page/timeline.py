@@ -14,13 +14,16 @@ from .labels import width, wrapped
 from .lanes import Ops, Pattern, Stream, patterns
 from .marks import MOST_MARKS, Band, Box, bands, extent
 
-_HEAD = 30.0
 _LINE = 14.0
 _MOST_LINES = 3
 _FOOT = 24.0
-_GAP = 10.0
-_TALL, _FLAT, _ROOM = 22.0, 12.0, 420.0
-"""The highest and the lowest lane that is drawn in full, with the gap under it, and what all of them should take."""
+_TALL, _FLAT, _ROOM = 22.0, 10.6, 270.0
+"""The highest and the lowest lane that is drawn in full, with the gap under it, and what all tracks should take: of a staged pair a
+page has room for no more beside its claims and runs."""
+
+_FEW = 3
+_LOOSE, _DENSE = (30.0, 10.0), (23.0, 6.0)
+"""The height above a track's lanes and the gap under them: of at most `_FEW` tracks, and of more."""
 
 _SQUEEZED, _FOLD, _THIN = 3.0, 48.0, 0.4
 """A lane inside a fold, the height that a fold should take, and the lowest lane inside one."""
@@ -76,8 +79,8 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """All tracks on one axis. `merged`: operations that touch were drawn as one. `rules` say what the lanes that are folded
-    have in common. `sentence` says in words what the picture shows."""
+    """All tracks on one axis. `merged`: operations that touch were drawn as one. `rule` says what the lanes that are folded
+    have in common, `head` how high the caption above a track's lanes is. `sentence` says in words what the picture shows."""
 
     width: float
     height: float
@@ -87,7 +90,8 @@ class Timeline:
     kinds: tuple[str, ...]
     marks: int
     merged: bool
-    rules: tuple[str, ...]
+    rule: str
+    head: float
     sentence: str
 
 
@@ -109,7 +113,8 @@ def timeline(evidence: Evidence, say: Catalog, measure: Measure) -> Timeline | N
         kinds=tuple(sorted(kinds, key=lambda kind: (_KINDS.index(kind) if kind in _KINDS else len(_KINDS), kind))),
         marks=layout.marks,
         merged=layout.merge,
-        rules=tuple(say(_RULES[rule]) for rule in sorted(layout.rules)),
+        rule=say(_RULES[layout.rule]) if layout.rule else "",
+        head=layout.head,
         sentence=" ".join(_in_words(track, say) for track in tracks),
     )
 
@@ -137,23 +142,24 @@ class _Layout:
         self.marks = sum(map(len, shown))
         self.merge = self.marks > MOST_MARKS
         self.several = len({op.device for ops in shown for op in ops}) > 1
-        self.rules: set[str] = set()
-        full = sum(len(one.streams) - one.folded for ops in shown for one in patterns(ops)[1])
-        self.pitch = round(min(_TALL, max(_FLAT, _ROOM / full)), 2)
+        self.rule, self.patterns = patterns(shown)
+        self.head, self.gap = _LOOSE if len(shown) <= _FEW else _DENSE
+        groups = [one for track in self.patterns for one in track]
+        full = sum(len(one.streams) - one.folded for one in groups)
+        taken = len(shown) * (self.head + self.gap) + sum(_squeezed(one.folded) * one.folded for one in groups)
+        self.pitch = round(min(_TALL, max(_FLAT, (_ROOM - taken) / full)), 2)
 
     def tracks(self, drawn: Sequence[tuple[VariantEvidence, Iteration]]) -> Iterator[Track]:
         y = 0.0
-        for variant, iteration in drawn:
-            track = self._track(variant, iteration, y)
+        for (variant, iteration), groups in zip(drawn, self.patterns, strict=True):
+            track = self._track(variant, iteration, groups, y)
             yield track
-            y = track.bottom + _GAP
+            y = track.bottom + self.gap
 
-    def _track(self, variant: VariantEvidence, iteration: Iteration, y: float) -> Track:
+    def _track(self, variant: VariantEvidence, iteration: Iteration, groups: Sequence[Pattern], y: float) -> Track:
         label = self.say.get(f"variant.{variant.name}", variant.name)
         caption = self._caption(variant.name, label)
-        top = y + _HEAD + _LINE * (len(caption) - 1)
-        rule, groups = patterns(variant.timeline)
-        self.rules |= {rule} - {""}
+        top = y + self.head + _LINE * (len(caption) - 1)
         lanes, folds, bottom = self._lanes(groups, iteration.start, top)
         return Track(
             name=variant.name,

@@ -69,9 +69,14 @@ def is_open(claim: ClaimResult) -> bool:
     return claim.verdict is Verdict.UNPROVEN and known and bool(codes & OPEN)
 
 
+def _compared(claim: ClaimResult, evidence: Evidence) -> tuple[str, str] | None:
+    """The two variants of a claim on a speedup."""
+    return parse(claim.text, tuple(one.name for one in evidence.variants)).left.compared
+
+
 def shown(claim: ClaimResult, evidence: Evidence) -> list[float]:
     """The values of a claim in the order of its iterations; of a speedup the first variant's run over the second's of the same place."""
-    compared = parse(claim.text).left.compared
+    compared = _compared(claim, evidence)
     if not compared or evidence.speedup is None:
         return list(claim.values)
     of = {one.name: times(one, evidence.speedup.source) for one in evidence.variants}
@@ -95,7 +100,7 @@ def _drawn(
     return Undecided(
         claim=place,
         text=claim.text,
-        about=say("undecided.turns" if parse(claim.text).left.compared else "undecided.values", n=len(values)),
+        about=say("undecided.turns" if _compared(claim, evidence) else "undecided.values", n=len(values)),
         more=" ".join(_more(claim, say)),
         width=measure.width,
         height=_ROW + _FOOT,

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ...declaration import VARIANTS
-from ...profiler.evidence import Evidence, Finding, VariantEvidence, Verdict
+from ...profiler.evidence import Evidence, VariantEvidence, Verdict
 from ..catalog import Catalog, FindingText
 from ..units import MINUS, NOTHING, percent, sensible
 from .against import Against
 from .axis import Measure
 from .claims import ClaimRow, claim_rows, told_first, verdict_word
+from .doubts import LIMITS_OF_GAIN, caveats, one_a_code
 from .figures import FigureGroup, figure_groups
 from .headline import Headline, headline, lead, verdict_line
 from .identity import Fact, StoredFile, facts, ran, stored_files
@@ -29,9 +28,6 @@ from .witnesses import Command, WitnessRow, commands, witness_rows, witness_word
 WIDE = Measure(672, 108, 62, 8)
 NARROW = Measure(344, 92, 62, 4)
 """The same pictures at two widths, in CSS pixels: a page and a phone."""
-
-LIMITS_OF_GAIN = frozenset({"same_engine_bound"})
-"""Findings that make no page wrong: they say how much more there would be to gain, which is the appendix's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +136,12 @@ def proof(evidence: Evidence, say: Catalog, anchor: str, against: Against | None
 def _both_timed(evidence: Evidence) -> bool:
     """Whether there are runs beside those that the speedup rests on, and room for them: of a staged pair there is none."""
     ends = (evidence.baseline, evidence.optimized)
-    return not evidence.between and all(one.iterations and one.untraced_ns for one in ends)
+    return not evidence.staged and all(one.iterations and one.untraced_ns for one in ends)
 
 
 def _strips(evidence: Evidence, say: Catalog, of_speedup: bool) -> tuple[StripPlot, ...]:
     """In both widths. Of a staged pair every variant's runs in any case, and only those that the speedup rests on."""
-    untraced = bool(evidence.between) or not of_speedup
+    untraced = evidence.staged or not of_speedup
     return tuple(plot for size in (WIDE, NARROW) if (plot := strip_plot(evidence, say, size, untraced=untraced)))
 
 
@@ -154,7 +150,7 @@ def without_times(evidence: Evidence) -> Evidence:
     if not any(finding.code == "outputs_invalid" for finding in evidence.caveats):
         return evidence
     baseline, optimized = (VariantEvidence(name, (), None, (), (), ()) for name in VARIANTS)
-    silent = replace(evidence, speedup=None, perturbation={}, gain=(), between=(), steps=(), rates={})
+    silent = replace(evidence, speedup=None, perturbation={}, gain=(), between=(), beyond=(), steps=(), rates={})
     return replace(silent, baseline=baseline, optimized=optimized)
 
 
@@ -187,19 +183,3 @@ def completeness_line(evidence: Evidence, say: Catalog) -> str:
     stated = NOTHING if seen.events_stated is None else sensible(seen.events_stated)
     key = "trace.counted" if seen.events_stated is not None else "trace.not_stated"
     return say(key, stated=stated, found=sensible(seen.events_found))
-
-
-def caveats(evidence: Evidence, say: Catalog) -> tuple[FindingText, ...]:
-    """What was seen that could make the page wrong, each once; what blocks a conclusion comes first."""
-    distinct: dict[str, Finding] = {}
-    for finding in (*evidence.completeness.findings, *evidence.caveats):
-        distinct.setdefault(repr((finding.code, sorted(finding.values.items()))), finding)
-    ordered = sorted(distinct.values(), key=lambda finding: not finding.blocks)
-    return tuple(say.finding(finding) for finding in ordered)
-
-
-def one_a_code(told: Sequence[FindingText]) -> tuple[tuple[FindingText, int], ...]:
-    """The first of each code, and how many more there are of it."""
-    counted = Counter(one.code for one in told)
-    first = {one.code: one for one in reversed(told)}
-    return tuple((first[code], more - 1) for code, more in counted.items())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 from statistics import median
 
+from ...declaration import VARIANTS
 from ...profiler.evidence import Evidence, Step, VariantEvidence
+from ...profiler.manifest import Chosen
 from ..catalog import Catalog
 from ..units import NOTHING, decimals, factor, fixed, sensible
 from .bars import Change, Rule, change, rules, signed_time
@@ -29,11 +32,12 @@ class WaterfallRow:
 
 @dataclass(frozen=True, slots=True)
 class Waterfall:
-    """The baseline, then one row per step. `whole` is the sum of the steps; `closes` if it equals the measured difference.
-    `rules`: the bars' axis, in ms from 0."""
+    """The baseline, then one row per step. `whole` is the sum of the steps up to the optimized variant, which `title` names so
+    where there are others beyond it; `closes` if it equals the measured difference. `rules`: the bars' axis, in ms from 0."""
 
     rows: tuple[WaterfallRow, ...]
     rules: tuple[Rule, ...]
+    title: str
     whole: str
     faster: str
     closes: bool
@@ -49,11 +53,11 @@ def waterfall(evidence: Evidence, say: Catalog) -> Waterfall | None:
         accumulate((step.saved_ns for step in evidence.steps), lambda left, saved: left - saved, initial=first)
     )
     scale, places = max(heights), decimals(first / 1e6)
-    variants = evidence.variants
+    variants, chosen = evidence.variants, _chosen(evidence)
     rows = [
         WaterfallRow(
             label=variant.name,
-            note=say.of(captions[variant.name]),
+            note=" · ".join([say.of(captions[variant.name]), *_algorithm(chosen.get(variant.name), say)]),
             ms=fixed(height / 1e6, places),
             change="" if step is None else signed_time(-step.saved_ns, places),
             faster="" if step is None else _faster(step, say),
@@ -64,14 +68,35 @@ def waterfall(evidence: Evidence, say: Catalog) -> Waterfall | None:
             variants, (None, *evidence.steps), heights, (first, *heights), strict=False
         )
     ]
-    total = sum(step.saved_ns for step in evidence.steps)
+    total = sum(step.saved_ns for step in evidence.steps_between)
     return Waterfall(
         rows=tuple(rows),
         rules=rules(scale / 1e6, 3),
+        title=say("waterfall.whole_to" if evidence.beyond else "waterfall.whole", variant=VARIANTS[1]),
         whole=signed_time(-total, places),
         faster=say("headline.factor", factor=factor(evidence.speedup.value)),
         closes=total == first - evidence.speedup.optimized_ns,
     )
+
+
+def _chosen(evidence: Evidence) -> Mapping[str, Chosen]:
+    """What a library ran for each variant of the traced run, where that is the pair's subject."""
+    traced = evidence.manifest.runs.get("traced")
+    return (traced.chosen if traced else None) or {}
+
+
+def _algorithm(chosen: Chosen | None, say: Catalog) -> list[str]:
+    if chosen is None:
+        return []
+    words = say(
+        "waterfall.algorithm",
+        algorithm=chosen.algorithm,
+        tile=chosen.tile,
+        stages=chosen.stages,
+        cluster=chosen.cluster,
+    )
+    place = say("waterfall.candidate", rank=chosen.rank, n=chosen.candidates) if chosen.candidates > 1 else ""
+    return [words, *([place] if place else [])]
 
 
 def _faster(step: Step, say: Catalog) -> str:

@@ -114,6 +114,9 @@ def test_a_missing_printer_hides_no_verdict(tmp_path, monkeypatch, claim, format
     ("words", "code", "said"),
     [
         (["ch11:streams"], 0, "wrote ch11-streams.html"),
+        (["ch11:streams", "ch20:memory_standard", "ch11:streams"], 0, "wrote ch11-ch20.html"),
+        (["ch11:streams", "ch20:memory_standard", "--bundle", "a.zip"], 2, "one chapter, these are of ch11 and ch20"),
+        (["ch11:streams", "program:mine"], 2, "program:mine stands beside others"),
         (["ch11:streams", "--stage", "ch11:streams"], 2, "said twice"),
         ([], 2, "aisp-prof report ch11"),
     ],

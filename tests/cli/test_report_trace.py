@@ -17,9 +17,11 @@ from aisp_prof.reports.catalog import LANGUAGES, catalog
 from as_typed import aisp
 from own_trace import IN_BLOCKS, median_by_hand, own_trace, run_steps
 from pair_trace import US, serial
+from parquet_folder import parquet_of
 from trace_builder import Process, TraceBuilder
 
 RANGES = ("--range", "baseline=old step*", "--range", "optimized=new step*")
+ROOT = Path(__file__).parents[2]
 HTML = ("--format", "html")
 
 
@@ -108,6 +110,41 @@ def test_a_bundle_of_it_is_recomputed(trace: Path, tmp_path: Path) -> None:
         names = packed.namelist()
     assert "trace-copies_hidden.html" in names
     assert sum(name.endswith("trace.sqlite.xz") for name in names) == 1
+
+
+def test_a_folder_of_parquet_files_shows_what_its_export_shows(trace: Path, tmp_path: Path) -> None:
+    folder = parquet_of(trace, tmp_path / "train")
+    code, data = reported(folder, tmp_path, *RANGES, "--claim", "speedup >= 1.5")
+    proof = {**data["proofs"][0], "claims": [one["verdict"] for one in data["proofs"][0]["claims"]]}
+    whole = reported(trace, tmp_path, *RANGES, "--claim", "speedup >= 1.5")[1]["proofs"][0]
+    same = ("verdict", "speedup", "baseline", "optimized", "completeness", "gpus")
+    assert (code, proof["claims"]) == (0, ["proven"])
+    assert [proof[name] for name in same if name in whole] == [whole[name] for name in same if name in whole]
+
+
+def test_a_trace_of_torch_profiler_refutes_and_proves_nothing(tmp_path: Path) -> None:
+    """What is there is counted by hand in tests/traces/kineto: a step of five kernels. The bundle is made of an SQLite copy."""
+    recorded = ROOT / "tests" / "traces" / "kineto" / "recorded.json.gz"
+    ask = ("report", recorded, "--range", "baseline=step", "--range", "optimized=cpu_op:aten::mm", *HTML)
+    claims = (
+        "--claim",
+        "baseline.kernels >= 1",
+        "--claim",
+        "baseline.kernels <= 4",
+        "--claim",
+        "optimized.kernels <= 1",
+    )
+    done = aisp(*ask, *claims, "--bundle", "proof.zip", "--json", cwd=tmp_path)
+    (proof,) = json.loads(done.stdout)["proofs"]
+    assert (done.returncode, proof["completeness"]["status"]) == (1, "unattested")
+    assert [one["verdict"] for one in proof["claims"]] == ["unproven", "refuted", "unproven"]
+    assert len(proof["baseline"]["iterations"]) == 8
+    assert "not_compared" not in {
+        caveat["code"] for caveat in proof["caveats"]
+    }  # Kineto tells no uuid, so the manifest has none
+    done = aisp("verify", "proof.zip", "--json", cwd=tmp_path)
+    data = json.loads(done.stdout)
+    assert (data["status"], data["verdict"], data["problems"]) == ("ok", "refuted", [])
 
 
 def test_a_trace_that_is_not_there_is_said_before_its_ranges_are_asked_for(tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ CODES = {
     "no_conditions": (),
     "perturbed": ("variant", "percent", "band_percent"),
     "noise_floor": ("percent",),
+    "two_groups": ("variant", "count", "low_ms", "others", "high_ms", "changes"),
     "within_noise": ("percent",),
     "interval_straddles": ("low", "high", "threshold"),
     "more_iterations": ("n", "needed"),

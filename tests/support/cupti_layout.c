@@ -115,6 +115,11 @@ CONTEXT_FIELD(context, contextId);
 CONTEXT_FIELD(device, deviceId);
 CONTEXT_FIELD(null_stream, nullStreamId);
 
+SAME(cupti_resource_t, context, CUpti_ResourceData, context);
+SAME(cupti_resource_t, graph, CUpti_ResourceData, resourceDescriptor);
+SAME(cupti_graph_t, node, CUpti_GraphData, node);
+SAME(cupti_graph_t, original, CUpti_GraphData, originalNode);
+
 NUMBER(K_MEMCPY, CUPTI_ACTIVITY_KIND_MEMCPY);
 NUMBER(K_MEMSET, CUPTI_ACTIVITY_KIND_MEMSET);
 NUMBER(K_KERNEL, CUPTI_ACTIVITY_KIND_KERNEL);
@@ -127,6 +132,9 @@ NUMBER(K_MEMCPY2, CUPTI_ACTIVITY_KIND_MEMCPY2);
 NUMBER(OTHER_SUBSCRIBER, CUPTI_ERROR_MULTIPLE_SUBSCRIBERS_NOT_SUPPORTED);
 NUMBER(DRIVER_DOMAIN, CUPTI_CB_DOMAIN_DRIVER_API);
 NUMBER(RUNTIME_DOMAIN, CUPTI_CB_DOMAIN_RUNTIME_API);
+NUMBER(RESOURCE_DOMAIN, CUPTI_CB_DOMAIN_RESOURCE);
+NUMBER(NODE_MADE, CUPTI_CBID_RESOURCE_GRAPHNODE_CREATED);
+NUMBER(NODE_CLONED, CUPTI_CBID_RESOURCE_GRAPHNODE_CLONED);
 NUMBER(SYSTEM_THREADS, CUPTI_ACTIVITY_THREAD_ID_TYPE_SYSTEM);
 NUMBER(FORCED, CUPTI_ACTIVITY_FLAG_FLUSH_FORCED);
 #if CUPTI_API_VERSION >= 130000
@@ -149,4 +157,9 @@ static CUptiResult (*const flush)(uint32_t) = cuptiActivityFlushAll;
 static CUptiResult (*const name)(CUpti_CallbackDomain, uint32_t, const char **) = cuptiGetCallbackName;
 static CUptiResult (*const clock_of)(uint64_t *) = cuptiGetTimestamp;
 static CUptiResult (*const with_clock)(uint64_t (*)(void)) = cuptiActivityRegisterTimestampCallback;
-const void *const used[] = {&get_next, &get_dropped, &flush, &name, &clock_of, &with_clock, &subscribe};
+static CUptiResult (*const callback)(uint32_t, CUpti_SubscriberHandle, CUpti_CallbackDomain, CUpti_CallbackId) = cuptiEnableCallback;
+static CUptiResult (*const node_id)(CUgraphNode, uint64_t *) = cuptiGetGraphNodeId;
+static CUptiResult (*const of_driver)(CUpti_CallbackId, uint8_t) = cuptiActivityEnableDriverApi;
+static CUptiResult (*const of_runtime)(CUpti_CallbackId, uint8_t) = cuptiActivityEnableRuntimeApi;
+const void *const used[] = {&callback, &node_id, &of_driver, &of_runtime,
+                           &get_next, &get_dropped, &flush, &name, &clock_of, &with_clock, &subscribe};

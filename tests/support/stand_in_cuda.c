@@ -2,7 +2,8 @@
    injections that the environment names. Its arguments are done one after the other:
      cuda  cuInit          slow N, fast N  N steps, each a range "slow step" or "fast step" of domain "work", with index
      some N  launches      threads N       N threads, each with a range and launches      graph N  launches of a graph of 3
-     capture N  launches under stream capture
+     capture N  launches under stream capture               elsewhere N  the same, launched by another thread
+     ask N  calls that only ask
      fork SCRIPT  a child that does the comma-separated words    spawn  this program again with "cuda slow 2"
      other  another client takes CUPTI's buffers over           exit, _exit, abort, kill  how it ends
      closes  every file is closed, and another one opened in their place
@@ -21,7 +22,8 @@
 #include <unistd.h>
 
 static void (*launch)(uint32_t, const char *, uint64_t), (*graph)(uint32_t, const char *, uint64_t, int), (*set)(uint32_t, uint64_t, uint64_t);
-static void (*copy)(uint32_t, uint8_t, uint8_t, uint8_t, uint64_t, uint64_t), (*wait_all)(void), (*forked)(void), (*captured)(int);
+static void (*copy)(uint32_t, uint8_t, uint8_t, uint8_t, uint64_t, uint64_t), (*wait_all)(void), (*forked)(void), (*captured)(int), (*asked)(int);
+static void (*begin_capture)(void), (*end_capture)(void);
 static int (*register_callbacks)(void *, void *);
 static int on;
 static char *self;
@@ -83,7 +85,8 @@ static void cuda(void) {
     }
     launch = dlsym(library, "gpu_launch"), graph = dlsym(library, "gpu_graph"), set = dlsym(library, "gpu_set");
     copy = dlsym(library, "gpu_copy"), wait_all = dlsym(library, "gpu_wait"), forked = dlsym(library, "gpu_forked");
-    captured = dlsym(library, "gpu_capture");
+    captured = dlsym(library, "gpu_captured"), asked = dlsym(library, "gpu_asked");
+    begin_capture = dlsym(library, "gpu_begin_capture"), end_capture = dlsym(library, "gpu_end_capture");
     register_callbacks = dlsym(library, "cuptiActivityRegisterCallbacks");
     int (*begin)(void) = injected("CUDA_INJECTION64_PATH", "InitializeInjection");
     if (begin)
@@ -102,6 +105,19 @@ static void step(int slow, uint64_t index) {
     set(7, 4096, 2000);
     wait_all();
     pop();
+}
+static void *capture_here(void *launches) {
+    captured((int)(intptr_t)launches);
+    return NULL;
+}
+static void capture(int launches, int elsewhere) {
+    pthread_t other;
+    begin_capture();
+    if (!elsewhere)
+        captured(launches);
+    else if (!pthread_create(&other, NULL, capture_here, (void *)(intptr_t)launches))
+        pthread_join(other, NULL);
+    end_capture();
 }
 static void *in_thread(void *number) {
     push("in a thread", (uint64_t)(uintptr_t)number);
@@ -132,7 +148,7 @@ static void spawn(void) {
 static void act(char **words) {
     for (; *words; words++) {
         const char *word = *words;
-        int takes = !!strstr(" slow fast some threads graph fork limit ranges capture ", word), count = 0;
+        int takes = !!strstr(" slow fast some threads graph fork limit ranges capture elsewhere ask ", word), count = 0;
         char *argument = takes ? *++words : "";
         count = atoi(argument);
         if (!strcmp(word, "cuda")) cuda();
@@ -145,7 +161,8 @@ static void act(char **words) {
             for (int i = 0; i < count; i++) graph(7, PLAIN, 5000, 3);
         else if (!strcmp(word, "ranges"))
             for (int i = 0; i < count; i++) push("some range", (uint64_t)i), pop();
-        else if (!strcmp(word, "capture")) captured(count);
+        else if (!strcmp(word, "capture") || !strcmp(word, "elsewhere")) capture(count, *word == 'e');
+        else if (!strcmp(word, "ask")) asked(count);
         else if (!strcmp(word, "fork")) child(argument);
         else if (!strcmp(word, "spawn")) spawn();
         else if (!strcmp(word, "open")) push("left open", 0);

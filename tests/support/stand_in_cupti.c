@@ -6,7 +6,8 @@
      STAND_IN_KILL=N      the process is killed at its Nth call into CUPTI or out of it
      STAND_IN_REFUSES=N   cuptiActivityEnable fails with this code
      STAND_IN_EMPTY=1     a buffer without a record never comes back
-     STAND_IN_NAMELESS=1  it fails for devices and contexts alone */
+     STAND_IN_NAMELESS=1  it fails for devices and contexts alone
+     STAND_IN_NODELESS=1  it tells of no node of a graph */
 #define _GNU_SOURCE
 #include "cupti_layout.h"
 #include <pthread.h>
@@ -33,9 +34,11 @@ static cupti_clock_t given_clock;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static buffer_t gpu, *of_threads;
 static _Thread_local buffer_t *mine;
-static int enabled[64], known;
+static int enabled[64], known, silent[512];
+static void (*told)(void *, int, uint32_t, const void *);
 static uint64_t busy_until[STREAMS];
 static uint32_t correlations;
+static uintptr_t graph_nodes;
 static size_t dropped;
 static long moments;
 
@@ -105,12 +108,18 @@ EXPORT int cuptiGetResultString(int code, const char **text) {
 }
 EXPORT int cuptiSubscribe_v2(void **handle, void *callback, void *data, cupti_subscriber_t *given) {
     const char *other = getenv("STAND_IN_OTHER");
-    *handle = callback, (void)data;
+    *handle = callback, told = callback, (void)data;
     if (other)
         snprintf(given->other, given->other_size, "%s", other);
     return other ? OTHER_SUBSCRIBER : 0;
 }
 EXPORT int cuptiSubscribe(void **handle, void *callback, void *data) { return cuptiSubscribe_v2(handle, callback, data, NULL); }
+EXPORT int cuptiEnableCallback(uint32_t enable, void *subscriber, int domain, uint32_t cbid) {
+    return !enable || !subscriber || domain != RESOURCE_DOMAIN || (cbid != NODE_MADE && cbid != NODE_CLONED);
+}
+EXPORT int cuptiGetGraphNodeId(void *node, uint64_t *id) { return *id = (uint64_t)(uintptr_t)node, 0; }
+EXPORT int cuptiActivityEnableDriverApi(uint32_t cbid, uint8_t enable) { return (void)cbid, !!enable; }
+EXPORT int cuptiActivityEnableRuntimeApi(uint32_t cbid, uint8_t enable) { return silent[cbid] = !enable, 0; }
 EXPORT int cuptiSetThreadIdType(int type) { return type != SYSTEM_THREADS; }
 EXPORT int cuptiActivityRegisterTimestampCallback(cupti_clock_t clock) { return given_clock = clock, 0; }
 EXPORT int cuptiActivityRegisterCallbacks(cupti_request_t a, cupti_complete_t b) { return request = a, complete = b, 0; }
@@ -151,7 +160,7 @@ EXPORT int cuptiActivityFlushAll(uint32_t flag) {
     pthread_mutex_unlock(&lock);
     return 0;
 }
-enum { LAUNCH = 211, COPY = 41, SET = 51, GRAPH = 311, WAIT = 165, DRIVER_LAUNCH = 307, BEGIN = 317, FINISH = 319 };
+enum { LAUNCH = 211, COPY = 41, SET = 51, GRAPH = 311, WAIT = 165, DRIVER_LAUNCH = 307, BEGIN = 317, FINISH = 319, ASK = 17 };
 EXPORT int cuptiGetCallbackName(int domain, uint32_t cbid, const char **name) {
     *name = domain == DRIVER_DOMAIN ? "cuLaunchKernel"
             : cbid == LAUNCH        ? "cudaLaunchKernel_v7000"
@@ -159,6 +168,7 @@ EXPORT int cuptiGetCallbackName(int domain, uint32_t cbid, const char **name) {
             : cbid == SET           ? "cudaMemsetAsync_v3020"
             : cbid == GRAPH         ? "cudaGraphLaunch_v10000"
             : cbid == BEGIN         ? "cudaStreamBeginCapture_v10000"
+            : cbid == ASK           ? "cudaGetDevice_v3020"
             : cbid == FINISH        ? "cudaStreamEndCapture_v10000"
                                     : "cudaDeviceSynchronize_v3020";
     return 0;
@@ -176,7 +186,8 @@ static void call(uint32_t cbid, uint32_t correlation, uint64_t start) {
         under.kind = K_DRIVER, under.cbid = DRIVER_LAUNCH;
         put(mine, &under, sizeof under);
     }
-    put(mine, &record, sizeof record);
+    if (!silent[cbid])
+        put(mine, &record, sizeof record);
 }
 
 static uint64_t placed(uint32_t stream, uint64_t start, uint64_t ns) {
@@ -228,13 +239,39 @@ EXPORT void gpu_graph(uint32_t stream, const char *name, uint64_t ns, int nodes)
         kernel(stream, name, ns, id, (uint64_t)5 << 32 | (uint64_t)(i + 1), start + 5000);
     pthread_mutex_unlock(&lock);
 }
-/* Launches under stream capture run nothing. */
-EXPORT void gpu_capture(int launches) {
+static void tell_of_node(uint32_t cbid, uintptr_t node, uintptr_t original) {
+    cupti_graph_t graph = {.node = (void *)node, .original = (void *)original};
+    cupti_resource_t data = {.graph = &graph};
+    if (told && !asked_for("STAND_IN_NODELESS"))
+        told(NULL, RESOURCE_DOMAIN, cbid, &data);
+}
+EXPORT void gpu_begin_capture(void) {
     uint64_t start = begin();
     call(BEGIN, ++correlations, start);
-    for (int i = 0; i < launches; i++)
-        call(LAUNCH, ++correlations, time_now());
-    call(FINISH, ++correlations, time_now());
+    pthread_mutex_unlock(&lock);
+}
+/* Launches under stream capture run nothing: each makes a node. */
+EXPORT void gpu_captured(int launches) {
+    begin();
+    for (int i = 0; i < launches; i++) {
+        uint64_t start = time_now();
+        tell_of_node(NODE_MADE, ++graph_nodes, 0);
+        call(LAUNCH, ++correlations, start);
+    }
+    pthread_mutex_unlock(&lock);
+}
+EXPORT void gpu_end_capture(void) {
+    uint64_t start = begin();
+    for (uintptr_t node = graph_nodes; node; node--)
+        tell_of_node(NODE_CLONED, node + 1000, node);
+    graph_nodes = 0;
+    call(FINISH, ++correlations, start);
+    pthread_mutex_unlock(&lock);
+}
+EXPORT void gpu_asked(int times) {
+    begin();
+    for (int i = 0; i < times; i++)
+        call(ASK, ++correlations, time_now());
     pthread_mutex_unlock(&lock);
 }
 EXPORT void gpu_copy(uint32_t stream, uint8_t kind, uint8_t from, uint8_t to, uint64_t bytes, uint64_t ns) {

@@ -11,6 +11,8 @@ from xml.etree import ElementTree as Xml
 
 import aisp_prof.testing.capturing  # noqa: F401  pytester forgets what a session imports, and numpy loads only once
 import pytest
+import traced
+from aisp_prof.profiler.tracer import library
 from aisp_prof.testing import machine
 from pair_trace import US, run_pair
 from trace_builder import TraceBuilder
@@ -361,7 +363,7 @@ def test_a_marked_body_that_fails_fails_here(session, fake_machine):
             assert 1 + 1 == 3
     """)
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["under nsys, in its call:", "E *assert (1 + 1) == 3"])
+    result.stdout.fnmatch_lines(["under Nsight Systems 2025.3.2*, in its call:", "E *assert (1 + 1) == 3"])
 
 
 def test_what_skips_or_is_expected_to_fail_under_nsys_does_so_here(session, fake_machine):
@@ -457,6 +459,28 @@ def test_a_method_of_unittest_is_refused(session):
     """)
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*for plain test functions*"])
+
+
+def test_a_marked_body_is_captured_by_the_tracer_where_there_is_no_nsys(session, tmp_path, monkeypatch):
+    """A stand-in for CUPTI; the body starts the program that uses it, as a body may."""
+    stood_in = traced.make(tmp_path)
+    monkeypatch.setattr(library, "FILE", stood_in.built / "_tracer.so")
+    monkeypatch.setattr(machine, "sees_gpu", lambda: True)
+    for name, value in stood_in.variables.items():
+        monkeypatch.setenv(name, value)
+    machine.lacking.cache_clear()
+    body = f"""
+        import subprocess
+        import pytest
+
+        @pytest.mark.nsys("kernels == 3", "copies == 1", range="slow step", domain="work", env=["STAND_IN_CUPTI"])
+        def test_body():
+            subprocess.run([{str(stood_in.program)!r}, "cuda", "slow", "6"], check=True)
+    """
+    result = session(body, "--nsys-tracer=cupti", "--nsys-traces=kept")
+    machine.lacking.cache_clear()
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["2 claims on 1 trace: 2 proven*"])
 
 
 def test_without_a_gpu_it_skips_and_says_so(session, monkeypatch):

@@ -11,9 +11,10 @@ from pathlib import Path
 import aisp_prof
 import pytest
 import torch
-from aisp_prof.workloads.bare import main
+from aisp_prof.workloads.bare import gains, main
 from aisp_prof.workloads.ch11.streams import PAIR, ChunkedChain
 from aisp_prof.workloads.pair import Pair
+from aisp_prof.workloads.record import Measurement, Timed
 
 CPU = ["--device", "cpu"]
 
@@ -32,6 +33,26 @@ def test_trace_prints_medians_with_n_and_spread(capsys: pytest.CaptureFixture[st
     lines = [line for line in capsys.readouterr().out.splitlines() if "median" in line]
     assert [line.split()[0] for line in lines] == ["baseline", "optimized"]
     assert all("n 2" in line and "min" in line and "max" in line for line in lines)
+
+
+def measured(times: dict[str, list[int]]) -> Measurement:
+    """So many ns of each variant, in the order they ran."""
+    runs = tuple(Timed(name, i, ns) for name, all_ns in times.items() for i, ns in enumerate(all_ns))
+    return Measurement(dict.fromkeys(times, 1), 0, runs)
+
+
+def test_each_step_says_what_it_gained_with_its_interval() -> None:
+    """Ten rounds: the median lies between the second and the ninth ratio with 97.9 %, 1 − 2·(1 + 10)/2¹⁰."""
+    slow = [ns for number in range(10) for ns in (1000 + 10 * number, 3000 + 10 * number)]
+    lines = gains(measured({"baseline": slow, "half": [ns // 2 for ns in slow], "optimized": [1000] * 20}))
+    assert lines[0] == "baseline → half  2.000× the throughput [2.000, 2.000], 10 rounds"
+    assert lines[1].startswith("half → optimized  1.022")
+    assert lines[2] == "baseline → optimized  2.045× the throughput [2.010, 2.080], 10 rounds"
+
+
+def test_of_too_few_rounds_nothing_is_said_of_gains() -> None:
+    assert gains(measured({"baseline": [2] * 10, "optimized": [1] * 10})) == []
+    assert len(gains(measured({"baseline": [2] * 12, "optimized": [1] * 12}))) == 1
 
 
 def test_invalid_outputs_exit_1_with_a_record(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
-"""One bf16 matrix product, y = a·bᵀ, by the ways that a pair names: cuBLAS, or a rung of the GEMM ladder (docs/gemm.md)."""
+"""One bf16 matrix product, y = a·bᵀ, by the ways that a pair names: cuBLAS, CUTLASS, or a rung of the GEMM ladder (docs/gemm.md)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ...kernels.cutlass import gemm
 from ...kernels.gemm import ladder
 from ..device import Device, Stream
 from ..pair import Build, Declared, Sizes
@@ -35,6 +36,18 @@ def rung(name: str) -> Multiply:
     def multiply(a: Tensor, b: Tensor, c: Tensor) -> None:
         if a.device.type == "cuda":
             ladder.matmul(a, b, c, rung=name)
+        else:
+            cublas(a, b, c)
+
+    return multiply
+
+
+def cutlass(way: str) -> Multiply:
+    """By one of CUTLASS's kernels; on a CPU by PyTorch."""
+
+    def multiply(a: Tensor, b: Tensor, c: Tensor) -> None:
+        if a.device.type == "cuda":
+            gemm.matmul(a, b, c, way)
         else:
             cublas(a, b, c)
 

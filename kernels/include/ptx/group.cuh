@@ -7,6 +7,9 @@ namespace ptx {
 
 constexpr int GROUP = 128;  // threads of a warp group
 
+// Which of the block's groups this is, in a register that a warp has once: the compiler cannot know that threads agree.
+__device__ __forceinline__ int group_in_block() { return __shfl_sync(~0u, threadIdx.x / GROUP, 0); }
+
 // Registers a thread, a multiple of 8, for all warps of a group: given back to the block, or taken once others have given.
 template <int REGISTERS>
 __device__ __forceinline__ void shrink_to() {
@@ -21,6 +24,15 @@ __device__ __forceinline__ void grow_to() {
 // Among the threads of one warp group; 0 is the whole block's barrier.
 __device__ __forceinline__ void sync_group(int barrier) {
     asm volatile("bar.sync %0, %1;" ::"r"(barrier), "n"(GROUP) : "memory");
+}
+
+// Two groups at a barrier that one of them waits at and the other only passes by.
+__device__ __forceinline__ void wait_for_group(int barrier) {
+    asm volatile("bar.sync %0, %1;" ::"r"(barrier), "n"(2 * GROUP) : "memory");
+}
+
+__device__ __forceinline__ void let_group_go(int barrier) {
+    asm volatile("bar.arrive %0, %1;" ::"r"(barrier), "n"(2 * GROUP) : "memory");
 }
 
 __device__ __forceinline__ uint32_t block_in_cluster() {

@@ -31,6 +31,15 @@ __device__ __forceinline__ void load_box_for(uint16_t blocks, void* to, const CU
         : "memory");
 }
 
+// Rows of one head, whole, of a map of `driver.tensor_map.heads`: 64 columns after the other, each like a box of its own.
+__device__ __forceinline__ void load_rows(void* to, const CUtensorMap& map, int row, int head, int batch, uint64_t* arrived) {
+    asm volatile(
+        "cp.async.bulk.tensor.5d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %2, %4, %5}], [%6];" ::"r"(
+            shared_address(to)),
+        "l"(&map), "r"(0), "r"(row), "r"(head), "r"(batch), "r"(shared_address(arrived))
+        : "memory");
+}
+
 __device__ __forceinline__ void store_box(const CUtensorMap& map, int x, int y, const void* from) {
     asm volatile("cp.async.bulk.tensor.2d.global.shared::cta.bulk_group [%0, {%1, %2}], [%3];" ::"l"(&map), "r"(x), "r"(y),
                  "r"(shared_address(from))

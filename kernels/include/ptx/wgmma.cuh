@@ -27,10 +27,27 @@ __device__ __forceinline__ uint64_t wgmma_descriptor(const void* tile) {
 
 constexpr uint64_t NEXT_K = 32 >> 4;  // in a descriptor
 
+// A tile whose rows run along k, 64 columns a row, as the copy engine wrote it: the operand is its transpose. The next 64 columns
+// lie `panel` bytes on; the next 16 rows are 2048 bytes on.
+__device__ __forceinline__ uint64_t wgmma_descriptor_across(const void* tile, uint32_t panel) {
+    constexpr uint64_t SWIZZLE_128 = 1ull << 62, EIGHT_ROWS = uint64_t(1024 >> 4) << 32;
+    return SWIZZLE_128 | EIGHT_ROWS | uint64_t(panel >> 4) << 16 | ((shared_address(tile) & 0x3ffff) >> 4);
+}
+
+constexpr uint64_t NEXT_16_ROWS = 2048 >> 4;  // in a descriptor
+
+// After a wait for the wgmma that wrote these registers: no use of them moves ahead of it.
+template <int COUNT>
+__device__ __forceinline__ void hold(float (&registers)[COUNT]) {
+#pragma unroll
+    for (int at = 0; at < COUNT; ++at) asm volatile("" : "+f"(registers[at])::"memory");
+}
+
 #define F4(at) "+f"(d[at]), "+f"(d[at + 1]), "+f"(d[at + 2]), "+f"(d[at + 3])
 #define F8(at) F4(at), F4(at + 4)
 #define F64 F8(0), F8(8), F8(16), F8(24)
-#define F128 F64, F8(32), F8(40), F8(48), F8(56)
+#define F96 F64, F8(32), F8(40)
+#define F128 F96, F8(48), F8(56)
 #define F144 F128, F8(64)
 #define F160 F144, F8(72)
 #define F176 F160, F8(80)
@@ -42,9 +59,8 @@ constexpr uint64_t NEXT_K = 32 >> 4;  // in a descriptor
 #define R64 \
     "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, " \
     "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
-#define R128 \
-    R64 ", %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, " \
-    "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
+#define R96 R64 ", %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47"
+#define R128 R96 ", %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
 #define R144 R128 ", %64, %65, %66, %67, %68, %69, %70, %71"
 #define R160 R144 ", %72, %73, %74, %75, %76, %77, %78, %79"
 #define R176 R160 ", %80, %81, %82, %83, %84, %85, %86, %87"
@@ -71,8 +87,10 @@ __device__ __forceinline__ void wgmma(float (&d)[N / 2], uint64_t a, uint64_t b,
     }
 #define WGMMAS(T, type)                                                                             \
     WGMMA(T, type, 64, F64, R64, "%32", "%33", "%34")                                               \
+    WGMMA(T, type, 96, F96, R96, "%48", "%49", "%50")                                               \
     WGMMA(T, type, 128, F128, R128, "%64", "%65", "%66")                                            \
     WGMMA(T, type, 160, F160, R160, "%80", "%81", "%82")                                            \
+    WGMMA(T, type, 176, F176, R176, "%88", "%89", "%90")                                            \
     WGMMA(T, type, 192, F192, R192, "%96", "%97", "%98")                                            \
     WGMMA(T, type, 208, F208, R208, "%104", "%105", "%106")                                         \
     WGMMA(T, type, 224, F224, R224, "%112", "%113", "%114")                                         \
@@ -81,6 +99,30 @@ __device__ __forceinline__ void wgmma(float (&d)[N / 2], uint64_t a, uint64_t b,
 WGMMAS(__nv_bfloat16, "bf16")
 WGMMAS(__half, "f16")
 
+// d += a * b, a 64 x 16 in the group's registers, b 16 x N in shared memory: of `wgmma_descriptor_across`. Thread t of the group
+// holds of a, in pairs, the columns 2 (t % 4) and the next of its two rows, above and below, then those 8 further: the columns
+// 16 i to 16 i + 15 of sums, rounded, are such an operand.
+template <typename T, int N>
+__device__ __forceinline__ void wgmma(float (&d)[N / 2], const uint32_t (&a)[4], uint64_t b);
+
+#define WGMMA_HELD(T, type, N, F, R, A, B)                                                                            \
+    template <>                                                                                                       \
+    __device__ __forceinline__ void wgmma<T, N>(float (&d)[N / 2], const uint32_t (&a)[4], uint64_t b) {              \
+        asm volatile("{\n.reg .pred add;\nsetp.eq.b32 add, 1, 1;\n"                                                  \
+                     "wgmma.mma_async.sync.aligned.m64n" #N "k16.f32." type "." type " {" R "}, {" A "}, " B          \
+                     ", add, 1, 1, 1;\n}"                                                                               \
+                     : F                                                                                              \
+                     : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));                                           \
+    }
+#define WGMMAS_HELD(T, type)                                                   \
+    WGMMA_HELD(T, type, 64, F64, R64, "%32, %33, %34, %35", "%36")             \
+    WGMMA_HELD(T, type, 128, F128, R128, "%64, %65, %66, %67", "%68")
+
+WGMMAS_HELD(__nv_bfloat16, "bf16")
+WGMMAS_HELD(__half, "f16")
+
+#undef WGMMAS_HELD
+#undef WGMMA_HELD
 #undef WGMMAS
 #undef WGMMA
 #undef R256
@@ -101,6 +143,8 @@ WGMMAS(__half, "f16")
 #undef F144
 #undef R128
 #undef F128
+#undef R96
+#undef F96
 #undef R64
 #undef F64
 #undef F8

@@ -77,6 +77,9 @@ class KinetoSource:
         return len(self._columns[table]["row"]) if table in self._columns else len(self._small[table][1])
 
     def records(self, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+        if table in self._columns:
+            found = self._columns[table]
+            return list(zip(*(found[name].tolist() for name in columns), strict=True))
         names, rows = self._small[table]
         places = [names.index(column) for column in columns]
         return [tuple(row[place] for place in places) for row in rows]

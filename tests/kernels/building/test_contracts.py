@@ -11,7 +11,7 @@ import pytest
 from aisp_prof import kernels
 from aisp_prof.kernels.building.contract import Code, Contract, disassemble, find_tools
 from aisp_prof.kernels.building.nvcc import cubin, find_nvcc, said
-from aisp_prof.kernels.rung import Rung, rungs
+from aisp_prof.kernels.rung import Rung, libraries, rungs
 from shared import fresh_cubins, made_once
 
 ARCHS = ("90a", "100a")
@@ -49,7 +49,7 @@ def named(value: object) -> str | None:
 
 
 def test_every_source_has_a_rung() -> None:
-    assert {rung.source for rung in RUNGS} == set(Path(kernels.__file__).parent.rglob("*.cu"))
+    assert {one.source for one in (*RUNGS, *libraries())} == set(Path(kernels.__file__).parent.rglob("*.cu"))
 
 
 @builds

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from aisp_prof.kernels.driver.tensor_map import tiled
+from aisp_prof.kernels.driver.tensor_map import heads, tiled
 from fake_driver import install
 
 
@@ -85,3 +85,35 @@ def test_what_the_copy_engine_cannot_do_is_refused(
     with pytest.raises(ValueError, match=said):
         tiled(tensor, *box)
     assert driver.asked == []
+
+
+def test_heads_come_as_panels_of_64_columns(driver: Driver) -> None:
+    x = torch.empty(2, 100, 3, 128, dtype=torch.float16).transpose(1, 2)  # as [batch, length, heads, columns] lies
+    heads(x, 176)
+    _, rank, address, extents, strides, box, *_ = driver.asked[0]
+    assert (rank, address) == (5, x.data_ptr())
+    assert (extents, box) == ([64, 100, 2, 3, 2], [64, 176, 2, 1, 1])
+    assert strides == [2 * 3 * 128, 2 * 64, 2 * 128, 2 * 100 * 3 * 128]
+
+
+def test_the_stride_of_a_single_head_does_not_matter(driver: Driver) -> None:
+    x = torch.empty(1, 8, 64, dtype=torch.bfloat16).as_strided((1, 1, 8, 64), (3, 5, 64, 1))
+    heads(x, 64)
+    assert driver.asked[0][4] == [128, 128, 128, 128]
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        torch.empty(1, 2, 8, 96, dtype=torch.bfloat16),
+        torch.empty(2, 8, 64, dtype=torch.bfloat16),
+        torch.empty(1, 2, 8, 64),
+        torch.empty(1, 1, 8, 64, dtype=torch.bfloat16).expand(1, 4, 8, 64),
+        torch.empty(1, 2, 8, 68, dtype=torch.bfloat16)[..., :64],
+        torch.empty(1, 2, 64, 8, dtype=torch.bfloat16).transpose(2, 3),
+    ],
+)
+def test_heads_that_the_copy_engine_cannot_take(driver: Driver, x: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match=r"map of heads|columns must be"):
+        heads(x, 64)
+    assert not driver.asked

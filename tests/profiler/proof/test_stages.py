@@ -5,6 +5,8 @@ from aisp_prof.errors import UsageError
 from aisp_prof.profiler.evidence import Verdict
 from aisp_prof.profiler.manifest import Manifest
 from aisp_prof.profiler.proof.prove import prove
+from aisp_prof.reports.catalog import catalog
+from aisp_prof.reports.page.waterfall import waterfall
 from pair_trace import PAIR, US, manifest, overlapped, run_pair, serial, text
 from trace_builder import TraceBuilder
 
@@ -46,6 +48,23 @@ def test_what_the_steps_saved_sums_to_the_whole(proof):
     for step in evidence.steps:
         terms = {term.code: term.ns for term in step.gain}
         assert sum(ns for code, ns in terms.items() if code != "total") == terms["total"] == step.saved_ns
+
+
+def test_a_step_beyond_is_judged_and_no_part_of_the_headline(proof):
+    further = (("baseline", serial), ("optimized", halved), ("batched", STEPS[-1][1]))
+    evidence = proof(["speedup >= 1.8", "speedup(optimized, batched) >= 1.2"], further)
+    assert [claim.verdict for claim in evidence.claims] == [Verdict.PROVEN] * 2
+    assert [one.name for one in evidence.variants] == ["baseline", "optimized", "batched"]
+    assert (evidence.between, [one.name for one in evidence.beyond]) == ((), ["batched"])
+    assert [(step.before, step.variant) for step in evidence.steps] == [
+        ("baseline", "optimized"),
+        ("optimized", "batched"),
+    ]
+    assert evidence.steps_between == evidence.steps[:1]
+    assert evidence.steps[0].saved_ns == evidence.speedup.baseline_ns - evidence.speedup.optimized_ns
+    table = waterfall(evidence, catalog("en"))
+    assert (table.title, table.closes) == ("All steps to optimized", True)
+    assert [row.label for row in table.rows] == ["baseline", "optimized", "batched"]
 
 
 def test_a_step_that_adds_nothing_is_no_win(proof):
@@ -91,7 +110,7 @@ def test_other_threads_work_counts_where_the_pair_says_so(proof, attribution, ke
     assert {i.numbers["kernels_per_iteration"] for i in evidence.baseline.iterations} == {kernels}
 
 
-def test_variants_begin_with_baseline_and_end_with_optimized(proof):
+def test_variants_begin_with_baseline_and_have_an_optimized_one(proof):
     with pytest.raises(UsageError, match=f"{PAIR}: its variants begin with baseline"):
         proof(["speedup >= 1"], (("halved", halved), *STEPS[::2]))
 

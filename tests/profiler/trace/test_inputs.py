@@ -18,6 +18,7 @@ from aisp_prof.profiler.trace.cache import traces as cache_module
 from aisp_prof.profiler.trace.cache.fingerprint import READER, fingerprint
 from aisp_prof.profiler.trace.cache.traces import TraceCache
 from aisp_prof.profiler.trace.reader import read_trace
+from parquet_folder import parquet_of
 from trace_builder import GENERATIONS, TraceBuilder
 
 
@@ -103,23 +104,9 @@ def test_a_report_is_exported_first(tmp_path, suffix, pack):
         read_trace(report)
 
 
-def parquet(plain, folder):
-    pyarrow = pytest.importorskip("pyarrow", reason="the pyarrow package is not installed")
-    from pyarrow import parquet
-
-    folder.mkdir()
-    with sqlite3.connect(plain) as connection:
-        for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-            cursor = connection.execute(f"SELECT * FROM {table}")
-            rows, names = cursor.fetchall(), [part[0] for part in cursor.description]
-            columns = {name: [row[i] for row in rows] for i, name in enumerate(names)}
-            parquet.write_table(pyarrow.table(columns), folder / f"{table}.parquet")
-    return folder
-
-
 def test_a_folder_of_parquet_files(tmp_path):
     plain = written(tmp_path / "t.sqlite")
-    same(read_trace(parquet(plain, tmp_path / "p")), read_trace(plain))
+    same(read_trace(parquet_of(plain, tmp_path / "p")), read_trace(plain))
 
 
 def test_a_folder_without_parquet_and_a_damaged_file_are_refused(tmp_path):

@@ -84,11 +84,29 @@ def test_without_records_of_devices_there_is_a_trace(machine: Traced) -> None:
     assert (attest(trace).status, [gpu.uuid for gpu in trace.gpus]) == ("complete", [""])
 
 
-def test_launches_under_capture_are_no_lost_ones(machine: Traced) -> None:
-    """Without the table in which Nsight Systems writes down the nodes that are made: by the calls around them."""
-    trace = machine.trace("cuda", "some", 5, "capture", 7, "graph", 3)
+@pytest.mark.parametrize("environment", [{}, {"STAND_IN_NODELESS": "1"}], ids=["nodes", "calls around them"])
+def test_launches_under_capture_are_no_lost_ones(machine: Traced, environment: dict[str, str]) -> None:
+    trace = machine.trace("cuda", "some", 5, "capture", 7, "graph", 3, **environment)
     assert attest(trace).status == "complete"
     assert len(match_launches(trace).captured) == 7
+
+
+def test_a_launch_that_another_thread_captures_is_told_by_its_node(machine: Traced) -> None:
+    """As PyTorch's backward pass: seen on an H200, where 33 of 68 launches counted as lost."""
+    export = machine.export(machine.run("cuda", "some", 5, "elsewhere", 6, "capture", 2))
+    assert attest(trace := read_trace(export)).status == "complete"
+    assert len(match_launches(trace).captured) == 8
+    made = "select s.value, eventClass, originalGraphNodeId is null, count(*) from CUDA_GRAPH_NODE_EVENTS join StringIds s "
+    assert rows(export, made + "on s.id = nameId group by 3 order by 3 desc") == [
+        ("Graph Node Creation", 77, 1, 8),
+        ("Graph Node Creation", 77, 0, 8),
+    ]
+
+
+def test_calls_that_only_ask_are_left_out_as_nsys_leaves_them_out(machine: Traced) -> None:
+    export = machine.export(machine.run("cuda", "some", 5, "ask", 40))
+    assert attest(read_trace(export)).status == "complete"
+    assert rows(export, f"select count(*) from {RUNTIME}") == [(2 * 5,)]
 
 
 def test_two_processes_of_one_number_are_two(machine: Traced) -> None:
@@ -249,6 +267,12 @@ def test_nothing_recorded_is_said(machine: Traced) -> None:
 def test_another_injection_is_not_pushed_aside() -> None:
     with pytest.raises(EnvironmentLacks, match="another tracer is there already: CUDA_INJECTION64_PATH"):
         recording.find_tracer({"CUDA_INJECTION64_PATH": "/opt/nvidia/libToolsInjection64.so"})
+
+
+def test_another_profiler_inside_a_recording_is_refused_before_it_runs(machine: Traced) -> None:
+    """Seen on an H200: under the tracer nsys ran its program with itself injected instead, and the trace was empty and complete."""
+    with pytest.raises(EnvironmentLacks, match="nsys is another client of CUPTI"):
+        machine.run_command(["/opt/nvidia/nsys", "profile", str(machine.program), "cuda", "slow", "2"])
 
 
 def test_the_library_is_built_where_there_is_a_compiler(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from types import ModuleType
 
 import pytest
-from aisp_prof.profiler.evidence import Evidence
+from aisp_prof.profiler.evidence import Evidence, Op
 from aisp_prof.reports.catalog import catalog
 from aisp_prof.reports.page.document import render_html
 from aisp_prof.reports.page.labels import width, wrapped
@@ -31,20 +32,37 @@ def test_lanes_of_one_pattern_fold_between_the_first_and_the_last(samples: Modul
     assert [lane.label for lane in track.lanes if lane.label] == ["stream 7", "stream 100", "stream 193"]
     assert sum(len(lane.ops) for lane in track.lanes) == len(evidence.optimized.timeline)
     assert track.bottom - track.top < 150
-    assert "Of lanes with the same operations, by kind and name, in the same order," in render_html("ch11", [evidence])
+    assert "Of lanes with the same operations in the same order the first" in render_html("ch11", [evidence])
+
+
+def sizes(ops: Sequence[Op]) -> tuple[str, list[int]]:
+    """The rule, and how many lanes each pattern of a variant has."""
+    rule, (found,) = patterns([ops])
+    return rule, [len(one.streams) for one in found]
 
 
 def test_another_name_another_order_or_one_operation_more_is_another_pattern(samples: ModuleType) -> None:
     ops = list(on_streams(samples, 30).optimized.timeline)
-    whole = patterns(ops)
-    assert (whole[0], [len(one.streams) for one in whole[1]]) == ("order", [1, 30])
+    assert sizes(ops) == ("order", [1, 30])
     renamed = [replace(op, name="another") if op.stream == 110 and op.kind == "compute" else op for op in ops]
-    assert [len(one.streams) for one in patterns(renamed)[1]] == [1, 29, 1]
+    assert sizes(renamed)[1] == [1, 29, 1]
     turned = [
         replace(op, kind={"h2d": "d2h", "d2h": "h2d"}.get(op.kind, op.kind)) if op.stream == 110 else op for op in ops
     ]
-    assert [len(one.streams) for one in patterns(turned)[1]] == [1, 29, 1]
-    assert [len(one.streams) for one in patterns(on_streams(samples, 30, 3).optimized.timeline)[1]] == [1, 10, 20]
+    assert sizes(turned)[1] == [1, 29, 1]
+    assert sizes(on_streams(samples, 30, 3).optimized.timeline)[1] == [1, 10, 20]
+
+
+def test_variants_fold_together_and_one_without_a_fold_stays_as_it_was(samples: ModuleType) -> None:
+    many = on_streams(samples, 10).optimized.timeline
+    few = [op for op in many if op.stream in (7, 100, 101)]
+    mixed = [replace(op, stream=3) if op.kind == "d2h" else op for op in few]
+    assert patterns([many])[0] == ""
+    rule, (folded, plain) = patterns([many, mixed])
+    assert (rule, [len(one.streams) for one in folded]) == ("order", [1, 10])
+    assert [one.streams[0][0][1] for one in plain] == list(
+        dict.fromkeys(op.stream for op in sorted(mixed, key=lambda op: op.start))
+    )
 
 
 def test_lanes_that_all_differ_fold_by_their_kinds_and_the_caption_says_so(samples: ModuleType) -> None:
@@ -53,10 +71,10 @@ def test_lanes_that_all_differ_fold_by_their_kinds_and_the_caption_says_so(sampl
     evidence = samples.sample()
     evidence = replace(evidence, optimized=replace(evidence.optimized, timeline=named))
     assert [fold.count for fold in optimized(evidence).folds] == [38]
-    assert "Of lanes with the same kinds of operations," in render_html("ch11", [evidence])
+    assert "Of lanes with the same kinds of operations the first" in render_html("ch11", [evidence])
 
 
-@pytest.mark.parametrize(("streams", "folded"), [(11, 0), (12, 10)])
+@pytest.mark.parametrize(("streams", "folded"), [(9, 0), (10, 0), (11, 9), (12, 10)])
 def test_a_dozen_lanes_are_all_drawn_in_full(samples: ModuleType, streams: int, folded: int) -> None:
     track = optimized(on_streams(samples, streams))
     assert sum(fold.count for fold in track.folds) == folded

@@ -69,7 +69,7 @@ def test_the_order_is_that_of_a_proof(evidence: Evidence) -> None:
     parts = [
         "Streams and overlap",
         "Proven",
-        "Four streams finish the same iteration 2.18× faster than one.",
+        "Four streams finish the same iteration 2.18× as fast as one.",
         "Claimed against measured.",
         "Every run.",
         "Why.",
@@ -107,8 +107,8 @@ def test_a_reader_can_check_it(evidence: Evidence) -> None:
 @pytest.mark.parametrize(
     ("verdict", "headline"),
     [
-        (Verdict.PROVEN, "Four streams finish the same iteration 2.18× faster than one."),
-        (Verdict.REFUTED, "Four streams finish the same iteration 1.20× slower than one."),
+        (Verdict.PROVEN, "Four streams finish the same iteration 2.18× as fast as one."),
+        (Verdict.REFUTED, "Four streams finish the same iteration 0.84× as fast as one."),
         (Verdict.UNPROVEN, "This capture cannot tell whether “One stream against four” delivers what it claims."),
         (Verdict.INVALID, "The results of “One stream against four” cannot be trusted, so no speedup is stated."),
         (Verdict.UNSUPPORTED, "This hardware lacks what “One stream against four” needs, so nothing was measured."),
@@ -125,11 +125,11 @@ def test_each_verdict_has_its_sentence_and_its_mark(samples: ModuleType, verdict
 @pytest.mark.parametrize(
     ("value", "low", "high", "noise_floor", "words"),
     [
-        (1.004, 0.998, 1.010, 0.001, "no faster"),  # the interval holds 1
-        (1.004, 1.002, 1.006, 0.005, "no faster"),  # the baseline differs as much from itself
-        (0.997, 0.996, 0.998, 0.005, "no faster"),
-        (1.014, 1.012, 1.016, 0.005, "1.01× faster"),
-        (0.952, 0.950, 0.954, 0.005, "1.05× slower"),
+        (1.004, 0.998, 1.010, 0.001, "no faster than"),  # the interval holds 1
+        (1.004, 1.002, 1.006, 0.005, "no faster than"),  # the baseline differs as much from itself
+        (0.997, 0.996, 0.998, 0.005, "no faster than"),
+        (1.014, 1.012, 1.016, 0.005, "1.01× as fast as"),
+        (0.952, 0.950, 0.954, 0.005, "0.95× as fast as"),
     ],
 )
 def test_a_difference_that_may_be_none_is_no_gain(
@@ -138,7 +138,7 @@ def test_a_difference_that_may_be_none_is_no_gain(
     assert evidence.speedup is not None
     found = replace(evidence.speedup, value=value, low=low, high=high, noise_floor=noise_floor)
     html = render_html("ch11", [replace(evidence, speedup=found)])
-    assert f"<title>ch11: Four streams finish the same iteration {words} than one.</title>" in html
+    assert f"<title>ch11: Four streams finish the same iteration {words} one.</title>" in html
 
 
 def without_difference(evidence: Evidence, low: float = 0.99, high: float = 1.01, comparison: str = "<=") -> Evidence:
@@ -152,7 +152,7 @@ def without_difference(evidence: Evidence, low: float = 0.99, high: float = 1.01
 @pytest.mark.parametrize(
     ("lang", "word", "sentence"),
     [
-        ("en", "No difference, as claimed", "Four streams finish the same iteration in the same time than one."),
+        ("en", "No difference, as claimed", "Four streams finish the same iteration in the same time as one."),
         ("ko", "주장대로 차이 없음", "같은 시간에"),
     ],
 )
@@ -195,7 +195,7 @@ def test_a_number_of_this_session_is_called_that(evidence: Evidence) -> None:
 def test_what_is_not_proven_states_no_speedup(samples: ModuleType, verdict: Verdict) -> None:
     text = text_of(render_html("ch11", [samples.judged(verdict)]))
     assert "2.18×" not in text
-    assert "faster than one" not in text
+    assert "as fast as one" not in text
 
 
 def test_a_wrong_answer_has_no_time(samples: ModuleType) -> None:

@@ -54,6 +54,15 @@ def test_of_a_speedup_each_dot_is_a_run_over_the_run_of_the_same_place(evidence:
     )
 
 
+def test_a_speedup_between_steps_is_drawn_as_any_other(evidence: Evidence) -> None:
+    """Seen: a page with such a claim left open ended with "no variant is called 'kept'"."""
+    kept = replace(evidence.baseline, name="kept")
+    claim = replace(evidence.claims[0], text="speedup(kept, optimized) >= 2.17")
+    (picture,) = drawn(replace(evidence, between=(kept,), claims=(claim,)))
+    assert [x for x, _ in picture.dots] == [x for x, _ in drawn(evidence)[0].dots]
+    assert picture.about == drawn(evidence)[0].about
+
+
 def test_it_says_how_many_more_iterations_would_decide(evidence: Evidence) -> None:
     claim = evidence.claims[0]
     needed = next(reason.values["needed"] for reason in claim.reasons if reason.code == "more_iterations")

@@ -75,3 +75,18 @@ def test_the_page_shows_the_steps_and_escapes_them(staged, lang):
 def test_a_pair_without_steps_has_no_such_table(evidence):
     assert waterfall(evidence, catalog("en")) is None
     assert catalog("en")("waterfall.title") not in render_html("ch11", [evidence])
+
+
+@pytest.mark.parametrize(("lang", "said"), [("en", "3 of 7 proposed, by time"), ("ko", "제안된 7개 중 3번째")])
+def test_what_a_library_chose_stands_beside_its_step(staged, lang, said):
+    chosen = {"algorithm": 66, "tile": "<b>256x128", "stages": "64x4", "cluster": "2x1x1", "workspace": 4}
+    runs = {"traced": {"chosen": {"halved": {**chosen, "rank": 3, "candidates": 7}}}}
+    declared = staged.manifest.declaration.to_json()
+    told = Manifest.from_json({**manifest([]), "declaration": declared, "runs": runs})
+    first, halved, last = waterfall(replace(staged, manifest=told), catalog(lang)).rows
+    assert "64x4" in halved.note
+    assert said in halved.note
+    assert "64x4" not in first.note + last.note
+    page = render_html("ch11", [replace(staged, manifest=told)], lang)
+    assert "66" in halved.note
+    assert "&lt;b&gt;256x128" in page

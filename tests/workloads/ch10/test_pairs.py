@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
-from aisp_prof.errors import UsageError
+from aisp_prof.errors import EnvironmentLacks, UsageError
+from aisp_prof.kernels.attention import flash
 from aisp_prof.kernels.gemm import ladder
 from aisp_prof.profiler.judging.language import parse
 from aisp_prof.workloads.annotate import Notes
-from aisp_prof.workloads.ch10 import batch, cooperative_persistent, products
+from aisp_prof.workloads.ch10 import attentions, batch, cooperative_persistent, products
 from aisp_prof.workloads.ch10.matmul import Formats
 from aisp_prof.workloads.device import CpuDevice
 from aisp_prof.workloads.harness import run_pair
@@ -21,7 +23,12 @@ from aisp_prof.workloads.validate import validate
 
 PAIRS = (*find("ch10"), *find("ch09:tcgen05_tma_pipeline"))
 each_pair = pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.key)
-HOPPER = ("matmul_tcgen05", "tcgen05_tma_pipeline", "tcgen05_warp_specialization")
+HOPPER = (
+    "matmul_tcgen05",
+    "tcgen05_tma_pipeline",
+    "tcgen05_warp_specialization",
+    "tcgen05_warp_specialization_cutlass",
+)
 
 
 def small(pair: Pair) -> Any:
@@ -80,7 +87,11 @@ def test_operations_declared_are_those_of_the_products(pair: Pair) -> None:
     sizes = pair.declaration.sizes["h200"]
     assert pair.declared is not None
     flops = {pair.declared(sizes, name).flops for name in pair.declaration.names}
+    seen = 4096 * 4097 // 2
     expected = {
+        "attention": {4 * 128 * 4096**2 * 128, 4 * 128 * seen * 128},
+        "flash_attention": {4 * 64 * 8192**2 * 128},
+        "flash_attn_tma_micro_pipeline": {4 * 32 * 8192**2 * 128},
         "batch": {2 * 1024 * 8192**2},
         "cooperative_persistent": {2 * 2048 * 512**3 + 2 * 2048 * 512**2},
         "cluster_group": {27 * 2048 * 262144 // 4},
@@ -92,10 +103,14 @@ def test_operations_declared_are_those_of_the_products(pair: Pair) -> None:
 
 def test_the_counted_operations_claimed_are_those_declared() -> None:
     assert products.FLOPS == 2 * 8192**3
-    claims = [claim for pair in PAIRS for claim in pair.declaration.claims if "gmma_flops == 1" in claim]
-    assert len(claims) >= 8
-    for claim in claims:
-        assert parse(claim, ("baseline", "roles", "wgmma", "optimized")).right == products.FLOPS
+    counted = 0
+    for pair in PAIRS:
+        sizes, names = pair.declaration.sizes["h200"], pair.declaration.names
+        for claim in pair.declaration.claims:
+            if re.search(r"mma_flops [=>]= [1-9]", claim) and pair.declared is not None:
+                counted += 1
+                assert parse(claim, names).right == pair.declared(sizes, claim.partition(".")[0]).flops
+    assert counted >= 13
 
 
 def test_formats_take_their_own_operands(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,3 +178,36 @@ def test_every_rung_of_the_ladder_is_a_step() -> None:
 
     assert tuple(matmul_tcgen05._RUNGS.values()) == ladder.NAMES
     assert tuple(matmul_tcgen05._RUNGS) == matmul_tcgen05.PAIR.declaration.names
+
+
+def test_the_attention_ladders_rungs_are_steps_in_their_order() -> None:
+    from aisp_prof.workloads.ch10 import flash_attn_tma_micro_pipeline as pair
+
+    rungs = list(pair._RUNGS.values())
+    assert rungs == [name for name in flash.NAMES if name in rungs]
+    assert [name for name in pair.PAIR.declaration.names if name in pair._RUNGS] == list(pair._RUNGS)
+
+
+def test_a_path_that_pytorch_lacks_is_named_and_nothing_runs_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = small(find("ch10:flash_attention")[0])._operands
+    monkeypatch.setattr(attentions.Operands, "on_cuda", True)
+    ran: list[str] = []
+
+    def refuse(asked: Any) -> Any:
+        ran.append("sdpa")
+        raise RuntimeError("No available kernel. Aborting execution.")
+
+    monkeypatch.setattr(attentions, "sdpa", refuse)
+    with pytest.raises(EnvironmentLacks, match="has no CUDNN_ATTENTION for these tensors"):
+        attentions.pinned("CUDNN_ATTENTION")(one)
+    assert ran == ["sdpa"]
+
+
+def test_scores_that_go_through_memory_are_declared() -> None:
+    from aisp_prof.workloads.ch10 import attention
+
+    sizes = {"batch": 2, "heads": 3, "seq": 8, "dim": 4}
+    scores = 2 * 2 * 3 * 8 * 8
+    fused, eager, compiled = (attention.declared(sizes, name) for name in ("optimized", "baseline", "compiled"))
+    assert (eager.bytes - fused.bytes, compiled.bytes - fused.bytes) == (6 * scores, 4 * scores)
+    assert (eager.flops, fused.flops) == (4 * 2 * 3 * 4 * 64, 4 * 2 * 3 * 4 * 36)

@@ -1,0 +1,1 @@
+"""The page of a sweep over one size of a pair."""
