@@ -18,7 +18,7 @@ def scaling_lines(found: Scaling) -> list[str]:
     head = ("variant", f"a, for each {over}", f"b, for {over}²", "rate it nears", "a = b at", "off by, sd")
     gpu = (found.gpu or {}).get("name")
     return [
-        f"{visible(found.pair)} over {over}, one of {one}{f', on {visible(str(gpu))}' if gpu else ''}",
+        f"{visible(found.pair)} over {over}, divided by {one}{f', on {visible(str(gpu))}' if gpu else ''}",
         f"time = a·{over} + b·{over}²; 95% intervals from what the fit is off by",
         "",
         *table(head, [_fit(growth) for growth in found.growths]),

@@ -83,7 +83,7 @@ def test_what_has_no_rate_is_drawn_without_one(tmp_path: Path) -> None:
 
 def test_the_terminal_shows_every_size_twice(tmp_path: Path) -> None:
     lines = scaling_lines(found(tmp_path))
-    assert lines[0] == "ch10.flash_attention over seq, one of batch, on NVIDIA <H200>"
+    assert lines[0] == "ch10.flash_attention over seq, divided by batch, on NVIDIA <H200>"
     bars = [line for line in lines if "█" in line]
     assert len(bars) == 2 * len(SIZES)
     full = max(line.count("█") for line in bars)
