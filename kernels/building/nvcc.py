@@ -47,13 +47,15 @@ def cubin(source: Path, arch: str, include: Sequence[Path] = ()) -> Path:
         EnvironmentLacks: there is neither nvcc nor a cubin in the cache.
         AispError: nvcc rejects the source; the message quotes it.
     """
-    return _built(source, arch, "cubin", ("-cubin",), include)
+    return _built(source, arch, "cubin", ("-cubin",), (INCLUDE, *include))
 
 
 def library(source: Path, arch: str, include: Sequence[Path] = ()) -> Path:
     """A shared library of the source's `extern "C"` host functions, for ctypes: where kernels come with their own launcher.
 
-    CUTLASS kernels are such; `include` names its folder. Key, cache and errors as for `cubin`; a library needs the host's C++ library, so it may not run on a host that it was carried to.
+    CUTLASS kernels are such; `include` names its folder. They have headers of their own and get none of `include/`, whose every change
+    would build them again, in minutes. Key, cache and errors as for `cubin`; a library needs the host's C++ library, so it may
+    not run on a host that it was carried to.
     """
     return _built(source, arch, "so", LIBRARY_FLAGS, include)
 
@@ -83,7 +85,7 @@ def _built(source: Path, arch: str, suffix: str, kind: Sequence[str], include: S
         return _carried(folder, stem, suffix, source)
     path = folder / f"{stem}.{_digest(_version(nvcc))}.{suffix}"
     if not path.is_file():
-        folders = [f"-I{one}" for one in (INCLUDE, *include)]
+        folders = [f"-I{one}" for one in include]
         _compile([nvcc, *flags, *folders, str(source)], f"{source} for sm_{arch}", path)
     return path
 
@@ -91,7 +93,7 @@ def _built(source: Path, arch: str, suffix: str, kind: Sequence[str], include: S
 def _content_key(source: Path, flags: Sequence[str], include: Sequence[Path]) -> str:
     """Headers count by name and content, not by location: a product may be carried to a host that has them elsewhere."""
     beside = [path.read_bytes() for path in sorted(source.parent.glob("*.cuh"))]
-    headers = [part for folder in (INCLUDE, *include) for part in (b"include/", *_headers(folder))]
+    headers = [part for folder in include for part in (b"include/", *_headers(folder))]
     return _digest(source.read_bytes(), *beside, *headers, *(flag.encode() for flag in flags))
 
 
