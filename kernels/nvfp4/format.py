@@ -50,15 +50,15 @@ class Packed:
 
     @property
     def rows(self) -> int:
-        return self.codes.shape[0]
+        return int(self.codes.shape[0])
 
     @property
     def columns(self) -> int:
-        return 2 * self.codes.shape[1]
+        return 2 * int(self.codes.shape[1])
 
     @property
     def bytes(self) -> int:
-        return self.codes.numel() + self.scales.numel()
+        return int(self.codes.numel() + self.scales.numel())
 
 
 def pack(matrix: Tensor, scale: float = 1.0) -> Packed:

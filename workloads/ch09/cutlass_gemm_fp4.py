@@ -53,7 +53,8 @@ class Fp8Product:
     def run(self, variant: str) -> None:
         with self._device.on(self._stream):
             if variant == "optimized" and self._device.kind == "cuda":
-                fp8_tiles.matmul(*self._operands, self.output, self._scale)
+                a, b = self._operands
+                fp8_tiles.matmul(a, b, self.output, self._scale)
             else:
                 self._cublaslt()
 
@@ -61,12 +62,13 @@ class Fp8Product:
         """On a CPU by PyTorch's own kernel."""
         import torch
 
-        a, b = self._operands
-        torch._scaled_mm(a, b.t(), *self._scales, out_dtype=torch.bfloat16, use_fast_accum=True, out=self.output)
+        (a, b), (of_a, of_b) = self._operands, self._scales
+        torch._scaled_mm(a, b.t(), of_a, of_b, out_dtype=torch.bfloat16, use_fast_accum=True, out=self.output)
 
     def reference(self) -> Tensor:
         """In fp64, of the values in e4m3."""
-        return fp8_tiles.reference(*self._operands, self._scale)
+        a, b = self._operands
+        return fp8_tiles.reference(a, b, self._scale)
 
     def exact(self) -> None:
         return None
