@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import cache
 from hashlib import sha256
+from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -155,7 +156,11 @@ def by_own_tracer() -> Capture:
 
 @contextmanager
 def fonts_unpacked_once() -> Iterator[None]:
-    """WeasyPrint unpacks the fonts of every page anew, the same four, for a sixth of a print: here each is unpacked once."""
+    """WeasyPrint unpacks the fonts of every page anew, the same four, for a sixth of a print: here each is unpacked once.
+    Without WeasyPrint nothing is printed."""
+    if find_spec("fontTools") is None:
+        yield
+        return
     from fontTools.ttLib import woff2
 
     unpack = woff2.decompress

@@ -92,6 +92,18 @@ def test_every_pair_of_the_chapter_is_undone_or_claims_no_difference() -> None:
     }
 
 
+def test_specialized_code_would_refute_that_nothing_differs() -> None:
+    """The pair that claims no difference: one instruction that a compiler which specializes adds, in the optimized variant's code."""
+    capture = NEWEST[NO_DIFFERENCE]
+    runs = capture.manifest.to_json()["runs"]
+    for code in (run["code"]["optimized"] for run in runs.values() if run.get("code")):
+        code["instructions"]["USETMAXREG.DEALLOC.CTAPOOL"] = 1
+        code["sha256"] = "0" * 64
+    assert refuted(prove(capture.manifest, capture.trace_path)) == []
+    found = refuted(prove(capture.manifest.changed(runs=runs), capture.trace_path))
+    assert found == ["optimized.changed_instructions == 0"]
+
+
 @pytest.mark.parametrize("pair", sorted({pair for pair, *_ in UNDONE}))
 def test_what_ships_is_proven(pair: str) -> None:
     evidence = proven(NEWEST[f"ch11.{pair}"].id)
