@@ -1,10 +1,11 @@
 """On a GPU: do Nsight Systems and the package's own tracer say the same, and what does each cost? Prints tables, writes JSON.
 
-    python benchmarks/tracers.py -o tracers.json [ch11:streams …]
+    python benchmarks/tracers.py -o tracers.json [--captures DIR] [--no-costs] [ch11:streams …]
 
 Every pair (by default those of chapters 9, 11 and 20) is captured by both, one after the other on this machine; then a program of small
-launches and one of steps with a graph and a second thread is timed bare, under nsys and under the tracer, in turn. Ends with 0 where
-all agree, 1 where something differs, 3 without a GPU or without one of the tracers.
+launches and one of steps with a graph and a second thread is timed bare, under nsys and under the tracer, in turn. Captures that are in
+DIR already, below the name of their tracer, are compared as they are, which needs no GPU. Ends with 0 where all agree, 1 where
+something differs, 3 without a GPU or without one of the tracers.
 """
 
 from __future__ import annotations
@@ -69,9 +70,10 @@ def run(command: Sequence[str]) -> str:
 
 
 def captured(pair: str, tracer: str, folder: Path) -> dict[str, Any]:
-    """The evidence of a pair that is captured now by this tracer."""
+    """The evidence of a pair that this tracer has captured, or captures now."""
     where = ("--captures", str(folder / tracer))
-    run([*AISP, "capture", pair, "--tracer", tracer, "--profile", "minimal", *where])
+    if not any((folder / tracer).glob(f"{pair.replace(':', '.', 1)}-*/manifest.json")):
+        run([*AISP, "capture", pair, "--tracer", tracer, "--profile", "minimal", *where])
     out = run([*AISP, "report", pair, "--format", "html", "--out", str(folder), *where, "--json"])
     proof: dict[str, Any] = json.loads(out)["proofs"][0]
     return proof
@@ -82,8 +84,8 @@ def differences(nsys: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
     found = []
     if own["completeness"]["status"] != "complete":
         found.append(f"the tracer's trace is {own['completeness']['status']}")
-    for variant in ("baseline", "optimized"):
-        both = [proof[variant]["iterations"] for proof in (nsys, own)]
+    for variant in (proof["name"] for proof in variants(nsys)):
+        both = [of_variant(proof, variant)["iterations"] for proof in (nsys, own)]
         if len(both[0]) != len(both[1]):
             found.append(f"{variant}: {len(both[0])} and {len(both[1])} iterations")
         for count in COUNTS:
@@ -100,9 +102,19 @@ def differences(nsys: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def variants(proof: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [proof["baseline"], *proof["between"], proof["optimized"]]
+
+
+def of_variant(proof: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return next(one for one in variants(proof) if one["name"] == name)
+
+
 def _times(variant: str, nsys: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
     found = []
-    spans = [median(one["end"] - one["start"] for one in proof[variant]["iterations"]) for proof in (nsys, own)]
+    spans = [
+        median(one["end"] - one["start"] for one in of_variant(proof, variant)["iterations"]) for proof in (nsys, own)
+    ]
     costs = [proof["perturbation"].get(variant, 1.0) for proof in (nsys, own)]
     allowed = sum(abs(cost - 1) for cost in costs)
     if abs(spans[1] / spans[0] - 1) > allowed:
@@ -133,7 +145,9 @@ def compared(pair: str, folder: Path) -> dict[str, Any]:
     except NotHere as error:
         return {"not_run": str(error)}
     perturbation = {tracer: proof["perturbation"] for tracer, proof in zip(TRACERS, proofs, strict=True)}
-    return {"differences": differences(*proofs), "perturbation": perturbation}
+    runs = sum(len(one["iterations"]) for one in variants(proofs[1]))
+    same = {"iterations": runs, "claims": len(proofs[1]["claims"])}
+    return {"differences": differences(*proofs), "perturbation": perturbation, "compared": same}
 
 
 def line(pair: str, answer: Mapping[str, Any]) -> str:
@@ -145,19 +159,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pairs", nargs="*", metavar="CHAPTER:PAIR")
     parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--captures", type=Path, metavar="DIR", help="keep them here, and take those that are there")
+    parser.add_argument("--no-costs", action="store_true", help="compare captures alone")
     asked = parser.parse_args()
     listed = [row["pair"].replace(".", ":", 1) for row in json.loads(run([*AISP, "list", "--json"]))["rows"]]
     answer: dict[str, Any] = {"pairs": {}}
     with tempfile.TemporaryDirectory() as name:
         for pair in asked.pairs or [pair for pair in listed if pair.startswith(CHAPTERS)]:
-            answer["pairs"][pair] = compared(pair, Path(name))
+            answer["pairs"][pair] = compared(pair, asked.captures or Path(name))
             print(line(pair, answer["pairs"][pair]), flush=True)
             asked.output.write_text(json.dumps(answer, indent=1))
         if all("not_run" in one for one in answer["pairs"].values()):
             return 3
-        answer["costs"] = costs(Path(name))
-    bare = answer["costs"]["bare"]
-    for how in TRACERS:
+        if not asked.no_costs:
+            answer["costs"] = costs(Path(name))
+    for how in TRACERS if "costs" in answer else ():
+        bare = answer["costs"]["bare"]
         print(f"{how:<6}", *(f"{what} {answer['costs'][how][what] / bare[what]:.3f} of bare" for what in bare))
     asked.output.write_text(json.dumps(answer, indent=1))
     return 1 if any(one.get("differences") for one in answer["pairs"].values()) else 0

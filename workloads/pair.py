@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from ..declaration import Declaration, Phase
 from ..kernels.gemm.cublaslt import Chosen
@@ -51,6 +51,15 @@ class Workload(Protocol):
 
     def exact(self) -> Tensor | None:
         """The whole output by the same kernel, unchunked; None where the pair does not declare `bitwise`."""
+        ...
+
+
+@runtime_checkable
+class Rounding(Protocol):
+    """A workload whose variants differ in the format of their operands: each is held against what it was given to multiply."""
+
+    def reference_of(self, variant: str) -> Tensor:
+        """As `Workload.reference`, for the operands as this variant's format holds them."""
         ...
 
 

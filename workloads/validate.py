@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..declaration import Declaration
 from .annotate import Notes
 from .device import Device
-from .pair import Workload
+from .pair import Rounding, Workload
 from .record import Validation
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ def validate(declaration: Declaration, workload: Workload, device: Device, notes
             reference = workload.reference()
             exact = _exact(declaration, workload)
             for variant in declaration.names:
+                if isinstance(workload, Rounding):
+                    reference = workload.reference_of(variant)
                 output = _fresh_output(workload, device, variant)
                 errors[variant].append(relative_error(output, reference))
                 if exact is not None:

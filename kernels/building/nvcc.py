@@ -16,7 +16,7 @@ from ...machine.tools import ANSWER_S, of_cuda
 FLAGS = ("-std=c++17", "-O3", "-lineinfo", "-Xptxas=-warn-spills")
 """`-lineinfo` costs no speed and lets Nsight Compute show the source beside the SASS."""
 
-LIBRARY_FLAGS = ("-shared", "-Xcompiler=-fPIC", "-DNDEBUG", "--expt-relaxed-constexpr")
+LIBRARY_FLAGS = ("-DNDEBUG", "--expt-relaxed-constexpr")
 """Without NDEBUG CUTLASS's assertions make ptxas serialize wgmma; without the last nvcc warns of each of its constexpr functions,
 in 100 kB and more, and leaves open what the code does."""
 
@@ -47,15 +47,25 @@ def cubin(source: Path, arch: str, include: Sequence[Path] = ()) -> Path:
         EnvironmentLacks: there is neither nvcc nor a cubin in the cache.
         AispError: nvcc rejects the source; the message quotes it.
     """
-    return _built(source, arch, "cubin", ("-cubin",), include)
+    return _built(source, arch, "cubin", ("-cubin",), (INCLUDE, *include))
 
 
 def library(source: Path, arch: str, include: Sequence[Path] = ()) -> Path:
     """A shared library of the source's `extern "C"` host functions, for ctypes: where kernels come with their own launcher.
 
-    CUTLASS kernels are such; `include` names its folder. Key, cache and errors as for `cubin`; a library needs the host's C++ library, so it may not run on a host that it was carried to.
+    CUTLASS kernels are such; `include` names its folder. They have headers of their own and get none of `include/`, whose every change
+    would build them again, in minutes. Key, cache and errors as for `cubin`; a library needs the host's C++ library, so it may
+    not run on a host that it was carried to.
     """
-    return _built(source, arch, "so", LIBRARY_FLAGS, include)
+    return _built(source, arch, "so", ("-shared", "-Xcompiler=-fPIC", *LIBRARY_FLAGS), include)
+
+
+def code_of_library(source: Path, arch: str, include: Sequence[Path] = ()) -> Path:
+    """A cubin of what the library of this source has for the device: to be looked at, in a third of the time.
+
+    Key, cache and errors as for `cubin`.
+    """
+    return _built(source, arch, "cubin", ("-cubin", *LIBRARY_FLAGS), include)
 
 
 def said(path: Path) -> str:
@@ -83,7 +93,7 @@ def _built(source: Path, arch: str, suffix: str, kind: Sequence[str], include: S
         return _carried(folder, stem, suffix, source)
     path = folder / f"{stem}.{_digest(_version(nvcc))}.{suffix}"
     if not path.is_file():
-        folders = [f"-I{one}" for one in (INCLUDE, *include)]
+        folders = [f"-I{one}" for one in include]
         _compile([nvcc, *flags, *folders, str(source)], f"{source} for sm_{arch}", path)
     return path
 
@@ -91,7 +101,7 @@ def _built(source: Path, arch: str, suffix: str, kind: Sequence[str], include: S
 def _content_key(source: Path, flags: Sequence[str], include: Sequence[Path]) -> str:
     """Headers count by name and content, not by location: a product may be carried to a host that has them elsewhere."""
     beside = [path.read_bytes() for path in sorted(source.parent.glob("*.cuh"))]
-    headers = [part for folder in (INCLUDE, *include) for part in (b"include/", *_headers(folder))]
+    headers = [part for folder in include for part in (b"include/", *_headers(folder))]
     return _digest(source.read_bytes(), *beside, *headers, *(flag.encode() for flag in flags))
 
 

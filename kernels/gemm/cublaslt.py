@@ -25,7 +25,7 @@ CANDIDATES, ROUNDS = 16, 15
 MOST_BYTES = 1 << 16
 """Of a choice in the cache folder."""
 WORKSPACE = 64 << 20
-"""Bytes that an algorithm may use, timed or not: without any, TF32 takes twice as long (H200, 2026-11-30), bf16 no longer."""
+"""Bytes that an algorithm may use, timed or not: without any, TF32 takes twice the time, bf16 the same (H200, 2026-11-30)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,25 +93,26 @@ class Layer:
         scales = {"a": scale, "b": 1.0} if dtype == "fp8" else None
         self._matmul = _api().matmul(w, x.t(), y.t(), beta=0.0, quantization_scales=scales, options=options)
         self._plan(None if like is None else [like._matmul.algorithms[0]])
-        self.chosen = self._now() if like is None else like.chosen
+        self.chosen: Chosen = self._described() if like is None else like.chosen
 
-    def tune(self, key: str) -> None:
+    def tune(self, name: str) -> None:
         """Time the candidates on the present operands and take the fastest; y is left as it was. Waits for the device.
 
-        The choice is kept in the cache folder under `key`: where candidates are alike, another process would choose another, and
+        The choice is kept in the cache folder under `name`: where candidates are alike, another process would choose another, and
         what is counted, traced and timed would not be the same kernel.
 
         Raises:
             EnvironmentLacks: the cache folder cannot be written to.
         """
-        path = cache_folder() / "algorithms" / f"{key}.json"
+        path = cache_folder() / "algorithms" / f"{name}.json"
         if (kept := _read(path)) is not None:
             algorithm, self.chosen = kept
-            return self._plan([algorithm])
+            self._plan([algorithm])
+            return
         before = tuple(self._matmul.algorithms)
         self._matmul.autotune(iterations=ROUNDS)
         best = self._matmul.algorithms[0]
-        self.chosen = self._now(before.index(best) + 1)
+        self.chosen = self._described(before.index(best) + 1)
         _write(path, best, self.chosen)
 
     def run(self) -> None:
@@ -125,7 +126,7 @@ class Layer:
             epilog_inputs={"bias": self._bias},
         )
 
-    def _now(self, rank: int = 1) -> Chosen:
+    def _described(self, rank: int = 1) -> Chosen:
         best = self._matmul.algorithms[0]
         return Chosen(
             int(best.algorithm_id),
@@ -211,8 +212,8 @@ def gelu(sums: Tensor, out: Tensor) -> None:
     torch._C._nn.gelu(sums, approximate="tanh", out=out)
 
 
-def reference(x: Tensor, w: Tensor, bias: Tensor) -> Tensor:
-    """gelu(x·Wᵀ + bias) in fp64."""
+def reference(x: Tensor, w: Tensor, bias: Tensor, scale: float = 1.0) -> Tensor:
+    """gelu(scale · x·Wᵀ + bias) in fp64."""
     import torch
 
-    return torch.nn.functional.gelu(x.double() @ w.double().t() + bias.double(), approximate="tanh")
+    return torch.nn.functional.gelu(scale * (x.double() @ w.double().t()) + bias.double(), approximate="tanh")

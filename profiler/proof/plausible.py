@@ -13,7 +13,7 @@ from statistics import median
 
 from ...declaration import Declaration
 from ..evidence import Finding
-from ..manifest import Facts, Manifest
+from ..manifest import ONE_TRACE, TWO_TRACES, Facts, Manifest
 from ..ranges.instances import Instances
 from ..ranges.numbers import engine_times
 from ..trace.model import Gpu, Trace
@@ -178,15 +178,21 @@ class _Facts:
     def unknown(self) -> Iterator[Finding]:
         """What cannot be compared, since one of the two does not say it."""
         gpus = self._gpus()
-        lacking = []
-        if not any(gpu.uuid for gpu in gpus) or not any(told.get("uuid") for _, told in self._told()):
-            lacking.append("gpus.uuid")
-        if not any(gpu.name for gpu in gpus) or not any(told.get("name") for _, told in self._told()):
-            lacking.append("gpus.name")
+        told = [told for _, told in self._told()]
+        said = {
+            "gpus.uuid": (any(gpu.uuid for gpu in gpus), any(one.get("uuid") for one in told)),
+            "gpus.name": (any(gpu.name for gpu in gpus), any(one.get("name") for one in told)),
+        }
+        lacking = [what for what, by in said.items() if not all(by) and (any(by) or not self._of_the_trace)]
         if self._began() is None or _time(self.manifest.created_utc) is None:
             lacking.append("created_utc")
         if lacking:
             yield Finding("not_compared", {"what": ", ".join(lacking)})
+
+    @property
+    def _of_the_trace(self) -> bool:
+        """Whether the manifest was made of what the trace says, so that both lack the same."""
+        return self.manifest.origin is not None and self.manifest.origin.kind in (ONE_TRACE, TWO_TRACES)
 
     def _gpus(self) -> list[Gpu]:
         """Those on which the measured iterations ran."""

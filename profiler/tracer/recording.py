@@ -31,6 +31,9 @@ _MENDS = (
 )
 """What a refusal says, and the mend."""
 
+_OTHERS = ("nsys", "ncu", "nv-nsight-cu-cli")
+"""Profilers that, run inside a recording, take the tracer's place in their program (nsys), or do not start beside it (ncu)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tracer:
@@ -40,7 +43,16 @@ class Tracer:
     cupti: Path | None
 
     def command(self, folder: Path, command: Sequence[str]) -> list[str]:
-        """The command line that runs `command` so that its processes write into `folder`, which is made for it."""
+        """The command line that runs `command` so that its processes write into `folder`, which is made for it.
+
+        Raises:
+            EnvironmentLacks: it is another profiler's.
+        """
+        if (other := Path(command[0]).name) in _OTHERS:
+            raise EnvironmentLacks(
+                f"{other} is another client of CUPTI: the tracer would record nothing of its program",
+                f"record with {other} alone, or without it",
+            )
         folder.mkdir(parents=True, exist_ok=True)
         (folder / WHOLE).touch()
         set_to = {FOLDER: folder.absolute(), **dict.fromkeys(INJECTIONS, self.library.absolute())}

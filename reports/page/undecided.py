@@ -69,9 +69,9 @@ def is_open(claim: ClaimResult) -> bool:
     return claim.verdict is Verdict.UNPROVEN and known and bool(codes & OPEN)
 
 
-def _compared(claim: ClaimResult, evidence: Evidence) -> tuple[str, ...]:
+def _compared(claim: ClaimResult, evidence: Evidence) -> tuple[str, str] | None:
     """The two variants of a claim on a speedup."""
-    return parse(claim.text, tuple(one.name for one in evidence.variants)).left.compared or ()
+    return parse(claim.text, tuple(one.name for one in evidence.variants)).left.compared
 
 
 def shown(claim: ClaimResult, evidence: Evidence) -> list[float]:

@@ -17,7 +17,9 @@ def run(run):
 def test_demos_are_listed(run, arguments):
     code, out, _ = run(*arguments)
     assert code == 0
-    ch09 = ["ch09-inline-ptx-example", "ch09-tcgen05-pipelined", "ch09-two-stage-pipeline"]
+    ch09 = [
+        f"ch09-{name}" for name in ("inline-ptx-example", "nvfp4-blackwell", "tcgen05-pipelined", "two-stage-pipeline")
+    ]
     ch10 = ["ch10-both", "ch10-cluster-group", "ch10-gds", "ch10-memory-pipeline", "ch10-warpgroup-specialization"]
     ch11 = ["ch11-event-timing", "ch11-kv-prefetch", "ch11-memory-async", "ch11-stream-overlap", "ch11-stream-priority"]
     twins = [f"ch11-streams-{name}" for name in ("ordered-cuda", "overlap-cuda", "warp-specialized")]

@@ -146,16 +146,21 @@ def test_the_comparison_on_a_gpu_finds_what_differs() -> None:
     room = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(room)
 
-    def proof(kernels: int, length: int, verdict: str, cost: float) -> dict[str, Any]:
+    def proof(kernels: int, length: int, verdict: str, cost: float, kept_count: int = 1) -> dict[str, Any]:
         one = {
             "start": 0,
             "end": length,
             "numbers": {**dict.fromkeys(room.COUNTS, 1), "kernels_per_iteration": kernels},
         }
-        sides = {side: {"iterations": [one] * 4} for side in ("baseline", "optimized")}
+        kept = {
+            "name": "kept",
+            "iterations": [one | {"end": 1000, "numbers": dict.fromkeys(room.COUNTS, kept_count)}] * 4,
+        }
+        sides = {side: {"name": side, "iterations": [one] * 4} for side in ("baseline", "optimized")}
         claims = [{"text": "speedup > 1", "verdict": verdict}]
         return {
             **sides,
+            "between": [kept],
             "claims": claims,
             "completeness": {"status": "complete"},
             "perturbation": dict.fromkeys(sides, cost),
@@ -167,6 +172,9 @@ def test_the_comparison_on_a_gpu_finds_what_differs() -> None:
         "baseline: kernels_per_iteration",
         "optimized: kernels_per_iteration",
         "speedup > 1: proven and refuted",
+    ]
+    assert [one.partition(" [")[0] for one in room.differences(nsys, proof(3, 1000, "proven", 1.0, 2))] == [
+        f"kept: {count}" for count in room.COUNTS
     ]
     assert room.differences(nsys, proof(3, 1100, "proven", 1.03)) == [
         "baseline: the median iteration differs by +10.00%, tracing explains 4.00%",

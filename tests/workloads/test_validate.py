@@ -157,3 +157,27 @@ def test_same_bits_tells_zeros_apart_and_takes_equal_nans() -> None:
     assert not same_bits(torch.tensor([0.0]), torch.tensor([-0.0]))
     assert same_bits(torch.tensor([float("nan")]), torch.tensor([float("nan")]))
     assert not same_bits(torch.zeros(2), torch.zeros(3))
+
+
+class Rounded(ChunkedChain):
+    """The optimized variant's format holds a thousandth more than what the inputs are, and that is what it computes with."""
+
+    def __init__(self, wrong: float = 1.0) -> None:
+        super().__init__(CpuDevice(), SMALL)
+        self.wrong = wrong
+
+    def run(self, variant: str) -> None:
+        super().run(variant)
+        if variant == "optimized":
+            self.output.mul_(1.001 * self.wrong)
+
+    def reference_of(self, variant: str) -> torch.Tensor:
+        return self.reference() * (1.001 if variant == "optimized" else 1.0)
+
+
+def test_each_format_is_held_against_its_own_operands(notes: Notes) -> None:
+    declaration = replace(PAIR.declaration, bitwise=False, tolerance=1e-5)
+    assert validate(declaration, Rounded(), CpuDevice(), notes, 11).valid
+    found = validate(declaration, Rounded(wrong=1.0001), CpuDevice(), notes, 11)
+    assert not found.valid
+    assert found.max_relative_error["baseline"] <= 1e-5 < found.max_relative_error["optimized"]

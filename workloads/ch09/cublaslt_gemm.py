@@ -122,10 +122,15 @@ class FusedLayer:
                     cublaslt.gelu(operands.sums[number], operands.y[number])
 
     def reference(self) -> Tensor:
+        return self.reference_of("baseline")
+
+    def reference_of(self, variant: str) -> Tensor:
+        """For the operands as the variant's format holds them: what rounding them loses is not an error of the product."""
         import torch
 
-        wide = self._of["fp32"]
-        return torch.cat([cublaslt.reference(*one) for one in zip(wide.x, wide.w, wide.bias, strict=True)])
+        operands, scale = self._of[_WAYS[variant].dtype], self._scale if _WAYS[variant].dtype == "fp8" else 1.0
+        sets = zip(operands.x, operands.w, operands.bias, strict=True)
+        return torch.cat([cublaslt.reference(x, w, bias, scale) for x, w, bias in sets])
 
     def exact(self) -> None:
         return None
@@ -186,11 +191,12 @@ PAIR = Pair(
             "The first three take the heuristics' first algorithm, with the bias in the epilogue and the GELU as a kernel of its own, and "
             "change the format alone: fp32 without tensor cores, TF32, bf16. Then the GELU moves into the epilogue; then all that the "
             "heuristics propose for it, up to sixteen algorithms, are timed on these operands, and the fastest is kept. The last step "
-            "changes the format once more, to fp8 (e4m3, one scale a matrix, fast accumulation), with the result in bf16. What a change of format gains is bought with digits; of fp8 the outputs are off by 3 %.",
+            "changes the format once more, to fp8 (e4m3, one scale a matrix, fast accumulation), with the result in bf16. Outputs are held against the product of the operands as each format holds them; rounding these to fp8 puts "
+            "outputs off by 3 %, to bf16 by 0.3 %.",
             "ko": "모든 변형은 같은 피연산자 네 벌에 대해 gelu(x W + bias)를 cuBLASLt로 계산합니다(기본 크기에서 1.1 TFLOP). 처음 셋은 휴리스틱의 첫 "
             "알고리즘을 쓰고, 편향은 에필로그에, GELU는 별도 커널에 두며, 형식만 바꿉니다. 텐서 코어 없는 fp32, TF32, bf16입니다. 다음은 GELU를 에필로그로 "
             "옮기고, 그다음 휴리스틱이 제안하는 알고리즘을 열여섯 개까지 이 피연산자로 재어 가장 빠른 것을 씁니다. 마지막 단계는 형식을 한 번 더 "
-            "바꾸어 fp8(e4m3, 행렬마다 스케일 하나, 빠른 누산)로 곱하고 결과는 bf16입니다. 형식을 바꾸어 얻는 것은 유효 숫자를 대가로 치르며, fp8의 출력은 3 % 어긋납니다.",
+            "바꾸어 fp8(e4m3, 행렬마다 스케일 하나, 빠른 누산)로 곱하고 결과는 bf16입니다. 출력은 각 형식이 담은 피연산자의 곱과 견줍니다. 피연산자를 fp8로 반올림하면 출력이 3 %, bf16이면 0.3 % 어긋납니다.",
         },
         variants={
             "baseline": {"en": "fp32, the heuristics' first, GELU apart", "ko": "fp32, 휴리스틱의 첫 번째, GELU 별도"},
@@ -220,9 +226,7 @@ PAIR = Pair(
             "optimized.of_roofline >= 0.88",
         ),
         sizes={"default": _FULL, "h200": _FULL, "small": {"m": 64, "n": 96, "k": 128}},
-        # e4m3 keeps four binary digits of either operand, which leaves 2.8e-2 beside an exact bias; of the other formats bf16 errs
-        # most, 3.3e-3
-        tolerance=4e-2,
+        tolerance=6e-3,  # rounding the sums and the result to bf16 leaves 2.5e-3; fast accumulation comes on top
         bitwise=False,  # formats differ
         perturbation_band=0.05,
         queued=True,  # the subject is the kernels, not their launches

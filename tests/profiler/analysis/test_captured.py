@@ -172,7 +172,7 @@ def test_every_captured_launch_of_the_shipped_captures_made_a_node() -> None:
     """What the rule rests on: no launch that ran made one."""
     folder = Path(__file__).parents[3] / "captures"
     seen = 0
-    for name in ("ch11.stream_ordered_kv_cache", "ch20.pipeline_sequential", "ch09.compute_bound"):
+    for name in ("ch10.cooperative_persistent", "ch20.pipeline_sequential", "ch09.compute_bound"):
         path = max(folder.glob(f"{name}-*/trace.sqlite.xz"))
         trace = read_trace(path)
         matching = match_launches(trace)

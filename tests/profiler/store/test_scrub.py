@@ -242,6 +242,13 @@ def test_the_phases_of_a_floor_are_published(manifest: Manifest) -> None:
     assert published(stated).as_written["runs"]["untraced"]["phases"] == phases
 
 
+def test_what_a_library_chose_is_published(manifest: Manifest) -> None:
+    chosen = {"algorithm": 66, "tile": "256x128", "stages": "64x4", "cluster": "2x1x1"}
+    ran = {"optimized": {**chosen, "workspace": 4, "rank": 2, "candidates": 7}}
+    stated = manifest.changed(runs={"traced": {"pair": "ch99.fake", "chosen": ran}})
+    assert published(stated).as_written["runs"]["traced"]["chosen"] == ran
+
+
 def test_what_is_not_published_may_be_gone(raw: Path, manifest: Manifest, tmp_path: Path) -> None:
     """A profiler's report is large, and nothing of it is published: whoever moves a capture may leave it behind."""
     capture = capture_of(raw, manifest, tmp_path / "local")

@@ -269,6 +269,12 @@ def test_another_injection_is_not_pushed_aside() -> None:
         recording.find_tracer({"CUDA_INJECTION64_PATH": "/opt/nvidia/libToolsInjection64.so"})
 
 
+def test_another_profiler_inside_a_recording_is_refused_before_it_runs(machine: Traced) -> None:
+    """Seen on an H200: under the tracer nsys ran its program with itself injected instead, and the trace was empty and complete."""
+    with pytest.raises(EnvironmentLacks, match="nsys is another client of CUPTI"):
+        machine.run_command(["/opt/nvidia/nsys", "profile", str(machine.program), "cuda", "slow", "2"])
+
+
 def test_the_library_is_built_where_there_is_a_compiler(
     machine: Traced, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,7 +28,9 @@ def test_the_chapter_is_complete() -> None:
     names = [
         "compute_bound",
         "cublaslt_gemm",
+        "cute_dsl_nvfp4_gemm",
         "cutlass_gemm",
+        "cutlass_gemm_fp4",
         "fused_l2norm",
         "memory_bound",
         "micro_tiling_matmul",

@@ -23,7 +23,12 @@ from aisp_prof.workloads.validate import validate
 
 PAIRS = (*find("ch10"), *find("ch09:tcgen05_tma_pipeline"))
 each_pair = pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.key)
-HOPPER = ("matmul_tcgen05", "tcgen05_tma_pipeline", "tcgen05_warp_specialization")
+HOPPER = (
+    "matmul_tcgen05",
+    "tcgen05_tma_pipeline",
+    "tcgen05_warp_specialization",
+    "tcgen05_warp_specialization_cutlass",
+)
 
 
 def small(pair: Pair) -> Any:

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 NAMES = [
     "ch09-inline-ptx-example",
+    "ch09-nvfp4-blackwell",
     "ch09-tcgen05-pipelined",
     "ch09-two-stage-pipeline",
     "ch10-both",

@@ -10,7 +10,8 @@ from aisp_prof.errors import EnvironmentLacks
 from aisp_prof.kernels.building.contract import find_tools
 from aisp_prof.kernels.building.nvcc import find_nvcc
 from aisp_prof.kernels.gemm import tcgen05
-from aisp_prof.workloads.demos import tcgen05_pipelined
+from aisp_prof.kernels.nvfp4 import blackwell
+from aisp_prof.workloads.demos import nvfp4_blackwell, tcgen05_pipelined
 from aisp_prof.workloads.demos.registry import find
 from aisp_prof.workloads.demos.warpgroup_specialization import RUNGS, roles
 from aisp_prof.workloads.device import CpuDevice
@@ -87,3 +88,10 @@ def test_the_blackwell_demo_ends_at_once_elsewhere(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(tcgen05, "matmul", lambda *anything: pytest.fail("it ran"))
     with pytest.raises(EnvironmentLacks, match=r"unsupported: needs compute capability 10\.x"):
         tcgen05_pipelined.measure(CpuDevice(), None)  # type: ignore[arg-type]
+
+
+def test_the_demo_of_nvfp4_ends_at_once_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
+    monkeypatch.setattr(blackwell, "matmul", lambda *anything: pytest.fail("it ran"))
+    with pytest.raises(EnvironmentLacks, match=r"unsupported: needs compute capability 10\.x"):
+        nvfp4_blackwell.measure(CpuDevice(), None)  # type: ignore[arg-type]
