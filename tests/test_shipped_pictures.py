@@ -188,3 +188,13 @@ def test_the_print_draws_as_many_marks_at_the_same_places(capture: Capture) -> N
         lefts = tuple(min(x for x, _ in mark) for mark in marks)
         same = [one for one in painted if len(one) == len(lefts) and one == pytest.approx(lefts, abs=0.02)]
         assert len(same) >= 1, f"{band}: {len(lefts)} marks"
+
+
+def test_each_pair_is_one_page_of_print() -> None:
+    """Of ch11, whose pairs have the most streams, steps and doubts."""
+    from pypdf import PdfReader
+
+    mine = [proven(one.id) for one in CAPTURES if one.manifest.pair.startswith("ch11.")]
+    html = render_html("ch11", mine, brief=True)
+    printed = PdfReader(BytesIO(print_html(html).data))
+    assert len(printed.pages) == 1 + len(mine)

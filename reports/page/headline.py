@@ -12,8 +12,8 @@ from .claims import alike, asked, held, speedup_claim
 from .labels import width
 
 _SPEAKS = frozenset({Verdict.PROVEN, Verdict.REFUTED})
-_LONG = 88.0
-"""In font sizes: three lines of print."""
+_LONG = 72.0
+"""In font sizes: what fills three lines of print at their full size."""
 
 _THAN = " than "
 """Pairs write "{speedup} than one stream"; a factor is said as "1.71× as fast as", since "1.71× faster" may mean 2.71×."""
@@ -34,7 +34,7 @@ class Headline:
 
     @property
     def long(self) -> bool:
-        """Whether it would take more than three lines in print, where it is set smaller then."""
+        """Whether it would fill three lines in print, where it is set smaller then."""
         return width(self.text, 1) > _LONG
 
 

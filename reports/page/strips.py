@@ -12,7 +12,7 @@ from ..units import duration
 from .axis import Axis, Measure, Tick
 from .colours import of_variant
 
-ROW, _FLAT = 24.0, 17.0
+ROW, _FLAT = 24.0, 15.5
 _FEW = 3
 """Of more rows than this each is flatter and says no n, where that is the same of all: the picture's `note`."""
 

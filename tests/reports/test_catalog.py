@@ -11,7 +11,7 @@ from aisp_prof.errors import UsageError
 from aisp_prof.profiler.evidence import Finding, Verdict
 from aisp_prof.profiler.expect.check import Status
 from aisp_prof.profiler.expect.model import TIERS
-from aisp_prof.reports.catalog import LANGUAGES, Catalog, catalog
+from aisp_prof.reports.catalog import LANGUAGES, Catalog, catalog, filled
 
 CODES = {
     "events_missing": ("stated", "found"),
@@ -247,3 +247,24 @@ def test_every_code_that_the_profiler_uses_is_listed():
     counted = {code for text in sources for code in re.findall(r'invalid\["([a-z_]+)"', text)}
     assert len(used) > 20
     assert used | counted <= set(CODES)
+
+
+@pytest.mark.parametrize(
+    ("text", "one", "many"),
+    [
+        ("{n:# block|# blocks} of {m}", "1 block of 7", "3 blocks of 7"),
+        ("{n:The other holds|The # others hold}.", "The other holds.", "The 3 others hold."),
+        ("{n} {n:is|are} there {n:once|# times}", "1 is there once", "3 are there 3 times"),
+    ],
+)
+def test_a_number_has_its_noun_and_its_verb(text: str, one: str, many: str) -> None:
+    assert filled(text, {"n": 1, "m": "7"}) == filled(text, {"n": "1", "m": "7"}) == one
+    assert filled(text, {"n": "3", "m": "7"}) == many
+    assert filled("{n:# block|# blocks}", {"n": "1|2 {x}"}) == "1|2 {x} blocks"
+
+
+def test_no_sentence_counts_one_of_many() -> None:
+    """Every English sentence in which a number stands before a plural has the singular too."""
+    counted = re.compile(r"\{(n|count|blocks|streams|ranks|traces|iterations|needed|more)\} (more )?[a-z]+s\b")
+    plain = {key: text for key, text in catalog("en").words.items() if counted.search(text)}
+    assert plain == {}
