@@ -122,12 +122,18 @@ def _lines(
 ) -> list[str]:
     """A table, a chapter's lines together; with `ids` under each pair its captures, the newest first."""
     from ..reports.hostile import visible
-    from ..reports.terminal.comparison import verdict_and_speedup
     from ..reports.terminal.tables import table
 
+    told = _told(rows, judged, say) if judged else {}
+
     def cells(row: Mapping[str, Any]) -> tuple[str, ...]:
-        told = verdict_and_speedup(judged.evidences.get(row["pair"]), say) if judged else ()
-        return (row["pair"], *told, ", ".join(row["needs"]), visible(titles[row["pair"]]), str(len(row["captures"])))
+        return (
+            row["pair"],
+            *told.get(row["pair"], ()),
+            ", ".join(row["needs"]),
+            visible(titles[row["pair"]]),
+            str(len(row["captures"])),
+        )
 
     columns = ("pair", *(("verdict", "speedup") if judged else ()), "needs", "title", "captures")
     named = [say(f"console.list.{column}") for column in columns]
@@ -141,6 +147,13 @@ def _lines(
     return lines + [
         visible(f"{pair}  {say('console.refused')}  {why}") for pair, why in (judged.refused if judged else {}).items()
     ]
+
+
+def _told(rows: Sequence[Mapping[str, Any]], judged: _Judged, say: Catalog) -> dict[str, tuple[str, str]]:
+    """Verdict and speedup of each pair; what writes them imports numpy, a fifth of the command where nothing is judged."""
+    from ..reports.terminal.comparison import verdict_and_speedup
+
+    return {row["pair"]: verdict_and_speedup(judged.evidences.get(row["pair"]), say) for row in rows}
 
 
 def _ids(row: Mapping[str, Any]) -> list[str]:

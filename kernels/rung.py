@@ -89,7 +89,7 @@ class Library:
         operation, name: as of a rung.
         contract: of the only kernel in the library, whose name is the compiler's; its own is a label.
         needs: the only target that it is built for (`90a`).
-        built: the library, built unless the cache has it.
+        code: a cubin of what it has for the device, compiled unless the cache has it.
         trial: as of a rung.
     """
 
@@ -98,7 +98,7 @@ class Library:
     source: Path
     contract: Contract
     needs: str
-    built: Callable[[], Path]
+    code: Callable[[], Path]
     trial: Callable[[int], Trial]
 
 

@@ -16,7 +16,7 @@ from ...machine.tools import ANSWER_S, of_cuda
 FLAGS = ("-std=c++17", "-O3", "-lineinfo", "-Xptxas=-warn-spills")
 """`-lineinfo` costs no speed and lets Nsight Compute show the source beside the SASS."""
 
-LIBRARY_FLAGS = ("-shared", "-Xcompiler=-fPIC", "-DNDEBUG", "--expt-relaxed-constexpr")
+LIBRARY_FLAGS = ("-DNDEBUG", "--expt-relaxed-constexpr")
 """Without NDEBUG CUTLASS's assertions make ptxas serialize wgmma; without the last nvcc warns of each of its constexpr functions,
 in 100 kB and more, and leaves open what the code does."""
 
@@ -57,7 +57,15 @@ def library(source: Path, arch: str, include: Sequence[Path] = ()) -> Path:
     would build them again, in minutes. Key, cache and errors as for `cubin`; a library needs the host's C++ library, so it may
     not run on a host that it was carried to.
     """
-    return _built(source, arch, "so", LIBRARY_FLAGS, include)
+    return _built(source, arch, "so", ("-shared", "-Xcompiler=-fPIC", *LIBRARY_FLAGS), include)
+
+
+def code_of_library(source: Path, arch: str, include: Sequence[Path] = ()) -> Path:
+    """A cubin of what the library of this source has for the device: to be looked at, in a third of the time.
+
+    Key, cache and errors as for `cubin`.
+    """
+    return _built(source, arch, "cubin", ("-cubin", *LIBRARY_FLAGS), include)
 
 
 def said(path: Path) -> str:

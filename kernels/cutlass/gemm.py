@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ...errors import AispError, EnvironmentLacks
 from ..building.contract import Contract
 from ..building.headers import cutlass
-from ..building.nvcc import architecture, library
+from ..building.nvcc import architecture, code_of_library, library
 from ..driver.launch import sm_count
 from ..gemm import ladder
 from ..rung import Library, Trial
@@ -105,6 +105,11 @@ def built(way: str) -> Path:
     return library(source(way), NEEDS[way], [cutlass()])
 
 
+def code(way: str) -> Path:
+    """The machine code of a way's library, as a cubin; errors as of `built`."""
+    return code_of_library(source(way), NEEDS[way], [cutlass()])
+
+
 @cache
 def opened(way: str) -> Product:
     """The library of a way as functions, built on first use: that takes nvcc up to a minute and 4 GB of memory.
@@ -171,7 +176,7 @@ LIBRARIES = tuple(
         source(one.kernel),
         one,
         NEEDS[one.kernel],
-        partial(built, one.kernel),
+        partial(code, one.kernel),
         partial(_trial, way=one.kernel),
     )
     for one in _CONTRACTS

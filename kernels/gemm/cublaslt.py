@@ -93,18 +93,18 @@ class Layer:
         scales = {"a": scale, "b": 1.0} if dtype == "fp8" else None
         self._matmul = _api().matmul(w, x.t(), y.t(), beta=0.0, quantization_scales=scales, options=options)
         self._plan(None if like is None else [like._matmul.algorithms[0]])
-        self.chosen: Chosen = self._now() if like is None else like.chosen
+        self.chosen: Chosen = self._described() if like is None else like.chosen
 
-    def tune(self, key: str) -> None:
+    def tune(self, name: str) -> None:
         """Time the candidates on the present operands and take the fastest; y is left as it was. Waits for the device.
 
-        The choice is kept in the cache folder under `key`: where candidates are alike, another process would choose another, and
+        The choice is kept in the cache folder under `name`: where candidates are alike, another process would choose another, and
         what is counted, traced and timed would not be the same kernel.
 
         Raises:
             EnvironmentLacks: the cache folder cannot be written to.
         """
-        path = cache_folder() / "algorithms" / f"{key}.json"
+        path = cache_folder() / "algorithms" / f"{name}.json"
         if (kept := _read(path)) is not None:
             algorithm, self.chosen = kept
             self._plan([algorithm])
@@ -112,7 +112,7 @@ class Layer:
         before = tuple(self._matmul.algorithms)
         self._matmul.autotune(iterations=ROUNDS)
         best = self._matmul.algorithms[0]
-        self.chosen = self._now(before.index(best) + 1)
+        self.chosen = self._described(before.index(best) + 1)
         _write(path, best, self.chosen)
 
     def run(self) -> None:
@@ -126,7 +126,7 @@ class Layer:
             epilog_inputs={"bias": self._bias},
         )
 
-    def _now(self, rank: int = 1) -> Chosen:
+    def _described(self, rank: int = 1) -> Chosen:
         best = self._matmul.algorithms[0]
         return Chosen(
             int(best.algorithm_id),

@@ -27,7 +27,7 @@ MOST_RUNS: Final = 200
 FALSE_ALARMS: Final = 0.001
 """How often at most runs with one peak are said to have two."""
 
-_CRITICAL: Final = ((10, 0.5712), (15, 0.5998), (20, 0.6197), (30, 0.6432), (50, 0.6628), (100, 0.6914), (200, 0.7042))
+_CRITICAL: Final = {10: 0.5712, 15: 0.5998, 20: 0.6197, 30: 0.6432, 50: 0.6628, 100: 0.6914, 200: 0.7042}
 """√n · dip that n uniform runs exceed once in a thousand, of 300,000 to 2,000,000 samples each; between two n off the line."""
 
 LEAST_APART: Final = 0.02
@@ -73,7 +73,7 @@ def _apart(times: Sequence[float]) -> Floats:
 
 def critical(n: int) -> float:
     """√n · dip that so many runs with one peak exceed with a probability of at most `FALSE_ALARMS`."""
-    return float(np.interp(min(n, MOST_RUNS), *zip(*_CRITICAL, strict=True)))
+    return float(np.interp(min(n, MOST_RUNS), list(_CRITICAL), list(_CRITICAL.values())))
 
 
 def _split(ordered: Floats) -> int:

@@ -191,7 +191,7 @@ def two_groups(variants: Iterable[VariantEvidence], source: str) -> Iterator[Fin
     for one in variants:
         runs = times(one, source)
         if modes := modes_of(runs):
-            values = {
+            values: dict[str, str | int | float] = {
                 "variant": one.name,
                 "count": modes.lower,
                 "low_ms": modes.low / 1e6,

@@ -41,7 +41,7 @@ def launched_inside(trace: Trace, chosen: Int64, attribution: Attribution) -> in
 
 def calls_inside_any(trace: Trace, chosen: Int64, attribution: Attribution) -> Bools:
     """Which calls any of the ranges counts; shape (calls,)."""
-    inside = np.zeros(len(trace.calls), bool)
+    inside: Bools | None = None
     for key, places in attribution.by_key(trace, chosen):
         codes, ranges = trace.calls.codes(key), chosen[places]
         keys = getattr(trace.ranges, key)[ranges]
@@ -52,8 +52,9 @@ def calls_inside_any(trace: Trace, chosen: Int64, attribution: Attribution) -> B
         group, ranges = group[calling], ranges[calling]
         held = group, trace.ranges.start[ranges], trace.ranges.end[ranges]
         mine = _by_core(trace.calls, codes, *held)
-        inside |= _by_group(trace.calls, codes, *held) if mine is None else mine
-    return inside
+        mine = _by_group(trace.calls, codes, *held) if mine is None else mine
+        inside = mine if inside is None else inside | mine
+    return np.zeros(len(trace.calls), bool) if inside is None else inside
 
 
 def _by_core(calls: Calls, codes: Codes, group: Int64, start: Int64, end: Int64) -> Bools | None:

@@ -140,6 +140,27 @@ def _tiers(rates: Mapping[str, Rates], say: Catalog) -> str:
     return say("roofline.tier", tier=listed)
 
 
+def _machine(one: Rates, name: str) -> float | None:
+    return one.machine[0].get(name) if one.machine else None
+
+
+_MACHINE: Mapping[str, tuple[str, Callable[[Rates], float | None]]] = {
+    name: (RATE_METRICS[name].unit, partial(_machine, name=name))
+    for name in (
+        "hmma_flops",
+        "hgmma_flops",
+        "utchmma_flops",
+        "tensor_active",
+        "tma_bytes",
+        "multicast_bytes",
+        "dsmem_operations",
+        "dsmem_bytes",
+        "cp_async_operations",
+        "bank_conflicts",
+    )
+}
+"""What tensor cores, copy engine and shared memory did: no row where that is nothing in all variants."""
+
 _ROWS: Mapping[str, tuple[str, Callable[[Rates], float | None]]] = {
     "counted": ("FLOP", lambda one: one.flops_counted),
     "declared": ("FLOP", lambda one: one.flops_declared),
@@ -147,17 +168,8 @@ _ROWS: Mapping[str, tuple[str, Callable[[Rates], float | None]]] = {
     "dram": ("B", lambda one: one.dram_bytes),
     "bytes_declared": ("B", lambda one: one.bytes_declared),
     "l2": ("B", lambda one: one.l2_bytes),
-    "hmma_flops": ("FLOP", lambda one: _machine(one, "hmma_flops")),
-    "hgmma_flops": ("FLOP", lambda one: _machine(one, "hgmma_flops")),
-    "utchmma_flops": ("FLOP", lambda one: _machine(one, "utchmma_flops")),
-    "tensor_active": ("ratio", lambda one: _machine(one, "tensor_active")),
-    "tma_bytes": ("B", lambda one: _machine(one, "tma_bytes")),
-    "multicast_bytes": ("B", lambda one: _machine(one, "multicast_bytes")),
-    "dsmem_operations": ("count", lambda one: _machine(one, "dsmem_operations")),
-    "dsmem_bytes": ("B", lambda one: _machine(one, "dsmem_bytes")),
-    "cp_async_operations": ("count", lambda one: _machine(one, "cp_async_operations")),
-    "bank_conflicts": ("ratio", lambda one: _machine(one, "bank_conflicts")),
-    "changed_instructions": ("count", lambda one: _machine(one, "changed_instructions")),
+    **_MACHINE,
+    "changed_instructions": ("count", partial(_machine, name="changed_instructions")),
     "intensity": ("FLOP/B", lambda one: one.arithmetic_intensity),
     "busy": ("ns", lambda one: median(one.busy_ns) if one.busy_ns else None),
     "achieved": ("FLOP/s", lambda one: one.achieved_flops if one.tier == "counted" else None),
@@ -168,19 +180,12 @@ _ROWS: Mapping[str, tuple[str, Callable[[Rates], float | None]]] = {
 }
 
 
-_SHARING = ("dsmem_operations", "dsmem_bytes", "cp_async_operations", "bank_conflicts")
-
-
-def _machine(one: Rates, name: str) -> float | None:
-    return one.machine[0].get(name) if one.machine else None
-
-
 def _rows(rates: Mapping[str, Rates], say: Catalog) -> tuple[RateRow, ...]:
-    """One row for everything known of at least one variant, of shared memory what is not 0 in all; what bounds it comes last."""
+    """One row for everything known of at least one variant, of the machine's parts what is not 0 in all; what bounds it comes last."""
     rows = []
     for name, (unit, read) in _ROWS.items():
         values = [read(one) for one in rates.values()]
-        if any(value is not None and (value or name not in _SHARING) for value in values):
+        if any(value is not None and (value or name not in _MACHINE) for value in values):
             note, cells = _written(values, unit)
             rows.append(RateRow(say(f"roofline.{name}"), note, cells))
     if any(one.bound for one in rates.values()):
@@ -201,7 +206,9 @@ def _written(values: list[float | None], unit: str) -> tuple[str, tuple[str, ...
         return "", tuple(NOTHING if value is None else write(value) for value in values)
     largest = max(value for value in values if value is not None)
     limit, prefix = next((p for p in SCALES if largest >= p[0] and unit != "FLOP/B"), (1.0, ""))
-    cells = [NOTHING if value is None else fixed(value / limit, decimals(value / limit)) for value in values]
+    cells = [
+        NOTHING if value is None else fixed(value / limit, decimals(value / limit) if value else 0) for value in values
+    ]
     return f"{prefix}{unit}", tuple(cells)
 
 

@@ -17,7 +17,7 @@ from .marks import MOST_MARKS, Band, Box, bands, extent
 _LINE = 14.0
 _MOST_LINES = 3
 _FOOT = 24.0
-_TALL, _FLAT, _ROOM = 22.0, 10.6, 270.0
+_TALL, _FLAT, _ROOM = 22.0, 10.2, 270.0
 """The highest and the lowest lane that is drawn in full, with the gap under it, and what all tracks should take: of a staged pair a
 page has room for no more beside its claims and runs."""
 
@@ -25,7 +25,7 @@ _FEW = 3
 _LOOSE, _DENSE = (30.0, 10.0), (23.0, 6.0)
 """The height above a track's lanes and the gap under them: of at most `_FEW` tracks, and of more."""
 
-_SQUEEZED, _FOLD, _THIN = 3.0, 48.0, 0.4
+_SQUEEZED, _FOLD, _THIN = 4.0, 48.0, 0.4
 """A lane inside a fold, the height that a fold should take, and the lowest lane inside one."""
 
 _RULES = {"order": "why.folded_order", "kinds": "why.folded_kinds"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from ...declaration import VARIANTS
@@ -87,6 +88,7 @@ def proof(evidence: Evidence, say: Catalog, anchor: str, against: Against | None
     evidence = without_times(evidence)
     pair = evidence.manifest.declaration
     first, further = told_first(evidence)
+    left_open = tuple(zip(undecided(evidence, say, WIDE), undecided(evidence, say, NARROW), strict=True))
     drawn = timeline(evidence, say, WIDE)
     slim = timeline(evidence, say, NARROW)
     return Proof(
@@ -103,10 +105,10 @@ def proof(evidence: Evidence, say: Catalog, anchor: str, against: Against | None
         headline=headline(evidence, say),
         lead=lead(evidence, say),
         ran=ran(evidence, say),
-        claims=claim_rows(first, evidence, say),
+        claims=_without_repeats(claim_rows(first, evidence, say), {wide.text for wide, _ in left_open}),
         further=claim_rows(further, evidence, say),
         claims_about=claims_about(evidence, say),
-        undecided=tuple(zip(undecided(evidence, say, WIDE), undecided(evidence, say, NARROW), strict=True)),
+        undecided=left_open,
         strips=_strips(evidence, say, of_speedup=True),
         every_strip=_strips(evidence, say, of_speedup=False) if _both_timed(evidence) else (),
         perturbation=perturbation(evidence, say),
@@ -130,6 +132,16 @@ def proof(evidence: Evidence, say: Catalog, anchor: str, against: Against | None
         created_utc=evidence.manifest.created_utc,
         facts=facts(evidence, say),
         files=stored_files(evidence.manifest),
+    )
+
+
+def _without_repeats(rows: tuple[ClaimRow, ...], drawn: Collection[str]) -> tuple[ClaimRow, ...]:
+    """Of claims whose distribution is drawn, how many more runs would decide is said beside the picture."""
+    return tuple(
+        replace(row, reasons=tuple(one for one in row.reasons if one.code != "more_iterations"))
+        if row.text in drawn
+        else row
+        for row in rows
     )
 
 

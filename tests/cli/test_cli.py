@@ -47,6 +47,12 @@ def test_help_is_fast(tmp_path):
     assert min(times[1]) < 2.1 * min(times[0]), times
 
 
+def test_list_imports_nothing_that_judges(tmp_path):
+    code = "import sys, aisp_prof.cli as c; sys.argv = ['aisp-prof', 'list']\ntry: c.main()\nfinally: print({'numpy'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert done.stdout.endswith("set()\n"), done.stdout
+
+
 def test_help_imports_nothing_heavy(tmp_path):
     code = (
         "import sys, aisp_prof.cli; print([m for m in ('numpy', 'pandas', 'torch', 'weasyprint') if m in sys.modules])"

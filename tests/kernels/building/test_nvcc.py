@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from aisp_prof.errors import AispError, EnvironmentLacks
 from aisp_prof.kernels.building import nvcc as build
-from aisp_prof.kernels.building.nvcc import architecture, cubin, library
+from aisp_prof.kernels.building.nvcc import architecture, code_of_library, cubin, library
 from aisp_prof.machine import child
 from aisp_prof.machine.child import marked, new_mark
 from aisp_prof.machine.files import cache_folder
@@ -199,8 +199,22 @@ def test_a_library_is_another_product_of_the_same_source(
     assert "-DNDEBUG" in first
     assert "-shared" not in second
     assert library(source, "90a") == made
+    looked_at = code_of_library(source, "90a")
+    assert looked_at.suffix == ".cubin"
+    assert looked_at != other
+    assert "-DNDEBUG" in nvcc.calls[-1]
+    assert "-shared" not in nvcc.calls[-1]
     monkeypatch.setattr(build, "find_nvcc", lambda: None)
     assert library(source, "90a") == made
+
+
+def test_a_library_has_no_headers_of_ours(
+    nvcc: Nvcc, source: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made = library(source, "90a", [tmp_path])
+    assert str(build.INCLUDE) not in nvcc.calls[-1]
+    monkeypatch.setattr(build, "INCLUDE", tmp_path / "changed")
+    assert library(source, "90a", [tmp_path]) == made
 
 
 @pytest.mark.skipif(build.find_nvcc() is None, reason="nvcc is not on PATH, below CUDA_HOME or /usr/local/cuda")

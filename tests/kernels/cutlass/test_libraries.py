@@ -1,7 +1,7 @@
 """The machine code of CUTLASS's kernels: held to their contracts as it was built, and built again where that takes no minutes.
 
-Building all takes nvcc three minutes and 3.5 GB, so `machine-code.json` keeps what became of each source, with a hash of it, and
-the cheapest is built here and compared. `AISP_UPDATE_GOLDEN=1 pytest tests/kernels/cutlass` builds all and writes the file.
+Compiling all takes nvcc a minute and more and 3 GB, so `machine-code.json` keeps what became of each source, with a hash of it, and
+the cheapest is compiled here and compared. `AISP_UPDATE_GOLDEN=1 pytest tests/kernels/cutlass` compiles all and writes the file.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def compiled(library: Library) -> dict[str, Any]:
     """What becomes of it here; a library holds one kernel."""
 
     def make() -> dict[str, Any]:
-        path = library.built()
+        path = library.code()
         ((kernel, code),) = disassemble(path).items()
         return {
             "own": own(library),
