@@ -31,7 +31,7 @@ __device__ __forceinline__ void attend(const CUtensorMap& q, const CUtensorMap& 
     attention::Rows rows;
     float o[D / 2];
     attention::clear(o);
-    uint32_t parity = 1;
+    uint32_t parity = 1;  // phase 0 of the same barrier brought the queries
 #pragma unroll 1
     for (int key = 0; key < task.keys; key += N, parity ^= 1) {
         if (threadIdx.x == 0) {

@@ -1,6 +1,6 @@
 // Attention, third rung: warp groups with one role each. A producer does nothing but ask for copies, two consumers multiply.
 //
-// New: nobody waits for the whole block any more. A consumer gives a stage back by itself; while one exponentiates, the other may
+// New: no __syncthreads in the loop. A consumer gives a stage back by itself; while one exponentiates, the other may
 // have the tensor cores, if it so happens. setmaxnreg moves the producer's registers to the consumers, who hold scores and sums.
 
 #include "attention/ring.cuh"
@@ -74,7 +74,7 @@ __device__ __forceinline__ void attend(const CUtensorMap& q, const CUtensorMap& 
     }
     __syncthreads();
     if (threadIdx.x < ptx::GROUP) {
-        ptx::shrink_to<24>();
+        ptx::shrink_to<24>();  // 24 + 2 * 240 = 3 * 168 (group.cuh)
         if (threadIdx.x == 0) produce(shared, q, k, v, task, first, head, batch);
     } else {
         ptx::grow_to<240>();

@@ -1,7 +1,8 @@
 // Attention, fourth rung: one group's exponentials run under the other's products, and under its own.
 //
 // New: the groups take turns at the tensor cores, by barriers of two groups; and each asks for the scores of the next block
-// before it exponentiates those that it has, while the product with the values of the block before still runs.
+// before it exponentiates those that it has, while the product with the values of the block before still runs. Keys are taken
+// from the last to the first (overlap.cuh says why).
 
 #include "attention/overlap.cuh"
 

@@ -1,7 +1,11 @@
 // Attention, fifth rung: where causal, blocks of keys that no row of a tile sees are skipped; and blocks stay on the chip.
 //
 // New: half the work is not done. Tiles then differ in length, so blocks take tile after tile, the longest first; while a tile ends,
-// the queries, keys and values of the next one come. Tiles are as large as registers and shared memory allow.
+// the queries, keys and values of the next one come. Heads that run at one time are as many as the L2 cache holds (order.cuh).
+//
+// Tiles are as large as shared memory and registers allow. Heads of 128: 128 queries, and two stages of 176 keys and of values are
+// 208 KiB; with 192, the next multiple of 16, they and the barriers would be 228 of the 227 that a block may have. A
+// consumer holds 64 sums, 88 scores and 44 registers of exponentials of its 240. Heads of 64: three groups, 32 + 64 + 32 of 160.
 
 #include "attention/persistent.cuh"
 

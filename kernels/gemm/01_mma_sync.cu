@@ -2,7 +2,7 @@
 // Ampere. Three stages of cp.async keep the next blocks of k on their way.
 //
 // The baseline that the other rungs are measured by, so it is tuned too: 64 x 64 a warp, so that 8 ldmatrix feed 32 mma, and
-// fragments in pairs, so that the next are loaded meanwhile.
+// fragments in pairs, so that the next are loaded meanwhile. Eight warps, 2 by 4, share a tile of 128 x 256: 128 sums a thread.
 
 #include "gemm/epilogue.cuh"
 #include "ptx/warp_mma.cuh"
@@ -16,7 +16,7 @@ struct Stage {
     T a[M * K], b[N * K];
 };
 
-// Chunks change places from row to row, so that the eight rows of a matrix lie in different banks.
+// Chunks change places from row to row, so that the eight rows of a matrix that ldmatrix reads at once lie in different banks.
 __device__ __forceinline__ int place(int row, int chunk) {
     return row * K + (chunk ^ row % CHUNKS) * 8;
 }
@@ -34,7 +34,7 @@ struct Copies {
         from = matrix + (first_row + row) * stride + chunk * 8;
         step = STEP * stride;
         to = place(row, chunk);
-        rows_inside = (rows - first_row - row + STEP - 1) / STEP;  // none where not positive
+        rows_inside = (rows - first_row - row + STEP - 1) / STEP;  // of this thread's COUNT; none where not positive
         k_inside = k - chunk * 8;
     }
 
@@ -47,7 +47,9 @@ struct Copies {
     }
 };
 
-// What a warp multiplies in one step of 16 along k: four times 16 rows of A and four of B.
+// What a warp multiplies in one step of 16 along k: four times 16 rows of A and four of B. ldmatrix brings four matrices of 8 x 8,
+// of which a lane names one row: of A rows 0 to 7, then 8 to 15, of the first 8 k, then of the last; of B both halves of k
+// for rows 0 to 7, then for 8 to 15, so that b[0], b[1] and b[2], b[3] are the operands of two mma.
 struct Fragments {
     uint32_t a[4][4], b[4][4];
 
@@ -86,7 +88,7 @@ __device__ __forceinline__ void gemm_tile(const T* a, const T* b, int64_t a_stri
             of_a.request(stages[block % STAGES].a, block * K);
             of_b.request(stages[block % STAGES].b, block * K);
         }
-        ptx::commit_copies();
+        ptx::commit_copies();  // an empty group too, so that counting groups is counting blocks
     };
     const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, warp_row = warp % 2 * 64, warp_column = warp / 2 * 64;
     float d[4][8][4] = {};

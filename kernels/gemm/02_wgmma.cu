@@ -1,7 +1,9 @@
 // C = A B^T, second rung: the copy engine (TMA) brings a block of k, and a warp group multiplies it where it lies (wgmma).
 //
 // New: no fragments, no addresses, no bounds in the main loop; a tensor map knows the matrix, a descriptor the tile. There is
-// one stage: copy, wait, multiply, wait. Only other blocks on the same multiprocessor fill the gaps.
+// one stage: copy, wait, multiply, wait. Only another block on the same multiprocessor fills the gaps (two fit, by registers).
+//
+// New because of that: the tile is 128 x 128, of one warp group, which has 128 sums a thread as before.
 
 #include "gemm/epilogue.cuh"
 #include "gemm/ring.cuh"
@@ -24,7 +26,7 @@ __device__ __forceinline__ void gemm_tile(const CUtensorMap& a, const CUtensorMa
             ptx::load_box(stage.a[0], a, block * gemm::BLOCK_K, row, &stage.full[0]);
             ptx::load_box(stage.b[0], b, block * gemm::BLOCK_K, column, &stage.full[0]);
         }
-        ptx::wait(&stage.full[0], block % 2);
+        ptx::wait(&stage.full[0], block % 2);  // one phase a block
         ptx::wgmma_begin();
         gemm::multiply<T, N>(d[0], stage.a[0], stage.b[0], block > 0);
         gemm::multiply<T, N>(d[1], stage.a[0] + 64 * gemm::BLOCK_K, stage.b[0], block > 0);

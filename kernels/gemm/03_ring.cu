@@ -1,7 +1,8 @@
 // C = A B^T, third rung: a ring of four stages, so that copies run ahead of the multiplication.
 //
 // New: while one block of k is multiplied, the next ones are on their way. A stage's barrier says when it is full; that it is
-// empty again the group knows itself, for it waits for its own wgmma of one block before.
+// empty again the group knows itself, for it waits for its own wgmma of one block before. Four stages are 128 KiB: there is
+// no room for a second block on the multiprocessor any more, nor need of one.
 
 #include "gemm/epilogue.cuh"
 #include "gemm/ring.cuh"

@@ -1,8 +1,8 @@
 // C = A B^T, fourth rung: warp groups with one role each. A producer does nothing but ask for copies, two consumers multiply.
 //
-// New: nobody waits for the whole block any more. The producer runs ahead as far as the ring is empty, each consumer as far as
-// it is full, and gives a stage back by itself; when one waits, the other keeps the tensor cores busy. setmaxnreg moves the
-// producer's registers to the consumers, who hold the sums.
+// New: no __syncthreads in the loop. The producer runs ahead as far as the ring is empty, each consumer as far as it is full, and
+// gives a stage back by itself; when one waits, the other keeps the tensor cores busy. setmaxnreg moves the producer's registers
+// to the consumers, who hold the sums: 64 rows of the tile each, so 64 a thread, which would fit without. Rung 5's will need it.
 
 #include "gemm/epilogue.cuh"
 #include "gemm/ring.cuh"
@@ -29,10 +29,10 @@ __device__ __forceinline__ void gemm_tile(const CUtensorMap& a, const CUtensorMa
     Ring& ring = gemm::shared_memory<Ring>();
     const int row = blockIdx.x * M, column = blockIdx.y * N, blocks = (k + gemm::BLOCK_K - 1) / gemm::BLOCK_K;
     const int group = threadIdx.x / ptx::GROUP;
-    if (threadIdx.x == 0) ring.init(CONSUMERS);
+    if (threadIdx.x == 0) ring.init(CONSUMERS);  // each gives a stage back once
     __syncthreads();
     if (group == 0) {
-        ptx::shrink_to<40>();
+        ptx::shrink_to<40>();  // 40 + 2 * 232 = 3 * 168 (group.cuh)
         if (threadIdx.x == 0) produce<T>(a, b, ring, row, column, blocks);
     } else {
         ptx::grow_to<232>();

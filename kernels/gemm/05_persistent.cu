@@ -9,7 +9,7 @@
 #include "ptx/group.cuh"
 
 constexpr int M = 128, N = 256, STAGES = 4, CONSUMERS = 2, THREADS = (1 + CONSUMERS) * ptx::GROUP;
-constexpr int BAND = 16;  // tiles
+constexpr int BAND = 16;  // tiles, 2048 rows: 132 blocks then work on some 2048 x 2112 of C, nearly a square, which reads least
 
 template <typename T, typename Ring>
 __device__ __forceinline__ void produce(const CUtensorMap& a, const CUtensorMap& b, Ring& ring, gemm::Position<STAGES>& at,
@@ -34,7 +34,7 @@ __device__ __forceinline__ void gemm_tiles(const CUtensorMap& a, const CUtensorM
     gemm::Position<STAGES> at;  // goes on from tile to tile, in step on both sides
     if (group == 0) {
         ptx::shrink_to<40>();
-        if (threadIdx.x != 0) return;
+        if (threadIdx.x != 0) return;  // nothing further is waited for by all
         for (int index = blockIdx.x; index < rows * columns; index += gridDim.x) {
             const gemm::Tile tile = gemm::tile_at(index, rows, columns, BAND);
             produce<T>(a, b, ring, at, tile.row * M, tile.column * N, blocks);

@@ -1,14 +1,15 @@
 // C = A B^T, sixth rung: clusters of two blocks that share what they read.
 //
 // New: two blocks, one above the other, need the same block of B. Each fetches one half of it and the copy engine writes it
-// into both (multicast), so that a block of 128 x 256 reads 32 instead of 48 KiB a step from the L2 cache.
+// into both (multicast), so that a block of 128 x 256 reads 32 instead of 48 KiB a block of k from the L2 cache. A stage is free
+// once the consumers of both have read it, and no block may leave while the other still writes to it or reports to it.
 
 #include "gemm/cluster.cuh"
 #include "gemm/epilogue.cuh"
 #include "gemm/order.cuh"
 
 constexpr int M = 128, N = 256, STAGES = 4, CONSUMERS = 2, THREADS = (1 + CONSUMERS) * ptx::GROUP;
-constexpr int BAND = 8;  // clusters, of two tiles each
+constexpr int BAND = 8;  // clusters, of two tiles each: 2048 rows as before
 
 template <typename T>
 __device__ __forceinline__ void gemm_tiles(const CUtensorMap& a, const CUtensorMap& b, int k, const gemm::Output<T>& out) {
@@ -38,7 +39,7 @@ __device__ __forceinline__ void gemm_tiles(const CUtensorMap& a, const CUtensorM
             gemm::store<T, N>(d, out, tile.row * gemm::CLUSTER * M + mine, tile.column * N);
         }
     }
-    ptx::sync_cluster();
+    ptx::sync_cluster();  // all threads, so that none returns early
 }
 
 #define KERNEL(name, T)                                                                                           \

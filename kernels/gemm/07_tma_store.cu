@@ -67,8 +67,8 @@ __device__ __forceinline__ void store(const float (&d)[WIDTH / 2], T (&pieces)[B
     for (int number = 0; number * PIECE < WIDTH; ++number) {
         T* const piece = pieces[number % BUFFERS];
         const int first = number * PIECE < WIDTH - PIECE ? number * PIECE : WIDTH - PIECE;
-        if (leader) ptx::wait_until_read<BUFFERS - 1>();
-        ptx::sync_group(group);
+        if (leader) ptx::wait_until_read<BUFFERS - 1>();  // what this buffer held before
+        ptx::sync_group(group);  // barrier 1 or 2, the consumer's own
         gemm::lay_down(piece, d, first / 2);
         ptx::publish_to_copy_engine();
         ptx::sync_group(group);

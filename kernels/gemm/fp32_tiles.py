@@ -76,6 +76,11 @@ def declared_bytes(m: int, n: int, k: int) -> int:
     return FP32_BYTES * (m * k + n * k + m * n)
 
 
+def whole_tiles(m: int, n: int, k: int) -> bool:
+    """Whether every one of `WAYS` computes an m × n result over k."""
+    return min(m, n, k) > 0 and not (m % 256 or n % 256 or k % 16)
+
+
 def _checked(a: Tensor, b: Tensor, c: Tensor) -> tuple[int, int]:
     """k and m."""
     import torch
@@ -86,7 +91,7 @@ def _checked(a: Tensor, b: Tensor, c: Tensor) -> tuple[int, int]:
                 f"{name} must be a contiguous fp32 matrix on CUDA, not {tuple(tensor.shape)} {tensor.dtype} on {tensor.device}"
             )
     (k, m), n = a.shape, b.shape[1]
-    if b.shape[0] != k or tuple(c.shape) != (m, n) or m % 256 or n % 256 or k % 16 or not a.numel() or not n:
+    if b.shape[0] != k or tuple(c.shape) != (m, n) or not whole_tiles(m, n, k):
         raise ValueError(
             f"a {tuple(a.shape)}, b {tuple(b.shape)} and c {tuple(c.shape)} do not fit, or are no whole tiles"
         )

@@ -95,6 +95,11 @@ def reference(a: Tensor, b: Tensor) -> Tensor:
     return torch.stack([one.double() @ other.double().t() for one, other in zip(a, b, strict=True)])
 
 
+def whole_tiles(m: int, n: int, k: int) -> bool:
+    """Whether an m × n product over k is one of whole tiles, rows 16-byte aligned."""
+    return min(m, n, k) > 0 and not (m % ROWS or n % COLUMNS or k % 8)
+
+
 def _checked(a: Tensor, b: Tensor, c: Tensor) -> tuple[int, int, int]:
     """m, n and k."""
     import torch
@@ -106,7 +111,7 @@ def _checked(a: Tensor, b: Tensor, c: Tensor) -> tuple[int, int, int]:
             )
     RUNGS[0].require(architecture(*torch.cuda.get_device_capability(a.device)))
     (count, m, k), n = a.shape, b.shape[1]
-    if b.shape != (count, n, k) or c.shape != (count, m, n) or m % ROWS or n % COLUMNS or k % 8 or not a.numel():
+    if b.shape != (count, n, k) or c.shape != (count, m, n) or not count or not whole_tiles(m, n, k):
         raise ValueError(
             f"a {tuple(a.shape)}, b {tuple(b.shape)} and c {tuple(c.shape)} are no whole tiles of products"
         )

@@ -156,7 +156,7 @@ PAIR = Pair(
             "launches.kernels_per_iteration >= 2049",
             "optimized.kernels_per_iteration == 1",
         ),
-        sizes={"default": _FULL, "h200": _FULL, "small": {"products": 6, "edge": 32}},
+        sizes={"default": _FULL, "h200": _FULL, "small": {"products": 1, "edge": 256}},
         tolerance=TOLERANCE,
         bitwise=False,  # sums in another order
         perturbation_band=0.05,

@@ -7,7 +7,8 @@
 
 namespace attention {
 
-// Whose turn it is to ask for products: each group lets the next one go. Barriers 1 to GROUPS.
+// Whose turn it is to ask for products: each group lets the next one go. Barriers 1 to GROUPS. All groups of a tile have the same
+// blocks, so each waits as often as the one before it passes; but one has to begin, which is why the last lets the first go.
 template <int GROUPS>
 struct Turns {
     int group;

@@ -15,7 +15,12 @@ struct Persistent {
     alignas(1024) T q[GROUPS][ROWS * D];
     Ring<T, D, N, STAGES> k, v;
     uint64_t full[GROUPS], empty[GROUPS];
-    int index[GROUPS];  // of the tile that the rows are of; comes and goes with them, and each warp reads it
+    // Of the tile that the rows are of. Written before the producer's arrival at `full`, and read after the wait for it; read by
+    // lane 0 of each warp before that lane's own arrival at `empty`, which expects all WARPS, and written again after the wait
+    // for it. Arrivals release and waits acquire, so every write and every read are in order. One arrival for the group would not
+    // do: the other warps' reads would come before the next write only because they join in the wgmma between, which orders no
+    // other accesses (racecheck reports that, rightly).
+    int index[GROUPS];
 
     static constexpr int QUERIES = GROUPS * ROWS, WARPS = ptx::GROUP / 32;
 
@@ -104,7 +109,7 @@ __device__ __forceinline__ void attend_persistently(const CUtensorMap& q, const 
     if (threadIdx.x == 0) shared.init();
     __syncthreads();
     if (threadIdx.x < ptx::GROUP) {
-        ptx::shrink_to<GROUPS == 2 ? 24 : 32>();
+        ptx::shrink_to<GROUPS == 2 ? 24 : 32>();  // 24 + 2 * 240 = 3 * 168, 32 + 3 * 160 = 4 * 128 (group.cuh)
         if (threadIdx.x == 0) shared.produce(q, k, v, task, order);
     } else {
         ptx::grow_to<GROUPS == 2 ? 240 : 160>();

@@ -37,7 +37,7 @@ struct Ring {
         return block[at.stage];
     }
 
-    // By a group that has read the stage: one arrival.
+    // By a group whose products of the stage are over: one arrival for its four warps, as in gemm/ring.cuh.
     __device__ __forceinline__ void give_back(gemm::Position<STAGES>& at) {
         if (threadIdx.x % ptx::GROUP == 0) ptx::arrive(&empty[at.stage]);
         at.advance();

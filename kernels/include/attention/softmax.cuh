@@ -1,16 +1,19 @@
 // Softmax of rows that come a block of keys at a time (online): what was added up before is shrunk when a larger score comes.
+// Powers of two throughout, `scale` has log2(e) in it: subtracting the largest and scaling is then one FMA a score.
 #pragma once
 
 #include "task.cuh"
 
 namespace attention {
 
+// 2^x as the special function units approximate it (MUFU.EX2); what is smaller than 2^-126 becomes zero.
 __device__ __forceinline__ float power_of_2(float x) {
     float power;
     asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(x));
     return power;
 }
 
+// Over the four neighbouring lanes that hold a row of what wgmma leaves.
 __device__ __forceinline__ float largest_of_quad(float x) {
     x = fmaxf(x, __shfl_xor_sync(~0u, x, 1));
     return fmaxf(x, __shfl_xor_sync(~0u, x, 2));
@@ -21,7 +24,8 @@ __device__ __forceinline__ float sum_of_quad(float x) {
     return x + __shfl_xor_sync(~0u, x, 2);
 }
 
-// Scores of keys that their row does not see become minus infinity, in a block from `key` on, of rows from `row` on.
+// Scores of keys that their row does not see become minus infinity, in a block from `key` on, of rows from `row` on. Register `at`
+// is of column 2 (at & ~3) + (at & 1), beyond the thread's first, and of its row at / 2 % 2 (wgmma.cuh): COUNT of 2 COUNT keys.
 template <typename T, int COUNT>
 __device__ __forceinline__ void hide_unseen(float (&s)[COUNT], const Task<T>& task, int row, int key) {
     if (key + 2 * COUNT <= task.seen(row)) return;  // the group's first row sees least

@@ -9,7 +9,9 @@ namespace gemm {
 constexpr int CLUSTER = 2;
 
 // Each block asks for its own A, and for its half of B in the shared memory of both: B crosses from the L2 cache once. A stage
-// is filled when the consumers of both blocks have given it back, since both halves are written in both.
+// is filled when the consumers of both blocks have given it back, since both halves are written in both. A barrier expects all
+// of B, though its own block asks for half. The other's half may come before that is announced: the phase cannot end without
+// the arrival that announces it.
 //
 // `row` and `column` are those of the block's own tile, `width` its columns: a multiple of 16, N at most.
 template <typename T, int M, int N, int STAGES>
@@ -26,7 +28,7 @@ __device__ __forceinline__ void produce_for_cluster(const CUtensorMap& a, const 
     }
 }
 
-// By a consumer group, to the producers of both blocks.
+// By a consumer group, to the producers of both blocks: thread 0 to block 0, thread 1 to block 1.
 __device__ __forceinline__ void give_back_to_cluster(uint64_t* empty) {
     if (threadIdx.x % ptx::GROUP < CLUSTER) ptx::arrive_at(empty, threadIdx.x % ptx::GROUP);
 }

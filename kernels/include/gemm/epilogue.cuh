@@ -17,7 +17,8 @@ struct Output {
     int gelu;
 };
 
-// The tanh form, as x * sigmoid(2 u): no step of it overflows into NaN where the result is finite.
+// The tanh form, x / 2 * (1 + tanh u) with u = sqrt(2 / pi) * (x + 0.044715 x^3), as x * sigmoid(2 u): no step of it overflows into
+// NaN where the result is finite.
 __device__ __forceinline__ float gelu(float x) {
     const float u = 0.7978845608028654f * x * (1.0f + 0.044715f * x * x);
     return __fdividef(x, 1.0f + __expf(-2.0f * u));

@@ -1,4 +1,6 @@
 // A ring of stages in shared memory, each a block of A and one of B along k, with the barriers that hand them round.
+//
+// `block` is one of k here and in the rungs, BLOCK_K elements of the rows of a tile; CUDA's block of threads is blockIdx.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +16,8 @@ template <typename T, int M, int N, int STAGES>
 struct Ring {
     alignas(1024) T a[STAGES][M * BLOCK_K];
     alignas(1024) T b[STAGES][N * BLOCK_K];
-    uint64_t full[STAGES], empty[STAGES];
+    uint64_t full[STAGES];   // one arrival, of who asks for the copies, and their bytes
+    uint64_t empty[STAGES];  // an arrival of each reader
 
     static constexpr uint32_t STAGE_BYTES = (M + N) * BLOCK_K * sizeof(T);
 
@@ -28,7 +31,8 @@ struct Ring {
     }
 };
 
-// Where in a ring the next block goes or comes from, and the parity of the phase that its barrier is in.
+// Where in a ring the next block goes or comes from, and the parity of the round: the n-th time round, `full` of a stage is in its
+// phase n. A reader waits for the end of this phase of `full`; a writer for that of the phase before of `empty`, parity ^ 1.
 template <int STAGES>
 struct Position {
     int stage = 0;
@@ -42,7 +46,8 @@ struct Position {
     }
 };
 
-// The launch's dynamic shared memory, from the first multiple of 1024 bytes on: the swizzle is one of addresses.
+// The launch's dynamic shared memory, from the first multiple of 1024 bytes on: the swizzle is one of addresses (tma.cuh), and
+// `extern __shared__` promises 16. The launch asks for 1024 bytes more.
 template <typename Shared>
 __device__ __forceinline__ Shared& shared_memory() {
     extern __shared__ uint8_t raw[];
@@ -61,7 +66,8 @@ __device__ __forceinline__ void multiply(float (&d)[N / 2], const T* a, const T*
 }
 
 // The sums of 64 x N over all of k, by a consumer group, from `row` of the tiles of A on and the first N rows of those of B: each
-// stage is given back when the group's wgmma no longer read it.
+// stage is given back when the group's wgmma no longer read it. One thread gives it back for all four warps: a wgmma is one
+// operation of the whole group, and CUTLASS's pipelines rely on that too.
 template <int N, typename T, int M, int MOST, int STAGES, typename GiveBack>
 __device__ __forceinline__ void consume(float (&d)[N / 2], Ring<T, M, MOST, STAGES>& ring, Position<STAGES>& at, int row,
                                         int blocks, GiveBack give_back) {

@@ -1,4 +1,8 @@
-// Barriers in shared memory that count arrivals and bytes (mbarrier). A barrier's phases alternate in parity: 0, 1, 0, ...
+// Barriers in shared memory that count arrivals and bytes (mbarrier): cuda::barrier is made of one, the copy engine reports to one.
+//
+// A phase is over once all arrivals that `init` named and all bytes that were announced have come; the next begins at once, with
+// the same number of arrivals. Phases alternate in parity: 0, 1, 0, ... One bit is enough to wait by, as nobody gets two phases
+// ahead.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +27,7 @@ __device__ __forceinline__ void arrive(uint64_t* barrier) {
 }
 
 // At the barrier that lies at the same place in another block's shared memory. Written with .release.cluster it would put a
-// fence of the whole device into the main loop.
+// fence of the whole device into the main loop; it has no writes to publish, only reads to report that wgmma_wait saw end.
 __device__ __forceinline__ void arrive_at(uint64_t* barrier, uint32_t block) {
     asm volatile(
         "{\n.reg .b32 there;\n"
@@ -39,7 +43,8 @@ __device__ __forceinline__ void arrive_expecting(uint64_t* barrier, uint32_t byt
                  : "memory");
 }
 
-// Until the phase of this parity is over. A fresh barrier is in phase 0, and passes for one whose phase 1 is over.
+// Until the phase of this parity is over. A fresh barrier is in phase 0, and passes for one whose phase 1 is over: who waits for
+// parity 1 first, as a producer does for the stages of an empty ring, goes on at once.
 __device__ __forceinline__ void wait(uint64_t* barrier, uint32_t parity) {
     asm volatile(
         "{\n.reg .pred done;\n"

@@ -8,8 +8,10 @@
 
 namespace ptx {
 
-// Before the first wgmma, and wherever other code wrote its registers.
+// Before the first wgmma, and wherever other code wrote its registers: orders those writes before its own accesses, which
+// are asynchronous.
 __device__ __forceinline__ void wgmma_begin() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
+// Makes a group of all wgmma since the last commit; wgmma_wait counts such groups.
 __device__ __forceinline__ void wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
 
 // Until at most PENDING of the committed groups still run.
@@ -19,7 +21,12 @@ __device__ __forceinline__ void wgmma_wait() {
 }
 
 // A tile of rows of 64 elements (128 bytes), as the copy engine wrote it with a swizzle of 128 bytes: eight rows, 1024 bytes,
-// are the unit that repeats. `tile` is aligned to 1024 bytes; the next 16 elements of the rows are 32 bytes on.
+// are the unit that repeats. `tile` is aligned to 1024 bytes; the next 16 elements of the rows are 32 bytes on, since the swizzle
+// is applied to the address afterwards.
+//
+// Bits 0 to 13 are the address, 16 to 29 the leading and 32 to 45 the stride byte offset, all in units of 16 bytes; 62 and 63 the
+// swizzle, 1 for 128 bytes. The stride goes from eight rows to the next eight. The leading offset is not used where a row
+// of a swizzled tile runs along k; PTX assumes 1 there. Addresses of shared memory have 18 bits: 0x3ffff.
 __device__ __forceinline__ uint64_t wgmma_descriptor(const void* tile) {
     constexpr uint64_t SWIZZLE_128 = 1ull << 62, EIGHT_ROWS = uint64_t(1024 >> 4) << 32, UNUSED = 1ull << 16;
     return SWIZZLE_128 | EIGHT_ROWS | UNUSED | ((shared_address(tile) & 0x3ffff) >> 4);
@@ -27,8 +34,8 @@ __device__ __forceinline__ uint64_t wgmma_descriptor(const void* tile) {
 
 constexpr uint64_t NEXT_K = 32 >> 4;  // in a descriptor
 
-// A tile whose rows run along k, 64 columns a row, as the copy engine wrote it: the operand is its transpose. The next 64 columns
-// lie `panel` bytes on; the next 16 rows are 2048 bytes on.
+// A tile of which each row is one k, 64 columns a row, as the copy engine wrote it: the operand is its transpose. The next 64
+// columns lie `panel` bytes on, the leading offset; the next 16 rows are 2048 bytes on.
 __device__ __forceinline__ uint64_t wgmma_descriptor_across(const void* tile, uint32_t panel) {
     constexpr uint64_t SWIZZLE_128 = 1ull << 62, EIGHT_ROWS = uint64_t(1024 >> 4) << 32;
     return SWIZZLE_128 | EIGHT_ROWS | uint64_t(panel >> 4) << 16 | ((shared_address(tile) & 0x3ffff) >> 4);
@@ -73,6 +80,9 @@ __device__ __forceinline__ void hold(float (&registers)[COUNT]) {
 // d += a * b^T, or d = a * b^T: 64 x N from 64 x 16 and N x 16. Thread t of the group holds, of the rows t / 4 % 8 + 16 * (t / 32)
 // and 8 below, the columns 8 j + 2 (t % 4) and the next: d[4 j], d[4 j + 1] above, d[4 j + 2], d[4 j + 3] below.
 // N is one of those below; the first columns are in the same registers whatever N is.
+//
+// The four numbers at the end of the instruction: A and B times 1, not -1, and neither transposed. `add` is a predicate: where it
+// is false d is only written.
 template <typename T, int N>
 __device__ __forceinline__ void wgmma(float (&d)[N / 2], uint64_t a, uint64_t b, bool add);
 
@@ -101,7 +111,7 @@ WGMMAS(__half, "f16")
 
 // d += a * b, a 64 x 16 in the group's registers, b 16 x N in shared memory: of `wgmma_descriptor_across`. Thread t of the group
 // holds of a, in pairs, the columns 2 (t % 4) and the next of its two rows, above and below, then those 8 further: the columns
-// 16 i to 16 i + 15 of sums, rounded, are such an operand.
+// 16 i to 16 i + 15 of sums, rounded, are such an operand. The numbers at the end: A and B times 1, B transposed.
 template <typename T, int N>
 __device__ __forceinline__ void wgmma(float (&d)[N / 2], const uint32_t (&a)[4], uint64_t b);
 
