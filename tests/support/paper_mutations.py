@@ -145,7 +145,7 @@ def _letters(writer: PdfWriter) -> None:
 def _described(writer: PdfWriter) -> None:
     told = writer.root_object["/Metadata"].get_object().get_data()
     stream = DecodedStreamObject()
-    stream.set_data(told.replace(b"faster", b"slower"))
+    stream.set_data(told.replace(b"fast", b"slow"))
     writer.root_object[NameObject("/Metadata")] = writer._add_object(stream)
 
 

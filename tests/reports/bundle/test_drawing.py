@@ -246,7 +246,7 @@ def test_a_fault_of_the_code_that_draws_is_found(fault: str, tmp_path: Path, mon
         "merged": lambda spans, y, height: right([(spans[0][0], spans[-1][0] + spans[-1][1] - spans[0][0])], y, height),
         "half": lambda spans, y, height: right([(x, width / 2) for x, width in spans], y, height),
     }
-    capture = next(one for one in CAPTURES if one.manifest.pair == "ch11.tensor_cores_streams")
+    capture = next(one for one in CAPTURES if one.manifest.pair == "ch11.stream_ordered_kv_cache")
     monkeypatch.setattr(marks, "boxes", faulty[fault])
     write_bundle(tmp_path / "out.zip", [capture], [], Pages("ch11", "en", False), tmp_path)
     found = verify_bundle(tmp_path / "out.zip")
