@@ -39,7 +39,7 @@ PAIR = Pair(
                 "ko": "wgmma와 역할 분담, 한 그룹이 cp.async로 복사",
             },
             "pingpong": {"en": "The copy engine, ping-pong groups", "ko": "복사 엔진, 핑퐁 그룹"},
-            "cublas": {"en": "cuBLAS", "ko": "cuBLAS"},
+            "cublas": {"en": "cuBLAS", "ko": "cuBLAS의 곱"},
             "optimized": {"en": "The copy engine, cooperative groups", "ko": "복사 엔진, 협력 그룹"},
         },
         claims=(
