@@ -20,7 +20,11 @@ TERMS: dict[str, dict[str, Any]] = tomllib.loads(FILE.read_text("utf-8"))
 def test_a_term_has_one_word_and_the_word_no_other_term(term: str) -> None:
     known = TERMS[term]
     english, korean = (catalog(lang).words for lang in LANGUAGES)
-    meant = {key for key, text in english.items() if re.search(known["english"], NO_WORDS.sub(lambda found: found["forms"] or "", text))}
+    meant = {
+        key
+        for key, text in english.items()
+        if re.search(known["english"], NO_WORDS.sub(lambda found: found["forms"] or "", text))
+    }
     said = {key for key, text in korean.items() if any(word in text for word in known["korean"])}
     assert {key: (english[key], korean[key]) for key in said - meant} == {}
     assert said
