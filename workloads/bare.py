@@ -11,6 +11,7 @@ from math import comb
 from pathlib import Path
 from statistics import median
 
+from ..declaration import VARIANTS
 from ..errors import AispError, UsageError
 from .ceilings import read_ridge
 from .hardware import choose_size
@@ -77,11 +78,15 @@ def report(record: Record) -> list[str]:
 
 
 def gains(measured: Measurement) -> list[str]:
-    """By which factor each variant is faster than the one before, and the last than the first: the median of the rounds' ratios and
-    its interval, of at least 95 % whatever their distribution (order statistics); none where the rounds are too few for one.
+    """By which factor each variant is faster than the one before, the optimized one than the first, and those beyond it than the
+    optimized: the median of the rounds' ratios and its interval, of at least 95 % whatever their distribution (order statistics); none
+    where the rounds are too few for one.
     """
+    first, last = VARIANTS
     names = list(measured.warmup)
-    compared = [*pairwise(names), *([(names[0], names[-1])] if len(names) > 2 else [])]
+    steps = names[: names.index(last) + 1]
+    compared = [*pairwise(steps), *([(first, last)] if len(steps) > 2 else [])]
+    compared += [(last, name) for name in names[len(steps) :]]
     return [line for before, after in compared for line in _gain(measured, before, after)]
 
 

@@ -50,6 +50,12 @@ def test_each_step_says_what_it_gained_with_its_interval() -> None:
     assert lines[2] == "baseline → optimized  2.045× the throughput [2.010, 2.080], 10 rounds"
 
 
+def test_variants_beyond_the_optimized_one_are_held_against_it() -> None:
+    times = {"baseline": [4] * 20, "optimized": [2] * 20, "eight": [1] * 20, "slow": [8] * 20}
+    shown = [line.partition(" the ")[0] for line in gains(measured(times))]
+    assert shown == ["baseline → optimized  2.000×", "optimized → eight  2.000×", "optimized → slow  0.250×"]
+
+
 def test_of_too_few_rounds_nothing_is_said_of_gains() -> None:
     assert gains(measured({"baseline": [2] * 10, "optimized": [1] * 10})) == []
     assert len(gains(measured({"baseline": [2] * 12, "optimized": [1] * 12}))) == 1
