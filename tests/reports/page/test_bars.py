@@ -81,3 +81,9 @@ def test_steps_are_drawn_on_the_axis_that_is_labelled(evidence: Evidence) -> Non
     widths = [(one[-1] - one[0]) / 240 * longest for one in spans]
     assert widths == pytest.approx([2, 1], abs=0.02)
     assert spans[0][0] == pytest.approx(spans[1][0], abs=0.1)
+
+
+def test_a_change_that_would_read_as_zero_is_said_in_one_unit(evidence: Evidence) -> None:
+    gain = (GainTerm("idle", 999_695), GainTerm("residual", 305), GainTerm("total", 1_000_000))
+    said = re.findall(r"<title>(Residual: [^<]*)</title>", render_html("ch11", [replace(evidence, gain=gain)]))
+    assert said == ["Residual: −305\u00a0ns"]
