@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { AISP_COLUMNS = 32, AISP_KEYED = 2048 };
+enum { AISP_COLUMNS = 32, AISP_KEYED = 2048, AISP_COVERS = 8 };
 enum { AISP_UNUSUAL = -1, AISP_ROOM = -2, AISP_MEMORY = -3, AISP_TWICE = -4, AISP_DEEP = -5 };
 enum { AISP_INTEGER = 0, AISP_REAL = 1, AISP_TEXT = 2, AISP_ALIAS = 3 };
 
@@ -80,14 +80,21 @@ typedef struct {
 int64_t aisp_sweep(aisp_sweep_t *job);
 
 typedef struct {
-    int64_t n, groups, ranges;       /* calls, their groups, and ranges */
-    const int64_t *start, *end;      /* of each call */
-    aisp_column_t group;             /* likewise */
+    int64_t groups, ranges;
+    aisp_column_t group;             /* of each call */
     const int64_t *of, *first, *last; /* of each range: its group, start and end */
-    uint8_t *inside;                 /* of each call: whether the time that its group's ranges cover holds it in one piece */
+} aisp_cover_t;
+
+typedef struct {
+    int64_t n, calls, covers, own;   /* operations, calls, and covers, of which the first so many are told apart */
+    const int64_t *launch, *start, *end; /* of each operation its call, negative for none; when the calls began and ended */
+    const aisp_cover_t *cover;
+    /* how many operations were launched by a call that lies, in one piece, in the time that its group's ranges cover: in any
+     * cover, and in any of the first `own` */
+    int64_t in_any, in_own;
 } aisp_inside_t;
 
-int64_t aisp_inside(const aisp_inside_t *job);
+int64_t aisp_inside(aisp_inside_t *job);
 
 typedef struct {
     int64_t count, groups, n;        /* ranges, groups of launches, launches */

@@ -95,14 +95,24 @@ class Sweep(Structure):
     )
 
 
-class Inside(Structure):
-    """Calls and ranges as `aisp_inside_t` states them."""
+class Cover(Structure):
+    """Ranges that hold calls as `aisp_cover_t` states them."""
 
     _fields_ = (
-        *((name, c_int64) for name in ("n", "groups", "ranges")),
-        *((name, c_void_p) for name in ("start", "end")),
+        *((name, c_int64) for name in ("groups", "ranges")),
         ("group", Column),
-        *((name, c_void_p) for name in ("of", "first", "last", "inside")),
+        *((name, c_void_p) for name in ("of", "first", "last")),
+    )
+
+
+class Inside(Structure):
+    """Operations, their calls and what covers these as `aisp_inside_t` states them."""
+
+    _fields_ = (
+        *((name, c_int64) for name in ("n", "calls", "covers", "own")),
+        *((name, c_void_p) for name in ("launch", "start", "end")),
+        ("cover", POINTER(Cover)),
+        *((name, c_int64) for name in ("in_any", "in_own")),
     )
 
 

@@ -60,7 +60,7 @@ typedef struct {
 SORT(by_start, piece_t, START)
 
 /* The time that any range of each group covers: pieces that are disjoint and do not touch, from bounds[g] on in each group. */
-static int64_t united(const aisp_inside_t *job, piece_t *piece, piece_t *spare, int64_t *bounds, int64_t *upto) {
+static int64_t united(const aisp_cover_t *job, piece_t *piece, piece_t *spare, int64_t *bounds, int64_t *upto) {
     for (int64_t r = 0; r < job->ranges; r++) {
         if (job->of[r] < 0 || job->of[r] >= job->groups) return AISP_UNUSUAL;
         bounds[job->of[r] + 1]++;
@@ -82,40 +82,70 @@ static int64_t united(const aisp_inside_t *job, piece_t *piece, piece_t *spare, 
     return 0;
 }
 
-int64_t aisp_inside(const aisp_inside_t *job) {
+/* A cover's pieces, and of each group the first that begins later than the call that was looked for last. */
+typedef struct {
+    piece_t *piece;
+    int64_t *bounds, *upto, *next;
+} covered_t;
+
+static int64_t cover(const aisp_cover_t *job, covered_t *made) {
     if (job->groups < 0 || job->ranges < 0 || !aisp_codes(&job->group)) return AISP_UNUSUAL;
     const size_t room = (size_t)job->ranges + 1, groups = (size_t)job->groups + 2;
-    piece_t *piece = malloc(room * sizeof *piece), *spare = malloc(room * sizeof *spare);
-    int64_t *bounds = calloc(groups, 8), *upto = calloc(groups, 8), *next = calloc(groups, 8);
-    int64_t found = piece && spare && bounds && upto && next ? 0 : AISP_MEMORY;
-    if (!found) found = united(job, piece, spare, bounds, upto);
-    if (!found) memcpy(next, bounds, (size_t)job->groups * 8);
-    for (int64_t i = 0; i < job->n && !found; i++) {
-        const uint64_t g = aisp_code(&job->group, i);
-        if (g >= (uint64_t)job->groups) {
-            found = AISP_UNUSUAL;
-            break;
-        }
-        const int64_t start = job->start[i], low = bounds[g], high = upto[g];
-        int64_t at = next[g]; /* the first piece that begins later */
-        while (at < high && piece[at].start <= start && at - next[g] < 4) at++;
-        if (at - next[g] == 4 || (at == next[g] && at > low && piece[at - 1].start > start)) {
-            int64_t from = at == next[g] ? low : at, until = at == next[g] ? at : high;
-            while (from < until) {
-                const int64_t middle = from + (until - from) / 2;
-                if (piece[middle].start <= start) from = middle + 1;
-                else until = middle;
-            }
-            at = from;
-        }
-        next[g] = at;
-        job->inside[i] = at > low && job->end[i] <= piece[at - 1].end;
-    }
-    free(piece);
+    piece_t *spare = malloc(room * sizeof *spare);
+    made->piece = malloc(room * sizeof *made->piece);
+    made->bounds = calloc(groups, 8), made->upto = calloc(groups, 8), made->next = calloc(groups, 8);
+    int64_t found = spare && made->piece && made->bounds && made->upto && made->next ? 0 : AISP_MEMORY;
+    if (!found) found = united(job, made->piece, spare, made->bounds, made->upto);
+    if (!found) memcpy(made->next, made->bounds, (size_t)job->groups * 8);
     free(spare);
-    free(bounds);
-    free(upto);
-    free(next);
+    return found;
+}
+
+/* Whether a piece of the group holds this time. */
+static int holds(covered_t *covered, uint64_t g, int64_t start, int64_t end) {
+    const piece_t *piece = covered->piece;
+    const int64_t low = covered->bounds[g], high = covered->upto[g], last = covered->next[g];
+    int64_t at = last;
+    while (at < high && piece[at].start <= start && at - last < 4) at++;
+    if (at - last == 4 || (at == last && at > low && piece[at - 1].start > start)) {
+        int64_t from = at == last ? low : at, until = at == last ? at : high;
+        while (from < until) {
+            const int64_t middle = from + (until - from) / 2;
+            if (piece[middle].start <= start) from = middle + 1;
+            else until = middle;
+        }
+        at = from;
+    }
+    covered->next[g] = at;
+    return at > low && end <= piece[at - 1].end;
+}
+
+/* The first cover that holds the call, `covers` where none does; AISP_UNUSUAL where its group is none. */
+static int64_t holder(const aisp_inside_t *job, covered_t *covered, int64_t call) {
+    for (int64_t k = 0; k < job->covers; k++) {
+        const uint64_t g = aisp_code(&job->cover[k].group, call);
+        if (g >= (uint64_t)job->cover[k].groups) return AISP_UNUSUAL;
+        if (holds(covered + k, g, job->start[call], job->end[call])) return k;
+    }
+    return job->covers;
+}
+
+int64_t aisp_inside(aisp_inside_t *job) {
+    if (job->covers < 0 || job->covers > AISP_COVERS || job->own > job->covers) return AISP_UNUSUAL;
+    covered_t covered[AISP_COVERS] = {{0}};
+    int64_t found = 0, last = -1, told = 0;
+    for (int64_t k = 0; k < job->covers && !found; k++) found = cover(job->cover + k, covered + k);
+    job->in_any = job->in_own = 0;
+    for (int64_t i = 0; i < job->n && !found; i++) {
+        const int64_t call = job->launch[i];
+        if (call < 0) continue;
+        if (call != last) told = call < job->calls ? holder(job, covered, call) : AISP_UNUSUAL;
+        if (told < 0) found = told;
+        last = call;
+        job->in_any += told < job->covers;
+        job->in_own += told < job->own;
+    }
+    for (int64_t k = 0; k < job->covers; k++) free(covered[k].piece), free(covered[k].bounds), free(covered[k].upto), free(covered[k].next);
     return found;
 }
 

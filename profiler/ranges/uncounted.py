@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ctypes import byref
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,7 +12,7 @@ from ..analysis.overlap import grouped
 from ..arrays.codes import Codes
 from ..arrays.intervals import union
 from ..arrays.types import Bools, Int64
-from ..core.library import Column, Inside, core
+from ..core.library import Column, Cover, Inside, core
 from ..trace.model import Calls, Trace
 from .attribution import Attribution
 
@@ -29,54 +31,71 @@ def uncounted(trace: Trace, chosen: Int64, attribution: Attribution) -> tuple[in
     many the whole process launched there; 0 of 0 where every thread counts."""
     if not len(chosen) or not has_others(trace, attribution):
         return 0, 0
-    of_process, of_threads = (launched_inside(trace, chosen, one) for one in (Attribution.PROCESS, Attribution.THREAD))
+    own, whole = (covers(trace, chosen, one) for one in (Attribution.THREAD, Attribution.PROCESS))
+    of_threads, of_process = launched_inside(trace, own, whole)
     return of_process - of_threads, of_process
 
 
-def launched_inside(trace: Trace, chosen: Int64, attribution: Attribution) -> int:
-    """How many operations were launched by a call that any of these ranges counts."""
-    inside = np.append(calls_inside_any(trace, chosen, attribution), False)  # of no launch, -1
-    return int(np.count_nonzero(inside[trace.operations.launch]))
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Ranges that count the calls of their thread, or process: the key of each call, and of each range the place of its key
+    among `codes.values`, its start and its end."""
+
+    codes: Codes
+    group: Int64
+    start: Int64
+    end: Int64
 
 
-def calls_inside_any(trace: Trace, chosen: Int64, attribution: Attribution) -> Bools:
-    """Which calls any of the ranges counts; shape (calls,)."""
-    inside: Bools | None = None
+def covers(trace: Trace, chosen: Int64, attribution: Attribution) -> list[Held]:
+    """By each key what these ranges count calls of; ranges whose thread or process made none are left out."""
+    found = []
     for key, places in attribution.by_key(trace, chosen):
         codes, ranges = trace.calls.codes(key), chosen[places]
         keys = getattr(trace.ranges, key)[ranges]
         group = np.minimum(np.searchsorted(codes.values, keys), max(len(codes.values) - 1, 0))
         calling = codes.values[group] == keys if len(codes.values) else np.zeros(len(keys), bool)
-        if not calling.any():
-            continue
-        group, ranges = group[calling], ranges[calling]
-        held = group, trace.ranges.start[ranges], trace.ranges.end[ranges]
-        mine = _by_core(trace.calls, codes, *held)
-        mine = _by_group(trace.calls, codes, *held) if mine is None else mine
-        inside = mine if inside is None else inside | mine
-    return np.zeros(len(trace.calls), bool) if inside is None else inside
+        if calling.any():
+            group, ranges = group[calling], ranges[calling]
+            found.append(Held(codes, group, trace.ranges.start[ranges], trace.ranges.end[ranges]))
+    return found
 
 
-def _by_core(calls: Calls, codes: Codes, group: Int64, start: Int64, end: Int64) -> Bools | None:
-    """Which calls the time covers that the ranges of their group do, by the compiled core, where it is."""
-    library = core()
+def launched_inside(trace: Trace, own: Sequence[Held], others: Sequence[Held]) -> tuple[int, int]:
+    """How many operations were launched by a call that any of `own` counts, and how many by one that any of both does."""
+    calls, launch = trace.calls, trace.operations.launch
+    found = _by_core(calls, launch, own, others)
+    if found is not None:
+        return found
+    mine = np.append(_inside_any(calls, own), False)  # of no launch, -1
+    any_of_both = np.append(_inside_any(calls, others), False) | mine
+    return int(np.count_nonzero(mine[launch])), int(np.count_nonzero(any_of_both[launch]))
+
+
+def _by_core(calls: Calls, launch: Int64, own: Sequence[Held], others: Sequence[Held]) -> tuple[int, int] | None:
+    """The same in one pass over the operations by the compiled core, where it is."""
+    library, held = core(), [*own, *others]
     if library is None:
         return None
-    inside = np.empty(len(calls), bool)
-    given = [np.ascontiguousarray(column) for column in (calls.start, calls.end, group, start, end)]
-    job = Inside(len(calls), len(codes.values), len(group), group=Column.of(codes.code))
-    job.start, job.end, job.of, job.first, job.last = (column.ctypes.data for column in given)
-    job.inside = inside.ctypes.data
-    return None if library.aisp_inside(byref(job)) else inside
+    given = [np.ascontiguousarray(column) for column in (launch, calls.start, calls.end)]
+    flat = [[np.ascontiguousarray(column) for column in (one.group, one.start, one.end)] for one in held]
+    made = [
+        Cover(len(one.codes.values), len(one.group), Column.of(one.codes.code), *(part.ctypes.data for part in parts))
+        for one, parts in zip(held, flat, strict=True)
+    ]
+    job = Inside(len(launch), len(calls), len(held), len(own), *(column.ctypes.data for column in given))
+    job.cover = (Cover * len(held))(*made)
+    return None if library.aisp_inside(byref(job)) else (job.in_own, job.in_any)
 
 
-def _by_group(calls: Calls, codes: Codes, group: Int64, start: Int64, end: Int64) -> Bools:
-    """The same group by group."""
+def _inside_any(calls: Calls, held: Sequence[Held]) -> Bools:
+    """Which calls any of these counts, group by group; shape (calls,)."""
     inside = np.zeros(len(calls), bool)
-    of_piece, low, high = grouped(union, group, len(codes.values), start, end)
-    for number in np.unique(of_piece).tolist():
-        first, last = np.searchsorted(of_piece, (number, number + 1)).tolist()
-        some = np.flatnonzero(codes.code == number)
-        around = np.searchsorted(low[first:last], calls.start[some], "right") - 1
-        inside[some] = (around >= 0) & (calls.end[some] <= high[first:last][around])
+    for one in held:
+        of_piece, low, high = grouped(union, one.group, len(one.codes.values), one.start, one.end)
+        for number in np.unique(of_piece).tolist():
+            first, last = np.searchsorted(of_piece, (number, number + 1)).tolist()
+            some = np.flatnonzero(one.codes.code == number)
+            around = np.searchsorted(low[first:last], calls.start[some], "right") - 1
+            inside[some] |= (around >= 0) & (calls.end[some] <= high[first:last][around])
     return inside

@@ -161,8 +161,11 @@ static int64_t passed(const uint8_t *bytes, size_t size) {
     uint8_t *flags = malloc((size_t)(n > m ? n : m));
     void *coded = codes(group, n, width), *gpus = codes(of, m, 8);
 
-    aisp_inside_t inside = {.n = n, .groups = groups, .ranges = m, .start = start, .end = end, .group = column_of(coded, n, width),
-        .of = of, .first = low, .last = high, .inside = flags};
+    const aisp_cover_t covers[2] = {
+        {.groups = groups, .ranges = m, .group = column_of(coded, n, width), .of = of, .first = low, .last = high},
+        {.groups = groups, .ranges = m / 2, .group = column_of(coded, n, width), .of = of, .first = low, .last = high}};
+    aisp_inside_t inside = {.n = m, .calls = n, .covers = (int64_t)draw(3), .own = (int64_t)draw(3), .launch = launch,
+        .start = start, .end = end, .cover = covers};
     done += aisp_inside(&inside) == 0;
 
     aisp_order_t order = {.n = m, .calls = n, .keys = groups, .gpus = groups, .launch = launch, .start = start, .end = end,

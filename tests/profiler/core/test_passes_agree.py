@@ -16,7 +16,7 @@ from aisp_prof.profiler.arrays.blocks import BLOCK
 from aisp_prof.profiler.arrays.codes import Codes
 from aisp_prof.profiler.arrays.groups import distinct_values, looked_up
 from aisp_prof.profiler.arrays.growing import constant
-from aisp_prof.profiler.ranges import attribution
+from aisp_prof.profiler.ranges import attribution, uncounted
 from aisp_prof.profiler.ranges.attribution import CallOrder
 from aisp_prof.profiler.trace.cache import stored
 from aisp_prof.profiler.trace.model import Calls
@@ -210,6 +210,50 @@ def test_columns_of_the_cache(width: int, tmp_path: Path, monkeypatch: pytest.Mo
     for supply in (one, two):
         for read in by_both(monkeypatch, lambda supply=supply: Calls.supplied(supply)):
             assert all(same(getattr(read, name), getattr(calls, name)) for name in ("start", "end", "correlation"))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_launches_inside_covers(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of calls in any order, by up to three covers with groups that hold no range, ranges that touch and empty ones."""
+    draw = np.random.default_rng(seed)
+    n, times = int(draw.integers(1, 200)), int(draw.choice([12, 300, 1 << 40]))
+    start = draw.integers(-times, times, n)
+    start = np.sort(start) if seed % 2 else start
+    rows = {field.name: constant(0, n, np.int64) for field in fields(Calls)}
+    calls = Calls(**{**rows, "start": start, "end": start + draw.integers(0, times // 4, n)})
+    launch = draw.integers(-1, n, 3 * n) if seed % 3 else np.repeat(np.arange(n), 3)
+
+    def held() -> uncounted.Held:
+        groups, ranges = int(draw.integers(1, 5)), int(draw.integers(1, 40))
+        codes = Codes(draw.integers(0, groups, n).astype(draw.choice(["u1", "u2", "i8"])), np.arange(groups))
+        begin = draw.integers(-times, times, ranges)
+        return uncounted.Held(
+            codes, draw.integers(0, groups, ranges), begin, begin + draw.integers(0, times // 3, ranges)
+        )
+
+    own, others = ([held() for _ in range(count)] for count in (1 + seed % 2, seed % 3))
+    trace: Any = SimpleNamespace(calls=calls, operations=SimpleNamespace(launch=launch))
+    one, two = by_both(monkeypatch, lambda: uncounted.launched_inside(trace, own, others))
+    assert one == two
+
+    def counted(some: list[uncounted.Held]) -> int:
+        held = [
+            any(_covered(one, call, int(calls.start[call]), int(calls.end[call])) for one in some) for call in range(n)
+        ]
+        return sum(held[call] for call in launch.tolist() if call >= 0)
+
+    assert one == (counted(own), counted([*own, *others]))
+
+
+def _covered(held: uncounted.Held, call: int, at: int, until: int) -> bool:
+    """By going from range to range: whether those of the call's group cover all from `at` to `until`."""
+    mine = [k for k in range(len(held.group)) if held.group[k] == held.codes.code[call] and held.end[k] > held.start[k]]
+    reach, begun = at, False
+    while True:
+        further = [int(held.end[k]) for k in mine if held.start[k] <= reach <= held.end[k]]
+        if not further or (begun and max(further) <= reach):
+            return begun and reach >= until
+        reach, begun = max(further), True
 
 
 @pytest.mark.parametrize("at", [0, 3, 99_999, 262_144, 300_000])

@@ -1,7 +1,6 @@
 """Launches inside a range from another thread are not counted in silence."""
 
 import engines
-import numpy as np
 import pytest
 from aisp_prof.cli import app
 from aisp_prof.errors import UsageError
@@ -11,7 +10,7 @@ from aisp_prof.profiler.queries.overlap import overlap
 from aisp_prof.profiler.queries.summary import summary
 from aisp_prof.profiler.ranges.attribution import Attribution, operations_inside
 from aisp_prof.profiler.ranges.chosen import chosen_ranges
-from aisp_prof.profiler.ranges.uncounted import calls_inside_any, launched_inside
+from aisp_prof.profiler.ranges.uncounted import covers, launched_inside, uncounted
 from aisp_prof.profiler.trace.reader import read_trace
 from busy_trace import busy_trace
 from trace_builder import TraceBuilder
@@ -82,12 +81,15 @@ def test_what_is_inside_equals_what_ranges_launched(tmp_path, name, attribution,
     chosen = chosen_ranges(trace, name=name)
     assert len(chosen)
     held = set(operations_inside(trace, chosen, attribution)[1].tolist())
-    launched = np.flatnonzero(trace.operations.launch >= 0)
+    by_process = set(operations_inside(trace, chosen, Attribution.PROCESS)[1].tolist())
+    own, whole = (covers(trace, chosen, one) for one in (attribution, Attribution.PROCESS))
     for engine in engines.ENGINES:
         engines.choose(monkeypatch, engine)
-        inside = calls_inside_any(trace, chosen, attribution)[trace.operations.launch[launched]]
-        assert set(launched[inside].tolist()) == held
-        assert launched_inside(trace, chosen, attribution) == len(held)
+        assert launched_inside(trace, own, []) == (len(held), len(held))
+        assert launched_inside(trace, [], own) == (0, len(held))
+        assert launched_inside(trace, own, whole) == (len(held), len(by_process))
+        told = (0, 0) if attribution is Attribution.PROCESS else (len(by_process - held), len(by_process))
+        assert uncounted(trace, chosen, attribution) == told
 
 
 def test_by_process_an_overlap_counts_them(tmp_path):
