@@ -81,6 +81,37 @@ int64_t aisp_look_up(int64_t n, const aisp_column_t *column, int64_t count, cons
     return i < n ? AISP_UNUSUAL : 0;
 }
 
+/* A switch for each, as a loop that asks for widths at every value takes several times as long. */
+#define GATHER(index, value)                                                                                \
+    for (int64_t i = 0; i < n; i++) {                                                                       \
+        index at;                                                                                           \
+        value one;                                                                                          \
+        memcpy(&at, chosen->at + i * (int64_t)sizeof at, sizeof at);                                        \
+        if (at >= (uint64_t)count) return AISP_UNUSUAL;                                                     \
+        memcpy(&one, values + at * sizeof one, sizeof one);                                                 \
+        memcpy(out + i * (int64_t)sizeof one, &one, sizeof one);                                            \
+    }                                                                                                       \
+    return 0;
+#define GATHER_BY(index)                                                                                    \
+    switch (width) {                                                                                        \
+    case 1: GATHER(index, uint8_t)                                                                          \
+    case 2: GATHER(index, uint16_t)                                                                         \
+    case 4: GATHER(index, uint32_t)                                                                         \
+    case 8: GATHER(index, uint64_t)                                                                         \
+    default: return AISP_UNUSUAL;                                                                           \
+    }
+
+int64_t aisp_gather(int64_t n, const aisp_column_t *chosen, int64_t count, const uint8_t *values, int64_t width, uint8_t *out) {
+    if (count < 0 || chosen->stride != chosen->width) return AISP_UNUSUAL;
+    switch (chosen->width) {
+    case 1: GATHER_BY(uint8_t)
+    case 2: GATHER_BY(uint16_t)
+    case 4: GATHER_BY(uint32_t)
+    case 8: GATHER_BY(uint64_t)
+    default: return AISP_UNUSUAL;
+    }
+}
+
 static inline int64_t difference(const int64_t *column, const int64_t *before, int64_t i) {
     return before ? (int64_t)((uint64_t)column[i] - (uint64_t)before[i]) : column[i];
 }

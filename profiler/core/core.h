@@ -157,6 +157,8 @@ int64_t aisp_distinct(int64_t n, const aisp_column_t *column, int64_t most, int6
 /* results[i], of so many bytes each, where a value is distinct[i]; AISP_UNUSUAL where it is none of them. */
 int64_t aisp_look_up(int64_t n, const aisp_column_t *column, int64_t count, const int64_t *distinct, const uint8_t *results,
                      int64_t width, uint8_t *out);
+/* `values[chosen]`: `count` values of so many bytes; AISP_UNUSUAL where one is chosen that is not there. */
+int64_t aisp_gather(int64_t n, const aisp_column_t *chosen, int64_t count, const uint8_t *values, int64_t width, uint8_t *out);
 /* The bounds of each block of `column - before`, and what is above them in so many bytes; `before` may be NULL. */
 int64_t aisp_bounds(int64_t n, int64_t block, const int64_t *column, const int64_t *before, int64_t *low, int64_t *high);
 int64_t aisp_narrow(int64_t n, int64_t block, const int64_t *column, const int64_t *before, const int64_t *base, int64_t width, uint8_t *out);

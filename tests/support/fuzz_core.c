@@ -168,6 +168,10 @@ static int64_t passed(const uint8_t *bytes, size_t size) {
         .start = start, .end = end, .cover = covers};
     done += aisp_inside(&inside) == 0;
 
+    aisp_column_t picked = column_of(coded, n, width);
+    picked.stride = picked.width;
+    done += aisp_gather(n, &picked, m, (const uint8_t *)low, 8, (uint8_t *)out[0]) == 0;
+
     aisp_order_t order = {.n = m, .calls = n, .keys = groups, .gpus = groups, .launch = launch, .start = start, .end = end,
         .key = column_of(coded, n, width), .gpu = column_of(gpus, m, 8), .item = out[0], .begin = out[1], .finish = out[2],
         .group = out[3], .bounds = out[4]};

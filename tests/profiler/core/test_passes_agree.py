@@ -12,7 +12,7 @@ import engines
 import numpy as np
 import pytest
 from aisp_prof.profiler.analysis.streams import share_their_stream
-from aisp_prof.profiler.arrays.blocks import BLOCK
+from aisp_prof.profiler.arrays.blocks import BLOCK, gathered
 from aisp_prof.profiler.arrays.codes import Codes
 from aisp_prof.profiler.arrays.groups import distinct_values, looked_up
 from aisp_prof.profiler.arrays.growing import constant
@@ -210,6 +210,28 @@ def test_columns_of_the_cache(width: int, tmp_path: Path, monkeypatch: pytest.Mo
     for supply in (one, two):
         for read in by_both(monkeypatch, lambda supply=supply: Calls.supplied(supply)):
             assert all(same(getattr(read, name), getattr(calls, name)) for name in ("start", "end", "correlation"))
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint16, np.float32, np.int64, np.float64, bool])
+def test_gathers(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(3)
+    n, column = 2 * BLOCK + 3, draw.integers(0, 100, 100).astype(kind)
+    for index in (np.uint8, np.uint16, np.uint32, np.int64, np.uint64, np.int8):
+        chosen = draw.integers(0, 100, n).astype(index)
+        for values, places in ((column, chosen), (column[::-1], chosen), (np.stack((column, column)).T, chosen)):
+            for found in by_both(monkeypatch, lambda v=values, p=places: gathered(v, p)):
+                assert found.dtype == kind
+                assert same(found, values[places])
+        every_third = draw.integers(0, 100, 3 * n).astype(index)[::3]
+        assert same(*by_both(monkeypatch, lambda p=every_third: gathered(column, p)))
+    chosen = np.full(n, -1)
+    assert same(*by_both(monkeypatch, lambda: gathered(column, chosen)))  # from the end, as numpy has it
+    for beyond in (np.full(n, 100), np.full(n, 100, np.uint8)):
+        beyond[:-1] = 99
+        for engine in engines.ENGINES:
+            engines.choose(monkeypatch, engine)
+            with pytest.raises(IndexError):
+                gathered(column, beyond)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
