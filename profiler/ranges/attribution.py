@@ -46,8 +46,11 @@ class Attribution(StrEnum):
         """The key (a column of ranges and calls) by which launches are looked for, and the places in `chosen` of the
         ranges that it serves; keys that serve none are left out."""
         ranges = trace.ranges
-        crossing = ranges.start_end[chosen] & (ranges.end_thread[chosen] != ranges.thread[chosen])
-        whole: Bools = crossing | (self is Attribution.PROCESS)
+        whole: Bools = np.full(len(chosen), self is Attribution.PROCESS)
+        if self is Attribution.THREAD:
+            places = np.flatnonzero(ranges.start_end[chosen])
+            some = chosen[places]
+            whole[places] = ranges.end_thread[some] != ranges.thread[some]
         for key, mask in (("thread", ~whole), ("process", whole)):
             if mask.any():
                 yield key, np.flatnonzero(mask)

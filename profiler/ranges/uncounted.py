@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..analysis.overlap import grouped
+from ..arrays.blocks import gathered
 from ..arrays.codes import Codes
 from ..arrays.intervals import union
 from ..arrays.types import Bools, Int64
@@ -51,13 +52,17 @@ def covers(trace: Trace, chosen: Int64, attribution: Attribution) -> list[Held]:
     """By each key what these ranges count calls of; ranges whose thread or process made none are left out."""
     found = []
     for key, places in attribution.by_key(trace, chosen):
-        codes, ranges = trace.calls.codes(key), chosen[places]
-        keys = getattr(trace.ranges, key)[ranges]
-        group = np.minimum(np.searchsorted(codes.values, keys), max(len(codes.values) - 1, 0))
-        calling = codes.values[group] == keys if len(codes.values) else np.zeros(len(keys), bool)
-        if calling.any():
-            group, ranges = group[calling], ranges[calling]
-            found.append(Held(codes, group, trace.ranges.start[ranges], trace.ranges.end[ranges]))
+        codes, keys, ranges = trace.calls.codes(key), trace.ranges.codes(key), chosen[places]
+        _, of_calls, of_ranges = np.intersect1d(codes.values, keys.values, assume_unique=True, return_indices=True)
+        group_of = np.full(len(keys.values), -1)
+        group_of[of_ranges] = of_calls
+        group = gathered(group_of, keys.code[ranges])
+        if (group < 0).any():
+            ranges, group = ranges[group >= 0], group[group >= 0]
+        if len(group):
+            found.append(
+                Held(codes, group, *(gathered(times, ranges) for times in (trace.ranges.start, trace.ranges.end)))
+            )
     return found
 
 
