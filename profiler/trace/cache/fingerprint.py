@@ -65,7 +65,7 @@ def _of_parts(path: Path, told: Callable[[Bytes], NDArray[Any]]) -> str:
         def digest(offset: int) -> bytes:
             sha256, buffer, stop = hashlib.sha256(), np.empty(_STEP, np.uint8), min(offset + _PART, size)
             for low in range(offset, stop, _STEP):
-                sha256.update(told(_read(descriptor, buffer[: min(_STEP, stop - low)], low)))
+                sha256.update(told(_read(descriptor, buffer[: min(_STEP, stop - low)], low)).data)
             return sha256.digest()
 
         with ThreadPoolExecutor(workers()) as pool:
