@@ -99,7 +99,7 @@ def test_no_pair_is_named_beside_a_sentence_about_another(evidence: Evidence) ->
     html = render_html("ch20", [off_by(498), off_by(9), off_by(498)])
     (item,) = re.findall(r"<li><strong.*?</li>", html[: html.index("<article")])
     said, alike = item.split("likewise, with numbers of their own:")
-    assert "The compiled counted FLOPs differ from the declared ones by 498%" in said
+    assert "compiled: the counted FLOPs differ from the declared ones by 498%" in said
     assert [re.findall(r'href="#(pair-\d)"', part) for part in (said, alike)] == [["pair-1", "pair-3"], ["pair-2"]]
 
 
@@ -168,3 +168,11 @@ def test_links_lead_to_the_appendix_and_back(evidence: Evidence) -> None:
     for place in (1, 2):
         assert f'<a href="#pair-{place}-details">' in page
         assert f'<a href="#pair-{place}">' in appendix
+
+
+@pytest.mark.parametrize("pairs", [1, 2])
+def test_pairs_without_evidence_are_named(evidence: Evidence, pairs: int) -> None:
+    html = render_html("ch11", [evidence] * pairs, missing=["ch11.absent", "ch11.damaged"])
+    before = html[html.index("<main") : html.index("<article")]
+    assert "nothing is shown: ch11.absent, ch11.damaged." in before
+    assert ("2 of 4 pairs proven; 2 without evidence" in before) == (pairs > 1)
