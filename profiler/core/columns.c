@@ -172,19 +172,3 @@ uint64_t aisp_weighed(int64_t n, const uint32_t *words, const uint64_t *weights)
     for (int64_t i = 0; i < n; i++) total += words[i] * weights[i];
     return total;
 }
-
-int64_t aisp_keyed(int64_t n, const uint64_t *words, const uint64_t *key, uint64_t *sums) {
-    if (n < 0 || n % AISP_KEYED) return AISP_UNUSUAL;
-    for (int64_t low = 0; low < n; low += AISP_KEYED) {
-        unsigned __int128 even = 0, odd = 0;
-        const uint64_t *at = words + low;
-        for (int64_t i = 0; i < AISP_KEYED; i += 4) {
-            even += (unsigned __int128)(at[i] + key[i]) * (at[i + 1] + key[i + 1]);
-            odd += (unsigned __int128)(at[i + 2] + key[i + 2]) * (at[i + 3] + key[i + 3]);
-        }
-        even += odd;
-        *sums++ = (uint64_t)even;
-        *sums++ = (uint64_t)(even >> 64);
-    }
-    return 0;
-}

@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { AISP_COLUMNS = 32, AISP_KEYED = 2048, AISP_COVERS = 8 };
+enum { AISP_COLUMNS = 32, AISP_COVERS = 8 };
 enum { AISP_UNUSUAL = -1, AISP_ROOM = -2, AISP_MEMORY = -3, AISP_TWICE = -4, AISP_DEEP = -5 };
 enum { AISP_INTEGER = 0, AISP_REAL = 1, AISP_TEXT = 2, AISP_ALIAS = 3 };
 
@@ -163,9 +163,6 @@ int64_t aisp_gather(int64_t n, const aisp_column_t *chosen, int64_t count, const
 int64_t aisp_bounds(int64_t n, int64_t block, const int64_t *column, const int64_t *before, int64_t *low, int64_t *high);
 int64_t aisp_narrow(int64_t n, int64_t block, const int64_t *column, const int64_t *before, const int64_t *base, int64_t width, uint8_t *out);
 uint64_t aisp_weighed(int64_t n, const uint32_t *words, const uint64_t *weights); /* the sum of the products, modulo 2^64 */
-/* Of every AISP_KEYED words the sum of (word + key)(next word + next key) modulo 2^128, low half first (NH of UMAC; Black and others,
- * 1999): whatever two groups of words differ, their sums are alike for one key in 2^64 at most. n is a multiple of AISP_KEYED. */
-int64_t aisp_keyed(int64_t n, const uint64_t *words, const uint64_t *key, uint64_t *sums);
 int64_t aisp_widen(int64_t n, const uint8_t *narrow, int64_t width, int64_t base, const int64_t *before, int64_t *out);
 
 int64_t aisp_decode(aisp_decode_t *job); /* the rows, or a negative code */

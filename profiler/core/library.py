@@ -22,8 +22,6 @@ FOLDER = Path(__file__).parent
 FILE = FOLDER / "_core.so"
 """The library, which `building.py` makes."""
 MOST_COLUMNS = 32
-KEYED = 2048
-"""Words of 64 bits that `aisp_keyed` makes one sum of."""
 INTEGER, REAL, TEXT, ALIAS = range(4)
 NO_NULL, ALL_NULL, SOME_NULL = range(3)
 ROOM, MEMORY, TWICE, DEEP = -2, -3, -4, -5
@@ -220,7 +218,6 @@ _FUNCTIONS = {
     "aisp_gather": (c_int64, (c_int64, _COLUMN, c_int64, c_void_p, c_int64, c_void_p)),
     "aisp_bounds": (c_int64, (c_int64, c_int64, c_void_p, c_void_p, c_void_p, c_void_p)),
     "aisp_narrow": (c_int64, (c_int64, c_int64, c_void_p, c_void_p, c_void_p, c_int64, c_void_p)),
-    "aisp_keyed": (c_int64, (c_int64, c_void_p, c_void_p, c_void_p)),
     "aisp_weighed": (c_uint64, (c_int64, c_void_p, c_void_p)),
     "aisp_widen": (c_int64, (c_int64, c_void_p, c_int64, c_int64, c_void_p, c_void_p)),
     "aisp_texts_number": (c_int64, (c_void_p, c_void_p, c_int64, _INT64)),

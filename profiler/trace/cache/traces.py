@@ -14,12 +14,10 @@ from typing import Any, Protocol, TypeVar
 
 from ....machine.files import PREFIX, cache_folder, remove_abandoned, scratch_folder, settle
 from ...arrays.rows import Rows
-from ...core.library import core
 from ..model import Trace
 from ..source.scan import told
-from .fingerprint import fingerprint, keyed_fingerprint, reader_fingerprint
+from .fingerprint import fingerprint, reader_fingerprint
 from .packed import described, unpacked
-from .secret import secret_in
 from .stored import ColumnFile, StoredRows, store
 
 LEAST = 32 << 20
@@ -46,8 +44,7 @@ class TraceCache:
     """A folder of traces, keyed by the content of the file, the reader's own code, and the patterns asked for."""
 
     def __init__(self, folder: Path | None = None, least: int = LEAST, limit: int = LIMIT) -> None:
-        self._root = folder or cache_folder()
-        self._folder = self._root / "traces"
+        self._folder = (folder or cache_folder()) / "traces"
         self._least = least
         self._limit = limit
 
@@ -55,13 +52,8 @@ class TraceCache:
         """The name of a trace in the cache; None for folders and small files, which are not cached."""
         if not path.is_file() or path.stat().st_size < self._least:
             return None
-        parts = (self._content(path), reader_fingerprint(), *patterns)
+        parts = (fingerprint(path), reader_fingerprint(), *patterns)
         return hashlib.sha256(os.fsencode("\0".join(parts))).hexdigest()  # an argument need not be UTF-8
-
-    def _content(self, path: Path) -> str:
-        """By the keyed sums of all bytes, which only who knows the user's secret could forge, else by their SHA-256."""
-        secret = None if core() is None else secret_in(self._root)
-        return (secret and keyed_fingerprint(path, secret)) or fingerprint(path)
 
     def get(self, key: str, path: Path) -> Trace | None:
         """The cached trace under its present path; None if there is none, or none that can be read. A damaged one is
