@@ -22,6 +22,7 @@ using Columns = cutlass::layout::ColumnMajor;  // B [n, k] in row-major order, a
 template <class Element>
 constexpr int kAligned = 16 / sizeof(Element);
 constexpr int kSwizzle = 8;  // blocks work on so many columns of tiles at a time, so that the L2 cache serves them
+constexpr int kMostShared = 227 << 10;  // bytes of a block, on Hopper and on Blackwell
 
 // A kernel of CUTLASS 3: `Architecture` and the two schedules say how operands come and results go. Without `Stages` the ring has as
 // many as there is shared memory for.
@@ -39,6 +40,7 @@ struct Kernel {
         float, Tile, Cluster, Ring, Mainloop>::CollectiveOp;
     using Universal = cutlass::gemm::kernel::GemmUniversal<cute::Shape<int, int, int, int>, Main, Epilog>;
     using Device = cutlass::gemm::device::GemmUniversalAdapter<Universal>;
+    static_assert(Universal::SharedStorageSize <= kMostShared, "so many stages do not fit beside the epilogue's tiles");
 
     static auto arguments(void const* a, void const* b, void* c, float scale, int m, int n, int k, int multiprocessors) {
         using namespace cute;
