@@ -48,7 +48,7 @@ def check(a: Tensor, b: Tensor, c: Tensor) -> None:
             )
 
 
-def _trial(seed: int, way: str) -> Trial:
+def _trial(way: str, seed: int) -> Trial:
     import torch
 
     source = torch.Generator("cuda").manual_seed(seed)

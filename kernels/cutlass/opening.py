@@ -102,7 +102,7 @@ def opened(way: str) -> Product:
     return Product(face.product_workspace, face.product_run)
 
 
-def declared(operation: str, contracts: Iterable[Contract], trial: Callable[[int, str], Trial]) -> tuple[Library, ...]:
+def declared(operation: str, contracts: Iterable[Contract], trial: Callable[[str, int], Trial]) -> tuple[Library, ...]:
     """The libraries of these contracts, each of which is called as its source is."""
     return tuple(
         Library(
@@ -112,7 +112,7 @@ def declared(operation: str, contracts: Iterable[Contract], trial: Callable[[int
             one,
             NEEDS[one.kernel],
             partial(code, one.kernel),
-            partial(trial, way=one.kernel),
+            partial(trial, one.kernel),
         )
         for one in contracts
     )
