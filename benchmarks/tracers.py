@@ -103,7 +103,7 @@ def differences(nsys: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
 
 
 def variants(proof: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [proof["baseline"], *proof["between"], proof["optimized"]]
+    return [proof["baseline"], *proof["between"], proof["optimized"], *proof.get("beyond", ())]
 
 
 def of_variant(proof: Mapping[str, Any], name: str) -> dict[str, Any]:

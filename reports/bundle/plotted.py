@@ -69,7 +69,7 @@ def _timed(evidence: Evidence, variants: Sequence[VariantEvidence]) -> Rows:
 
 def _every_time(evidence: Evidence) -> Rows:
     ends = (evidence.baseline, evidence.optimized)
-    if evidence.between or not all(one.iterations and one.untraced_ns for one in ends):
+    if evidence.staged or not all(one.iterations and one.untraced_ns for one in ends):
         return []
     return [*map(_spans, ends), *(one.untraced_ns for one in ends)]
 

@@ -85,7 +85,8 @@ class Nursery:
         self, command: Sequence[str], files: Mapping[int, int], environment: Mapping[str, str], folder: Path
     ) -> Born:
         """`python -P -m MODULE …` there, with `files` as its descriptors of these numbers."""
-        asked = (command[3], command[4:], list(files), dict(environment), str(folder))
+        cpus = os.sched_getaffinity(0)  # which a process that this one started would inherit
+        asked = (command[3], command[4:], list(files), dict(environment), str(folder), cpus)
         _adopt(True)
         try:
             socket.send_fds(self._line, [pickle.dumps(asked)], list(files.values()))
@@ -122,7 +123,8 @@ def main() -> None:
             break
     os.read(ended, 1)
     line.detach()
-    module, arguments, numbers, environment, folder = pickle.loads(asked)
+    module, arguments, numbers, environment, folder, cpus = pickle.loads(asked)
+    os.sched_setaffinity(0, cpus)
     os.setsid()
     _take(dict(zip(numbers, given, strict=True)))
     os.environ.clear()

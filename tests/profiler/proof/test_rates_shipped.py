@@ -43,7 +43,7 @@ def test_every_iteration_of_a_real_trace_joins(capture, tmp_path):
     counted = {"tier": "counted", "files": ["counters.csv"], "iterations": 2, "reason": "", "mend": ""}
     files = folder_facts(tmp_path)
     evidence = prove(capture.manifest.changed(counters=counted, ceilings=ceilings(), files=files), path)
-    variants = {one.name: one for one in (evidence.baseline, *evidence.between, evidence.optimized)}
+    variants = {one.name: one for one in evidence.variants}
     for variant, rates in evidence.rates.items():
         iterations = variants[variant].iterations
         kernels = iterations[0].numbers["kernels_per_iteration"]

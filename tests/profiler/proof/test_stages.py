@@ -1,11 +1,16 @@
 """Pairs with steps between baseline and optimized, and iterations whose work other threads launch."""
 
+from dataclasses import replace
+
 import pytest
 from aisp_prof.errors import UsageError
 from aisp_prof.profiler.evidence import Verdict
 from aisp_prof.profiler.manifest import Manifest
 from aisp_prof.profiler.proof.prove import prove
+from aisp_prof.reports.bundle.drawing import check_drawing
+from aisp_prof.reports.bundle.verification import Check
 from aisp_prof.reports.catalog import catalog
+from aisp_prof.reports.page.document import render_html
 from aisp_prof.reports.page.waterfall import waterfall
 from pair_trace import PAIR, US, manifest, overlapped, run_pair, serial, text
 from trace_builder import TraceBuilder
@@ -60,6 +65,14 @@ def test_a_step_beyond_is_judged_and_no_part_of_the_headline(proof):
         ("baseline", "optimized"),
         ("optimized", "batched"),
     ]
+    bare = {
+        name: replace(one, untraced_ns=tuple(run.end - run.start for run in one.iterations))
+        for name, one in (("baseline", evidence.baseline), ("optimized", evidence.optimized))
+    }
+    evidence = replace(evidence, **bare)
+    drawn = check_drawing("page.html", render_html("ch11", [evidence]), [evidence])
+    assert isinstance(drawn, Check), drawn
+    assert drawn.problems == ()
     assert evidence.steps_between == evidence.steps[:1]
     assert evidence.steps[0].saved_ns == evidence.speedup.baseline_ns - evidence.speedup.optimized_ns
     table = waterfall(evidence, catalog("en"))

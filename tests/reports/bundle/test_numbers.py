@@ -38,7 +38,7 @@ def of_evidence(evidence: Any) -> Counter[Any]:
     """Every number of an evidence but those of operations, which are rows and not numbers."""
     data = asdict(evidence)
     del data["manifest"]
-    for variant in (data["baseline"], data["optimized"], *data["between"]):
+    for variant in (data["baseline"], data["optimized"], *data["between"], *data["beyond"]):
         del variant["timeline"], variant["witnesses"]
     return Counter(leaves(data))
 

@@ -99,7 +99,7 @@ def test_no_pair_is_named_beside_a_sentence_about_another(evidence: Evidence) ->
     html = render_html("ch20", [off_by(498), off_by(9), off_by(498)])
     (item,) = re.findall(r"<li><strong.*?</li>", html[: html.index("<article")])
     said, alike = item.split("likewise, with numbers of their own:")
-    assert "The compiled counted FLOPs differ from the declared ones by 498%" in said
+    assert "compiled: the counted FLOPs differ from the declared ones by 498%" in said
     assert [re.findall(r'href="#(pair-\d)"', part) for part in (said, alike)] == [["pair-1", "pair-3"], ["pair-2"]]
 
 
