@@ -194,7 +194,8 @@ def _pages(found: _Selected, out: Path, lang: str, formats: Sequence[str], kept:
         capture.id: held_against(one, capture.manifest.pair, expectations_folder(kept, capture.manifest.pair))
         for capture, one in observed
     }
-    html = render_html(found.name, evidences, lang, expected=expected, brief=brief)
+    missing = [*found.missing, *refused]
+    html = render_html(found.name, evidences, lang, expected=expected, brief=brief, missing=missing)
     files: list[str] = []
     failure: AispError | None = None
     for kind in formats:

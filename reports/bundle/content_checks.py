@@ -105,7 +105,8 @@ def check_pages(bundle: Opened) -> list[Check]:
     try:
         evidences = [one.evidence for one in bundle.proofs]
         expected = held(bundle.proofs, bundle.found.folder)
-        html = render_html(pages.stage, evidences, pages.lang, bundle.found.sha256.get(PROOF, ""), expected)
+        sha256, missing = bundle.found.sha256.get(PROOF, ""), bundle.header.missing
+        html = render_html(pages.stage, evidences, pages.lang, sha256, expected, missing=missing)
     except (*DAMAGE, TemplateError) as error:
         return [check("html", "cannot be made", [Problem(pages.html_name, "", f"cannot be made: {told(error)}")])]
     made = [_check_html(bundle, html)]

@@ -147,11 +147,15 @@ def _write_proof(
     evidences, manifests = [one.evidence for one in proofs], [one.capture.manifest for one in proofs]
     # Printed once before, only to learn which fonts that takes: they are part of what the page then names. Nothing less than the
     # whole page tells: WeasyPrint gives of each font what the letters of the page need.
-    fonts = print_html(render_html(pages.stage, evidences, pages.lang, "0" * 64, expected)) if pages.pdf else None
+    fonts = (
+        print_html(render_html(pages.stage, evidences, pages.lang, "0" * 64, expected, missing=missing))
+        if pages.pdf
+        else None
+    )
     (folder / ENVIRONMENT).write_text(encode_json(environment_data(manifests, maker(fonts))), encoding="utf-8")
     proof = encode_json(proof_data(pages, proofs, missing, _hashes(folder), expected))
     (folder / PROOF).write_text(proof, encoding="utf-8")
-    html = render_html(pages.stage, evidences, pages.lang, sha256_of(folder / PROOF), expected)
+    html = render_html(pages.stage, evidences, pages.lang, sha256_of(folder / PROOF), expected, missing=missing)
     (folder / pages.html_name).write_bytes(html.encode())
     if pages.pdf:
         (folder / pages.pdf_name).write_bytes(print_html(html).data)

@@ -45,6 +45,7 @@ def render_html(
     proof_sha256: str = "",
     expected: Mapping[str, Checked | None] | None = None,
     brief: bool = False,
+    missing: Sequence[str] = (),
 ) -> str:
     """The report of a stage: an overview when it has several pairs, then a page a pair, refuted ones first, then the appendix.
 
@@ -53,6 +54,7 @@ def render_html(
         expected: capture id -> how the expectations of its pair fared, None if there are none for its hardware. For a
             capture that is not in it, the page says nothing about expectations.
         brief: without the appendix.
+        missing: the stage's pairs of which there is no evidence, which the page names.
 
     Raises:
         CannotTell: there is no evidence to print.
@@ -66,7 +68,7 @@ def render_html(
     proofs = [
         proof(evidence, say, anchor, against(evidence, expected or {}, say)) for anchor, evidence in anchored.items()
     ]
-    first = overview(anchored, expected or {}, say) if len(ordered) > 1 else None
+    first = overview(anchored, expected or {}, say, missing) if len(ordered) > 1 else None
     style, script = _style(), "\n".join(map(_asset, _SCRIPTS))
     return (
         _environment()
@@ -80,6 +82,7 @@ def render_html(
             proof_sha256=proof_sha256,
             proofs=proofs,
             overview=first,
+            missing=missing,
             terms=terms_of(ordered, say),
             shared=shared_facts([one.facts for one in proofs]),
             brief=brief,

@@ -61,13 +61,18 @@ class Overview:
     rows: tuple[OverviewRow, ...]
 
 
-def overview(evidences: Mapping[str, Evidence], expected: Mapping[str, Checked | None], say: Catalog) -> Overview:
-    """Of several pairs by their anchors, in the given order; a row each."""
+def overview(
+    evidences: Mapping[str, Evidence],
+    expected: Mapping[str, Checked | None],
+    say: Catalog,
+    missing: Sequence[str] = (),
+) -> Overview:
+    """Of several pairs by their anchors, in the given order; a row each. Of the `missing` ones there is no evidence."""
     evidences = {anchor: without_times(one) for anchor, one in evidences.items()}
     every = list(evidences.values())
     doubts = [*_doubts(evidences, say), *_unexpected(evidences, expected, say)]
     return Overview(
-        title=title(every, say),
+        title=title(every, say, len(missing)),
         facts=what_ran(every, say),
         summary=tuple(_summary(every, say)),
         doubts=tuple(doubts[:_MOST_DOUBTS]),
@@ -76,11 +81,13 @@ def overview(evidences: Mapping[str, Evidence], expected: Mapping[str, Checked |
     )
 
 
-def title(evidences: Sequence[Evidence], say: Catalog) -> str:
-    """How many pairs are proven, and beside it each other outcome: no pair that claims no difference counts as a win."""
+def title(evidences: Sequence[Evidence], say: Catalog, missing: int = 0) -> str:
+    """How many pairs are proven, and beside it each other outcome: no pair that claims no difference counts as a win, and none of
+    which there is no evidence is left out."""
     counted = Counter(map(outcome, evidences))
-    first = say("overview.title", held=counted.pop(Verdict.PROVEN, 0), all=len(evidences))
-    return "; ".join([first, *(say(f"overview.also_{name}", n=n) for name, n in sorted(counted.items()))])
+    first = say("overview.title", held=counted.pop(Verdict.PROVEN, 0), all=len(evidences) + missing)
+    others = [say(f"overview.also_{name}", n=n) for name, n in sorted(counted.items())]
+    return "; ".join([first, *others, *([say("overview.also_missing", n=missing)] if missing else [])])
 
 
 def _row(anchor: str, evidence: Evidence, say: Catalog) -> OverviewRow:

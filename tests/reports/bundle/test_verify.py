@@ -230,7 +230,9 @@ def test_other_code_that_writes_another_page_cannot_tell(made: Path, monkeypatch
 
     real = content_checks.render_html
     monkeypatch.setattr(opened, "code_sha256", lambda: "another")
-    monkeypatch.setattr(content_checks, "render_html", lambda *a: real(*a).replace("<main>", "<main class='new'>"))
+    monkeypatch.setattr(
+        content_checks, "render_html", lambda *a, **k: real(*a, **k).replace("<main>", "<main class='new'>")
+    )
     found = verify_bundle(made)
     assert statuses(found) | {"zip": Status.OK} == {
         **dict.fromkeys(("zip", "files", "captures", "environment", "numbers"), Status.OK),

@@ -168,3 +168,11 @@ def test_links_lead_to_the_appendix_and_back(evidence: Evidence) -> None:
     for place in (1, 2):
         assert f'<a href="#pair-{place}-details">' in page
         assert f'<a href="#pair-{place}">' in appendix
+
+
+@pytest.mark.parametrize("pairs", [1, 2])
+def test_pairs_without_evidence_are_named(evidence: Evidence, pairs: int) -> None:
+    html = render_html("ch11", [evidence] * pairs, missing=["ch11.absent", "ch11.damaged"])
+    before = html[html.index("<main") : html.index("<article")]
+    assert "nothing is shown: ch11.absent, ch11.damaged." in before
+    assert ("2 of 4 pairs proven; 2 without evidence" in before) == (pairs > 1)
