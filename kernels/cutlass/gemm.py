@@ -3,40 +3,16 @@ tcgen05, built and held to their contracts, never run."""
 
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cache, partial
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ...errors import AispError, EnvironmentLacks
 from ..building.contract import Contract
-from ..building.headers import cutlass
-from ..building.nvcc import architecture, code_of_library, library
-from ..driver.launch import sm_count
 from ..gemm import ladder
-from ..rung import Library, Trial
+from ..rung import Trial
+from . import opening
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-FOLDER = Path(__file__).parent
-NEEDS = dict.fromkeys(("multistage", "cp_async", "single", "cooperative", "pingpong"), "90a")
-NEEDS |= {"one_sm": "100a", "two_sm": "100a"}
-"""Way, which is the name of its source, -> the only target of nvcc's that it is built for; Ampere's too is built for Hopper."""
-
-
-@dataclass(frozen=True, slots=True)
-class Product:
-    """One kernel's library, opened: bytes of scratch memory for a product, and what enqueues it."""
-
-    workspace: Callable[..., int]
-    run: Callable[..., bytes | None]
-
-
-def source(way: str) -> Path:
-    return FOLDER / f"{way}.cu"
 
 
 def matmul(a: Tensor, b: Tensor, c: Tensor, way: str) -> None:
@@ -44,41 +20,17 @@ def matmul(a: Tensor, b: Tensor, c: Tensor, way: str) -> None:
 
     Args:
         a, b, c: contiguous bf16 [m, k], [n, k], [m, n] on the current CUDA device, n and k multiples of 8.
-        way: one of `NEEDS`.
+        way: one of `opening.BF16`.
 
     Raises:
-        ValueError: dtype, layout, shape or device is not as above.
-        EnvironmentLacks: the GPU is not of the compute capability that the way needs, and nothing else is run instead; or
-            CUTLASS's headers or nvcc are missing.
-        AispError: nvcc refuses the source, or CUTLASS the product.
+        ValueError: dtype, layout, shape or device is not as above, or the way multiplies another type.
+        EnvironmentLacks, AispError: as `opening.enqueue`.
     """
-    import torch
-
+    if way not in opening.BF16:
+        raise ValueError(f"bf16 is multiplied by {', '.join(opening.BF16)}, not {way}")
     ladder.check(a, b, c)
-    require(way, *torch.cuda.get_device_capability(a.device))
     check(a, b, c)
-    (m, k), n = a.shape, b.shape[0]
-    product, sizes = opened(way), (m, n, k, sm_count())
-    scratch = torch.empty(product.workspace(*sizes), dtype=torch.uint8, device=a.device)
-    stream = torch.cuda.current_stream().cuda_stream
-    wrong = product.run(a.data_ptr(), b.data_ptr(), c.data_ptr(), *sizes, scratch.data_ptr(), stream)
-    if wrong is not None:
-        raise AispError(f"CUTLASS refuses a product of {m} x {n} x {k} by {way}: {wrong.decode()}")
-
-
-def require(way: str, major: int, minor: int) -> None:
-    """Nothing on a GPU that has the instructions of this way.
-
-    Raises:
-        EnvironmentLacks: it has not.
-    """
-    needed = NEEDS[way]
-    if architecture(major, minor) != needed:
-        number = needed.rstrip("a")
-        raise EnvironmentLacks(
-            f"unsupported: CUTLASS's {way} needs compute capability {number[:-1]}.{number[-1]}, and this GPU is of {major}.{minor}",
-            "run it on a GPU that has it; Hopper's analogue is the pair ch10:tcgen05_warp_specialization_cutlass",
-        )
+    opening.enqueue(way, a, b, c, 1.0)
 
 
 def check(a: Tensor, b: Tensor, c: Tensor) -> None:
@@ -96,36 +48,7 @@ def check(a: Tensor, b: Tensor, c: Tensor) -> None:
             )
 
 
-def built(way: str) -> Path:
-    """The library of a way, built unless the cache has it.
-
-    Raises:
-        EnvironmentLacks, AispError: as `building.nvcc.library`, and where CUTLASS's headers are missing.
-    """
-    return library(source(way), NEEDS[way], [cutlass()])
-
-
-def code(way: str) -> Path:
-    """The machine code of a way's library, as a cubin; errors as of `built`."""
-    return code_of_library(source(way), NEEDS[way], [cutlass()])
-
-
-@cache
-def opened(way: str) -> Product:
-    """The library of a way as functions, built on first use: that takes nvcc up to a minute and 4 GB of memory.
-
-    Raises:
-        EnvironmentLacks, AispError: as `built`.
-    """
-    face = ctypes.CDLL(str(built(way)))
-    face.product_workspace.argtypes = [ctypes.c_int] * 4
-    face.product_workspace.restype = ctypes.c_size_t
-    face.product_run.argtypes = [*[ctypes.c_void_p] * 3, *[ctypes.c_int] * 4, *[ctypes.c_void_p] * 2]
-    face.product_run.restype = ctypes.c_char_p
-    return Product(face.product_workspace, face.product_run)
-
-
-def _trial(seed: int, way: str) -> Trial:
+def _trial(way: str, seed: int) -> Trial:
     import torch
 
     source = torch.Generator("cuda").manual_seed(seed)
@@ -169,15 +92,5 @@ _CONTRACTS = (
     _by_tensor_memory("one_sm", (r"\bUTCHMMA\b", r"\bUTMALDG\.3D\b"), ("2CTA",)),
     _by_tensor_memory("two_sm", (r"\bUTCHMMA\.2CTA\b", r"\bUTMALDG\.3D\.2CTA\b"), ()),
 )
-LIBRARIES = tuple(
-    Library(
-        "cutlass",
-        one.kernel,
-        source(one.kernel),
-        one,
-        NEEDS[one.kernel],
-        partial(code, one.kernel),
-        partial(_trial, way=one.kernel),
-    )
-    for one in _CONTRACTS
-)
+LIBRARIES = opening.declared("cutlass", _CONTRACTS, _trial)
+"""Matrix products by CUTLASS: small libraries built from its headers, each one kernel behind two C functions."""

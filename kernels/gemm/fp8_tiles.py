@@ -35,6 +35,25 @@ def matmul(a: Tensor, b: Tensor, c: Tensor, scale: float = 1.0) -> None:
     """
     import torch
 
+    pairs = check(a, b, c)
+    RUNGS[0].require(architecture(*torch.cuda.get_device_capability(a.device)))
+    (m, n), step = c.shape, ladder.STEPS["07_tma_store"]
+    tiles = -(-m // (ladder.ROWS * ladder.CLUSTER)), -(-n // COLUMNS)
+    maps = tiled(pairs[0], ladder.ROWS, ladder.BLOCK_K), tiled(pairs[1], COLUMNS // ladder.CLUSTER, ladder.BLOCK_K)
+    blocks = min(sm_count() // ladder.CLUSTER, tiles[0] * tiles[1]) * step.blocks_together
+    out = tiled(c, ladder.PIECE, ladder.PIECE)
+    sizes = (pairs[0].shape[1], *tiles)
+    loaded(SOURCE, CONTRACT.kernel).launch(blocks, SHAPE, (*maps, out, *map(int32, sizes), fp32(scale)))
+
+
+def check(a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """a and b as matrices of bf16, two e4m3 an element, if they are as `matmul` needs them.
+
+    Raises:
+        ValueError: dtype, layout, shape or device is not so.
+    """
+    import torch
+
     if (
         a.dtype != torch.float8_e4m3fn
         or b.dtype != a.dtype
@@ -47,19 +66,22 @@ def matmul(a: Tensor, b: Tensor, c: Tensor, scale: float = 1.0) -> None:
         raise ValueError(f"k must be a multiple of 16 and n of 8, not {a.shape[1]} and {c.shape[-1]}")
     pairs = a.view(torch.bfloat16), b.view(torch.bfloat16)  # two e4m3 an element
     ladder.check(*pairs, c)
-    RUNGS[0].require(architecture(*torch.cuda.get_device_capability(a.device)))
-    (m, n), step = c.shape, ladder.STEPS["07_tma_store"]
-    tiles = -(-m // (ladder.ROWS * ladder.CLUSTER)), -(-n // COLUMNS)
-    maps = tiled(pairs[0], ladder.ROWS, ladder.BLOCK_K), tiled(pairs[1], COLUMNS // ladder.CLUSTER, ladder.BLOCK_K)
-    blocks = min(sm_count() // ladder.CLUSTER, tiles[0] * tiles[1]) * step.blocks_together
-    out = tiled(c, ladder.PIECE, ladder.PIECE)
-    sizes = (pairs[0].shape[1], *tiles)
-    loaded(SOURCE, CONTRACT.kernel).launch(blocks, SHAPE, (*maps, out, *map(int32, sizes), fp32(scale)))
+    return pairs
 
 
 def reference(a: Tensor, b: Tensor, scale: float = 1.0) -> Tensor:
     """scale · a·bᵀ in fp64, of the values in e4m3."""
     return a.double() @ b.double().t() * scale
+
+
+def operands(seed: int) -> tuple[Tensor, Tensor]:
+    """Random a and b on CUDA, of sizes that fill no tile."""
+    import torch
+
+    source = torch.Generator("cuda").manual_seed(seed)
+    m, n, k = 200 + 37 * seed, 8 * (37 + 13 * seed), 16 * (20 + 7 * seed)
+    a, b = (torch.randn(rows, k, generator=source, device="cuda").to(torch.float8_e4m3fn) for rows in (m, n))
+    return a, b
 
 
 def declared_bytes(m: int, n: int, k: int) -> int:
@@ -88,10 +110,8 @@ CONTRACT = Contract(
 def _trial(seed: int) -> Trial:
     import torch
 
-    source = torch.Generator("cuda").manual_seed(seed)
-    m, n, k = 200 + 37 * seed, 8 * (37 + 13 * seed), 16 * (20 + 7 * seed)
-    a, b = (torch.randn(rows, k, generator=source, device="cuda").to(torch.float8_e4m3fn) for rows in (m, n))
-    c = torch.full((m, n), float("nan"), dtype=torch.bfloat16, device="cuda")
+    a, b = operands(seed)
+    c = torch.full((a.shape[0], b.shape[0]), float("nan"), dtype=torch.bfloat16, device="cuda")
     matmul(a, b, c, 0.5)
     return Trial(c, reference(a, b, 0.5), 4e-3)
 

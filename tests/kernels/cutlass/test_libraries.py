@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from importlib.metadata import version
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from aisp_prof.errors import EnvironmentLacks
 from aisp_prof.kernels.building import headers
 from aisp_prof.kernels.building.contract import Code, disassemble, find_tools
 from aisp_prof.kernels.building.nvcc import FLAGS, LIBRARY_FLAGS, architecture, find_nvcc, said
-from aisp_prof.kernels.cutlass import gemm
+from aisp_prof.kernels.cutlass import fp8, gemm, opening
 from aisp_prof.kernels.rung import Library, libraries
 from shared import made_once
 
@@ -89,6 +91,13 @@ def test_the_contract_is_kept(library: Library) -> None:
     assert built["warnings"] == spilled, "wgmma serialized, or a setmaxnreg ignored"
 
 
+def test_what_a_schedule_says_is_in_the_code() -> None:
+    """CUTLASS may make the same code of two schedules of one tile; then a pair of them would compare a kernel with itself."""
+    codes = [kept()[way] for way in opening.FP8]
+    assert len({one["kernel"] for one in codes}) == len(codes)
+    assert all(one["instructions"] != other["instructions"] for one, other in combinations(codes, 2))
+
+
 def test_it_is_built_as_was_kept() -> None:
     if lacking():
         pytest.skip(lacking())
@@ -100,17 +109,17 @@ def test_it_is_built_as_was_kept() -> None:
 def test_another_gpu_is_refused_and_nothing_else_run(way: str, number: str) -> None:
     for major, minor in ((8, 0), (9, 0), (10, 0), (12, 0)):
         if f"{major}.{minor}" == number:
-            gemm.require(way, major, minor)
+            opening.require(way, major, minor)
         else:
             with pytest.raises(EnvironmentLacks, match=f"unsupported: .* needs compute capability {number}") as refused:
-                gemm.require(way, major, minor)
+                opening.require(way, major, minor)
             assert refused.value.exit_code == 3
 
 
 def test_missing_headers_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(headers, "find_spec", lambda name: None)
     with pytest.raises(EnvironmentLacks, match="CUTLASS's headers are not there") as lacks:
-        gemm.built("cooperative")
+        opening.built("cooperative")
     assert lacks.value.mend == "pip install 'aisp-prof[cutlass]'"
 
 
@@ -125,6 +134,22 @@ def test_what_does_not_fit_is_refused(change: dict[str, Any], message: str) -> N
     a = torch.zeros(4, change.get("columns", 16), dtype=change.get("dtype", torch.bfloat16))
     with pytest.raises(ValueError, match=message):
         gemm.check(a, torch.zeros(4, 16).bfloat16(), torch.zeros(4, 8).bfloat16())
+
+
+@pytest.mark.parametrize(("multiply", "way"), [(gemm.matmul, "fp8_fast"), (fp8.matmul, "cooperative")])
+def test_a_way_of_another_type_is_refused(multiply: Callable[..., None], way: str) -> None:
+    operands = (torch.zeros(16, 16, dtype=torch.bfloat16) for _ in range(3))
+    with pytest.raises(ValueError, match=rf"is multiplied by .*, not {way}$"):
+        multiply(*operands, way)
+
+
+def test_rows_of_a_wider_matrix_are_refused_in_fp8() -> None:
+    a, b = (torch.zeros(16, 32, dtype=torch.float8_e4m3fn) for _ in range(2))
+    c = torch.zeros(16, 16, dtype=torch.bfloat16)
+    with pytest.raises(ValueError, match="must be contiguous"):
+        fp8.check(a[:, :16], b[:, :16], c)
+    with pytest.raises(ValueError, match="must be matrices of e4m3"):
+        fp8.matmul(c, c, c, "fp8_auto")
 
 
 @pytest.mark.gpu
