@@ -70,7 +70,8 @@ class ColumnFile:
             view, at = view[got:], at + got
 
     def sums(self) -> list[int]:
-        """A sum of every `_PART` of the file, in their order, made on all cores: what CRC-32 finds at a multiple of its speed.
+        """The file's length, and a sum of every `_PART` of it, in their order, made on all cores: what CRC-32 finds at a multiple of
+        its speed.
 
         Each four bytes count as a number times an odd one of its place, modulo 2^64: no change of a single number leaves a sum as
         it was, and one of several does with a chance of about 2^-32. It tells a damaged file; only the user can write to it.
@@ -97,7 +98,7 @@ class ColumnFile:
             return total % (1 << 64)
 
         with ThreadPoolExecutor(workers()) as pool:
-            return list(pool.map(one, range(0, self.size, _PART)))
+            return [self.size, *pool.map(one, range(0, self.size, _PART))]
 
 
 @dataclass(slots=True)

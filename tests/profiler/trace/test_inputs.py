@@ -16,6 +16,7 @@ from aisp_prof.errors import EnvironmentLacks, TraceError
 from aisp_prof.machine.child import child_environment
 from aisp_prof.profiler.trace.cache import traces as cache_module
 from aisp_prof.profiler.trace.cache.fingerprint import READER, fingerprint
+from aisp_prof.profiler.trace.cache.stored import ColumnFile
 from aisp_prof.profiler.trace.cache.traces import TraceCache
 from aisp_prof.profiler.trace.reader import read_trace
 from parquet_folder import parquet_of
@@ -175,6 +176,16 @@ def test_a_damaged_cache_is_no_cache(tmp_path, kept):
         assert kept.get(folder.name, path) is None
         same(read_trace(path, cache=kept), whole)
         file.write_bytes(content)
+
+
+def test_zeros_that_are_cut_off_the_columns_are_missed(tmp_path):
+    """They weigh nothing, but the file's length does."""
+    path = tmp_path / "columns"
+    path.write_bytes(b"\1" + bytes(63))
+    whole = ColumnFile(path).sums()
+    for left in (63, 60, 8, 1):
+        path.write_bytes(b"\1" + bytes(left - 1))
+        assert ColumnFile(path).sums() != whole
 
 
 @pytest.mark.parametrize("name", ["columns", "trace.json"])
