@@ -37,12 +37,13 @@ def on_a_terminal(*arguments: str, cwd: Path, columns: int = 80, **more: str) ->
         os.close(theirs)
         seen = b""
         while True:
+            ended = process.poll() is not None  # asked first: what it wrote at last is there by then
             if select.select([ours], [], [], 0.1)[0]:
                 try:
                     seen += os.read(ours, 65536)
                 except OSError:  # the other end is closed
                     break
-            elif process.poll() is not None:
+            elif ended:
                 break
     os.close(ours)
     return seen.decode("utf-8").replace("\r\n", "\n")
