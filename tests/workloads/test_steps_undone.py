@@ -32,6 +32,8 @@ NOTHING_GAINED = {
         "ch09.memory_bound",
         "optimized",
     ): "the kernel written by hand is claimed to be as fast as the compiler's, and no faster",
+    ("ch09.cutlass_gemm", "cublas"): "cuBLAS stands beyond as what to reach, and CUTLASS's kernel is as fast",
+    ("ch09.cublaslt_gemm", "optimized"): "an algorithm that was timed is claimed to lose nothing against the heuristics' first",
     ("ch10.matmul_tcgen05", "roles"): "roles alone are said to gain nothing",
     ("ch10.tcgen05_warp_specialization", "roles"): "roles alone are said to gain nothing",
     (
@@ -60,9 +62,7 @@ def judged(capture: Capture, folder: Path, variant: str, instead: str) -> Eviden
 
 
 WRITTEN_ONLY = {
-    "ch09.cublaslt_gemm",
     "ch09.cute_dsl_nvfp4_gemm",
-    "ch09.cutlass_gemm",
     "ch09.cutlass_gemm_fp4",
     "ch10.attention",
     "ch10.flash_attention",

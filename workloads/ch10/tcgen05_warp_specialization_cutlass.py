@@ -19,9 +19,9 @@ PAIR = Pair(
             "ko": "CUTLASS의 협력 커널: 블록 하나씩과 두 개씩 (Hopper 대응)",
         },
         sentence={
-            "en": "Pairs of blocks that share what they read spare the L2 cache traffic; CUTLASS's kernel then finishes the same product "
-            "{speedup}.",
-            "ko": "읽은 것을 공유하는 블록 쌍은 L2 캐시의 통과량을 줄이며, 그때 CUTLASS 커널은 같은 행렬 곱을 {speedup} 끝냅니다.",
+            "en": "Pairs of blocks that share what they read gain nothing here: CUTLASS's kernel finishes the same product {speedup} "
+            "than by blocks that do not.",
+            "ko": "읽은 것을 공유하는 블록 쌍은 여기서 이득이 없습니다. CUTLASS 커널은 같은 행렬 곱을 공유하지 않는 블록보다 {speedup} 끝냅니다.",
         },
         compares={
             "en": "This is the Hopper analogue, with wgmma in place of tcgen05, of which this GPU has none: there one multiprocessor is "
@@ -42,8 +42,9 @@ PAIR = Pair(
             "own": {"en": "Our own kernel, clusters of two", "ko": "자체 커널, 블록 두 개의 클러스터"},
         },
         claims=(
-            "speedup >= 0.95",
-            "speedup <= 1.1",
+            # an H200 gave 1.00 (2026-11-30): tensor cores are busy either way
+            "speedup >= 0.97",
+            "speedup <= 1.04",
             # the last rung of the ladder was 1.02 of cuBLAS, CUTLASS's cooperative kernel 1.01 to 1.03 (H200, 2026-11-30)
             "speedup(optimized, own) >= 0.92",
             "speedup(optimized, own) <= 1.1",
@@ -60,8 +61,7 @@ PAIR = Pair(
             "optimized.multicast_bytes <= 8.7 GB",
             "baseline.tma_bytes <= 13.2 GB",
             "optimized.tma_bytes <= 13.2 GB",
-            # expected from the formula, by which B's half crosses the L2 cache once instead of twice; our own rungs spare an eighth
-            "optimized.l2_bytes <= 0.85 * baseline.l2_bytes",
+            "baseline.tensor_active >= 0.8",
             "optimized.tensor_active >= 0.8",
         ),
         sizes={"default": FULL, "h200": FULL, "small": SMALL},
