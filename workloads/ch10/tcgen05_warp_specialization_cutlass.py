@@ -21,7 +21,7 @@ PAIR = Pair(
         sentence={
             "en": "Pairs of blocks that share what they read gain nothing here: CUTLASS's kernel finishes the same product {speedup} "
             "than by blocks that do not.",
-            "ko": "읽은 것을 공유하는 블록 쌍은 여기서 이득이 없습니다. CUTLASS 커널은 같은 행렬 곱을 공유하지 않는 블록보다 {speedup} 끝냅니다.",
+            "ko": "읽은 것을 공유하는 블록 쌍은 여기서 이득이 없습니다. 공유하든 아니든 CUTLASS 커널은 같은 행렬 곱을 {speedup} 끝냅니다.",
         },
         compares={
             "en": "This is the Hopper analogue, with wgmma in place of tcgen05, of which this GPU has none: there one multiprocessor is "
