@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from aisp_prof.workloads.registry import find
-from aisp_prof.workloads.undone import GROUP, ONE_STREAM, SYNC, forms
+from aisp_prof.workloads.undone import ONE_STREAM, SYNC, forms
 
 AISP = (sys.executable, "-P", "-m", "aisp_prof")
 CHAPTERS = ("ch11", "ch20")
@@ -73,17 +73,7 @@ def judged(pair: str, form: str, folder: Path, more: Sequence[str]) -> dict[str,
     made = subprocess.run([*AISP, "capture", str(file), "--captures", str(captures), *more], check=False)
     if made.returncode:
         return {"not_run": f"capture ended with {made.returncode}"}
-    report = [
-        *AISP,
-        "report",
-        f"{GROUP}:{file.stem}",
-        "--captures",
-        str(captures),
-        "--format",
-        "html",
-        "--out",
-        str(folder),
-    ]
+    report = [*AISP, "report", str(file), "--captures", str(captures), "--format", "html", "--out", str(folder)]
     said = subprocess.run([*report, "--json"], stdout=subprocess.PIPE, text=True, check=False)
     if said.returncode not in (0, REFUTED, 4):
         return {"not_run": f"report ended with {said.returncode}"}
