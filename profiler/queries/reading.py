@@ -10,7 +10,7 @@ from pathlib import Path
 from ...errors import UsageError
 from ..trace.cache.traces import TraceCache
 from ..trace.model import Trace
-from ..trace.reader import Recognized, read_trace
+from ..trace.reader import read_trace
 
 _EXPORT_S = 3600.0
 _NEVER = 1 << 62
@@ -29,17 +29,7 @@ def read(path: Path, communication: Iterable[str] = ()) -> Trace:
         TraceError: the file is missing, damaged, or not a trace.
         EnvironmentLacks: a report, and no usable nsys; a format whose package is not installed.
     """
-    return recognized(path, communication).read(export_report)
-
-
-def recognized(path: Path, communication: Iterable[str] = ()) -> Recognized:
-    """A trace known by its content, to be read when somebody asks for more than was kept of it.
-
-    Raises:
-        UsageError: a pattern is not a regular expression.
-        TraceError: something was writing to the file.
-    """
-    return Recognized.of(path, _checked(communication))
+    return read_trace(path, _checked(communication), export_report)
 
 
 def read_alone(path: Path, communication: Iterable[str] = ()) -> Trace:

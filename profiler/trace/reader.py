@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 
@@ -29,52 +27,6 @@ from .tables.strings import Strings
 from .tables.sums import refuse_absurd_sizes, refuse_absurd_times
 
 
-@dataclass(frozen=True, slots=True)
-class Recognized:
-    """A file, and the name by which the cache knows its content; None of what is not kept.
-
-    state  of the file before its bytes were hashed: one that changes until it is read is refused
-    """
-
-    path: Path
-    patterns: tuple[str, ...]
-    cache: TraceCache
-    state: tuple[int, ...]
-    key: str | None
-
-    @classmethod
-    def of(cls, path: Path, patterns: Iterable[str], cache: TraceCache | None = None) -> Self:
-        """Hash the file, where it is one that the cache keeps.
-
-        Raises:
-            TraceError: something was writing to it.
-        """
-        refuse_unfinished(path)  # first, because the cache answers for the file alone
-        patterns, state, kept = tuple(patterns), state_of(path), cache or TraceCache()
-        return cls(path, patterns, kept, state, kept.key(path, patterns))
-
-    def read(self, export: Export | None = None) -> Trace:
-        """The trace, from the cache where it is there.
-
-        Raises:
-            TraceError, EnvironmentLacks: as `read_trace`.
-        """
-        known = self.cache.get(self.key, self.path) if self.key else None
-        if known is not None:
-            return known
-        with open_source(self.path, export) as source:
-            talking = communication.matcher(self.patterns)
-
-            def read(put: Put) -> Trace:
-                trace = read_source(source, talking, put)
-                # else the cache would answer for the file's content with another one's numbers
-                if state_of(self.path) != self.state:
-                    raise TraceError(f"{self.path}: changed while it was read", "run the command again")
-                return trace
-
-            return self.cache.keep(self.key, read) if self.key else read(as_it_is)
-
-
 def read_trace(
     path: Path | str,
     communication_patterns: Iterable[str] = (),
@@ -94,7 +46,26 @@ def read_trace(
             read, or a table is malformed.
         EnvironmentLacks: what a packed or a Parquet trace needs is not installed.
     """
-    return Recognized.of(Path(path), communication_patterns, cache).read(export)
+    path, patterns = Path(path), tuple(communication_patterns)
+    refuse_unfinished(path)  # first, because the cache answers for the file alone
+    before = state_of(path)
+    kept = cache or TraceCache()
+    key = kept.key(path, patterns)
+    known = kept.get(key, path) if key else None
+    if known is not None:
+        return known
+    with open_source(path, export) as source:
+        talking = communication.matcher(patterns)
+
+        def read(put: Put) -> Trace:
+            trace = read_source(source, talking, put)
+            if (
+                state_of(path) != before
+            ):  # else the cache would answer for the file's content with another one's numbers
+                raise TraceError(f"{path}: changed while it was read", "run the command again")
+            return trace
+
+        return kept.keep(key, read) if key else read(as_it_is)
 
 
 def read_source(source: Source, comm: communication.Known, put: Put = as_it_is) -> Trace:

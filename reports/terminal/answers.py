@@ -1,12 +1,12 @@
-"""A query's answer, for stdout: JSON with its schema number, or lines; an empty answer says why it is empty."""
+"""Print a query's answer on stdout: JSON with its schema number, or lines; an empty answer says why it is empty."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,76 +27,49 @@ _AT_ONCE = 10_000
 Record = TypeVar("Record", bound="DataclassInstance")
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What is printed: pieces of a JSON document, or lines."""
-
-    as_json: bool
-    parts: Iterable[str]
-
-    def print(self) -> None:
-        """Write it to stdout."""
-        if not self.as_json:
-            _write_lines(self.parts)
-            return
-        for part in self.parts:
-            _put(part)
-
-    def kept(self) -> list[object] | None:
-        """As data for `of_kept`; None where it is made as it is written, which may be more than fits into memory."""
-        return [self.as_json, *self.parts] if isinstance(self.parts, tuple) else None
-
-    @classmethod
-    def of_kept(cls, kept: Sequence[Any]) -> Answer:
-        """What `kept` was made of."""
-        as_json, *parts = kept
-        return cls(bool(as_json), tuple(map(str, parts)))
-
-
-def of_table(
+def print_table(
     trace: Path,
     rows: Table,
     as_json: bool,
     lines: Callable[[], list[str]],
     notes: Sequence[str],
     **head: Any,
-) -> Answer:
+) -> None:
     """Columns: one line of JSON per row, written as it is made.
 
     Raises:
         UsageError: names would make it larger than `limits.output_bytes` says.
     """
-    if not as_json:
-        return Answer(False, (*lines(), *notes))
-    if trace.exists() and rows.text_bytes() > output_bytes(trace):
+    if as_json and trace.exists() and rows.text_bytes() > output_bytes(trace):
         raise too_much_output(trace)
-    return Answer(True, _json({"trace": str(trace), **head, "notes": list(notes)}, rows.json_rows()))
+    if as_json:
+        _write_json({"trace": str(trace), **head, "notes": list(notes)}, rows.json_rows())
+    else:
+        _write_lines([*lines(), *notes])
 
 
-def of_rows(
+def print_rows(
     trace: Path, rows: Sequence[DataclassInstance], as_json: bool, lines: list[str], notes: Sequence[str]
-) -> Answer:
+) -> None:
     """Frozen rows."""
-    if not as_json:
-        return Answer(False, (*lines, *notes))
-    return Answer(
-        True, tuple(_json({"trace": str(trace), "notes": list(notes)}, (json.dumps(asdict(row)) for row in rows)))
-    )
+    if as_json:
+        _write_json({"trace": str(trace), "notes": list(notes)}, (json.dumps(asdict(row)) for row in rows))
+    else:
+        _write_lines([*lines, *notes])
 
 
-def of_record(trace: Path, record: Record, as_json: bool, lines: Callable[[Record], list[str]]) -> Answer:
+def print_record(trace: Path, record: Record, as_json: bool, lines: Callable[[Record], list[str]]) -> None:
     """One record that is the whole answer."""
-    return (
-        Answer(True, (_data({"trace": str(trace), **asdict(record)}),))
-        if as_json
-        else Answer(False, tuple(lines(record)))
-    )
+    if as_json:
+        print_data({"trace": str(trace), **asdict(record)}, True, ())
+    else:
+        _write_lines(lines(record))
 
 
 def print_data(data: dict[str, Any], as_json: bool, lines: Iterable[str]) -> None:
     """Plain data as JSON, or lines that say the same."""
     if as_json:
-        _put(_data(data))
+        _put(inert_json(json.dumps({"schema": SCHEMA, **data}, indent=1)) + "\n")
     else:
         _write_lines(lines)
 
@@ -106,19 +79,15 @@ def print_failure(error: AispError) -> None:
     print_data({"error": str(error), "mend": error.mend, "exit_code": error.exit_code}, True, ())
 
 
-def _data(data: dict[str, Any]) -> str:
-    return inert_json(json.dumps({"schema": SCHEMA, **data}, indent=1)) + "\n"
-
-
-def _json(head: dict[str, Any], rows: Iterable[str]) -> Iterator[str]:
+def _write_json(head: dict[str, Any], rows: Iterable[str]) -> None:
     """`{"schema": 1, …, "rows": [` and one row per line: streamed, and greppable. ASCII only, whatever a name holds."""
     opening = json.dumps({"schema": SCHEMA, **head})
-    yield f'{inert_json(opening[:-1])}, "rows": ['
+    _put(f'{inert_json(opening[:-1])}, "rows": [')
     every, separator = iter(rows), "\n"
     while part := list(islice(every, _AT_ONCE)):
-        yield separator + inert_json(",\n".join(part))
+        _put(separator + inert_json(",\n".join(part)))
         separator = ",\n"
-    yield "\n]}\n"
+    _put("\n]}\n")
 
 
 def _write_lines(lines: Iterable[str]) -> None:

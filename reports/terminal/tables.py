@@ -39,19 +39,14 @@ def _cut(text: str, width: int) -> str:
     return text if wide <= width else shorten(text, width * len(text) // wide)
 
 
-def width() -> int:
-    """How wide the terminal is that tables are fitted to; 0 where they are not written to one."""
-    return get_terminal_size().columns if sys.stdout.isatty() else 0
-
-
 def _fitted(widths: Sequence[int], left: int) -> list[int]:
     """The widths of the `left` columns with which the table fits the terminal, the widest cut first, and of several not the
     first, by which rows are named; empty where it fits as it is, where they cannot be cut so far, or where it is not written to
     a terminal."""
-    if not (there := width()) or not left:
+    if not sys.stdout.isatty() or not left:
         return []
     cut = range(1, left) if left > 1 else range(left)
-    over = sum(widths) + 2 * (len(widths) - 1) - there
+    over = sum(widths) + 2 * (len(widths) - 1) - get_terminal_size().columns
     found = list(widths)
     while over > 0:
         widest = max(cut, key=lambda i: found[i])

@@ -55,10 +55,6 @@ class TraceCache:
         parts = (fingerprint(path), reader_fingerprint(), *patterns)
         return hashlib.sha256(os.fsencode("\0".join(parts))).hexdigest()  # an argument need not be UTF-8
 
-    def entry(self, key: str) -> Path:
-        """The folder of a trace."""
-        return self._folder / key
-
     def get(self, key: str, path: Path) -> Trace | None:
         """The cached trace under its present path; None if there is none, or none that can be read. A damaged one is
         removed, and stderr says so."""
