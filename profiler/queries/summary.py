@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -135,7 +135,17 @@ def summary(trace: Trace, top: int = 10, attribution: str = "thread") -> Summary
         UsageError: no such attribution.
     """
     Attribution.named(attribution)
-    named = top_ranges(trace, top, attribution)
+
+    def of_ranges() -> tuple[tuple[RangeRow, ...], tuple[str, ...]]:
+        named = top_ranges(trace, top, attribution)
+        return named, _notes(trace, named, attribution)
+
+    (named, notes), whole = in_order(lambda part: part(), (of_ranges, partial(_whole, trace, top)))
+    return replace(whole, ranges=named, notes=(*notes, *recorded_by(trace)))
+
+
+def _whole(trace: Trace, top: int) -> Summary:
+    """All that is no matter of ranges."""
     matching = match_launches(trace)
     completeness, lines = attest(trace, matching), ledger(trace, matching)
     parts = [part for part in (trace.operations, trace.calls, trace.ranges) if len(part)]
@@ -151,8 +161,7 @@ def summary(trace: Trace, top: int = 10, attribution: str = "thread") -> Summary
         devices=_devices(trace),
         processes=_processes(trace),
         kernels=kernels(trace, top=top),
-        ranges=named,
-        notes=(*_notes(trace, named, attribution), *recorded_by(trace)),
+        ranges=(),
     )
 
 
@@ -168,8 +177,6 @@ def _notes(trace: Trace, rows: Sequence[RangeRow], attribution: str) -> tuple[st
 
 
 def _devices(trace: Trace) -> tuple[DeviceRow, ...]:
-    operations = trace.operations
-    operations.start, operations.end, operations.kind, operations.gpu  # noqa: B018  # read once, before threads do
     return tuple(in_order(partial(_device, trace), range(len(trace.gpus))))
 
 

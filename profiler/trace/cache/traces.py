@@ -128,7 +128,7 @@ class _Entry:
     def finish(self, trace: Trace) -> bool:
         """Write the rest so that it survives a power failure; returns whether the entry is complete."""
         if not self._failed:
-            text = json.dumps({**described(trace, self._parts), "sums": self._file.sums()}).encode()
+            text = json.dumps({**described(trace, self._parts), "sums": self._file.finished()}).encode()
             os.fsync(self._file.descriptor)
             with (self._folder / _INFO).open("wb") as file:
                 file.write(hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
