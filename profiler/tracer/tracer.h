@@ -56,5 +56,8 @@ void cupti_stop(void);
 void cupti_locks(int lock);
 void cupti_forked(void);
 
+/* Ends the process as soon as another client of CUPTI asks to be one. `code`: what CUPTI refuses that client with. */
+void clients_watch(int (*get_name)(int, const char **), int code);
+
 void tracer_close(void);
 #endif
