@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, partial, reduce
+from operator import add
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,21 +100,26 @@ def arranged(packed: Packed) -> Arranged:
     codes = nvfp4.split(packed.codes).view(panels, 4, 4, 2, 8, across, 4, 2, 4, 2)
     pairs = codes.permute(7, 3, 0, 5, 1, 2, 4, 8, 6, 9).flatten(0, 1)
     bits = torch.tensor(_BITS, dtype=torch.int32, device=codes.device)
-    halves = sum(bits[pair][of_pair.int()] for pair, of_pair in enumerate(pairs))
-    words = halves.to(torch.int16).reshape(panels, across, 4, CODES // 2).view(torch.uint8)
+    put = (bits[pair, half][of_pair[..., half].int()] for pair, of_pair in enumerate(pairs) for half in range(2))
+    words = reduce(add, put).reshape(panels, across, 4, CODES // 4).view(torch.uint8)
     scales = packed.scales.view(panels, 4, 4, 2, 8, across, 4).permute(0, 5, 1, 2, 4, 6, 3)
     blocks = torch.cat((words, scales.reshape(panels, across, 4, SCALES)), -1)
     return Arranged(blocks, n, k, packed.scale)
 
 
-def _placed(code: int, sign: int, *size: int) -> int:
-    """The bits of a code, the sign's and those of its size from the highest on, each moved to where it is said."""
-    return sum((code >> 3 - at & 1) << place for at, place in enumerate((sign, *size)))
+def _placed(code: int, half: int, turned: int, sign: int, *size: int) -> int:
+    """The bits of a code, the sign's and those of its size from the highest on, each moved to where it is said in its half of
+    a word of 32, and the word then turned left. As a signed number."""
+    word = sum((code >> 3 - at & 1) << place + 16 * half for at, place in enumerate((sign, *size)))
+    word = (word << turned | word >> 32 - turned) & 0xFFFFFFFF
+    return word - (word >> 31 << 32)
 
 
-_PLACES = ((15, 8, 7, 6), (12, 5, 4, 3), (9, 2, 1, 0), (14, 13, 11, 10))
-_BITS = tuple(tuple(_placed(code, *places) for code in range(16)) for places in _PLACES)
-"""Of each pair, what a code puts into its half of a word: `tiny` of include/nvfp4/widen.cuh takes it from there."""
+_PLACES = ((0, 15, 8, 7, 6), (3, 15, 8, 7, 6), (6, 15, 8, 7, 6), (0, 1, 0, 4, 3))
+_BITS = tuple(
+    tuple(tuple(_placed(code, half, *places) for code in range(16)) for half in range(2)) for places in _PLACES
+)
+"""Of each pair, what a code puts into a word as its first or second: `tiny` of include/nvfp4/widen.cuh takes it from there."""
 
 
 def matmul(x: Tensor, weights: Arranged, y: Tensor, cut: Cut | None = None) -> None:

@@ -17,14 +17,19 @@ struct Turn {
     }
 };
 
+// The blocks of a cluster that share a tile, this one by its place among them: `stride` apart from `first` on.
+struct Peers {
+    int rank, count, first, stride;
+};
+
 // Where the parts that come from others lie: by source, then place, then thread.
 struct Parts {
     float4* at;
     int threads, most;  // consumer threads of a block; pieces of a block at most
 
-    __device__ __forceinline__ float4* of(int source, int mine, int place) const {
+    __device__ __forceinline__ float4* of(int source, int mine, int place, int thread) const {
         const int slot = source < mine ? source : source - 1;
-        return at + (slot * most + place) * threads + threadIdx.x;
+        return at + (slot * most + place) * threads + thread;
     }
 };
 
@@ -34,26 +39,27 @@ __device__ __forceinline__ void store_at(float4* to, const float* v, int block) 
                  : "memory");
 }
 
-__device__ __forceinline__ void hand_out(const float (&d)[64], const Parts& parts, int rank, int blocks) {
-    Turn turn{blocks};
+__device__ __forceinline__ void hand_out(const float (&d)[64], const Parts& parts, const Peers& peers, int thread) {
+    Turn turn{peers.count};
 #pragma unroll
     for (int piece = 0; piece < PIECES; ++piece, turn.next()) {
-        if (turn.owner != rank) store_at(parts.of(rank, turn.owner, turn.place), d + 4 * piece, turn.owner);
+        if (turn.owner == peers.rank) continue;
+        store_at(parts.of(peers.rank, turn.owner, turn.place, thread), d + 4 * piece, turn.owner * peers.stride + peers.first);
     }
 }
 
 // In the order of the blocks, so that the sums do not depend on who came first.
-__device__ __forceinline__ void add_up(float (&d)[64], const Parts& parts, int rank, int blocks) {
-    Turn turn{blocks};
+__device__ __forceinline__ void add_up(float (&d)[64], const Parts& parts, const Peers& peers, int thread) {
+    Turn turn{peers.count};
 #pragma unroll
     for (int piece = 0; piece < PIECES; ++piece, turn.next()) {
-        if (turn.owner != rank) continue;
+        if (turn.owner != peers.rank) continue;
         float4 sum = make_float4(0, 0, 0, 0);
         float* const own = d + 4 * piece;
 #pragma unroll 1
-        for (int source = 0; source < blocks; ++source) {
-            const float4 part =
-                source == rank ? make_float4(own[0], own[1], own[2], own[3]) : *parts.of(source, rank, turn.place);
+        for (int source = 0; source < peers.count; ++source) {
+            const float4 part = source == peers.rank ? make_float4(own[0], own[1], own[2], own[3])
+                                                     : *parts.of(source, peers.rank, turn.place, thread);
             sum = make_float4(sum.x + part.x, sum.y + part.y, sum.z + part.z, sum.w + part.w);
         }
         own[0] = sum.x, own[1] = sum.y, own[2] = sum.z, own[3] = sum.w;

@@ -23,9 +23,9 @@ def random_packed(n: int, k: int, seed: int = 1) -> Packed:
 def tiny(word: int, pair: int) -> list[int]:
     """What `tiny` of include/nvfp4/widen.cuh makes of a word: two bf16."""
     if pair < 3:
-        both = word << 3 * pair & 0x81C081C0
+        both = (word >> 3 * pair | word << 32 - 3 * pair) & 0x81C081C0
     else:
-        both = (word << 1 & 0x80008000) | (word >> 5 & 0x01000100) | (word >> 4 & 0x00C000C0)
+        both = (word & 0x001B001B) * (1 << 14 | 1 << 8 | 1 << 3) & 0x81C081C0
     return [both & 0xFFFF, both >> 16]
 
 
