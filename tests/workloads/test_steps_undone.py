@@ -36,7 +36,10 @@ NOTHING_GAINED = {
     ("ch10.attention", "optimized"): "claimed to be within a tenth of cuDNN's, which skips what is hidden too",
     ("ch10.flash_attention", "optimized"): "claimed to lose next to nothing against cuDNN's",
     ("ch09.cutlass_gemm", "cublas"): "cuBLAS stands beyond as what to reach, and CUTLASS's kernel is as fast",
-    ("ch09.cublaslt_gemm", "optimized"): "an algorithm that was timed is claimed to lose nothing against the heuristics' first",
+    (
+        "ch09.cublaslt_gemm",
+        "optimized",
+    ): "an algorithm that was timed is claimed to lose nothing against the heuristics' first",
     ("ch10.matmul_tcgen05", "roles"): "roles alone are said to gain nothing",
     ("ch10.tcgen05_warp_specialization", "roles"): "roles alone are said to gain nothing",
     (
