@@ -134,6 +134,11 @@ def test_one_program_is_asked_afterwards(machine: Machine) -> None:
     assert (code, proof["verdict"]) == (0, "proven")
 
 
+def test_two_programs_without_a_range_are_told_of_the_short_way(machine: Machine) -> None:
+    code, _, err = machine("capture", "--baseline", "python old.py", "--optimized", "python new.py")
+    assert (code, "--range step" in err, (machine.folder / "aisp-captures").exists()) == (2, True, False)
+
+
 def test_ranges_that_no_run_made_leave_everything_unproven(machine: Machine) -> None:
     """As where the clock was set meanwhile, or a manifest was edited: whose they are nobody can tell."""
     machine.in_turn("--name", "fusion", "--claim", "kernels == 1")
