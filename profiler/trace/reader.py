@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import TraceError
-from ..arrays.groups import distinct_values
 from ..arrays.types import Int64
 from . import communication
 from .cache.traces import Put, TraceCache, as_it_is
@@ -98,7 +97,7 @@ def _read_source(source: Source, comm: communication.Known, put: Put, beside: Ex
     end = max((end, *_latest(ranges.end)))
     calls, operations = kept_calls.result(), kept_operations.result()
     stated = put("stated", read_stated(source, schema, strings, ranges, operations))
-    processes = [distinct_values(rows.process) for rows in (calls, operations, ranges)]
+    processes = [rows.codes("process").values for rows in (calls, operations, ranges)]
     refuse_absurd_counts(schema.path, len(np.unique(np.concatenate(processes))), len(gpus))
     ranges, marks = put("ranges", ranges), put("marks", marks)
     return Trace(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...arrays.groups import distinct_values, looked_up
+from ...arrays.groups import mapped
 from ...arrays.types import Int64
 from ..schema import Schema
 from ..source.scan import Source, Texts, Wanted, decoded
@@ -41,13 +41,16 @@ class Strings:
 
     def of_ids(self, ids: Int64) -> Int64:
         """Indices for an array of StringIds ids of shape (n,); -1 for ids that StringIds does not hold."""
-        distinct = distinct_values(ids)
-        known = np.full(len(distinct), -1, np.int64)
-        place = np.searchsorted(self._ids, distinct)
+        return mapped(ids, self._known) if len(ids) else ids
+
+    def _known(self, ids: Int64) -> Int64:
+        """Likewise, of distinct ids."""
+        known = np.full(len(ids), -1, np.int64)
+        place = np.searchsorted(self._ids, ids)
         for i, slot in enumerate(place.tolist()):
-            if slot < len(self._ids) and self._ids[slot] == distinct[i]:
+            if slot < len(self._ids) and self._ids[slot] == ids[i]:
                 known[i] = self._of_slot(slot)
-        return looked_up(ids, distinct, known).astype(np.int64, copy=False) if len(ids) else ids
+        return known
 
     def _of_slot(self, slot: int) -> int:
         if self._codes[slot] < 0:
@@ -57,13 +60,12 @@ class Strings:
 
     def of_texts(self, texts: Texts) -> Int64:
         """Indices of texts; -1 for NULL."""
-        distinct = distinct_values(texts.codes)
-        known = [-1 if code < 0 else self.add(decoded(texts.values[code])) for code in distinct.tolist()]
-        return (
-            looked_up(texts.codes, distinct, np.array(known, np.int64)).astype(np.int64, copy=False)
-            if known
-            else texts.codes
-        )
+
+        def known(codes: Int64) -> Int64:
+            told = (-1 if code < 0 else self.add(decoded(texts.values[code])) for code in codes.tolist())
+            return np.fromiter(told, np.int64, len(codes))
+
+        return mapped(texts.codes, known) if len(texts.codes) else texts.codes
 
     def text(self, index: int) -> str:
         return self._values[index] if index >= 0 else ""
