@@ -20,6 +20,7 @@ from ...profiler.store.scrub import scrub_capture
 from ...profiler.store.scrubbed import leftovers
 from ...profiler.store.zipped import write_zip
 from ..page.document import render_html
+from ..page.measured_texts import measured_once
 from ..page.pdf import print_html
 from .environment import environment_data, maker, read_me
 from .layout import (
@@ -85,7 +86,8 @@ def write_bundle(
         proofs = [proven(_publishable(capture, folder)) for capture in captures]
         _write_grounds(folder, proofs, expectations)
         expected = held(proofs, folder)
-        _write_proof(folder, proofs, missing, pages, expected)
+        with measured_once():
+            _write_proof(folder, proofs, missing, pages, expected)
         _refuse_leaks(folder)
         _write_lists(folder, key)
         try:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ...errors import EnvironmentLacks
 from ...machine.files import write_whole
 from .korean import check_fonts, whole_words
+from .measured_texts import one_print
 
+_NOT_PRINTED: Final = re.compile(r'<script\b.*?</script>|<svg\b[^>]*\bclass="[\w ]*\bnarrow\b.*?</svg>', re.DOTALL)
+"""What no paper shows: it would be parsed, and every mark of a small screen's pictures given a style."""
 LIBRARIES = ("libpango-1.0-0", "libpangoft2-1.0-0", "libharfbuzz-subset0")
 
 
@@ -44,8 +48,10 @@ def print_html(html: str) -> Printed:
     printer = _printer()
     check_fonts(html)
     own_fonts_only = printer.URLFetcher(allowed_protocols=("data",), fail_on_errors=True)
-    document = printer.HTML(string=whole_words(html), url_fetcher=own_fonts_only, media_type="print").render()
-    data: bytes = document.write_pdf(pdf_variant="pdf/ua-1", pdf_tags=True, pdf_identifier=identifier_of(html))
+    shown = whole_words(_NOT_PRINTED.sub("", html))
+    with one_print():
+        document = printer.HTML(string=shown, url_fetcher=own_fonts_only, media_type="print").render()
+        data: bytes = document.write_pdf(pdf_variant="pdf/ua-1", pdf_tags=True, pdf_identifier=identifier_of(html))
     fonts = {hashlib.sha256(font.file_content).hexdigest() for font in document.fonts.values()}
     return Printed(data, tuple(sorted(fonts)))
 
