@@ -99,3 +99,12 @@ def ahead(items: Iterable[_Item]) -> Iterator[_Item]:
         while (item := coming.result()) is not nothing:
             coming = pool.submit(next, source, nothing)
             yield item
+
+
+def both(one: Callable[[], _T], other: Callable[[], _Item]) -> tuple[_T, _Item]:
+    """What two pieces of work give, done beside each other where there are cores."""
+    if workers() < 2:
+        return one(), other()
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(other)
+        return one(), coming.result()

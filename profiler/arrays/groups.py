@@ -104,8 +104,7 @@ def mapped(values: Int64, told: Callable[[Int64], NDArray[_Kind]]) -> NDArray[_K
     few = None if is_constant(values) else few_codes(values)
     if few is None:
         distinct = distinct_values(values)
-        found: NDArray[_Kind] = looked_up(values, distinct, told(distinct))
-        return found
+        return looked_up(values, distinct, told(distinct))
     code, distinct = few
     results = told(distinct)
     return constant(results[0], len(values), results.dtype) if len(results) == 1 else gathered(results, code)
@@ -123,7 +122,7 @@ def _missing_block(whole: Int64, known: Int64, places: Places, block: slice) -> 
     return some
 
 
-def looked_up(values: Int64, distinct: Int64, results: NDArray[np.generic]) -> NDArray[np.generic]:
+def looked_up(values: Int64, distinct: Int64, results: NDArray[_Kind]) -> NDArray[_Kind]:
     """`results[i]` where a value is `distinct[i]`; every value must be among them."""
     if len(distinct) == 1:
         return constant(results[0], len(values), results.dtype)

@@ -14,7 +14,7 @@ from ..analysis.completeness import attest
 from ..analysis.ledger import closes, ledger, match_launches
 from ..analysis.names import series
 from ..analysis.overlap import device_times
-from ..arrays.blocks import in_order
+from ..arrays.blocks import both, in_order
 from ..arrays.codes import Codes, joined, narrowest
 from ..arrays.groups import any_of, distinct_values
 from ..arrays.types import Int64
@@ -141,7 +141,7 @@ def summary(trace: Trace, top: int = 10, attribution: str = "thread") -> Summary
         named = top_ranges(trace, top, attribution)
         return named, _notes(trace, named, attribution)
 
-    (named, notes), whole = in_order(lambda part: part(), (of_ranges, partial(_whole, trace, top)))
+    (named, notes), whole = both(of_ranges, partial(_whole, trace, top))
     return replace(whole, ranges=named, notes=(*notes, *recorded_by(trace)))
 
 
