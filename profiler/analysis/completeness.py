@@ -192,11 +192,14 @@ _MOST_NAMES = 3
 def _unlisted(trace: Trace) -> list[Finding]:
     """Kernels that count as compute and are called like communication: what hides what may be another thing than it seems."""
     operations = trace.operations
+    columns = operations.codes("name"), operations.codes("full_name")
     found = np.zeros(len(operations), bool)
-    for column in (operations.codes("name"), operations.codes("full_name")):
-        told = np.array([sounds_like_communication(trace.text(i)) for i in column.values.tolist()], bool)
-        if told.any():
-            found |= told[column.code] & (operations.kind == COMPUTE)
+    used = np.union1d(*(column.values for column in columns))
+    told = np.array([sounds_like_communication(trace.text(i)) for i in used.tolist()], bool)
+    for column in columns if told.any() else ():
+        mine = told[np.searchsorted(used, column.values)]
+        if mine.any():
+            found |= mine[column.code] & (operations.kind == COMPUTE)
     names = [trace.text(i) for i in distinct_values(operations.name[found]).tolist()]
     listed = ", ".join(names[:_MOST_NAMES]) + (", …" if len(names) > _MOST_NAMES else "")
     return [Finding("unlisted_communication", {"count": int(found.sum()), "names": listed})] if names else []
