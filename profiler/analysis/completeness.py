@@ -7,6 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
+from ..arrays.blocks import gathered
 from ..arrays.groups import distinct_values
 from ..arrays.types import Int64
 from ..evidence import Completeness, Finding
@@ -155,8 +156,9 @@ def _nesting(trace: Trace) -> list[Finding]:
     """Push/pop ranges that cross: no program pushes and pops so, and what encloses them is anybody's guess."""
     ranges = trace.ranges
     inner = np.flatnonzero(ranges.parent >= 0)
-    outer = ranges.parent[inner]
-    crossing = (ranges.end[inner] > ranges.end[outer]) | (ranges.start[inner] > ranges.end[outer])
+    outer = gathered(ranges.parent, inner)
+    ends = gathered(ranges.end, outer)
+    crossing = (gathered(ranges.end, inner) > ends) | (gathered(ranges.start, inner) > ends)
     count = int(crossing.sum())
     return [Finding("crossing_ranges", {"count": count}, "range")] if count else []
 

@@ -10,6 +10,7 @@ from fnmatch import translate
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays.blocks import gathered
 from ..arrays.codes import Codes
 from ..arrays.groups import distinct_values
 from ..arrays.growing import constant
@@ -29,8 +30,7 @@ def matches(column: Int64 | Codes, texts: Sequence[str], pattern: str) -> NDArra
     names = column if isinstance(column, Codes) else Codes.of(column)
     named = [texts[i] if i >= 0 else "" for i in names.values.tolist()]
     matched = np.array(list(map(fitting(pattern), named)), bool)
-    fit: NDArray[np.bool_] = matched[names.code]
-    return fit
+    return gathered(matched, names.code)
 
 
 def fitting(pattern: str) -> Callable[[str], bool]:
