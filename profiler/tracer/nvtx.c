@@ -174,7 +174,7 @@ static void full(nvtx_row_t row, const attributes_t *given) {
     }
     blob_t *blob = NULL;
     if (given->payload_type == EXTENDED_TYPE)
-        blob = payload_packed((const payload_t *)(uintptr_t)given->payload, (size_t)given->parts);
+        blob = payload_packed((const payload_t *)(uintptr_t)given->payload, (size_t)given->parts, row.domain);
     if (given->message_type == REGISTERED && given->message)
         event(row, NULL, 0, (text_t *)given->message, blob);
     else if (given->message_type == WIDE)

@@ -33,7 +33,8 @@ enum { HAS_ENTRIES = 1 << 4 | 1 << 5, HAS_SIZE = 1 << 6, HAS_ID = 1 << 8, ENUM_H
 #define MOST_BYTES (16 << 10)
 
 typedef struct schema {
-    uint64_t id;
+    uint64_t id; /* one that the program chose is unique within its domain alone */
+    uint32_t domain;
     size_t count, size; /* size: of a payload, 0 where it is not stated */
     entry_row_t *rows;
     text_t **names;
@@ -67,7 +68,7 @@ static uint64_t new_id(void) { return FIRST_ID + __atomic_fetch_add(&id_count, 1
 
 static schema_t *schema_made(uint32_t domain, const given_schema_t *given) {
     schema_t *made = room(sizeof *made);
-    *made = (schema_t){.id = given->fields & HAS_ID && given->id ? given->id : new_id()};
+    *made = (schema_t){.id = given->fields & HAS_ID && given->id ? given->id : new_id(), .domain = domain};
     made->size = given->fields & HAS_SIZE ? given->size : 0;
     made->count = (given->fields & HAS_ENTRIES) == HAS_ENTRIES && given->entries ? given->count : 0;
     if (made->count > MOST_ENTRIES)
@@ -102,13 +103,13 @@ static uint64_t enum_registered(void *domain, const given_enum_t *given) {
 }
 
 /* The size of what a part has: SIZE_MAX leaves it to us, who know what its form has stated. */
-static size_t size_of(const payload_t *part) {
+static size_t size_of(const payload_t *part, uint32_t domain) {
     size_t size = part->size;
     if (size != SIZE_MAX)
         return size;
     nvtx_locks(1);
     for (const schema_t *one = schemas; one; one = one->next)
-        if (one->id == part->schema && one->size) {
+        if (one->id == part->schema && one->domain == domain && one->size) {
             size = one->size;
             break;
         }
@@ -118,8 +119,8 @@ static size_t size_of(const payload_t *part) {
 
 /* As Nsight Systems exports it: the count of parts, then a part's form, size and place, then its bytes. Payloads of several parts were
    not seen, and what their export looks like is not known: they are left out, as are those that are too long or of no known size. */
-blob_t *payload_packed(const payload_t *part, size_t count) {
-    size_t size = count == 1 && part && part->bytes ? size_of(part) : SIZE_MAX;
+blob_t *payload_packed(const payload_t *part, size_t count, uint32_t domain) {
+    size_t size = count == 1 && part && part->bytes ? size_of(part, domain) : SIZE_MAX;
     if (size > MOST_BYTES)
         return NULL;
     const uint64_t head[4] = {1, part->schema, size, sizeof head};
@@ -131,7 +132,7 @@ blob_t *payload_packed(const payload_t *part, size_t count) {
 }
 
 static void told(nvtx_row_t row, const payload_t *part, size_t count) {
-    blob_t *blob = payload_packed(part, count);
+    blob_t *blob = payload_packed(part, count, row.domain);
     nvtx_event(row, blob);
     free(blob);
 }

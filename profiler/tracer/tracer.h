@@ -46,7 +46,7 @@ void nvtx_event(nvtx_row_t row, const blob_t *blob);
 uint32_t nvtx_domain(const void *domain);
 uint64_t nvtx_new_range(void);
 /* The bytes of a payload, to be freed; NULL where it is none that is recorded. NVTX's lock is not held. */
-blob_t *payload_packed(const payload_t *parts, size_t count);
+blob_t *payload_packed(const payload_t *parts, size_t count, uint32_t domain);
 void payload_opened(void);
 void nvtx_flush(void);
 void nvtx_locks(int lock);

@@ -80,12 +80,12 @@ PAYLOADS = """
 typedef struct { uint64_t communicator; size_t bytes; uint64_t operation; } reduce_t;
 typedef struct { uint64_t communicator; int ranks, rank, device, unused; } init_t;
 static nvtxDomainHandle_t nccl;
-static uint64_t schema(uint64_t id, const nvtxPayloadSchemaEntry_t *entries, size_t count, size_t size) {
+static uint64_t schema(nvtxDomainHandle_t domain, uint64_t id, const nvtxPayloadSchemaEntry_t *entries, size_t count, size_t size) {
     nvtxPayloadSchemaAttr_t a = {0};
     a.fieldMask = NVTX_PAYLOAD_SCHEMA_ATTR_FIELD_ENTRIES | NVTX_PAYLOAD_SCHEMA_ATTR_FIELD_NUM_ENTRIES |
                   NVTX_PAYLOAD_SCHEMA_ATTR_FIELD_STATIC_SIZE | (id ? NVTX_PAYLOAD_SCHEMA_ATTR_FIELD_SCHEMA_ID : 0);
     a.entries = entries, a.numEntries = count, a.payloadStaticSize = size, a.schemaId = id;
-    return nvtxPayloadSchemaRegister(nccl, &a);
+    return nvtxPayloadSchemaRegister(domain, &a);
 }
 static void range(const char *name, nvtxPayloadData_t *data) { /* nvtx3's C++ does so: the size of an array in `reserved0` */
     nvtxEventAttributes_t a = {0};
@@ -102,8 +102,9 @@ int main(void) {
         {0, NVTX_PAYLOAD_ENTRY_TYPE_INT, "No. of ranks", NULL, 0, offsetof(init_t, ranks)},
         {0, NVTX_PAYLOAD_ENTRY_TYPE_INT, "Rank", NULL, 0, offsetof(init_t, rank)}};
     nccl = nvtxDomainCreateA("NCCL");
-    uint64_t of_init = schema(0, init, 3, sizeof(init_t));
-    schema(16777221, reduce, 2, sizeof(reduce_t));
+    uint64_t of_init = schema(nccl, 0, init, 3, sizeof(init_t));
+    schema(nccl, 16777221, reduce, 2, sizeof(reduce_t));
+    schema(nvtxDomainCreateA("another"), 16777221, reduce, 1, 8 << 10); /* a program's own numbers are each domain's */
     init_t made = {7777, 2, 1, 1, 0};
     reduce_t sum = {7777, 1 << 20, 0};
     nvtxPayloadData_t told = {of_init, sizeof made, &made}, summed = {16777221, SIZE_MAX, &sum}, huge = {16777221, 1 << 30, &sum};
