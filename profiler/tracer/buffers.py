@@ -159,7 +159,8 @@ def _frames(data: bytes, path: Path) -> Iterator[tuple[int, int, bytes, bool]]:
     while at + _HEAD.size <= len(data):
         magic, kind, row_size, count, size = _HEAD.unpack_from(data, at)
         begin, at = at + _HEAD.size, at + _HEAD.size + size
-        if magic != _FRAME or at > len(data) or count * row_size > size:
+        rows = count * row_size if kind in ROWS else _TEXT.size
+        if magic != _FRAME or at > len(data) or rows > size:
             return
         if kind in ROWS and row_size != ROWS[kind].itemsize:
             raise AispError(f"{path}: rows of another version of the tracer", "record again")
@@ -180,7 +181,7 @@ def _take(process: Process, kind: int, count: int, body: bytes, is_last: bool) -
         if kind == NVTX:
             process.beside += _beside(rows, body[rows.nbytes :])
             process.blobs += _blobs(rows, body[rows.nbytes :])
-        if kind == CLOSE and is_last:
+        if kind == CLOSE and is_last and count == 1:
             process.close = rows[0]
 
 

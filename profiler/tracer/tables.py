@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import AispError
 from .buffers import CALL, CONTEXT, COPY, DEVICE, ENTRY, KERNEL, MEMSET, NODE, Process, Recording
 from .names import demangled, short
 from .product import PRODUCT, product_version
@@ -76,12 +77,17 @@ def write_trace(recording: Recording, target: Path) -> None:
 
     Raises:
         OSError, sqlite3.Error: it cannot be written.
+        AispError: a number is none that the tracer writes: the program wrote into its buffers.
     """
     with closing(sqlite3.connect(target)) as database:
         database.execute("pragma journal_mode = off")
         database.execute("pragma synchronous = off")
         with database:
-            _Writer(database, recording).write()
+            try:
+                _Writer(database, recording).write()
+            except OverflowError as error:
+                where = recording.processes[0].path.parent
+                raise AispError(f"{where}: a time, size or id is out of all bounds", "record again") from error
 
 
 class _Writer:

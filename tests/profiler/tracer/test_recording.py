@@ -16,6 +16,7 @@ from aisp_prof.profiler.trace.reader import read_trace
 from aisp_prof.profiler.trace.source.file import connect
 from aisp_prof.profiler.tracer import buffers, library, recording
 from aisp_prof.profiler.tracer.names import demangled, short
+from aisp_prof.profiler.tracer.tables import write_trace
 from traced import Traced, compiled, headers
 
 KERNEL, MEMCPY, MEMSET, RUNTIME = (f"CUPTI_ACTIVITY_KIND_{name}" for name in ("KERNEL", "MEMCPY", "MEMSET", "RUNTIME"))
@@ -237,6 +238,26 @@ def test_a_file_that_ends_anywhere_but_at_its_end_has_no_closing_record(machine:
     part.write_bytes(data[:8] + b"\x63" + data[9:])
     with pytest.raises(AispError, match="another version"):
         buffers.read_process(part)
+
+
+def test_a_damaged_file_is_read_as_far_as_it_goes_or_refused(machine: Traced) -> None:
+    """A program that writes where it should not may change what lies in the tracer's buffers."""
+    (file,) = machine.run("cuda", "slow", 2, "ranges", 3).glob("*.trace")
+    data, made = bytearray(file.read_bytes()), file.with_suffix(".sqlite")
+    refused = set()
+    for at in range(24, len(data), 23):
+        file.write_bytes(data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :])
+        try:
+            write_trace(buffers.read_recording(file.parent), made)
+        except AispError as error:
+            refused.add((str(error).rpartition(": ")[2], error.mend))
+        made.unlink(missing_ok=True)
+    assert {mend for _, mend in refused} == {"record again"}
+    head = data[: buffers._HEADER.size]
+    for kind in (buffers.CLOSE, buffers.TEXT):
+        size = buffers.ROWS[kind].itemsize if kind in buffers.ROWS else 8
+        file.write_bytes(head + buffers._HEAD.pack(buffers._FRAME, kind, size, 0, 0))
+        assert buffers.read_process(file).close is None  # type: ignore[union-attr]
 
 
 REFUSED: dict[str, tuple[dict[str, str], str, str]] = {
