@@ -110,7 +110,7 @@ def main() -> int:
     return (
         3
         if any("not_run" in one for one in found.values())
-        else int(any(one["exit"] != REFUTED for one in found.values()))
+        else int(any(one["verdict"] != "refuted" for one in found.values()))
     )
 
 

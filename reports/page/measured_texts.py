@@ -5,15 +5,17 @@ from __future__ import annotations
 import gc
 import inspect
 import re
+import sys
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from sys import intern
 from types import ModuleType
 from typing import Any, Final
 
 _NAME: Final = "split_first_line"
 _TAKES: Final = ["text", "style", "context"]
+_MODULES: Final = ("layout.inline", "layout.preferred", "text.line_break", "text.fonts")
+"""Of WeasyPrint, which loads them itself."""
 _READ: Final = re.compile(r"style\['(\w+)'\]")
 _open: list[dict[Hashable, Any]] = []
 
@@ -42,11 +44,9 @@ def one_print() -> Iterator[None]:
     style, which are found in its source. Where it is built otherwise than is known here, it measures as often as it likes.
     There is no search for garbage meanwhile: a document is one web of objects, of which none goes before it is printed.
     """
-    from weasyprint.layout import inline, preferred
-    from weasyprint.text import fonts, line_break
-
+    inline, preferred, line_break, fonts = (sys.modules.get(f"weasyprint.{name}") for name in _MODULES)
     measure = getattr(line_break, _NAME, None)
-    known = measure is not None and list(inspect.signature(measure).parameters)[:3] == _TAKES
+    known = fonts and measure is not None and list(inspect.signature(measure).parameters)[:3] == _TAKES
     users = [one for one in (inline, preferred) if known and getattr(one, _NAME, None) is measure]
     collects = gc.isenabled()
     gc.disable()
@@ -73,7 +73,7 @@ def _once(measure: Callable[..., Any], properties: tuple[str, ...], known: dict[
 
     def measured(text: str, style: Any, context: Any, *how: Any, **named: Any) -> Any:
         if id(style) not in styles:
-            styles[id(style)] = style, intern(repr([style[name] for name in properties]))
+            styles[id(style)] = style, sys.intern(repr([style[name] for name in properties]))
         key = (text, styles[id(style)][1], how, *named.items())
         found = known.get(key)
         if found is None:

@@ -119,3 +119,22 @@ def test_the_benchmark_tells_which_claims_the_report_of_a_form_refutes(
     assert any(claim.startswith("speedup") for claim in answer["refuted"])
     assert "refuted" in benchmark.line("ch11:streams", form, answer)
     assert "ended with 3" in benchmark.line("ch11:streams", form, {"not_run": "capture ended with 3"})
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "code"), [(["refuted"] * 2, 0), (["refuted", "proven"], 1), (["refuted", "invalid"], 1)]
+)
+def test_what_is_invalid_is_not_refuted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verdicts: list[str], code: int
+) -> None:
+    """Outputs that disagree, or too fast a time, end a report with 1 as well; a claim that refutes is another thing."""
+    exits, left = {"refuted": 1, "invalid": 1, "proven": 0}, iter(verdicts)
+
+    def judged(*_: object) -> dict[str, object]:
+        verdict = next(left)
+        return {"verdict": verdict, "exit": exits[verdict], "refuted": [], "claims": 3}
+
+    monkeypatch.setattr(benchmark, "judged", judged)
+    asked = ["ch11:streams=optimized=baseline", "ch11:streams=one_stream"]
+    monkeypatch.setattr("sys.argv", ["undone.py", "-o", str(tmp_path / "undone.json"), *asked])
+    assert benchmark.main() == code

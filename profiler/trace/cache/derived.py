@@ -136,7 +136,8 @@ def _unpacked(content: memoryview) -> Table:
             raise ValueError("its columns are of an unknown kind")
         column = np.frombuffer(content, np.dtype(stored), length, at)
         at += column.nbytes
-        table[name] = column if kind == stored else np.add(column, base, dtype=np.dtype(kind), casting="unsafe")
+        whole = kind == stored  # copied, as it lies anywhere in the file, and the compiled core reads whole numbers
+        table[name] = column.copy() if whole else np.add(column, base, dtype=np.dtype(kind), casting="unsafe")
     if at != len(content):
         raise ValueError("it is longer than its columns")
     return table

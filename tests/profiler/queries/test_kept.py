@@ -120,6 +120,7 @@ def test_columns_come_back(tmp_path):
     assert {name: column.dtype for name, column in found.items()} == {name: c.dtype for name, c in table.items()}
     for name, column in table.items():
         np.testing.assert_array_equal(found[name], column)
+        assert found[name].flags.aligned  # the compiled core takes its address
     assert (Derived(tmp_path, ()).get("y"), len(list(tmp_path.iterdir()))) == (None, 1)
 
 
