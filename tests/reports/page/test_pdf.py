@@ -61,7 +61,7 @@ def test_the_same_document_gives_the_same_bytes(printed: Path) -> None:
 
 PARAGRAPH = (
     """<!DOCTYPE html><html lang="en"><title>t</title><style>@page { size: 9cm 6cm; @bottom-left { content: counter(page) " / "
-counter(pages) } } b { letter-spacing: 1px } i { white-space: nowrap }</style><table><tr><td>some words <td><b>some words</b>
+counter(pages) } } b { letter-spacing: 1px } i { white-space: nowrap }</style><table><tr><td><u>some words</u><td><b>some words</b>
 <td><i>some words that stay on a line</i></table><p style="text-align: justify">"""
     + "some words again and again, " * 40
 )
