@@ -68,9 +68,7 @@ def _properties(*modules: ModuleType) -> tuple[str, ...]:
     return tuple(sorted({name for source in sources for name in _READ.findall(source)}))
 
 
-def _once(
-    measure: Callable[..., Any], properties: tuple[str, ...], known: dict[Hashable, Any]
-) -> Callable[..., Any]:
+def _once(measure: Callable[..., Any], properties: tuple[str, ...], known: dict[Hashable, Any]) -> Callable[..., Any]:
     styles: dict[int, tuple[Any, str]] = {}  # and the style itself, lest another take its number
 
     def measured(text: str, style: Any, context: Any, *how: Any, **named: Any) -> Any:
