@@ -16,7 +16,6 @@ from .choosing import to_run
 from .options import AsJson, CapturesFolder, Iterations, Timeout, TracerChoice
 
 if TYPE_CHECKING:
-    from ..declaration import Declaration
     from ..profiler.capture.run import Profile
     from ..profiler.manifest import Manifest
     from ..profiler.store.captures import Capture
@@ -152,7 +151,9 @@ def capture_pairs(
         measures = bool(only) or any(one.counts for one in wanted)
         roofs = _ceilings(ceilings, timeout_s, progress, only) if measures else None
         for pair, chosen_profile in zip(pairs, wanted, strict=True):
-            key, chosen = hardware(pair.declaration, size)
+            key, chosen, why = hardware(pair, size)
+            if why:
+                progress(f"{pair.key}: {why}")
             made.append(
                 capture_pair(
                     pair.declaration,
@@ -210,15 +211,21 @@ def _ceilings(
         return read_calibration(stored, gpu.facts()["uuid"] if gpu else None)
 
 
-def hardware(declaration: Declaration, size: str) -> tuple[str, str]:
-    """The hardware key of the GPU in this machine, and the size to run on it; the child looks at the GPU itself."""
+def hardware(pair: Pair, size: str) -> tuple[str, str, str]:
+    """The hardware key of the GPU in this machine, the size to run on it, and why it is a smaller one than usual, if it is; the child
+    looks at the GPU itself."""
     from ..profiler.capture.conditions import open_gpu
-    from ..workloads.hardware import hardware_key
+    from ..workloads.hardware import fitting, hardware_key, shrunk
 
     with open_gpu() as gpu:
-        name = gpu.facts()["name"] if gpu else None
+        facts = gpu.facts() if gpu else {}
+    declaration, name, total = pair.declaration, facts.get("name"), facts.get("memory_bytes")
     key = hardware_key(name) if name else "unknown"
-    return key, size or (key if key in declaration.sizes else "default")
+    usual = size or (key if key in declaration.sizes else "default")
+    if size or total is None or pair.memory is None:
+        return key, usual, ""
+    chosen, _ = fitting(pair.key, usual, declaration.sizes[usual], pair.memory, total)
+    return key, chosen, shrunk(declaration, chosen, pair.memory, total)
 
 
 def register(app: typer.Typer) -> None:

@@ -10,7 +10,10 @@ from importlib.util import find_spec
 from ..declaration import Declaration
 from ..errors import EnvironmentLacks, UsageError
 from .device import Device
-from .pair import Sizes
+from .pair import Memory, Sizes
+
+MEMORY_SHARE = 0.9
+"""Of a GPU's memory: the rest is for its context, for libraries' workspaces, and for what an allocator cannot use."""
 
 # For names whose own words make no good key, and products with several names.
 _KEYS = {
@@ -92,13 +95,16 @@ def check_needs(declaration: Declaration, gpu: Gpu | None) -> None:
             raise EnvironmentLacks(f"unsupported: {declaration.key} needs {need}, and this machine lacks it", mend)
 
 
-def choose_size(declaration: Declaration, gpu: Gpu | None, asked: str | None) -> tuple[str, Sizes]:
-    """The key and the sizes to run: as asked, else `small` on a CPU, else the GPU's own, else `default`.
+def choose_size(
+    declaration: Declaration, gpu: Gpu | None, asked: str | None, memory: Memory | None = None
+) -> tuple[str, Sizes]:
+    """The key and the sizes to run: as asked, else `small` on a CPU, else the GPU's own, else `default`; `fitting` it where not asked.
 
     `asked` is a key, or numbers such as "4096x4096x8192", one for each name of the pair's sizes in their order.
 
     Raises:
         UsageError: the pair has no such size, or takes another number of them.
+        EnvironmentLacks: as `fitting`.
     """
     if asked and re.fullmatch(r"\d+(x\d+)*", asked):
         return asked, _by_position(declaration, [int(number) for number in asked.split("x")])
@@ -106,7 +112,42 @@ def choose_size(declaration: Declaration, gpu: Gpu | None, asked: str | None) ->
     key = wanted if wanted in declaration.sizes or asked else "default"
     if key not in declaration.sizes:
         raise UsageError(f"{declaration.key} has no size {key!r}", f"--size one of: {', '.join(declaration.sizes)}")
-    return key, declaration.sizes[key]
+    sizes = declaration.sizes[key]
+    if asked or gpu is None or memory is None:
+        return key, sizes
+    return fitting(declaration.key, key, sizes, memory, gpu.memory_bytes)
+
+
+def fitting(pair: str, key: str, sizes: Sizes, memory: Memory, total: int) -> tuple[str, Sizes]:
+    """The first of these sizes, whole, halved, halved again, …, that fits into `MEMORY_SHARE` of a GPU with `total` bytes.
+
+    The key of a halved size is its numbers, as `asked` of `choose_size`.
+
+    Raises:
+        EnvironmentLacks: none does.
+    """
+    steps = [{**sizes, memory.halved: sizes[memory.halved] >> times} for times in range(memory.halvings + 1)]
+    for step in steps:
+        if memory.bytes(step) <= MEMORY_SHARE * total:
+            return ("x".join(map(str, step.values())), step) if step != sizes else (key, sizes)
+    needs = memory.bytes(steps[-1]) / 2**30
+    raise EnvironmentLacks(
+        f"{pair} takes {needs:.3g} GiB of device memory at {memory.halved} {steps[-1][memory.halved]}, and this GPU has "
+        f"{total / 2**30:.3g}",
+        "run on a GPU with more memory, or add --size small, at which its claims need not hold",
+    )
+
+
+def shrunk(declaration: Declaration, key: str, memory: Memory | None, total: int) -> str:
+    """What to say of a size that `fitting` halved; "" where it did not."""
+    usual = declaration.sizes["default"]
+    if memory is None or key in declaration.sizes:
+        return ""
+    found = _by_position(declaration, [int(number) for number in key.split("x")])
+    name, needs = memory.halved, memory.bytes(usual) / 2**30
+    return (
+        f"{name} {found[name]} instead of {usual[name]}, which take {needs:.3g} GiB of this GPU's {total / 2**30:.3g}"
+    )
 
 
 def _by_position(declaration: Declaration, numbers: list[int]) -> Sizes:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from .annotate import Notes, open_notes
 from .device import Kind, enough_memory, open_device
-from .hardware import check_needs, choose_size, present_gpu, versions
+from .hardware import check_needs, choose_size, present_gpu, shrunk, versions
 from .measure import ITERATIONS, measure, order
 from .pair import Pair
 from .record import Record
@@ -40,10 +40,11 @@ def run_pair(
     opened = open_device(device)
     gpu = present_gpu(opened)
     check_needs(pair.declaration, gpu)
-    size_key, sizes = choose_size(pair.declaration, gpu, size)
+    size_key, sizes = choose_size(pair.declaration, gpu, size, pair.memory)
     seed = secrets.randbits(31) if seed is None else seed
     notes = notes or open_notes()
-    say(f"{pair.key}: size {size_key}, seed {seed}, on {gpu.name if gpu else 'the CPU'}")
+    why = "" if gpu is None or size else shrunk(pair.declaration, size_key, pair.memory, gpu.memory_bytes)
+    say(f"{pair.key}: size {size_key}{why and f' ({why})'}, seed {seed}, on {gpu.name if gpu else 'the CPU'}")
     with enough_memory():
         with notes.range(f"{pair.key}.setup", "setup"):
             workload = pair.build(opened, sizes)

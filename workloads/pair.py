@@ -96,6 +96,20 @@ class MachineCode:
     instructions: Mapping[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """How much device memory a run takes at most, its check included, and how the pair gets smaller where a GPU has less.
+
+    bytes      of given sizes, by a formula that a run was held against
+    halved     the size that may be halved, so that claims and words stay true
+    halvings   how often at most
+    """
+
+    bytes: Callable[[Sizes], int]
+    halved: str
+    halvings: int
+
+
 Build = Callable[[Device, Sizes], Workload]
 
 
@@ -106,7 +120,8 @@ class Pair:
     `declared` gives a variant's work at given sizes by formula, for pairs whose subject is arithmetic intensity; `code` what was
     compiled for each variant of a workload that `build` made, for pairs whose subject is the compiler, `chosen` what a library runs.
     `phases` gives what of the work
-    may run side by side, for the floor (docs/metrics.md); without them all that is `declared` may. Of a pair outside this
+    may run side by side, for the floor (docs/metrics.md); without them all that is `declared` may. `memory` is for pairs that need
+    more than 24 GB at their full size. Of a pair outside this
     package `place` is where it was found, `files` what it is made of beside the modules that it imports, and `sources` gives the hashes
     of all of these.
     """
@@ -120,6 +135,7 @@ class Pair:
     files: tuple[str, ...] = ()
     place: Place | None = None
     sources: Callable[[], tuple[Source, ...]] | None = None
+    memory: Memory | None = None
 
     @property
     def key(self) -> str:

@@ -206,6 +206,10 @@ def _contract(step: Step, dtype: str, d: int) -> Contract:
     )  # first the scores of one block, last the values of one, else both of neighbours
     counts = Counter({rf"\bHGMMA\.64x{tile.keys}x16\.F32{kind}": twice * scores})
     counts[rf"\bHGMMA\.64x{d}x16\.F32{kind}"] += twice * values
+    if step.stem == NAMES[0]:
+        # of the queries and of the keys: on one barrier a warp that has yet to see phase 0 ended, once phase 1 has ended too, waits
+        # for phase 2, which begins when that warp has come
+        counts[r"\bSYNCS\.EXCH\.64\b"] = 2
     overlap = (_under_a_product(tile.keys // 2),) if twice == 2 else ()
     return Contract(
         f"flash_{step.name}_{dtype}_d{d}",

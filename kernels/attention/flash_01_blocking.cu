@@ -10,7 +10,7 @@ constexpr int GROUPS = 2, N = 128, THREADS = GROUPS * ptx::GROUP, QUERIES = GROU
 template <typename T, int D>
 struct Shared {
     alignas(1024) T q[QUERIES * D], k[N * D], v[N * D];
-    uint64_t full;
+    uint64_t queries, full;
 };
 
 template <typename T, int D>
@@ -21,17 +21,18 @@ __device__ __forceinline__ void attend(const CUtensorMap& q, const CUtensorMap& 
     const int group = ptx::group_in_block(), head = blockIdx.y, batch = blockIdx.z, kv_head = head / task.shared_by;
     const int first = blockIdx.x * QUERIES, row = first + group * attention::ROWS;
     if (threadIdx.x == 0) {
+        ptx::init(&shared.queries, 1);
         ptx::init(&shared.full, 1);
         ptx::publish_inits();
-        ptx::arrive_expecting(&shared.full, sizeof shared.q);
-        ptx::load_rows(shared.q, q, first, head, batch, &shared.full);
+        ptx::arrive_expecting(&shared.queries, sizeof shared.q);
+        ptx::load_rows(shared.q, q, first, head, batch, &shared.queries);
     }
     __syncthreads();
-    ptx::wait(&shared.full, 0);
+    ptx::wait(&shared.queries, 0);  // a barrier of their own: nobody may begin the next phase of one that others still wait at
     attention::Rows rows;
     float o[D / 2];
     attention::clear(o);
-    uint32_t parity = 1;  // phase 0 of the same barrier brought the queries
+    uint32_t parity = 0;
 #pragma unroll 1
     for (int key = 0; key < task.keys; key += N, parity ^= 1) {
         if (threadIdx.x == 0) {

@@ -21,6 +21,7 @@ constexpr int PADDED = ROWS + 8;                                  // elements of
 struct Out {
     __nv_bfloat16* y;
     int m, n, stride;
+    int ready;  // x was there before the kernel ahead began
     float scale;
 };
 
@@ -28,7 +29,7 @@ template <int GROUPS, int STAGES>
 struct Shared {
     alignas(1024) __nv_bfloat16 x[STAGES][BATCH * gemm::BLOCK_K];
     alignas(128) uint8_t weights[STAGES][GROUPS * BLOCK];
-    uint64_t full[STAGES], empty[STAGES];
+    uint64_t full[STAGES], empty[STAGES], parts;
 
     static constexpr int COUNT = STAGES;
     static constexpr uint32_t WEIGHTS = GROUPS * BLOCK, STAGE_BYTES = BATCH * gemm::BLOCK_K * 2 + WEIGHTS;
@@ -38,6 +39,7 @@ struct Shared {
             ptx::init(&full[stage], 1);
             ptx::init(&empty[stage], GROUPS);
         }
+        ptx::init(&parts, 1);
         ptx::publish_inits();
     }
 };
@@ -53,9 +55,9 @@ __device__ __forceinline__ Share share_of(int rank, int ranks, int blocks) {
 
 __device__ __forceinline__ void after_the_kernel_ahead() { asm volatile("griddepcontrol.wait;" ::: "memory"); }
 
-// The weights do not depend on the kernel ahead, x may.
+// The weights do not depend on the kernel ahead; x does, unless it is `ready`.
 template <typename S>
-__device__ __forceinline__ void produce(S& shared, const CUtensorMap& x, const uint8_t* weights, Share share) {
+__device__ __forceinline__ void produce(S& shared, const CUtensorMap& x, const uint8_t* weights, Share share, bool ready) {
     const auto fetch_weights = [&](int block, int stage) {
         ptx::arrive_expecting(&shared.full[stage], S::STAGE_BYTES);
         ptx::load_bulk(shared.weights[stage], weights + int64_t(share.first + block) * (PANEL * BLOCK), S::WEIGHTS,
@@ -67,7 +69,7 @@ __device__ __forceinline__ void produce(S& shared, const CUtensorMap& x, const u
     const int ahead = min(share.count, S::COUNT);
 #pragma unroll 1
     for (int block = 0; block < ahead; ++block) fetch_weights(block, block);
-    after_the_kernel_ahead();
+    if (!ready) after_the_kernel_ahead();
 #pragma unroll 1
     for (int block = 0; block < ahead; ++block) fetch_x(block, block);
     gemm::Position<S::COUNT> at;
@@ -95,11 +97,10 @@ struct Fragments {
     }
 
     static __device__ __forceinline__ void step(uint32_t (&a)[4], uint32_t codes, uint32_t scales) {
-        const uint32_t above = nvfp4::low_twice(scales), below = nvfp4::high_twice(scales);
-        a[0] = nvfp4::multiply(nvfp4::tiny<0>(codes), above);
-        a[1] = nvfp4::multiply(nvfp4::tiny<1>(codes), below);
-        a[2] = nvfp4::multiply(nvfp4::tiny<2>(codes), above);
-        a[3] = nvfp4::multiply(nvfp4::tiny<3>(codes), below);
+        a[0] = nvfp4::multiply_by<0>(nvfp4::tiny<0>(codes), scales);
+        a[1] = nvfp4::multiply_by<1>(nvfp4::tiny<1>(codes), scales);
+        a[2] = nvfp4::multiply_by<0>(nvfp4::tiny<2>(codes), scales);
+        a[3] = nvfp4::multiply_by<1>(nvfp4::tiny<3>(codes), scales);
     }
 };
 
@@ -164,28 +165,30 @@ __device__ __forceinline__ void matmul(const CUtensorMap& x, const uint8_t* weig
     S& shared = gemm::shared_memory<S>();
     const int rank = ptx::block_in_cluster(), ranks = ptx::blocks_in_cluster(), tile = blockIdx.x / ranks;
     const Share share = share_of(rank, ranks, blocks);
-    if (threadIdx.x == 0) shared.init();
+    if (threadIdx.x == 0) {
+        shared.init();
+        ptx::arrive_expecting(&shared.parts, nvfp4::bytes_from_others(rank, ranks, GROUPS * ptx::GROUP));
+    }
     __syncthreads();
     asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
     if (threadIdx.x >= GROUPS * ptx::GROUP) {
         ptx::shrink_to<LEFT>();
         const int first = tile * GROUPS;
         const int64_t panel = int64_t(first / PANEL) * blocks * PANEL + first % PANEL;
-        if (threadIdx.x == GROUPS * ptx::GROUP) produce(shared, x, weights + panel * BLOCK, share);
+        if (threadIdx.x == GROUPS * ptx::GROUP) produce(shared, x, weights + panel * BLOCK, share, out.ready);
         __syncwarp();
-        ptx::sync_cluster();
-        ptx::sync_cluster();
+        ptx::meet_cluster();
         return;
     }
     ptx::grow_to<TAKEN>();
     float d[64];
     consume(d, shared, share.count);
     const int group = threadIdx.x / ptx::GROUP, most = (nvfp4::PIECES + ranks - 1) / ranks;
-    const nvfp4::Parts parts{reinterpret_cast<float4*>(&shared), GROUPS * ptx::GROUP, most};
-    __nv_bfloat16* const rows = reinterpret_cast<__nv_bfloat16*>(parts.at + (ranks - 1) * most * parts.threads);
-    ptx::sync_cluster();  // nobody's ring is in use any more
-    nvfp4::hand_out(d, parts, rank, ranks);
-    ptx::sync_cluster();
+    const nvfp4::Parts parts(&shared, GROUPS * ptx::GROUP, most);
+    __nv_bfloat16* const rows = reinterpret_cast<__nv_bfloat16*>(&shared) + (ranks - 1) * most * GROUPS * ptx::GROUP * 8;
+    ptx::meet_cluster();  // nobody's ring is in use any more: what was read of it is multiplied
+    nvfp4::hand_out(d, parts, &shared.parts, rank, ranks);
+    ptx::wait(&shared.parts, 0);
     nvfp4::add_up(d, parts, rank, ranks);
     after_the_kernel_ahead();
     store(d, rows + group * (most * 8 * PADDED), out, (tile * GROUPS + group) * ROWS, rank, ranks);
@@ -218,10 +221,10 @@ extern "C" __global__ void __launch_bounds__(256)
     for (int at = 0; at < AT_ONCE; ++at) {
         const int64_t where = begin + at * blockDim.x;
         if (where >= count) return;
-        const uint32_t scale = nvfp4::low_twice(nvfp4::large(by[at]));
+        const uint32_t scale = nvfp4::large(by[at]);
         const auto pair = [&](int byte) {
             const uint32_t both = read[at] >> (8 * byte) & 0xff;
-            return nvfp4::multiply(nvfp4::multiply(nvfp4::tiny_alone(both | both << 12), scale), REST);
+            return nvfp4::multiply(nvfp4::multiply_by<0>(nvfp4::tiny_alone(both | both << 12), scale), REST);
         };
         to[where] = make_uint4(pair(0), pair(1), pair(2), pair(3));
     }

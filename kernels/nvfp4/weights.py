@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, partial, reduce
+from operator import add
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,7 @@ class Out(ctypes.Structure):
         ("m", ctypes.c_int32),
         ("n", ctypes.c_int32),
         ("stride", ctypes.c_int32),
+        ("ready", ctypes.c_int32),
         ("scale", ctypes.c_float),
     )
 
@@ -80,7 +82,7 @@ class Cut:
 
     @property
     def shape(self) -> Shape:
-        return Shape(2 * self.rows + 128, 1024 + self.ring + 16 * STAGES[self.rows], self.blocks, programmatic=True)
+        return Shape(2 * self.rows + 128, 1024 + self.ring + 16 * STAGES[self.rows] + 8, self.blocks, programmatic=True)
 
 
 def arranged(packed: Packed) -> Arranged:
@@ -99,31 +101,39 @@ def arranged(packed: Packed) -> Arranged:
     codes = nvfp4.split(packed.codes).view(panels, 4, 4, 2, 8, across, 4, 2, 4, 2)
     pairs = codes.permute(7, 3, 0, 5, 1, 2, 4, 8, 6, 9).flatten(0, 1)
     bits = torch.tensor(_BITS, dtype=torch.int32, device=codes.device)
-    halves = sum(bits[pair][of_pair.int()] for pair, of_pair in enumerate(pairs))
-    words = halves.to(torch.int16).reshape(panels, across, 4, CODES // 2).view(torch.uint8)
+    put = (bits[pair, half][of_pair[..., half].int()] for pair, of_pair in enumerate(pairs) for half in range(2))
+    words = reduce(add, put).reshape(panels, across, 4, CODES // 4).view(torch.uint8)
     scales = packed.scales.view(panels, 4, 4, 2, 8, across, 4).permute(0, 5, 1, 2, 4, 6, 3)
     blocks = torch.cat((words, scales.reshape(panels, across, 4, SCALES)), -1)
     return Arranged(blocks, n, k, packed.scale)
 
 
-def _placed(code: int, sign: int, *size: int) -> int:
-    """The bits of a code, the sign's and those of its size from the highest on, each moved to where it is said."""
-    return sum((code >> 3 - at & 1) << place for at, place in enumerate((sign, *size)))
+def _placed(code: int, half: int, turned: int, sign: int, *size: int) -> int:
+    """The bits of a code, the sign's and those of its size from the highest on, each moved to where it is said in its half of
+    a word of 32, and the word then turned left. As a signed number."""
+    word = sum((code >> 3 - at & 1) << place + 16 * half for at, place in enumerate((sign, *size)))
+    word = (word << turned | word >> 32 - turned) & 0xFFFFFFFF
+    return word - (word >> 31 << 32)
 
 
-_PLACES = ((15, 8, 7, 6), (12, 5, 4, 3), (9, 2, 1, 0), (14, 13, 11, 10))
-_BITS = tuple(tuple(_placed(code, *places) for code in range(16)) for places in _PLACES)
-"""Of each pair, what a code puts into its half of a word: `tiny` of include/nvfp4/widen.cuh takes it from there."""
+_PLACES = ((0, 15, 8, 7, 6), (3, 15, 8, 7, 6), (6, 15, 8, 7, 6), (0, 1, 0, 4, 3))
+_BITS = tuple(
+    tuple(tuple(_placed(code, half, *places) for code in range(16)) for half in range(2)) for places in _PLACES
+)
+"""Of each pair, what a code puts into a word as its first or second: `tiny` of include/nvfp4/widen.cuh takes it from there."""
 
 
-def matmul(x: Tensor, weights: Arranged, y: Tensor, cut: Cut | None = None) -> None:
+def matmul(x: Tensor, weights: Arranged, y: Tensor, cut: Cut | None = None, ready: bool = False) -> None:
     """Enqueue y = x·Wᵀ on PyTorch's current stream; sums in fp32.
 
-    It may start before the kernel ahead of it on the stream has ended, and then reads `weights`, but not yet x.
+    It may start before the kernel ahead of it on the stream has ended, and then reads `weights`, but not yet x, and writes y
+    when that kernel has ended.
 
     Args:
         x, y: bf16 [m, k] and [m, n] on the current CUDA device, m up to 128, rows contiguous and 16-byte aligned.
         cut: how y is divided; None takes `fitting`.
+        ready: x was there before the products ahead on the stream began, whose outputs it is not: it is read at once, so that products
+            that do not depend on each other run beside each other.
 
     Raises:
         ValueError: dtype, layout, shape or device is not as above.
@@ -135,7 +145,7 @@ def matmul(x: Tensor, weights: Arranged, y: Tensor, cut: Cut | None = None) -> N
     check(x, weights, y)
     RUNGS[0].require(architecture(*torch.cuda.get_device_capability(x.device)))
     cut = cut or _fitting(weights.n, weights.k, torch.cuda.current_device())
-    out = Out(y.data_ptr(), x.shape[0], weights.n, y.stride(0), weights.scale)
+    out = Out(y.data_ptr(), x.shape[0], weights.n, y.stride(0), ready, weights.scale)
     arguments = (tiled(x, BATCH, BLOCK_K), pointer(weights.blocks), int32(weights.k // BLOCK_K), out)
     entry = loaded(SOURCE, f"nvfp4_matmul_{cut.rows}")
     entry.launch(weights.n // cut.rows * cut.blocks, cut.shape, arguments)
@@ -247,13 +257,16 @@ def _contract(rows: int) -> Contract:
             r"\bF2FP\.F16\.E4M3\.UNPACK_B\b": 1,
             r"\bSHFL\.IDX\b": 4,  # of the scales, a step a thread
             r"\bHMUL2\.BF16_V2\b": 17,
+            r"\bHMUL2\.BF16_V2\b.*\.H[01]_H[01]\b": 16,  # a scale is taken out of its pair on the way
+            r"\bSHF\.R\.W\.U32\b": 8,
+            r"\bSTAS\.128\b": 16,
             r"\bSTSM\.16\.MT88\.2\b": 16,
             r"\bUSETMAXREG\.DEALLOC\b": 1,
             r"\bUSETMAXREG\.TRY_ALLOC\b": 1,
             r"\bPREEXIT\b": 1,
         },
         must=(r"\bSYNCS\.PHASECHK\.TRANS64\.TRYWAIT\b", r"\bUCGABAR_ARV\b", r"\bACQBULK\b"),
-        must_not=(r"\bHMMA\b", r"\bLDGSTS\b", r"\bLDG\b", r"\bLDL\b", r"\bSTL\b"),
+        must_not=(r"\bHMMA\b", r"\bLDGSTS\b", r"\bLDG\b", r"\bLDL\b", r"\bSTL\b", r"\bMEMBAR\b"),
         max_registers=168 if rows == 128 else 96,  # at the launch: setmaxnreg moves them
         static_shared=1024,  # what Hopper keeps for itself
     )

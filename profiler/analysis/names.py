@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from fnmatch import translate
 
@@ -28,16 +28,19 @@ def matches(column: Int64, texts: Sequence[str], pattern: str) -> NDArray[np.boo
         return constant(True, len(column), bool)
     names = Codes.of(column)
     named = [texts[i] if i >= 0 else "" for i in names.values.tolist()]
-    matched = np.array(_fitting(named, pattern), bool)
-    fitting: NDArray[np.bool_] = matched[names.code]
-    return fitting
+    matched = np.array(list(map(fitting(pattern), named)), bool)
+    fit: NDArray[np.bool_] = matched[names.code]
+    return fit
 
 
-def _fitting(names: Sequence[str], pattern: str) -> list[bool]:
+def fitting(pattern: str) -> Callable[[str], bool]:
+    """Whether a text matches a glob, as `matches` says."""
+    if pattern == "*":
+        return lambda name: True
     if not _GLOB.search(pattern):
-        return [name == pattern for name in names]
+        return lambda name: name == pattern
     fits = re.compile(translate(pattern)).match
-    return [name == pattern or fits(name) is not None for name in names]
+    return lambda name: name == pattern or fits(name) is not None
 
 
 _GLOB = re.compile(r"[*?[]")

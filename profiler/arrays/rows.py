@@ -6,6 +6,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import cache
+from threading import RLock
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
@@ -30,9 +31,11 @@ class Supply(Protocol):
 
 
 class _Supplied:
-    __slots__ = ("_coded", "_supply")
+    __slots__ = ("_coded", "_one_by_one", "_supply")
     _supply: Supply
     _coded: dict[str, Codes]
+    _one_by_one: RLock
+    """Of several threads that ask for columns one makes each; a column may be made of another one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,6 +47,7 @@ class Rows(_Supplied):
         """Rows whose columns come from `supply`, each fetched once."""
         rows = object.__new__(cls)
         object.__setattr__(rows, "_supply", supply)
+        object.__setattr__(rows, "_one_by_one", RLock())
         return rows
 
     if not TYPE_CHECKING:
@@ -53,9 +57,13 @@ class Rows(_Supplied):
             supply = _supply_of(self)
             if supply is None or name not in _columns_of(type(self)):
                 raise AttributeError(f"{type(self).__name__} has no {name}")
-            column = supply.column(name, self)
-            object.__setattr__(self, name, column)
-            return column
+            with self._one_by_one:
+                try:
+                    made: NDArray[Any] = object.__getattribute__(self, name)
+                except AttributeError:
+                    made = supply.column(name, self)
+                    object.__setattr__(self, name, made)
+            return made
 
     def forget(self, *names: str) -> None:
         """Drop columns that come from elsewhere; asked for again, they are made anew."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from ..analysis.overlap import busy_time
 from ..trace.devices import labels
 from ..trace.model import COMPUTE, COPIES, GRAPH_LAUNCH, KINDS, MEMORY_SET, MIGRATION, OTHER, Operations, Trace
+from .kept import kept
 from .spread import Spread, groups, spreads
 
 
@@ -39,6 +41,10 @@ class CopyRow:
 
 def copies(trace: Trace) -> tuple[CopyRow, ...]:
     """The rows, the longest total time first."""
+    return kept(trace, "copies", (CopyRow, Spread), partial(_rows, trace))
+
+
+def _rows(trace: Trace) -> tuple[CopyRow, ...]:
     operations = trace.operations
     copied = operations.take(np.isin(operations.kind, (*COPIES, OTHER, MEMORY_SET, MIGRATION)))
     group, first = groups(copied.gpu, copied.kind, copied.pageable)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -60,10 +61,14 @@ class Gaps(Rows):
 
 def find_gaps(trace: Trace) -> Gaps:
     """All gaps of all devices, the boundaries of the capture among them, by device and time."""
+    return Gaps(**trace.table("gaps", partial(_found, trace)))
+
+
+def _found(trace: Trace) -> dict[str, Int64]:
     waits = blocking_calls(trace)
     parts = [part for gpu in range(len(trace.gpus)) for part in _of_device(trace, gpu, waits)]
     columns = {name: [getattr(part, name) for part in parts] for name in Gaps.__slots__}
-    return Gaps(**{name: np.concatenate(arrays or [np.empty(0, np.int64)]) for name, arrays in columns.items()})
+    return {name: np.concatenate(arrays or [np.empty(0, np.int64)]) for name, arrays in columns.items()}
 
 
 def _of_device(trace: Trace, gpu: int, waits: Bools) -> list[Gaps]:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..analysis.names import matches
+from ..analysis.names import fitting, matches
 from ..arrays.blocks import gathered
 from ..arrays.codes import counted, joined, summed
 from ..arrays.groups import any_of
 from ..arrays.types import Int64
 from ..trace.devices import labels
 from ..trace.model import COMM, COMPUTE, KINDS, Trace
+from .kept import kept, known
 from .spread import Spread, firsts_of, spreads
 
 
@@ -44,6 +46,16 @@ def kernels(trace: Trace, name: str = "*", full: bool = False, top: int | None =
         full: distinguish kernels by their full names, template arguments included.
         top: at most so many rows; by default all.
     """
+    whole, fits = f"kernels{' in full' if full else ''}", fitting(name)
+    if name == "*" and top is not None and not known(trace, whole):
+        return kept(trace, f"{whole}, the first {top}", (KernelRow, Spread), partial(_rows, trace, "*", full, top))
+    if not known(trace, whole) and (name != "*" or trace.derived is None):
+        return _rows(trace, name, full, top)
+    rows = kept(trace, whole, (KernelRow, Spread), partial(_rows, trace, "*", full, None))
+    return tuple(row for row in rows if fits(row.name))[:top]
+
+
+def _rows(trace: Trace, name: str, full: bool, top: int | None) -> tuple[KernelRow, ...]:
     operations = trace.operations
     names = operations.codes("full_name" if full else "name")
     fits = matches(names.values, trace.strings, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from ..analysis.ledger import match_launches
 from ..arrays.types import Int64
 from ..trace import api
 from ..trace.model import Trace
+from .kept import kept
 from .spread import Spread, groups, spread, spreads
 
 _EFFECTS = {
@@ -55,6 +57,11 @@ class LaunchRow:
 
 def launches(trace: Trace, everything: bool = False) -> tuple[LaunchRow, ...]:
     """The rows, the longest total time first; `everything` adds the calls that submit nothing."""
+    name = f"calls{', all' if everything else ''}"
+    return kept(trace, name, (LaunchRow, Spread), partial(_rows, trace, everything))
+
+
+def _rows(trace: Trace, everything: bool) -> tuple[LaunchRow, ...]:
     calls = trace.calls
     group, first = groups(calls.name)
     times = spreads(group, calls.end - calls.start)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -18,7 +18,7 @@ from ..arrays.blocks import in_order
 from ..arrays.codes import Codes, joined, narrowest
 from ..arrays.groups import any_of, distinct_values
 from ..arrays.types import Int64
-from ..evidence import Completeness, LedgerLine
+from ..evidence import Completeness, Finding, LedgerLine
 from ..ranges.attribution import Attribution
 from ..ranges.table import RangeTables
 from ..trace.devices import labels
@@ -34,6 +34,7 @@ from ..trace.model import (
     pid_of,
     process_of,
 )
+from .kept import kept
 from .kernels import KernelRow, kernels
 from .notes import recorded_by
 from .other_threads import other_threads
@@ -135,25 +136,40 @@ def summary(trace: Trace, top: int = 10, attribution: str = "thread") -> Summary
         UsageError: no such attribution.
     """
     Attribution.named(attribution)
-    named = top_ranges(trace, top, attribution)
-    matching = match_launches(trace)
-    completeness, lines = attest(trace, matching), ledger(trace, matching)
-    parts = [part for part in (trace.operations, trace.calls, trace.ranges) if len(part)]
+
+    def of_ranges() -> tuple[tuple[RangeRow, ...], tuple[str, ...]]:
+        named = top_ranges(trace, top, attribution)
+        return named, _notes(trace, named, attribution)
+
+    (named, notes), whole = in_order(lambda part: part(), (of_ranges, partial(_whole, trace, top)))
+    return replace(whole, ranges=named, notes=(*notes, *recorded_by(trace)))
+
+
+def _whole(trace: Trace, top: int) -> Summary:
+    """All that is no matter of ranges."""
+    completeness, lines, start = kept(trace, "books", (Completeness, Finding, LedgerLine), partial(_books, trace))
     return Summary(
         schema_version=trace.schema.version,
         start_utc_ns=trace.start_utc_ns,
-        start=min((int(part.start.min()) for part in parts), default=0),
+        start=start,
         end=trace.end,
         completeness=completeness,
         whole_classes=whole_classes(completeness.findings),
         ledger=lines,
         ledger_closes=closes(lines),
-        devices=_devices(trace),
-        processes=_processes(trace),
+        devices=kept(trace, "devices", (DeviceRow,), partial(_devices, trace)),
+        processes=kept(trace, "processes", (ProcessRow,), partial(_processes, trace)),
         kernels=kernels(trace, top=top),
-        ranges=named,
-        notes=(*_notes(trace, named, attribution), *recorded_by(trace)),
+        ranges=(),
     )
+
+
+def _books(trace: Trace) -> tuple[Completeness, tuple[LedgerLine, ...], int]:
+    """Whether the trace is whole, its ledger, and its first instant."""
+    matching = match_launches(trace)
+    parts = [part for part in (trace.operations, trace.calls, trace.ranges) if len(part)]
+    first = min((int(part.start.min()) for part in parts), default=0)
+    return attest(trace, matching), ledger(trace, matching), first
 
 
 def _notes(trace: Trace, rows: Sequence[RangeRow], attribution: str) -> tuple[str, ...]:
@@ -168,8 +184,6 @@ def _notes(trace: Trace, rows: Sequence[RangeRow], attribution: str) -> tuple[st
 
 
 def _devices(trace: Trace) -> tuple[DeviceRow, ...]:
-    operations = trace.operations
-    operations.start, operations.end, operations.kind, operations.gpu  # noqa: B018  # read once, before threads do
     return tuple(in_order(partial(_device, trace), range(len(trace.gpus))))
 
 
@@ -240,25 +254,44 @@ def _together(a: Codes, b: Codes) -> list[tuple[int, int]]:
     return [(int(a.values[a.code[at]]), int(b.values[b.code[at]])) for at in first]
 
 
-def _series(trace: Trace) -> tuple[Codes, Sequence[str]]:
-    """Of every range what stands for its name, as codes, and their texts."""
-    texts = trace.ranges.codes("text")
-    names = [trace.text(int(text)) for text in texts.values]
-    of_series = series(name for name, count in zip(names, texts.counts().tolist(), strict=True) if count)
+def _series(trace: Trace, values: Int64, counts: Int64) -> tuple[Int64, Sequence[str]]:
+    """Of every distinct text of ranges, and how many have it, the number of what stands for their name; and what these are."""
+    names = [trace.text(int(text)) for text in values]
+    of_series = series(name for name, count in zip(names, counts.tolist(), strict=True) if count)
     if not of_series and len(set(names)) == len(names):
-        return Codes(texts.code, np.arange(len(names))), names
+        return np.arange(len(names)), names
     called = list(dict.fromkeys(of_series.get(name, name) for name in names))
     number = {name: i for i, name in enumerate(called)}
-    codes = np.array([number[of_series.get(name, name)] for name in names], np.int64)
-    return Codes(codes[texts.code].astype(narrowest(len(called))), np.arange(len(called))), called
+    return np.array([number[of_series.get(name, name)] for name in names], np.int64), called
 
 
 def top_ranges(trace: Trace, top: int, attribution: str = "thread") -> tuple[RangeRow, ...]:
     """A row for each of the `top` range names and devices with GPU work, the longest total span first. Names of a series
     (`train_step_17`) are one row, which their glob names."""
-    domains = trace.ranges.codes("domain")
-    texts, called = _series(trace)
-    name, names = joined([domains, texts])
+    sums = trace.table(f"range names, by {attribution}", partial(_range_sums, trace, attribution))
+    _, called = _series(trace, sums["texts"], sums["counts"])
+    named, gpus = labels(trace.gpus), max(len(trace.gpus), 1)
+
+    def told(number: int) -> tuple[str, str, str, str]:
+        name, gpu = number // gpus, number % gpus
+        domain = trace.text(int(sums["domain"][name]))
+        return domain, called[int(sums["called"][name])], trace.gpus[gpu].uuid, named[gpu]
+
+    rows = []
+    for number in _largest(sums["span"], np.flatnonzero(sums["instances"]), top, told):
+        numbers = (int(sums[name][number]) for name in ("instances", "ops", "span", "longest", "busy"))
+        rows.append(RangeRow(*told(number), *numbers))
+    return tuple(rows)
+
+
+def _range_sums(trace: Trace, attribution: str) -> dict[str, Int64]:
+    """Of every domain and name (`domain`, an index into the trace's strings, `called`, what `_series` numbers) and device of theirs,
+    device by device, the sums of all instances; and the distinct `texts` of ranges with their `counts`."""
+    domains, texts = trace.ranges.codes("domain"), trace.ranges.codes("text")
+    counts = texts.counts()
+    number, called = _series(trace, texts.values, counts)
+    of_text = Codes(number.astype(narrowest(len(called)))[texts.code], np.arange(len(called)))
+    name, names = joined([domains, of_text])
     tables, gpus = RangeTables(trace, attribution, ("span", "busy")), max(len(trace.gpus), 1)
     instances, ops, span, busy, longest = np.zeros((5, names * gpus), np.int64)
     for low in range(0, len(trace.ranges), PART):
@@ -267,18 +300,18 @@ def top_ranges(trace: Trace, top: int, attribution: str = "thread") -> tuple[Ran
         for total, values in ((instances, 1), (ops, part.ops), (span, part.span), (busy, part.busy)):
             np.add.at(total, group, values)
         np.maximum.at(longest, group, part.span)
-    first, named = firsts_of(name, names), labels(trace.gpus)
-
-    def told(number: int) -> tuple[str, str, str, str]:
-        at, gpu = first[number // gpus], number % gpus
-        domain = trace.text(int(domains.values[domains.code[at]]))
-        return domain, called[int(texts.code[at])], trace.gpus[gpu].uuid, named[gpu]
-
-    rows = []
-    for number in _largest(span, np.flatnonzero(instances), top, told):
-        numbers = (int(column[number]) for column in (instances, ops, span, longest, busy))
-        rows.append(RangeRow(*told(number), *numbers))
-    return tuple(rows)
+    first = firsts_of(name, names)
+    return {
+        "instances": instances,
+        "ops": ops,
+        "span": span,
+        "busy": busy,
+        "longest": longest,
+        "domain": domains.values[domains.code[first]],
+        "called": of_text.code[first].astype(np.int64),
+        "texts": texts.values,
+        "counts": counts,
+    }
 
 
 def _largest(span: Int64, among: Int64, top: int, told: Callable[[int], tuple[str, ...]]) -> list[int]:

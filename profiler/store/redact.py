@@ -33,7 +33,9 @@ _FREE_TEXTS = (*METADATA["EXPORT"], *METADATA["CAPTURE"], "DIAGNOSTIC_EVENT")
 _KERNEL_NAMES = ("shortName", "demangledName", "mangledName")
 
 
-def scrub_trace(source: Path, target: Path, names: NameRules | None = None, export: Export | None = None) -> None:
+def scrub_trace(
+    source: Path, target: Path, names: NameRules | None = None, export: Export | None = None, told: str = ""
+) -> None:
     """Copy what is allowed of the trace `source` into the new SQLite `target`; `source` is only read.
 
     Row ids stay, so that a proof's witnesses are found in either file. A `target` that ends in .xz is packed: .xz stores no
@@ -42,6 +44,8 @@ def scrub_trace(source: Path, target: Path, names: NameRules | None = None, expo
     Args:
         source: an export, plain or packed, or a report where `export` can export one.
         names: which names of kernels and ranges are told; all by default.
+        told: what is published beside the trace, the pair's key: a variable whose value lies in it (a script's loop over
+            pairs) gives nothing away.
 
     Raises:
         UsageError: `target` exists, `source` is a folder, or a write-ahead log lies beside it.
@@ -56,7 +60,7 @@ def scrub_trace(source: Path, target: Path, names: NameRules | None = None, expo
         remove_abandoned(target.absolute().parent)
         with scratch_folder(target.absolute().parent) as work, plain_file(source, export) as plain:
             made = work / "trace.sqlite"
-            _copy_and_check(plain, source, made, names or NameRules())
+            _copy_and_check(plain, source, made, names or NameRules(), told)
             if target.suffix == ".xz":
                 made = _packed(made, work / "trace.sqlite.xz")
             made.rename(target)
@@ -70,9 +74,10 @@ def _packed(plain: Path, packed: Path) -> Path:
     return packed
 
 
-def _copy_and_check(plain: Path, shown: Path, made: Path, names: NameRules) -> None:
+def _copy_and_check(plain: Path, shown: Path, made: Path, names: NameRules, told: str) -> None:
     with _copied(plain, shown, made, names) as copy:
-        private, values = list(copy.private_names()), dict(copy.environment())
+        private = list(copy.private_names())
+        values = {name: value for name, value in copy.environment() if value not in told}
         left = names.left(copy.sentences()) if names.active else []
     found = leaks(made, private, values)
     found += [f"the hidden name {name!r} is still told" for name in left[:10]]

@@ -61,7 +61,7 @@ def _staged(capture: Capture, target_folder: Path) -> Manifest:
         for path in capture.trace_paths:
             if path.suffix == ".xz":
                 raise UsageError(f"{path} is scrubbed already")
-            scrub_trace(path, staged / f"{path.name}.xz")
+            scrub_trace(path, staged / f"{path.name}.xz", told=capture.manifest.pair)
         counters = _scrub_counters(capture, staged)
         manifest = published(capture.manifest.changed(counters=counters, files=folder_facts(staged)))
         write_manifest(manifest, staged)

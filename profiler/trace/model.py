@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -222,10 +222,18 @@ LOSS = re.compile(
 with 2025.3 after a program was killed."""
 
 
+class Kept(Protocol):
+    """Where tables made of a trace are kept (`cache.derived.Derived`)."""
+
+    def is_of(self, *rows: Rows) -> bool: ...
+    def get(self, name: str) -> dict[str, NDArray[Any]] | None: ...
+    def table(self, name: str, make: Callable[[], dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Trace:
     """One export, read once. `invalid` counts rows that were left out, by reason and table; `said_rank` is what the environment of
-    the program, or PyTorch, called its rank."""
+    the program, or PyTorch, called its rank. `kept` has tables made of it by those who asked before."""
 
     path: Path
     schema: Schema
@@ -242,6 +250,17 @@ class Trace:
     marks: Marks
     stated: Stated
     said_rank: int | None = None
+    kept: Kept | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def derived(self) -> Kept | None:
+        """What is known of exactly these rows; None of a trace that is not in the cache, or was changed since."""
+        mine = self.kept is not None and self.kept.is_of(self.operations, self.calls, self.ranges)
+        return self.kept if mine else None
+
+    def table(self, name: str, make: Callable[[], dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+        """A table made of all of this trace, or the one that was made before; `name` says what decides it besides the trace."""
+        return make() if self.derived is None else self.derived.table(name, make)
 
     @property
     def tables(self) -> tuple[str, ...]:

@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from ...errors import AispError
 
 SUFFIX = ".trace"
-VERSION = 2
+VERSION = 3
 _MAGIC, _FRAME = b"AISPTRC\0", 0x4D524641
 _HEADER, _HEAD, _TEXT = struct.Struct("=8sIIQQ"), struct.Struct("=IHHII"), struct.Struct("=II")
-TEXT, NVTX, KERNEL, COPY, MEMSET, CALL, DEVICE, CONTEXT, PROBLEM, CLOSE, STARTED, NODE = range(1, 13)
+TEXT, NVTX, KERNEL, COPY, MEMSET, CALL, DEVICE, CONTEXT, PROBLEM, CLOSE, STARTED, NODE, ENTRY = range(1, 14)
 NO_TEXT, WRITTEN_HERE, NUMBERED = range(3)
+EXTENDED = 9
+"""The type of a payload that lies behind the rows."""
 
 Rows = NDArray[np.void]
 
@@ -58,13 +60,14 @@ ROWS: Mapping[int, np.dtype[np.void]] = {
     CLOSE: np.dtype(
         [
             *((name, "u8") for name in ("ended", "handed")),
-            ("rows", "u8", 13),
+            ("rows", "u8", 14),
             *((name, "u8") for name in ("dropped", "asked", "returned", "at_end", "calls", "nodes")),
             ("clock_off", "i8"),
         ]
     ),
     STARTED: _row("", "cupti unused"),
     NODE: _row("time node original", "thread unused"),
+    ENTRY: _row("schema type flags detail offset", "domain index name unused"),
 }
 COUNTED = (KERNEL, COPY, MEMSET, CALL)
 """The kinds that Nsight Systems counts as CUDA events."""
@@ -76,7 +79,7 @@ class Process:
 
     close    the closing record; None where the process did not end in order, or its file could not be written
     problem  why it refused to be recorded, "" where it did not
-    texts    by number; those of NVTX events that lie beside them are in `beside`, by row of NVTX
+    texts    by number; those of NVTX events that lie beside them are in `beside`, their payloads in `blobs`, by row of NVTX
     """
 
     path: Path
@@ -86,6 +89,7 @@ class Process:
     frames: dict[int, list[Rows]] = field(default_factory=dict)
     texts: dict[int, bytes] = field(default_factory=dict)
     beside: list[bytes | None] = field(default_factory=list)
+    blobs: list[bytes | None] = field(default_factory=list)
     close: Any = None
     problem: str = ""
 
@@ -175,6 +179,7 @@ def _take(process: Process, kind: int, count: int, body: bytes, is_last: bool) -
         process.frames.setdefault(kind, []).append(rows)
         if kind == NVTX:
             process.beside += _beside(rows, body[rows.nbytes :])
+            process.blobs += _blobs(rows, body[rows.nbytes :])
         if kind == CLOSE and is_last:
             process.close = rows[0]
 
@@ -183,6 +188,12 @@ def _beside(rows: Rows, texts: bytes) -> Iterator[bytes | None]:
     columns = (rows[name].tolist() for name in ("text_is", "text", "text_length"))
     for form, at, length in zip(*columns, strict=True):
         yield texts[at : at + length] if form == WRITTEN_HERE else None
+
+
+def _blobs(rows: Rows, behind: bytes) -> Iterator[bytes | None]:
+    for form, place in zip(rows["payload_type"].tolist(), rows["payload"].tolist(), strict=True):
+        at, size = place >> 32, place & 0xFFFFFFFF
+        yield behind[at : at + size] if form == EXTENDED else None
 
 
 def version_text(number: int) -> str:

@@ -394,6 +394,7 @@ __attribute__((visibility("default"))) int InitializeInjection(void) {
     leave_out(DRIVER_DOMAIN, cupti.ActivityEnableDriverApi);
     leave_out(RUNTIME_DOMAIN, cupti.ActivityEnableRuntimeApi);
     counts.clock_off = clock_off();
+    clients_watch(cupti.GetResultString, OTHER_SUBSCRIBER);
     running = 1;
     atexit(tracer_close); /* again: what is registered later runs earlier, and CUPTI registers its own when it is loaded */
     return 1;

@@ -1,17 +1,18 @@
 /* The file that a traced process writes: a header, then frames. A frame is a head, `rows` rows of one kind, and of NVTX events the
-   bytes of their texts. A file that is whole ends with one frame of kind CLOSE. Numbers are the machine's own; times are ns of
+   bytes of their texts and payloads. A file that is whole ends with one frame of kind CLOSE. Numbers are the machine's own; times are ns of
    CLOCK_MONOTONIC. `buffers.py` states the same layouts and refuses another VERSION. */
 #ifndef AISP_TRACER_FORMAT_H
 #define AISP_TRACER_FORMAT_H
 #include <stdint.h>
 
-#define VERSION 2
+#define VERSION 3
 #define MAGIC "AISPTRC"
 #define FRAME 0x4d524641u /* "AFRM" */
 
-enum kind { TEXT = 1, NVTX, KERNEL, COPY, MEMSET, CALL, DEVICE, CONTEXT, PROBLEM, CLOSE, STARTED, NODE, KINDS };
+enum kind { TEXT = 1, NVTX, KERNEL, COPY, MEMSET, CALL, DEVICE, CONTEXT, PROBLEM, CLOSE, STARTED, NODE, ENTRY, KINDS };
 enum event { MARK = 34, THREAD = 39, CATEGORY = 33, DOMAIN_MADE = 75, DOMAIN_ENDED = 76, PUSH = 1, POP, START, END };
 enum text_is { NO_TEXT, WRITTEN_HERE, NUMBERED };
+enum { EXTENDED = 9 }; /* a payload's type: it lies behind the rows, `payload` is its place << 32 | its size */
 
 typedef struct {
     char magic[8];
@@ -74,6 +75,11 @@ typedef struct { /* a node of a CUDA graph was made, or cloned from the original
     uint64_t time, node, original;
     uint32_t thread, unused;
 } node_row_t;
+
+typedef struct { /* a field of payloads of one form: its type, and where it lies, by NVTX's numbers */
+    uint64_t schema, type, flags, detail, offset;
+    uint32_t domain, index, name, unused;
+} entry_row_t;
 
 typedef struct { /* CUPTI was started in this process; its API version */
     uint32_t cupti, unused;

@@ -11,7 +11,7 @@ typedef struct {
     uint32_t category;
     int32_t color_type;
     uint32_t color;
-    int32_t payload_type, reserved;
+    int32_t payload_type, parts;
     uint64_t payload;
     int32_t message_type;
     const void *message;
@@ -27,8 +27,8 @@ typedef struct category {
     struct category *next;
 } category_t;
 enum { ASCII = 1, WIDE, REGISTERED };
-#define NO_DEPTH (-2) /* NVTX_NO_PUSH_POP_TRACKING: what a push returns where nobody counts */
-#define LAST_PAYLOAD 6 /* NVTX_PAYLOAD_TYPE_FLOAT; above it values are addresses of extended payloads */
+#define LAST_PAYLOAD 6 /* NVTX_PAYLOAD_TYPE_FLOAT */
+#define EXTENDED_TYPE ((int32_t)0xDFBD0009) /* NVTX_PAYLOAD_TYPE_EXT: the value is the address of parts, `parts` their number */
 #define ROWS 1024
 #define BYTES (64 << 10)
 
@@ -54,23 +54,32 @@ void nvtx_forked(void) {
     row_count = byte_count = 0;
 }
 
+/* Where bytes that belong to the next row lie behind the rows. */
+static uint64_t put_beside(const char *from, size_t length) {
+    memcpy(bytes + byte_count, from, length);
+    byte_count += length;
+    return byte_count - length;
+}
+
 /* With the lock held. `text` is written beside its row; one that is too long for that gets a number and is forgotten. */
-static void keep(nvtx_row_t row, const char *text, size_t length, text_t *numbered) {
+static void keep(nvtx_row_t row, const char *text, size_t length, text_t *numbered, const blob_t *blob) {
     text_t *alone = NULL;
     if (text && length > BYTES / 4)
         numbered = alone = text_made(text, length);
+    if (byte_count + (text && !numbered ? length : 0) + (blob ? blob->size : 0) > BYTES)
+        nvtx_flush();
+    if (blob) {
+        row.payload_type = EXTENDED;
+        row.payload = put_beside(blob->bytes, blob->size) << 32 | blob->size;
+    }
     if (numbered) {
         row.text_is = NUMBERED;
         row.text = file_text(numbered);
         free(alone);
     } else if (text) {
-        if (byte_count + length > BYTES)
-            nvtx_flush();
         row.text_is = WRITTEN_HERE;
-        row.text = byte_count;
         row.text_length = (uint32_t)length;
-        memcpy(bytes + byte_count, text, length);
-        byte_count += length;
+        row.text = put_beside(text, length);
     }
     rows[row_count++] = row;
     if (row_count == ROWS)
@@ -83,33 +92,36 @@ void nvtx_opened(void) {
     for (domain_t *one = domains; one; one = one->next) {
         row.event = DOMAIN_MADE, row.domain = one->id;
         counts.calls++;
-        keep(row, NULL, 0, one->name);
+        keep(row, NULL, 0, one->name, NULL);
     }
     for (category_t *one = categories; one; one = one->next) {
         row.event = CATEGORY, row.domain = one->domain, row.category = one->number;
         counts.calls++;
-        keep(row, NULL, 0, one->name);
+        keep(row, NULL, 0, one->name, NULL);
     }
+    payload_opened();
 }
 
 /* With the lock held. */
-static void record(nvtx_row_t row, const char *text, size_t length, text_t *numbered) {
+static void record(nvtx_row_t row, const char *text, size_t length, text_t *numbered, const blob_t *blob) {
     if (file_opens())
         return;
     counts.calls++;
     row.thread = thread_id();
-    keep(row, text, length, numbered);
+    keep(row, text, length, numbered, blob);
 }
 
 /* One event: its time is read first, before any lock is waited for. */
-static void event(nvtx_row_t row, const char *text, size_t length, text_t *numbered) {
+static void event(nvtx_row_t row, const char *text, size_t length, text_t *numbered, const blob_t *blob) {
     row.time = now();
     nvtx_locks(1);
-    record(row, text, length, numbered);
+    record(row, text, length, numbered, blob);
     nvtx_locks(0);
 }
 
-static void plain(nvtx_row_t row, const char *text) { event(row, text, text ? strlen(text) : 0, NULL); }
+void nvtx_event(nvtx_row_t row, const blob_t *blob) { event(row, NULL, 0, NULL, blob); }
+static void named(nvtx_row_t row, const char *text, const blob_t *blob) { event(row, text, text ? strlen(text) : 0, NULL, blob); }
+static void plain(nvtx_row_t row, const char *text) { named(row, text, NULL); }
 
 static void *room(size_t size) {
     void *made = malloc(size);
@@ -140,11 +152,12 @@ static char *narrow(const wchar_t *text) {
     return out;
 }
 
-static void wide(nvtx_row_t row, const wchar_t *text) {
+static void named_wide(nvtx_row_t row, const wchar_t *text, const blob_t *blob) {
     char *narrowed = text ? narrow(text) : NULL;
-    plain(row, narrowed);
+    named(row, narrowed, blob);
     free(narrowed);
 }
+static void wide(nvtx_row_t row, const wchar_t *text) { named_wide(row, text, NULL); }
 
 /* Attributes of a version that is shorter than ours have no such field: `size` says how much there is. */
 static void full(nvtx_row_t row, const attributes_t *given) {
@@ -159,16 +172,20 @@ static void full(nvtx_row_t row, const attributes_t *given) {
         row.payload_type = (uint8_t)given->payload_type;
         row.payload = given->payload;
     }
+    blob_t *blob = NULL;
+    if (given->payload_type == EXTENDED_TYPE)
+        blob = payload_packed((const payload_t *)(uintptr_t)given->payload, (size_t)given->parts);
     if (given->message_type == REGISTERED && given->message)
-        event(row, NULL, 0, (text_t *)given->message);
+        event(row, NULL, 0, (text_t *)given->message, blob);
     else if (given->message_type == WIDE)
-        wide(row, given->message);
+        named_wide(row, given->message, blob);
     else
-        plain(row, given->message_type == ASCII ? given->message : NULL);
+        named(row, given->message_type == ASCII ? given->message : NULL, blob);
+    free(blob);
 }
 
-static uint32_t number(const void *domain) { return domain ? ((const domain_t *)domain)->id : 0; }
-static uint64_t new_range(void) { return __atomic_add_fetch(&range_count, 1, __ATOMIC_RELAXED); }
+uint32_t nvtx_domain(const void *domain) { return domain ? ((const domain_t *)domain)->id : 0; }
+uint64_t nvtx_new_range(void) { return __atomic_add_fetch(&range_count, 1, __ATOMIC_RELAXED); }
 #define ROW(what, ...) ((nvtx_row_t){.event = (what), ##__VA_ARGS__})
 
 static void mark_ex(const attributes_t *a) { full(ROW(MARK), a); }
@@ -179,34 +196,34 @@ static int push_a(const char *s) { return plain(ROW(PUSH), s), NO_DEPTH; }
 static int push_w(const wchar_t *s) { return wide(ROW(PUSH), s), NO_DEPTH; }
 static int pop(void) { return plain(ROW(POP), NULL), NO_DEPTH; }
 static uint64_t in_domain_start(void *d, const attributes_t *a) {
-    uint64_t id = new_range();
-    full(ROW(START, .range = id, .domain = number(d)), a);
+    uint64_t id = nvtx_new_range();
+    full(ROW(START, .range = id, .domain = nvtx_domain(d)), a);
     return id;
 }
 static uint64_t start_ex(const attributes_t *a) { return in_domain_start(NULL, a); }
 static uint64_t start_a(const char *s) {
-    uint64_t id = new_range();
+    uint64_t id = nvtx_new_range();
     plain(ROW(START, .range = id), s);
     return id;
 }
 static uint64_t start_w(const wchar_t *s) {
-    uint64_t id = new_range();
+    uint64_t id = nvtx_new_range();
     wide(ROW(START, .range = id), s);
     return id;
 }
-static void in_domain_end(void *d, uint64_t id) { plain(ROW(END, .range = id, .domain = number(d)), NULL); }
+static void in_domain_end(void *d, uint64_t id) { plain(ROW(END, .range = id, .domain = nvtx_domain(d)), NULL); }
 static void end(uint64_t id) { in_domain_end(NULL, id); }
-static void in_domain_mark(void *d, const attributes_t *a) { full(ROW(MARK, .domain = number(d)), a); }
-static int in_domain_push(void *d, const attributes_t *a) { return full(ROW(PUSH, .domain = number(d)), a), NO_DEPTH; }
-static int in_domain_pop(void *d) { return plain(ROW(POP, .domain = number(d)), NULL), NO_DEPTH; }
+static void in_domain_mark(void *d, const attributes_t *a) { full(ROW(MARK, .domain = nvtx_domain(d)), a); }
+static int in_domain_push(void *d, const attributes_t *a) { return full(ROW(PUSH, .domain = nvtx_domain(d)), a), NO_DEPTH; }
+static int in_domain_pop(void *d) { return plain(ROW(POP, .domain = nvtx_domain(d)), NULL), NO_DEPTH; }
 
 /* Told of first and listed then: a file that this event opens tells of all that were listed. */
 static void named_category(void *d, uint32_t number_, const char *s) {
     text_t *name = text_made(s ? s : "", s ? strlen(s) : 0);
     category_t *made = room(sizeof *made);
-    nvtx_row_t row = {.event = CATEGORY, .time = now(), .domain = number(d), .category = number_};
+    nvtx_row_t row = {.event = CATEGORY, .time = now(), .domain = nvtx_domain(d), .category = number_};
     nvtx_locks(1);
-    record(row, NULL, 0, name);
+    record(row, NULL, 0, name, NULL);
     *made = (category_t){row.domain, number_, name, categories};
     categories = made;
     nvtx_locks(0);
@@ -247,7 +264,7 @@ static void *domain_a(const char *s) {
         *domain = (domain_t){++domain_count, text_made(name, strlen(name)), domains};
     }
     row.domain = domain->id;
-    record(row, NULL, 0, domain->name);
+    record(row, NULL, 0, domain->name, NULL);
     if (!known)
         domains = domain;
     nvtx_locks(0);
@@ -259,7 +276,7 @@ static void *domain_w(const wchar_t *s) {
     free(narrowed);
     return made;
 }
-static void domain_ended(void *d) { plain(ROW(DOMAIN_ENDED, .domain = number(d)), NULL); }
+static void domain_ended(void *d) { plain(ROW(DOMAIN_ENDED, .domain = nvtx_domain(d)), NULL); }
 
 typedef void (*function_t)(void);
 typedef struct {

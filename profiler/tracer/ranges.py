@@ -15,9 +15,11 @@ PUSH_POP, START_END = 59, 60
 
 COLUMNS = (
     *("start", "end", "eventType", "rangeId", "category", "color", "text", "globalTid", "endGlobalTid", "textId"),
-    *("domainId", "uint64Value", "int64Value", "doubleValue", "uint32Value", "int32Value", "floatValue"),
+    *("domainId", "uint64Value", "int64Value", "doubleValue", "uint32Value", "int32Value", "floatValue", "binaryData"),
 )
-_START, _END, _THREAD, _END_THREAD = (COLUMNS.index(name) for name in ("start", "end", "globalTid", "endGlobalTid"))
+_START, _END, _THREAD, _END_THREAD, _BLOB = (
+    COLUMNS.index(name) for name in ("start", "end", "globalTid", "endGlobalTid", "binaryData")
+)
 _PAYLOADS = {1: (11, "q"), 2: (12, "q"), 3: (13, "d"), 4: (14, "I"), 5: (15, "i"), 6: (16, "f")}
 """NVTX's type of a payload -> its column, and how its 8 bytes are read; SQLite has no unsigned 64 bits."""
 
@@ -39,11 +41,11 @@ def nvtx_rows(process: Process, key: int, zero: int, duration: int) -> list[Row]
     for event, thread, domain, number, time, row in _events(process, key, zero):
         if event == POP:
             if stack := pushed.get((thread, domain)):
-                stack.pop()[_END] = time
+                _ends(stack.pop(), time, row)
             continue
         if event == END:
             if (begun := started.pop(number, None)) is not None:
-                begun[_END] = time
+                _ends(begun, time, row)
                 begun[_END_THREAD] = None if begun[_THREAD] == key | thread else key | thread
             continue
         rows.append(row)
@@ -56,6 +58,12 @@ def nvtx_rows(process: Process, key: int, zero: int, duration: int) -> list[Row]
     return sorted(rows, key=lambda row: row[_START])
 
 
+def _ends(begun: Row, time: int, last: Row) -> None:
+    """A payload may come with a range's end, as NCCL's do that tell a rank."""
+    begun[_END] = time
+    begun[_BLOB] = begun[_BLOB] or last[_BLOB]
+
+
 _TYPES = {PUSH: PUSH_POP, START: START_END}
 
 
@@ -64,7 +72,7 @@ def _events(process: Process, key: int, zero: int) -> Iterator[tuple[int, int, i
     rows = process.rows(NVTX)
     names = ("time", "range", "payload", "text", "thread", "domain", "category", "color")
     columns = [rows[name].tolist() for name in (*names, "event", "text_is", "payload_type", "has_color")]
-    for beside, one in zip(process.beside, zip(*columns, strict=True), strict=True):
+    for beside, blob, one in zip(process.beside, process.blobs, zip(*columns, strict=True), strict=True):
         time, number, payload, text, thread, domain, category, color, event, form, payload_type, has_color = one
         row: Row = [None] * len(COLUMNS)
         row[:10] = (
@@ -79,7 +87,7 @@ def _events(process: Process, key: int, zero: int) -> Iterator[tuple[int, int, i
             None,
             text if form == 2 else None,
         )
-        row[10] = domain
+        row[10], row[_BLOB] = domain, blob
         if payload_type in _PAYLOADS:
             at, how = _PAYLOADS[payload_type]
             row[at] = struct.unpack_from(f"={how}", payload.to_bytes(8, "little"))[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .buffers import CONTEXT, COUNTED, DEVICE, NODE, NVTX, Process, Recording
+from .buffers import CONTEXT, COUNTED, DEVICE, ENTRY, NODE, NVTX, Process, Recording
 from .ranges import END, POP
 
 CLOCK_SLACK_NS = 1_000_000
@@ -43,7 +43,7 @@ def _second_halves(process: Process) -> int:
 
 def _doubts(process: Process) -> Iterator[Message]:
     close = process.close
-    kinds = (*COUNTED, DEVICE, CONTEXT, NVTX, NODE)
+    kinds = (*COUNTED, DEVICE, CONTEXT, NVTX, NODE, ENTRY)
     differing = [kind for kind in kinds if len(process.rows(kind)) != int(close["rows"][kind])]
     written = sum(int(close["rows"][kind]) for kind in (*COUNTED, DEVICE, CONTEXT))
     lost = int(close["asked"]) - int(close["returned"])

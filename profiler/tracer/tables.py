@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .buffers import CALL, CONTEXT, COPY, DEVICE, KERNEL, MEMSET, NODE, Process, Recording
+from .buffers import CALL, CONTEXT, COPY, DEVICE, ENTRY, KERNEL, MEMSET, NODE, Process, Recording
 from .names import demangled, short
 from .product import PRODUCT, product_version
 from .ranges import COLUMNS as NVTX_COLUMNS
@@ -42,6 +42,7 @@ _TABLES = {
     "CUPTI_ACTIVITY_KIND_RUNTIME": "start end eventClass globalTid correlationId nameId returnValue",
     "CUDA_GRAPH_NODE_EVENTS": "start end eventClass globalTid nameId graphNodeId originalGraphNodeId",
     "NVTX_EVENTS": " ".join(NVTX_COLUMNS),
+    "NVTX_PAYLOAD_SCHEMA_ENTRIES": "domainId schemaId idx flags type name arrayOrUnionDetail offset",
     "DIAGNOSTIC_EVENT": "timestamp timestampType source severity text globalPid",
     "TARGET_INFO_GPU": "vmId id name totalMemory memoryBandwidth clockRate smCount uuid computeMajor computeMinor",
     "TARGET_INFO_CUDA_DEVICE": "gpuId cudaId pid",
@@ -58,7 +59,7 @@ _TABLES = {
 _LAZY = (
     "CUPTI_ACTIVITY_KIND_",
     "CUDA_GRAPH_",
-    "NVTX_EVENTS",
+    "NVTX_",
     "TARGET_INFO_GPU",
     "TARGET_INFO_CUDA",
     "TARGET_INFO_SYSTEM",
@@ -101,6 +102,7 @@ class _Writer:
             self._calls(process, key)
             self._nodes(process, key)
             self._nvtx(process, key)
+            self._payloads(process)
         self._devices()
         self._messages()
         self._session()
@@ -190,6 +192,18 @@ class _Writer:
                 if row[2] in _NAMING:  # as Nsight Systems writes names, which readers look for in `text`
                     row[registered], row[text] = None, told
         self._insert("NVTX_EVENTS", rows)
+
+    def _payloads(self, process: Process) -> None:
+        """How payloads are read. Numbers have 64 bits without a sign, which SQLite does not know; an offset of 0 is no offset there."""
+        columns = ("domain", "schema", "index", "flags", "type", "name", "detail", "offset")
+        rows = zip(*(process.rows(ENTRY)[name].astype(np.int64).tolist() for name in columns), strict=True)
+        self._insert(
+            "NVTX_PAYLOAD_SCHEMA_ENTRIES",
+            (
+                (*row[:3], row[3] or None, row[4], process.texts.get(row[5]), *(n or None for n in row[6:]))
+                for row in rows
+            ),
+        )
 
     def _devices(self) -> None:
         gpus: dict[bytes, int] = {}

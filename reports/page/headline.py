@@ -17,6 +17,8 @@ _LONG = 72.0
 
 _THAN = " than "
 """Pairs write "{speedup} than one stream"; a factor is said as "1.71× as fast as", since "1.71× faster" may mean 2.71×."""
+_AS = "as "
+"""What "{speedup} than as it comes" has too many of then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ def headline(evidence: Evidence, say: Catalog) -> Headline:
     before, field, after = say.of(pair.sentence).partition("{speedup}")
     number, word = (say("headline.alike"), "") if alike(evidence) else _spoken(evidence.speedup, say)
     if number != say("headline.no_faster") and after.startswith(_THAN):
-        after = say("headline.compared") + after.removeprefix(_THAN)
+        after = say("headline.compared") + after.removeprefix(_THAN).removeprefix(_AS)
     if not field:
         return Headline(f"{before} ", number, word, _tone(evidence))
     return Headline(before, number, f"{word}{after}", _tone(evidence))

@@ -30,7 +30,7 @@ def summary(evidence: Evidence, lang: str = "en", bundled: bool = False) -> list
         if after is None or after.reasons != claim.reasons:  # for several claims, at the last
             lines += [visible(f"      {seen(reason, say)}") for reason in claim.reasons]
     lines += [visible(f"  {seen(finding, say)}") for finding in evidence.completeness.findings]
-    lines += [visible(line) for line in _tier(evidence, say)]
+    lines += [visible(line) for line in (*_uncounted(evidence, say), *_tier(evidence, say))]
     origin = say("console.bundled" if bundled else "console.shipped" if evidence.shipped else "console.local")
     return [*lines, visible(f"  {_source(evidence, say, origin)}")]
 
@@ -38,6 +38,12 @@ def summary(evidence: Evidence, lang: str = "en", bundled: bool = False) -> list
 def told(evidence: Evidence, say: Catalog) -> str:
     """The verdict in capitals; where no difference is claimed and shown, that, so that a list of wins holds no such pair."""
     return verdict_word(evidence, say).upper()
+
+
+def _uncounted(evidence: Evidence, say: Catalog) -> list[str]:
+    """Work inside the ranges that is not counted, and how to count it: a claim on a training step would be one on its first half."""
+    found = [say.finding(one) for one in evidence.caveats if one.code == "other_threads"]
+    return [f"  {one.seen} → {one.mend}" for one in found]
 
 
 def _tier(evidence: Evidence, say: Catalog) -> list[str]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
 from aisp_prof import cli
 from aisp_prof.cli import counters
+from aisp_prof.cli.capturing import hardware
 from aisp_prof.declaration import Phase
 from aisp_prof.errors import UsageError
 from aisp_prof.profiler.capture import run as room
@@ -93,10 +95,29 @@ def test_what_floors_and_claims_need_is_measured_once_for_all_pairs(capture, pai
 
 
 def test_what_is_declared_without_phases_needs_its_type_and_memory(capture, monkeypatch):
-    found = replace(find("ch11:streams")[0], declared=product, phases=None)
+    (pair,) = find("ch11:streams")
+    declaration = replace(pair.declaration, claims=("speedup >= 2",))
+    found = replace(pair, declaration=declaration, declared=product, phases=None)
     monkeypatch.setattr("aisp_prof.workloads.registry.find", lambda selector: [found])
     capture("ch11")
     assert capture.measured == [["bf16", "copy", "read"]]
+
+
+def test_a_gpu_with_less_memory_gets_a_smaller_size_and_is_told(capture, monkeypatch):
+    class Card:
+        def facts(self):
+            return {"name": "NVIDIA GeForce RTX 4090", "memory_bytes": 25_250_627_584}
+
+    monkeypatch.setattr("aisp_prof.profiler.capture.conditions.open_gpu", lambda: nullcontext(Card()))
+    (pair,) = find("ch09:fused_l2norm")
+    key, size, why = hardware(pair, "")
+    assert (key, size) == ("rtx_4090", "4x65536x4096")
+    assert hardware(pair, "default") == ("rtx_4090", "default", ""), "as asked"
+    assert hardware(find("ch11:streams")[0], "") == ("rtx_4090", "default", "")
+    code, _, err, asked, _ = capture("ch09:fused_l2norm")
+    assert (code, len(asked)) == (0, 1)
+    assert f"ch09.fused_l2norm: {why}" in err
+    assert why.startswith("rows 65536 instead of 131072")
 
 
 def test_stored_ceilings_serve_floors_too(capture, pairs, tmp_path):

@@ -239,6 +239,9 @@ def test_work_of_other_threads_is_told(tmp_path: Path) -> None:
     code, data = reported(trace, tmp_path, *RANGES, "--claim", "kernels == 4", "--claim", "baseline.kernels == 4")
     (told,) = [one for one in data["proofs"][0]["caveats"] if one["code"] == "other_threads"]
     assert (code, told["values"]) == (0, {"variant": "baseline", "count": 72, "of": 144})
+    said = aisp("report", trace, *RANGES, *HTML, cwd=tmp_path).stdout
+    assert "the baseline ranges 72 came from other threads" in said
+    assert "--attribution process" in said
     code, data = reported(trace, tmp_path, *RANGES, "--attribution", "process", "--claim", "baseline.kernels == 16")
     assert (code, [one for one in data["proofs"][0]["caveats"] if one["code"] == "other_threads"]) == (0, [])
 

@@ -10,7 +10,9 @@ from aisp_prof.errors import EnvironmentLacks, UsageError
 from aisp_prof.workloads import hardware
 from aisp_prof.workloads.ch11.streams import PAIR
 from aisp_prof.workloads.device import enough_memory, open_device
-from aisp_prof.workloads.hardware import Gpu, check_needs, choose_size, hardware_key
+from aisp_prof.workloads.hardware import Gpu, check_needs, choose_size, hardware_key, shrunk
+from aisp_prof.workloads.pair import Pair
+from aisp_prof.workloads.registry import find, pairs
 
 H200 = Gpu("NVIDIA H200", "GPU-0", "9.0", 132, 150_000_000_000, 62_914_560)
 A100 = replace(H200, name="NVIDIA A100-SXM4-80GB", compute_capability="8.0")
@@ -49,6 +51,47 @@ def test_size_is_the_hardwares_own_then_default_then_small_on_a_cpu() -> None:
     assert choose_size(declaration, A100, None)[0] == "default"
     assert choose_size(declaration, None, None)[0] == "small"
     assert choose_size(declaration, H200, "small") == ("small", declaration.sizes["small"])
+
+
+RTX_4090 = replace(H200, name="NVIDIA GeForce RTX 4090", compute_capability="8.9", memory_bytes=25_250_627_584)
+L4 = replace(H200, name="NVIDIA L4", compute_capability="8.9", memory_bytes=23_609_475_072)
+H100 = replace(H200, name="NVIDIA H100 80GB HBM3", memory_bytes=84_930_000_000)
+
+
+def test_a_pair_that_memory_cannot_hold_gets_half_and_says_so() -> None:
+    (pair,) = find("ch09:fused_l2norm")
+    full = pair.declaration.sizes["default"]
+    for gpu, rows in ((RTX_4090, 65536), (L4, 32768)):
+        key, sizes = choose_size(pair.declaration, gpu, None, pair.memory)
+        assert sizes == {**full, "rows": rows}
+        assert (key, sizes) == choose_size(pair.declaration, gpu, key, pair.memory), "what capture hands to its child"
+        said = shrunk(pair.declaration, key, pair.memory, gpu.memory_bytes)
+        assert said.startswith(f"rows {rows} instead of 131072, which take 40 GiB of this GPU's 2"), said
+        assert choose_size(pair.declaration, gpu, "default", pair.memory) == ("default", full), "as asked"
+    with pytest.raises(
+        EnvironmentLacks, match=r"takes 2\.5 GiB of device memory at rows 8192, and this GPU has 2"
+    ) as caught:
+        choose_size(pair.declaration, replace(L4, memory_bytes=2 << 30), None, pair.memory)
+    assert "--size small" in caught.value.mend
+
+
+@pytest.mark.parametrize("pair", pairs(), ids=lambda pair: pair.key)
+def test_with_80_gb_every_pair_runs_whole(pair: Pair) -> None:
+    for gpu in (H100, A100, H200):
+        key, sizes = choose_size(pair.declaration, gpu, None, pair.memory)
+        assert (key, sizes) == choose_size(pair.declaration, gpu, None)
+        assert not shrunk(pair.declaration, key, pair.memory, gpu.memory_bytes)
+
+
+@pytest.mark.parametrize("pair", [pair for pair in pairs() if pair.memory], ids=lambda pair: pair.key)
+def test_what_is_halved_is_a_size_and_takes_half_of_the_memory_or_more(pair: Pair) -> None:
+    assert pair.memory is not None
+    full = pair.declaration.sizes["default"]
+    half = {**full, pair.memory.halved: full[pair.memory.halved] // 2}
+    assert full[pair.memory.halved] % (1 << pair.memory.halvings) == 0
+    assert 0.5 <= pair.memory.bytes(half) / pair.memory.bytes(full) < 0.6
+    _, sizes = choose_size(pair.declaration, RTX_4090, None, pair.memory)
+    assert sizes == half
 
 
 def test_an_unknown_size_is_refused_by_name() -> None:

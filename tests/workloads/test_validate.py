@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 import torch
 from aisp_prof.declaration import VARIANTS
+from aisp_prof.workloads import validate as validate_module
 from aisp_prof.workloads.annotate import Notes
 from aisp_prof.workloads.ch11.streams import PAIR, ChunkedChain
 from aisp_prof.workloads.device import CpuDevice
@@ -181,3 +183,16 @@ def test_each_format_is_held_against_its_own_operands(notes: Notes) -> None:
     found = validate(declaration, Rounded(wrong=1.0001), CpuDevice(), notes, 11)
     assert not found.valid
     assert found.max_relative_error["baseline"] <= 1e-5 < found.max_relative_error["optimized"]
+
+
+@pytest.mark.parametrize("shape", [(5, 4), (20,), (2, 3, 4)])
+def test_the_error_is_that_of_the_whole_output_however_it_is_cut(
+    shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(validate_module, "_PIECE", 7)
+    right = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    output = (right + 1e-3).float()
+    whole = (output.double() - right).norm() / right.norm()
+    assert relative_error(output, right) == pytest.approx(float(whole), rel=1e-12)
+    output.view(-1)[-1] = torch.nan
+    assert math.isnan(relative_error(output, right)), "in the last piece"

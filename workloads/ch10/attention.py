@@ -74,11 +74,11 @@ PAIR = Pair(
             "optimized.achieved_flops >= 0.6 * ceiling(bf16)",
         ),
         sizes={"default": _FULL, "h200": _FULL, "small": {"batch": 2, "heads": 2, "seq": 64, "dim": 64}},
-        tolerance=5e-3,  # scores rounded to bf16, as operators leave them, make 3.9e-3; kept on the chip 2.1e-3
+        tolerance=5e-3,  # q, scores and weights rounded to bf16, as operators leave them, make 4.1e-3; kept on the chip 2.1e-3
         bitwise=False,  # sums in another order
         perturbation_band=0.05,
         queued=True,  # the subject is traffic; launches are counted, not timed
-        needs=("cuda", "cc>=9.0"),
+        needs=("cuda", "cc>=9.0", "cc<10.0"),
     ),
     build=attention(
         {

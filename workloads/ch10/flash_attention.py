@@ -68,7 +68,7 @@ PAIR = Pair(
         bitwise=False,  # sums in another order
         perturbation_band=0.05,
         queued=True,  # the subject is the kernel, not its launch
-        needs=("cuda", "cc>=9.0"),
+        needs=("cuda", "cc>=9.0", "cc<10.0"),
     ),
     build=attention({"baseline": pinned("FLASH_ATTENTION"), "cudnn": pinned("CUDNN_ATTENTION"), "optimized": rung()}),
     declared=declared,

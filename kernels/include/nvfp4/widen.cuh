@@ -19,13 +19,34 @@ __device__ __forceinline__ uint32_t multiply(uint32_t a, uint32_t b) {
     return c;
 }
 
+// Both halves times one of two scales: the first, or the second. An operand of its own, where a permuted copy takes an instruction.
+template <int HALF>
+__device__ __forceinline__ uint32_t multiply_by(uint32_t a, uint32_t scales) {
+    uint32_t c;
+    if constexpr (HALF == 0) {
+        asm("{.reg .b16 low, high;\n.reg .b32 twice;\nmov.b32 {low, high}, %2;\nmov.b32 twice, {low, low};\n"
+            "mul.rn.bf16x2 %0, %1, twice;}"
+            : "=r"(c)
+            : "r"(a), "r"(scales));
+    } else {
+        asm("{.reg .b16 low, high;\n.reg .b32 twice;\nmov.b32 {low, high}, %2;\nmov.b32 twice, {high, high};\n"
+            "mul.rn.bf16x2 %0, %1, twice;}"
+            : "=r"(c)
+            : "r"(a), "r"(scales));
+    }
+    return c;
+}
+
 // Codes as a thread finds them, eight in a word: of four pairs the first codes in the lower half, the second in the upper. Of pair 0
-// sign and size stand where bf16 has them, bits 15 and 8 to 6; of pairs 1 and 2 three and six bits lower; pair 3 has the bits that
-// are left: 14 the sign, 13, 11 and 10 the size. So three pairs take one shift at most, where four codes side by side take eight.
+// sign and size stand where bf16 has them, bits 15 and 8 to 6 of each half; pairs 1 and 2 lie so too, the word turned left by three
+// and by six. Pair 3 has the bits that are left: 1 the sign, 0, 4 and 3 the size. One product moves them, 14, 8 and 3 up: what
+// else it moves does not meet them. So eight instructions make eight codes, where codes side by side take sixteen.
 template <int PAIR>
 __device__ __forceinline__ uint32_t tiny(uint32_t codes) {
-    if constexpr (PAIR < 3) return codes << 3 * PAIR & 0x81c081c0u;
-    return (codes << 1 & 0x80008000u) | (codes >> 5 & 0x01000100u) | (codes >> 4 & 0x00c000c0u);
+    constexpr uint32_t HELD = 0x81c081c0u, LEFT = 0x001b001bu, UP = 1u << 14 | 1u << 8 | 1u << 3;
+    if constexpr (PAIR == 0) return codes & HELD;
+    if constexpr (PAIR == 3) return (codes & LEFT) * UP & HELD;
+    return __funnelshift_r(codes, codes, 3 * PAIR) & HELD;
 }
 
 // A code that stands alone, in the lowest four bits of each half.
@@ -40,8 +61,5 @@ __device__ __forceinline__ uint32_t large(uint16_t scales) {
     asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(wide.y), "f"(wide.x));
     return multiply(both, TIMES);
 }
-
-__device__ __forceinline__ uint32_t low_twice(uint32_t pair) { return __byte_perm(pair, 0, 0x1010); }
-__device__ __forceinline__ uint32_t high_twice(uint32_t pair) { return __byte_perm(pair, 0, 0x3232); }
 
 }  // namespace nvfp4

@@ -27,6 +27,8 @@ _NARROW = tuple(np.dtype(kind) for kind in ("u1", "u2", "u4"))
 _COUNTED_FROM = {"end": "start"}
 """Columns that are stored as the difference from another one: lengths take half the bytes of ends."""
 _MOST_VALUES = 1 << 12
+_ALIGNED = 64
+"""Bytes; every column begins at a multiple."""
 _PART = 8 << 20
 _STEP = 1 << 18  # stays in a core's cache
 _ODD = np.arange(1, _STEP // 4 + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
@@ -42,19 +44,40 @@ class ColumnFile:
         self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL if new else os.O_RDONLY, 0o600)
         self.size = os.fstat(self.descriptor).st_size
         self._lock = Lock()
+        self._written: dict[int, int] = {}
         weakref.finalize(self, os.close, self.descriptor)
 
     def room(self, size: int) -> int:
         """Where `size` new bytes may be written."""
         with self._lock:
-            at, self.size = self.size, self.size + size
+            at, self.size = self.size, self.size + size + -size % _ALIGNED
         return at
 
     def write(self, content: NDArray[Any], at: int) -> None:
-        view = np.ascontiguousarray(content).data.cast("B")
+        """Write to a part of some room that begins at a multiple of four bytes, once."""
+        flat = np.ascontiguousarray(content).view(np.uint8).reshape(-1)
+        self._weigh(flat, at)
+        view = flat.data
         while view:
             done = os.pwrite(self.descriptor, view, at)
             view, at = view[done:], at + done
+
+    def _weigh(self, content: NDArray[np.uint8], at: int) -> None:
+        """Count what is written into the sums of its parts, as `sums` would."""
+        low, stop = at, at + len(content)
+        while low < stop:
+            high = min(stop, low + _STEP - low % _STEP)
+            words = np.zeros((high - low + 3) // 4, np.uint32)
+            words.view(np.uint8)[: high - low] = content[low - at : high - at]
+            found = _weighed(words, low % _STEP // 4) * int(_ODD[low % _PART // _STEP])
+            with self._lock:
+                self._written[low // _PART] = (self._written.get(low // _PART, 0) + found) % (1 << 64)
+            low = high
+
+    def finished(self) -> list[int]:
+        """As `sums`, of what was written, without reading it."""
+        os.ftruncate(self.descriptor, self.size)
+        return [self.size, *(self._written.get(part, 0) for part in range(-(-self.size // _PART)))]
 
     def read(self, into: NDArray[Any], at: int) -> None:
         """Fill an array.
@@ -79,13 +102,6 @@ class ColumnFile:
         Raises:
             OSError: it cannot be read.
         """
-        library = core()
-
-        def weighed(words: NDArray[np.uint32]) -> int:
-            if library is None:
-                return int(np.dot(words.astype(np.uint64), _ODD))
-            total: int = library.aisp_weighed(len(words), words.ctypes.data, _ODD.ctypes.data)
-            return total
 
         def one(at: int) -> int:
             total, stop, words = 0, min(at + _PART, self.size), np.zeros(_STEP // 4, np.uint32)
@@ -94,11 +110,20 @@ class ColumnFile:
                 if size < _STEP:
                     words[:] = 0
                 self.read(words.view(np.uint8)[:size], low)
-                total += weighed(words) * place
+                total += _weighed(words) * place
             return total % (1 << 64)
 
         with ThreadPoolExecutor(workers()) as pool:
             return [self.size, *pool.map(one, range(0, self.size, _PART))]
+
+
+def _weighed(words: NDArray[np.uint32], first: int = 0) -> int:
+    """The weighed sum of words that lie from place `first` on in their step."""
+    library, weights = core(), _ODD[first : first + len(words)]
+    if library is None:
+        return int(np.dot(words.astype(np.uint64), weights))
+    total: int = library.aisp_weighed(len(words), words.ctypes.data, weights.ctypes.data)
+    return total
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -16,6 +17,7 @@ from ....machine.files import PREFIX, cache_folder, remove_abandoned, scratch_fo
 from ...arrays.rows import Rows
 from ..model import Trace
 from ..source.scan import told
+from .derived import Derived
 from .fingerprint import fingerprint, reader_fingerprint
 from .packed import described, unpacked
 from .stored import ColumnFile, StoredRows, store
@@ -65,7 +67,7 @@ class TraceCache:
             info, file = _info(folder), ColumnFile(folder / _COLUMNS)
             if file.sums() != info["sums"]:
                 raise ValueError("its columns are not those that were written")
-            trace = unpacked(info, file, path)
+            trace = self._with_tables(key, unpacked(info, file, path))
             os.utime(folder)
         except (OSError, ValueError, KeyError, TypeError) as error:
             shutil.rmtree(folder, ignore_errors=True)
@@ -93,7 +95,10 @@ class TraceCache:
                     new.rename(self._folder / key)
                     settle(self._folder)
                     self._shrink()
-            return trace
+            return self._with_tables(key, trace)
+
+    def _with_tables(self, key: str, trace: Trace) -> Trace:
+        return replace(trace, kept=Derived(self._folder / key, (trace.operations, trace.calls, trace.ranges)))
 
     def _shrink(self) -> None:
         """Remove the least recently used entries until the rest fits; entries still being written do not count yet."""
@@ -128,7 +133,7 @@ class _Entry:
     def finish(self, trace: Trace) -> bool:
         """Write the rest so that it survives a power failure; returns whether the entry is complete."""
         if not self._failed:
-            text = json.dumps({**described(trace, self._parts), "sums": self._file.sums()}).encode()
+            text = json.dumps({**described(trace, self._parts), "sums": self._file.finished()}).encode()
             os.fsync(self._file.descriptor)
             with (self._folder / _INFO).open("wb") as file:
                 file.write(hashlib.sha256(text).hexdigest().encode() + b"\n" + text)

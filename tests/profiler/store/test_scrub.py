@@ -136,6 +136,17 @@ def test_secrets_are_found_in_the_raw_file_and_gone_from_the_scrubbed(raw: Path,
     assert sorted(path.name for path in tmp_path.iterdir()) == ["raw.sqlite", "scrubbed.sqlite"]
 
 
+def test_a_variable_that_holds_the_pairs_name_gives_nothing_away(tmp_path: Path) -> None:
+    raw = build(tmp_path / "raw.sqlite", nvtx="ch09.gemm_fp4.baseline")
+    with closing(sqlite3.connect(raw)) as database:
+        database.execute("insert into META_DATA_CAPTURE values ('PROCESS_0:ENVIRONMENT_VARIABLE', 'ONLY=gemm_fp4')")
+        database.commit()
+    with pytest.raises(AispError, match="the value of ONLY"):
+        scrub_trace(raw, tmp_path / "alone.sqlite")
+    scrub_trace(raw, tmp_path / "beside.sqlite", told="ch09.gemm_fp4")
+    assert rows(tmp_path / "beside.sqlite", "select text from NVTX_EVENTS")[0] == ("ch09.gemm_fp4.baseline",)
+
+
 def test_rows_and_their_strings_survive(raw: Path, tmp_path: Path) -> None:
     scrubbed = tmp_path / "scrubbed.sqlite"
     scrub_trace(raw, scrubbed)

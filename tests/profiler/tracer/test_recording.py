@@ -250,6 +250,36 @@ def test_a_program_that_cannot_be_recorded_is_ended_at_once(machine: Traced, cas
     assert (said in str(refused), mend in refused.mend) == (True, True)
 
 
+CLIENT = """
+#include <dlfcn.h>
+#include <stdlib.h>
+int cuptiSubscribe(void **, void *, void *);
+int cuptiGetResultString(int, const char **);
+int main(int count, char **words) { /* as a program whose profiler is linked with CUPTI, after the driver has loaded the tracer */
+    void *handle;
+    const char *text;
+    int (*begin)(void) = dlsym(dlopen(getenv("CUDA_INJECTION64_PATH"), RTLD_NOW | RTLD_LOCAL), "InitializeInjection");
+    if (*words[1] == 'b') /* as Kineto does when its own call brought the tracer in: it asks what the refusal is called */
+        return begin() != 1 || cuptiGetResultString(7, &text) || !text || cuptiGetResultString(39, &text);
+    return begin() != 1 || !*words[1] || cuptiSubscribe(&handle, (void *)begin, 0) != 39;
+}
+"""
+
+
+@pytest.mark.parametrize("binding", ["-Wl,-z,lazy", "-Wl,-z,relro,-z,now"])
+@pytest.mark.parametrize("when", ["later", "before"])
+def test_a_client_of_cupti_inside_the_program_ends_it(machine: Traced, tmp_path: Path, binding: str, when: str) -> None:
+    """torch.profiler is one: CUPTI refused it, and the program ran on with a warning (seen on an H200)."""
+    (tmp_path / "client.c").write_text(CLIENT)
+    options = ("-Wl,--no-as-needed", binding, "-Wl,-rpath," + str(machine.built), str(machine.built / "libcupti.so.13"))
+    program = compiled(str(tmp_path / "client.c"), tmp_path / "client", *options)
+    folder, done = machine.run_command([str(program), when])
+    assert (done.returncode, "another client of CUPTI is inside the program" in done.stderr) == (3, True)
+    refused = recording.refusal(folder)
+    assert refused
+    assert "torch.profiler" in refused.mend
+
+
 def test_without_cupti_there_is_a_mend(machine: Traced) -> None:
     command = ["/usr/bin/env", "AISP_CUPTI=/nowhere/libcupti.so.13", str(machine.program), "cuda", "slow", "1"]
     folder, done = machine.run_command(command, STAND_IN_CUPTI="libm.so.6")

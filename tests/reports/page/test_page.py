@@ -15,6 +15,7 @@ from aisp_prof.errors import CannotTell, UsageError
 from aisp_prof.profiler.evidence import Evidence, Finding, Verdict
 from aisp_prof.reports.page.document import render_html
 from aisp_prof.reports.terminal.console import summary
+from msgspec import structs
 
 GOLDEN = Path(__file__).with_name("golden")
 
@@ -139,6 +140,13 @@ def test_a_difference_that_may_be_none_is_no_gain(
     found = replace(evidence.speedup, value=value, low=low, high=high, noise_floor=noise_floor)
     html = render_html("ch11", [replace(evidence, speedup=found)])
     assert f"<title>ch11: Four streams finish the same iteration {words} one.</title>" in html
+
+
+def test_what_is_compared_with_a_way_has_one_as(evidence: Evidence) -> None:
+    pair = evidence.manifest.declaration
+    ways = replace(pair, sentence={"en": "Four streams finish the iteration {speedup} than as one stream would."})
+    html = render_html("ch11", [replace(evidence, manifest=structs.replace(evidence.manifest, declaration=ways))])
+    assert "<title>ch11: Four streams finish the iteration 2.18× as fast as one stream would.</title>" in html
 
 
 def without_difference(evidence: Evidence, low: float = 0.99, high: float = 1.01, comparison: str = "<=") -> Evidence:

@@ -72,3 +72,20 @@ def test_a_file_that_became_shorter_is_said_to_be(tmp_path):
     (tmp_path / "columns").write_bytes(b"")
     with pytest.raises(TraceError, match="cut"):
         again.start  # noqa: B018
+
+
+@pytest.mark.parametrize("engine", ["auto", "numpy"])
+def test_sums_counted_while_writing_are_those_of_the_file(tmp_path, monkeypatch, engine):
+    """Over steps and parts, from several threads, with a tail of no whole word, and of one byte changed they are others."""
+    monkeypatch.setenv("AISP_ENGINE", engine)
+    monkeypatch.setattr(stored, "_PART", 2 * stored._STEP)
+    file, rng = ColumnFile(tmp_path / "columns", new=True), np.random.default_rng(1)
+    store(some(rng.integers(0, 1 << 40, 300_001), 1), file)
+    file.write(np.arange(7, dtype=np.uint8), file.room(7))
+    sums = file.finished()
+    assert len(sums) > 4
+    assert ColumnFile(tmp_path / "columns").sums() == sums
+    content = bytearray((tmp_path / "columns").read_bytes())
+    content[1_000_003] ^= 1
+    (tmp_path / "columns").write_bytes(content)
+    assert ColumnFile(tmp_path / "columns").sums() != sums
