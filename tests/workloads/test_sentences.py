@@ -1,4 +1,5 @@
-"""What pages of streams say in words and no claim holds, read from the traces that ship by SQL alone: blocks, streams, priorities, order."""
+"""What pages of streams and of attention say in words and no claim holds, read from the traces that ship by SQL alone: kernels, blocks,
+streams, priorities, order."""
 
 from __future__ import annotations
 
@@ -96,3 +97,30 @@ def test_stages_run_the_same_kernels_in_the_same_order() -> None:
         }
     assert len(set(names["baseline"])) == 2
     assert names["baseline"] == names["resident"] == names["optimized"]
+
+
+def kernels_of(name: str, variant: str) -> list[str]:
+    with plain_trace(IDS[f"ch10.{name}"]) as trace:
+        return [str(one[2]) for one in ran(trace, f"10.{name}", variant)]
+
+
+def test_a_block_of_keys_takes_three_launches_in_turn() -> None:
+    chain = kernels_of("flash_attn_tma_micro_pipeline", "baseline")
+    assert [name.split("_")[1] for name in chain] == ["scores", "softmax", "values"] * 8
+
+
+def test_the_eager_formula_is_an_operator_each_and_the_mask_no_copy_of_scores() -> None:
+    """The mask's addition takes two launches, since PyTorch counts 2^31 elements in 32 bits; nothing else passes over the scores."""
+    scale, scores, *mask, softmax, product = kernels_of("attention", "baseline")
+    assert (scale, mask) == ("vectorized_elementwise_kernel", ["elementwise_kernel"] * 2)
+    assert softmax == "cunn_SoftMaxForwardReg"
+    assert {one.partition("_")[0] for one in (scores, product)} == {"nvjet"}
+    with plain_trace(IDS["ch10.attention"]) as trace:
+        assert ran(trace, "10.attention", "baseline", COPIES) == []
+
+
+def test_pytorch_chose_cudnns_kernel_by_itself() -> None:
+    chosen, pinned = (kernels_of("attention", variant) for variant in ("sdpa", "cudnn"))
+    assert chosen == pinned
+    assert chosen == kernels_of("flash_attention", "cudnn")
+    assert chosen[0].startswith("cudnn_generated_fort_native_sdpa_sm90_flash_fprop_wgmma")

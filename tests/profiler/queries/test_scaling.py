@@ -41,6 +41,18 @@ def test_the_fit_is_the_least_squares_of_relative_errors(tmp_path: Path) -> None
         assert growth.even_at == pytest.approx(float(a / b), rel=1e-9)
 
 
+def test_the_sweep_of_the_documentation_is_what_it_says() -> None:
+    """docs/attention.md's table, from the file beside it."""
+    docs = Path(__file__).parents[3] / "docs"
+    page = (docs / "attention.md").read_text(encoding="utf-8")
+    for growth in read_scaling(docs / "examples/attention/scaling-h200.json").growths:
+        a, b, *_ = by_force([one.size for one in growth.points], [Fraction(one.median_ns) for one in growth.points])
+        assert growth.square.value == pytest.approx(float(b), rel=1e-9)
+        assert all(one.n == 20 for one in growth.points)
+        assert f"| {float(a) * 1e3:.0f} [" in page
+        assert f"| {8192 / float(b) / 1e3:.0f}" in page
+
+
 def test_what_made_the_times_is_within_the_intervals(tmp_path: Path) -> None:
     for growth in read_scaling(stored(tmp_path)).growths:
         for term, true in zip((growth.linear, growth.square), TERMS[growth.variant], strict=True):
