@@ -143,7 +143,7 @@ def check(multiply: Any) -> float:
 
 def run(folder: Path, rounds: int, output: Path | None) -> None:
     import torch
-    from gemm_ladder import CUBE, NAMES, Measured, line, measure
+    from gemm_ladder import CUBE, NAMES, Measured, line, measure  # type: ignore[import-not-found]
 
     products = {tile: product(folder, tile) for tile in TILES}
     errors = {str(tile): check(multiply) for tile, multiply in products.items()}

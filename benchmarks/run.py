@@ -59,10 +59,16 @@ def run(command: Sequence[str], environment: dict[str, str], fine: Sequence[int]
 
 
 def measure(
-    name: str, command: Sequence[str], cache: Path, repeats: int, fresh: bool, fine: Sequence[int] = (0,)
+    name: str,
+    command: Sequence[str],
+    cache: Path,
+    repeats: int,
+    fresh: bool,
+    fine: Sequence[int] = (0,),
+    anew: bool = False,
 ) -> Step:
-    """`repeats` runs; `fresh` empties the cache before each, else one run before fills it. Exit codes that are verdicts are
-    `fine`."""
+    """`repeats` runs; `fresh` empties the cache before each, else one run before fills it; `anew` leaves it the columns, and not the
+    tables that questions made of them. Exit codes that are verdicts are `fine`."""
     environment = {**os.environ, "AISP_CACHE": str(cache), "PYTHONPATH": str(HERE.parent / ".pythonpath")}
     if not fresh:
         run(command, environment, fine)
@@ -70,6 +76,8 @@ def measure(
     for _ in range(repeats):
         if fresh:
             shutil.rmtree(cache, ignore_errors=True)
+        for table in cache.glob("traces/*/derived-*") if anew else ():
+            table.unlink()
         runs.append(run(command, environment, fine))
     return Step(name, tuple(f[0] for f in runs), min(f[1] for f in runs), max(f[2] for f in runs))
 
@@ -80,8 +88,9 @@ def steps(trace: Path, cache: Path, repeats: int, slow: bool, folder: Path) -> l
     def own(work: str, name: str, fresh: bool) -> Step:
         return measure(name, [*python, str(HERE / "measured.py"), work, str(trace)], cache, repeats, fresh)
 
-    def command(name: str, arguments: Sequence[str], fresh: bool) -> Step:
-        return measure(name, [*python, "-m", "aisp_prof", "trace", *arguments], cache, repeats, fresh)
+    def command(name: str, arguments: Sequence[str], fresh: bool, anew: bool = False) -> Step:
+        words = [*python, "-m", "aisp_prof", "trace", *arguments]
+        return measure(f"aisp-prof trace {name}", words, cache, repeats, fresh, anew=anew)
 
     measured = [own("columns", "needed columns", True)]
     if slow:
@@ -93,16 +102,24 @@ def steps(trace: Path, cache: Path, repeats: int, slow: bool, folder: Path) -> l
         own("sweeps", "trace + completeness, ledger, concurrency, read before", False),
         own("ranges", "trace + every number of all ranges, first time", True),
         own("ranges", "trace + every number of all ranges, read before", False),
-        command("aisp-prof trace summary, first time", ["summary", str(trace)], True),
-        command("aisp-prof trace summary, read before", ["summary", str(trace)], False),
+        command("summary, first time", ["summary", str(trace)], True),
+        command("summary, columns read before", ["summary", str(trace)], False, True),
+        command("summary, asked before", ["summary", str(trace)], False),
     ]
     for suffix in ("parquet", "csv"):
         rows = ["ranges", str(trace), "-o", str(folder / f"ranges.{suffix}")]
-        measured.append(command(f"aisp-prof trace ranges -o {suffix}, first time", rows, True))
-        measured.append(command(f"aisp-prof trace ranges -o {suffix}, read before", rows, False))
-    measured += [command(f"aisp-prof trace {what}, read before", [what, str(trace)], False) for what in QUESTIONS]
+        measured.append(command(f"ranges -o {suffix}, first time", rows, True))
+        measured.append(command(f"ranges -o {suffix}, read before", rows, False))
+    for what in QUESTIONS:
+        measured.append(command(f"{what}, columns read before", [what, str(trace)], False, True))
+        measured.append(command(f"{what}, asked before", [what, str(trace)], False))
+    measured.append(
+        command("overlap, read before", ["overlap", str(trace), "--a", "h2d", "--b", "compute"], False, True)
+    )
+    measured.append(command("diff with itself, read before", ["diff", str(trace), str(trace)], False, True))
     written = ["export", str(trace), "--to", "perfetto", "-o", str(folder / "perfetto.json")]
-    measured.append(command("aisp-prof trace export --to perfetto, read before", written, False))
+    perfetto = [*python, "-m", "aisp_prof", "trace", *written]  # once, as it takes as long as all others together
+    measured.append(measure("aisp-prof trace export --to perfetto, read before", perfetto, cache, 1, False))
     return measured
 
 
@@ -114,7 +131,12 @@ def of_shapes(folder: Path, cache: Path, repeats: int, only: Sequence[str]) -> l
             continue
         trace = folder / f"shape-{name}.sqlite"
         if not trace.exists():
-            shapes.generate(name, trace.with_suffix(".part"), shape.events).rename(trace)
+            part = trace.with_suffix(
+                ".part"
+            )  # by another process: one that is measured begins with the memory of this one
+            making = [sys.executable, str(HERE / "shapes.py"), name, str(part), "--events", str(shape.events)]
+            subprocess.run(making, check=True)
+            part.rename(trace)
         for asked in shape.commands:
             files = {"TRACE": str(trace), "OUT": str(folder / "shape.parquet")}
             words = [files.get(word, word) for word in asked.words]

@@ -23,7 +23,7 @@ STATS = ROOT / "tests" / "traces" / f"{NAME}.stats"
 
 @cache
 def _module(name: str) -> ModuleType:
-    for needed in {"run": ("shapes", "peers")}.get(name, ()):
+    for needed in {"run": ("shapes", "peers"), "gemm_quack": ("gemm_ladder",)}.get(name, ()):
         _module(needed)
     spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
     assert spec
@@ -71,3 +71,12 @@ def test_a_reader_tells_what_we_read(trace: Path, ours: Any) -> None:
     assert run.same_kernels(told[1], ours.kernels)
     name, count, total, *rest = told[1][0]
     assert not run.same_kernels([[name, count, total + 1, *rest], *told[1][1:]], ours.kernels)
+
+
+@pytest.mark.parametrize("error", [5e-3, float("nan")])
+def test_an_anchor_that_multiplies_wrongly_is_not_timed(monkeypatch: pytest.MonkeyPatch, error: float) -> None:
+    quack = _module("gemm_quack")
+    monkeypatch.setattr(quack, "product", lambda folder, tile: tile)
+    monkeypatch.setattr(quack, "check", lambda tile: error if tile == quack.UNASKED else 1.7e-3)
+    with pytest.raises(SystemExit, match=rf"wrong products: {{'pingpong-128x192-2x1': {error}}}"):
+        quack.run(Path(), 1, None)

@@ -21,7 +21,6 @@ constexpr int PADDED = ROWS + 8;                                  // elements of
 struct Out {
     __nv_bfloat16* y;
     int m, n, stride;
-    int ready;  // x was there before the kernel ahead began
     float scale;
 };
 
@@ -29,7 +28,7 @@ template <int GROUPS, int STAGES>
 struct Shared {
     alignas(1024) __nv_bfloat16 x[STAGES][BATCH * gemm::BLOCK_K];
     alignas(128) uint8_t weights[STAGES][GROUPS * BLOCK];
-    uint64_t full[STAGES], empty[STAGES], parts;
+    uint64_t full[STAGES], empty[STAGES];
 
     static constexpr int COUNT = STAGES;
     static constexpr uint32_t WEIGHTS = GROUPS * BLOCK, STAGE_BYTES = BATCH * gemm::BLOCK_K * 2 + WEIGHTS;
@@ -39,7 +38,6 @@ struct Shared {
             ptx::init(&full[stage], 1);
             ptx::init(&empty[stage], GROUPS);
         }
-        ptx::init(&parts, 1);
         ptx::publish_inits();
     }
 };
@@ -55,9 +53,9 @@ __device__ __forceinline__ Share share_of(int rank, int ranks, int blocks) {
 
 __device__ __forceinline__ void after_the_kernel_ahead() { asm volatile("griddepcontrol.wait;" ::: "memory"); }
 
-// The weights do not depend on the kernel ahead; x does, unless it is `ready`.
+// The weights do not depend on the kernel ahead, x may.
 template <typename S>
-__device__ __forceinline__ void produce(S& shared, const CUtensorMap& x, const uint8_t* weights, Share share, bool ready) {
+__device__ __forceinline__ void produce(S& shared, const CUtensorMap& x, const uint8_t* weights, Share share) {
     const auto fetch_weights = [&](int block, int stage) {
         ptx::arrive_expecting(&shared.full[stage], S::STAGE_BYTES);
         ptx::load_bulk(shared.weights[stage], weights + int64_t(share.first + block) * (PANEL * BLOCK), S::WEIGHTS,
@@ -69,7 +67,7 @@ __device__ __forceinline__ void produce(S& shared, const CUtensorMap& x, const u
     const int ahead = min(share.count, S::COUNT);
 #pragma unroll 1
     for (int block = 0; block < ahead; ++block) fetch_weights(block, block);
-    if (!ready) after_the_kernel_ahead();
+    after_the_kernel_ahead();
 #pragma unroll 1
     for (int block = 0; block < ahead; ++block) fetch_x(block, block);
     gemm::Position<S::COUNT> at;
@@ -165,30 +163,28 @@ __device__ __forceinline__ void matmul(const CUtensorMap& x, const uint8_t* weig
     S& shared = gemm::shared_memory<S>();
     const int rank = ptx::block_in_cluster(), ranks = ptx::blocks_in_cluster(), tile = blockIdx.x / ranks;
     const Share share = share_of(rank, ranks, blocks);
-    if (threadIdx.x == 0) {
-        shared.init();
-        ptx::arrive_expecting(&shared.parts, nvfp4::bytes_from_others(rank, ranks, GROUPS * ptx::GROUP));
-    }
+    if (threadIdx.x == 0) shared.init();
     __syncthreads();
     asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
     if (threadIdx.x >= GROUPS * ptx::GROUP) {
         ptx::shrink_to<LEFT>();
         const int first = tile * GROUPS;
         const int64_t panel = int64_t(first / PANEL) * blocks * PANEL + first % PANEL;
-        if (threadIdx.x == GROUPS * ptx::GROUP) produce(shared, x, weights + panel * BLOCK, share, out.ready);
+        if (threadIdx.x == GROUPS * ptx::GROUP) produce(shared, x, weights + panel * BLOCK, share);
         __syncwarp();
         ptx::meet_cluster();
+        ptx::sync_cluster();
         return;
     }
     ptx::grow_to<TAKEN>();
     float d[64];
     consume(d, shared, share.count);
     const int group = threadIdx.x / ptx::GROUP, most = (nvfp4::PIECES + ranks - 1) / ranks;
-    const nvfp4::Parts parts(&shared, GROUPS * ptx::GROUP, most);
-    __nv_bfloat16* const rows = reinterpret_cast<__nv_bfloat16*>(&shared) + (ranks - 1) * most * GROUPS * ptx::GROUP * 8;
+    const nvfp4::Parts parts{reinterpret_cast<float4*>(&shared), GROUPS * ptx::GROUP, most};
+    __nv_bfloat16* const rows = reinterpret_cast<__nv_bfloat16*>(parts.at + (ranks - 1) * most * parts.threads);
     ptx::meet_cluster();  // nobody's ring is in use any more: what was read of it is multiplied
-    nvfp4::hand_out(d, parts, &shared.parts, rank, ranks);
-    ptx::wait(&shared.parts, 0);
+    nvfp4::hand_out(d, parts, rank, ranks);
+    ptx::sync_cluster();
     nvfp4::add_up(d, parts, rank, ranks);
     after_the_kernel_ahead();
     store(d, rows + group * (most * 8 * PADDED), out, (tile * GROUPS + group) * ROWS, rank, ranks);

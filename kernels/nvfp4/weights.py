@@ -40,7 +40,6 @@ class Out(ctypes.Structure):
         ("m", ctypes.c_int32),
         ("n", ctypes.c_int32),
         ("stride", ctypes.c_int32),
-        ("ready", ctypes.c_int32),
         ("scale", ctypes.c_float),
     )
 
@@ -82,7 +81,7 @@ class Cut:
 
     @property
     def shape(self) -> Shape:
-        return Shape(2 * self.rows + 128, 1024 + self.ring + 16 * STAGES[self.rows] + 8, self.blocks, programmatic=True)
+        return Shape(2 * self.rows + 128, 1024 + self.ring + 16 * STAGES[self.rows], self.blocks, programmatic=True)
 
 
 def arranged(packed: Packed) -> Arranged:
@@ -123,17 +122,14 @@ _BITS = tuple(
 """Of each pair, what a code puts into a word as its first or second: `tiny` of include/nvfp4/widen.cuh takes it from there."""
 
 
-def matmul(x: Tensor, weights: Arranged, y: Tensor, cut: Cut | None = None, ready: bool = False) -> None:
+def matmul(x: Tensor, weights: Arranged, y: Tensor, cut: Cut | None = None) -> None:
     """Enqueue y = x·Wᵀ on PyTorch's current stream; sums in fp32.
 
-    It may start before the kernel ahead of it on the stream has ended, and then reads `weights`, but not yet x, and writes y
-    when that kernel has ended.
+    It may start before the kernel ahead of it on the stream has ended, and then reads `weights`, but not yet x.
 
     Args:
         x, y: bf16 [m, k] and [m, n] on the current CUDA device, m up to 128, rows contiguous and 16-byte aligned.
         cut: how y is divided; None takes `fitting`.
-        ready: x was there before the products ahead on the stream began, whose outputs it is not: it is read at once, so that products
-            that do not depend on each other run beside each other.
 
     Raises:
         ValueError: dtype, layout, shape or device is not as above.
@@ -145,7 +141,7 @@ def matmul(x: Tensor, weights: Arranged, y: Tensor, cut: Cut | None = None, read
     check(x, weights, y)
     RUNGS[0].require(architecture(*torch.cuda.get_device_capability(x.device)))
     cut = cut or _fitting(weights.n, weights.k, torch.cuda.current_device())
-    out = Out(y.data_ptr(), x.shape[0], weights.n, y.stride(0), ready, weights.scale)
+    out = Out(y.data_ptr(), x.shape[0], weights.n, y.stride(0), weights.scale)
     arguments = (tiled(x, BATCH, BLOCK_K), pointer(weights.blocks), int32(weights.k // BLOCK_K), out)
     entry = loaded(SOURCE, f"nvfp4_matmul_{cut.rows}")
     entry.launch(weights.n // cut.rows * cut.blocks, cut.shape, arguments)
@@ -259,14 +255,13 @@ def _contract(rows: int) -> Contract:
             r"\bHMUL2\.BF16_V2\b": 17,
             r"\bHMUL2\.BF16_V2\b.*\.H[01]_H[01]\b": 16,  # a scale is taken out of its pair on the way
             r"\bSHF\.R\.W\.U32\b": 8,
-            r"\bSTAS\.128\b": 16,
             r"\bSTSM\.16\.MT88\.2\b": 16,
             r"\bUSETMAXREG\.DEALLOC\b": 1,
             r"\bUSETMAXREG\.TRY_ALLOC\b": 1,
             r"\bPREEXIT\b": 1,
         },
         must=(r"\bSYNCS\.PHASECHK\.TRANS64\.TRYWAIT\b", r"\bUCGABAR_ARV\b", r"\bACQBULK\b"),
-        must_not=(r"\bHMMA\b", r"\bLDGSTS\b", r"\bLDG\b", r"\bLDL\b", r"\bSTL\b", r"\bMEMBAR\b"),
+        must_not=(r"\bHMMA\b", r"\bLDGSTS\b", r"\bLDG\b", r"\bLDL\b", r"\bSTL\b"),
         max_registers=168 if rows == 128 else 96,  # at the launch: setmaxnreg moves them
         static_shared=1024,  # what Hopper keeps for itself
     )

@@ -7,6 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
+from ..arrays.blocks import gathered
 from ..arrays.groups import distinct_values
 from ..arrays.types import Int64
 from ..evidence import Completeness, Finding
@@ -155,8 +156,9 @@ def _nesting(trace: Trace) -> list[Finding]:
     """Push/pop ranges that cross: no program pushes and pops so, and what encloses them is anybody's guess."""
     ranges = trace.ranges
     inner = np.flatnonzero(ranges.parent >= 0)
-    outer = ranges.parent[inner]
-    crossing = (ranges.end[inner] > ranges.end[outer]) | (ranges.start[inner] > ranges.end[outer])
+    outer = gathered(ranges.parent, inner)
+    ends = gathered(ranges.end, outer)
+    crossing = (gathered(ranges.end, inner) > ends) | (gathered(ranges.start, inner) > ends)
     count = int(crossing.sum())
     return [Finding("crossing_ranges", {"count": count}, "range")] if count else []
 
@@ -192,11 +194,14 @@ _MOST_NAMES = 3
 def _unlisted(trace: Trace) -> list[Finding]:
     """Kernels that count as compute and are called like communication: what hides what may be another thing than it seems."""
     operations = trace.operations
+    columns = operations.codes("name"), operations.codes("full_name")
     found = np.zeros(len(operations), bool)
-    for column in (operations.codes("name"), operations.codes("full_name")):
-        told = np.array([sounds_like_communication(trace.text(i)) for i in column.values.tolist()], bool)
-        if told.any():
-            found |= told[column.code] & (operations.kind == COMPUTE)
+    used = np.union1d(*(column.values for column in columns))
+    told = np.array([sounds_like_communication(trace.text(i)) for i in used.tolist()], bool)
+    for column in columns if told.any() else ():
+        mine = told[np.searchsorted(used, column.values)]
+        if mine.any():
+            found |= mine[column.code] & (operations.kind == COMPUTE)
     names = [trace.text(i) for i in distinct_values(operations.name[found]).tolist()]
     listed = ", ".join(names[:_MOST_NAMES]) + (", …" if len(names) > _MOST_NAMES else "")
     return [Finding("unlisted_communication", {"count": int(found.sum()), "names": listed})] if names else []

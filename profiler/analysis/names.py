@@ -10,6 +10,7 @@ from fnmatch import translate
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays.blocks import gathered
 from ..arrays.codes import Codes
 from ..arrays.groups import distinct_values
 from ..arrays.growing import constant
@@ -18,19 +19,18 @@ from ..arrays.types import Int64
 _COMPARED = 5_000  # difflib is quadratic in a name's length; this much is enough for a hint
 
 
-def matches(column: Int64, texts: Sequence[str], pattern: str) -> NDArray[np.bool_]:
+def matches(column: Int64 | Codes, texts: Sequence[str], pattern: str) -> NDArray[np.bool_]:
     """Which rows' texts match a glob (`*`, `?`, `[…]`, case matters) or are that very text, brackets and all.
 
     Args:
-        column: indices into `texts`, -1 for "", shape (n,).
+        column: indices into `texts`, -1 for "", shape (n,), or their codes.
     """
     if pattern == "*":
-        return constant(True, len(column), bool)
-    names = Codes.of(column)
+        return constant(True, len(column.code if isinstance(column, Codes) else column), bool)
+    names = column if isinstance(column, Codes) else Codes.of(column)
     named = [texts[i] if i >= 0 else "" for i in names.values.tolist()]
     matched = np.array(list(map(fitting(pattern), named)), bool)
-    fit: NDArray[np.bool_] = matched[names.code]
-    return fit
+    return gathered(matched, names.code)
 
 
 def fitting(pattern: str) -> Callable[[str], bool]:

@@ -86,3 +86,25 @@ def in_order(work: Callable[[_Item], _T], items: Iterable[_Item], threads: int |
         finally:
             for waiting in running:
                 waiting.cancel()
+
+
+def ahead(items: Iterable[_Item]) -> Iterator[_Item]:
+    """The items, each made while the one before is in use; where there is one core, when it is asked for."""
+    if workers() < 2:
+        yield from items
+        return
+    nothing, source = object(), iter(items)
+    with ThreadPoolExecutor(1) as pool:
+        coming: Future[Any] = pool.submit(next, source, nothing)
+        while (item := coming.result()) is not nothing:
+            coming = pool.submit(next, source, nothing)
+            yield item
+
+
+def both(one: Callable[[], _T], other: Callable[[], _Item]) -> tuple[_T, _Item]:
+    """What two pieces of work give, done beside each other where there are cores."""
+    if workers() < 2:
+        return one(), other()
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(other)
+        return one(), coming.result()

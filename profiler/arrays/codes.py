@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .blocks import each_block, gathered
-from .groups import combined_codes, distinct_codes
+from .groups import combined_codes, distinct_codes, few_codes
 from .growing import constant, is_constant
 from .types import Int64
 
@@ -35,7 +35,10 @@ class Codes:
             return cls(constant(0, len(column), np.uint8), column[:1].astype(np.int64))
         if column.dtype == np.int8 and not (column < 0).any():
             return cls(column.view(np.uint8), np.arange(int(column.max(initial=0)) + 1))
-        code, values = distinct_codes(column if column.dtype == np.int64 else column.astype(np.int64))
+        whole = column if column.dtype == np.int64 else column.astype(np.int64)
+        if (few := few_codes(whole)) is not None:
+            return cls(*few)
+        code, values = distinct_codes(whole)
         return cls(code.astype(narrowest(len(values))), values)
 
     def take(self, chosen: NDArray[Any]) -> Codes:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..core.library import Column, core
-from .blocks import each_block
+from .blocks import each_block, gathered
 from .growing import constant, is_constant
 from .places import Places
 from .types import Int64
+
+_Kind = TypeVar("_Kind", bound=np.generic)
 
 _SAMPLE = 4096
 _FEW = 1 << 12
@@ -76,6 +79,37 @@ def _few_values(values: Int64) -> Int64 | None:
     return distinct if len(distinct) <= _FEW else None
 
 
+def few_codes(values: Int64) -> tuple[NDArray[Any], Int64] | None:
+    """As `distinct_codes`, in one pass by the compiled core, the codes in a byte or two; None where it is not there, or there are more
+    than 4096 values."""
+    library = core()
+    if library is None or values.dtype != np.int64 or not len(values):
+        return None
+    column, found = Column.of(values), np.empty(_FEW, np.int64)
+    for kind, most in ((np.uint8, 256), (np.uint16, _FEW)):
+        code = np.empty(len(values), kind)
+        where = found.ctypes.data, code.itemsize, code.ctypes.data
+        count: int = library.aisp_coded(len(values), column, most, *where)
+        if count > 0:
+            order = np.argsort(found[:count])
+            place = np.empty(count, kind)
+            place[order] = np.arange(count)
+            in_order = bool((order[1:] > order[:-1]).all())
+            return code if in_order else gathered(place, code), found[order]
+    return None
+
+
+def mapped(values: Int64, told: Callable[[Int64], NDArray[_Kind]]) -> NDArray[_Kind]:
+    """For every value what `told` makes of it, which is asked once, of the distinct values in ascending order."""
+    few = None if is_constant(values) else few_codes(values)
+    if few is None:
+        distinct = distinct_values(values)
+        return looked_up(values, distinct, told(distinct))
+    code, distinct = few
+    results = told(distinct)
+    return constant(results[0], len(values), results.dtype) if len(results) == 1 else gathered(results, code)
+
+
 def _dense(low: int, high: int, length: int) -> bool:
     return high - low < 2 * length + (1 << 16)
 
@@ -88,7 +122,7 @@ def _missing_block(whole: Int64, known: Int64, places: Places, block: slice) -> 
     return some
 
 
-def looked_up(values: Int64, distinct: Int64, results: NDArray[np.generic]) -> NDArray[np.generic]:
+def looked_up(values: Int64, distinct: Int64, results: NDArray[_Kind]) -> NDArray[_Kind]:
     """`results[i]` where a value is `distinct[i]`; every value must be among them."""
     if len(distinct) == 1:
         return constant(results[0], len(values), results.dtype)
@@ -137,6 +171,8 @@ def distinct_codes(values: Int64) -> tuple[Int64, Int64]:
     Returns:
         codes of shape (n,) and the distinct values in ascending order, so that `distinct[codes] == values`.
     """
+    if not is_constant(values) and (few := few_codes(values)) is not None:
+        return few[0].astype(np.int64), few[1]
     distinct = distinct_values(values)
     if len(distinct) > _FEW and not _dense(int(distinct[0]), int(distinct[-1]), len(values)):
         return np.unique(values, return_inverse=True)[1].reshape(-1).astype(np.int64), distinct

@@ -44,10 +44,9 @@ class Asked:
             return dict.fromkeys(VARIANTS, self.ranges[""])
         lacking = [name for name in VARIANTS if name not in self.ranges]
         if lacking:
-            raise UsageError(
-                f"which ranges are the {lacking[0]}?",
-                "name both: --range baseline='old step*' --range optimized='new step*'; aisp-prof trace ranges lists them",
-            )
+            both = "--range baseline='old step*' --range optimized='new step*'"
+            mend = f"as both programs call a step: --range step; or {both}" if self.commands else f"name both: {both}"
+            raise UsageError(f"which ranges are the {lacking[0]}?", f"{mend}; aisp-prof trace ranges lists them")
         between = [name for name in self.ranges if name not in VARIANTS]
         return {name: self.ranges[name] for name in (VARIANTS[0], *between, VARIANTS[1])}
 

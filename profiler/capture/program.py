@@ -29,6 +29,9 @@ TURNS = Path(__file__).with_name("turns.py")
 MOST_BARE = 2
 """Of each program at most so many bare runs: they tell what tracing costs a whole run, of which two are enough."""
 
+WORTH_TELLING_S = 5
+"""From so long on it is said beforehand how long the traced runs will take."""
+
 Turn = tuple[str, Sequence[str]]
 """A variant, and the command that is run for it."""
 
@@ -110,7 +113,9 @@ class _Run:
         self.progress(f"{name}: running without a tracer, {_times(len(bare))}")
         self.runs["bare"] = self._run(bare, lambda command: list(command))
         traced = self.programs.turns(self.programs.repeat)
-        self.progress(f"{name}: running under {tracer.title}, {_times(len(traced))}")
+        self.progress(
+            f"{name}: running under {tracer.title}, {_times(len(traced))}{_about(expected_s(traced, self.runs['bare']))}"
+        )
         self.runs["traced"] = self._run(traced, lambda command: tracer.command(report, command))
         if failure := tracer.failure(report, 0, tail(self._watch.log)):
             raise failure
@@ -125,9 +130,15 @@ class _Run:
         plan, record = self.work / "plan.json", self.work / "record.json"
         plan.write_text(json.dumps(turns), "utf-8")
         command = around([sys.executable, "-P", str(TURNS), str(plan), str(record)])
-        with self.sampler:
-            code = run_child(command, self._watch, users_environment(self.sampler.mark))
-        ran = json.loads(record.read_text("utf-8")) if record.is_file() else []
+        try:
+            with self.sampler:
+                code = run_child(command, self._watch, users_environment(self.sampler.mark))
+        except AispError as error:
+            if not (ended := len(_recorded(record))):
+                raise
+            mend = f"--timeout above {self.programs.timeout_s:g}, or fewer runs: --repeat"
+            raise AispError(f"{ended} of {len(turns)} runs had ended: {error}", mend) from error
+        ran = _recorded(record)
         plan.unlink()
         record.unlink(missing_ok=True)
         failed = next((turn for turn in ran if turn[3]), None)
@@ -199,6 +210,27 @@ class _Run:
         if self.sampler.gpu is None:
             return None
         return {"before": self.before, "during": self.sampler.samples, "after": self.sampler.now()}
+
+
+def _recorded(record: Path) -> list[Any]:
+    """What turns.py has written of the runs that ended."""
+    found: list[Any] = json.loads(record.read_text("utf-8")) if record.is_file() else []
+    return found
+
+
+def expected_s(turns: Sequence[Turn], bare: Sequence[Mapping[str, Any]]) -> float:
+    """How long these runs take if each takes as long as its program's shortest run so far; 0 where one has not run."""
+    shortest: dict[str, float] = {}
+    for run in bare:
+        took = (run["ended_utc_ns"] - run["began_utc_ns"]) / 1e9
+        shortest[run["variant"]] = min(took, shortest.get(run["variant"], took))
+    if any(variant not in shortest for variant, _ in turns):
+        return 0.0
+    return sum(shortest[variant] for variant, _ in turns)
+
+
+def _about(seconds: float) -> str:
+    return f", {seconds:.0f} s at least" if seconds >= WORTH_TELLING_S else ""
 
 
 def _times(count: int) -> str:

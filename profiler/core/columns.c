@@ -81,6 +81,61 @@ int64_t aisp_look_up(int64_t n, const aisp_column_t *column, int64_t count, cons
     return i < n ? AISP_UNUSUAL : 0;
 }
 
+/* A dictionary of up to 2^(bits - 1) values; small ones stay in a core's nearest cache. */
+typedef struct {
+    int64_t value;
+    int32_t number; /* -1: an empty place */
+} entry_t;
+
+static entry_t *dictionary(int bits, const int64_t *values, int64_t count) {
+    entry_t *entries = malloc(sizeof *entries << bits);
+    if (!entries) return NULL;
+    for (int64_t i = 0; i < 1ll << bits; i++) entries[i].number = -1;
+    for (int64_t i = 0; i < count; i++) {
+        uint64_t at = ((uint64_t)values[i] * 0x9E3779B97F4A7C15ull) >> (64 - bits);
+        while (entries[at].number >= 0) at = (at + 1) & ((1ull << bits) - 1);
+        entries[at] = (entry_t){values[i], (int32_t)i};
+    }
+    return entries;
+}
+
+int64_t aisp_coded(int64_t n, const aisp_column_t *column, int64_t most, int64_t *values, int64_t width, uint8_t *out) {
+    if (most < 1 || most > FEW || !aisp_values(column) || !(width == 2 || (width == 1 && most <= 256))) return AISP_UNUSUAL;
+    int bits = 8;
+    entry_t *entries = dictionary(bits, values, 0);
+    if (!entries) return AISP_MEMORY;
+    int64_t count = 0, last = 0;
+    uint16_t code = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t value = aisp_value(column, i);
+        if (!count || value != last) {
+            uint64_t at = ((uint64_t)value * 0x9E3779B97F4A7C15ull) >> (64 - bits);
+            while (entries[at].number >= 0 && entries[at].value != value) at = (at + 1) & ((1ull << bits) - 1);
+            if (entries[at].number < 0) {
+                if (count == most) {
+                    count = AISP_ROOM;
+                    break;
+                }
+                entries[at] = (entry_t){value, (int32_t)count};
+                values[count++] = value;
+                if (2 * count > 1ll << bits) {
+                    free(entries);
+                    bits += 2;
+                    if (!(entries = dictionary(bits, values, count))) return AISP_MEMORY;
+                    at = ((uint64_t)value * 0x9E3779B97F4A7C15ull) >> (64 - bits);
+                    while (entries[at].value != value) at = (at + 1) & ((1ull << bits) - 1);
+                }
+            }
+            code = (uint16_t)entries[at].number;
+            last = value;
+        }
+        if (width == 1) out[i] = (uint8_t)code;
+        else memcpy(out + 2 * i, &code, 2);
+    }
+    free(entries);
+    return count;
+}
+
 /* A switch for each, as a loop that asks for widths at every value takes several times as long. */
 #define GATHER(index, value)                                                                                \
     for (int64_t i = 0; i < n; i++) {                                                                       \

@@ -154,6 +154,8 @@ int64_t aisp_in_turn(int64_t n, const aisp_column_t *lane, int64_t lanes, const 
 
 /* The distinct values in the order of their appearance; AISP_ROOM where there are more than `most`, which is at most 4096. */
 int64_t aisp_distinct(int64_t n, const aisp_column_t *column, int64_t most, int64_t *values);
+/* The same, and of each row the number of its value there, of 1 or 2 bytes; `most` is at least 1, and at most 256 where it is one. */
+int64_t aisp_coded(int64_t n, const aisp_column_t *column, int64_t most, int64_t *values, int64_t width, uint8_t *out);
 /* results[i], of so many bytes each, where a value is distinct[i]; AISP_UNUSUAL where it is none of them. */
 int64_t aisp_look_up(int64_t n, const aisp_column_t *column, int64_t count, const int64_t *distinct, const uint8_t *results,
                      int64_t width, uint8_t *out);

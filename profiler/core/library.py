@@ -214,6 +214,7 @@ _FUNCTIONS = {
     "aisp_timely": (c_int64, (c_int64, _COLUMN, _COLUMN, c_int64, c_int64, c_int64)),
     "aisp_in_turn": (c_int64, (c_int64, _COLUMN, c_int64, c_void_p, c_void_p)),
     "aisp_distinct": (c_int64, (c_int64, _COLUMN, c_int64, c_void_p)),
+    "aisp_coded": (c_int64, (c_int64, _COLUMN, c_int64, c_void_p, c_int64, c_void_p)),
     "aisp_look_up": (c_int64, (c_int64, _COLUMN, c_int64, c_void_p, c_void_p, c_int64, c_void_p)),
     "aisp_gather": (c_int64, (c_int64, _COLUMN, c_int64, c_void_p, c_int64, c_void_p)),
     "aisp_bounds": (c_int64, (c_int64, c_int64, c_void_p, c_void_p, c_void_p, c_void_p)),

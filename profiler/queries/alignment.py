@@ -6,15 +6,18 @@ The k-th execution of a kernel (or copy of a kind) in one set stands against the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 import numpy as np
 
 from ..analysis.overlap import grouped
-from ..arrays.groups import distinct_values
+from ..arrays.blocks import both, gathered
+from ..arrays.groups import any_of, distinct_values
 from ..arrays.intervals import union
 from ..arrays.segments import firsts
 from ..arrays.types import Int64
+from ..arrays.windows import by_group
 from ..trace.model import COMM, COMPUTE, KINDS, Operations, Trace
 from .spread import groups
 
@@ -37,14 +40,28 @@ class Part:
     @classmethod
     def of(cls, trace: Trace, operation: Int64, of_piece: Int64, pieces: int) -> Self:
         """From row indices into `trace.operations`, pieces together or not."""
-        some = trace.operations.take(operation)
-        order = np.lexsort((some.row, some.table, some.end, some.start, of_piece))
+        order = _order(trace.operations.take(operation), of_piece)
         return cls(trace, trace.operations.take(operation[order]), of_piece[order], pieces)
 
     def on(self, gpu: int) -> Part:
         """What one device ran of it."""
         mine = np.flatnonzero(self.operations.gpu == gpu)
         return Part(self.trace, self.operations.take(mine), self.of_piece[mine], self.pieces)
+
+
+def _order(operations: Operations, of_piece: Int64) -> Int64:
+    """By piece, start, end, table and row; only what starts together is sorted by more than its start."""
+    start = operations.start
+    one = not len(of_piece) or bool((of_piece == of_piece[0]).all())
+    order = np.argsort(start, kind="stable") if one else np.lexsort((start, of_piece))
+    begun, piece = gathered(start, order), gathered(of_piece, order)
+    tied = (begun[1:] == begun[:-1]) & (piece[1:] == piece[:-1])
+    places = np.flatnonzero(np.concatenate([[False], tied]) | np.concatenate([tied, [False]])) if tied.any() else ()
+    if len(places):
+        mine = order[places]
+        some = operations.take(mine)
+        order[places] = mine[np.lexsort((some.row, some.table, some.end, some.start, of_piece[mine]))]
+    return order
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +134,12 @@ def _devices(a: Part, b: Part) -> list[tuple[int, int]]:
 
 
 def _device(a: Part, b: Part, gpu_a: int, gpu_b: int) -> DeviceDiff:
-    left, right = a.on(gpu_a), b.on(gpu_b)
-    first, second = _totals(left), _totals(right)
-    rows = _rows(_keyed(left), _keyed(right))
+    def counted(side: Part, gpu: int) -> tuple[Totals, Keyed]:
+        part = side.on(gpu)
+        return _totals(part), _keyed(part)
+
+    (first, left), (second, right) = both(partial(counted, a, gpu_a), partial(counted, b, gpu_b))
+    rows = _rows(left, right)
     ledger = {
         "faster": sum(row.faster_ns for row in rows),
         "slower": sum(row.slower_ns for row in rows),
@@ -148,15 +168,15 @@ Keyed = dict[tuple[str, str], Int64]
 
 def _keyed(part: Part) -> Keyed:
     mine = part.operations
-    kernel = np.isin(mine.kind, (COMPUTE, COMM))
+    kernel = any_of(mine.kind, (COMPUTE, COMM))
     group, first = groups(mine.kind, np.where(kernel, mine.name, -1))
     length = mine.end - mine.start
-    order = np.argsort(group, kind="stable")
-    members = np.split(order, np.flatnonzero(np.diff(group[order])) + 1) if len(first) else []
+    order = by_group(group, len(first))
+    members = np.split(order, np.flatnonzero(np.diff(gathered(group, order))) + 1) if len(first) else []
     keys = [(KINDS[mine.kind[at]], part.trace.text(int(mine.name[at])) if kernel[at] else "") for at in first]
     same: dict[tuple[str, str], list[Int64]] = {}
     for key, rows in zip(keys, members, strict=True):
-        same.setdefault(key, []).append(length[rows])
+        same.setdefault(key, []).append(gathered(length, rows))
     return {key: np.concatenate(lengths) for key, lengths in same.items()}
 
 

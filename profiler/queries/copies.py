@@ -8,6 +8,9 @@ from functools import partial
 import numpy as np
 
 from ..analysis.overlap import busy_time
+from ..arrays.blocks import in_order
+from ..arrays.groups import distinct_values
+from ..arrays.intervals import Intervals
 from ..trace.devices import labels
 from ..trace.model import COMPUTE, COPIES, GRAPH_LAUNCH, KINDS, MEMORY_SET, MIGRATION, OTHER, Operations, Trace
 from .kept import kept
@@ -49,17 +52,26 @@ def _rows(trace: Trace) -> tuple[CopyRow, ...]:
     copied = operations.take(np.isin(operations.kind, (*COPIES, OTHER, MEMORY_SET, MIGRATION)))
     group, first = groups(copied.gpu, copied.kind, copied.pageable)
     sizes, times = spreads(group, copied.bytes), spreads(group, copied.end - copied.start)
-    rows = [_row(trace, copied.take(group == number), sizes[number], times[number]) for number in range(len(first))]
+    used = distinct_values(copied.gpu).tolist()
+    computed = dict(zip(used, in_order(partial(_computed, trace), used), strict=True))
+    rows = [
+        _row(trace, copied.take(group == number), sizes[number], times[number], *computed[int(copied.gpu[at])])
+        for number, at in enumerate(first)
+    ]
     return tuple(
         sorted(rows, key=lambda row: (-row.time.sum, row.kind, row.gpu_uuid, row.device, row.label, row.pageable))
     )
 
 
-def _row(trace: Trace, group: Operations, size: Spread, time: Spread) -> CopyRow:
-    gpu = int(group.gpu[0])
+def _computed(trace: Trace, gpu: int) -> tuple[Intervals, bool]:
+    """When compute kernels ran on a device, and whether graphs were traced as a whole there."""
     here = trace.operations.take(trace.operations.gpu == gpu)
-    compute, busy = busy_time(here.of_kind(COMPUTE)), busy_time(group)
-    known = busy.length > 0 and not (here.kind == GRAPH_LAUNCH).any()
+    return busy_time(here.of_kind(COMPUTE)), bool((here.kind == GRAPH_LAUNCH).any())
+
+
+def _row(trace: Trace, group: Operations, size: Spread, time: Spread, compute: Intervals, graphs: bool) -> CopyRow:
+    gpu, busy = int(group.gpu[0]), busy_time(group)
+    known = busy.length > 0 and not graphs
     return CopyRow(
         kind=KINDS[group.kind[0]],
         pageable=bool(group.pageable[0]),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
+from ..arrays.blocks import both
 from ..ranges.attribution import Attribution, operations_inside
 from ..ranges.chosen import chosen_ranges
 from ..trace.model import Trace
@@ -48,7 +50,8 @@ def diff(a: Trace, b: Trace, range_a: str | None, range_b: str | None, attributi
     """
     Attribution.named(attribution)
     sides = ((a, range_a), (b, range_b))
-    first, second = (part(trace, name, attribution) for trace, name in sides)
+    of_a, of_b = (partial(part, trace, name, attribution) for trace, name in sides)
+    first, second = both(of_a, of_b)
     notes = [note for part, (_, name) in zip((first, second), sides, strict=True) for note in _missing(part, name)]
     notes += [note for trace, name in sides if name for note in other_threads(trace, name, attribution)]
     notes += [*untraced_graphs(a), *untraced_graphs(b)]

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..analysis.overlap import busy_time
+from ..arrays.blocks import gathered, in_order
 from ..arrays.intervals import Intervals, union
 from ..arrays.rows import Rows
 from ..arrays.types import Bools, Int64
@@ -66,7 +67,8 @@ def find_gaps(trace: Trace) -> Gaps:
 
 def _found(trace: Trace) -> dict[str, Int64]:
     waits = blocking_calls(trace)
-    parts = [part for gpu in range(len(trace.gpus)) for part in _of_device(trace, gpu, waits)]
+    of_devices = in_order(partial(_of_device, trace, waits=waits), range(len(trace.gpus)))
+    parts = [part for some in of_devices for part in some]
     columns = {name: [getattr(part, name) for part in parts] for name in Gaps.__slots__}
     return {name: np.concatenate(arrays or [np.empty(0, np.int64)]) for name, arrays in columns.items()}
 
@@ -99,13 +101,14 @@ def _window(trace: Trace) -> tuple[int, int]:
 def _neighbours(trace: Trace, mine: Int64, start: Int64, end: Int64) -> tuple[Int64, Int64]:
     """For each gap the operation that ends last before it, and of those that start at its end the first launched."""
     operations, calls = trace.operations, trace.calls
-    launch = operations.launch[mine]
-    called = np.where(launch >= 0, calls.start[launch] if len(calls) else 0, np.iinfo(np.int64).max)
-    real = operations.end[mine] > operations.start[mine]
-    by_end = mine[real][np.argsort(operations.end[mine][real], kind="stable")]
-    by_start = mine[real][np.lexsort((called[real], operations.start[mine][real]))]
-    last = np.searchsorted(operations.end[by_end], start, "right") - 1
-    first = np.searchsorted(operations.start[by_start], end, "left")
+    real = gathered(operations.end, mine) > gathered(operations.start, mine)
+    mine = mine if real.all() else mine[real]
+    launch, begun, ended = (gathered(c, mine) for c in (operations.launch, operations.start, operations.end))
+    called = np.where(launch >= 0, gathered(calls.start, launch) if len(calls) else 0, np.iinfo(np.int64).max)
+    by_end, by_start = np.argsort(ended, kind="stable"), np.lexsort((called, begun))
+    last = np.searchsorted(gathered(ended, by_end), start, "right") - 1
+    first = np.searchsorted(gathered(begun, by_start), end, "left")
+    by_end, by_start = gathered(mine, by_end), gathered(mine, by_start)
     before = np.where(last >= 0, by_end[np.maximum(last, 0)], -1)
     after = np.where(first < len(by_start), by_start[np.minimum(first, len(by_start) - 1)], -1)
     return before.astype(np.int64), after.astype(np.int64)

@@ -63,7 +63,7 @@ def _rows(trace: Trace, name: str, full: bool, top: int | None) -> tuple[KernelR
     length = operations.end - operations.start
     gpu = operations.codes("gpu")
     whole = summed(gpu.code, len(gpu.values), np.where(mine, length, 0))
-    chosen = np.flatnonzero(mine if fits.all() else mine & fits[names.code])
+    chosen = np.flatnonzero(mine if fits.all() else mine & gathered(fits, names.code))
     keys = [gpu, operations.codes("kind"), names]
     group, count = joined([key.take(chosen) for key in keys])
     length = gathered(length, chosen)
@@ -86,9 +86,10 @@ def _longest(
     """The executions of the groups whose total may be among the `top` largest, ties included."""
     total = summed(group, count, length)
     wanted = total >= (np.sort(total)[-top] if top else np.iinfo(np.int64).max)
-    some = np.flatnonzero(wanted[group])
+    some = np.flatnonzero(gathered(wanted, group))
     number = np.cumsum(wanted) - 1
-    return chosen[some], number[group[some]], int(wanted.sum()), length[some]
+    mine = gathered(group, some)
+    return gathered(chosen, some), gathered(number, mine), int(wanted.sum()), gathered(length, some)
 
 
 def _row(trace: Trace, at: int, text: int, label: str, whole: int, nodes: int, time: Spread) -> KernelRow:

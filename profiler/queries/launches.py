@@ -8,7 +8,9 @@ from functools import partial
 import numpy as np
 
 from ..analysis.ledger import match_launches
+from ..arrays.blocks import both, gathered
 from ..arrays.types import Int64
+from ..arrays.windows import by_group
 from ..trace import api
 from ..trace.model import Trace
 from .kept import kept
@@ -67,10 +69,9 @@ def _rows(trace: Trace, everything: bool) -> tuple[LaunchRow, ...]:
     times = spreads(group, calls.end - calls.start)
     rows = []
     shown = [everything or int(calls.effect[at]) in api.SUBMITTING for at in first]
-    outcomes = _outcomes(trace, group, len(first))
-    begin = _begins(trace)
-    order = np.argsort(group, kind="stable")
-    members = np.split(order, np.flatnonzero(np.diff(group[order])) + 1) if len(first) else []
+    outcomes, begin = both(partial(_outcomes, trace, group, len(first)), partial(_begins, trace))
+    order = by_group(group, len(first))
+    members = np.split(order, np.flatnonzero(np.diff(gathered(group, order))) + 1) if len(first) else []
     for number, at in enumerate(first):
         if shown[number]:
             name, effect = trace.text(int(calls.name[at])), _EFFECTS[int(calls.effect[at])]
@@ -83,21 +84,27 @@ def _rows(trace: Trace, everything: bool) -> tuple[LaunchRow, ...]:
 def _outcomes(trace: Trace, group: Int64, n: int) -> list[tuple[int, ...]]:
     """nested, executed, captured, failed, unmatched, operations of each group."""
     matching = match_launches(trace)
-    launched = trace.operations.launch[trace.operations.launch >= 0]
+    launch = trace.operations.launch
+    launched = launch if (launch >= 0).all() else launch[launch >= 0]
     lists = (np.flatnonzero(~trace.calls.outermost), matching.executed, matching.captured, matching.failed)
-    counts = [np.bincount(group[rows], minlength=n) for rows in (*lists, matching.dropped, launched)]
+    counts = [np.bincount(gathered(group, rows), minlength=n) for rows in (*lists, matching.dropped, launched)]
     return [tuple(int(column[number]) for column in counts) for number in range(n)]
 
 
 def _begins(trace: Trace) -> Int64:
     """When the first operation of each call began, shape (len(trace.calls),); the largest integer where none did."""
     first = np.full(len(trace.calls), np.iinfo(np.int64).max, np.int64)
-    launched = trace.operations.launch >= 0
-    np.minimum.at(first, trace.operations.launch[launched], trace.operations.start[launched])
+    launch, start = trace.operations.launch, trace.operations.start
+    launched = launch >= 0
+    if not launched.all():
+        launch, start = launch[launched], start[launched]
+    np.minimum.at(first, launch, start)
     return first
 
 
 def _latency(trace: Trace, members: Int64, begin: Int64) -> tuple[Spread | None, int, Spread | None]:
-    mine = members[begin[members] != np.iinfo(np.int64).max]
-    after_start = begin[mine] - trace.calls.start[mine]
-    return spread(after_start), int((after_start < 0).sum()), spread(begin[mine] - trace.calls.end[mine])
+    began = gathered(begin, members)
+    there = began != np.iinfo(np.int64).max
+    mine, began = (members, began) if there.all() else (members[there], began[there])
+    after_start = began - gathered(trace.calls.start, mine)
+    return spread(after_start), int((after_start < 0).sum()), spread(began - gathered(trace.calls.end, mine))

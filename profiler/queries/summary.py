@@ -14,7 +14,7 @@ from ..analysis.completeness import attest
 from ..analysis.ledger import closes, ledger, match_launches
 from ..analysis.names import series
 from ..analysis.overlap import device_times
-from ..arrays.blocks import in_order
+from ..arrays.blocks import both, gathered, in_order
 from ..arrays.codes import Codes, joined, narrowest
 from ..arrays.groups import any_of, distinct_values
 from ..arrays.types import Int64
@@ -141,7 +141,7 @@ def summary(trace: Trace, top: int = 10, attribution: str = "thread") -> Summary
         named = top_ranges(trace, top, attribution)
         return named, _notes(trace, named, attribution)
 
-    (named, notes), whole = in_order(lambda part: part(), (of_ranges, partial(_whole, trace, top)))
+    (named, notes), whole = both(of_ranges, partial(_whole, trace, top))
     return replace(whole, ranges=named, notes=(*notes, *recorded_by(trace)))
 
 
@@ -290,13 +290,13 @@ def _range_sums(trace: Trace, attribution: str) -> dict[str, Int64]:
     domains, texts = trace.ranges.codes("domain"), trace.ranges.codes("text")
     counts = texts.counts()
     number, called = _series(trace, texts.values, counts)
-    of_text = Codes(number.astype(narrowest(len(called)))[texts.code], np.arange(len(called)))
+    of_text = Codes(gathered(number.astype(narrowest(len(called))), texts.code), np.arange(len(called)))
     name, names = joined([domains, of_text])
     tables, gpus = RangeTables(trace, attribution, ("span", "busy")), max(len(trace.gpus), 1)
     instances, ops, span, busy, longest = np.zeros((5, names * gpus), np.int64)
     for low in range(0, len(trace.ranges), PART):
         part = tables.table(np.arange(low, min(low + PART, len(trace.ranges))))
-        group = name[part.range].astype(np.int64) * gpus + part.gpu
+        group = gathered(name, part.range).astype(np.int64) * gpus + part.gpu
         for total, values in ((instances, 1), (ops, part.ops), (span, part.span), (busy, part.busy)):
             np.add.at(total, group, values)
         np.maximum.at(longest, group, part.span)

@@ -7,6 +7,7 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays.blocks import gathered
 from ..trace import api
 from ..trace.model import Trace
 
@@ -20,6 +21,7 @@ _BLOCKING = re.compile(
 def blocking_calls(trace: Trace) -> NDArray[np.bool_]:
     """A mask of shape (len(trace.calls),): synchronising calls, blocking copies, and calls that free memory."""
     calls = trace.calls
-    blocking = [i for i in np.unique(calls.name).tolist() if i >= 0 and _BLOCKING.match(api.plain(trace.strings[i]))]
-    waits: NDArray[np.bool_] = (calls.effect == api.WAIT) | np.isin(calls.name, blocking)
+    names = calls.codes("name")
+    blocks = [bool(i >= 0 and _BLOCKING.match(api.plain(trace.strings[i]))) for i in names.values.tolist()]
+    waits: NDArray[np.bool_] = (calls.effect == api.WAIT) | gathered(np.array(blocks, bool), names.code)
     return waits

@@ -21,7 +21,9 @@ def chosen_ranges(trace: Trace, domain: str | None = None, name: str = "*") -> I
             (`epoch/step`), each a glob; else either of them behind its domain (`train:step`), as `trace ranges` shows it.
     """
     ranges = trace.ranges
-    inside = constant(True, len(ranges), bool) if domain is None else matches(ranges.domain, trace.strings, domain)
+    inside = (
+        constant(True, len(ranges), bool) if domain is None else matches(ranges.codes("domain"), trace.strings, domain)
+    )
     for fits in _readings(trace, name):
         if (chosen := np.flatnonzero(inside & fits)).size:
             return chosen
@@ -30,23 +32,23 @@ def chosen_ranges(trace: Trace, domain: str | None = None, name: str = "*") -> I
 
 def _readings(trace: Trace, name: str) -> Iterator[Bools]:
     """What a range's name may mean, the plainest first."""
-    yield matches(trace.ranges.text, trace.strings, name)
+    yield matches(trace.ranges.codes("text"), trace.strings, name)
     yield _nested(trace, name)
     for domain in known(trace.ranges.domain, trace.strings):
         if name.startswith(f"{domain}:"):
-            behind, own = matches(trace.ranges.domain, trace.strings, domain), name.removeprefix(f"{domain}:")
-            yield behind & matches(trace.ranges.text, trace.strings, own)
+            behind, own = matches(trace.ranges.codes("domain"), trace.strings, domain), name.removeprefix(f"{domain}:")
+            yield behind & matches(trace.ranges.codes("text"), trace.strings, own)
             yield behind & _nested(trace, own)
 
 
 def _nested(trace: Trace, path: str) -> Bools:
     """The ranges at the end of a path: `epoch/step` is a `step` whose next range around it is an `epoch`."""
     *outer, inner = path.split("/")
-    fits = matches(trace.ranges.text, trace.strings, inner)
+    fits = matches(trace.ranges.codes("text"), trace.strings, inner)
     if not outer:
         return constant(False, len(fits), bool)
     around = np.where(fits, trace.ranges.parent, -1)
     for name in reversed(outer):
-        fits = fits & (around >= 0) & matches(trace.ranges.text, trace.strings, name)[around]
+        fits = fits & (around >= 0) & matches(trace.ranges.codes("text"), trace.strings, name)[around]
         around = np.where(fits, trace.ranges.parent[around], -1)
     return fits

@@ -7,12 +7,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..arrays.groups import distinct_codes, distinct_values, looked_up
+from ..arrays.blocks import gathered
+from ..arrays.codes import Codes, counted, narrowest
+from ..arrays.groups import distinct_values, looked_up
+from ..arrays.growing import constant
 from ..arrays.types import Int64
 from .model import Gpu, pid_of
 from .schema import Schema
 from .source.scan import Source
+
+_FEW = 1 << 16
 
 
 def physical_gpus(source: Source, schema: Schema, process: Int64, device: Int64) -> tuple[Int64, tuple[Gpu, ...]]:
@@ -22,10 +28,14 @@ def physical_gpus(source: Source, schema: Schema, process: Int64, device: Int64)
         for each operation, shape (n,), an index into the devices found.
     """
     known = _identities(source, schema)
-    of_process, processes = distinct_codes(process)
-    devices = distinct_values(device)
-    pair = of_process if len(devices) < 2 else of_process * len(devices) + distinct_codes(device)[0]
-    pairs = distinct_values(pair)
+    of_process, of_device = Codes.of(process), Codes.of(device)
+    processes, devices = of_process.values, of_device.values
+    pair = _pair(of_process, of_device)
+    pairs = (
+        distinct_values(pair)
+        if pair.dtype == np.int64
+        else np.flatnonzero(counted(pair, len(processes) * len(devices)))
+    )
     index: dict[tuple[str, int, int], int] = {}
     gpus: list[Gpu] = []
     of_pair = []
@@ -37,8 +47,28 @@ def physical_gpus(source: Source, schema: Schema, process: Int64, device: Int64)
             index[identity] = len(gpus)
             gpus.append(Gpu(uuid, name, key, ordinal, multiprocessors))
         of_pair.append(index[identity])
-    gpu = looked_up(pair, pairs, np.array(of_pair, np.int64)) if of_pair else pair
-    return gpu.astype(np.int64, copy=False), tuple(gpus)
+    return _of_pairs(pair, pairs, of_pair), tuple(gpus)
+
+
+def _pair(a: Codes, b: Codes) -> NDArray[Any]:
+    """One number for two codes, in few bytes where they are few."""
+    size = len(a.values) * len(b.values)
+    if len(b.values) < 2 and size <= _FEW:
+        return a.code
+    kind = narrowest(size) if size <= _FEW else np.dtype(np.int64)
+    return a.code.astype(kind) * kind.type(len(b.values)) + b.code.astype(kind)
+
+
+def _of_pairs(pair: NDArray[Any], pairs: Int64, results: Sequence[int]) -> Int64:
+    """For every pair the result of its kind; `pairs` are the kinds there are."""
+    told = np.array(results, np.int64)
+    if len(pairs) < 2:
+        return constant(told[0], len(pair), np.int64) if len(pairs) else np.empty(0, np.int64)
+    if pair.dtype == np.int64:
+        return looked_up(pair, pairs, told).astype(np.int64, copy=False)
+    table = np.zeros(int(pairs[-1]) + 1, np.int64)
+    table[pairs] = told
+    return gathered(table, pair)
 
 
 _Card = tuple[int, str, str, int]

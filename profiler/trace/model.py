@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays.codes import joined
-from ..arrays.groups import any_of, distinct_values, looked_up
+from ..arrays.groups import any_of, mapped
 from ..arrays.rows import Rows
 from ..arrays.types import Int64
 from .schema import GRAPH_TRACE, KERNEL, MEMCPY, MEMSET, Schema
@@ -30,8 +30,7 @@ _PROCESS_MASK = np.int64(-(1 << 24))  # 0xFFFFFFFFFF000000 as a signed number
 
 def process_of(thread: Int64) -> Int64:
     """globalTid -> globalPid: masked, never divided, because SQLite's integers are signed."""
-    distinct = distinct_values(thread)
-    return looked_up(thread, distinct, np.bitwise_and(distinct, _PROCESS_MASK)).astype(np.int64, copy=False)
+    return mapped(thread, lambda distinct: np.bitwise_and(distinct, _PROCESS_MASK))
 
 
 def pid_of(key: int) -> int:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from ...errors import TraceError
-from ..arrays.groups import distinct_values
 from ..arrays.types import Int64
 from . import communication
 from .cache.traces import Put, TraceCache, as_it_is
@@ -69,7 +69,13 @@ def read_trace(
 
 
 def read_source(source: Source, comm: communication.Known, put: Put = as_it_is) -> Trace:
-    """Read all tables of an opened trace. Each part goes through `put` as soon as it has been read."""
+    """Read all tables of an opened trace. Each part goes through `put` as soon as it has been read, beside the reading of the
+    next one."""
+    with ThreadPoolExecutor(1) as beside:
+        return _read_source(source, comm, put, beside)
+
+
+def _read_source(source: Source, comm: communication.Known, put: Put, beside: Executor) -> Trace:
     schema = read_schema(source)
     started = start_utc(source, schema)
     strings = Strings(source, schema)
@@ -77,18 +83,21 @@ def read_source(source: Source, comm: communication.Known, put: Put = as_it_is) 
     calls, submitted = read_calls(source, schema, strings, invalid)
     ends, alone = _latest(calls.end), only_process(calls)
     refuse_absurd_times(schema.path, "API calls", calls)
-    calls = put("calls", calls)
+    kept_calls = beside.submit(put, "calls", calls)
+    del calls
     operations, gpus = read_operations(source, schema, strings, alone, submitted, comm, invalid)
     del submitted
     end = max((*ends, *_latest(operations.end)), default=0)
     refuse_absurd_times(schema.path, "operations", operations)
     refuse_absurd_sizes(schema.path, operations)
-    operations = put("operations", operations)
+    kept_operations = beside.submit(put, "operations", operations)
+    del operations
     ranges, marks = read_nvtx(source, schema, strings, Ends(end, session_ends(source, schema, started)), invalid)
     refuse_absurd_times(schema.path, "ranges", ranges)
     end = max((end, *_latest(ranges.end)))
+    calls, operations = kept_calls.result(), kept_operations.result()
     stated = put("stated", read_stated(source, schema, strings, ranges, operations))
-    processes = [distinct_values(rows.process) for rows in (calls, operations, ranges)]
+    processes = [rows.codes("process").values for rows in (calls, operations, ranges)]
     refuse_absurd_counts(schema.path, len(np.unique(np.concatenate(processes))), len(gpus))
     ranges, marks = put("ranges", ranges), put("marks", marks)
     return Trace(

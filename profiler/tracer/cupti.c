@@ -58,11 +58,14 @@ static int needed(int kind) { return kind != K_DEVICE && kind != K_CONTEXT; }
    Where CUPTI cannot leave them out they are recorded. */
 static const char *const ONLY_ASKING[] = {
     "cuCtxGetCurrent", "cuCtxGetDevice", "cuCtxGetLimit", "cuDeviceGet", "cuDeviceGetAttribute", "cuDeviceGetCount", "cuDeviceGetName",
-    "cuDeviceGetUuid", "cuDevicePrimaryCtxGetState", "cuDeviceTotalMem", "cuDriverGetVersion", "cuFuncGetAttribute", "cuFuncSetAttribute",
-    "cuFuncSetCacheConfig", "cuMemGetAddressRange", "cuModuleGetFunction", "cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags",
-    "cuPointerGetAttribute", "cudaDeviceGetAttribute", "cudaDeviceGetPCIBusId", "cudaDeviceGetStreamPriorityRange", "cudaDriverGetVersion",
-    "cudaEventElapsedTime", "cudaFuncGetAttributes", "cudaFuncSetAttribute", "cudaGetDevice", "cudaGetDeviceCount", "cudaGetLastError",
-    "cudaGetSymbolAddress", "cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags", "cudaPointerGetAttributes", "cudaSetDevice"};
+    "cuDeviceGetUuid", "cuDevicePrimaryCtxGetState", "cuDeviceTotalMem", "cuDriverGetVersion", "cuFuncGetAttribute",
+    "cuFuncSetAttribute", "cuFuncSetCacheConfig", "cuGetErrorString", "cuMemGetAddressRange", "cuModuleGetFunction",
+    "cuOccupancyMaxActiveBlocksPerMultiprocessor", "cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags", "cuPointerGetAttribute",
+    "cuStreamGetCtx", "cudaDeviceCanAccessPeer", "cudaDeviceGetAttribute", "cudaDeviceGetPCIBusId", "cudaDeviceGetStreamPriorityRange",
+    "cudaDriverGetVersion", "cudaEventElapsedTime", "cudaFuncGetAttributes", "cudaFuncSetAttribute", "cudaGetDevice",
+    "cudaGetDeviceCount", "cudaGetErrorString", "cudaGetLastError", "cudaGetSymbolAddress", "cudaHostGetDevicePointer",
+    "cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags", "cudaPeekAtLastError", "cudaPointerGetAttributes",
+    "cudaRuntimeGetVersion", "cudaSetDevice", "cudaStreamGetPriority"};
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;   /* of rows, names and counts of records */

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ...errors import AispError, EnvironmentLacks, UsageError
 from ...machine.files import output_file, whole_files
+from ...profiler.arrays.blocks import ahead
 from ...profiler.arrays.codes import Codes
 from ...profiler.core.library import SAID
 from ...profiler.queries.ranges import ranges_in_parts
@@ -102,7 +103,7 @@ def _write_each(trace: Trace, folder: Path, suffix: str, attribution: str) -> It
     }
     for name, make in tables.items():
         with (folder / f"{name}.{suffix}").open("wb") as file:
-            yield f"{name}.{suffix}", _WRITERS[suffix](make(), _Bounded(file, trace.path))
+            yield f"{name}.{suffix}", _WRITERS[suffix](ahead(make()), _Bounded(file, trace.path))
 
 
 def check_file(trace: Path, out: Path) -> None:
@@ -131,7 +132,7 @@ def write_rows(parts: Iterable[Table], out: Path, trace: Path) -> Written:
     with _writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         with output_file(out) as file:
-            return Written(str(out), _WRITERS[out.suffix.removeprefix(".")](parts, _Bounded(file, trace)))
+            return Written(str(out), _WRITERS[out.suffix.removeprefix(".")](ahead(parts), _Bounded(file, trace)))
 
 
 def _write_perfetto(trace: Trace, out: BufferedIOBase) -> int:

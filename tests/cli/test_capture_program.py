@@ -11,6 +11,7 @@ from statistics import median
 from typing import Any
 
 import pytest
+from aisp_prof.profiler.capture.program import expected_s
 from aisp_prof.profiler.manifest import Manifest
 from aisp_prof.profiler.store.captures import Store
 from aisp_prof.profiler.store.published import published
@@ -132,6 +133,29 @@ def test_one_program_is_asked_afterwards(machine: Machine) -> None:
         "both", "--range", "baseline=old step", "--range", "optimized=new step", "--claim", "speedup >= 1.5"
     )
     assert (code, proof["verdict"]) == (0, "proven")
+
+
+def test_what_ended_in_time_is_told_and_how_to_get_more(machine: Machine) -> None:
+    """Seen on a GPU: starts of 11 s, sixteen of them, and nothing said how far it had come."""
+    make_program(
+        machine.folder, "slow.py", "import os, time\nif os.path.exists('later'): time.sleep(60)\nopen('later', 'w')"
+    )
+    code, _, err = machine.in_turn("--timeout", "3")
+    assert (code, "3 of 4 runs had ended" in err, "--timeout" in err) == (3, True, True)
+
+
+def test_how_long_the_traced_runs_will_take_is_told() -> None:
+    runs = [
+        {"variant": one, "began_utc_ns": 0, "ended_utc_ns": int(s * 1e9)}
+        for one, s in (("a", 20), ("b", 11), ("b", 11))
+    ]
+    assert expected_s([("a", ["x"]), ("b", ["y"]), ("b", ["y"])], runs) == 42
+    assert expected_s([("c", ["x"])], runs) == 0
+
+
+def test_two_programs_without_a_range_are_told_of_the_short_way(machine: Machine) -> None:
+    code, _, err = machine("capture", "--baseline", "python old.py", "--optimized", "python new.py")
+    assert (code, "--range step" in err, (machine.folder / "aisp-captures").exists()) == (2, True, False)
 
 
 def test_ranges_that_no_run_made_leave_everything_unproven(machine: Machine) -> None:

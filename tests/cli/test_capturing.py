@@ -18,7 +18,7 @@ from aisp_prof.profiler.capture.calibrate import read_calibration
 from aisp_prof.profiler.judging.language import needs_counters
 from aisp_prof.profiler.store.captures import Capture
 from aisp_prof.profiler.store.manifest import Manifest
-from aisp_prof.workloads.pair import Declared
+from aisp_prof.workloads.pair import Declared, Memory
 from aisp_prof.workloads.registry import find
 
 CEILINGS = {"ceilings": [], "calibration": None}
@@ -109,7 +109,9 @@ def test_a_gpu_with_less_memory_gets_a_smaller_size_and_is_told(capture, monkeyp
             return {"name": "NVIDIA GeForce RTX 4090", "memory_bytes": 25_250_627_584}
 
     monkeypatch.setattr("aisp_prof.profiler.capture.conditions.open_gpu", lambda: nullcontext(Card()))
-    (pair,) = find("ch09:fused_l2norm")
+    memory = Memory(lambda sizes: 20 * sizes["sets"] * sizes["rows"] * sizes["columns"], "rows", 4)
+    pair = replace(find("ch09:fused_l2norm")[0], memory=memory)
+    monkeypatch.setattr("aisp_prof.workloads.registry.find", lambda selector: [pair])
     key, size, why = hardware(pair, "")
     assert (key, size) == ("rtx_4090", "4x65536x4096")
     assert hardware(pair, "default") == ("rtx_4090", "default", ""), "as asked"

@@ -244,6 +244,19 @@ static int64_t passed(const uint8_t *bytes, size_t size) {
         free(results), free(found);
     }
 
+    const int64_t wide = 1 + (int64_t)draw(2), numbers = (int64_t)draw(draw(4) ? 300 : 5000);
+    int64_t *seen = malloc((size_t)numbers * 8 + 8);
+    uint8_t *numbered = malloc((size_t)(n * wide) + 1);
+    const aisp_column_t *each = draw(2) ? &processes : &ids;
+    const int64_t kinds = aisp_coded(n, each, numbers, seen, wide, numbered);
+    for (int64_t i = 0; kinds > 0 && i < n; i++) {
+        uint16_t number = numbered[i * wide];
+        if (wide == 2) memcpy(&number, numbered + 2 * i, 2);
+        if (number >= kinds || seen[number] != aisp_value(each, i)) abort();
+    }
+    done += kinds > 0;
+    free(seen), free(numbered);
+
     const int64_t block = 1 + (int64_t)draw(8), narrow = 1 << draw(3);
     const int64_t *before = draw(2) ? start : NULL;
     uint8_t *bytes_out = malloc((size_t)(n * narrow));

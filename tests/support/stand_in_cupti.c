@@ -7,7 +7,8 @@
      STAND_IN_REFUSES=N   cuptiActivityEnable fails with this code
      STAND_IN_EMPTY=1     a buffer without a record never comes back
      STAND_IN_NAMELESS=1  it fails for devices and contexts alone
-     STAND_IN_NODELESS=1  it tells of no node of a graph */
+     STAND_IN_NODELESS=1  it tells of no node of a graph
+     STAND_IN_ASKED=NAME  what the call that only asks is called */
 #define _GNU_SOURCE
 #include "cupti_layout.h"
 #include <pthread.h>
@@ -168,7 +169,7 @@ EXPORT int cuptiGetCallbackName(int domain, uint32_t cbid, const char **name) {
             : cbid == SET           ? "cudaMemsetAsync_v3020"
             : cbid == GRAPH         ? "cudaGraphLaunch_v10000"
             : cbid == BEGIN         ? "cudaStreamBeginCapture_v10000"
-            : cbid == ASK           ? "cudaGetDevice_v3020"
+            : cbid == ASK           ? getenv("STAND_IN_ASKED") ? getenv("STAND_IN_ASKED") : "cudaGetDevice_v3020"
             : cbid == FINISH        ? "cudaStreamEndCapture_v10000"
                                     : "cudaDeviceSynchronize_v3020";
     return 0;

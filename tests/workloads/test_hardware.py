@@ -11,7 +11,7 @@ from aisp_prof.workloads import hardware
 from aisp_prof.workloads.ch11.streams import PAIR
 from aisp_prof.workloads.device import enough_memory, open_device
 from aisp_prof.workloads.hardware import Gpu, check_needs, choose_size, hardware_key, shrunk
-from aisp_prof.workloads.pair import Pair
+from aisp_prof.workloads.pair import Memory, Pair
 from aisp_prof.workloads.registry import find, pairs
 
 H200 = Gpu("NVIDIA H200", "GPU-0", "9.0", 132, 150_000_000_000, 62_914_560)
@@ -58,8 +58,14 @@ L4 = replace(H200, name="NVIDIA L4", compute_capability="8.9", memory_bytes=23_6
 H100 = replace(H200, name="NVIDIA H100 80GB HBM3", memory_bytes=84_930_000_000)
 
 
+def halved() -> Pair:
+    """20 bytes an element of 131072 rows of 4096 numbers in four sets: 40 GiB."""
+    memory = Memory(lambda sizes: 20 * sizes["sets"] * sizes["rows"] * sizes["columns"], "rows", 4)
+    return replace(find("ch09:fused_l2norm")[0], memory=memory)
+
+
 def test_a_pair_that_memory_cannot_hold_gets_half_and_says_so() -> None:
-    (pair,) = find("ch09:fused_l2norm")
+    pair = halved()
     full = pair.declaration.sizes["default"]
     for gpu, rows in ((RTX_4090, 65536), (L4, 32768)):
         key, sizes = choose_size(pair.declaration, gpu, None, pair.memory)
@@ -81,17 +87,6 @@ def test_with_80_gb_every_pair_runs_whole(pair: Pair) -> None:
         key, sizes = choose_size(pair.declaration, gpu, None, pair.memory)
         assert (key, sizes) == choose_size(pair.declaration, gpu, None)
         assert not shrunk(pair.declaration, key, pair.memory, gpu.memory_bytes)
-
-
-@pytest.mark.parametrize("pair", [pair for pair in pairs() if pair.memory], ids=lambda pair: pair.key)
-def test_what_is_halved_is_a_size_and_takes_half_of_the_memory_or_more(pair: Pair) -> None:
-    assert pair.memory is not None
-    full = pair.declaration.sizes["default"]
-    half = {**full, pair.memory.halved: full[pair.memory.halved] // 2}
-    assert full[pair.memory.halved] % (1 << pair.memory.halvings) == 0
-    assert 0.5 <= pair.memory.bytes(half) / pair.memory.bytes(full) < 0.6
-    _, sizes = choose_size(pair.declaration, RTX_4090, None, pair.memory)
-    assert sizes == half
 
 
 def test_an_unknown_size_is_refused_by_name() -> None:

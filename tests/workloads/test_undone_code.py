@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import sqlite3
+import subprocess
+from pathlib import Path
+
 import pytest
+from aisp_prof.benchmarks import undone as benchmark
 from aisp_prof.declaration import is_chapter
 from aisp_prof.errors import UsageError
+from aisp_prof.profiler.manifest import Manifest
+from aisp_prof.profiler.store.captures import shipped_store
+from aisp_prof.profiler.store.manifest import folder_facts, write_manifest
 from aisp_prof.workloads.ch11.streams import PAIR, ChunkedChain
 from aisp_prof.workloads.ch20.pipeline_sequential import PAIR as PIPELINE
 from aisp_prof.workloads.device import CpuDevice
 from aisp_prof.workloads.harness import run_pair
 from aisp_prof.workloads.registry import pairs
 from aisp_prof.workloads.undone import ONE_STREAM, SYNC, forms, undone
+from exchanged import exchanged
 
 SIZES = PAIR.declaration.sizes["small"]
 
@@ -67,3 +78,44 @@ def test_what_nobody_can_undo_is_named(form: str) -> None:
     with pytest.raises(UsageError, match=r"ch11\.streams can undo") as refused:
         undone(PAIR, form)
     assert "optimized=baseline" in str(refused.value.mend)
+
+
+def of_an_undone_pair(folder: Path) -> str:
+    """A capture as `capture` would make it of ch11.streams with the baseline's code in both variants; the form that it is of."""
+    form = "optimized=baseline"
+    pair, newest = undone(PAIR, form), shipped_store().newest(PAIR.key)
+    assert newest is not None
+    made = exchanged(newest, folder / "made", {"optimized": "baseline"})
+    with sqlite3.connect(made.folder / "trace.sqlite") as trace:
+        for table, column in (("StringIds", "value"), ("NVTX_EVENTS", "text")):
+            trace.execute(f"UPDATE {table} SET {column} = replace({column}, '{PAIR.key}.', '{pair.key}.')")
+    data = json.loads(json.dumps(made.manifest.to_json()))
+    created = data["created_utc"].replace("-", "").replace(":", "").partition(".")[0]
+    data |= {"id": f"{pair.key}-{created}Z-000000", "declaration": pair.declaration.to_json()}
+    for run in data["runs"].values():
+        run["pair"] = pair.key
+    target = folder / "captures" / data["id"]
+    shutil.copytree(made.folder, target)
+    (target / "manifest.json").unlink()
+    write_manifest(Manifest.from_json({**data, "files": folder_facts(target)}), target)
+    return form
+
+
+def test_the_benchmark_tells_which_claims_the_report_of_a_form_refutes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its captures need a GPU; what it makes of one does not. Without one it says so, with the exit code of a machine that lacks something."""
+    form, run, asked = of_an_undone_pair(tmp_path), subprocess.run, []
+    assert list(benchmark.cases([f"ch11:streams={form}"])) == [("ch11:streams", form)]
+
+    def only_report(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+        asked.append(command)
+        return run(command if "report" in command else ["true"], **options)
+
+    monkeypatch.setattr(benchmark.subprocess, "run", only_report)
+    answer = benchmark.judged("ch11:streams", form, tmp_path, ["--profile", "minimal"])
+    assert [command[4] for command in asked] == ["capture", "report"]
+    assert (answer["verdict"], answer["exit"]) == ("refuted", 1)
+    assert any(claim.startswith("speedup") for claim in answer["refuted"])
+    assert "refuted" in benchmark.line("ch11:streams", form, answer)
+    assert "ended with 3" in benchmark.line("ch11:streams", form, {"not_run": "capture ended with 3"})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ...declaration import Declaration
 from ...kernels.norm import l2norm
 from ..device import Device, Stream
-from ..pair import Declared, Memory, Pair, Sizes
+from ..pair import Declared, Pair, Sizes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,12 +74,6 @@ def declared(sizes: Sizes, variant: str) -> Declared:
     if variant == "baseline":
         moved = moved // 2 * _EAGER_PASSES
     return Declared(sets * l2norm.declared_flops(*shape), sets * moved, "fp32")
-
-
-def needed(sizes: Sizes) -> int:
-    """20 bytes an element: rows and results in bf16, the fp64 reference, and what the check of the check makes of one output. A CPU's
-    process grew by 17 (2026-11-30); half of the rows are still far more than any cache holds."""
-    return 20 * sizes["sets"] * sizes["rows"] * sizes["columns"]
 
 
 _FULL = {"sets": 4, "rows": 131072, "columns": 4096}
@@ -148,7 +142,6 @@ PAIR = Pair(
         needs=("cuda", "triton"),
     ),
     build=NormalisedRows,
-    memory=Memory(needed, "rows", 4),
     declared=declared,
 )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...declaration import Declaration, Phase
 from ..device import Device, Stream
-from ..pair import Declared, Memory, Pair, Sizes
+from ..pair import Declared, Pair, Sizes
 from .caches import Cache, GrowingCache, PagedCache, PreallocatedCache
 from .decoder import Decoder, Shape
 
@@ -141,14 +141,6 @@ def declared(sizes: Sizes, variant: str) -> Declared:
     return Declared(flops, _BF16_BYTES * (s.tokens * s.weights + passes * cached))
 
 
-def needed(sizes: Sizes) -> int:
-    """42 bytes a key (and its value): every variant's own cache, what growing and expanding copy, and fp64 of a layer; and the weights.
-    A CPU's process grew by 40 a key (2026-11-30). Half of the sequences leave 4.8 of the 6.5 by traffic, a quarter 3.4."""
-    s = Shape.of(sizes)
-    keys = s.layers * s.batch * (s.context + s.tokens) * s.kv_heads * s.head
-    return 42 * keys + _BF16_BYTES * s.weights + 8 * s.weights // s.layers
-
-
 def phases(sizes: Sizes, variant: str) -> tuple[Phase, ...]:
     """Memory alone, as declared: weights and cache are many times what the L2 cache holds, and products of 32 rows far below the
     matrix units' roof."""
@@ -252,7 +244,6 @@ PAIR = Pair(
         needs=("cuda", "triton", "cc>=8.0"),
     ),
     build=Decoding,
-    memory=Memory(needed, "batch", 1),
     declared=declared,
     phases=phases,
 )

@@ -18,7 +18,7 @@ __device__ __forceinline__ uint32_t address_at(const void* pointer, uint32_t blo
     return there;
 }
 
-// Into the same place of another block's shared memory, whose barrier at the same place counts the bytes: 4, 8 or 16.
+// Into the same place of another block's shared memory, whose barrier at the same place counts the bytes: 4, or 8.
 __device__ __forceinline__ void send(float* to, float value, uint64_t* arrived, uint32_t block) {
     asm volatile("st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.b32 [%0], %1, [%2];" ::"r"(address_at(to, block)),
                  "r"(__float_as_uint(value)), "r"(address_at(arrived, block))
@@ -30,15 +30,6 @@ __device__ __forceinline__ void send(float2* to, float2 value, uint64_t* arrived
                      address_at(to, block)),
                  "r"(__float_as_uint(value.x)), "r"(__float_as_uint(value.y)), "r"(address_at(arrived, block))
                  : "memory");
-}
-
-__device__ __forceinline__ void send(float4* to, float4 value, uint64_t* arrived, uint32_t block) {
-    asm volatile(
-        "st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.v4.b32 [%0], {%1, %2, %3, %4}, [%5];" ::"r"(
-            address_at(to, block)),
-        "r"(__float_as_uint(value.x)), "r"(__float_as_uint(value.y)), "r"(__float_as_uint(value.z)),
-        "r"(__float_as_uint(value.w)), "r"(address_at(arrived, block))
-        : "memory");
 }
 
 // What lies at the same place in another block's shared memory.

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ....errors import TraceError
 from ...arrays.blocks import BLOCK, each_block, gathered, workers
 from ...arrays.codes import Codes, narrowest
-from ...arrays.groups import distinct_values, looked_up
+from ...arrays.groups import distinct_values, few_codes, looked_up
 from ...arrays.growing import constant, is_constant
 from ...arrays.rows import Rows
 from ...arrays.types import Int64
@@ -51,6 +51,7 @@ class ColumnFile:
         """Where `size` new bytes may be written."""
         with self._lock:
             at, self.size = self.size, self.size + size + -size % _ALIGNED
+            os.ftruncate(self.descriptor, self.size)
         return at
 
     def write(self, content: NDArray[Any], at: int) -> None:
@@ -76,7 +77,6 @@ class ColumnFile:
 
     def finished(self) -> list[int]:
         """As `sums`, of what was written, without reading it."""
-        os.ftruncate(self.descriptor, self.size)
         return [self.size, *(self._written.get(part, 0) for part in range(-(-self.size // _PART)))]
 
     def read(self, into: NDArray[Any], at: int) -> None:
@@ -203,10 +203,9 @@ def _stored(rows: Rows, name: str, file: ColumnFile) -> How:
     if name == "row" and _is_run(column):
         return {**how, "first": int(column[0])}
     after = _COUNTED_FROM.get(name)
-    values = None if after else _few_values(column)
-    if values is not None:
-        codes = looked_up(column, values, np.arange(len(values), dtype=narrowest(len(values))))
-        return {**how, **_written(file, codes), "values": values.tolist()}
+    few = None if after else _few_values(column)
+    if few is not None:
+        return {**how, **_written(file, few.code), "values": few.values.tolist()}
     if after:
         return {**how, **_narrowed(file, column, getattr(rows, after)), "after": after}
     return {**how, **_narrowed(file, column, None)}
@@ -227,12 +226,16 @@ def _is_run(column: Int64) -> bool:
     )
 
 
-def _few_values(column: Int64) -> Int64 | None:
-    """The distinct values where they are few."""
+def _few_values(column: Int64) -> Codes | None:
+    """The codes of the distinct values where they are few."""
     if len(np.unique(column[:: max(1, len(column) // _MOST_VALUES)])) > _MOST_VALUES // 2:
         return None
+    if (few := few_codes(column)) is not None:
+        return Codes(*few)
     values = distinct_values(column)
-    return values if len(values) <= _MOST_VALUES else None
+    if len(values) > _MOST_VALUES:
+        return None
+    return Codes(looked_up(column, values, np.arange(len(values), dtype=narrowest(len(values)))), values)
 
 
 def _narrowed(file: ColumnFile, column: Int64, before: Int64 | None) -> How:

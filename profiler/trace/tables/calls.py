@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arrays.blocks import gathered
 from ...arrays.groups import any_of
 from ...arrays.growing import constant
 from .. import api
@@ -38,7 +39,7 @@ def read_calls(source: Source, schema: Schema, strings: Strings, invalid: Invali
         correlation=c["correlationId"],
         name=name,
         result=c["returnValue"],
-        effect=np.array([*effects, api.OTHER], np.int8)[name],
+        effect=gathered(np.array([*effects, api.OTHER], np.int8), name),
         outermost=outermost,
         made_node=constant(False, len(process), bool),
     )

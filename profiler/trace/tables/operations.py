@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arrays.blocks import gathered
 from ...arrays.growing import constant, is_constant
 from ...arrays.types import Int64
 from ..communication import Known
@@ -160,8 +161,9 @@ def _kinds(
     """The class of each operation; a kernel is communication if its short or full name says so."""
     talking = np.array([*(bool(comm.part(text)) for text in strings.values()), False])
     by_table = np.array([COMPUTE, OTHER, MEMORY_SET, GRAPH_LAUNCH], np.int8)
-    kind = by_table[table]
+    kind = gathered(by_table, table.view(np.uint8))
     kernels, moved = table == TABLES.index(KERNEL), table == TABLES.index(MEMCPY)
-    kind[kernels & (talking[short] | talking[full])] = COMM
+    if talking.any():
+        kind[kernels & (gathered(talking, short) | gathered(talking, full))] = COMM
     kind[moved] = copies[moved]
     return kind

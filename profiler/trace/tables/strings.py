@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import count, islice
+
 import numpy as np
 
-from ...arrays.groups import distinct_values, looked_up
+from ...arrays.groups import mapped
 from ...arrays.types import Int64
 from ..schema import Schema
-from ..source.scan import Source, Texts, Wanted, decoded
+from ..source.scan import Source, Texts, Wanted, all_decoded
 
 
 class Strings:
@@ -31,39 +34,49 @@ class Strings:
 
     def add(self, text: str) -> int:
         """The index of a text, which is kept if it is new."""
-        known = self._index.get(text)
-        return self._new(text) if known is None else known
+        return self._all([text])[0]
 
-    def _new(self, text: str) -> int:
-        self._index[text] = len(self._values)
-        self._values.append(text)
-        return self._index[text]
+    def _all(self, texts: Sequence[str]) -> list[int]:
+        """Likewise, of many texts: there may be a million, and mostly all or none of them are new."""
+        before = len(self._values)
+        found = list(map(self._index.setdefault, texts, count(before)))
+        new = list(islice(self._index, before, None))
+        self._values.extend(new)
+        if 0 < len(new) < len(texts):  # else they are numbered without a gap
+            self._index.update(zip(new, count(before), strict=False))
+            return list(map(self._index.__getitem__, texts))
+        return found
 
     def of_ids(self, ids: Int64) -> Int64:
         """Indices for an array of StringIds ids of shape (n,); -1 for ids that StringIds does not hold."""
-        distinct = distinct_values(ids)
-        known = np.full(len(distinct), -1, np.int64)
-        place = np.searchsorted(self._ids, distinct)
-        for i, slot in enumerate(place.tolist()):
-            if slot < len(self._ids) and self._ids[slot] == distinct[i]:
-                known[i] = self._of_slot(slot)
-        return looked_up(ids, distinct, known).astype(np.int64, copy=False) if len(ids) else ids
+        return mapped(ids, self._known) if len(ids) else ids
 
-    def _of_slot(self, slot: int) -> int:
-        if self._codes[slot] < 0:
-            text = int(self._texts.codes[slot])
-            self._codes[slot] = self.add("" if text < 0 else decoded(self._texts.values[text]))
-        return int(self._codes[slot])
+    def _known(self, ids: Int64) -> Int64:
+        """Likewise, of distinct ids."""
+        known = np.full(len(ids), -1, np.int64)
+        if len(self._ids):
+            place = np.minimum(np.searchsorted(self._ids, ids), len(self._ids) - 1)
+            here = np.flatnonzero(self._ids[place] == ids)
+            known[here] = self._of_slots(place[here])
+        return known
+
+    def _of_slots(self, slots: Int64) -> Int64:
+        new = slots[self._codes[slots] < 0]
+        texts = self._texts.codes[new].tolist()
+        self._codes[new] = self._all(all_decoded(b"" if text < 0 else self._texts.values[text] for text in texts))
+        return self._codes[slots]
 
     def of_texts(self, texts: Texts) -> Int64:
         """Indices of texts; -1 for NULL."""
-        distinct = distinct_values(texts.codes)
-        known = [-1 if code < 0 else self.add(decoded(texts.values[code])) for code in distinct.tolist()]
-        return (
-            looked_up(texts.codes, distinct, np.array(known, np.int64)).astype(np.int64, copy=False)
-            if known
-            else texts.codes
-        )
+
+        def known(codes: Int64) -> Int64:
+            found = np.full(len(codes), -1, np.int64)
+            there = np.flatnonzero(codes >= 0)
+            raw = map(texts.values.__getitem__, codes[there].tolist())
+            found[there] = self._all(all_decoded(raw))
+            return found
+
+        return mapped(texts.codes, known) if len(texts.codes) else texts.codes
 
     def text(self, index: int) -> str:
         return self._values[index] if index >= 0 else ""

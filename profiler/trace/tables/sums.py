@@ -8,6 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ....errors import TraceError
+from ...arrays.blocks import each_block
 from ..model import Calls, Operations, Ranges
 
 LARGEST = 2.0**62
@@ -20,7 +21,8 @@ def refuse_absurd_times(path: Path, what: str, rows: Operations | Calls | Ranges
     Raises:
         TraceError: they add up to something absurd.
     """
-    if len(rows.start) and _sum(rows.end - rows.start) > LARGEST:
+    start, end = rows.start, rows.end
+    if sum(each_block(len(start), lambda block: _sum(end[block] - start[block]))) > LARGEST:
         raise TraceError(f"{path}: the {what} last longer than can be added up: their times are not measured ones")
 
 

@@ -14,7 +14,7 @@ import pytest
 from aisp_prof.profiler.analysis.streams import share_their_stream
 from aisp_prof.profiler.arrays.blocks import BLOCK, gathered
 from aisp_prof.profiler.arrays.codes import Codes
-from aisp_prof.profiler.arrays.groups import distinct_values, looked_up
+from aisp_prof.profiler.arrays.groups import distinct_codes, distinct_values, few_codes, looked_up, mapped
 from aisp_prof.profiler.arrays.growing import constant
 from aisp_prof.profiler.ranges import attribution, uncounted
 from aisp_prof.profiler.ranges.attribution import CallOrder
@@ -53,6 +53,12 @@ def test_values(distinct: int, wide: bool, monkeypatch: pytest.MonkeyPatch) -> N
     column = np.concatenate((known, draw.choice(known, BLOCK + 17)))
     for values in (column, column[::-3], column[:0], constant(known[0], 9, np.int64)):
         assert same(*by_both(monkeypatch, lambda values=values: distinct_values(values)))
+        assert same(*by_both(monkeypatch, lambda values=values: distinct_codes(values)))
+        one, two = by_both(monkeypatch, lambda values=values: Codes.of(values))
+        assert (one.code.dtype, same((one.code, one.values), (two.code, two.values))) == (two.code.dtype, True)
+        assert same(*by_both(monkeypatch, lambda values=values: mapped(values, lambda distinct: distinct // 2)))
+    by_core, by_numpy = by_both(monkeypatch, lambda: (few_codes(column) is not None,))
+    assert (by_core, by_numpy) == ((distinct <= 4096,), (False,))
     for kind in (np.int8, np.uint16, np.int32, np.int64, np.float64):
         results = draw.integers(0, 100, distinct).astype(kind)
         one, two = by_both(monkeypatch, lambda results=results: looked_up(column, known, results))

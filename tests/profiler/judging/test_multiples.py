@@ -170,6 +170,18 @@ def test_without_declared_work_or_a_rate_there_is_no_floor(proof):
     assert dict(lacking.claims[0].reasons[0].values) == {"name": "d2h_both"}
 
 
+def test_a_floor_whose_rates_were_not_steady_accuses_nobody(proof):
+    """Both ways at once took 100 us or 180, as on hosts where one direction slows: the median's floor is 1.09 of the time, the one at
+    the rates' upper ends 0.88."""
+    unsteady = [*LINK[:2], *(ceiling(name, *[100 * US, 180 * US] * 10) for name in ("h2d_both", "d2h_both"))]
+    declared = phases(optimized=AT_ONCE)
+    assert outcome(proof("speedup >= 1.2", ceilings=unsteady, runs=declared))[0] is Verdict.PROVEN
+    assert outcome(proof("of_floor >= 50%", ceilings=unsteady, runs=declared))[0] is Verdict.PROVEN
+    assert outcome(proof("of_floor >= 95%", ceilings=unsteady, runs=declared))[0] is Verdict.UNPROVEN
+    slow = [*LINK[:2], *(ceiling(name, *[180 * US] * 20) for name in ("h2d_both", "d2h_both"))]
+    assert outcome(proof("speedup >= 1.2", ceilings=slow, runs=declared)) == (Verdict.INVALID, ["implausible"])
+
+
 def test_less_time_than_the_floor_allows_is_no_success(proof):
     too_much = phases(optimized=({"h2d": 7 * WORK},))
     evidence = proof("speedup >= 1.5", ceilings=LINK, runs=too_much)
