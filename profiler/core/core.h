@@ -202,10 +202,6 @@ typedef struct {
 
 int64_t aisp_lines(aisp_lines_t *job); /* bytes written of as many rows as fit, or a negative code */
 
-/* The BLAKE3 of a file's first `size` bytes, 32 of them; AISP_UNUSUAL where it has fewer, cannot be read, or this processor has no
- * AVX-512. */
-int64_t aisp_hash(int32_t descriptor, int64_t size, int64_t threads, uint8_t *out);
-
 void aisp_threads(void *(*work)(void *), void *argument, int64_t threads);
 const char *aisp_source(void); /* the SHA-256 of the sources, as building.py computes it */
 #endif

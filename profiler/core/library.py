@@ -221,7 +221,6 @@ _FUNCTIONS = {
     "aisp_narrow": (c_int64, (c_int64, c_int64, c_void_p, c_void_p, c_void_p, c_int64, c_void_p)),
     "aisp_weighed": (c_uint64, (c_int64, c_void_p, c_void_p)),
     "aisp_widen": (c_int64, (c_int64, c_void_p, c_int64, c_int64, c_void_p, c_void_p)),
-    "aisp_hash": (c_int64, (c_int32, c_int64, c_int64, c_void_p)),
     "aisp_texts_number": (c_int64, (c_void_p, c_void_p, c_int64, _INT64)),
     "aisp_texts_copy": (None, (c_void_p, c_void_p, c_void_p)),
     "aisp_texts_free": (None, (c_void_p,)),
