@@ -340,9 +340,6 @@ int main(int argc, char **argv) {
         trees += aisp_walk(descriptor, (int64_t)page, PAGES, roots, 1 + (int64_t)draw(3), 20) == 0;
         operations += (unsigned long long)swept(window, length_of_window);
         passes += (unsigned long long)passed(window, length_of_window);
-        uint8_t *whole_hash = malloc(32); /* of what the file holds, or of more than it does */
-        passes += aisp_hash(descriptor, (int64_t)(draw(4) ? length : draw(2 * length_of_window)), 1 + (int64_t)(draw(8) == 0), whole_hash) == 0;
-        free(whole_hash);
         written += (unsigned long long)lined(window, length_of_window);
     }
     printf("%llu inputs, %llu decoded, %llu rows, %llu trees, %llu operations swept, %llu passes, %llu letters\n", inputs, accepted, rows,
