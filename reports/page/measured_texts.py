@@ -44,9 +44,10 @@ def one_print() -> Iterator[None]:
     style, which are found in its source. Where it is built otherwise than is known here, it measures as often as it likes.
     There is no search for garbage meanwhile: a document is one web of objects, of which none goes before it is printed.
     """
-    inline, preferred, line_break, fonts = (sys.modules.get(f"weasyprint.{name}") for name in _MODULES)
-    measure = getattr(line_break, _NAME, None)
-    known = fonts and measure is not None and list(inspect.signature(measure).parameters)[:3] == _TAKES
+    modules: list[Any] = [sys.modules.get(f"weasyprint.{name}") for name in _MODULES]
+    inline, preferred, line_break, fonts = modules
+    measure: Any = getattr(line_break, _NAME, None)
+    known = None not in (fonts, measure) and list(inspect.signature(measure).parameters)[:3] == _TAKES
     users = [one for one in (inline, preferred) if known and getattr(one, _NAME, None) is measure]
     collects = gc.isenabled()
     gc.disable()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import importlib.abc
 import sys
 from io import BytesIO
@@ -12,7 +11,6 @@ from types import ModuleType
 import pytest
 from aisp_prof.errors import EnvironmentLacks, UsageError
 from aisp_prof.profiler.evidence import Evidence, Verdict
-from aisp_prof.reports.page import measured_texts, pdf
 from aisp_prof.reports.page.document import render_html
 from aisp_prof.reports.page.write import FORMATS, formats_to_write, write_report
 from shared import printed_once
@@ -57,37 +55,6 @@ def test_the_document_is_tagged_titled_and_dated(printed: Path) -> None:
 
 def test_the_same_document_gives_the_same_bytes(printed: Path) -> None:
     assert printed_once(printed.with_suffix(".html").read_text("utf-8")).data == printed.read_bytes()
-
-
-PARAGRAPH = (
-    """<!DOCTYPE html><html lang="en"><title>t</title><style>@page { size: 9cm 6cm; @bottom-left { content: counter(page) " / "
-counter(pages) } } b { letter-spacing: 1px } i { white-space: nowrap }</style><table><tr><td><u>some words</u><td><b>some words</b>
-<td><i>some words that stay on a line</i></table><p style="text-align: justify">"""
-    + "some words again and again, " * 40
-)
-
-
-@pytest.mark.parametrize("otherwise", [False, True])
-def test_texts_measured_once_are_printed_as_if_each_were_measured(
-    monkeypatch: pytest.MonkeyPatch, otherwise: bool
-) -> None:
-    """And a WeasyPrint whose modules are others prints as well."""
-    from weasyprint.layout import inline, preferred
-
-    measure, asked = inline.split_first_line, []
-    monkeypatch.setattr(
-        measured_texts, "_once", lambda measure, *_: lambda *a, **k: (asked.append(a[0]), measure(*a, **k))[1]
-    )
-    plain = pdf.print_html(PARAGRAPH)
-    monkeypatch.undo()
-    assert len(asked) > len(set(asked)) > 10
-    if otherwise:
-        monkeypatch.setitem(sys.modules, "weasyprint.text.fonts", None)
-        monkeypatch.delattr("weasyprint.text.fonts")
-    with measured_texts.measured_once():
-        assert [pdf.print_html(PARAGRAPH) for _ in range(2)] == [plain] * 2
-    assert inline.split_first_line is preferred.split_first_line is measure
-    assert gc.isenabled()
 
 
 def test_a_stage_prints_an_overview_and_every_pair(samples: ModuleType) -> None:
