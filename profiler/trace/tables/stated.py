@@ -33,6 +33,7 @@ RANK_VARIABLES = ("RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLUR
 _LONGEST_RANK = 10
 PAYLOADS = "NVTX_PAYLOAD_SCHEMA_ENTRIES"
 """The table that says how payloads are to be read."""
+DOMAIN = "domainId"
 _FIELDS: Mapping[str, str] = {
     "NCCL communicator ID": "communicator",
     "Message size [bytes]": "bytes",
@@ -98,13 +99,17 @@ def payloads_of(source: Source, schema: Schema) -> tuple[Int64, list[Payload]]:
     texts = tuple(name for name in ("binaryData", "jsonText") if schema.has(NVTX, name))
     if not texts or not (form.entries or "jsonText" in texts):
         return np.empty(0, np.int64), []
-    scan = source.scan(schema.tables[NVTX], Wanted((), (), texts))
+    scan = source.scan(schema.tables[NVTX], Wanted(form.domain, (), texts))
+    domain = scan.integers[DOMAIN].filled(0) if form.domain else np.zeros(len(scan.row), np.int64)
     found: dict[int, Payload] = {}
     for name in texts:
-        column, decode = scan.texts[name], form.of_blob if name == "binaryData" else of_json
-        known = [decode(raw) for raw in column.values]
-        for i in np.flatnonzero(column.codes >= 0).tolist():
-            if payload := known[int(column.codes[i])]:
+        column, known = scan.texts[name], dict[tuple[int, int], Payload]()
+        decode = form.of_blob if name == "binaryData" else lambda raw, domain: of_json(raw)
+        there = np.flatnonzero(column.codes >= 0)
+        for i, code, of in zip(there.tolist(), column.codes[there].tolist(), domain[there].tolist(), strict=True):
+            if (code, of) not in known:
+                known[code, of] = decode(column.values[code], of)
+            if payload := known[code, of]:
                 found.setdefault(int(scan.row[i]), payload)
     rows = sorted(found)
     return np.array(rows, np.int64), [found[row] for row in rows]
@@ -112,23 +117,26 @@ def payloads_of(source: Source, schema: Schema) -> tuple[Int64, list[Payload]]:
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """Where the fields lie in payloads, by the number of their schema."""
+    """Where the fields lie in payloads, by the domain that declared their schema, and its number there: a library chooses its own
+    numbers. `domain` is the column that tells it; without it all of one number are one."""
 
-    entries: Mapping[int, tuple[_Entry, ...]]
+    entries: Mapping[tuple[int, int], tuple[_Entry, ...]]
+    domain: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, source: Source, schema: Schema) -> _Form:
         if not schema.has(PAYLOADS, "schemaId", "type", "name", "offset"):
             return cls({})
-        entries: dict[int, dict[str, _Entry]] = {}  # each process declares them anew
+        entries: dict[tuple[int, int], dict[str, _Entry]] = {}  # each process declares them anew
         columns = ("schemaId", "type", "name", "offset")
-        for number, kind, name, offset in source.records(schema.tables[PAYLOADS], columns):
+        domain = (DOMAIN,) if schema.has(PAYLOADS, DOMAIN) and schema.has(NVTX, DOMAIN) else ()
+        for number, kind, name, offset, *of in source.records(schema.tables[PAYLOADS], (*columns, *domain)):
             if name in _FIELDS and kind in _WIDTH and isinstance(offset or 0, int) and (offset or 0) >= 0:
                 entry = _Entry(_FIELDS[name], offset or 0, _WIDTH[kind])
-                entries.setdefault(number, {})[entry.field] = entry
-        return cls({number: tuple(some.values()) for number, some in entries.items()})
+                entries.setdefault((of[0] or 0 if of else 0, number), {})[entry.field] = entry
+        return cls({key: tuple(some.values()) for key, some in entries.items()}, domain)
 
-    def of_blob(self, raw: bytes) -> Payload:
+    def of_blob(self, raw: bytes, domain: int) -> Payload:
         """The fields of one payload; none of what has another form."""
         if len(raw) < _HEADER:
             return {}
@@ -136,7 +144,7 @@ class _Form:
         part = raw[offset : offset + size]
         if count != 1 or len(part) != size:
             return {}
-        fields = (one for one in self.entries.get(number, ()) if one.at + one.width <= size)
+        fields = (one for one in self.entries.get((domain, number), ()) if one.at + one.width <= size)
         said = {one.field: _signed(part[one.at : one.at + one.width]) for one in fields}
         return said if "communicator" in said else {}
 

@@ -98,6 +98,18 @@ def test_the_bytes_that_nsys_wrote(raw: Path) -> None:
     assert list(zip(*(column.tolist() for column in columns), strict=True)) == times
 
 
+def test_a_number_of_a_form_is_its_domains_own(raw: Path) -> None:
+    """Libraries choose them, NCCL 16777218 and on: the payload of another domain's form of this number is none of NCCL's."""
+    with sqlite3.connect(raw) as database:
+        database.execute(
+            "insert into NVTX_PAYLOAD_SCHEMA_ENTRIES (domainId, schemaId, type, name) values (9, 16777221, 18, 'of theirs')"
+        )
+        other = "select rowid from NVTX_EVENTS where eventType = 59 and binaryData is null limit 1"
+        changed = f"update NVTX_EVENTS set domainId = 9, binaryData = ? where rowid in ({other})"
+        assert database.execute(changed, (bytes.fromhex(ALL_REDUCE[1]),)).rowcount == 1
+    assert told(read_trace(raw).stated) == EXPECTED
+
+
 def test_scrubbing_keeps_the_integers_and_nothing_else(raw: Path, tmp_path: Path) -> None:
     scrub_trace(raw, tmp_path / "scrubbed.sqlite")
     assert told(read_trace(tmp_path / "scrubbed.sqlite").stated) == EXPECTED
