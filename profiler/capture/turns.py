@@ -25,7 +25,9 @@ def main(plan: Path, record: Path) -> int:
             sys.stderr.write(f"{command[0]} cannot be started: {error.strerror}\n")
             code = 127
         ran.append([variant, began, time.time_ns(), code if code >= 0 else 128 - code])
-        record.write_text(json.dumps(ran), "utf-8")
+        part = record.with_suffix(".part")  # whoever ends this process by its time limit reads what is there
+        part.write_text(json.dumps(ran), "utf-8")
+        part.replace(record)
         if code:
             return int(ran[-1][3])
     return 0
