@@ -84,19 +84,18 @@ def write_bundle(
             )
     with tempfile.TemporaryDirectory(prefix="aisp-bundle-") as scratch:
         folder = Path(scratch)
-        proofs, private = [], list[str]()
+        proofs, private = [], dict[Path, list[str]]()
         for capture in captures:
             with unpacked_once():
-                proofs.append(proven(_publishable(capture, folder)))
-                private += [leak for path in proofs[-1].capture.trace_paths for leak in leaks(path)]
+                published = _publishable(capture, folder)
+                proofs.append(proven(published))
+                private |= {path: leaks(path) for path in published.trace_paths}
         _write_grounds(folder, proofs, expectations)
         expected = held(proofs, folder)
         with measured_once():
             _write_proof(folder, proofs, missing, pages, expected)
-        searched = {path for one in proofs for path in one.capture.trace_paths}
-        _refuse_leaks(
-            [*private, *(leak for path in _files(folder).values() if path not in searched for leak in leaks(path))]
-        )
+        rest = {path: leaks(path) for path in _files(folder).values() if path not in private}
+        _refuse_leaks([leak for found in (*private.values(), *rest.values()) for leak in found])
         _write_lists(folder, key)
         try:
             write_zip(target, _files(folder))
