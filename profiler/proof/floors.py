@@ -27,16 +27,16 @@ def too_fast(floors: Mapping[str, Floor], variants: Mapping[str, VariantEvidence
     no ceiling of the next (an H200 host gave 44.5 to 50.6 GB/s within one session).
     """
     return tuple(
-        Finding("implausible", {"metric": f"{name}.of_floor", "percent": round(100 * share, 1)})
-        for name, share in _shares(floors, variants, source)
-        if share > IMPLAUSIBLE
+        Finding("implausible", {"metric": f"{name}.of_floor", "percent": round(100 * floor.value / time, 1)})
+        for name, floor, time in _timed(floors, variants, source)
+        if floor.low / time > IMPLAUSIBLE
     )
 
 
-def _shares(
+def _timed(
     floors: Mapping[str, Floor], variants: Mapping[str, VariantEvidence], source: str
-) -> Iterable[tuple[str, float]]:
+) -> Iterable[tuple[str, Estimate, float]]:
     for name, floor in floors.items():
         measured = times(variants[name], source)
         if floor.ns is not None and measured and median(measured):
-            yield name, floor.ns.low / median(measured)
+            yield name, floor.ns, median(measured)

@@ -33,6 +33,8 @@ WIDE = ceiling("h2d", *[90 * US, 110 * US] * 10)
 
 @pytest.fixture
 def proof(tmp_path):
+    run_pair(TraceBuilder())  # a test may ask for its `record` before it builds it
+
     def build(*claims, ceilings=(), **changes):
         trace = TraceBuilder()
         run_pair(trace)
@@ -179,7 +181,17 @@ def test_a_floor_whose_rates_were_not_steady_accuses_nobody(proof):
     assert outcome(proof("of_floor >= 50%", ceilings=unsteady, runs=declared))[0] is Verdict.PROVEN
     assert outcome(proof("of_floor >= 95%", ceilings=unsteady, runs=declared))[0] is Verdict.UNPROVEN
     slow = [*LINK[:2], *(ceiling(name, *[180 * US] * 20) for name in ("h2d_both", "d2h_both"))]
-    assert outcome(proof("speedup >= 1.2", ceilings=slow, runs=declared)) == (Verdict.INVALID, ["implausible"])
+    evidence = proof("speedup >= 1.2", ceilings=slow, runs=declared)
+    assert outcome(evidence) == (Verdict.INVALID, ["implausible"])
+    shaky = [*LINK[:2], *(ceiling(name, *[165 * US, 185 * US] * 10) for name in ("h2d_both", "d2h_both"))]
+    said = [
+        one.claims[0].reasons[0].values["percent"]
+        for one in (proof("speedup >= 1.2", ceilings=shaky, runs=declared), evidence)
+    ]
+    middle, steady = 2 * 100 + 3 * (2 / (1 / 165 + 1 / 185)), 2 * 100 + 3 * 180
+    assert said[0] / said[1] == pytest.approx(middle / steady, rel=1e-2), (
+        "the metric's own value, not that of the upper ends"
+    )
 
 
 def test_less_time_than_the_floor_allows_is_no_success(proof):
