@@ -106,3 +106,14 @@ def compute_ceiling(flops: Mapping[str, int], ceilings: Mapping[str, float]) -> 
     known = {kind: ceilings[name] for kind in flops if (name := CEILING_OF.get(kind, "")) in ceilings}
     seconds = sum(flops[kind] / rate for kind, rate in known.items())
     return sum(flops.values()) / seconds if seconds else math.inf
+
+
+def beside_ceiling(flops: Mapping[str, int], ceilings: Mapping[str, float]) -> float:
+    """FLOP a second when tensor cores and fp32 units work at once, each at its own ceiling: of both the one that takes longer decides.
+
+    An upper bound also of a kernel that hides one under the other, which `compute_ceiling` is not. A type without a ceiling takes
+    no time; infinite where none has one.
+    """
+    parts = ({kind: n for kind, n in flops.items() if kind.startswith("tensor_") is tensor} for tensor in (True, False))
+    seconds = max(sum(part.values()) / compute_ceiling(part, ceilings) if part else 0.0 for part in parts)
+    return sum(flops.values()) / seconds if seconds else math.inf
