@@ -38,7 +38,8 @@ TRACER_FLAGS = (
     "-fvisibility=hidden",
     "-Wall",
     "-Wextra",
-    "-Wl,--no-as-needed,-ldl",
+    "-Wl,--no-as-needed",
+    "-ldl",
 )
 LIBRARIES = (("core", HERE, NAME, FLAGS), ("tracer", TRACER, TRACER_NAME, TRACER_FLAGS))
 """Room, folder of its sources, what it is called there, how it is compiled."""

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import lzma
 import os
 import re
 import socket
 import sqlite3
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import islice
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from urllib.parse import quote
 
+from ..trace.source.file import plain_file
 from ..trace.source.scan import told
 from .leak_forms import KEYS, RULES, TEXT_KEYS, TEXT_RULES, Form
 from .leak_texts import MAGIC, decoded, texts
@@ -109,13 +109,12 @@ def _disguises(value: bytes) -> Iterator[bytes]:
 
 @contextmanager
 def _content(path: Path) -> Iterator[bytes | mmap]:
-    """The bytes to search; a large file is mapped and not read."""
-    if path.suffix == ".xz":
-        yield lzma.decompress(path.read_bytes())
-    elif path.stat().st_size == 0:
-        yield b""
-    else:
-        with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as mapped:
+    """The bytes to search, mapped and not read: of an .xz, what it is unpacked."""
+    with plain_file(path) if path.suffix == ".xz" else nullcontext(path) as plain:
+        if plain.stat().st_size == 0:
+            yield b""
+            return
+        with plain.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as mapped:
             yield mapped
 
 

@@ -19,6 +19,7 @@ from ...profiler.store.manifest import encode, encode_json
 from ...profiler.store.scrub import scrub_capture
 from ...profiler.store.scrubbed import leftovers
 from ...profiler.store.zipped import write_zip
+from ...profiler.trace.source.file import unpacked_once
 from ..page.document import render_html
 from ..page.measured_texts import measured_once
 from ..page.pdf import print_html
@@ -83,12 +84,19 @@ def write_bundle(
             )
     with tempfile.TemporaryDirectory(prefix="aisp-bundle-") as scratch:
         folder = Path(scratch)
-        proofs = [proven(_publishable(capture, folder)) for capture in captures]
+        proofs, private = [], list[str]()
+        for capture in captures:
+            with unpacked_once():
+                proofs.append(proven(_publishable(capture, folder)))
+                private += [leak for path in proofs[-1].capture.trace_paths for leak in leaks(path)]
         _write_grounds(folder, proofs, expectations)
         expected = held(proofs, folder)
         with measured_once():
             _write_proof(folder, proofs, missing, pages, expected)
-        _refuse_leaks(folder)
+        searched = {path for one in proofs for path in one.capture.trace_paths}
+        _refuse_leaks(
+            [*private, *(leak for path in _files(folder).values() if path not in searched for leak in leaks(path))]
+        )
         _write_lists(folder, key)
         try:
             write_zip(target, _files(folder))
@@ -123,8 +131,10 @@ def _copied(capture: Capture, target: Path) -> Capture:
     for what in leftovers(capture):
         raise UsageError(f"{capture.folder} is packed but not scrubbed: {what}", "unpack its trace, then scrub it")
     target.mkdir()
-    for name in capture.manifest.files:
-        shutil.copyfile(capture.folder / plain(name, "the file"), target / name)
+    with unpacked_once() as kept:
+        for name in capture.manifest.files:
+            shutil.copyfile(capture.folder / plain(name, "the file"), target / name)
+            kept.copied(capture.folder / name, target / name)
     return Capture(target, capture.manifest, capture.shipped)
 
 
@@ -172,8 +182,7 @@ def _write_lists(folder: Path, key: Ed25519PrivateKey | None) -> None:
         (folder / SIGNATURE).write_bytes(sign(sums, key))
 
 
-def _refuse_leaks(folder: Path) -> None:
-    found = [leak for path in _files(folder).values() for leak in leaks(path)]
+def _refuse_leaks(found: Sequence[str]) -> None:
     if found:
         raise AispError(
             "the bundle would hold private things:\n" + "\n".join(found), "aisp-prof scrub says what of a capture"

@@ -45,7 +45,7 @@ def one_print() -> Iterator[None]:
     from weasyprint.layout import inline, preferred
     from weasyprint.text import fonts, line_break
 
-    measure = getattr(line_break, _NAME, None)
+    measure: Any = getattr(line_break, _NAME, None)
     known = measure is not None and list(inspect.signature(measure).parameters)[:3] == _TAKES
     users = [one for one in (inline, preferred) if known and getattr(one, _NAME, None) is measure]
     collects = gc.isenabled()

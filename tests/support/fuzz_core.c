@@ -1,8 +1,9 @@
-/* Mutated pages through the compiled core, under AddressSanitizer and UBSan: fuzz_core FILE COUNT SEED COLUMNS
+/* Mutated pages through the compiled core, under AddressSanitizer and UBSan: fuzz_core FILE COUNT SEED [COLUMNS]
  *
- * FILE is an SQLite file whose tables have so many columns, every third of them text. Each input is a window of its pages with some bytes changed, in a file of its own that may also be
+ * FILE is an SQLite file whose tables have so many columns, every third of them text; without COLUMNS any trace: the columns are then
+ * those that the first record of a window's pages tells of. Each input is a window of its pages with some bytes changed, in a file of its own that may also be
  * shorter than its pages say; every page of it is decoded as a leaf, with columns of every kind, and walked as a root.
- * Slices of operations are swept too, and calls, operations and ranges matched, ordered and nested. Prints how many inputs there were, how many of them were decoded, and what that gave.
+ * Slices of operations are swept too, calls, operations and ranges matched, ordered and nested, and lines of text made. Prints how many inputs there were, how many of them were decoded, and what that gave.
  */
 #define _GNU_SOURCE
 #include "../../profiler/core/core.h"
@@ -39,7 +40,28 @@ static void mutate(uint8_t *bytes, size_t size, size_t page) {
     }
 }
 
-static int64_t decoded(int descriptor, int64_t page, int64_t pages, int64_t columns_of_table) {
+/* The kinds of a record's columns, from its header, and how many there are; 0 where none lies on these pages. */
+static int64_t told_by(const uint8_t *bytes, size_t size, size_t page, int32_t *kinds) {
+    for (size_t at = 0; at + page <= size; at += page) {
+        const uint8_t *leaf = bytes + at, *end = leaf + page;
+        const size_t cell = (size_t)leaf[8] << 8 | leaf[9];
+        if (leaf[0] != 0x0D || !(leaf[3] | leaf[4]) || cell < 10 || cell >= page) continue;
+        const uint8_t *from = leaf + cell;
+        for (int varints = 2; varints && from < end; from++) varints -= *from < 128; /* the payload's length and the rowid */
+        int64_t count = 0;
+        if (from >= end || *from >= 128 || *from > end - from) continue;
+        for (const uint8_t *header = from + 1, *last = from + *from; header < last && count < 200; count++) {
+            uint64_t type = 0;
+            do type = type << 7 | (*header & 127);
+            while (*header++ >= 128 && header < last);
+            kinds[count] = type == 7 ? AISP_REAL : type > 12 && type % 2 ? AISP_TEXT : AISP_INTEGER;
+        }
+        if (count) return count;
+    }
+    return 0;
+}
+
+static int64_t decoded(int descriptor, int64_t page, int64_t pages, int64_t columns_of_table, const int32_t *kinds) {
     int64_t leaves[MOST_LEAVES], above[MOST_LEAVES], upto[MOST_LEAVES], count = 0;
     for (int64_t p = 1; p <= pages && count < MOST_LEAVES; p++) {
         if (draw(8) == 0) continue;
@@ -52,7 +74,7 @@ static int64_t decoded(int descriptor, int64_t page, int64_t pages, int64_t colu
     memset(wanted, 0, sizeof wanted);
     int32_t n = 0;
     for (int64_t c = 0; c < columns_of_table && n < AISP_COLUMNS; c++)
-        if (draw(3)) wanted[n++] = (aisp_wanted_t){.place = (int32_t)c, .kind = draw(32) ? (c % 3 ? AISP_INTEGER : AISP_TEXT) : (int32_t)draw(4)};
+        if (draw(3)) wanted[n++] = (aisp_wanted_t){.place = (int32_t)c, .kind = draw(32) ? kinds[c] : (int32_t)draw(4)};
     int64_t room = draw(16) ? MOST_ROWS : (int64_t)draw(64), *row = malloc((size_t)room * 8 + 8), spilled[16];
     for (int32_t c = 0; c < n; c++) {
         wanted[c].values = malloc((size_t)room * 8 + 8);
@@ -248,8 +270,48 @@ static int64_t passed(const uint8_t *bytes, size_t size) {
     return done;
 }
 
+/* Rows of text whose parts are of every kind, into buffers of their own that are as short as the core may fill them. */
+static int64_t lined(const uint8_t *bytes, size_t size) {
+    enum { PARTS = 4, TEXTS = 3, LONGEST = 24 }; /* the last as reports/export/lines.py has it */
+    const int64_t n = 1 + (int64_t)draw(12), length = (int64_t)draw(9);
+    aisp_part_t parts[PARTS];
+    void *made[PARTS][4];
+    int64_t longest = 0, read = 0;
+    for (int p = 0; p < PARTS; p++) {
+        const int32_t kind = (int32_t)draw(5);
+        int64_t *values = numbers(bytes, size, n, kind == AISP_SAID && draw(8) ? TEXTS : 0), *ends = ascending(bytes, size, TEXTS, 9);
+        for (int64_t i = 0; i < n && kind == AISP_SHORTEST; i++) { /* what the core writes is of this size, or 0 */
+            double real = (double)(values[i] >> draw(60)) / (double)(1 << draw(20));
+            if (!(real < 1e16 && real > -1e16) || (real < 1e-4 && real > -1e-4)) real = 0;
+            memcpy(values + i, &real, 8);
+        }
+        uint8_t *before = malloc((size_t)length + 1), *texts = malloc((size_t)ends[TEXTS - 1] + 1), *where = draw(2) ? malloc((size_t)n) : NULL;
+        memset(before, ',', (size_t)length + 1), memset(texts, 'k', (size_t)ends[TEXTS - 1] + 1);
+        for (int64_t i = 0; where && i < n; i++) where[i] = draw(3) != 0;
+        parts[p] = (aisp_part_t){.kind = kind, .before = before, .before_length = length, .where = where, .values = (const uint8_t *)values,
+            .stride = draw(4) ? 8 : 0, .texts = texts, .ends = ends, .count = TEXTS};
+        longest += length + (kind == AISP_SAID ? ends[TEXTS - 1] : kind == AISP_NOTHING ? 0 : LONGEST);
+        made[p][0] = values, made[p][1] = ends, made[p][2] = before, made[p][3] = texts;
+    }
+    aisp_lines_t job = {.parts = parts, .count = PARTS, .low = 0, .high = n, .longest = longest};
+    while (job.low < n && job.room >= 0) {
+        const int64_t begin = job.low;
+        job.room = longest + (int64_t)draw((uint64_t)(2 * longest) + 1);
+        job.out = malloc(job.room ? (size_t)job.room : 1);
+        const int64_t written = aisp_lines(&job);
+        for (int64_t i = 0; i < written; i++) read += job.out[i] != 0;
+        free(job.out);
+        if (written < 0 || job.low == begin) break;
+    }
+    for (int p = 0; p < PARTS; p++) {
+        for (int k = 0; k < 4; k++) free(made[p][k]);
+        free((void *)(uintptr_t)parts[p].where);
+    }
+    return read;
+}
+
 int main(int argc, char **argv) {
-    FILE *file = argc == 5 ? fopen(argv[1], "rb") : NULL;
+    FILE *file = argc == 5 || argc == 4 ? fopen(argv[1], "rb") : NULL;
     if (!file) return 2;
     static uint8_t whole[1 << 26], window[PAGES * LARGEST];
     size_t size = fread(whole, 1, sizeof whole, file);
@@ -260,23 +322,27 @@ int main(int argc, char **argv) {
     if (page < 512 || page > LARGEST || size < length_of_window) return 2;
     state = 0x9E3779B97F4A7C15ull ^ strtoull(argv[3], NULL, 10);
     int descriptor = memfd_create("fuzz", 0);
-    int64_t told = atoll(argv[4]);
-    unsigned long long inputs = strtoull(argv[2], NULL, 10), accepted = 0, rows = 0, trees = 0, operations = 0, passes = 0;
+    const int64_t told = argc == 5 ? atoll(argv[4]) : 0;
+    unsigned long long inputs = strtoull(argv[2], NULL, 10), accepted = 0, rows = 0, trees = 0, operations = 0, passes = 0, written = 0;
     for (unsigned long long i = 0; i < inputs; i++) {
         memcpy(window, whole + page * draw((size - length_of_window) / page + 1), length_of_window);
+        int32_t kinds[256];
+        for (int c = 0; c < 256; c++) kinds[c] = c % 3 ? AISP_INTEGER : AISP_TEXT;
+        const int64_t found_columns = told ? told : told_by(window, length_of_window, page, kinds);
         mutate(window, length_of_window, page);
         size_t length = draw(16) ? length_of_window : draw(length_of_window);
         if (ftruncate(descriptor, 0) || pwrite(descriptor, window, length, 0) != (ssize_t)length) return 3;
-        int64_t columns = draw(16) ? told : 1 + (int64_t)draw(200);
-        int64_t found = decoded(descriptor, (int64_t)page, PAGES, columns);
+        int64_t columns = draw(16) && found_columns ? found_columns : 1 + (int64_t)draw(200);
+        int64_t found = decoded(descriptor, (int64_t)page, PAGES, columns, kinds);
         accepted += found > 0;
         rows += found > 0 ? (unsigned long long)found : 0;
         int64_t roots[3] = {1, 1 + (int64_t)draw(PAGES + 1), 1 + (int64_t)draw(4)};
         trees += aisp_walk(descriptor, (int64_t)page, PAGES, roots, 1 + (int64_t)draw(3), 20) == 0;
         operations += (unsigned long long)swept(window, length_of_window);
         passes += (unsigned long long)passed(window, length_of_window);
+        written += (unsigned long long)lined(window, length_of_window);
     }
-    printf("%llu inputs, %llu decoded, %llu rows, %llu trees, %llu operations swept, %llu passes\n", inputs, accepted, rows, trees,
-           operations, passes);
+    printf("%llu inputs, %llu decoded, %llu rows, %llu trees, %llu operations swept, %llu passes, %llu letters\n", inputs, accepted, rows,
+           trees, operations, passes, written);
     return 0;
 }

@@ -146,6 +146,11 @@ class Unpacked:
         if plain.stat().st_size <= unpacked_bytes():
             self._known[key] = plain
 
+    def copied(self, path: Path, to: Path) -> None:
+        """A packed trace that was unpacked here has been copied: its copy needs no unpacking."""
+        if (plain := self._known.get((path, state_of(path)))) is not None:
+            self._known[to, state_of(to)] = plain
+
     def _new(self) -> Path:
         return self._folder / f"{len(list(self._folder.iterdir()))}.sqlite"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import re
 import shutil
 import sqlite3
@@ -49,16 +50,26 @@ def fuzz(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-@pytest.mark.parametrize(("columns", "page_size"), [(5, 512), (12, 4096), (30, 1024)])
-def test_no_mutation_reaches_beyond_its_page(columns: int, page_size: int, fuzz: Path, tmp_path: Path) -> None:
-    seed = table(tmp_path / "t.sqlite", columns, page_size)
-    done = subprocess.run([fuzz, seed, "3000", "1", str(columns)], capture_output=True, text=True, check=False)
+def unharmed(*command: str | Path) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    inputs, decoded, rows, trees, operations, passes = map(int, re.findall(r"\d+", done.stdout))
+    inputs, decoded, rows, trees, operations, passes, letters = map(int, re.findall(r"\d+", done.stdout))
     assert inputs == 3000
     assert decoded > 500, "hardly anything is decoded: the mutations are refused too early to show anything"
     assert min(rows, trees, operations) > 500
     assert passes > 8 * inputs, "of the passes over columns most are refused too early to show anything"
+    assert letters > 50 * inputs, "hardly any line of text is made"
+
+
+@pytest.mark.parametrize(("columns", "page_size"), [(5, 512), (12, 4096), (30, 1024)])
+def test_no_mutation_reaches_beyond_its_page(columns: int, page_size: int, fuzz: Path, tmp_path: Path) -> None:
+    unharmed(fuzz, table(tmp_path / "t.sqlite", columns, page_size), "3000", "1", str(columns))
+
+
+def test_no_mutation_of_a_trace_does_either(fuzz: Path, tmp_path: Path) -> None:
+    trace = tmp_path / "trace.sqlite"
+    trace.write_bytes(lzma.decompress((ROOT / "tests" / "traces" / "two-gpus-node.sqlite.xz").read_bytes()))
+    unharmed(fuzz, trace, "3000", "1")
 
 
 def test_the_core_knows_the_classes_as_the_model_lists_them() -> None:

@@ -51,6 +51,21 @@ def test_what_somebody_else_unpacked_is_used_and_removed(packed: tuple[Path, lis
     assert not plain.exists()
 
 
+def test_a_copy_of_what_was_unpacked_is_not_unpacked_again(packed: tuple[Path, list[Path]], tmp_path: Path) -> None:
+    path, seen = packed
+    copy, other = tmp_path / "copy.xz", tmp_path / "other.xz"
+    with unpacked_once() as kept:
+        copy.write_bytes(path.read_bytes())
+        kept.copied(path, copy)  # before it was unpacked there is nothing to share
+        assert [read(copy), read(path)] == [b"first"] * 2
+        other.write_bytes(path.read_bytes())
+        kept.copied(path, other)
+        assert read(other) == b"first"
+        assert seen == [copy, path]
+        other.write_bytes(lzma.compress(b"another"))
+        assert read(other) == b"another"
+
+
 def test_what_failed_or_is_too_large_is_not_kept(
     packed: tuple[Path, list[Path]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
