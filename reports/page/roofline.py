@@ -8,7 +8,7 @@ from functools import partial
 from statistics import median
 
 from ...declaration import VARIANTS
-from ...profiler.counters.roofline import CEILING_OF, bandwidth, beside_ceiling
+from ...profiler.counters.roofline import CEILING_OF, bandwidth
 from ...profiler.evidence import Evidence, KernelRates, Rates
 from ...profiler.judging.rate_metrics import RATE_METRICS
 from ..catalog import Catalog
@@ -23,8 +23,6 @@ MOST_COLUMNS = 3
 
 MOST_KERNELS = 6
 _OWN = 0.01
-_FLATTERED = 0.01
-"""By how much a share must fall, where all units work at once, to be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +92,7 @@ def roofline_section(evidence: Evidence, say: Catalog, wide: Measure, narrow: Me
         rows=_rows(tabled, say),
         kernels=tuple(kernels),
         left_out=sum(len(rate.kernels) for rate in rates.values()) - len(kernels),
-        remarks=_remarks(rates, roofs, say),
+        remarks=_remarks(rates, say),
     )
 
 
@@ -234,22 +232,7 @@ def _kernel_row(number: str, variant: str, one: KernelRates, say: Catalog, drawn
     )
 
 
-def _remarks(rates: Mapping[str, Rates], roofs: Roofs | None, say: Catalog) -> str:
-    """Which types have no roof, and what shares are under the roof of all units at once; "" if neither matters."""
+def _remarks(rates: Mapping[str, Rates], say: Catalog) -> str:
+    """One sentence on which types have no roof; "" if all have one."""
     without = sorted({kind for one in rates.values() for kind in one.without_ceiling})
-    shares = {name: share for name, one in rates.items() if roofs and (share := _at_once(one, roofs)) is not None}
-    listed = ", ".join(f"{say.get(f'variant.{name}', name)} {percent(share)}" for name, share in shares.items())
-    said = (
-        say("roofline.without", kinds=", ".join(without)) if without else "",
-        say("roofline.at_once", shares=listed) if listed else "",
-    )
-    return " ".join(filter(None, said))
-
-
-def _at_once(one: Rates, roofs: Roofs) -> float | None:
-    """Its share of the roof when tensor cores and fp32 units work at once; None where that is the share that stands there."""
-    if one.of_roofline is None or one.achieved_flops is None or one.bound != "compute":
-        return None
-    memory = float("inf") if one.arithmetic_intensity is None else one.arithmetic_intensity * roofs.bandwidth
-    share = one.achieved_flops / min(memory, beside_ceiling(one.flops_by_type, roofs.compute))
-    return share if one.of_roofline - share >= _FLATTERED else None
+    return say("roofline.without", kinds=", ".join(without)) if without else ""

@@ -120,16 +120,6 @@ def test_a_type_without_a_ceiling_is_said(evidence):
     assert section(evidence, PRODUCTS).remarks == ""
 
 
-def test_a_share_that_the_roof_in_turn_flatters_is_said(evidence):
-    """2.77 ms of tensor cores and 0.33 of fp32 in a kernel of 3.15: 98.2 % in turn, but 87.8 % of what both at once allow."""
-    attention = counted({"tensor_bf16": 2_220_000_000_000, "fp32": 16_700_000_000}, 535_000_000, 3_148_000)
-    found = section(evidence, {"baseline": PRODUCTS["baseline"], "optimized": attention})
-    assert found.rows[-3].cells[1] == "98.2%"
-    assert found.remarks.endswith(
-        "work at once, as a kernel may have them, the roof is higher, and shares are: optimized 87.8%."
-    )
-
-
 def test_kernels_have_a_row_each_and_a_bounded_number_of_marks(evidence):
     many = [kernel(f"k{i}", {"fp32": 10**9}, 10**8 * (i + 1), 100_000) for i in range(MOST_SMALL + 20)]
     rates = {"baseline": MEMORY["baseline"], "optimized": counted({"fp32": 17_179_869_184}, 4 * 10**9, 10**6, many)}
