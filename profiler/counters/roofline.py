@@ -99,10 +99,16 @@ def bandwidth(ceilings: Mapping[str, float]) -> float | None:
 
 
 def compute_ceiling(flops: Mapping[str, int], ceilings: Mapping[str, float]) -> float:
-    """FLOP a second when each type runs at its own ceiling, one after the other: the harmonic mean weighted by work.
+    """FLOP a second when all units work at once, each type at its own ceiling; what takes longest decides.
 
-    A type without a ceiling takes no time; infinite where none has one.
+    Formats of the tensor cores take turns on these, and every other type has units of its own. In turn one after the other would be
+    no upper bound: a kernel may hide its exponentials under its products, and should. A type without a ceiling takes no time;
+    infinite where none has one.
     """
-    known = {kind: ceilings[name] for kind in flops if (name := CEILING_OF.get(kind, "")) in ceilings}
-    seconds = sum(flops[kind] / rate for kind, rate in known.items())
-    return sum(flops.values()) / seconds if seconds else math.inf
+    seconds: dict[str, float] = {}
+    for kind, count in flops.items():
+        if (name := CEILING_OF.get(kind, "")) in ceilings:
+            unit = "tensor" if kind.startswith("tensor_") else kind
+            seconds[unit] = seconds.get(unit, 0.0) + count / ceilings[name]
+    longest = max(seconds.values(), default=0.0)
+    return sum(flops.values()) / longest if longest else math.inf

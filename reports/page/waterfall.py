@@ -32,11 +32,12 @@ class WaterfallRow:
 
 @dataclass(frozen=True, slots=True)
 class Waterfall:
-    """The baseline, then one row per step. `whole` is the sum of the steps up to the optimized variant, which `title` names so
+    """The baseline, then one row per step, and `about` them. `whole` is the sum of the steps up to the optimized variant, which `title` names so
     where there are others beyond it; `closes` if it equals the measured difference. `rules`: the bars' axis, in ms from 0."""
 
     rows: tuple[WaterfallRow, ...]
     rules: tuple[Rule, ...]
+    about: str
     title: str
     whole: str
     faster: str
@@ -72,6 +73,7 @@ def waterfall(evidence: Evidence, say: Catalog) -> Waterfall | None:
     return Waterfall(
         rows=tuple(rows),
         rules=rules(scale / 1e6, 3),
+        about=say("waterfall.about_to" if evidence.beyond else "waterfall.about", variant=VARIANTS[1]),
         title=say("waterfall.whole_to" if evidence.beyond else "waterfall.whole", variant=VARIANTS[1]),
         whole=signed_time(-total, places),
         faster=say("headline.factor", factor=factor(evidence.speedup.value)),

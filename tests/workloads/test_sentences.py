@@ -1,8 +1,9 @@
-"""What pages of streams and of attention say in words and no claim holds, read from the traces that ship by SQL alone: kernels, blocks,
+"""What pages of streams, of attention and of CUTLASS's kernels say in words and no claim holds, read from the traces that ship by SQL alone: kernels, blocks,
 streams, priorities, order."""
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections import Counter
 
@@ -124,3 +125,33 @@ def test_pytorch_chose_cudnns_kernel_by_itself() -> None:
     assert chosen == pinned
     assert chosen == kernels_of("flash_attention", "cudnn")
     assert chosen[0].startswith("cudnn_generated_fort_native_sdpa_sm90_flash_fprop_wgmma")
+
+
+SCHEDULES = {
+    ("cutlass_gemm", "baseline"): "Sm80",
+    ("cutlass_gemm", "cp_async"): "MainloopSm90CpAsyncGmmaWarpSpecialized",
+    ("cutlass_gemm", "pingpong"): "KernelTmaWarpSpecializedPingpong",
+    ("cutlass_gemm", "optimized"): "KernelTmaWarpSpecializedCooperative",
+    ("cutlass_gemm_fp4", "baseline"): "KernelTmaWarpSpecializedCooperative",
+    ("cutlass_gemm_fp4", "fast"): "KernelTmaWarpSpecializedCooperativeFP8FastAccum",
+    ("cutlass_gemm_fp4", "pingpong"): "KernelTmaWarpSpecializedPingpongFP8FastAccum",
+    ("cutlass_gemm_fp4", "optimized"): "KernelTmaWarpSpecializedCooperativeFP8FastAccum",
+}
+"""Pair and variant -> the schedule in the name of its kernel, of which a page shows `Kernel2` or `device_kernel` alone."""
+WHOLE = KERNELS.replace("o.shortName", "o.demangledName")
+
+
+@pytest.mark.parametrize(("case", "schedule"), SCHEDULES.items(), ids=str)
+def test_cutlass_ran_the_schedule_that_the_page_names(case: tuple[str, str], schedule: str) -> None:
+    pair, variant = case
+    with plain_trace(IDS[f"ch09.{pair}"]) as trace:
+        ((*_, kernel, _),) = ran(trace, f"09.{pair}", variant, WHOLE)
+    assert re.search(rf"\b{schedule}\b", kernel)
+
+
+@pytest.mark.parametrize(("variant", "epilogue", "apart"), [("baseline", "bias", 4), ("fused", "gelubias", 0)])
+def test_cublaslt_has_the_gelu_in_the_products_or_apart(variant: str, epilogue: str, apart: int) -> None:
+    with plain_trace(IDS["ch09.cublaslt_gemm"]) as trace:
+        names = Counter(str(one[2]) for one in ran(trace, "09.cublaslt_gemm", variant))
+    product = f"nvjet_sm90_tst_256x128_64x4_1x2_h_bz_coopA_{epilogue}_TNT"
+    assert names == Counter({product: 4}) + Counter({"vectorized_elementwise_kernel": apart})

@@ -72,6 +72,13 @@ def test_the_page_shows_the_steps_and_escapes_them(staged, lang):
     assert "&lt;script&gt;two&lt;/script&gt;" in page
 
 
+@pytest.mark.parametrize("lang", ["en", "ko"])
+def test_only_up_to_the_optimized_variant_each_is_said_to_add_a_change(staged, lang):
+    say, beyond = catalog(lang), replace(staged, beyond=(staged.baseline,))
+    assert waterfall(staged, say).about == say("waterfall.about")
+    assert waterfall(beyond, say).about == say("waterfall.about_to", variant="optimized") != say("waterfall.about")
+
+
 def test_a_pair_without_steps_has_no_such_table(evidence):
     assert waterfall(evidence, catalog("en")) is None
     assert catalog("en")("waterfall.title") not in render_html("ch11", [evidence])
