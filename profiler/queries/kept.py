@@ -47,10 +47,10 @@ def _written(value: Any, kinds: tuple[type, ...]) -> Any:
     """
     if type(value) in kinds and is_dataclass(value):
         return [type(value).__name__, *(_written(getattr(value, field.name), kinds) for field in fields(value))]
-    if isinstance(value, tuple | list):
+    if isinstance(value, tuple):
         return ["", *(_written(one, kinds) for one in value)]
-    if isinstance(value, dict):
-        return {str(key): _written(one, kinds) for key, one in value.items()}
+    if isinstance(value, dict) and all(type(key) is str for key in value):
+        return {key: _written(one, kinds) for key, one in value.items()}
     if value is None or type(value) in (int, float, str, bool):
         return value
     raise TypeError(f"{type(value).__name__} cannot be kept")

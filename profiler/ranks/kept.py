@@ -5,22 +5,23 @@ from __future__ import annotations
 import hashlib
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Self
 
 import msgspec
 
 from ...machine.files import cache_folder, whole_file
-from ..trace.cache.fingerprint import fingerprint
+from ..trace.cache.fingerprint import code_fingerprint, fingerprint
 from .question import Question
 from .record import Rank
 
 LIMIT = 1 << 30
 """Bytes of records that are kept; those that were used longest ago go first."""
 
-_CODE = Path(__file__).parents[1]
-_ROOMS = ("arrays", "trace", "analysis", "ranges", "queries", "ranks")
+_ROOMS = tuple(
+    Path(__file__).parents[1] / room for room in ("arrays", "core", "trace", "analysis", "ranges", "queries", "ranks")
+)
+"""All code that decides what a record holds."""
 _MADE, _READ = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(tuple[Rank, ...])
 
 
@@ -35,7 +36,7 @@ class Kept:
         if not path.is_file() or ".nsys-rep" in path.suffixes:
             return cls(None)
         asked = msgspec.json.encode(msgspec.structs.replace(question, rank_pattern=""))
-        key = hashlib.sha256(b"\0".join([fingerprint(path).encode(), _code().encode(), asked])).hexdigest()
+        key = hashlib.sha256(b"\0".join([fingerprint(path).encode(), code_fingerprint(*_ROOMS).encode(), asked])).hexdigest()
         return cls(folder() / f"{key}.msgpack")
 
     def get(self) -> tuple[Rank, ...] | None:
@@ -73,12 +74,3 @@ def shrink(limit: int = LIMIT) -> None:
             total += stat.st_size
             if total > limit:
                 file.unlink(missing_ok=True)
-
-
-@cache
-def _code() -> str:
-    """The SHA-256 of the code that decides what a record holds."""
-    digest = hashlib.sha256()
-    for file in sorted(file for room in _ROOMS for file in (_CODE / room).rglob("*.py")):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()

@@ -12,7 +12,6 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -24,6 +23,7 @@ from ....machine.files import write_whole
 from ...arrays.rows import Rows
 from ...core.library import core
 from ..source.scan import told
+from .fingerprint import code_fingerprint
 
 Table = dict[str, NDArray[Any]]
 """Columns by name, of any lengths."""
@@ -94,7 +94,7 @@ class Derived:
             write_whole(self._file(name), hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
 
     def _file(self, name: str) -> Path:
-        by = (name, profiler_fingerprint(), str(core() is not None), np.__version__)
+        by = (name, code_fingerprint(PROFILER), str(core() is not None), np.__version__)
         return self._folder / f"{_PREFIX}{hashlib.sha256(os.fsencode(chr(0).join(by))).hexdigest()}"
 
 
@@ -141,14 +141,3 @@ def _unpacked(content: memoryview) -> Table:
     if at != len(content):
         raise ValueError("it is longer than its columns")
     return table
-
-
-@cache
-def profiler_fingerprint() -> str:
-    """The SHA-256 of the profiler's code by its places: what another version made of a trace may not be what this one would."""
-    digest = hashlib.sha256()
-    for file in sorted(file for kind in ("*.py", "*.c", "*.h") for file in PROFILER.rglob(kind)):
-        content = file.read_bytes()
-        digest.update(f"{file.relative_to(PROFILER)}\0{len(content)}\0".encode())
-        digest.update(content)
-    return digest.hexdigest()

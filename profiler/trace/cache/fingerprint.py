@@ -11,6 +11,7 @@ from blake3 import blake3
 READER = (Path(__file__).parents[1], *(Path(__file__).parents[2] / room for room in ("arrays", "core")))
 """The packages that hold all code that decides what a trace becomes."""
 
+_PACKAGE = Path(__file__).parents[3]
 _STEP = 1 << 20
 
 
@@ -32,9 +33,12 @@ def fingerprint(path: Path) -> str:
 
 
 @cache
-def reader_fingerprint() -> str:
-    """The SHA-256 of the reader's own code: what another version has cached may not be what this one would read."""
+def code_fingerprint(*folders: Path) -> str:
+    """The SHA-256 of the code in these folders of the package, by its places: what another version has kept may not be what this one
+    would make."""
     digest = hashlib.sha256()
-    for file in sorted(file for folder in READER for kind in ("*.py", "*.c", "*.h") for file in folder.rglob(kind)):
-        digest.update(file.read_bytes())
+    for file in sorted(file for folder in folders for kind in ("*.py", "*.c", "*.h") for file in folder.rglob(kind)):
+        content = file.read_bytes()
+        digest.update(f"{file.relative_to(_PACKAGE)}\0{len(content)}\0".encode())
+        digest.update(content)
     return digest.hexdigest()

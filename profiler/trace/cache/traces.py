@@ -18,7 +18,7 @@ from ...arrays.rows import Rows
 from ..model import Trace
 from ..source.scan import told
 from .derived import Derived
-from .fingerprint import fingerprint, reader_fingerprint
+from .fingerprint import READER, code_fingerprint, fingerprint
 from .packed import described, unpacked
 from .stored import ColumnFile, StoredRows, store
 
@@ -54,7 +54,7 @@ class TraceCache:
         """The name of a trace in the cache; None for folders and small files, which are not cached."""
         if not path.is_file() or path.stat().st_size < self._least:
             return None
-        parts = (fingerprint(path), reader_fingerprint(), *patterns)
+        parts = (fingerprint(path), code_fingerprint(*READER), *patterns)
         return hashlib.sha256(os.fsencode("\0".join(parts))).hexdigest()  # an argument need not be UTF-8
 
     def get(self, key: str, path: Path) -> Trace | None:
