@@ -36,7 +36,9 @@ class Kept:
         if not path.is_file() or ".nsys-rep" in path.suffixes:
             return cls(None)
         asked = msgspec.json.encode(msgspec.structs.replace(question, rank_pattern=""))
-        key = hashlib.sha256(b"\0".join([fingerprint(path).encode(), code_fingerprint(*_ROOMS).encode(), asked])).hexdigest()
+        key = hashlib.sha256(
+            b"\0".join([fingerprint(path).encode(), code_fingerprint(*_ROOMS).encode(), asked])
+        ).hexdigest()
         return cls(folder() / f"{key}.msgpack")
 
     def get(self) -> tuple[Rank, ...] | None:
